@@ -1,0 +1,94 @@
+import type { JsonObject, JsonValue } from "./json.ts";
+import type { OperationFault, RpcId } from "./operation.ts";
+import { foldName, readJson } from "./strict-json.ts";
+
+/** One JSON-RPC message that is a request or a notification. */
+export interface Envelope {
+  readonly id: RpcId | null;
+  readonly method: string;
+  readonly params: JsonObject;
+}
+
+export type ReadEnvelope =
+  | { readonly ok: true; readonly envelope: Envelope }
+  | { readonly ok: false; readonly fault: OperationFault; readonly id: RpcId | null };
+
+const MEMBERS = ["jsonrpc", "id", "method", "params"];
+/** Protocol members: a name that differs from one of these only in case is read as it by tolerant parsers (B03, PO-28). */
+const RESERVED = new Set([...MEMBERS, "result", "error", "name", "uri", "arguments", "_meta", "cursor"]);
+const RESERVED_PARAMS = new Set([
+  ...RESERVED,
+  "protocolversion",
+  "capabilities",
+  "clientinfo",
+  "ref",
+  "argument",
+  "level",
+]);
+/** Lower-case spellings whose exact form has capitals. */
+const EXACT: Readonly<Record<string, string>> = { protocolversion: "protocolVersion", clientinfo: "clientInfo" };
+const INVALID_REQUEST = -32600;
+const MAX_ID_BYTES = 256;
+
+/** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the answer. */
+export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
+  const json = readJson(bytes);
+  if (!json.ok) return fault("body_malformed", json.detail, null);
+  if (Array.isArray(json.value)) return fault("body_batch", "an array", null);
+  if (!isObject(json.value)) return fault("body_malformed", "not an object", null, INVALID_REQUEST);
+  const message = json.value;
+  const id = isId(message["id"]) ? message["id"] : null;
+  const wrong = faultOf(message, id);
+  if (wrong !== null) return { ok: false, fault: wrong, id };
+  const { params, method } = message;
+  return {
+    ok: true,
+    envelope: { id, method: typeof method === "string" ? method : "", params: isObject(params) ? params : {} },
+  };
+}
+
+/** The first thing that makes an object no request or notification. */
+function faultOf(message: JsonObject, id: RpcId | null): OperationFault | null {
+  if (lookalike(message, RESERVED)) return malformed("a member that differs from the protocol's only in case");
+  const isAnswer = "result" in message || "error" in message;
+  if (isAnswer && "method" in message) return malformed("both a request and an answer");
+  if (message["jsonrpc"] !== "2.0") return malformed("jsonrpc is not 2.0");
+  // A client of today never sends answers: nothing of ours asks it for any.
+  if (isAnswer) return { reason: "method_unknown", detail: "an answer" };
+  return faultOfRequest(message, id);
+}
+
+function faultOfRequest(message: JsonObject, id: RpcId | null): OperationFault | null {
+  const { method, params } = message;
+  if (typeof method !== "string" || method === "") return malformed("method is not a string");
+  if (Object.keys(message).some((name) => !MEMBERS.includes(name))) return malformed("an unknown member");
+  if ("id" in message && id === null) return malformed("id is neither a short string nor a safe integer");
+  if (params === undefined) return null;
+  if (!isObject(params)) return { reason: "params_invalid", detail: "params is not an object" };
+  return lookalike(params, RESERVED_PARAMS) ? malformed("a lookalike in params") : null;
+}
+
+function malformed(detail: string): OperationFault {
+  return { reason: "body_malformed", rpcCode: INVALID_REQUEST, detail };
+}
+
+function lookalike(object: JsonObject, reserved: ReadonlySet<string>): boolean {
+  for (const name in object) {
+    const folded = foldName(name);
+    if (reserved.has(folded) && name !== (EXACT[folded] ?? folded)) return true;
+  }
+  return false;
+}
+
+function isId(value: JsonValue | undefined): value is RpcId {
+  if (typeof value === "string") return Buffer.byteLength(value) <= MAX_ID_BYTES;
+  return typeof value === "number" && Number.isSafeInteger(value) && !Object.is(value, -0);
+}
+
+export function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function fault(reason: OperationFault["reason"], detail: string, id: RpcId | null, rpcCode?: number): ReadEnvelope {
+  return { ok: false, fault: { reason, detail, ...(rpcCode !== undefined && { rpcCode }) }, id };
+}

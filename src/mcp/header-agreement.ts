@@ -1,0 +1,103 @@
+import { isUtf8 } from "node:buffer";
+import { isObject, type Envelope } from "./envelope.ts";
+import type { JsonObject, JsonValue } from "./json.ts";
+import type { McpHeaders, OperationFault } from "./operation.ts";
+import { ASSUMED, MODERN, SUPPORTED_VERSIONS } from "./versions.ts";
+
+export type Agreement =
+  | { readonly ok: true; readonly version: string }
+  | { readonly ok: false; readonly fault: OperationFault; readonly version: string };
+
+const META_VERSION = "io.modelcontextprotocol/protocolVersion";
+const META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
+const SINGLE = ["mcp-protocol-version", "mcp-method"];
+/** RFC 9110 §5.5 without obs-text. */
+const FIELD_VALUE = /^[\t\x20-\x7e]*$/;
+const SENTINEL = /^=\?base64\?(.*)\?=$/;
+
+/**
+ * Finds the revision and compares the headers that mirror the body (MCP 2026-07-28, Server Validation; SEP-2243). The
+ * body decides; a header that disagrees refuses, in any revision, because Envoy or a server may have routed by it.
+ * @param name what the body names, or null if the method names nothing
+ */
+export function checkHeaders(envelope: Envelope, name: string | null, headers: McpHeaders): Agreement {
+  const meta = metaOf(envelope);
+  const inBody = meta?.[META_VERSION];
+  const inHeader = trimmed(headers.get("mcp-protocol-version"));
+  const version = versionOf(inBody, inHeader);
+  const malformed = malformedHeader(headers);
+  if (malformed !== null) return { ok: false, fault: { reason: "header_malformed", detail: malformed }, version };
+  const fault = faultOfVersion(meta, inBody, inHeader, version) ?? faultOfMirrors(envelope, name, headers, version);
+  return fault === null ? { ok: true, version } : { ok: false, fault, version };
+}
+
+function metaOf(envelope: Envelope): JsonObject | undefined {
+  const meta = envelope.params["_meta"];
+  return isObject(meta) ? meta : undefined;
+}
+
+function faultOfVersion(
+  meta: JsonObject | undefined,
+  inBody: JsonValue | undefined,
+  inHeader: string | undefined,
+  version: string,
+): OperationFault | null {
+  if (inBody !== undefined && typeof inBody !== "string")
+    return { reason: "params_invalid", detail: "the revision in _meta is no string" };
+  const unsupported = [inBody, inHeader].some((stated) => stated !== undefined && !SUPPORTED_VERSIONS.includes(stated));
+  if (unsupported) return { reason: "version_unsupported", detail: "revision" };
+  if (version === MODERN && inBody === undefined)
+    return { reason: "params_invalid", detail: "_meta lacks the revision" };
+  if (version === MODERN && !isObject(meta?.[META_CAPABILITIES]))
+    return { reason: "params_invalid", detail: "_meta lacks clientCapabilities" };
+  return inBody === undefined || inBody === inHeader ? null : mismatch("mcp-protocol-version");
+}
+
+function faultOfMirrors(
+  envelope: Envelope,
+  name: string | null,
+  headers: McpHeaders,
+  version: string,
+): OperationFault | null {
+  const modern = version === MODERN;
+  if (!agrees(headers.get("mcp-method"), envelope.method, modern)) return mismatch("mcp-method");
+  if (name === null) return modern && headers.get("mcp-name") !== undefined ? mismatch("mcp-name names nothing") : null;
+  return agrees(decodeName(headers.get("mcp-name")), name, modern) ? null : mismatch("mcp-name");
+}
+
+function mismatch(detail: string): OperationFault {
+  return { reason: "header_mismatch", detail };
+}
+
+/** The revision that the client speaks, for the form of a refusal too, before anything is checked. */
+export function versionOf(inBody: unknown, inHeader: string | undefined): string {
+  if (typeof inBody === "string" && inBody === MODERN) return MODERN;
+  return inHeader ?? (typeof inBody === "string" ? inBody : ASSUMED);
+}
+
+function malformedHeader(headers: McpHeaders): string | null {
+  for (const name of [...SINGLE, "mcp-name"]) {
+    const value = headers.get(name);
+    if (value === undefined) continue;
+    if (headers.repeated(name) || !FIELD_VALUE.test(value)) return name;
+    if (SINGLE.includes(name) && value.includes(",")) return name;
+  }
+  return null;
+}
+
+/** @param stated null for a sentinel that does not decode */
+function agrees(stated: string | null | undefined, actual: string, required: boolean): boolean {
+  return stated === undefined ? !required : trimmed(stated ?? undefined) === actual;
+}
+
+/** `Mcp-Name` as its server reads it: the Base64 sentinel decoded strictly, null if it is not canonical UTF-8. */
+function decodeName(value: string | undefined): string | null | undefined {
+  const encoded = SENTINEL.exec(trimmed(value) ?? "")?.[1];
+  if (encoded === undefined) return value;
+  const bytes = Buffer.from(encoded, "base64");
+  return bytes.toString("base64") === encoded && isUtf8(bytes) ? bytes.toString("utf8") : null;
+}
+
+function trimmed(value: string | undefined): string | undefined {
+  return value?.replace(/^[\t ]+|[\t ]+$/g, "");
+}

@@ -1,0 +1,87 @@
+import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
+import { checkHeaders, versionOf } from "./header-agreement.ts";
+import type { JsonObject } from "./json.ts";
+import { methodRow, type MethodRow } from "./method-table.ts";
+import type { McpHeaders, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
+
+const MAX_NAME = 128;
+const MAX_URI = 2048;
+const INVALID_REQUEST = -32600;
+
+/**
+ * Reads one HTTP body with its headers as an MCP operation, or says why it is none. Used by serve and broker alike, so
+ * that both reach the same verdict on the same bytes.
+ *
+ * Order of faults: what is no message at all, then an unknown method (a client of another revision must learn that
+ * rather than read of headers), then its parameters, then the headers that must agree with them.
+ */
+export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOperation {
+  const read = readEnvelope(bytes);
+  const fallback = versionOf(undefined, headers.get("mcp-protocol-version"));
+  if (!read.ok) return { ok: false, fault: read.fault, rpc: { id: read.id, notification: false, version: fallback } };
+  const { envelope } = read;
+  const row = methodRow(envelope.method);
+  const rpc: RpcContext = { id: envelope.id, notification: envelope.id === null, version: spoken(envelope, fallback) };
+  const refuse = (fault: OperationFault, version = rpc.version): ReadOperation => ({
+    ok: false,
+    fault,
+    rpc: { ...rpc, version },
+  });
+  if (row === null) return refuse({ reason: "method_unknown", detail: "not in the method table" });
+  const wrongId = faultOfId(envelope, row);
+  if (wrongId !== null) return refuse(wrongId);
+  const wrongParams = faultOfParams(envelope, row);
+  if (wrongParams !== null) return refuse(wrongParams);
+  const name = nameOf(envelope, row);
+  const agreement = checkHeaders(envelope, name, headers);
+  if (!agreement.ok) return refuse(agreement.fault, agreement.version);
+  return {
+    ok: true,
+    operation: {
+      id: envelope.id,
+      method: envelope.method,
+      class: row.class,
+      kind: row.kind,
+      name,
+      arguments: argumentsOf(envelope.params),
+      version: agreement.version,
+    },
+  };
+}
+
+function spoken(envelope: Envelope, fallback: string): string {
+  const meta = envelope.params["_meta"];
+  const inBody = isObject(meta) ? meta["io.modelcontextprotocol/protocolVersion"] : undefined;
+  return versionOf(inBody, fallback);
+}
+
+function nameOf(envelope: Envelope, row: MethodRow): string | null {
+  const name = row.nameParam === null ? undefined : envelope.params[row.nameParam];
+  return typeof name === "string" ? name : null;
+}
+
+/** A request without an id would run without an answer; a notification with one waits for an answer that never comes. */
+function faultOfId(envelope: Envelope, row: MethodRow): OperationFault | null {
+  if ((envelope.id === null) === (row.class === "notification")) return null;
+  return { reason: "body_malformed", rpcCode: INVALID_REQUEST, detail: "id does not fit the method" };
+}
+
+function faultOfParams(envelope: Envelope, row: MethodRow): OperationFault | null {
+  const invalid = (detail: string): OperationFault => ({ reason: "params_invalid", detail });
+  const { params } = envelope;
+  if ("_meta" in params && !isObject(params["_meta"])) return invalid("_meta is not an object");
+  if (row.nameParam === null) return null;
+  const name = params[row.nameParam];
+  if (typeof name !== "string" || name === "") return invalid(`${row.nameParam} is not a string`);
+  if (name.length > (row.nameParam === "uri" ? MAX_URI : MAX_NAME)) return invalid(`${row.nameParam} is too long`);
+  if (/\p{Cc}/u.test(name)) return invalid(`a control character in ${row.nameParam}`);
+  if ("arguments" in params && !isObject(params["arguments"])) return invalid("arguments is not an object");
+  return null;
+}
+
+const NO_ARGUMENTS: JsonObject = Object.freeze(Object.create(null) as JsonObject);
+
+function argumentsOf(params: JsonObject): JsonObject {
+  const value = params["arguments"];
+  return isObject(value) ? value : NO_ARGUMENTS;
+}

@@ -1,0 +1,161 @@
+import type { JsonObject, JsonValue } from "./json.ts";
+import { readString, type Cursor } from "./strict-string.ts";
+
+export interface JsonLimits {
+  /** Nested arrays and objects. */
+  readonly maxDepth: number;
+  /** Array elements and object members in all. */
+  readonly maxMembers: number;
+}
+
+export type ReadJson =
+  | { readonly ok: true; readonly value: JsonValue }
+  | { readonly ok: false; readonly detail: string };
+
+const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
+
+/** A fault of the text, thrown inside this module only. */
+class Fault extends Error {}
+
+/**
+ * Reads one JSON text (RFC 8259) in one pass over its bytes, and refuses whatever two parsers could read differently:
+ * a byte-order mark, bytes that are not UTF-8, lone surrogates, names that come twice in one object or differ only in
+ * case, numbers beyond double range, text after the value. `JSON.parse` would take the last of two equal names, a
+ * million levels and replaced bytes (threat row M8).
+ */
+export function readJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS): ReadJson {
+  const reader = createReader(bytes, limits);
+  try {
+    return { ok: true, value: reader.document() };
+  } catch (error) {
+    if (error instanceof Fault || error instanceof SyntaxError) return { ok: false, detail: error.message };
+    throw error;
+  }
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+
+function createReader(bytes: Uint8Array, limits: JsonLimits) {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const cursor: Cursor = { text, at: 0 };
+  let members = 0;
+
+  function skipSpace(): number {
+    let byte = text[cursor.at];
+    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
+      cursor.at += 1;
+      byte = text[cursor.at];
+    }
+    return byte ?? -1;
+  }
+
+  function count(): void {
+    members += 1;
+    if (members > limits.maxMembers) throw new Fault("too many members");
+  }
+
+  function value(depth: number): JsonValue {
+    const byte = skipSpace();
+    if (byte === QUOTE) return readString(cursor);
+    if (byte === OPEN_OBJECT) return object(depth + 1);
+    if (byte === OPEN_ARRAY) return array(depth + 1);
+    return literal();
+  }
+
+  function array(depth: number): JsonValue {
+    if (depth > limits.maxDepth) throw new Fault("nested too deep");
+    cursor.at += 1;
+    const items: JsonValue[] = [];
+    if (skipSpace() === CLOSE_ARRAY) {
+      cursor.at += 1;
+      return items;
+    }
+    for (;;) {
+      count();
+      items.push(value(depth));
+      const byte = skipSpace();
+      cursor.at += 1;
+      if (byte === CLOSE_ARRAY) return items;
+      if (byte !== COMMA) throw new Fault("expected , or ]");
+    }
+  }
+
+  function object(depth: number): JsonObject {
+    if (depth > limits.maxDepth) throw new Fault("nested too deep");
+    cursor.at += 1;
+    const result = Object.create(null) as Record<string, JsonValue>;
+    if (skipSpace() === CLOSE_OBJECT) {
+      cursor.at += 1;
+      return result;
+    }
+    const folded = new Set<string>();
+    for (;;) {
+      count();
+      if (skipSpace() !== QUOTE) throw new Fault("expected a name");
+      const name = readString(cursor);
+      checkName(name, folded);
+      if (skipSpace() !== COLON) throw new Fault("expected :");
+      cursor.at += 1;
+      result[name] = value(depth);
+      const byte = skipSpace();
+      cursor.at += 1;
+      if (byte === CLOSE_OBJECT) return result;
+      if (byte !== COMMA) throw new Fault("expected , or }");
+    }
+  }
+
+  function literal(): JsonValue {
+    const start = cursor.at;
+    while (cursor.at < text.length && isWordByte(text[cursor.at] ?? 0)) cursor.at += 1;
+    const word = text.toString("latin1", start, cursor.at);
+    if (word === "true") return true;
+    if (word === "false") return false;
+    if (word === "null") return null;
+    if (!NUMBER.test(word)) throw new Fault("not a JSON value");
+    const number = Number(word);
+    if (!Number.isFinite(number)) throw new Fault("number out of range");
+    return number;
+  }
+
+  return {
+    document(): JsonValue {
+      const result = value(0);
+      skipSpace();
+      if (cursor.at !== text.length) throw new Fault("text after the value");
+      return result;
+    },
+  };
+}
+
+/** Letters, digits, and + - . of numbers and the three words. */
+function isWordByte(byte: number): boolean {
+  return (
+    (byte >= 0x30 && byte <= 0x39) ||
+    (byte >= 0x61 && byte <= 0x7a) ||
+    byte === 0x2d ||
+    byte === 0x2b ||
+    byte === 0x2e ||
+    byte === 0x45
+  );
+}
+
+/** Some parsers match names without regard to case or Unicode form, or end them at NUL (threat rows B02–B05). */
+function checkName(name: string, folded: Set<string>): void {
+  if (/\p{Cc}/u.test(name)) throw new Fault("control character in a name");
+  const key = foldName(name);
+  if (folded.has(key)) throw new Fault("a name comes twice");
+  folded.add(key);
+}
+
+/** A name as the most tolerant parser we know of compares it: Go's encoding/json folds ſ to s and K to k. */
+export function foldName(name: string): string {
+  if (/^[\x20-\x7e]*$/.test(name)) return name.toLowerCase();
+  return name.normalize("NFKC").toLowerCase().replaceAll("\u017f", "s").replaceAll("\u212a", "k").normalize("NFKC");
+}

@@ -1,0 +1,64 @@
+import { isUtf8 } from "node:buffer";
+
+/** A place in a text that is being read. */
+export interface Cursor {
+  readonly text: Buffer;
+  at: number;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const ESCAPES: Readonly<Record<string, string>> = {
+  '"': '"',
+  "\\": "\\",
+  "/": "/",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+};
+
+/**
+ * Reads the string that begins at the cursor's quote, and puts the cursor behind it. One scan finds its end and whether
+ * it is plain ASCII, as nearly all are: then it is one copy.
+ * @throws {SyntaxError} for control characters, bytes that are not UTF-8, bad escapes and lone surrogates
+ */
+export function readString(cursor: Cursor): string {
+  const { text } = cursor;
+  const start = cursor.at + 1;
+  let at = start;
+  let plain = true;
+  let escaped = false;
+  for (;;) {
+    const byte = text[at];
+    if (byte === undefined) throw new SyntaxError("unterminated string");
+    if (byte === QUOTE) break;
+    if (byte < 0x20) throw new SyntaxError("control character in a string");
+    if (byte === BACKSLASH) {
+      escaped = true;
+      at += 1;
+    } else if (byte > 0x7e) plain = false;
+    at += 1;
+  }
+  cursor.at = at + 1;
+  if (plain && !escaped) return text.toString("latin1", start, at);
+  // Buffer.toString replaces bad bytes without a word, so they are looked for first.
+  if (!plain && !isUtf8(text.subarray(start, at))) throw new SyntaxError("not UTF-8");
+  const raw = text.toString("utf8", start, at);
+  return escaped ? unescape(raw) : raw;
+}
+
+function unescape(raw: string): string {
+  const result = raw.replace(
+    /\\(?:u([0-9a-fA-F]{4})|([\s\S]?))/g,
+    (_, hex: string | undefined, letter: string | undefined) => {
+      if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+      const value = letter === undefined ? undefined : ESCAPES[letter];
+      if (value === undefined) throw new SyntaxError("bad escape");
+      return value;
+    },
+  );
+  if (!result.isWellFormed()) throw new SyntaxError("lone surrogate");
+  return result;
+}
