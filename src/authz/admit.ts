@@ -1,0 +1,77 @@
+import type { Endpoint } from "./endpoint.ts";
+import { pass, refuse, type Step } from "./outcome.ts";
+import type { AuthzRequest } from "./ports.ts";
+
+export interface AdmitSettings {
+  readonly publicOrigin: string;
+  readonly corsOrigins: ReadonlySet<string>;
+  /** Managed header names with "-" as "_": what an upstream might read as the same name (threat row C02). */
+  readonly lookalikes: ReadonlySet<string>;
+  readonly acceptTextBody: boolean;
+}
+
+type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
+
+const METHODS = new Set(["POST", "GET", "DELETE", "OPTIONS"]);
+/** What a `Connection` header may name; any other would strip a header of ours hop by hop (threat row C03). */
+const CONNECTION = /^[\t ]*(?:keep-alive|close|te)?[\t ]*(?:,[\t ]*(?:keep-alive|close|te)[\t ]*)*$/i;
+const JSON_TYPE = /^application\/json[\t ]*(?:;[\t ]*charset[\t ]*=[\t ]*"?utf-8"?[\t ]*)?$/i;
+
+export interface Admission {
+  /** A listed origin of another site, or null. */
+  readonly corsOrigin: string | null;
+}
+
+/** What is refused before anybody is identified, in the order of design 3.3. */
+export function admit(settings: AdmitSettings, request: AuthzRequest, endpoint: McpEndpoint): Step<Admission> {
+  const { headers } = request;
+  if (headers.get("upgrade") !== undefined) return refuse("header_malformed", "upgrade");
+  if (!METHODS.has(request.method)) return refuse("method_not_allowed", "method");
+  if (request.query !== null && !endpoint.allowQuery) return refuse("query_not_allowed");
+  if (request.query !== null && hasTokenInQuery(request.query)) return refuse("query_not_allowed", "access_token");
+  if (request.body.kind === "partial") return refuse("body_too_large", "partial");
+  const origin = checkOrigin(settings, request);
+  if (!origin.ok) return origin;
+  const names = checkNames(settings, request);
+  return names.ok ? pass({ corsOrigin: origin.value }) : names;
+}
+
+/** The media type and encoding of a body that we are about to read (415). */
+export function admitMedia(request: AuthzRequest): Step<true> {
+  const { headers } = request;
+  if (!JSON_TYPE.test(headers.get("content-type") ?? "")) return refuse("media_type", "content-type");
+  const encoding = headers.get("content-encoding");
+  if (encoding !== undefined && !/^identity$/i.test(encoding)) return refuse("media_type", "content-encoding");
+  return pass(true);
+}
+
+/** The bytes of the body, if there is one in a form that we may read. */
+export function admitBody(settings: AdmitSettings, request: AuthzRequest): Step<Uint8Array> {
+  const { body } = request;
+  if (body.kind === "bytes") return pass(body.bytes);
+  if (body.kind === "text" && settings.acceptTextBody) return pass(body.bytes);
+  if (body.kind === "text")
+    return refuse("body_malformed", "the body came as text: set packAsBytes, or acceptTextBody");
+  return refuse("body_malformed", "no body: does the data plane send it (with_request_body)?");
+}
+
+function hasTokenInQuery(query: string): boolean {
+  return new URLSearchParams(query).has("access_token"); // RFC 6750 §2.3 is not for us
+}
+
+function checkOrigin(settings: AdmitSettings, request: AuthzRequest): Step<string | null> {
+  const origin = request.headers.get("origin");
+  if (origin === undefined || origin === settings.publicOrigin) return pass(null);
+  if (request.headers.repeated("origin") || !settings.corsOrigins.has(origin)) return refuse("origin_not_allowed");
+  return pass(origin);
+}
+
+function checkNames(settings: AdmitSettings, request: AuthzRequest): Step<true> {
+  if (!CONNECTION.test(request.headers.get("connection") ?? "")) return refuse("header_malformed", "connection");
+  for (const name of request.headers.names()) {
+    if (name.includes("_") && settings.lookalikes.has(name.replaceAll("-", "_"))) {
+      return refuse("header_malformed", "a name that equals a managed header but for '_'");
+    }
+  }
+  return pass(true);
+}

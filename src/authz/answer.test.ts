@@ -1,0 +1,125 @@
+import { describe, expect, it } from "vitest";
+import { answer, type AnswerSettings } from "./answer.ts";
+import type { Refused } from "./outcome.ts";
+import { REFUSALS, type Reason } from "./refusal.ts";
+import { newTrail, type Trail } from "./trail.ts";
+
+const settings: AnswerSettings = { publicOrigin: "https://mcp.example.com", scopes: [], denial: "jsonrpc" };
+const REASONS = Object.keys(REFUSALS) as Reason[];
+
+function trailAt(path: string | null, rpc: Trail["rpc"] = null): Trail {
+  const trail = newTrail("req-1", 0);
+  trail.path = path;
+  if (path !== null)
+    trail.endpoint = { kind: "mcp", server: null, resource: `https://mcp.example.com${path}`, allowQuery: false };
+  trail.rpc = rpc;
+  return trail;
+}
+
+const refused = (reason: Reason, more: Partial<Refused> = {}): Refused => ({ ok: false, reason, ...more });
+const request = { id: 7, notification: false, version: "2026-07-28" };
+
+describe("401", () => {
+  it("P9.5-1, MS-02: the challenge names the document of the endpoint, byte for byte", () => {
+    const { headers, status } = answer(settings, refused("token_missing"), trailAt("/servers/s/mcp"));
+    expect(status).toBe(401);
+    expect(headers.get("www-authenticate")).toBe(
+      'Bearer realm="https://mcp.example.com", resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/servers/s/mcp"',
+    );
+  });
+
+  it("adds error for a token that came, and scope when configured", () => {
+    const { headers } = answer(
+      { ...settings, scopes: ["mcp:read", "mcp:write"] },
+      refused("token_expired"),
+      trailAt("/mcp"),
+    );
+    expect(headers.get("www-authenticate")).toBe(
+      'Bearer realm="https://mcp.example.com", resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", error="invalid_token", scope="mcp:read mcp:write"',
+    );
+  });
+
+  it("P9.5-2: has one body for every fault of a token", () => {
+    for (const reason of REASONS.filter((key) => REFUSALS[key].http === 401)) {
+      const { headers, body } = answer(
+        settings,
+        refused(reason, { detail: "secret detail" }),
+        trailAt("/mcp", request),
+      );
+      expect(JSON.parse(body)).toEqual({ error: "unauthorized", message: "Missing or invalid access token" });
+      expect(headers.get("content-type")).toBe("application/json");
+    }
+  });
+});
+
+describe("403", () => {
+  it("MCP A8: a wider token cures it, and the challenge says which", () => {
+    const { status, headers } = answer(
+      settings,
+      refused("scope_insufficient", { scopes: ["mcp:write"] }),
+      trailAt("/mcp", request),
+    );
+    expect(status).toBe(403);
+    expect(headers.get("www-authenticate")).toContain('error="insufficient_scope", scope="mcp:write"');
+  });
+
+  it("PO-17: a denied request is 200 with its id, 403 when configured, 403 for a notification", () => {
+    const denied = refused("policy_denied");
+    const asked = answer(settings, denied, trailAt("/mcp", request));
+    expect(asked.status).toBe(200);
+    expect(JSON.parse(asked.body)).toEqual({
+      jsonrpc: "2.0",
+      id: 7,
+      error: { code: 403, message: "Not allowed", data: { reason: "policy_denied", requestId: "req-1" } },
+    });
+    expect(answer({ ...settings, denial: "http" }, denied, trailAt("/mcp", request)).status).toBe(403);
+    expect(answer(settings, denied, trailAt("/mcp", { ...request, id: null, notification: true })).status).toBe(403);
+    expect(asked.headers.has("www-authenticate")).toBe(false);
+  });
+});
+
+describe("codes", () => {
+  it("an unknown method is 404 for the stateless revision and 200 for older ones", () => {
+    expect(answer(settings, refused("method_unknown"), trailAt("/mcp", request)).status).toBe(404);
+    const old = answer(settings, refused("method_unknown"), trailAt("/mcp", { ...request, version: "2025-11-25" }));
+    expect([old.status, (JSON.parse(old.body) as { error: { code: number } }).error.code]).toEqual([200, -32601]);
+  });
+
+  it("CF-34: an unsupported version is told which there are", () => {
+    const body = JSON.parse(answer(settings, refused("version_unsupported"), trailAt("/mcp", request)).body) as never;
+    expect(body).toHaveProperty("error.code", -32022);
+    expect(body).toHaveProperty("error.data.supported", ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]);
+  });
+
+  it("503 says when to come back, 405 what is allowed", () => {
+    expect(answer(settings, refused("deadline"), trailAt("/mcp")).headers.get("retry-after")).toBe("1");
+    expect(answer(settings, refused("method_not_allowed"), trailAt("/mcp")).headers.get("allow")).toBe("POST");
+  });
+
+  it("outside an MCP endpoint the body is plain JSON", () => {
+    expect(JSON.parse(answer(settings, refused("route_unknown"), trailAt(null)).body)).toEqual({
+      error: "route_unknown",
+      message: "Not found",
+      requestId: "req-1",
+    });
+  });
+});
+
+describe("every reason of the table", () => {
+  it.each(REASONS)("%s refuses, leaks nothing and is well formed (4.7, C23)", (reason) => {
+    for (const trail of [trailAt(null), trailAt("/mcp"), trailAt("/mcp", request)]) {
+      trail.note = "NOTE-CANARY";
+      const { status, headers, body } = answer(
+        settings,
+        refused(reason, { detail: "DETAIL-CANARY", scopes: ["s"] }),
+        trail,
+      );
+      expect(status === 204 || status < 200).toBe(false);
+      expect(status >= 400 || (status === 200 && trail.rpc !== null) || reason === "method_unknown").toBe(true);
+      expect(`${body}${JSON.stringify([...headers])}`).not.toMatch(/CANARY/);
+      expect(() => JSON.parse(body) as unknown).not.toThrow();
+      expect(headers.has("content-length")).toBe(false);
+      for (const [name, value] of headers) expect(`${name}: ${value}`).toMatch(/^[a-z-]+: [\x20-\x7e]+$/);
+    }
+  });
+});

@@ -1,0 +1,58 @@
+import { challenge, type ChallengeSettings } from "./challenge.ts";
+import { REFUSALS } from "./refusal.ts";
+import type { Refused } from "./outcome.ts";
+import { corsHeaders } from "./publish.ts";
+import type { Trail } from "./trail.ts";
+import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
+
+/** A refusal as HTTP. Header names are in lower case and each stands once. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: string;
+}
+
+export interface AnswerSettings extends ChallengeSettings {
+  /** How `policy_denied` of a request looks: 200 with a JSON-RPC error, or 403. */
+  readonly denial: "jsonrpc" | "http";
+}
+
+const RETRY_AFTER_SECONDS = "1";
+
+/** Renders a refusal for the client. The `detail` of it stays behind (design 4.7). */
+export function answer(settings: AnswerSettings, refused: Refused, trail: Trail): Answer {
+  const refusal = REFUSALS[refused.reason];
+  const headers = new Map([
+    ["content-type", "application/json"],
+    ["cache-control", "no-store"],
+    ["x-content-type-options", "nosniff"],
+  ]);
+  if (trail.corsOrigin !== null) for (const [name, value] of corsHeaders(trail.corsOrigin)) headers.set(name, value);
+  if (refusal.http === 401 || refused.reason === "scope_insufficient") {
+    headers.set("www-authenticate", challenge(settings, trail.path ?? "/mcp", refused.reason, refused.scopes ?? []));
+  }
+  if (refusal.http === 405) headers.set("allow", trail.endpoint?.kind === "document" ? "GET, HEAD, OPTIONS" : "POST");
+  if (refusal.http === 503) headers.set("retry-after", RETRY_AFTER_SECONDS);
+  return { status: status(settings, refused, trail), headers, body: JSON.stringify(body(refused, trail)) };
+}
+
+function status(settings: AnswerSettings, refused: Refused, trail: Trail): number {
+  const isRequest = trail.rpc !== null && !trail.rpc.notification;
+  if (refused.reason === "policy_denied" && settings.denial === "jsonrpc" && isRequest) return 200;
+  // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management).
+  if (refused.reason === "method_unknown" && trail.rpc?.version !== MODERN) return 200;
+  return REFUSALS[refused.reason].http;
+}
+
+function body(refused: Refused, trail: Trail): object {
+  const { http, rpc, message } = REFUSALS[refused.reason];
+  const { requestId } = trail;
+  if (http === 401) return { error: "unauthorized", message };
+  if (trail.endpoint?.kind !== "mcp") return { error: refused.reason, message, requestId };
+  const supported = refused.reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS } : {};
+  return {
+    jsonrpc: "2.0",
+    id: trail.rpc?.id ?? null,
+    error: { code: refused.rpcCode ?? rpc ?? http, message, data: { reason: refused.reason, requestId, ...supported } },
+  };
+}

@@ -1,0 +1,267 @@
+import { describe, expect, it } from "vitest";
+import { ALICE, allowingPorts, checkSettings, ORIGIN, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
+import { createCheck } from "./check.ts";
+import { Grant } from "./grant.ts";
+import { pass, refuse } from "./outcome.ts";
+import type { PolicyInput } from "./policy-input.ts";
+import type { Identity, Ports, Visible } from "./ports.ts";
+import { newTrail } from "./trail.ts";
+
+async function run(parts: RequestParts = {}, ports: Partial<Ports> = {}, settings = checkSettings()) {
+  const trail = newTrail("req-1", 1_790_000_000_123);
+  const outcome = await createCheck(settings, allowingPorts(ports))(
+    requestOf(parts),
+    trail,
+    new AbortController().signal,
+  );
+  return { outcome, trail };
+}
+
+async function reasonOf(parts: RequestParts, ports?: Partial<Ports>): Promise<string> {
+  const { outcome } = await run(parts, ports);
+  return outcome.ok ? (Grant.is(outcome.value) ? `grant ${outcome.value.route}` : "public") : outcome.reason;
+}
+
+const call = (name: unknown, more: object = {}) => ({
+  jsonrpc: "2.0",
+  id: 1,
+  method: "tools/call",
+  params: { name, ...more },
+});
+
+describe("the order of design 3.3: the first fault wins", () => {
+  // Each row breaks everything from its own step on, so that an earlier step that were late would show.
+  const late: RequestParts = { token: null, headers: [["content-encoding", "gzip"]], body: { kind: "none" } };
+  it.each<[string, RequestParts, string]>([
+    ["host", { ...late, host: "evil", path: "/nope", query: "a" }, "route_unknown"],
+    ["path", { ...late, path: "/nope", query: "a" }, "route_unknown"],
+    ["C18 upgrade", { ...late, method: "PUT", headers: [["upgrade", "websocket"]] }, "header_malformed"],
+    ["C19 method", { ...late, method: "PUT", query: "a" }, "method_not_allowed"],
+    ["query", { ...late, query: "", body: { kind: "partial" } }, "query_not_allowed"],
+    ["B24 partial", { ...late, body: { kind: "partial" }, headers: [["origin", "https://evil"]] }, "body_too_large"],
+    ["N-07 origin", { ...late, headers: [["origin", "https://evil"]] }, "origin_not_allowed"],
+    ["identity", { ...late }, "token_missing"],
+    ["B29 GET after identity", { method: "GET", body: { kind: "none" } }, "method_not_allowed"],
+    ["DELETE after identity", { method: "DELETE", body: { kind: "none" } }, "method_not_allowed"],
+    ["GET without a token", { method: "GET", token: null, body: { kind: "none" } }, "token_missing"],
+    ["B28 encoding", { headers: [["content-encoding", "gzip"]], body: { kind: "none" } }, "media_type"],
+    ["B25 no body", { body: { kind: "none" } }, "body_malformed"],
+    ["B26 text body", { body: { kind: "text", bytes: Buffer.from("{}") } }, "body_malformed"],
+    ["body", { message: [] }, "body_batch"],
+  ])("%s", async (_, parts, expected) => expect(await reasonOf(parts)).toBe(expected));
+
+  it("policy comes before the credential, and the credential before the wristband", async () => {
+    const asked: string[] = [];
+    const ports: Partial<Ports> = {
+      decide: () => (asked.push("decide"), pass({ allow: false, revision: "r", note: null, requiredScopes: null })),
+      fetchCredential: () => (asked.push("credential"), refuse("credential_missing")),
+      signWristband: () => (asked.push("wristband"), refuse("wristband_too_large")),
+    };
+    expect(await reasonOf({}, ports)).toBe("policy_denied");
+    expect(asked).toEqual(["decide"]);
+    expect(await reasonOf({ path: "/servers/t/mcp" }, { ...ports, decide: allowingPorts().decide })).toBe(
+      "credential_missing",
+    );
+    expect(asked).toEqual(["decide", "credential"]);
+  });
+});
+
+describe("media types (B27)", () => {
+  const type = (value: string) => ({ headers: [["content-type", value]] as const });
+  it.each([
+    "application/json",
+    "Application/JSON",
+    "application/json; charset=utf-8",
+    'application/json;charset="UTF-8"',
+  ])("%s is read", async (value) => {
+    const request = {
+      ...requestOf(),
+      headers: {
+        ...requestOf().headers,
+        get: (n: string) => (n === "content-type" ? value : requestOf().headers.get(n)),
+      },
+    };
+    const outcome = await createCheck(checkSettings(), allowingPorts())(
+      request,
+      newTrail("r", 0),
+      new AbortController().signal,
+    );
+    expect(outcome.ok).toBe(true);
+  });
+  it.each([
+    "text/plain",
+    "",
+    "application/json, text/plain",
+    "application/json; charset=utf-16",
+    "application/jsonx",
+    "application/vnd.api+json",
+    "multipart/form-data",
+    "application/json; charset=utf-8; x=y",
+  ])(
+    "%j is 415",
+    async (value) => expect(await reasonOf(type(value))).toBe("media_type"), // joined to the first one
+  );
+});
+
+describe("header names", () => {
+  it.each(["x_authorized_tools", "x-authorized_tools", "x_mcp-server", "mcp_session_id", "x_api_key"])(
+    "C02: %s is 400",
+    async (name) => expect(await reasonOf({ headers: [[name, "x"]] })).toBe("header_malformed"),
+  );
+  it.each(["x-authorized-tools", "keep-alive, x-authorized-tools", "upgrade"])(
+    "C03: Connection: %s is 400",
+    async (value) => expect(await reasonOf({ headers: [["connection", value]] })).toBe("header_malformed"),
+  );
+  it.each(["keep-alive", "close", "Keep-Alive, TE", "te"])("Connection: %s is fine", async (value) =>
+    expect(await reasonOf({ headers: [["connection", value]] })).toBe("grant server:s"),
+  );
+  it("an ordinary header with an underscore is none of our business", async () =>
+    expect(await reasonOf({ headers: [["x_other", "1"]] })).toBe("grant server:s"));
+});
+
+describe("who goes where", () => {
+  it.each<[string, RequestParts, string]>([
+    ["a call on a direct server", {}, "grant server:s"],
+    ["a call on a relayed server", { path: "/servers/t/mcp" }, "grant broker"],
+    ["a call on /mcp", { path: "/mcp", message: call("s_read") }, "grant broker"],
+    ["a list", { message: { jsonrpc: "2.0", id: 1, method: "tools/list" } }, "grant broker"],
+    [
+      "a handshake",
+      { message: { jsonrpc: "2.0", id: 1, method: "initialize", params: { protocolVersion: "2025-11-25" } } },
+      "grant broker",
+    ],
+    ["a notification", { message: { jsonrpc: "2.0", method: "notifications/initialized" } }, "grant broker"],
+    ["no oracle: a name of no server on /mcp", { path: "/mcp", message: call("read") }, "policy_denied"],
+    ["a prefix without a name", { path: "/mcp", message: call("s_") }, "policy_denied"],
+    ["B15: a name outside the ordinary alphabet", { message: call("d\u0435lete") }, "policy_denied"],
+    [
+      "a prompt on /mcp (later)",
+      { path: "/mcp", message: { jsonrpc: "2.0", id: 1, method: "prompts/get", params: { name: "s_p" } } },
+      "policy_denied",
+    ],
+    ["allowQuery", { path: "/servers/t/mcp", query: "tenant=1" }, "grant broker"],
+    ["A47: a token in an allowed query", { path: "/servers/t/mcp", query: "access_token=x" }, "query_not_allowed"],
+    ["A47: the same, encoded", { path: "/servers/t/mcp", query: "a=1&access%5Ftoken=x" }, "query_not_allowed"],
+  ])("%s", async (_, parts, expected) => expect(await reasonOf(parts)).toBe(expected));
+
+  it("B37, B39: a call without an id is malformed, whatever policy says", async () =>
+    expect(await reasonOf({ message: { jsonrpc: "2.0", method: "tools/call", params: { name: "read" } } })).toBe(
+      "body_malformed",
+    ));
+});
+
+describe("what policy sees", () => {
+  it("4.3: the verified identity, the name without its prefix, no token", async () => {
+    const seen: PolicyInput[] = [];
+    const decide: Ports["decide"] = (input) => (seen.push(input), pass({ allow: true, revision: "r", note: null }));
+    const settings = checkSettings({ policyHeaders: ["x-tenant"], compat: "authorino" });
+    const parts = {
+      path: "/mcp",
+      message: call("s_read", { arguments: { amount: 5 } }),
+      headers: [
+        ["x-tenant", "acme"],
+        ["x-other", "no"],
+      ] as const,
+    };
+    const { trail } = await run(parts, { decide }, settings);
+    expect(seen[0]).toMatchObject({
+      identity: { subject: "alice-sub", groups: ["engineering"] },
+      mcp: {
+        method: "tools/call",
+        server: "s",
+        kind: "tool",
+        name: "read",
+        arguments: { amount: 5 },
+        version: "2025-03-26",
+      },
+      request: {
+        host: "gw.example.com",
+        path: "/mcp",
+        sourceIp: "192.0.2.7",
+        time: 1_790_000_000,
+        headers: { "x-tenant": "acme" },
+      },
+      auth: { identity: { sub: "alice-sub" } },
+    });
+    expect(JSON.stringify(seen)).not.toContain("alice-token");
+    expect(trail).toMatchObject({ server: "s", name: "read", credential: "static", wristband: "j1", policy: "r" });
+  });
+
+  it("C09: a forwarded address counts only when configured", async () => {
+    const headers = [
+      ["x-forwarded-for", "10.0.0.1"],
+      ["x-envoy-external-address", "198.51.100.9"],
+    ] as const;
+    expect((await run({ headers })).trail.sourceIp).toBe("192.0.2.7");
+    expect(
+      (await run({ headers }, {}, checkSettings({ clientAddress: "x-envoy-external-address" }))).trail.sourceIp,
+    ).toBe("198.51.100.9");
+  });
+
+  it("A24: the token is judged for the endpoint that is asked", async () => {
+    const resources: string[] = [];
+    await run(
+      { path: "/servers/t/mcp" },
+      { identify: (_, resource) => (resources.push(resource), pass<Identity>(ALICE)) },
+    );
+    expect(resources).toEqual([`${ORIGIN}/servers/t/mcp`]);
+  });
+});
+
+describe("wristbands", () => {
+  it("a relayed call's names exactly that operation; a list's what is visible; a handshake's nothing", async () => {
+    const signed: Visible[] = [];
+    const signWristband: Ports["signWristband"] = (_, visible) => (signed.push(visible), pass({ jws: "w", jti: "j" }));
+    await run({ path: "/servers/t/mcp" }, { signWristband });
+    await run({ message: { jsonrpc: "2.0", id: 1, method: "tools/list" } }, { signWristband });
+    await run({ message: { jsonrpc: "2.0", id: 1, method: "ping" } }, { signWristband });
+    expect(signed).toEqual([
+      { tools: { t: ["read"] }, prompts: {}, resources: {} },
+      { tools: { s: ["read"] }, prompts: {}, resources: {} },
+      { tools: {}, prompts: {}, resources: {} },
+    ]);
+  });
+});
+
+describe("documents and preflights", () => {
+  it("MS-03, A3: the document names the endpoint, whatever Host says", async () => {
+    const { outcome } = await run({
+      method: "GET",
+      path: "/.well-known/oauth-protected-resource/servers/s/mcp",
+      host: "alias.example.com",
+      token: null,
+    });
+    expect(outcome.ok && !Grant.is(outcome.value) && JSON.parse(outcome.value.body)).toEqual({
+      resource: `${ORIGIN}/servers/s/mcp`,
+      authorization_servers: ["https://idp.example.com"],
+      bearer_methods_supported: ["header"],
+    });
+  });
+  it.each<[RequestParts, string]>([
+    [{ method: "POST", path: "/.well-known/oauth-protected-resource" }, "method_not_allowed"],
+    [{ method: "OPTIONS", path: "/.well-known/oauth-protected-resource" }, "public"],
+    [{ method: "HEAD", path: "/.well-known/oauth-protected-resource/mcp" }, "public"],
+    [{ method: "OPTIONS", token: null, headers: [["origin", "https://app.example.com"]] }, "public"],
+    [{ method: "OPTIONS", token: null, headers: [["origin", "https://evil.example.com"]] }, "origin_not_allowed"],
+    [{ method: "OPTIONS", token: null }, "method_not_allowed"],
+    [{ headers: [["origin", "null"]] }, "origin_not_allowed"],
+    [{ headers: [["origin", ORIGIN]] }, "grant server:s"],
+    [
+      {
+        headers: [
+          ["origin", "https://app.example.com"],
+          ["origin", "https://app.example.com"],
+        ],
+      },
+      "origin_not_allowed",
+    ],
+  ])("B52, SP-08 %j", async (parts, expected) => expect(await reasonOf(parts)).toBe(expected));
+
+  it("a listed origin may read the answer", async () => {
+    const { outcome, trail } = await run({ headers: [["origin", "https://app.example.com"]] });
+    expect(trail.corsOrigin).toBe("https://app.example.com");
+    expect(
+      outcome.ok && Grant.is(outcome.value) && outcome.value.responseHeaders.get("access-control-allow-origin"),
+    ).toBe("https://app.example.com");
+  });
+});

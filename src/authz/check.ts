@@ -1,0 +1,222 @@
+import { admit, admitBody, admitMedia, type AdmitSettings } from "./admit.ts";
+import { bearerToken } from "./bearer.ts";
+import { findEndpoint, type Endpoint, type EndpointTable } from "./endpoint.ts";
+import { grant, type HeaderSettings } from "./grant.ts";
+import { pass, refuse, type Outcome, type Refused, type Step } from "./outcome.ts";
+import { policyInput, type PolicyInput, type PolicyOperation } from "./policy-input.ts";
+import type { Allowed, AuthzRequest, Identity, Ports, Visible, Wristband } from "./ports.ts";
+import {
+  corsHeaders,
+  endpointPreflight,
+  protectedResourceDocument,
+  publicPreflight,
+  type DocumentSettings,
+} from "./publish.ts";
+import type { Trail } from "./trail.ts";
+import type { Operation } from "../mcp/operation.ts";
+import { isOrdinaryName } from "../mcp/method-table.ts";
+import { readOperation } from "../mcp/read-operation.ts";
+import type { Resolver } from "../mcp/resolver.ts";
+
+export interface CheckSettings {
+  readonly endpoints: EndpointTable;
+  readonly admit: AdmitSettings;
+  readonly documents: DocumentSettings;
+  readonly headers: HeaderSettings;
+  readonly resolver: Resolver;
+  /** How calls of each server are carried. */
+  readonly routing: Readonly<Record<string, "broker" | "direct">>;
+  readonly policyHeaders: readonly string[];
+  readonly compat: "authorino" | null;
+  readonly clientAddress: "peer" | "x-envoy-external-address";
+}
+
+/** Decides one request. Fills `trail` with the facts as they are proven. */
+export type Check = (request: AuthzRequest, trail: Trail, signal: AbortSignal) => Promise<Outcome>;
+
+type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
+
+/** The pipeline (design 3): each step returns its value, or the one reason that ends the Check. */
+export function createCheck(settings: CheckSettings, ports: Ports): Check {
+  return async (request, trail, signal) => {
+    trail.sourceIp = sourceIp(settings, request);
+    const endpoint = findEndpoint(settings.endpoints, request.host, request.path);
+    if (!endpoint.ok) return endpoint;
+    trail.endpoint = endpoint.value;
+    if (endpoint.value.kind === "document") return document(settings, request, endpoint.value.resource);
+    trail.path = request.path;
+    trail.server = endpoint.value.server;
+
+    const admission = admit(settings.admit, request, endpoint.value);
+    if (!admission.ok) return admission;
+    trail.corsOrigin = admission.value.corsOrigin;
+    if (request.method === "OPTIONS") return preflight(trail.corsOrigin);
+
+    const bearer = bearerToken(request.headers);
+    if (!bearer.ok) return bearer;
+    const identity = await ports.identify(bearer.value, endpoint.value.resource, signal);
+    if (!identity.ok) return identity;
+    trail.identity = identity.value;
+    if (request.method !== "POST") return refuse("method_not_allowed", "no sessions");
+
+    const operation = operationOf(settings, request, trail);
+    if (!operation.ok) return operation;
+    const target = resolveTarget(settings, endpoint.value, operation.value, trail);
+    if (!target.ok) return target;
+    const input = inputOf(settings, request, identity.value, target.value, trail);
+    if (operation.value.class !== "named") return serve(settings, ports, identity.value, operation.value, input, trail);
+    return carry(settings, ports, { identity: identity.value, input, operation: target.value }, trail, signal);
+  };
+}
+
+function sourceIp(settings: CheckSettings, request: AuthzRequest): string {
+  if (settings.clientAddress === "peer") return request.peer;
+  return request.headers.get("x-envoy-external-address") ?? request.peer;
+}
+
+function document(settings: CheckSettings, request: AuthzRequest, resource: string): Outcome {
+  if (request.method === "OPTIONS") return pass(publicPreflight());
+  if (request.method !== "GET" && request.method !== "HEAD") return refuse("method_not_allowed");
+  return pass(protectedResourceDocument(settings.documents, resource));
+}
+
+function preflight(corsOrigin: string | null): Outcome {
+  return corsOrigin === null ? refuse("method_not_allowed", "OPTIONS") : pass(endpointPreflight(corsOrigin));
+}
+
+function operationOf(settings: CheckSettings, request: AuthzRequest, trail: Trail): Step<Operation> {
+  const media = admitMedia(request);
+  if (!media.ok) return media;
+  const bytes = admitBody(settings.admit, request);
+  if (!bytes.ok) return bytes;
+  const read = readOperation(bytes.value, request.headers);
+  if (!read.ok) {
+    trail.rpc = read.rpc;
+    return { ok: false, ...read.fault };
+  }
+  const { operation } = read;
+  trail.rpc = { id: operation.id, notification: operation.class === "notification", version: operation.version };
+  trail.method = operation.method;
+  trail.kind = operation.kind;
+  trail.name = operation.name;
+  return pass(operation);
+}
+
+/** The operation with its server found and its prefix taken off. What is nobody's name is refused like a denied one. */
+function resolveTarget(
+  settings: CheckSettings,
+  endpoint: McpEndpoint,
+  operation: Operation,
+  trail: Trail,
+): Step<PolicyOperation & { readonly server: string | null }> {
+  const { method, kind, version } = operation;
+  const at = { method, kind, version, arguments: operation.arguments };
+  if (operation.class !== "named" || operation.name === null)
+    return pass({ ...at, server: endpoint.server, name: null });
+  if (kind !== "resource" && !isOrdinaryName(operation.name)) return refuse("policy_denied", "not an ordinary name");
+  if (endpoint.server !== null) return pass({ ...at, server: endpoint.server, name: operation.name });
+  const found = kind === "tool" ? settings.resolver.resolve(operation.name) : null;
+  if (found === null) return refuse("policy_denied", "no server has this name");
+  trail.server = found.server;
+  trail.name = found.name;
+  return pass({ ...at, ...found });
+}
+
+function inputOf(
+  settings: CheckSettings,
+  request: AuthzRequest,
+  identity: Identity,
+  operation: PolicyOperation,
+  trail: Trail,
+): PolicyInput {
+  const headers: Record<string, string> = {};
+  for (const name of settings.policyHeaders) {
+    const value = request.headers.get(name);
+    if (value !== undefined) headers[name] = value;
+  }
+  const { host, path } = request;
+  const context = { host, path, sourceIp: trail.sourceIp ?? "", time: Math.floor(trail.arrivedAt / 1000), headers };
+  return policyInput(identity, operation, context, settings.compat);
+}
+
+const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
+
+/** Housekeeping: the broker answers, and shows what the wristband names. */
+async function serve(
+  settings: CheckSettings,
+  ports: Ports,
+  identity: Identity,
+  operation: Operation,
+  input: PolicyInput,
+  trail: Trail,
+): Promise<Outcome> {
+  const visible = operation.class === "list" ? ports.visible(input, input.mcp.server) : pass(NOTHING);
+  if (!visible.ok) return visible;
+  const wristband = await ports.signWristband(identity, visible.value);
+  if (!wristband.ok) return wristband;
+  trail.wristband = wristband.value.jti;
+  const proof = { identity, decision: "housekeeping" as const };
+  return grant(proof, { to: "broker", wristband: wristband.value }, settings.headers, responseHeaders(trail));
+}
+
+interface Call {
+  readonly identity: Identity;
+  readonly input: PolicyInput;
+  readonly operation: PolicyOperation & { readonly server: string | null };
+}
+
+/** A named operation: policy, then the credential, then the wristband if the broker carries it. */
+async function carry(
+  settings: CheckSettings,
+  ports: Ports,
+  call: Call,
+  trail: Trail,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { identity, operation } = call;
+  const server = operation.server;
+  if (server === null) return refuse("internal", "a named operation without a server");
+  const decision = ports.decide(call.input);
+  if (!decision.ok) return decision;
+  trail.policy = decision.value.revision;
+  trail.note = decision.value.note;
+  if (!decision.value.allow) return denied(decision.value.requiredScopes);
+
+  const credential = await ports.fetchCredential(server, identity, signal);
+  if (!credential.ok) return credential;
+  trail.credential = credential.value.kind;
+  const proof = { identity, decision: decision.value satisfies Allowed };
+  const response = responseHeaders(trail);
+  if (settings.routing[server] === "direct" && call.input.request.path !== "/mcp") {
+    return grant(proof, { to: "server", server, credential: credential.value }, settings.headers, response);
+  }
+  const wristband = await relayWristband(ports, identity, operation, server);
+  if (!wristband.ok) return wristband;
+  trail.wristband = wristband.value.jti;
+  const passage = { to: "relay" as const, server, credential: credential.value, wristband: wristband.value };
+  return grant(proof, passage, settings.headers, response);
+}
+
+function denied(requiredScopes: readonly string[] | null): Refused {
+  if (requiredScopes === null) return refuse("policy_denied");
+  return { ok: false, reason: "scope_insufficient", scopes: requiredScopes };
+}
+
+/** For a relayed call the wristband names exactly that operation: no catalogue is needed. */
+function relayWristband(
+  ports: Ports,
+  identity: Identity,
+  operation: PolicyOperation,
+  server: string,
+): Step<Wristband> | Promise<Step<Wristband>> {
+  const names = { [server]: operation.name === null ? [] : [operation.name] };
+  return ports.signWristband(identity, {
+    tools: operation.kind === "tool" ? names : {},
+    prompts: operation.kind === "prompt" ? names : {},
+    resources: operation.kind === "resource" ? names : {},
+  });
+}
+
+function responseHeaders(trail: Trail): Map<string, string> {
+  return trail.corsOrigin === null ? new Map<string, string>() : corsHeaders(trail.corsOrigin);
+}

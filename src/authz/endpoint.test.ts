@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { endpointTable, findEndpoint } from "./endpoint.ts";
+
+const table = endpointTable("https://gw.example.com", ["alias.example.com"], { s: { allowQuery: false } });
+
+function resourceAt(host: string, path: string): string | null {
+  const found = findEndpoint(table, host, path);
+  return found.ok ? `${found.value.kind} ${found.value.resource}` : null;
+}
+
+describe("paths are compared byte by byte", () => {
+  it.each([
+    ["/mcp", "mcp https://gw.example.com/mcp"],
+    ["/servers/s/mcp", "mcp https://gw.example.com/servers/s/mcp"],
+    ["/.well-known/oauth-protected-resource", "document https://gw.example.com/mcp"],
+    ["/.well-known/oauth-protected-resource/mcp", "document https://gw.example.com/mcp"],
+    ["/.well-known/oauth-protected-resource/servers/s/mcp", "document https://gw.example.com/servers/s/mcp"],
+  ])("%s is ours", (path, expected) => expect(resourceAt("gw.example.com", path)).toBe(expected));
+
+  // C10, I11: none of these may reach an endpoint, an exemption or a document.
+  it.each([
+    "",
+    "/",
+    "//mcp",
+    "/mcp/",
+    "/MCP",
+    "/mcp;x",
+    "/mcp%00",
+    "/%6dcp",
+    "/mcp%2f",
+    "/mcp\\",
+    "/mcp#x",
+    "/mcp.json",
+    "/mcp ",
+    "/servers/s/../s/mcp",
+    "/servers/./s/mcp",
+    "/servers//mcp",
+    "/servers/S/mcp",
+    "/servers/unknown/mcp",
+    "/servers/s/mcp/x",
+    "/servers/s%2fmcp",
+    "/servers/s/mcp/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-protected-resource/",
+    "/.well-known/oauth-protected-resource/../mcp",
+    "/.well-known/oauth-protected-resource/servers/unknown/mcp",
+    "/.well-known/oauth-protected-resourcex",
+    "mcp",
+    "*",
+    "http://gw.example.com/mcp",
+    "/__proto__",
+    "/servers/__proto__/mcp",
+  ])("C10 %j is 404", (path) => expect(resourceAt("gw.example.com", path)).toBeNull());
+});
+
+describe("hosts", () => {
+  it.each([
+    "gw.example.com",
+    "GW.Example.COM",
+    "gw.example.com.",
+    "gw.example.com:8443",
+    "alias.example.com",
+    "gw.example.com.:80",
+  ])("C12 %s is ours", (host) => expect(resourceAt(host, "/mcp")).not.toBeNull());
+  it.each([
+    "",
+    "evil.example.com",
+    "gw.example.com..",
+    "gw.example.com,evil",
+    "a@gw.example.com",
+    "gw.example.com/x",
+    "gw.example.com:x",
+    "gw.example.com:",
+    "gw.example.com:123456",
+    " gw.example.com",
+    "xgw.example.com",
+    "gw.example.com.evil.com",
+    "[::1]",
+    "gw_example.com",
+  ])("C12 %j is 404", (host) => expect(resourceAt(host, "/mcp")).toBeNull());
+});

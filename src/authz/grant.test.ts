@@ -1,0 +1,85 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
+import { Grant, grant, type Passage } from "./grant.ts";
+import { Secret } from "./secret.ts";
+
+const proof = { identity: ALICE, decision: "housekeeping" as const };
+const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null };
+const credential = (value: string | null, header = "authorization") =>
+  ({ kind: "static", header, value: value === null ? null : new Secret(value) }) as const;
+const toServer = (value: string | null, header?: string): Passage => ({
+  to: "server",
+  server: "s",
+  credential: credential(value, header),
+});
+
+function granted(passage: Passage): Grant {
+  const step = grant(proof, passage, settings, new Map());
+  if (!step.ok) throw new Error(step.reason);
+  return step.value;
+}
+
+describe("4.5: every managed header is set or removed, never both", () => {
+  it("a direct upstream gets its credential and nothing of ours", () => {
+    const { set, remove, route } = granted(toServer("Bearer pat"));
+    expect([...set]).toEqual([["authorization", "Bearer pat"]]);
+    expect(remove).toEqual(MANAGED.filter((name) => name !== "authorization"));
+    expect(route).toBe("server:s");
+  });
+
+  it("C21: with another credential header, or none, the client's authorization is removed", () => {
+    expect(granted(toServer("key", "x-api-key")).remove).toContain("authorization");
+    expect(granted(toServer(null)).remove).toEqual(MANAGED);
+  });
+
+  it("the broker gets the wristband, and with a call whose it is and with what", () => {
+    const wristband = { jws: "a.b.c", jti: "j" };
+    expect([...granted({ to: "broker", wristband }).set]).toEqual([["x-authorized-tools", "a.b.c"]]);
+    const relay = granted({ to: "relay", server: "s", credential: credential("Bearer pat"), wristband });
+    expect([...relay.set]).toEqual([
+      ["x-authorized-tools", "a.b.c"],
+      ["x-mcp-server", "s"],
+      ["x-upstream-authorization", "Bearer pat"],
+    ]);
+    expect(relay.remove).toContain("authorization");
+    expect(relay.route).toBe("broker");
+  });
+
+  it("P10, C22: set and remove are disjoint and cover all managed names, for any passage", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom("authorization", "x-api-key"),
+        fc.option(fc.stringMatching(/^[!-~]{1,30}$/)),
+        (header, value) => {
+          const { set, remove } = granted(toServer(value, header));
+          expect(new Set([...set.keys(), ...remove])).toEqual(new Set([...MANAGED, ...set.keys()]));
+          expect(remove.filter((name) => set.has(name))).toEqual([]);
+        },
+      ),
+    );
+  });
+});
+
+it.each(["", "abc\r\nx: y", "abc\n", "abc\u0000", "caf\u00e9", " abc", "abc ", "\t", "a".repeat(50_000)])(
+  "C08, G16: %j cannot be a header and refuses",
+  (value) => {
+    const step = grant(proof, toServer(value), settings, new Map());
+    expect(step).toMatchObject({ ok: false, reason: "credential_unavailable" });
+    expect(JSON.stringify(step)).not.toContain("abc");
+  },
+);
+
+it("D01: no look-alike is a grant", () => {
+  const real = granted(toServer("Bearer pat"));
+  const copies = [
+    { ...real },
+    Object.assign(Object.create(Grant.prototype) as object, real),
+    JSON.parse(JSON.stringify(real)),
+    null,
+    1,
+    "ok",
+  ];
+  expect(Grant.is(real)).toBe(true);
+  for (const copy of copies) expect(Grant.is(copy)).toBe(false);
+});

@@ -1,0 +1,98 @@
+import type { JsonObject } from "../mcp/json.ts";
+import type { Step } from "./outcome.ts";
+import type { PolicyInput } from "./policy-input.ts";
+import type { Secret } from "./secret.ts";
+
+/** Request headers, names in lower case. Several lines of one name are joined by "," as Envoy does. */
+export interface RequestHeaders {
+  get(name: string): string | undefined;
+  /** True if the data plane told us that the name came more than once. */
+  repeated(name: string): boolean;
+  names(): Iterable<string>;
+}
+
+export type RequestBody =
+  | { readonly kind: "none" }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  /** Sent as text: the data plane may have replaced bytes that were not UTF-8. */
+  | { readonly kind: "text"; readonly bytes: Uint8Array }
+  | { readonly kind: "partial" };
+
+/** One HTTP request as the data plane describes it, parsed once, never written to. Nothing in it is verified. */
+export interface AuthzRequest {
+  readonly method: string;
+  /** Without the query, byte for byte as the data plane routes it. */
+  readonly path: string;
+  /** What follows the first "?", or null without one. */
+  readonly query: string | null;
+  readonly host: string;
+  readonly headers: RequestHeaders;
+  readonly body: RequestBody;
+  /** The TCP peer of the data plane, without port. */
+  readonly peer: string;
+}
+
+/** Who the caller is, out of a token whose signature, issuer, audience, lifetime and type were verified. */
+export interface Identity {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly username: string | null;
+  readonly groups: readonly string[];
+  readonly scopes: readonly string[];
+  /** All claims of the token; null-prototype objects. */
+  readonly claims: JsonObject;
+  /** Seconds since the epoch. */
+  readonly expiresAt: number;
+  /** The caller's own token: subject of an exchange, never sent upstream. */
+  readonly token: Secret;
+}
+
+/** What policy said of one operation. `revision` is the SHA-256 of policy and data, in hex. */
+export type Decision =
+  | { readonly allow: true; readonly revision: string; readonly note: string | null }
+  | {
+      readonly allow: false;
+      readonly revision: string;
+      /** The author's `reason`: audit and `why` only. */
+      readonly note: string | null;
+      /** Present if the same request with these scopes would be allowed. */
+      readonly requiredScopes: readonly string[] | null;
+    };
+
+export type Allowed = Extract<Decision, { allow: true }>;
+
+export type CredentialKind = "vault" | "exchange" | "static" | "none";
+
+/** What goes upstream in place of the caller's token. `value` is the whole header value; null for kind `none`. */
+export interface Credential {
+  readonly kind: CredentialKind;
+  readonly header: string;
+  readonly value: Secret | null;
+}
+
+/** Names that a caller may see or use, per server; each list sorted. */
+export interface Visible {
+  readonly tools: Readonly<Record<string, readonly string[]>>;
+  readonly prompts: Readonly<Record<string, readonly string[]>>;
+  readonly resources: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface Wristband {
+  readonly jws: string;
+  readonly jti: string;
+}
+
+/** What the pipeline needs from outside. Each refuses with a {@link Step}; none throws for expected faults. */
+export interface Ports {
+  /** @param resource the endpoint's own resource URL, one of the audiences that are accepted */
+  identify(bearer: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
+  decide(input: PolicyInput): Step<Decision>;
+  /** What of one server (or of all, for null) the caller may see. */
+  visible(input: PolicyInput, server: string | null): Step<Visible>;
+  fetchCredential(
+    server: string,
+    identity: Identity,
+    signal: AbortSignal,
+  ): Step<Credential> | Promise<Step<Credential>>;
+  signWristband(identity: Identity, visible: Visible): Step<Wristband> | Promise<Step<Wristband>>;
+}

@@ -1,0 +1,59 @@
+/**
+ * Every way in which a request is refused, in one table. The key is the metric label, the audit reason and the word in
+ * the client's body, so that one search finds them all.
+ *
+ * - `kind`: `deny` is a decision about this request; `fail` means that we could not decide (refused all the same).
+ * - `http`: the HTTP status the client gets.
+ * - `rpc`: the JSON-RPC error code where the protocol has one; `null` means that the HTTP status is the code.
+ * - `message`: the client's text. It never holds detail, claims or rule names.
+ */
+export interface Refusal {
+  readonly kind: "deny" | "fail";
+  readonly http: number;
+  readonly rpc: number | null;
+  readonly message: string;
+}
+
+const UNAUTHORIZED = "Missing or invalid access token"; // one text for all of them: no oracle
+const UNDECIDED = "Authorization is not available at the moment, try again later";
+
+export const REFUSALS = {
+  token_missing: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
+  token_invalid: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
+  token_expired: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
+  token_audience: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
+  token_revoked: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
+  scope_insufficient: { kind: "deny", http: 403, rpc: null, message: "The access token lacks a scope for this" },
+  policy_denied: { kind: "deny", http: 403, rpc: null, message: "Not allowed" },
+  origin_not_allowed: { kind: "deny", http: 403, rpc: null, message: "This Origin is not allowed" },
+  wristband_invalid: {
+    kind: "deny",
+    http: 403,
+    rpc: null,
+    message: "This endpoint is reached through the gateway only",
+  },
+  route_unknown: { kind: "deny", http: 404, rpc: null, message: "Not found" },
+  method_unknown: { kind: "deny", http: 404, rpc: -32601, message: "Method not found" },
+  method_not_allowed: { kind: "deny", http: 405, rpc: null, message: "HTTP method not allowed" },
+  body_malformed: { kind: "deny", http: 400, rpc: -32700, message: "The body is not one well-formed MCP message" },
+  body_batch: { kind: "deny", http: 400, rpc: -32600, message: "JSON-RPC batches are not supported" },
+  params_invalid: { kind: "deny", http: 400, rpc: -32602, message: "Invalid params" },
+  header_mismatch: { kind: "deny", http: 400, rpc: -32020, message: "A header does not agree with the body" },
+  version_unsupported: { kind: "deny", http: 400, rpc: -32022, message: "Unsupported protocol version" },
+  header_malformed: { kind: "deny", http: 400, rpc: null, message: "A request header is malformed" },
+  query_not_allowed: { kind: "deny", http: 400, rpc: null, message: "No query is allowed here" },
+  body_too_large: { kind: "deny", http: 413, rpc: null, message: "The body is too large or incomplete" },
+  media_type: { kind: "deny", http: 415, rpc: null, message: "Send application/json without a content encoding" },
+  header_too_large: { kind: "deny", http: 431, rpc: null, message: "A request header is too large" },
+  credential_missing: { kind: "deny", http: 403, rpc: null, message: "No credential for this server is on file" },
+  credential_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  catalog_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  keys_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  policy_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  audit_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  wristband_too_large: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  deadline: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  internal: { kind: "fail", http: 500, rpc: null, message: "Internal error" },
+} as const satisfies Readonly<Record<string, Refusal>>;
+
+export type Reason = keyof typeof REFUSALS;

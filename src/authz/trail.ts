@@ -1,0 +1,55 @@
+import type { Kind, RpcContext } from "../mcp/operation.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { CredentialKind, Identity } from "./ports.ts";
+
+/**
+ * What became known on the way of one request, for its answer and its audit line. The pipeline alone writes to it, and
+ * only facts: an identity stands here once it is verified, never before.
+ */
+export interface Trail {
+  /** Our own id of this Check. */
+  readonly requestId: string;
+  /** Milliseconds since the epoch at which the Check arrived. */
+  readonly arrivedAt: number;
+  path: string | null;
+  endpoint: Endpoint | null;
+  /** The listed cross-origin `Origin` of the request, to be answered with CORS headers. */
+  corsOrigin: string | null;
+  identity: Identity | null;
+  rpc: RpcContext | null;
+  server: string | null;
+  method: string | null;
+  kind: Kind | null;
+  name: string | null;
+  credential: CredentialKind | null;
+  /** Revision of the policy that decided. */
+  policy: string | null;
+  /** The author's `reason`. */
+  note: string | null;
+  /** `jti` of the wristband. */
+  wristband: string | null;
+  sourceIp: string | null;
+  meshRequestId: string | null;
+}
+
+export function newTrail(requestId: string, arrivedAt: number): Trail {
+  return {
+    requestId,
+    arrivedAt,
+    path: null,
+    endpoint: null,
+    corsOrigin: null,
+    identity: null,
+    rpc: null,
+    server: null,
+    method: null,
+    kind: null,
+    name: null,
+    credential: null,
+    policy: null,
+    note: null,
+    wristband: null,
+    sourceIp: null,
+    meshRequestId: null,
+  };
+}

@@ -1,0 +1,102 @@
+// Plain values for tests of the core: a request, an identity, ports that allow everything.
+import type { CheckSettings } from "../../src/authz/check.ts";
+import { endpointTable } from "../../src/authz/endpoint.ts";
+import { managedHeaders } from "../../src/authz/grant.ts";
+import { pass, refuse } from "../../src/authz/outcome.ts";
+import type { AuthzRequest, Identity, Ports, RequestHeaders } from "../../src/authz/ports.ts";
+import { Secret } from "../../src/authz/secret.ts";
+import { createResolver } from "../../src/mcp/resolver.ts";
+
+export const ORIGIN = "https://gw.example.com";
+
+/** Headers from pairs; a name that comes twice is joined and counts as repeated. */
+export function headersOf(pairs: readonly (readonly [string, string])[]): RequestHeaders {
+  const values = new Map<string, string>();
+  const repeated = new Set<string>();
+  for (const [name, value] of pairs) {
+    const before = values.get(name);
+    if (before !== undefined) repeated.add(name);
+    values.set(name, before === undefined ? value : `${before},${value}`);
+  }
+  return { get: (name) => values.get(name), repeated: (name) => repeated.has(name), names: () => values.keys() };
+}
+
+export interface RequestParts {
+  method?: string;
+  path?: string;
+  query?: string | null;
+  host?: string;
+  headers?: readonly (readonly [string, string])[];
+  message?: unknown;
+  body?: AuthzRequest["body"];
+  token?: string | null;
+}
+
+/** A `tools/call` of `read` on server `s` by somebody with a token, unless said otherwise. */
+export function requestOf(parts: RequestParts = {}): AuthzRequest {
+  const message = parts.message ?? {
+    jsonrpc: "2.0",
+    id: 7,
+    method: "tools/call",
+    params: { name: "read", arguments: {} },
+  };
+  const token = parts.token === undefined ? "token" : parts.token;
+  return {
+    method: parts.method ?? "POST",
+    path: parts.path ?? "/servers/s/mcp",
+    query: parts.query ?? null,
+    host: parts.host ?? "gw.example.com",
+    headers: headersOf([
+      ["content-type", "application/json"],
+      ...(token === null ? [] : [["authorization", `Bearer ${token}`] as const]),
+      ...(parts.headers ?? []),
+    ]),
+    body: parts.body ?? { kind: "bytes", bytes: Buffer.from(JSON.stringify(message)) },
+    peer: "192.0.2.7",
+  };
+}
+
+export const ALICE: Identity = {
+  issuer: "https://idp.example.com",
+  subject: "alice-sub",
+  username: "alice",
+  groups: ["engineering"],
+  scopes: ["mcp:read"],
+  claims: { sub: "alice-sub" },
+  expiresAt: 2_000_000_000,
+  token: new Secret("alice-token"),
+};
+
+/** Ports that allow everything and inject `pat`. */
+export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
+  return {
+    identify: (bearer) => (bearer === "token" ? pass(ALICE) : refuse("token_invalid")),
+    decide: () => pass({ allow: true, revision: "r1", note: null }),
+    visible: () => pass({ tools: { s: ["read"] }, prompts: {}, resources: {} }),
+    fetchCredential: () => pass({ kind: "static", header: "authorization", value: new Secret("Bearer pat") }),
+    signWristband: () => pass({ jws: "wrist.band.jws", jti: "j1" }),
+    ...overrides,
+  };
+}
+
+export const MANAGED = managedHeaders("x-authorized-tools", null, ["authorization", "x-api-key"]);
+
+export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSettings {
+  return {
+    endpoints: endpointTable(ORIGIN, ["alias.example.com"], { s: { allowQuery: false }, t: { allowQuery: true } }),
+    admit: {
+      publicOrigin: ORIGIN,
+      corsOrigins: new Set(["https://app.example.com"]),
+      lookalikes: new Set(MANAGED.map((name) => name.replaceAll("-", "_"))),
+      acceptTextBody: false,
+    },
+    documents: { publicOrigin: ORIGIN, issuers: ["https://idp.example.com"], scopes: [] },
+    headers: { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },
+    resolver: createResolver({ s: "s_", t: "t_" }),
+    routing: { s: "direct", t: "broker" },
+    policyHeaders: [],
+    compat: null,
+    clientAddress: "peer",
+    ...overrides,
+  };
+}
