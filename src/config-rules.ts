@@ -1,0 +1,183 @@
+import { isLoopback, type Config, type CredentialConfig } from "./config-schema.ts";
+
+export interface Problem {
+  /** The key in the file, as `servers.github.url`. */
+  readonly key: string;
+  readonly message: string;
+}
+
+type Say = (key: string, message: string) => void;
+
+/** Rules between keys, which the shape alone cannot say. */
+export function checkRules(config: Config): { problems: Problem[]; warnings: Problem[] } {
+  const problems: Problem[] = [];
+  const warnings: Problem[] = [];
+  const problem: Say = (key, message) => problems.push({ key, message });
+  const warn: Say = (key, message) => warnings.push({ key, message });
+  checkUrls(config, problem);
+  checkListeners(config, problem);
+  checkPrefixes(config, problem);
+  checkIssuers(config, problem, warn);
+  checkHeaders(config, problem);
+  for (const [name, server] of Object.entries(config.servers)) {
+    server.credential.forEach((entry, i) => {
+      checkCredential(config, entry, `servers.${name}.credential[${i}].${entry.kind}`, problem, warn);
+    });
+    checkDiscovery(server, `servers.${name}.discovery`, problem, warn);
+  }
+  return { problems, warnings };
+}
+
+function checkUrls(config: Config, problem: Say): void {
+  const check = (key: string, text: string | null) => {
+    const url = text === null ? null : URL.parse(text);
+    if (url?.protocol !== "http:" || isLoopback(url.hostname) || config.allowHttp.includes(url.hostname)) return;
+    problem(key, `plain http is accepted for loopback only; use https, or name ${url.hostname} in allowHttp`);
+  };
+  check("publicOrigin", config.publicOrigin);
+  config.identity.issuers.forEach((issuer, i) => {
+    check(`identity.issuers[${i}].issuer`, issuer.issuer);
+    check(`identity.issuers[${i}].jwksUri`, issuer.jwksUri);
+  });
+  check("wristband.jwksUrl", config.wristband.jwksUrl);
+  check("catalog.url", config.catalog.url);
+  check("vault.address", config.vault?.address ?? null);
+  for (const [name, server] of Object.entries(config.servers)) {
+    check(`servers.${name}.url`, server.url);
+    server.credential.forEach((entry, i) => {
+      if (entry.kind === "exchange")
+        check(`servers.${name}.credential[${i}].exchange.tokenEndpoint`, entry.tokenEndpoint);
+    });
+  }
+}
+
+function checkListeners(config: Config, problem: Say): void {
+  for (const name of ["authz", "ops", "broker", "brokerOps"] as const) {
+    const listen = config.listen[name];
+    if (listen.kind === "unix" || isLoopback(listen.host) || config.tls[name] || config.listen.plaintext) continue;
+    problem(
+      `listen.${name}`,
+      `${listen.host} is not loopback: give tls.${name}, or say listen.plaintext: true where a mesh's sidecar encrypts`,
+    );
+  }
+  for (const name of ["authz", "ops", "broker", "brokerOps"] as const) {
+    const tls = config.tls[name];
+    if (tls && tls.clientSans.length > 0 && tls.clientCaFile === null) {
+      problem(
+        `tls.${name}.clientSans`,
+        `needs tls.${name}.clientCaFile: names in a certificate mean nothing without its CA`,
+      );
+    }
+  }
+}
+
+/** On `/mcp` a name belongs to the server whose prefix it begins with, so no prefix may begin another. */
+function checkPrefixes(config: Config, problem: Say): void {
+  const prefixes = Object.entries(config.servers).map(([name, server]) => ({
+    name,
+    prefix: prefixOf(name, server.prefix),
+  }));
+  for (const a of prefixes) {
+    for (const b of prefixes) {
+      if (a === b || !b.prefix.startsWith(a.prefix) || (a.prefix === b.prefix && a.name > b.name)) continue;
+      problem(
+        `servers.${b.name}.prefix`,
+        `"${b.prefix}" begins with "${a.prefix}", the prefix of ${a.name}: choose another`,
+      );
+    }
+  }
+}
+
+/** The prefix of a server's names on `/mcp`. */
+export function prefixOf(name: string, prefix: string | null): string {
+  return prefix ?? `${name}_`;
+}
+
+function checkIssuers(config: Config, problem: Say, warn: Say): void {
+  const seen = new Set<string>();
+  config.identity.issuers.forEach((issuer, i) => {
+    if (seen.has(issuer.issuer)) problem(`identity.issuers[${i}].issuer`, "is listed twice");
+    seen.add(issuer.issuer);
+    if (issuer.tokenType === "jwt") {
+      warn(
+        `identity.issuers[${i}].tokenType`,
+        "jwt: access tokens are told from ID tokens by their claims only; at+jwt is safer where the issuer can send it",
+      );
+    }
+  });
+  if (config.identity.revocationFile !== null) {
+    problem("identity.revocationFile", "is not supported by this version; remove it");
+  }
+  if (config.challenge.scopes.includes("offline_access")) {
+    problem("challenge.scopes", "offline_access does not belong in a challenge");
+  }
+}
+
+const RESERVED_HEADERS = new Set([
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "host",
+  "te",
+  "trailer",
+  "upgrade",
+]);
+const TAKEN_HEADERS = new Set([
+  "authorization",
+  "x-mcp-server",
+  "x-upstream-authorization",
+  "mcp-session-id",
+  "cookie",
+]);
+
+function checkHeaders(config: Config, problem: Say): void {
+  const own: [string, string | null][] = [
+    ["wristband.header", config.wristband.header],
+    ["routeHeader", config.routeHeader],
+  ];
+  for (const [key, name] of own) {
+    if (name === null) continue;
+    if (RESERVED_HEADERS.has(name) || TAKEN_HEADERS.has(name))
+      problem(key, `${name} has another meaning; choose another header`);
+    if (name.includes("_")) problem(key, "must not hold '_': Envoy refuses such headers");
+  }
+  if (config.routeHeader === config.wristband.header) problem("routeHeader", "is the same as wristband.header");
+}
+
+function checkCredential(config: Config, entry: CredentialConfig, key: string, problem: Say, warn: Say): void {
+  if (
+    RESERVED_HEADERS.has(entry.header) ||
+    entry.header === config.wristband.header ||
+    entry.header.startsWith("x-mcp-")
+  ) {
+    problem(`${key}.header`, `${entry.header} cannot carry a credential`);
+  }
+  if (entry.header.includes("_")) problem(`${key}.header`, "must not hold '_': Envoy refuses such headers");
+  if (entry.kind !== "vault") return;
+  if (config.vault === null) problem(key, "needs the key vault (address and auth) at the top of the file");
+  const byIssuer = entry.requireOwner || entry.path.includes("{issuerAlias}");
+  if (config.identity.issuers.length > 1 && !byIssuer) {
+    problem(
+      key,
+      "with several issuers the same username can be two people: say requireOwner: true or use {issuerAlias}",
+    );
+  }
+  if (entry.path.includes("{username}") && !entry.requireOwner) {
+    warn(
+      key,
+      "{username} comes from a claim; where users can change it at the issuer, say requireOwner: true or use {subject}",
+    );
+  }
+}
+
+function checkDiscovery(server: Config["servers"][string], key: string, problem: Say, warn: Say): void {
+  server.discovery.forEach((entry, i) => {
+    if (entry.kind === "vault" || entry.kind === "exchange") {
+      problem(`${key}[${i}]`, `${entry.kind} needs a user; discovery has none: use static or none`);
+    }
+  });
+  const perUser = server.credential.some((entry) => entry.kind === "vault" || entry.kind === "exchange");
+  if (perUser && server.discovery.every((entry) => entry.kind === "none")) {
+    warn(key, "is not set: the list of this server is what a caller without a credential sees there");
+  }
+}

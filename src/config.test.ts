@@ -1,0 +1,209 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inspect } from "node:util";
+import { afterAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { ConfigError, loadConfig } from "./config.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-config-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+writeFileSync(join(folder, "pat"), "s3cret-canary\n", { mode: 0o600 });
+writeFileSync(join(folder, "empty"), "");
+writeFileSync(join(folder, "open"), "x", { mode: 0o644 });
+
+type Tree = Record<string, unknown>;
+
+function good(): Tree {
+  return {
+    publicOrigin: "https://gw.example.com",
+    identity: {
+      issuers: [{ issuer: "https://idp.example.com", audiences: ["https://gw.example.com"], algorithms: ["ES256"] }],
+    },
+    policy: { path: "policies" },
+    wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k1", file: "wristband.pem" }] },
+    servers: { github: { url: "https://mcp.github.example.com/mcp", credential: [{ static: { file: "pat" } }] } },
+  };
+}
+
+function load(tree: unknown, env: Record<string, string> = {}) {
+  const file = join(folder, "mcp-authz.yaml");
+  writeFileSync(file, typeof tree === "string" ? tree : stringify(tree));
+  return loadConfig(file, env);
+}
+
+/** The keys and messages that a file is refused with. */
+function problems(tree: unknown, env: Record<string, string> = {}): string {
+  try {
+    load(tree, env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map((p) => `${p.key}: ${p.message}`).join("\n");
+    throw error;
+  }
+  return "";
+}
+
+/** A good file with one value put at a path like "servers.github.url". */
+function withValue(path: string, value: unknown): Tree {
+  const tree = good();
+  const parts = path.split(".");
+  let node = tree;
+  for (const part of parts.slice(0, -1)) node = (node[part] ??= {}) as Tree;
+  node[parts.at(-1) ?? ""] = value;
+  return tree;
+}
+
+describe("a minimal file", () => {
+  it("gets every default", () => {
+    const { config, warnings } = load(good());
+    expect(warnings).toEqual([]);
+    expect(config).toMatchObject({
+      callRouting: "broker",
+      denial: "jsonrpc",
+      checkTimeoutMs: 800,
+      drainMs: 10_000,
+      listen: { authz: { kind: "tcp", host: "127.0.0.1", port: 9001 }, plaintext: false },
+      audit: { file: null },
+      wristband: { audience: "mcp-broker", header: "x-authorized-tools", ttlSeconds: 300 },
+      clientAddress: "peer",
+    });
+    expect(config.policy.path).toBe(join(folder, "policies"));
+    expect(config.servers["github"]?.credential[0]).toMatchObject({
+      kind: "static",
+      header: "authorization",
+      scheme: "Bearer",
+    });
+  });
+
+  it("D24: holds secrets so that printing does not show them", () => {
+    const { config } = load(good());
+    expect(`${inspect(config, { depth: 20 })}${JSON.stringify(config)}`).not.toContain("s3cret-canary");
+    const entry = config.servers["github"]?.credential[0];
+    expect(entry?.kind === "static" && entry.value.reveal()).toBe("s3cret-canary");
+  });
+
+  it("expands variables in scalars, and TB-06: names the key of an unset one", () => {
+    expect(load(withValue("publicOrigin", "https://${HOST}"), { HOST: "x.example.com" }).config.publicOrigin).toBe(
+      "https://x.example.com",
+    );
+    expect(problems(withValue("servers.github.url", "https://${NO_SUCH}/mcp"))).toBe(
+      "servers.github.url: the variable NO_SUCH is not set",
+    );
+  });
+});
+
+describe("every problem names its key", () => {
+  const server = "servers.github";
+  it.each<[string, Tree | string, RegExp]>([
+    ["unknown key", withValue("publicOrigins", 1), /^publicOrigins: is not a key of this file$/],
+    ["nested unknown key", withValue("policy.pth", 1), /^policy\.pth: is not a key/],
+    ["missing", { ...good(), publicOrigin: undefined }, /^publicOrigin: is required$/],
+    [
+      "A22: no audience",
+      withValue("identity.issuers", [{ issuer: "https://i", audiences: [], algorithms: ["ES256"] }]),
+      /audiences: name at least one/,
+    ],
+    [
+      "A02: HS256",
+      withValue("identity.issuers", [{ issuer: "https://i", audiences: ["a"], algorithms: ["HS256"] }]),
+      /^identity\.issuers\[0\]\.algorithms\[0\]/,
+    ],
+    [
+      "A38: plain http issuer",
+      withValue("identity.issuers", [{ issuer: "http://idp", audiences: ["a"], algorithms: ["ES256"] }]),
+      /allowHttp/,
+    ],
+    ["origin with a path", withValue("publicOrigin", "https://gw.example.com/"), /^publicOrigin: must be an origin/],
+    ["upper-case origin", withValue("publicOrigin", "https://GW.example.com"), /^publicOrigin/],
+    ["user info", withValue(`${server}.url`, "https://a:b@x/mcp"), /user info/],
+    ["fragment", withValue(`${server}.url`, "https://x/mcp#a"), /fragment/],
+    ["http upstream", withValue(`${server}.url`, "http://x.example.com/mcp"), /servers\.github\.url: plain http/],
+    [
+      "server name",
+      { ...good(), servers: { Git_Hub: { url: "https://x/", credential: [{ none: {} }] } } },
+      /a server name is/,
+    ],
+    ["no servers", { ...good(), servers: {} }, /name at least one server/],
+    [
+      "P7.2-1: inline secret",
+      withValue(`${server}.credential`, [
+        { exchange: { tokenEndpoint: "https://x", client: { id: "a", secret: "inline" }, audience: "b" } },
+      ]),
+      /never the value itself/,
+    ],
+    [
+      "two kinds in one entry",
+      withValue(`${server}.credential`, [{ none: {}, static: { file: "pat" } }]),
+      /exactly one of/,
+    ],
+    ["empty chain", withValue(`${server}.credential`, []), /empty chain/],
+    [
+      "missing secret file",
+      withValue(`${server}.credential`, [{ static: { file: "nope" } }]),
+      /nope cannot be read \(ENOENT\)/,
+    ],
+    ["empty secret file", withValue(`${server}.credential`, [{ static: { file: "empty" } }]), /is empty/],
+    [
+      "credential in a routing header",
+      withValue(`${server}.credential`, [{ static: { file: "pat", header: "host" } }]),
+      /cannot carry a credential/,
+    ],
+    [
+      "vault without vault",
+      withValue(`${server}.credential`, [{ vault: { mount: "secret", path: "{subject}" } }]),
+      /needs the key vault/,
+    ],
+    ["public listener", withValue("listen", { authz: "0.0.0.0:9001" }), /^listen\.authz: 0\.0\.0\.0 is not loopback/],
+    ["listener address", withValue("listen", { ops: "9002" }), /^listen\.ops: must be/],
+    ["wristband header", withValue("wristband.header", "authorization"), /^wristband\.header/],
+    ["underscore header", withValue("routeHeader", "x_route"), /^routeHeader: must not hold/],
+    ["N-10: offline_access", withValue("challenge", { scopes: ["offline_access"] }), /offline_access/],
+    ["revocation not yet", withValue("identity.revocationFile", "r.jsonl"), /not supported by this version/],
+    [
+      "client SANs without CA",
+      withValue("tls", { authz: { certFile: "a", keyFile: "b", clientSans: ["x"] } }),
+      /needs tls\.authz\.clientCaFile/,
+    ],
+    ["duplicate YAML key", "publicOrigin: a\npublicOrigin: b\n", /is not YAML/],
+    ["not a mapping", "- a\n", /\(file\)/],
+  ])("%s", (_, tree, expected) => expect(problems(tree)).toMatch(expected));
+
+  it("tells all problems in one run", () => {
+    expect(problems({ ...good(), publicOrigin: 3, x: 1, denial: "maybe" }).split("\n")).toHaveLength(3);
+  });
+
+  it("B18: a prefix that begins another one is refused", () => {
+    const two = (a: string | undefined, b: string) => ({
+      ...good(),
+      servers: {
+        a: { url: "https://a/mcp", ...(a !== undefined && { prefix: a }), credential: [{ none: {} }] },
+        b: { url: "https://b/mcp", prefix: b, credential: [{ none: {} }] },
+      },
+    });
+    expect(problems(two(undefined, "a_b_"))).toMatch(/^servers\.b\.prefix: "a_b_" begins with "a_", the prefix of a/);
+    expect(problems(two("x_", "x_"))).toMatch(/servers\.b\.prefix/);
+    expect(problems(two("x_", "y_"))).toBe("");
+  });
+
+  it("several issuers need an owner for names in Vault", () => {
+    const issuer = { issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] };
+    const tree = {
+      ...withValue(`${server}.credential`, [{ vault: { mount: "secret", path: "{username}/{host}" } }]),
+      vault: { address: "https://vault", auth: { token: { file: "pat" } } },
+      identity: { issuers: [issuer, { ...issuer, issuer: "https://other.example.com" }] },
+    };
+    expect(problems(tree)).toMatch(/requireOwner: true/);
+  });
+});
+
+it("Q07: warns of a secret that everybody can read", () => {
+  expect(load(withValue("servers.github.credential", [{ static: { file: "open" } }])).warnings[0]?.message).toContain(
+    "chmod 600",
+  );
+});
+
+it("says so when the file is not there", () => {
+  expect(() => loadConfig(join(folder, "none.yaml"), {})).toThrow(
+    /cannot be read \(ENOENT\); name it with --config or MCP_AUTHZ_CONFIG/,
+  );
+});

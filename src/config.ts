@@ -1,0 +1,133 @@
+import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parseDocument } from "yaml";
+import type { z } from "zod";
+import { checkRules, type Problem } from "./config-rules.ts";
+import { configSchema, type Config } from "./config-schema.ts";
+
+export type { Config } from "./config-schema.ts";
+
+const MAX_FILE_BYTES = 1024 * 1024;
+
+/** Why the program cannot start: every problem of the file, each with its key and what to do. */
+export class ConfigError extends Error {
+  readonly problems: readonly Problem[];
+
+  constructor(file: string, problems: readonly Problem[]) {
+    super([`${file}: ${problems.length} problem(s)`, ...problems.map((p) => `  ${p.key}: ${p.message}`)].join("\n"));
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly warnings: readonly Problem[];
+}
+
+/**
+ * Reads and checks the configuration. The only reader of configuration files and of the environment.
+ * @param env where `${VAR}` and `{env: NAME}` look
+ * @throws {ConfigError} with all problems at once
+ */
+export function loadConfig(path: string, env: Readonly<Record<string, string | undefined>>): LoadedConfig {
+  const warnings: Problem[] = [];
+  const tree = readYaml(path);
+  const unset: Problem[] = [];
+  const expanded = expand(tree, "", env, unset);
+  if (unset.length > 0) throw new ConfigError(path, unset);
+  const folder = dirname(resolve(path));
+  const resolvePath = (text: string) => resolve(folder, text);
+  const readSecret = (source: { file: string } | { env: string }) =>
+    "env" in source ? readEnv(source.env, env) : readSecretFile(resolvePath(source.file), warnings);
+  const parsed = configSchema(readSecret, resolvePath).safeParse(expanded);
+  if (!parsed.success) throw new ConfigError(path, parsed.error.issues.flatMap(toProblems));
+  const rules = checkRules(parsed.data);
+  if (rules.problems.length > 0) throw new ConfigError(path, rules.problems);
+  return { config: parsed.data, warnings: [...warnings, ...rules.warnings] };
+}
+
+function readYaml(path: string): unknown {
+  const fail = (message: string) => new ConfigError(path, [{ key: "(file)", message }]);
+  let text: string;
+  try {
+    if (statSync(path).size > MAX_FILE_BYTES) throw fail("is larger than 1 MiB");
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw fail(`cannot be read (${errorCode(error)}); name it with --config or MCP_AUTHZ_CONFIG`);
+  }
+  const document = parseDocument(text, { uniqueKeys: true });
+  const [first] = document.errors;
+  if (first) throw fail(`is not YAML: ${first.message.split("\n")[0] ?? ""}`);
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch {
+    throw fail("has too many aliases");
+  }
+}
+
+function expand(
+  node: unknown,
+  key: string,
+  env: Readonly<Record<string, string | undefined>>,
+  unset: Problem[],
+): unknown {
+  if (typeof node === "string") {
+    return node.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => {
+      const value = env[name];
+      if (value === undefined) unset.push({ key, message: `the variable ${name} is not set` });
+      return value ?? "";
+    });
+  }
+  if (Array.isArray(node)) return node.map((item, i) => expand(item, `${key}[${i}]`, env, unset));
+  if (typeof node !== "object" || node === null) return node;
+  return Object.fromEntries(
+    Object.entries(node).map(([name, value]) => [
+      name,
+      expand(value, key === "" ? name : `${key}.${name}`, env, unset),
+    ]),
+  );
+}
+
+function readEnv(name: string, env: Readonly<Record<string, string | undefined>>): string {
+  const value = env[name];
+  if (value === undefined || value === "") throw new Error(`the variable ${name} is not set or empty`);
+  return value;
+}
+
+function readSecretFile(path: string, warnings: Problem[]): string {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+    if ((statSync(path).mode & 0o004) !== 0) {
+      warnings.push({ key: path, message: "holds a secret and can be read by every user: chmod 600" });
+    }
+  } catch (error) {
+    throw new Error(`the file ${path} cannot be read (${errorCode(error)})`, { cause: error });
+  }
+  const secret = text.replace(/\r?\n$/, "");
+  if (secret === "") throw new Error(`the file ${path} is empty`);
+  return secret;
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unreadable";
+}
+
+function toProblems(issue: z.core.$ZodIssue): Problem[] {
+  const key = issue.path.reduce<string>(
+    (at, part) => (typeof part === "number" ? `${at}[${part}]` : at === "" ? String(part) : `${at}.${String(part)}`),
+    "",
+  );
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((name) => ({
+      key: key === "" ? name : `${key}.${name}`,
+      message: "is not a key of this file",
+    }));
+  }
+  if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ key, message }));
+  if (issue.code === "invalid_type" && issue.input === undefined)
+    return [{ key: key || "(file)", message: "is required" }];
+  return [{ key: key || "(file)", message: issue.message }];
+}
