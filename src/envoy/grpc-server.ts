@@ -1,0 +1,151 @@
+import { chmodSync, lstatSync, rmSync } from "node:fs";
+import { Server, ServerCredentials, type handleUnaryCall, type ServiceDefinition } from "@grpc/grpc-js";
+import { healthService, type Health } from "./health.ts";
+import type { Handler } from "./settle.ts";
+
+/** Where a server listens: TCP, or a Unix socket. */
+export type ListenAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+export interface TlsMaterial {
+  readonly key: Buffer;
+  readonly cert: Buffer;
+  /** Present: clients must show a certificate of this CA. */
+  readonly clientCa: Buffer | null;
+  /** One of these must be in the client's certificate (DNS or URI SAN, exact); empty: any certificate of the CA. */
+  readonly clientSans: readonly string[];
+}
+
+export interface GrpcServerOptions {
+  readonly address: ListenAddress;
+  readonly tls: TlsMaterial | null;
+  readonly handler: Handler;
+  /** Answer of a Check whose client certificate has none of the names. */
+  readonly strangerAnswer: () => Buffer;
+  readonly checkTimeoutMs: number;
+}
+
+export interface GrpcServer {
+  /** Resolves with the port (0 for a socket). */
+  listen(): Promise<number>;
+  setServing(serving: boolean): void;
+  /** Stops taking calls, waits for those under way, and ends the rest after `ms`. */
+  drain(ms: number): Promise<void>;
+}
+
+/** Far above what Envoy sends (1 MiB of body and its headers): the real limit is Envoy's, and a gRPC error would not be a refusal (M2). */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+/** We answer before Envoy gives up: after that its failure mode decides, not we (M4). */
+const SHARE_OF_DEADLINE = 0.8;
+
+const identity = (bytes: Buffer) => bytes;
+const SERVICE: ServiceDefinition = {
+  Check: {
+    path: "/envoy.service.auth.v3.Authorization/Check",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: identity,
+    requestDeserialize: identity,
+    responseSerialize: identity,
+    responseDeserialize: identity,
+  },
+};
+
+/** The ext_authz gRPC service: bytes to the handler and back. A Check never ends in a gRPC error (M2). */
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const server = new Server({
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+    "grpc.enable_channelz": 0,
+  });
+  const health: Health = { serving: true };
+  server.addService(SERVICE, { Check: checkMethod(options) });
+  const { definition, implementation } = healthService(health);
+  server.addService(definition, implementation);
+  return {
+    listen: () => listen(server, options),
+    setServing: (serving) => {
+      health.serving = serving;
+    },
+    drain: (ms) => drain(server, health, ms),
+  };
+}
+
+function checkMethod(options: GrpcServerOptions): handleUnaryCall<Buffer, Buffer> {
+  return (call, callback) => {
+    const controller = new AbortController();
+    let answered = false;
+    // grpc-js says "cancelled" after a normal answer too.
+    call.on("cancelled", () => {
+      if (!answered) controller.abort();
+    });
+    const deadline = call.getDeadline();
+    const left = (deadline instanceof Date ? deadline.getTime() : deadline) - Date.now();
+    const deadlineMs = Math.min(options.checkTimeoutMs, left * SHARE_OF_DEADLINE);
+    const finish = (bytes: Buffer) => {
+      answered = true;
+      callback(null, bytes);
+    };
+    if (!isExpectedClient(options, call.getAuthContext().sslPeerCertificate?.subjectaltname)) {
+      finish(options.strangerAnswer());
+      return;
+    }
+    options
+      .handler(call.request, { deadlineMs, signal: controller.signal })
+      .then(finish, () => finish(options.strangerAnswer()));
+  };
+}
+
+/** grpc-js takes any certificate of the CA, so the names are compared here. */
+function isExpectedClient({ tls }: GrpcServerOptions, subjectAltName: string | undefined): boolean {
+  if (tls === null || tls.clientSans.length === 0) return true;
+  const names = (subjectAltName ?? "").split(", ").map((entry) => /^(?:DNS|URI):([^"]*)$/.exec(entry)?.[1]);
+  return names.some((name) => name !== undefined && tls.clientSans.includes(name));
+}
+
+function listen(server: Server, { address, tls }: GrpcServerOptions): Promise<number> {
+  const target = address.kind === "unix" ? `unix:${address.path}` : `${bracketed(address.host)}:${address.port}`;
+  if (address.kind === "unix") removeStaleSocket(address.path);
+  return new Promise((done, fail) => {
+    server.bindAsync(target, credentials(tls), (error, port) => {
+      if (error) {
+        fail(new Error(`listen.authz: cannot listen on ${target}: ${error.message}`));
+        return;
+      }
+      if (address.kind === "unix") chmodSync(address.path, 0o660);
+      done(address.kind === "unix" ? 0 : port);
+    });
+  });
+}
+
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function credentials(tls: TlsMaterial | null): ServerCredentials {
+  if (tls === null) return ServerCredentials.createInsecure();
+  const pair = { private_key: tls.key, cert_chain: tls.cert };
+  return ServerCredentials.createSsl(tls.clientCa, [pair], tls.clientCa !== null);
+}
+
+/** A socket that a process left behind; nothing else is removed. */
+function removeStaleSocket(path: string): void {
+  try {
+    if (lstatSync(path).isSocket()) rmSync(path);
+  } catch {
+    // Not there: nothing to remove.
+  }
+}
+
+async function drain(server: Server, health: Health, ms: number): Promise<void> {
+  health.serving = false;
+  let timer: NodeJS.Timeout | undefined;
+  const finished = new Promise<void>((done) => server.tryShutdown(() => done()));
+  const late = new Promise<void>((done) => {
+    timer = setTimeout(done, ms);
+  });
+  await Promise.race([finished, late]);
+  clearTimeout(timer);
+  server.forceShutdown();
+}

@@ -1,0 +1,138 @@
+import { answer, type AnswerSettings } from "../authz/answer.ts";
+import { decisionOf, type AuditDecision } from "../authz/audit-record.ts";
+import { Grant } from "../authz/grant.ts";
+import type { Outcome, Refused } from "../authz/outcome.ts";
+import type { Publication } from "../authz/publish.ts";
+import { REFUSALS, type Reason } from "../authz/refusal.ts";
+import type { Trail } from "../authz/trail.ts";
+import { decodeCheckResponse, encodeCheckResponse, type CheckResponse } from "./check-response.ts";
+
+/** Bytes for the wire, with the decision that they carry. */
+export interface Reply {
+  readonly bytes: Buffer;
+  readonly decision: AuditDecision;
+  readonly reason: Reason | null;
+  readonly detail: string | null;
+}
+
+/** google.rpc.Code: what Envoy logs; any but 0 refuses. */
+const PERMISSION_DENIED = 7;
+const UNAVAILABLE = 14;
+const UNAUTHENTICATED = 16;
+
+const FORBIDDEN_NAME = /^(?::.*|host|content-length|transfer-encoding|connection|te|trailer|upgrade|keep-alive)$/;
+const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+
+/** The refusal for when nothing else can be built: made once, before the first request. */
+const LAST_RESORT: Reply = {
+  bytes: Buffer.from(
+    encodeCheckResponse({
+      kind: "denied",
+      code: PERMISSION_DENIED,
+      http: 500,
+      headers: new Map([["content-type", "application/json"]]),
+      body: JSON.stringify({ error: "internal", message: REFUSALS.internal.message }),
+      metadata: new Map([["decision", "fail"]]),
+    }),
+  ),
+  decision: "fail",
+  reason: "internal",
+  detail: "the answer could not be built",
+};
+
+/**
+ * Turns an outcome into the bytes of a CheckResponse. The bytes are read back: status 0 leaves only for a {@link Grant},
+ * with exactly its headers. Anything else, exceptions included, is a refusal (threat rows M1, D01, C22).
+ */
+export function reply(settings: AnswerSettings, outcome: Outcome, trail: Trail): Reply {
+  try {
+    const built = build(settings, outcome, trail);
+    return isSafe(built.bytes, outcome) ? built : LAST_RESORT;
+  } catch {
+    return LAST_RESORT;
+  }
+}
+
+function build(settings: AnswerSettings, outcome: Outcome, trail: Trail): Reply {
+  if (!outcome.ok) return refusal(settings, outcome, trail);
+  const { value } = outcome;
+  return Grant.is(value) ? allow(value, trail) : publication(value, trail);
+}
+
+function allow(granted: Grant, trail: Trail): Reply {
+  const { set, remove, responseHeaders, route } = granted;
+  const metadata = metadataOf(trail, "allow", null, route);
+  return encoded({ kind: "ok", set, remove, responseHeaders, metadata }, "allow", null, null);
+}
+
+function publication({ headers, body, published }: Publication, trail: Trail): Reply {
+  if (!published) throw new TypeError("neither a grant nor a publication");
+  const metadata = metadataOf(trail, "public", null, null);
+  return encoded({ kind: "denied", code: PERMISSION_DENIED, http: 200, headers, body, metadata }, "public", null, null);
+}
+
+function refusal(settings: AnswerSettings, refused: Refused, trail: Trail): Reply {
+  const { status: http, headers, body } = answer(settings, refused, trail);
+  const decision = decisionOf(refused.reason);
+  const metadata = metadataOf(trail, decision, refused.reason, null);
+  const code = grpcCode(refused.reason);
+  return encoded(
+    { kind: "denied", code, http, headers, body, metadata },
+    decision,
+    refused.reason,
+    refused.detail ?? null,
+  );
+}
+
+function grpcCode(reason: Reason): number {
+  const { http, kind } = REFUSALS[reason];
+  if (http === 401) return UNAUTHENTICATED;
+  return kind === "fail" ? UNAVAILABLE : PERMISSION_DENIED;
+}
+
+function encoded(
+  response: CheckResponse,
+  decision: AuditDecision,
+  reason: Reason | null,
+  detail: string | null,
+): Reply {
+  return { bytes: encodeCheckResponse(response), decision, reason, detail };
+}
+
+const MAX_METADATA = 256;
+
+function metadataOf(
+  trail: Trail,
+  decision: AuditDecision,
+  reason: Reason | null,
+  route: string | null,
+): Map<string, string> {
+  const facts: [string, string | null][] = [
+    ["route", route],
+    ["decision", decision],
+    ["reason", reason],
+    ["subject", trail.identity?.subject ?? null],
+    ["server", trail.server],
+    ["name", trail.name],
+  ];
+  const metadata = new Map<string, string>();
+  for (const [name, value] of facts)
+    if (value !== null) metadata.set(name, value.slice(0, MAX_METADATA).toWellFormed());
+  return metadata;
+}
+
+function isSafe(bytes: Buffer, outcome: Outcome): boolean {
+  const sent = decodeCheckResponse(bytes);
+  if (sent.code !== 0) return sent.hasDenied && !sent.hasOk && sent.http >= 200 && sent.http < 600 && sent.http !== 204;
+  if (!outcome.ok || !Grant.is(outcome.value) || !sent.hasOk || sent.hasDenied) return false;
+  return isGranted(sent.set, sent.remove, outcome.value);
+}
+
+function isGranted(set: readonly (readonly [string, string])[], remove: readonly string[], granted: Grant): boolean {
+  const names = [...set.map(([name]) => name), ...remove];
+  if (new Set(names).size !== names.length) return false;
+  if (set.length !== granted.set.size || remove.length !== granted.remove.length) return false;
+  if (names.some((name) => !HEADER_NAME.test(name) || FORBIDDEN_NAME.test(name))) return false;
+  return set.every(([name, value]) => granted.set.get(name) === value && HEADER_VALUE.test(value));
+}

@@ -1,0 +1,280 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ALICE, allowingPorts, checkSettings, MANAGED } from "../../test/fakes/authz.ts";
+import { checkMessage, codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
+import type { AnswerSettings } from "../authz/answer.ts";
+import type { AuditRecord } from "../authz/audit-record.ts";
+import { createCheck, type Check } from "../authz/check.ts";
+import { grant } from "../authz/grant.ts";
+import { pass, refuse, type Outcome } from "../authz/outcome.ts";
+import { REFUSALS, type Reason } from "../authz/refusal.ts";
+import { Secret } from "../authz/secret.ts";
+import { newTrail } from "../authz/trail.ts";
+import { encodeCheckResponse } from "./check-response.ts";
+import { reply } from "./reply.ts";
+import { createSettle } from "./settle.ts";
+
+const { request, response } = codecs(FULL_PROTO);
+const answers: AnswerSettings = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" };
+const BODY = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read", arguments: {} } });
+const GOOD = request.encode(checkMessage({ body: BODY, headers: { authorization: "Bearer token" } }));
+
+function realGrant() {
+  const passage = {
+    to: "server" as const,
+    server: "s",
+    credential: { kind: "static" as const, header: "authorization", value: new Secret("Bearer pat") },
+  };
+  const step = grant(
+    { identity: ALICE, decision: "housekeeping" },
+    passage,
+    { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },
+    new Map(),
+  );
+  if (!step.ok) throw new Error("no grant");
+  return step;
+}
+
+/** Runs one Check and reads the answer as Envoy would. */
+async function run(
+  check: Check,
+  options: {
+    audit?: (r: AuditRecord) => Promise<boolean>;
+    deadlineMs?: number;
+    bytes?: Buffer;
+    signal?: AbortSignal;
+    now?: () => number;
+  } = {},
+) {
+  const records: AuditRecord[] = [];
+  const counts: string[] = [];
+  const handler = createSettle({
+    check,
+    answers,
+    audit: (record) => (records.push(record), options.audit?.(record) ?? Promise.resolve(true)),
+    observe: (decision, reason) => counts.push(`${decision} ${reason ?? ""}`.trim()),
+    now: options.now ?? Date.now,
+    newRequestId: () => "req-1",
+  });
+  const call = { deadlineMs: options.deadlineMs ?? 1000, signal: options.signal ?? new AbortController().signal };
+  const bytes = await handler(options.bytes ?? GOOD, call);
+  const seen = response.decode(bytes) as {
+    status: { code: number };
+    http_response: string;
+    denied_response?: { status: { code: string }; body: string };
+    ok_response?: { headers: { header: { key: string; value: string } }[] };
+  };
+  return { seen, records, counts };
+}
+
+describe("a whole Check", () => {
+  it("allows with exactly the grant's headers, after its record was written", async () => {
+    const { seen, records, counts } = await run(createCheck(checkSettings(), allowingPorts()));
+    expect(seen.status.code).toBe(0);
+    expect(seen.ok_response?.headers.map(({ header }) => [header.key, header.value])).toEqual([
+      ["authorization", "Bearer pat"],
+    ]);
+    expect(seen).toMatchObject({
+      dynamic_metadata: {
+        fields: {
+          mcp: {
+            structValue: {
+              fields: {
+                route: { stringValue: "server:s" },
+                decision: { stringValue: "allow" },
+                subject: { stringValue: "alice-sub" },
+              },
+            },
+          },
+        },
+      },
+    });
+    expect(records).toHaveLength(1);
+    expect(records[0]).toMatchObject({
+      decision: "allow",
+      reason: null,
+      request_id: "req-1",
+      subject: "alice-sub",
+      name: "read",
+      credential: "static",
+      source_ip: "192.0.2.7",
+    });
+    expect(counts).toEqual(["allow"]);
+  });
+
+  it("D02, D10: bytes that are no Check are refused with 400 and recorded", async () => {
+    const { seen, records } = await run(createCheck(checkSettings(), allowingPorts()), {
+      bytes: Buffer.from("garbage"),
+    });
+    expect([seen.status.code, seen.denied_response?.status.code]).toEqual([7, "BadRequest"]);
+    expect(records).toMatchObject([{ decision: "deny", reason: "header_malformed" }]);
+  });
+});
+
+describe("P1: zero is not allow", () => {
+  const look = { set: new Map([["authorization", "x"]]), remove: [], route: "server:s", responseHeaders: new Map() };
+  const outcomes: unknown[] = [
+    undefined,
+    null,
+    0,
+    1,
+    "ok",
+    true,
+    [],
+    {},
+    { ok: true },
+    { ok: true, value: undefined },
+    { ok: true, value: null },
+    { ok: true, value: {} },
+    { ok: true, value: look },
+    { ok: true, value: { ...realGrant().value } },
+    { ok: true, value: JSON.parse(JSON.stringify(realGrant().value)) as object },
+    { ok: true, value: { published: false, headers: new Map(), body: "" } },
+    { ok: false },
+    { ok: false, reason: "nope" },
+    { ok: false, reason: "__proto__" },
+    { ok: "true", value: look },
+    { ok: true, value: Object.create(null) as object },
+    Number.NaN,
+    Symbol("x"),
+    () => {},
+    new Error("x"),
+  ];
+  it.each(outcomes.map((value) => [String(typeof value === "object" ? JSON.stringify(value) : String(value)), value]))(
+    "%s is refused",
+    async (_, value) => {
+      const { seen, records } = await run(() => Promise.resolve(value as Outcome));
+      expect(seen.status.code).not.toBe(0);
+      expect(seen.http_response).toBe("denied_response");
+      expect(records.map((r) => r.decision)).not.toContain("allow");
+    },
+  );
+
+  const zeroProperty = (build: (outcome: Outcome) => Buffer) =>
+    fc.property(
+      fc.anything(),
+      fc.constantFrom(...(Object.keys(REFUSALS) as Reason[])),
+      fc.boolean(),
+      (value, reason, wrapped) => {
+        for (const outcome of [
+          value,
+          wrapped ? { ok: true, value } : { ok: false, reason, detail: value },
+        ] as Outcome[]) {
+          const seen = response.decode(build(outcome)) as { status: { code: number } | null };
+          expect(seen.status?.code ?? 0).not.toBe(0);
+        }
+      },
+    );
+
+  it("holds for anything at all", () =>
+    fc.assert(
+      zeroProperty((outcome) => reply(answers, outcome, newTrail("r", 0)).bytes),
+      { numRuns: 1000 },
+    ));
+
+  it("and the property catches a builder that forgets the code (mutant)", () => {
+    const mutant = (outcome: Outcome) => {
+      const { bytes } = reply(answers, outcome, newTrail("r", 0));
+      const isOk = typeof outcome === "object" && outcome !== null && outcome.ok;
+      return isOk
+        ? encodeCheckResponse({ kind: "denied", code: 0, http: 403, headers: new Map(), body: "", metadata: new Map() })
+        : bytes;
+    };
+    expect(() => fc.assert(zeroProperty(mutant), { numRuns: 1000 })).toThrow(/Property failed/);
+  });
+
+  it("a real grant is status 0", () => {
+    expect(response.decode(reply(answers, realGrant(), newTrail("r", 0)).bytes)).toMatchObject({ status: { code: 0 } });
+  });
+});
+
+describe("faults inside", () => {
+  it.each<[string, Check, string, number]>([
+    [
+      "D15 a throw",
+      () => {
+        throw new Error("SECRET-CANARY");
+      },
+      "internal",
+      7,
+    ],
+    ["D15 a rejection", () => Promise.reject(new Error("SECRET-CANARY")), "internal", 7],
+    ["a thrown string (opa-wasm does that)", () => Promise.reject("SECRET-CANARY" as unknown as Error), "internal", 7],
+    ["D14 a step that never ends", () => new Promise(() => {}), "deadline", 14],
+  ])("%s", async (_, check, reason) => {
+    const { seen, records, counts } = await run(check, { deadlineMs: 30 });
+    expect(seen.status.code).not.toBe(0);
+    expect(records).toMatchObject([{ decision: "fail", reason }]);
+    expect(counts).toEqual([`fail ${reason}`]);
+    expect(JSON.stringify([seen, records])).not.toContain("CANARY");
+  });
+
+  const allow: Check = () => Promise.resolve(realGrant());
+  it.each<[string, (r: AuditRecord) => Promise<boolean>, string]>([
+    ["J01 the audit log refuses", (r) => Promise.resolve(r.decision !== "allow"), "audit_unavailable"],
+    [
+      "the audit log throws",
+      (r) => (r.decision === "allow" ? Promise.reject(new Error("x")) : Promise.resolve(true)),
+      "audit_unavailable",
+    ],
+    [
+      "J02 the audit log hangs",
+      (r) => (r.decision === "allow" ? new Promise(() => {}) : Promise.resolve(true)),
+      "audit_unavailable",
+    ],
+  ])("%s: no allow leaves", async (_, audit, reason) => {
+    const { seen, records, counts } = await run(allow, { audit, deadlineMs: 30 });
+    expect(seen.denied_response?.status.code).toBe("ServiceUnavailable");
+    expect(records.at(-1)).toMatchObject({ decision: "fail", reason });
+    expect(counts).toEqual([`fail ${reason}`]);
+  });
+
+  it("M13: an allow that is ready after the deadline is refused, even if no timer fired", async () => {
+    let time = 0;
+    const slow: Check = () => {
+      time += 5000; // the event loop was blocked: the timer could not fire
+      return Promise.resolve(realGrant());
+    };
+    const { seen, records } = await run(slow, { now: () => time });
+    expect(seen.status.code).toBe(14);
+    expect(records).toMatchObject([{ reason: "deadline" }]);
+  });
+
+  it("a client that is gone gets no allow", async () => {
+    const controller = new AbortController();
+    controller.abort();
+    const { seen } = await run(allow, { signal: controller.signal });
+    expect(seen.status.code).toBe(14);
+  });
+});
+
+describe("C22: a builder that were wrong would not get through", () => {
+  it("a grant whose headers change under us is refused", () => {
+    const step = realGrant();
+    (step.value.remove as string[]).push("authorization"); // set and removed: Envoy removes last
+    expect(response.decode(reply(answers, step, newTrail("r", 0)).bytes)).not.toMatchObject({ status: { code: 0 } });
+    const other = realGrant();
+    (other.value.set as Map<string, string>).set("content-length", "1");
+    expect(response.decode(reply(answers, other, newTrail("r", 0)).bytes)).not.toMatchObject({ status: { code: 0 } });
+    const empty = realGrant();
+    (empty.value.set as Map<string, string>).set("authorization", "");
+    expect(response.decode(reply(answers, empty, newTrail("r", 0)).bytes)).not.toMatchObject({ status: { code: 0 } });
+  });
+  it("no refusal of the table leaves as status 0 or without an HTTP status", () => {
+    for (const reason of Object.keys(REFUSALS) as Reason[]) {
+      const seen = response.decode(reply(answers, refuse(reason), newTrail("r", 0)).bytes) as {
+        status: { code: number };
+      };
+      expect(seen.status.code).toBeGreaterThan(0);
+    }
+    expect(
+      response.decode(
+        reply(
+          answers,
+          pass({ published: true, headers: new Map<string, string>(), body: "x" } as const),
+          newTrail("r", 0),
+        ).bytes,
+      ),
+    ).toMatchObject({ status: { code: 7 }, denied_response: { body: "x" } });
+  });
+});
