@@ -1,0 +1,122 @@
+import type { JsonObject, JsonValue } from "../mcp/json.ts";
+
+export interface ClaimPaths {
+  /** Each a claim's name, or a JSON Pointer (RFC 6901) if it begins with "/". */
+  readonly username: string;
+  readonly groups: string;
+  readonly scopes: string;
+}
+
+/** The claims that we use, with their types checked. */
+export interface CheckedClaims {
+  readonly subject: string;
+  readonly audiences: readonly string[];
+  /** Seconds since the epoch. */
+  readonly expiresAt: number;
+  readonly notBefore: number | null;
+  readonly username: string | null;
+  readonly groups: readonly string[];
+  readonly scopes: readonly string[];
+}
+
+const MAX_LIFETIME_SECONDS = 24 * 3600;
+/** How far clocks may be apart (RFC 7519 §4.1.4). */
+export const SKEW_SECONDS = 60;
+const MAX_TEXT = 256;
+const MAX_LIST = 2048;
+const POLLUTING = new Set(["__proto__", "constructor", "prototype"]);
+/** What only ID, logout and refresh tokens carry (OpenID Connect Core §2, Back-Channel Logout §2.4). */
+const ID_TOKEN_CLAIMS = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+const OTHER_PAYLOAD_TYPES = new Set(["ID", "Refresh", "Offline", "Logout"]);
+
+/**
+ * Checks the claims' types and bounds, or says what is wrong. jose takes a float or endless `exp`, any `sub` and
+ * duplicate claims (M6); what policy and caches build on must be exact.
+ * @param now seconds since the epoch
+ */
+export function checkClaims(
+  claims: JsonObject,
+  paths: ClaimPaths,
+  tokenType: "at+jwt" | "jwt",
+  now: number,
+): CheckedClaims | string {
+  if (pollutes(claims)) return "a name that is no claim's";
+  const fault = faultOfKind(claims, tokenType) ?? faultOfTimes(claims, now);
+  if (fault !== null) return fault;
+  return usedClaims(claims, paths);
+}
+
+function usedClaims(claims: JsonObject, paths: ClaimPaths): CheckedClaims | string {
+  const { sub, exp, nbf } = claims;
+  if (!isPlainText(sub)) return "sub";
+  if (!isTime(exp)) return "exp";
+  const audiences = textList(claims["aud"]);
+  if (audiences === null || audiences.length === 0) return "aud";
+  const groups = textList(at(claims, paths.groups) ?? []);
+  if (groups === null) return "groups";
+  const scopes = scopeList(claims, paths.scopes);
+  if (scopes === null) return "scopes";
+  const username = at(claims, paths.username) ?? null;
+  if (username !== null && !isPlainText(username)) return "username";
+  const notBefore = isTime(nbf) ? nbf : null;
+  return { subject: sub, audiences, expiresAt: exp, notBefore, username, groups, scopes };
+}
+
+function faultOfTimes({ exp, iat, nbf }: JsonObject, now: number): string | null {
+  if (!isTime(exp)) return "exp";
+  if (nbf !== undefined && !isTime(nbf)) return "nbf";
+  if (iat !== undefined && (!isTime(iat) || iat > now + SKEW_SECONDS)) return "iat";
+  const from = isTime(iat) ? iat : now - SKEW_SECONDS;
+  return exp - from > MAX_LIFETIME_SECONDS + SKEW_SECONDS ? "lifetime" : null;
+}
+
+function faultOfKind(claims: JsonObject, tokenType: "at+jwt" | "jwt"): string | null {
+  // RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is not a bearer token.
+  if ("cnf" in claims) return "the token is bound to a key";
+  // Entra's overage: the groups are elsewhere. Missing groups must not be read as none that forbid.
+  if ("_claim_names" in claims || "_claim_sources" in claims) return "the groups are not in the token";
+  if (tokenType === "at+jwt") return null;
+  if (ID_TOKEN_CLAIMS.some((name) => name in claims)) return "an ID or logout token";
+  const { typ } = claims;
+  return typeof typ === "string" && OTHER_PAYLOAD_TYPES.has(typ) ? "an ID, refresh or logout token" : null;
+}
+
+function pollutes(value: JsonValue): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return (value as readonly JsonValue[]).some(pollutes);
+  return Object.entries(value as JsonObject).some(([name, item]) => POLLUTING.has(name) || pollutes(item));
+}
+
+function isTime(value: JsonValue | undefined): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
+}
+
+function isPlainText(value: JsonValue | undefined): value is string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  return typeof value === "string" && value !== "" && Buffer.byteLength(value) <= MAX_TEXT && !/\p{Cc}/u.test(value);
+}
+
+/** A string, or an array of strings. */
+function textList(value: JsonValue | undefined): readonly string[] | null {
+  const list = Array.isArray(value) ? (value as readonly JsonValue[]) : [value];
+  if (list.length > MAX_LIST) return null;
+  return list.every((item): item is string => typeof item === "string") ? list : null;
+}
+
+/** RFC 8693 §4.2's `scope` string; some issuers send an array, or call it `scp`. */
+function scopeList(claims: JsonObject, path: string): readonly string[] | null {
+  const value = at(claims, path) ?? (path === "scope" ? claims["scp"] : undefined);
+  if (value === undefined || value === null) return [];
+  if (typeof value === "string") return value.split(" ").filter((scope) => scope !== "");
+  return textList(value);
+}
+
+function at(claims: JsonObject, path: string): JsonValue | undefined {
+  if (!path.startsWith("/")) return claims[path];
+  let node: JsonValue | undefined = claims;
+  for (const part of path.slice(1).split("/")) {
+    if (typeof node !== "object" || node === null || Array.isArray(node)) return undefined;
+    node = (node as JsonObject)[part.replaceAll("~1", "/").replaceAll("~0", "~")];
+  }
+  return node;
+}

@@ -1,0 +1,159 @@
+import { compactVerify, errors } from "jose";
+import { pass, refuse, type Step } from "../authz/outcome.ts";
+import type { Identity } from "../authz/ports.ts";
+import { Secret } from "../authz/secret.ts";
+import { checkClaims, SKEW_SECONDS, type ClaimPaths } from "./claims.ts";
+import { createKeyStore, type KeyStatus, type KeyStore } from "./key-store.ts";
+import type { VerificationKey } from "./key-set.ts";
+import { createTokenCache, type VerifiedToken } from "./token-cache.ts";
+import { readToken, type UnverifiedToken } from "./token-form.ts";
+import { checkHeader } from "./token-header.ts";
+
+export interface IssuerOptions {
+  readonly issuer: string;
+  /** Accepted at every endpoint, beside the endpoint's own resource URL. */
+  readonly audiences: readonly string[];
+  readonly algorithms: readonly string[];
+  readonly tokenType: "at+jwt" | "jwt";
+  readonly jwksUri: string | null;
+  readonly allowedHosts: readonly string[];
+  readonly claims: ClaimPaths;
+}
+
+export interface IdentityOptions {
+  readonly issuers: readonly IssuerOptions[];
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly monotonic?: () => number;
+  readonly fetch?: typeof fetch;
+  /** Told of every fetch of keys; error null when it went well. */
+  readonly onFetch?: (issuer: string, error: string | null) => void;
+  readonly onCache?: (result: "hit" | "miss") => void;
+}
+
+export interface IdentityService {
+  /** @param resource the endpoint's own URL, one of the audiences that are accepted */
+  identify(token: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
+  /** Fetches the keys once; resolves when every issuer was tried. */
+  start(): Promise<void>;
+  /** True when at least one issuer's keys are here. */
+  ready(): boolean;
+  status(): readonly KeyStatus[];
+  close(): void;
+}
+
+interface Issuer {
+  readonly options: IssuerOptions;
+  readonly keys: KeyStore;
+}
+
+const MAX_CACHED_TOKENS = 10_000;
+
+/** Verifies bearer JWTs of the configured issuers (RFC 9068, RFC 8725). Identity is (issuer, subject), byte for byte. */
+export function createIdentity(options: IdentityOptions): IdentityService {
+  const deps = {
+    fetch: options.fetch ?? fetch,
+    monotonic: options.monotonic ?? (() => performance.now()),
+    onFetch: options.onFetch ?? (() => {}),
+  };
+  const issuers = new Map<string, Issuer>(
+    options.issuers.map((issuer) => [issuer.issuer, { options: issuer, keys: createKeyStore(issuer, deps) }]),
+  );
+  const cache = createTokenCache(MAX_CACHED_TOKENS);
+  const stores = [...issuers.values()].map(({ keys }) => keys);
+
+  function identify(token: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>> {
+    const cached = cache.get(token);
+    if (cached !== undefined) {
+      const issuer = issuers.get(cached.identity.issuer);
+      if (issuer !== undefined && issuer.keys.has(cached.key)) {
+        options.onCache?.("hit");
+        return judge(cached, issuer, resource, options.now());
+      }
+      cache.drop(token); // its key was withdrawn
+    }
+    options.onCache?.("miss");
+    return verify(token, resource, signal);
+  }
+
+  async function verify(token: string, resource: string, signal: AbortSignal): Promise<Step<Identity>> {
+    const read = readToken(token);
+    if (typeof read === "string") return refuse("token_invalid", read);
+    // The issuer's name only selects among configured ones; nothing else of an unverified token is used (A10, A28).
+    const { iss } = read.payload;
+    const issuer = typeof iss === "string" ? issuers.get(iss) : undefined;
+    if (issuer === undefined) return refuse("token_invalid", "issuer is not configured");
+    const header = checkHeader(read.header, issuer.options.algorithms, issuer.options.tokenType);
+    if (typeof header === "string") return refuse("token_invalid", header);
+    const lookup = await issuer.keys.find(header.kid, signal);
+    if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
+    if (lookup === "unknown") return refuse("token_invalid", "kid is unknown");
+    if (!lookup.found.algorithms.includes(header.alg)) return refuse("token_invalid", "alg does not fit the key");
+    if (!(await isSigned(token, lookup.found, header.alg))) return refuse("token_invalid", "signature");
+    const verified = admitClaims(token, read, issuer, lookup.found, options.now());
+    if (!verified.ok) return verified;
+    cache.put(token, verified.value);
+    return judge(verified.value, issuer, resource, options.now());
+  }
+
+  return {
+    identify,
+    start: async () => {
+      await Promise.all(stores.map((keys) => keys.start()));
+    },
+    ready: () => stores.some((keys) => keys.status().keys > 0),
+    status: () => stores.map((keys) => keys.status()),
+    close: () => {
+      for (const keys of stores) keys.close();
+    },
+  };
+}
+
+async function isSigned(token: string, key: VerificationKey, alg: string): Promise<boolean> {
+  try {
+    await compactVerify(token, key.key, { algorithms: [alg] });
+    return true;
+  } catch (error) {
+    if (error instanceof errors.JOSEError || error instanceof TypeError) return false;
+    throw error;
+  }
+}
+
+function admitClaims(
+  token: string,
+  read: UnverifiedToken,
+  issuer: Issuer,
+  key: VerificationKey,
+  nowMs: number,
+): Step<VerifiedToken> {
+  const { options } = issuer;
+  const claims = checkClaims(read.payload, options.claims, options.tokenType, nowMs / 1000);
+  if (typeof claims === "string") return refuse("token_invalid", `claim: ${claims}`);
+  const { subject, username, groups, scopes, expiresAt } = claims;
+  const identity: Identity = {
+    issuer: options.issuer,
+    subject,
+    username,
+    groups,
+    scopes,
+    claims: read.payload,
+    expiresAt,
+    token: new Secret(token),
+  };
+  return pass({ identity, claims, key });
+}
+
+/** Lifetime and audience, at each use: the cache only spares the signature. */
+function judge(
+  { identity, claims }: VerifiedToken,
+  { options }: Issuer,
+  resource: string,
+  nowMs: number,
+): Step<Identity> {
+  const now = nowMs / 1000;
+  if (claims.expiresAt + SKEW_SECONDS <= now) return refuse("token_expired");
+  if (claims.notBefore !== null && claims.notBefore - SKEW_SECONDS > now)
+    return refuse("token_invalid", "not valid yet");
+  const accepted = claims.audiences.some((audience) => audience === resource || options.audiences.includes(audience));
+  return accepted ? pass(identity) : refuse("token_audience");
+}
