@@ -1,0 +1,129 @@
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { parse } from "yaml";
+import { readBundle, type Artifact } from "./artifact.ts";
+import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, type SourceFile } from "./sources.ts";
+
+/** What the library answers. */
+export const ENTRYPOINTS = ["mcp_authz/decision", "mcp_authz/visible"] as const;
+
+export interface CompileOptions {
+  readonly files: readonly SourceFile[];
+  readonly rego: "v0" | "v1";
+  /** The `opa` program, or null if there is none. */
+  readonly opaPath: string | null;
+}
+
+export const OPA_MISSING =
+  "compiling a policy needs opa, which is not here: run `npm run tools opa`, or name one with the variable OPA, or load a bundle made by `mcp-authz build-policy`";
+
+const run = promisify(execFile);
+const RESERVED = ["mcp_authz", "catalog"];
+const TIMEOUT_MS = 60_000;
+
+/**
+ * Compiles the author's files with the product's library (docs/policy.md).
+ * @throws {Error} whose message is for the author: opa's, with file and line
+ */
+export async function compilePolicy({ files, rego, opaPath }: CompileOptions): Promise<Artifact> {
+  if (opaPath === null) throw new Error(OPA_MISSING);
+  checkData(files);
+  const folder = await mkdtemp(join(tmpdir(), "mcp-authz-policy-"));
+  try {
+    await layOut(folder, files, rego);
+    await checkPackages(opaPath, folder, rego);
+    await opa(opaPath, folder, [
+      "build",
+      ...["-t", "wasm", "--prune-unused", "--ignore", "*_test.rego", "--capabilities", CAPABILITIES_FILE],
+      ...(rego === "v0" ? ["--v0-compatible"] : []),
+      ...ENTRYPOINTS.flatMap((name) => ["-e", name]),
+      ...["-o", "bundle.tar.gz", "mcp_authz", "policy"],
+    ]);
+    return readBundle(await readFile(join(folder, "bundle.tar.gz")));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Stable relative names: they are part of the compiled bytes. */
+async function layOut(folder: string, files: readonly SourceFile[], rego: "v0" | "v1"): Promise<void> {
+  await cp(LIBRARY_FOLDER, join(folder, "mcp_authz"), { recursive: true });
+  await mkdir(join(folder, "policy"));
+  for (const { path, text } of files) {
+    if (isTest(path)) continue;
+    const target = join(folder, "policy", path);
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, path.endsWith(".rego") ? withPackage(text, rego) : text);
+  }
+  // The library is written in v1; in a v0 build it says so itself.
+  if (rego === "v0") await importV1(join(folder, "mcp_authz"));
+}
+
+async function importV1(folder: string): Promise<void> {
+  for (const name of ["decision.rego", "visible.rego", "matching.rego"]) {
+    const file = join(folder, name);
+    const text = await readFile(file, "utf8");
+    await writeFile(file, text.replace(/^package mcp_authz$/m, "package mcp_authz\nimport rego.v1"));
+  }
+}
+
+/** Policies written for Authorino are rules without a package. */
+function withPackage(text: string, rego: "v0" | "v1"): string {
+  return rego === "v1" || /^\s*package\s/m.test(text) ? text : `package mcp.authz\n${text}`;
+}
+
+/** The library and the catalogue are ours: an author's file in their place could allow anything. */
+function checkData(files: readonly SourceFile[]): void {
+  for (const { path, text } of files) {
+    if (path.endsWith(".rego")) continue;
+    const top = path.includes("/") ? [path.split("/")[0] ?? ""] : topKeys(path, text);
+    const taken = top.find((key) => RESERVED.includes(key));
+    if (taken !== undefined) throw new Error(`${path}: the key ${taken} is reserved; choose another`);
+  }
+}
+
+function topKeys(path: string, text: string): string[] {
+  let tree: unknown;
+  try {
+    tree = parse(text);
+  } catch (error) {
+    throw new Error(`${path}: ${error instanceof Error ? (error.message.split("\n")[0] ?? "") : "is not YAML"}`, {
+      cause: error,
+    });
+  }
+  return typeof tree === "object" && tree !== null ? Object.keys(tree) : [];
+}
+
+async function checkPackages(opaPath: string, folder: string, rego: "v0" | "v1"): Promise<void> {
+  const args = ["inspect", "-f", "json", ...(rego === "v0" ? ["--v0-compatible"] : []), "policy"];
+  const { namespaces = {} } = JSON.parse(await opa(opaPath, folder, args)) as { namespaces?: Record<string, string[]> };
+  for (const [name, where] of Object.entries(namespaces)) {
+    const root = /^data\.?(?:([A-Za-z0-9_]+)|\["([^"]*)"\])?/.exec(name);
+    const taken = root?.[1] ?? root?.[2] ?? "";
+    if (RESERVED.includes(taken))
+      throw new Error(`${where[0] ?? "?"}: the package ${taken} is reserved; use package mcp.authz`);
+  }
+  if (!("data.mcp.authz" in namespaces))
+    throw new Error("no file has `package mcp.authz`: that is where `allow` is looked for");
+}
+
+async function opa(opaPath: string, cwd: string, args: readonly string[]): Promise<string> {
+  try {
+    const { stdout } = await run(opaPath, [...args], { cwd, timeout: TIMEOUT_MS, maxBuffer: 32 * 1024 * 1024 });
+    return stdout;
+  } catch (error) {
+    throw new Error(opaMessage(error), { cause: error });
+  }
+}
+
+/** opa's own words, without the folder that only we know. */
+function opaMessage(error: unknown): string {
+  if (!(error instanceof Error)) return "opa failed";
+  if ("code" in error && error.code === "ENOENT") return OPA_MISSING;
+  const output = `${"stderr" in error ? String(error.stderr) : ""}${"stdout" in error ? String(error.stdout) : ""}`;
+  const lines = output.split("\n").filter((line) => line.trim() !== "");
+  return lines.length === 0 ? "opa failed" : lines.slice(0, 8).join("; ").replaceAll("policy/", "").slice(0, 1000);
+}

@@ -1,0 +1,290 @@
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { findTool } from "../../scripts/lib/find-tool.ts";
+import type { PolicyInput } from "../authz/policy-input.ts";
+import { readBundle } from "./artifact.ts";
+import { buildBundle, writeCompiled } from "./build.ts";
+import { OPA_MISSING } from "./compile.ts";
+import { createPolicyStore, type PolicyOptions, type PolicyStore } from "./store.ts";
+
+const DEMO = resolve(import.meta.dirname, "../../policies/demo");
+const opa = findTool("opa");
+const withOpa = it.skipIf(opa === null);
+const root = mkdtempSync(join(tmpdir(), "mcp-authz-policy-test-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+let counter = 0;
+
+/** A policy folder with these files. */
+function folderOf(files: Readonly<Record<string, string>>): string {
+  counter += 1;
+  const folder = join(root, `p${counter}`);
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(join(folder, name, ".."), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  return folder;
+}
+
+interface Opened {
+  store: PolicyStore;
+  reloads: string[];
+}
+
+async function open(path: string, more: Partial<PolicyOptions> = {}): Promise<Opened> {
+  const reloads: string[] = [];
+  const store = await createPolicyStore({
+    path,
+    rego: "v1",
+    opaPath: opa,
+    guard: { enter: () => {}, leave: () => {} },
+    quarantined: null,
+    onReload: (result, message) => reloads.push(`${result}: ${message}`),
+    ...more,
+  });
+  return { store, reloads };
+}
+
+function inputOf(mcp: Partial<PolicyInput["mcp"]> = {}, identity: Partial<PolicyInput["identity"]> = {}): PolicyInput {
+  return {
+    identity: {
+      issuer: "i",
+      subject: "alice",
+      username: "alice",
+      groups: ["engineering"],
+      scopes: ["mcp:read"],
+      claims: {},
+      ...identity,
+    },
+    mcp: {
+      method: "tools/call",
+      server: "demo",
+      kind: "tool",
+      name: "echo",
+      arguments: {},
+      version: "2025-11-25",
+      ...mcp,
+    },
+    request: { host: "gw", path: "/servers/demo/mcp", sourceIp: "192.0.2.1", time: 1, headers: {} },
+  };
+}
+
+const policy = (body: string) => ({ "policy.rego": `package mcp.authz\n${body}\n` });
+
+/** allow, or the reason of the refusal. */
+function verdict(store: PolicyStore, input = inputOf()): string {
+  const step = store.decide(input);
+  if (!step.ok) return step.reason;
+  return step.value.allow
+    ? "allow"
+    : step.value.requiredScopes === null
+      ? "deny"
+      : `scopes ${step.value.requiredScopes.join(" ")}`;
+}
+
+describe("the demo's policy", () => {
+  it("starts without opa, from its compiled form", async () => {
+    const { store } = await open(DEMO, { opaPath: null });
+    expect(verdict(store)).toBe("allow");
+    expect(verdict(store, inputOf({ name: "delete_repo" }))).toBe("deny");
+    expect(verdict(store, inputOf({}, { groups: ["finance"] }))).toBe("deny");
+    expect(verdict(store, inputOf({ name: "transfer", arguments: { amount: 5 } }))).toBe("scopes mcp:write");
+    expect(verdict(store, inputOf({ name: "transfer", arguments: { amount: 5 } }, { scopes: ["mcp:write"] }))).toBe(
+      "allow",
+    );
+  });
+
+  withOpa("its compiled form is what opa makes of its sources, byte for byte", async () => {
+    const copy = join(root, "demo");
+    cpSync(DEMO, copy, { recursive: true });
+    rmSync(join(copy, ".compiled"), { recursive: true });
+    await writeCompiled({ dir: copy, rego: "v1", opaPath: opa });
+    const sum = (file: string) => createHash("sha256").update(readFileSync(file)).digest("hex");
+    for (const name of ["policy.wasm", "data.json", "manifest.json"]) {
+      expect(sum(join(copy, ".compiled", name))).toBe(sum(join(DEMO, ".compiled", name)));
+    }
+  });
+
+  it("an edit without opa says in one sentence what to install", async () => {
+    const copy = join(root, "edited");
+    cpSync(DEMO, copy, { recursive: true });
+    const { store, reloads } = await open(copy, { opaPath: null });
+    writeFileSync(join(copy, "data.yaml"), "grants: {}\n");
+    await store.poll();
+    expect(reloads).toEqual([`failed: ${OPA_MISSING}`]);
+    expect(verdict(store)).toBe("allow");
+  });
+});
+
+describe("E01, E02: only true allows", () => {
+  it.skipIf(opa === null).each<[string, string, string]>([
+    ["true", "allow := true", "the self-test failed"],
+    ["a name", 'allow if input.mcp.name == "echo"', "allow"],
+    ["undefined", 'allow if input.mcp.name == "other"', "deny"],
+    ["a text", 'allow := "true" if input.mcp.name == "echo"', "rego_type_error"],
+    ["a number", 'allow := 1 if input.mcp.name == "echo"', "rego_type_error"],
+    ["an object", 'allow := {"allow": true} if input.mcp.name == "echo"', "rego_type_error"],
+    ["a set", 'allow contains true if input.mcp.name == "echo"', "rego_type_error"],
+    ["E12: a text that the compiler cannot foresee", "allow := input.mcp.name", "deny"],
+    ["an object that it cannot foresee", 'allow := input.mcp.arguments if input.mcp.name == "echo"', "deny"],
+    ["scopes that it cannot foresee", 'allow if input.mcp.name == "echo"\nrequired_scopes := input.mcp.name', "deny"],
+    ["null", 'allow := null if input.mcp.name == "echo"', "rego_type_error"],
+    ["false", 'allow := false if input.mcp.name == "echo"', "deny"],
+    ["no allow at all", "other := 1", "deny"],
+    [
+      "E03: a conflict",
+      'allow := true if input.mcp.name == "echo"\nallow := false if input.mcp.kind == "tool"',
+      "policy_unavailable",
+    ],
+    ["E06: a failing built-in in an allow", "allow if to_number(input.mcp.name) > 1", "deny"],
+    ["malformed scopes", 'allow if input.mcp.name == "echo"\nrequired_scopes := "admin"', "rego_type_error"],
+    [
+      "a scope that cannot be in a header",
+      'allow if input.mcp.name == "echo"\nrequired_scopes := {"a\\"b"}',
+      "policy_unavailable",
+    ],
+    ["reason of another type", 'allow if input.mcp.name == "echo"\nreason := {"a": 1}', "allow"],
+  ])("%s", async (_, body, expected) => {
+    const opened = await open(folderOf(policy(body))).catch((error: Error) => error.message);
+    if (typeof opened === "string") expect(opened).toContain(expected);
+    else expect(verdict(opened.store)).toBe(expected);
+  });
+});
+
+describe("E08, E10, E17: what is refused at the start, with what to do", () => {
+  it.skipIf(opa === null).each<[string, Record<string, string>, RegExp]>([
+    ["a syntax error, with its place", policy("allow if {"), /policy\.rego:\d+/],
+    ["http.send", policy('allow if http.send({"url": "http://x", "method": "get"}).status_code == 200'), /http\.send/],
+    ["time.now_ns, which WASM has not", policy("allow if time.now_ns() > 0"), /time\.now_ns/],
+    [
+      "the library's package",
+      { ...policy("allow if input.a"), "evil.rego": "package mcp_authz\nallowed := true\n" },
+      /evil\.rego: the package mcp_authz is reserved/,
+    ],
+    [
+      "a package below the library",
+      { ...policy("allow if input.a"), "evil.rego": "package mcp_authz.x\na := true\n" },
+      /reserved/,
+    ],
+    [
+      "the catalogue's package",
+      { ...policy("allow if input.a"), "evil.rego": "package catalog.servers\na := true\n" },
+      /the package catalog is reserved/,
+    ],
+    [
+      "the catalogue in the data",
+      { ...policy("allow if input.a"), "data.yaml": "catalog: {servers: {}}\n" },
+      /data\.yaml: the key catalog is reserved/,
+    ],
+    [
+      "the library in the data",
+      { ...policy("allow if input.a"), "data.json": '{"mcp_authz": {"allowed": true}}' },
+      /the key mcp_authz is reserved/,
+    ],
+    [
+      "data in a folder of that name",
+      { ...policy("allow if input.a"), "mcp_authz/data.yaml": "allowed: true\n" },
+      /reserved/,
+    ],
+    ["no package mcp.authz", { "policy.rego": "package other\nallow := true\n" }, /no file has `package mcp\.authz`/],
+    ["no Rego", { "data.yaml": "a: 1\n" }, /holds no \.rego file/],
+    ["broken data", { ...policy("allow if input.a"), "data.yaml": "a: [\n" }, /data\.yaml/],
+  ])("%s", async (_, files, expected) => {
+    await expect(open(folderOf(files))).rejects.toThrow(expected);
+  });
+
+  it("a path that does not exist", async () => {
+    await expect(open(join(root, "nowhere"))).rejects.toThrow(/policy\.path: .*nowhere does not exist/);
+  });
+
+  it("E09: a bundle that is none, is cut or was tampered with in its compiled folder", async () => {
+    const file = join(root, "garbage.tar.gz");
+    writeFileSync(file, "garbage");
+    await expect(open(file)).rejects.toThrow();
+    const copy = join(root, "tampered");
+    cpSync(DEMO, copy, { recursive: true });
+    writeFileSync(join(copy, ".compiled/data.json"), '{"grants":{"finance":{"demo":{"tool":["*"]}}}}');
+    await expect(open(copy, { opaPath: null })).rejects.toThrow(/does not match its manifest/);
+  });
+});
+
+describe("reload", () => {
+  withOpa("a good edit goes live; a broken one keeps the last good policy and says so once", async () => {
+    const folder = folderOf(policy('allow if input.mcp.name == "echo"'));
+    const { store, reloads } = await open(folder);
+    const first = store.revision();
+    writeFileSync(join(folder, "policy.rego"), 'package mcp.authz\nallow if input.mcp.name == "other"\n');
+    await store.poll();
+    expect([verdict(store), reloads.length, store.stale()]).toEqual(["deny", 1, null]);
+    expect(store.revision()).not.toBe(first);
+    writeFileSync(join(folder, "policy.rego"), "package mcp.authz\nallow if {\n");
+    await store.poll();
+    await store.poll();
+    expect([verdict(store), reloads.length]).toEqual(["deny", 2]);
+    expect(store.stale()).toMatch(/policy\.rego/);
+    rmSync(folder, { recursive: true });
+    await store.poll();
+    expect(verdict(store, inputOf({ name: "other" }))).toBe("allow");
+    expect(store.stale()).toMatch(/does not exist/);
+  });
+
+  withOpa("a bundle starts without opa and reloads when it is replaced", async () => {
+    const out = join(root, "bundle.tar.gz");
+    await buildBundle({ dir: folderOf(policy('allow if input.mcp.name == "echo"')), out, rego: "v1", opaPath: opa });
+    const { store, reloads } = await open(out, { opaPath: null });
+    expect(verdict(store)).toBe("allow");
+    await buildBundle({ dir: folderOf(policy('allow if input.mcp.name == "other"')), out, rego: "v1", opaPath: opa });
+    await store.poll();
+    expect([verdict(store), reloads.length]).toEqual(["deny", 1]);
+    writeFileSync(out, readFileSync(out).subarray(0, 1000));
+    await store.poll();
+    expect([verdict(store), store.stale() === null]).toEqual(["deny", false]);
+    expect(() => readBundle(readFileSync(out))).toThrow();
+  });
+
+  withOpa("a quarantined revision decides nothing", async () => {
+    const folder = folderOf(policy('allow if input.mcp.name == "echo"'));
+    const { store } = await open(folder);
+    const again = await open(folder, { quarantined: store.revision() });
+    expect([verdict(again.store), again.store.visible(inputOf()).ok]).toEqual(["policy_unavailable", false]);
+  });
+});
+
+describe("lists", () => {
+  const catalog = {
+    servers: {
+      demo: { tools: ["transfer", "echo", "delete_repo"], prompts: ["p"], resources: ["docs://a", "file:///x"] },
+      other: { tools: ["echo"], prompts: [], resources: [] },
+    },
+  };
+
+  it("are refused without a catalogue, while calls go on", async () => {
+    const { store } = await open(DEMO, { opaPath: null });
+    expect(store.visible(inputOf())).toMatchObject({ ok: false, reason: "catalog_unavailable" });
+    expect(verdict(store)).toBe("allow");
+  });
+
+  it("P8, B37: name what may be called, sorted, and nothing else", async () => {
+    const { store } = await open(DEMO, { opaPath: null });
+    store.setCatalog(catalog);
+    const list = (server: string | null, groups: string[]) =>
+      store.visible(inputOf({ method: "tools/list", server, name: null }, { groups, scopes: ["mcp:write"] }));
+    expect(list(null, ["engineering"])).toEqual({
+      ok: true,
+      value: { tools: { demo: ["echo", "transfer"] }, prompts: { demo: ["p"] }, resources: { demo: ["docs://a"] } },
+    });
+    expect(list("other", ["engineering"])).toEqual({ ok: true, value: { tools: {}, prompts: {}, resources: {} } });
+    expect(list(null, ["finance"])).toEqual({ ok: true, value: { tools: {}, prompts: {}, resources: {} } });
+  });
+});
+
+withOpa("P9.1-1: a rule written for Authorino works as it is", async () => {
+  const folder = folderOf({ "policy.rego": 'allow { input.auth.identity.groups[_] == "mcp.engineer" }\n' });
+  const { store } = await open(folder, { rego: "v0" });
+  const asked = (groups: string[]) => verdict(store, { ...inputOf(), auth: { identity: { groups } } });
+  expect([asked(["mcp.engineer"]), asked(["other"]), asked([])]).toEqual(["allow", "deny", "deny"]);
+});
+
+it("the compiled demo is in place", () => expect(existsSync(join(DEMO, ".compiled/policy.wasm"))).toBe(true));

@@ -1,0 +1,156 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { refuse, type Step } from "../authz/outcome.ts";
+import type { PolicyInput } from "../authz/policy-input.ts";
+import type { Decision, Visible } from "../authz/ports.ts";
+import { artifact, readBundle, type Artifact } from "./artifact.ts";
+import { compilePolicy } from "./compile.ts";
+import { decide, visible } from "./decision.ts";
+import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
+import { readSources, sourcesHash, type SourceFile } from "./sources.ts";
+
+export interface PolicyOptions {
+  /** A folder of sources, or a bundle. */
+  readonly path: string;
+  readonly rego: "v0" | "v1";
+  readonly opaPath: string | null;
+  readonly guard: Guard;
+  /** A revision that ran away too often: it is not evaluated again until it changes. */
+  readonly quarantined: string | null;
+  readonly onReload: (result: "ok" | "failed", message: string) => void;
+}
+
+export interface PolicyStore {
+  decide(input: PolicyInput): Step<Decision>;
+  visible(input: PolicyInput): Step<Visible>;
+  /** `data.catalog`; null when there is none: then lists are refused. */
+  setCatalog(catalog: unknown): void;
+  revision(): string;
+  /** The message of the last failed reload, or null when the files' policy is live. */
+  stale(): string | null;
+  /** Looks for a change, and makes it live or keeps what is there. */
+  poll(): Promise<void>;
+  /** Polls in this rhythm until `close`. */
+  watch(everyMs: number): void;
+  close(): void;
+}
+
+/**
+ * The policy that is live. A change is compiled beside the requests and takes over in one step when it passed its
+ * self-test; a broken one leaves the last good policy where it is (design 4.3).
+ * @throws {Error} at the start, when there is no policy to begin with
+ */
+export async function createPolicyStore(options: PolicyOptions): Promise<PolicyStore> {
+  let hash = currentHash(options);
+  let catalog: unknown = null;
+  let evaluator: Evaluator = createEvaluator(await loadArtifact(options), catalog, options.guard);
+  let failure: string | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  let busy = false;
+
+  async function reload(next: string): Promise<void> {
+    hash = next;
+    try {
+      const loaded = createEvaluator(await loadArtifact(options), catalog, options.guard);
+      evaluator = loaded.withCatalog(catalog); // it may have changed meanwhile
+      failure = null;
+      options.onReload("ok", `policy ${evaluator.revision} is live`);
+    } catch (error) {
+      failure = error instanceof Error ? error.message : "failed";
+      options.onReload("failed", failure);
+    }
+  }
+
+  async function poll(): Promise<void> {
+    if (busy) return;
+    busy = true;
+    try {
+      const next = currentHash(options);
+      if (next !== hash) await reload(next);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : "the policy cannot be read";
+      if (failure !== message) options.onReload("failed", message);
+      failure = message;
+    } finally {
+      busy = false;
+    }
+  }
+
+  const usable = () => (evaluator.revision === options.quarantined ? null : evaluator);
+  return {
+    decide(input) {
+      const live = usable();
+      return live === null ? quarantine() : decide(live, input);
+    },
+    visible(input) {
+      const live = usable();
+      if (live === null) return quarantine();
+      return catalog === null ? refuse("catalog_unavailable", "no catalogue yet") : visible(live, input);
+    },
+    setCatalog(next) {
+      evaluator = evaluator.withCatalog(next);
+      catalog = next;
+    },
+    revision: () => evaluator.revision,
+    stale: () => failure,
+    poll,
+    watch(everyMs) {
+      timer = setInterval(() => void poll(), everyMs);
+      timer.unref();
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+function quarantine(): Step<never> {
+  return refuse("policy_unavailable", "this revision ran away too often; change the policy");
+}
+
+/** Of contents, not of times: editors and mounts play tricks with those. */
+function currentHash({ path, rego }: PolicyOptions): string {
+  return isFolder(path) ? sourcesHash(readSources(path), rego) : artifactHash(path);
+}
+
+function artifactHash(path: string): string {
+  return readBundle(readFileSync(path)).revision;
+}
+
+function isFolder(path: string): boolean {
+  if (!existsSync(path)) throw new Error(`policy.path: ${path} does not exist`);
+  return statSync(path).isDirectory();
+}
+
+async function loadArtifact({ path, rego, opaPath }: PolicyOptions): Promise<Artifact> {
+  if (!isFolder(path)) return readBundle(readFileSync(path));
+  const files = readSources(path);
+  return readCompiled(path, sourcesHash(files, rego)) ?? compileFiles(path, files, rego, opaPath);
+}
+
+function compileFiles(
+  path: string,
+  files: readonly SourceFile[],
+  rego: "v0" | "v1",
+  opaPath: string | null,
+): Promise<Artifact> {
+  if (!files.some((file) => file.path.endsWith(".rego"))) throw new Error(`policy.path: ${path} holds no .rego file`);
+  return compilePolicy({ files, rego, opaPath });
+}
+
+/** A policy folder may bring its compiled form along: used while it belongs to exactly these sources. */
+export const COMPILED_FOLDER = ".compiled";
+
+interface CompiledManifest {
+  readonly sources: string;
+  readonly revision: string;
+}
+
+function readCompiled(path: string, sources: string): Artifact | null {
+  const folder = join(path, COMPILED_FOLDER);
+  if (!existsSync(join(folder, "manifest.json"))) return null;
+  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as CompiledManifest;
+  if (manifest.sources !== sources) return null;
+  const loaded = artifact(readFileSync(join(folder, "policy.wasm")), readFileSync(join(folder, "data.json"), "utf8"));
+  if (loaded.revision !== manifest.revision)
+    throw new Error(`${folder} does not match its manifest: restore it, or delete the folder`);
+  return loaded;
+}
