@@ -1,0 +1,41 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { readFileSync } from "node:fs";
+
+export interface SigningKey {
+  readonly kid: string;
+  readonly privateKey: KeyObject;
+  /** The public half as a JWK, to be published. */
+  readonly jwk: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads the P-256 private keys of the configuration.
+ * @throws {Error} that names the key and the remedy
+ */
+export function loadSigningKeys(keys: readonly { readonly kid: string; readonly file: string }[]): SigningKey[] {
+  return keys.map(({ kid, file }, i) => {
+    const fail = (why: string) =>
+      new Error(
+        `wristband.keys[${i}]: ${file} ${why}. Make one: openssl ecparam -name prime256v1 -genkey -noout -out ${file}`,
+      );
+    let privateKey: KeyObject;
+    try {
+      privateKey = createPrivateKey(readFileSync(file));
+    } catch (error) {
+      throw fail(
+        error instanceof Error && "code" in error && error.code === "ENOENT"
+          ? "does not exist"
+          : "is no private key in PEM form",
+      );
+    }
+    if (privateKey.asymmetricKeyType !== "ec" || privateKey.asymmetricKeyDetails?.namedCurve !== "prime256v1")
+      throw fail("is not a P-256 key");
+    const { x = "", y = "" } = createPublicKey(privateKey).export({ format: "jwk" });
+    return { kid, privateKey, jwk: { kty: "EC", crv: "P-256", x, y, kid, alg: "ES256", use: "sig" } };
+  });
+}
+
+/** The JWK Set that serve publishes (RFC 7517 §5): public halves only. */
+export function publicKeySet(keys: readonly SigningKey[]): string {
+  return JSON.stringify({ keys: keys.map(({ jwk }) => jwk) });
+}
