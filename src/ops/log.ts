@@ -1,0 +1,33 @@
+/** Fields of a log line: named values only, never an object from outside. */
+export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
+
+export interface Log {
+  debug(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+const ORDER: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+const MAX_TEXT = 1000;
+
+/**
+ * One JSON line per event. Small on purpose: a library such as pino brings serialisers, redaction and transports for
+ * objects that we never log.
+ * @param write receives a whole line with its newline
+ */
+export function createLog(write: (line: string) => void, level: LogLevel, now: () => number): Log {
+  const at =
+    (severity: LogLevel) =>
+    (event: string, fields: LogFields = {}) => {
+      if (ORDER.indexOf(severity) < ORDER.indexOf(level)) return;
+      const line: Record<string, unknown> = { time: new Date(now()).toISOString(), level: severity, event };
+      for (const [name, value] of Object.entries(fields)) {
+        line[name] = typeof value === "string" && value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value;
+      }
+      write(`${JSON.stringify(line)}\n`);
+    };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}

@@ -1,0 +1,56 @@
+import type { Log } from "./log.ts";
+
+export interface SignalHandlers {
+  /** Ends the service in order. */
+  readonly terminate: () => Promise<void>;
+  readonly reload: () => Promise<void>;
+  readonly log: Log;
+}
+
+/**
+ * Ties the process to its signals: SIGTERM and SIGINT drain and exit 0, a second one exits 1 at once; SIGHUP reloads; a
+ * bug that nobody caught is logged, drained and exits 70. Resolves with the exit code.
+ */
+export function untilSignal({ terminate, reload, log }: SignalHandlers): Promise<number> {
+  return new Promise((done) => {
+    let ending = false;
+    const end = (code: number) => {
+      if (ending) {
+        process.exit(1);
+      }
+      ending = true;
+      terminate().then(
+        () => done(code),
+        () => done(1),
+      );
+    };
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        log.info("signal", { signal });
+        end(0);
+      });
+    }
+    process.on("SIGHUP", () => {
+      log.info("signal", { signal: "SIGHUP" });
+      reload().catch((error: unknown) =>
+        log.error("reload_failed", { message: error instanceof Error ? error.message : "failed" }),
+      );
+    });
+    const bug = (error: unknown) => {
+      log.error("bug", { error: error instanceof Error ? `${error.name} ${firstFrame(error)}` : typeof error });
+      end(70);
+    };
+    process.on("uncaughtException", bug);
+    process.on("unhandledRejection", bug);
+  });
+}
+
+/** Where it happened, without the message, which can hold anything. */
+function firstFrame(error: Error): string {
+  return (
+    error.stack
+      ?.split("\n")
+      .find((line) => line.trim().startsWith("at "))
+      ?.trim() ?? ""
+  );
+}
