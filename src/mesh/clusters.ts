@@ -1,0 +1,97 @@
+import { isIP } from "node:net";
+import type { Address, Config, ServerConfig } from "../config-schema.ts";
+import { serverCluster, socketAddress, typed } from "./values.ts";
+
+const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+type ClientTls = Config["envoy"]["tls"]["authz"];
+
+export function clusters(config: Config): object[] {
+  const { envoy, listen } = config;
+  return [
+    authzCluster(envoy.authzAddress ?? listen.authz, envoy.tls.authz),
+    {
+      ...cluster("mcp_broker", envoy.brokerAddress ?? listen.broker),
+      ...(envoy.tls.broker !== null && { transport_socket: clientTls(envoy.tls.broker, ["http/1.1"]) }),
+    },
+    ...Object.entries(config.servers).map(([name, server]) => upstreamCluster(name, server)),
+    cluster("admin", { kind: "unix", path: envoy.adminSocket }),
+  ];
+}
+
+function cluster(name: string, address: Address): object {
+  const isFixed = address.kind === "unix" || isIP(address.host) !== 0;
+  const endpoint = address.kind === "unix" ? { pipe: { path: address.path } } : socketAddress(address);
+  return {
+    name,
+    type: isFixed ? "STATIC" : "STRICT_DNS",
+    connect_timeout: "1s",
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: endpoint } }] }] },
+  };
+}
+
+function authzCluster(address: Address, tls: ClientTls): object {
+  return {
+    ...cluster("mcp_authz", address),
+    circuit_breakers: { thresholds: [{ max_requests: 1024, max_pending_requests: 1024, max_connections: 64 }] },
+    common_lb_config: { healthy_panic_threshold: { value: 0 } }, // the default keeps sending to an unhealthy service
+    health_checks: [
+      {
+        timeout: "1s",
+        interval: "1s",
+        no_traffic_interval: "1s",
+        unhealthy_threshold: 2,
+        healthy_threshold: 1,
+        grpc_health_check: { service_name: "envoy.service.auth.v3.Authorization" },
+      },
+    ],
+    typed_extension_protocol_options: {
+      [HTTP_OPTIONS]: {
+        "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
+        explicit_http_config: { http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "5s" } } },
+      },
+    },
+    ...(tls !== null && { transport_socket: clientTls(tls, ["h2"]) }),
+  };
+}
+
+/** Without the validation context Envoy would talk to anybody; without the ALPN a Node server refuses it. */
+function clientTls(tls: NonNullable<ClientTls>, alpn: readonly string[]): object {
+  const pair =
+    tls.certFile === null || tls.keyFile === null
+      ? {}
+      : {
+          tls_certificates: [{ certificate_chain: { filename: tls.certFile }, private_key: { filename: tls.keyFile } }],
+        };
+  return upstreamTls(tls.serverName, tls.caFile, { alpn_protocols: alpn, ...pair }, "TLSv1_3");
+}
+
+/** Always verified: its CA, and that the certificate is for this host. */
+function upstreamCluster(name: string, server: ServerConfig): object {
+  const url = new URL(server.url);
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
+  return {
+    ...cluster(serverCluster(name), { kind: "tcp", host, port }),
+    connect_timeout: "5s",
+    ...(url.protocol === "https:" && {
+      transport_socket: upstreamTls(host, server.caFile ?? SYSTEM_CA, { alpn_protocols: ["http/1.1"] }, "TLSv1_2"),
+    }),
+  };
+}
+
+function upstreamTls(host: string, caFile: string, context: object, minimum: string): object {
+  const isAddress = isIP(host) !== 0;
+  return typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
+    ...(!isAddress && { sni: host }),
+    common_tls_context: {
+      ...context,
+      tls_params: { tls_minimum_protocol_version: minimum, tls_maximum_protocol_version: "TLSv1_3" },
+      validation_context: {
+        trusted_ca: { filename: caFile },
+        match_typed_subject_alt_names: [{ san_type: isAddress ? "IP_ADDRESS" : "DNS", matcher: { exact: host } }],
+      },
+    },
+  });
+}

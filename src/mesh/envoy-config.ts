@@ -1,0 +1,36 @@
+import { stringify } from "yaml";
+import type { Config } from "../config-schema.ts";
+import { clusters } from "./clusters.ts";
+import { opsListener, publicListener } from "./listeners.ts";
+import { socketAddress } from "./values.ts";
+
+/** A complete Envoy 1.40 bootstrap for our configuration: the front that the threat model assumes. */
+export function envoyConfig(config: Config): object {
+  return {
+    node: { id: "mcp-edge", cluster: "mcp-edge" },
+    // Never on TCP: /quitquitquit and /config_dump are there.
+    admin: { address: socketAddress({ kind: "unix", path: config.envoy.adminSocket }) },
+    overload_manager: {
+      resource_monitors: [
+        {
+          name: "envoy.resource_monitors.global_downstream_max_connections",
+          typed_config: {
+            "@type":
+              "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            max_active_downstream_connections: 10_000,
+          },
+        },
+      ],
+    },
+    static_resources: { listeners: [publicListener(config), opsListener(config)], clusters: clusters(config) },
+  };
+}
+
+export function envoyConfigYaml(config: Config): string {
+  const head = [
+    "# Envoy 1.40 for mcp-authz, printed by `mcp-authz envoy-config`. Do not edit: print it anew.",
+    "# Run: envoy -c THIS_FILE",
+    "",
+  ].join("\n");
+  return head + stringify(envoyConfig(config), { aliasDuplicateObjects: false, lineWidth: 0 });
+}

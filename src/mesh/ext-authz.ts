@@ -1,0 +1,38 @@
+import type { Config } from "../config-schema.ts";
+import { EXT_AUTHZ, MAX_BODY_BYTES, typed } from "./values.ts";
+
+/** Our answer comes within 80 % of Envoy's patience; the rest is for the way there and back (M4). */
+const PATIENCE = 1.25;
+const WAY_MS = 200;
+
+/** The filter that asks us. Each field has its reason in the threat model: M1–M4, C04–C08, C15–C17. */
+export function extAuthzFilter(config: Config): object {
+  const timeoutMs = Math.ceil(config.checkTimeoutMs * PATIENCE) + WAY_MS;
+  return typed(EXT_AUTHZ, "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", {
+    transport_api_version: "V3",
+    stat_prefix: "mcp",
+    grpc_service: {
+      envoy_grpc: { cluster_name: "mcp_authz", authority: "mcp-authz", skip_envoy_headers: true },
+      timeout: `${timeoutMs / 1000}s`,
+      // No retry_back_off: its interval would cap the timeout.
+      retry_policy: { num_retries: 1, retry_on: "connect-failure,refused-stream,reset-before-request" },
+    },
+    failure_mode_allow: false,
+    status_on_error: { code: "ServiceUnavailable" },
+    with_request_body: { max_request_bytes: MAX_BODY_BYTES, allow_partial_message: false, pack_as_bytes: true },
+    encode_raw_headers: true,
+    validate_mutations: true,
+    decoder_header_mutation_rules: {
+      disallow_expression: {
+        regex: "(:.*|host|content-length|transfer-encoding|connection|te|trailer|upgrade|keep-alive|proxy-connection)",
+      },
+      allow_envoy: true,
+      disallow_is_error: true,
+    },
+    clear_route_cache: true, // so that the routes see the metadata of our answer
+    emit_filter_state_stats: true,
+    max_denied_response_body_bytes: 65_536,
+    enforce_response_header_limits: true,
+    deny_at_disable: { default_value: true, runtime_key: "ext_authz.deny_at_disable" },
+  });
+}

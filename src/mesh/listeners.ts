@@ -1,0 +1,138 @@
+import { managedHeaders } from "../authz/grant.ts";
+import type { Config } from "../config-schema.ts";
+import { extAuthzFilter } from "./ext-authz.ts";
+import { accessLog, localReplies } from "./replies.ts";
+import { virtualHosts } from "./routes.ts";
+import { MAX_BODY_BYTES, socketAddress, typed } from "./values.ts";
+
+const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const ROUTER = typed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {});
+
+/** What clients send that the Check must still see; everything else that we manage is gone before routing. */
+const FOR_THE_CHECK = new Set(["authorization", "mcp-session-id"]);
+/** Names that upstreams are known to believe. */
+const SPOOFED = [
+  "x-request-id",
+  "x-real-ip",
+  "forwarded",
+  "x-forwarded-host",
+  "x-forwarded-prefix",
+  "x-forwarded-user",
+  "x-forwarded-email",
+  "x-forwarded-groups",
+  "x-forwarded-access-token",
+  "x-original-url",
+  "x-rewrite-url",
+  "x-mcp-authorized",
+];
+
+/** Where clients come in. */
+export function publicListener(config: Config): object {
+  const { listen, tls } = config.envoy;
+  const chain = { filters: [typed("envoy.filters.network.http_connection_manager", HCM, connectionManager(config))] };
+  return {
+    name: "public",
+    address: socketAddress(listen),
+    enable_reuse_port: false, // a second Envoy on the port must fail, not share the traffic
+    per_connection_buffer_limit_bytes: 65_536,
+    filter_chains: [tls.listen === null ? chain : { ...chain, transport_socket: downstreamTls(tls.listen) }],
+  };
+}
+
+function connectionManager(config: Config): object {
+  return {
+    stat_prefix: "public",
+    codec_type: "AUTO",
+    use_remote_address: true,
+    xff_num_trusted_hops: config.envoy.trustedHops,
+    generate_request_id: true,
+    preserve_external_request_id: false,
+    always_set_request_id_in_response: true,
+    forward_client_cert_details: "SANITIZE",
+    early_header_mutation_extensions: [earlyStrip(config)],
+    normalize_path: true,
+    merge_slashes: true,
+    path_with_escaped_slashes_action: "REJECT_REQUEST",
+    strip_any_host_port: true,
+    max_request_headers_kb: 64,
+    common_http_protocol_options: {
+      headers_with_underscores_action: "REJECT_REQUEST",
+      max_headers_count: 100,
+      idle_timeout: "600s",
+    },
+    http2_protocol_options: {
+      allow_connect: false,
+      max_concurrent_streams: 100,
+      initial_stream_window_size: 65_536,
+      initial_connection_window_size: 1_048_576,
+    },
+    // No upgrade_configs: an upgrade gets 403 here, CONNECT 404. request_timeout covers the reception only: safe for SSE.
+    request_headers_timeout: "10s",
+    request_timeout: "30s",
+    stream_idle_timeout: "300s",
+    local_reply_config: localReplies(),
+    access_log: [accessLog()],
+    route_config: { name: "public", virtual_hosts: virtualHosts(config) },
+    http_filters: [
+      // Before ext_authz: without it the last frame of an HTTP/2 body passes over the limit, unseen.
+      typed("envoy.filters.http.body_size_limit", "envoy.extensions.filters.http.body_size_limit.v3.BodySizeLimit", {
+        max_request_bytes: MAX_BODY_BYTES,
+      }),
+      extAuthzFilter(config),
+      ROUTER,
+    ],
+  };
+}
+
+/** The only place that is before routing and before every filter. */
+function earlyStrip(config: Config): object {
+  const credentialHeaders = Object.values(config.servers).flatMap(({ credential }) =>
+    credential.map(({ header }) => header),
+  );
+  const managed = managedHeaders(config.wristband.header, config.routeHeader, credentialHeaders);
+  const names = [...new Set([...managed.filter((name) => !FOR_THE_CHECK.has(name)), ...SPOOFED])].sort();
+  return typed("strip_managed", "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", {
+    mutations: [
+      ...names.map((remove) => ({ remove })),
+      { remove_on_match: { key_matcher: { prefix: "x-envoy-", ignore_case: true } } },
+    ],
+  });
+}
+
+function downstreamTls({ certFile, keyFile }: { certFile: string; keyFile: string }): object {
+  return typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
+    common_tls_context: {
+      alpn_protocols: ["h2", "http/1.1"],
+      tls_params: { tls_minimum_protocol_version: "TLSv1_2" },
+      tls_certificates: [{ certificate_chain: { filename: certFile }, private_key: { filename: keyFile } }],
+    },
+  });
+}
+
+/** Readiness and metrics for operators; the rest of the admin interface stays on its socket. */
+export function opsListener(config: Config): object {
+  const route = (path: string) => ({
+    match: { path, headers: [{ name: ":method", string_match: { exact: "GET" } }] },
+    route: { cluster: "admin" },
+  });
+  return {
+    name: "ops",
+    address: socketAddress(config.envoy.opsListen),
+    enable_reuse_port: false,
+    filter_chains: [
+      {
+        filters: [
+          typed("envoy.filters.network.http_connection_manager", HCM, {
+            stat_prefix: "ops",
+            normalize_path: true,
+            path_with_escaped_slashes_action: "REJECT_REQUEST",
+            route_config: {
+              virtual_hosts: [{ name: "ops", domains: ["*"], routes: [route("/ready"), route("/stats/prometheus")] }],
+            },
+            http_filters: [ROUTER],
+          }),
+        ],
+      },
+    ],
+  };
+}

@@ -1,0 +1,67 @@
+import { EXT_AUTHZ, typed } from "./values.ts";
+
+/**
+ * Envoy's own refusals as JSON-RPC. Ours have their body already: they are told by the metadata that each of our answers
+ * carries.
+ */
+export function localReplies(): object {
+  const notOurs = {
+    metadata_filter: {
+      matcher: {
+        filter: EXT_AUTHZ,
+        path: [{ key: "mcp" }, { key: "decision" }],
+        value: { present_match: true },
+        invert: true,
+      },
+      match_if_key_not_found: true,
+    },
+  };
+  const status = (code: number) => ({
+    status_code_filter: {
+      comparison: { op: "EQ", value: { default_value: code, runtime_key: `local_reply.${code}` } },
+    },
+  });
+  const mapper = (code: number, message: string, retry: boolean) => ({
+    filter: { and_filter: { filters: [status(code), notOurs] } },
+    ...(retry && { headers_to_add: [{ header: { key: "retry-after", value: "1" }, append_action: "ADD_IF_ABSENT" }] }),
+    body_format_override: { json_format: { jsonrpc: "2.0", id: null, error: { code, message } } },
+  });
+  return {
+    mappers: [
+      mapper(413, "The body is too large", false),
+      mapper(503, "Authorization or the server is not available at the moment, try again later", true),
+      mapper(504, "The server did not answer in time", false),
+    ],
+  };
+}
+
+/** One JSON line per request: our decision by its named fields, no query, no credentials. */
+export function accessLog(): object {
+  const fact = (name: string) => `%DYNAMIC_METADATA(${EXT_AUTHZ}:mcp:${name})%`;
+  return typed("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
+    log_format: {
+      json_format: {
+        time: "%START_TIME%",
+        request_id: "%REQ(X-REQUEST-ID)%",
+        method: "%REQ(:METHOD)%",
+        path: "%PATH(NQ)%",
+        protocol: "%PROTOCOL%",
+        code: "%RESPONSE_CODE%",
+        details: "%RESPONSE_CODE_DETAILS%",
+        flags: "%RESPONSE_FLAGS%",
+        received: "%BYTES_RECEIVED%",
+        sent: "%BYTES_SENT%",
+        ms: "%DURATION%",
+        cluster: "%UPSTREAM_CLUSTER%",
+        client: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        decision: fact("decision"),
+        reason: fact("reason"),
+        route: fact("route"),
+        subject: fact("subject"),
+        server: fact("server"),
+        name: fact("name"),
+        authz_us: `%FILTER_STATE(${EXT_AUTHZ}:FIELD:latency_us)%`,
+      },
+    },
+  });
+}

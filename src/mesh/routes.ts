@@ -1,0 +1,83 @@
+import { WELL_KNOWN } from "../authz/endpoint.ts";
+import type { Config } from "../config-schema.ts";
+import { EXT_AUTHZ, serverCluster } from "./values.ts";
+
+/** Of the upstream's, for nobody outside. Our own challenge passes: it is given before any of these routes is taken. */
+const UPSTREAM_ONLY = [
+  "www-authenticate",
+  "proxy-authenticate",
+  "set-cookie",
+  "x-powered-by",
+  "via",
+  "x-envoy-upstream-service-time",
+  "x-authorized-tools",
+];
+
+/** Exact names: two Host headers, user@host and an empty host match nothing and get 404. */
+export function virtualHosts(config: Config): object[] {
+  const domains = [...new Set([new URL(config.publicOrigin).hostname, ...config.hosts])];
+  return [{ name: "mcp", domains, routes: routes(config) }];
+}
+
+function routes(config: Config): object[] {
+  const names = Object.keys(config.servers);
+  const endpoints = ["/mcp", ...names.map((name) => `/servers/${name}/mcp`)];
+  const documents = [WELL_KNOWN, ...endpoints.map((path) => WELL_KNOWN + path)];
+  return [
+    ...names.map((name) => directRoute(config, name)),
+    ...endpoints.map((path) => brokerRoute(config, path)),
+    // Where a request is until the Check has named a route, and where it stays if it names none.
+    ...endpoints.map((path) => ({ match: { path }, ...notFound(-32_601) })),
+    // Answered by the Check; the route is there so that the Check is asked (without one Envoy answers alone).
+    ...documents.map((path) => ({ match: { path }, direct_response: { status: 404 } })),
+    { match: { prefix: "/" }, direct_response: { status: 404 } },
+  ];
+}
+
+/** Only the dynamic metadata of our answer leads here: no header of a client can. */
+function named(path: string, route: string): object {
+  return {
+    path,
+    dynamic_metadata: [
+      { filter: EXT_AUTHZ, path: [{ key: "mcp" }, { key: "route" }], value: { string_match: { exact: route } } },
+    ],
+  };
+}
+
+function directRoute(config: Config, name: string): object {
+  const url = new URL(config.servers[name]?.url ?? "");
+  return {
+    match: named(`/servers/${name}/mcp`, `server:${name}`),
+    route: {
+      cluster: serverCluster(name),
+      prefix_rewrite: url.pathname,
+      host_rewrite_literal: url.host,
+      ...streaming(config),
+    },
+    response_headers_to_remove: UPSTREAM_ONLY,
+  };
+}
+
+function brokerRoute(config: Config, path: string): object {
+  return {
+    match: named(path, "broker"),
+    route: { cluster: "mcp_broker", ...streaming(config) },
+    response_headers_to_remove: UPSTREAM_ONLY,
+  };
+}
+
+/** A route timeout would cut event streams; their whole length is bounded instead. */
+function streaming({ envoy }: Config): object {
+  const seconds = `${envoy.maxStreamSeconds}s`;
+  return { timeout: "0s", idle_timeout: seconds, max_stream_duration: { max_stream_duration: seconds } };
+}
+
+function notFound(code: number): object {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: null, error: { code, message: "Not found" } });
+  return {
+    direct_response: { status: 404, body: { inline_string: body } },
+    response_headers_to_add: [
+      { header: { key: "content-type", value: "application/json" }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" },
+    ],
+  };
+}
