@@ -1,0 +1,44 @@
+import type { AnswerSettings } from "../authz/answer.ts";
+import type { CheckSettings } from "../authz/check.ts";
+import { endpointTable } from "../authz/endpoint.ts";
+import { managedHeaders } from "../authz/grant.ts";
+import { prefixOf } from "../config-rules.ts";
+import type { Config } from "../config.ts";
+import { createResolver } from "../mcp/resolver.ts";
+
+/** What the pipeline needs of the configuration. `serve`, `input` and the tests use the same. */
+export function checkSettings(config: Config): CheckSettings {
+  const servers = Object.entries(config.servers);
+  const managed = managedOf(config);
+  return {
+    endpoints: endpointTable(config.publicOrigin, config.hosts, config.servers),
+    admit: {
+      publicOrigin: config.publicOrigin,
+      corsOrigins: new Set(config.cors.origins),
+      lookalikes: new Set(managed.map((name) => name.replaceAll("-", "_"))),
+      acceptTextBody: config.acceptTextBody,
+    },
+    documents: {
+      publicOrigin: config.publicOrigin,
+      issuers: config.identity.issuers.map(({ issuer }) => issuer),
+      scopes: config.challenge.scopes,
+    },
+    headers: { managed, wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
+    resolver: createResolver(Object.fromEntries(servers.map(([name, { prefix }]) => [name, prefixOf(name, prefix)]))),
+    routing: Object.fromEntries(servers.map(([name, { callRouting }]) => [name, callRouting ?? config.callRouting])),
+    policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),
+    compat: config.policy.compat,
+    clientAddress: config.clientAddress,
+  };
+}
+
+export function managedOf(config: Config): string[] {
+  const credentialHeaders = Object.values(config.servers).flatMap(({ credential }) =>
+    credential.map(({ header }) => header),
+  );
+  return managedHeaders(config.wristband.header, config.routeHeader, credentialHeaders);
+}
+
+export function answerSettings(config: Config): AnswerSettings {
+  return { publicOrigin: config.publicOrigin, scopes: config.challenge.scopes, denial: config.denial };
+}
