@@ -1,0 +1,114 @@
+// The demo's OIDC provider: the certified `oidc-provider` library with two people, ES256 access tokens per resource
+// (RFC 9068, RFC 8707) and no password. For tests and the demo only: it listens on loopback and keeps all in memory.
+import { createServer } from "node:http";
+import { exportJWK, generateKeyPair } from "jose";
+import Provider from "oidc-provider";
+
+const PEOPLE: Readonly<Record<string, { groups: string[]; name: string }>> = {
+  alice: { groups: ["engineering"], name: "Alice" },
+  bob: { groups: ["finance"], name: "Bob" },
+};
+const SCOPES = ["mcp:read", "mcp:write"];
+
+export interface Idp {
+  readonly issuer: string;
+  /** A token as this person's client would get it. */
+  mint(person: string, options?: { scope?: string; audience?: string; ttlSeconds?: number }): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface IdpOptions {
+  readonly port: number;
+  /** The gateway's origin: resources under it may be asked for. */
+  readonly gateway: string;
+  readonly ttlSeconds: number;
+}
+
+export async function startIdp({ port, gateway, ttlSeconds }: IdpOptions): Promise<Idp> {
+  const server = createServer();
+  await new Promise<void>((done, fail) => {
+    server.once("error", fail);
+    server.listen(port, "127.0.0.1", done);
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const issuer = `http://127.0.0.1:${address.port}`;
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  const jwk = { ...(await exportJWK(privateKey)), kid: "demo-1", alg: "ES256", use: "sig" };
+  const provider = new Provider(issuer, configuration(jwk, gateway, ttlSeconds));
+  quiet(provider);
+  const handle = provider.callback();
+  server.on("request", (request, response) => void handle(request, response));
+  return {
+    issuer,
+    mint: async (person, { scope = SCOPES.join(" "), audience = gateway, ttlSeconds: ttl = ttlSeconds } = {}) => {
+      const client = await provider.Client.find("demo-cli");
+      if (!client) throw new Error("no client");
+      const token = new provider.AccessToken({ accountId: person, client, scope, gty: "authorization_code" } as never);
+      token.resourceServer = new provider.ResourceServer(audience, resourceServer(audience, ttl));
+      return token.save();
+    },
+    close: () =>
+      new Promise<void>((done) => {
+        server.closeAllConnections();
+        server.close(() => done());
+      }),
+  };
+}
+
+function resourceServer(audience: string, ttlSeconds: number) {
+  return {
+    scope: SCOPES.join(" "),
+    audience,
+    accessTokenFormat: "jwt" as const,
+    accessTokenTTL: ttlSeconds,
+    jwt: { sign: { alg: "ES256" as const, kid: "demo-1" } },
+  };
+}
+
+function configuration(jwk: object, gateway: string, ttlSeconds: number): object {
+  return {
+    jwks: { keys: [jwk] },
+    clients: [
+      {
+        client_id: "demo-cli",
+        token_endpoint_auth_method: "none",
+        application_type: "native",
+        redirect_uris: ["http://127.0.0.1/callback"],
+        grant_types: ["authorization_code", "refresh_token"],
+        response_types: ["code"],
+      },
+    ],
+    pkce: { required: () => true },
+    clientDefaults: { id_token_signed_response_alg: "ES256" },
+    scopes: ["openid", "offline_access", ...SCOPES],
+    ttl: { AccessToken: ttlSeconds },
+    cookies: { keys: ["demo"] },
+    findAccount: (_ctx: unknown, id: string) =>
+      id in PEOPLE ? { accountId: id, claims: () => ({ sub: id, ...PEOPLE[id] }) } : undefined,
+    extraTokenClaims: (_ctx: unknown, token: { accountId?: string }) => {
+      const person = token.accountId === undefined ? undefined : PEOPLE[token.accountId];
+      return person && { groups: person.groups, preferred_username: token.accountId };
+    },
+    features: {
+      devInteractions: { enabled: true },
+      registration: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => `${gateway}/mcp`,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (_ctx: unknown, resource: string) => {
+          if (!resource.startsWith(`${gateway}/`)) throw new Error("invalid_target");
+          return resourceServer(resource, ttlSeconds);
+        },
+      },
+    },
+  };
+}
+
+/** The library warns of its development settings on every start; the demo says so itself. */
+function quiet(provider: Provider): void {
+  provider.on("server_error", (_ctx: unknown, error: Error) =>
+    process.stderr.write(`oidc provider: ${error.message}\n`),
+  );
+}

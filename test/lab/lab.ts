@@ -1,0 +1,146 @@
+// The whole system on loopback, as real processes: an OIDC provider, MCP servers, `mcp-authz serve` and `broker`, and
+// Envoy with the configuration that we print for it. `npm start` and the end-to-end tests use the same one.
+import { execFileSync } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { stringify } from "yaml";
+import { requireTool } from "../../scripts/lib/find-tool.ts";
+import { startChild, waitReady, type Child } from "./child.ts";
+import { startDemoServer, type DemoServer } from "./demo-server.ts";
+import { startIdp, type Idp } from "./idp.ts";
+import type { Ports } from "./ports.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const TOKEN_HOURS = 8;
+export const DEMO_CREDENTIAL = "demo-credential-of-the-gateway";
+
+export interface LabOptions {
+  /** Where configuration, keys, sockets and logs go. */
+  readonly folder: string;
+  readonly ports: Ports;
+  /** The policy folder to use as it is (live edits), or null for a copy of the demo's in `folder`. */
+  readonly policyFolder: string | null;
+  /** Told what is being started, for people. */
+  readonly progress: (line: string) => void;
+  /** Changes to the configuration, deep at the top level only. */
+  readonly config?: (config: Record<string, unknown>) => void;
+}
+
+export interface Lab {
+  /** The public origin. */
+  readonly gateway: string;
+  readonly folder: string;
+  readonly configFile: string;
+  readonly policyFolder: string;
+  readonly idp: Idp;
+  readonly demo: DemoServer;
+  readonly children: { readonly serve: Child; readonly envoy: Child };
+  readonly auditFile: string;
+  /** Ends `serve` and starts it anew. */
+  restartServe(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startLab(options: LabOptions): Promise<Lab> {
+  const { folder, ports, progress } = options;
+  const envoyBinary = requireTool("envoy");
+  for (const name of ["logs", "run", "keys", "secrets"]) mkdirSync(join(folder, name), { recursive: true });
+  const gateway = `http://127.0.0.1:${ports.gateway}`;
+  const policyFolder = options.policyFolder ?? join(folder, "policies");
+  if (options.policyFolder === null) cpSync(join(ROOT, "policies/demo"), policyFolder, { recursive: true });
+  progress(`OIDC provider           http://127.0.0.1:${ports.idp}`);
+  const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600 });
+  progress(`MCP server "demo"       http://127.0.0.1:${ports.demo}/mcp`);
+  const demo = await startDemoServer(ports.demo);
+  const configFile = join(folder, "mcp-authz.yaml");
+  writeSecrets(folder);
+  const config = configuration(ports, gateway, idp.issuer, demo.url, policyFolder, folder);
+  options.config?.(config);
+  writeFileSync(configFile, stringify(config));
+  const started: Child[] = [];
+  const stop = async () => {
+    for (const child of started.toReversed()) await child.stop();
+    await Promise.all([demo.close(), idp.close()]);
+  };
+  try {
+    const start = (name: string, command: string, args: readonly string[]) => {
+      const child = startChild({ name, command, args, cwd: folder, logFile: join(folder, "logs", `${name}.log`) });
+      started.push(child);
+      return child;
+    };
+    const ours = (name: string) =>
+      start(name, process.execPath, [join(ROOT, "src/bin/mcp-authz.ts"), name, "--config", configFile]);
+    progress(`mcp-authz serve         127.0.0.1:${ports.authz} (gRPC)`);
+    const children = { serve: ours("serve"), envoy: null as unknown as Child };
+    await waitReady(children.serve, `http://127.0.0.1:${ports.ops}/readyz`);
+    progress(`Envoy                   ${gateway}`);
+    const envoyFile = join(folder, "envoy.yaml");
+    writeFileSync(envoyFile, envoyConfig(configFile));
+    const flags = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn"];
+    children.envoy = start("envoy", envoyBinary, ["-c", envoyFile, ...flags]);
+    await waitReady(children.envoy, `http://127.0.0.1:${ports.envoyOps}/ready`);
+    return {
+      gateway,
+      folder,
+      configFile,
+      policyFolder,
+      idp,
+      demo,
+      children,
+      auditFile: join(folder, "logs/audit.jsonl"),
+      async restartServe() {
+        await children.serve.stop();
+        children.serve = ours("serve");
+        await waitReady(children.serve, `http://127.0.0.1:${ports.ops}/readyz`);
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function writeSecrets(folder: string): void {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  writeFileSync(join(folder, "keys/wristband.pem"), privateKey.export({ type: "pkcs8", format: "pem" }), {
+    mode: 0o600,
+  });
+  writeFileSync(join(folder, "secrets/demo"), `${DEMO_CREDENTIAL}\n`, { mode: 0o600 });
+}
+
+/** Printed by our own command, as an operator would do it. */
+function envoyConfig(configFile: string): string {
+  const args = [join(ROOT, "src/bin/mcp-authz.ts"), "envoy-config", "--config", configFile];
+  return execFileSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+}
+
+function configuration(
+  ports: Ports,
+  gateway: string,
+  issuer: string,
+  demoUrl: string,
+  policyFolder: string,
+  folder: string,
+): Record<string, unknown> {
+  const local = (port: number) => `127.0.0.1:${port}`;
+  return {
+    publicOrigin: gateway,
+    hosts: ["localhost"],
+    listen: {
+      authz: local(ports.authz),
+      ops: local(ports.ops),
+      broker: local(ports.broker),
+      brokerOps: local(ports.brokerOps),
+    },
+    envoy: { listen: local(ports.gateway), opsListen: local(ports.envoyOps), adminSocket: "run/envoy-admin.sock" },
+    audit: { file: join(folder, "logs/audit.jsonl") },
+    identity: { issuers: [{ issuer, audiences: [gateway], algorithms: ["ES256"] }] },
+    policy: { path: policyFolder },
+    wristband: { issuer: gateway, keys: [{ kid: "demo", file: "keys/wristband.pem" }] },
+    servers: {
+      demo: { url: demoUrl, callRouting: "direct", credential: [{ static: { file: "secrets/demo" } }] },
+    },
+  };
+}

@@ -1,0 +1,104 @@
+// `npm start`: the demo on loopback, with lines to copy.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { startLab, type Lab } from "./lab.ts";
+import { DEMO_PORTS, takenPort } from "./ports.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const FOLDER = join(ROOT, "run/demo");
+
+class StartError extends Error {}
+
+function installTools(): void {
+  const { status } = spawnSync(process.execPath, [join(ROOT, "scripts/tools.ts"), "envoy"], { stdio: "inherit" });
+  if (status !== 0) throw new StartError("The demo needs Envoy; the line above says what is missing.");
+}
+
+async function refuseTakenPort(): Promise<void> {
+  const taken = await takenPort(DEMO_PORTS);
+  if (taken === null) return;
+  throw new StartError(
+    `Port ${taken.port} (${taken.name}) is taken by another program. End it (is the demo running already?), then run npm start again.`,
+  );
+}
+
+/** A shell line that a person can paste: the token comes from a file, so that it is not in the history. */
+function curlLine(lab: Lab, person: string, tool: string, args: string): string {
+  const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${tool}","arguments":${args}}}`;
+  const token =
+    person === "" ? "" : `-H "Authorization: Bearer $(cat ${relative(process.cwd(), FOLDER)}/${person}.token)" `;
+  return `curl -si ${lab.gateway}/servers/demo/mcp ${token}-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '${body}'`;
+}
+
+function inspectorLine(lab: Lab, person: string, method: string): string {
+  const token = `$(cat ${relative(process.cwd(), FOLDER)}/${person}.token)`;
+  return `npx mcp-inspector --cli --server-url ${lab.gateway}/servers/demo/mcp --transport http --header "Authorization: Bearer ${token}" ${method}`;
+}
+
+async function printLines(lab: Lab): Promise<void> {
+  for (const person of ["alice", "bob"]) {
+    writeFileSync(join(FOLDER, `${person}.token`), await lab.idp.mint(person), { mode: 0o600 });
+  }
+  const call = "--method tools/call --tool-name whoami";
+  console.log(`
+The gateway is up: ${lab.gateway}/servers/demo/mcp. Paste these into another terminal, in this folder.
+
+1. alice calls a tool. The server receives the gateway's credential, not her token:
+   ${curlLine(lab, "alice", "whoami", "{}")}
+2. alice calls a tool that policy withholds:
+   ${curlLine(lab, "alice", "delete_repo", '{"name":"x"}')}
+3. bob may use nothing here:
+   ${curlLine(lab, "bob", "whoami", "{}")}
+4. Nobody in particular gets 401 and where to log in:
+   ${curlLine(lab, "", "whoami", "{}")}
+5. A real MCP client, the Inspector:
+   ${inspectorLine(lab, "alice", "--method tools/list")}
+   ${inspectorLine(lab, "alice", call)}
+   ${inspectorLine(lab, "bob", call)}
+
+Tokens live 8 hours: ${relative(process.cwd(), FOLDER)}/alice.token, bob.token.
+Edit policies/demo/*.rego or data.yaml: live within 2 seconds (needs opa: npm run tools opa).
+Every decision: tail -f ${relative(process.cwd(), lab.auditFile)}    Other logs: ${relative(process.cwd(), FOLDER)}/logs/
+Ctrl-C ends everything.`);
+}
+
+/** Resolves with the exit code: 0 after a signal, 1 when a part of the demo ends by itself. */
+function untilEnd(lab: Lab): Promise<number> {
+  return new Promise((done) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => done(0));
+    for (const child of Object.values(lab.children)) {
+      void child.exited.then((code) => {
+        console.error(`\n${child.name} ended with code ${code}; its log: ${child.logFile}`);
+        done(1);
+      });
+    }
+  });
+}
+
+async function main(): Promise<number> {
+  installTools();
+  await refuseTakenPort();
+  mkdirSync(FOLDER, { recursive: true });
+  console.log("Starting the demo:");
+  const lab = await startLab({
+    folder: FOLDER,
+    ports: DEMO_PORTS,
+    policyFolder: join(ROOT, "policies/demo"),
+    progress: (line) => console.log(`  ${line}`),
+  });
+  await printLines(lab);
+  const code = await untilEnd(lab);
+  console.log("\nEnding …");
+  await lab.stop();
+  return code;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : "failed");
+  process.exitCode = 1;
+}
+// The OIDC provider's library keeps timers of its own.
+process.exit();
