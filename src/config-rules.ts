@@ -23,6 +23,12 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
     server.credential.forEach((entry, i) => {
       checkCredential(config, entry, `servers.${name}.credential[${i}].${entry.kind}`, problem, warn);
     });
+    if ((server.callRouting ?? config.callRouting) === "broker") {
+      problem(
+        `servers.${name}.callRouting`,
+        "broker is not supported for calls by this version; say callRouting: direct",
+      );
+    }
     checkDiscovery(server, `servers.${name}.discovery`, problem, warn);
   }
   return { problems, warnings };

@@ -17,6 +17,7 @@ type Tree = Record<string, unknown>;
 function good(): Tree {
   return {
     publicOrigin: "https://gw.example.com",
+    callRouting: "direct",
     identity: {
       issuers: [{ issuer: "https://idp.example.com", audiences: ["https://gw.example.com"], algorithms: ["ES256"] }],
     },
@@ -58,7 +59,6 @@ describe("a minimal file", () => {
     const { config, warnings } = load(good());
     expect(warnings).toEqual([]);
     expect(config).toMatchObject({
-      callRouting: "broker",
       denial: "jsonrpc",
       checkTimeoutMs: 800,
       drainMs: 10_000,

@@ -4,6 +4,7 @@ import { runMain, type Command } from "./cli.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   serve: () => import("./serve.ts"),
+  broker: () => import("./broker.ts"),
   "check-config": () => import("./check-config.ts"),
   "envoy-config": () => import("./envoy-config.ts"),
   "build-policy": () => import("./build-policy.ts"),

@@ -5,6 +5,7 @@ import { createCheck } from "../authz/check.ts";
 import { refuse } from "../authz/outcome.ts";
 import type { Ports } from "../authz/ports.ts";
 import { newTrail } from "../authz/trail.ts";
+import { createCatalogClient } from "../broker/catalog-client.ts";
 import type { Config } from "../config.ts";
 import { createCredentials } from "../credential/chain.ts";
 import { noneSource } from "../credential/none.ts";
@@ -20,9 +21,11 @@ import { createMetrics, type Metrics, type StepName } from "../ops/metrics.ts";
 import { createOpsServer, type OpsAnswer } from "../ops/ops-server.ts";
 import type { Guard } from "../policy/evaluator.ts";
 import { createPolicyStore, type PolicyStore } from "../policy/store.ts";
-import { loadSigningKeys, publicKeySet } from "../wristband/keys.ts";
+import { signCatalogToken } from "../wristband/catalog-token.ts";
+import { loadSigningKeys, publicKeySet, type SigningKey } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
+import { urlOf } from "./start-broker.ts";
 
 export interface ServeOptions {
   readonly config: Config;
@@ -43,6 +46,7 @@ export interface Serve {
 }
 
 const POLICY_POLL_MS = 1000;
+const CATALOG_POLL_MS = 1000;
 const AUDIT_QUEUE = 10_000;
 
 /** Builds and starts the ext_authz service. @throws {Error} that names the key at fault */
@@ -98,30 +102,19 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     checkTimeoutMs: config.checkTimeoutMs,
   });
   let stopping = false;
-  const ready = () => !stopping && identity.ready();
-  const ops = createOpsServer({
-    name: "ops",
-    address: config.listen.ops,
-    tls: tlsMaterial(config, "ops"),
-    routes: {
-      "/healthz": () => text(200, "ok\n"),
-      "/readyz": () => readiness(ready(), policy, identity.status()),
-      "/metrics": async () => {
-        metrics.auditFailures(audit.stats.failed);
-        return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
-      },
-      "/.well-known/jwks.json": () => ({
-        status: 200,
-        contentType: "application/jwk-set+json",
-        body: publicKeySet(keys),
-      }),
-    },
+  const ops = operatorServer(config, {
+    metrics,
+    readiness: () => readiness(!stopping && identity.ready(), policy, identity.status()),
+    auditFailures: () => audit.stats.failed,
+    keySet: () => publicKeySet(keys),
   });
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
   await identity.start();
   policy.watch(POLICY_POLL_MS);
-  log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready: ready() });
+  const catalog = catalogClient(config, () => keys, policy);
+  catalog.watch(CATALOG_POLL_MS);
+  log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready: identity.ready() });
   return {
     authzPort,
     opsPort,
@@ -133,12 +126,50 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     async stop() {
       stopping = true;
       await grpc.drain(config.drainMs);
+      catalog.close();
       policy.close();
       identity.close();
       await audit.close();
       await ops.close();
     },
   };
+}
+
+interface OpsSources {
+  readonly metrics: Metrics;
+  readonly readiness: () => OpsAnswer;
+  readonly auditFailures: () => number;
+  readonly keySet: () => string;
+}
+
+function operatorServer(config: Config, { metrics, readiness: ready, auditFailures, keySet }: OpsSources) {
+  return createOpsServer({
+    name: "ops",
+    address: config.listen.ops,
+    tls: tlsMaterial(config, "ops"),
+    routes: {
+      "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
+      "/readyz": ready,
+      "/metrics": async () => {
+        metrics.auditFailures(auditFailures());
+        return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
+      },
+      "/.well-known/jwks.json": () => ({ status: 200, contentType: "application/jwk-set+json", body: keySet() }),
+    },
+  });
+}
+
+function catalogClient(config: Config, keys: () => readonly SigningKey[], policy: PolicyStore) {
+  return createCatalogClient({
+    url: config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`,
+    token: () => {
+      const [key] = keys();
+      return key === undefined ? "" : signCatalogToken(config.wristband, key, Date.now());
+    },
+    fetch,
+    onChange: policy.setCatalog,
+    monotonic: () => performance.now(),
+  });
 }
 
 async function startPolicy(options: ServeOptions, metrics: Metrics): Promise<PolicyStore> {
@@ -228,8 +259,4 @@ function readiness(
     issuers: issuers.map(({ issuer, keys, lastError }) => ({ issuer, keys, lastError })),
   };
   return { status: ready ? 200 : 503, contentType: "application/json", body: `${JSON.stringify(body)}\n` };
-}
-
-function text(status: number, body: string): OpsAnswer {
-  return { status, contentType: "text/plain", body };
 }

@@ -7,6 +7,7 @@ export interface OpsAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  readonly etag?: string;
 }
 
 export interface OpsTls {
@@ -23,7 +24,7 @@ export interface OpsServerOptions {
     | { readonly kind: "unix"; readonly path: string };
   readonly tls: OpsTls | null;
   /** Exact paths. */
-  readonly routes: Readonly<Record<string, () => OpsAnswer | Promise<OpsAnswer>>>;
+  readonly routes: Readonly<Record<string, (request: IncomingMessage) => OpsAnswer | Promise<OpsAnswer>>>;
 }
 
 export interface OpsServer {
@@ -61,7 +62,7 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
 
 async function respond(
   { tls }: OpsServerOptions,
-  routes: ReadonlyMap<string, () => OpsAnswer | Promise<OpsAnswer>>,
+  routes: ReadonlyMap<string, (request: IncomingMessage) => OpsAnswer | Promise<OpsAnswer>>,
   request: IncomingMessage,
 ): Promise<OpsAnswer> {
   if (tls !== null && !isExpectedClient(tls, request.socket as TLSSocket)) return FORBIDDEN;
@@ -70,7 +71,7 @@ async function respond(
   if (request.method !== "GET" && request.method !== "HEAD")
     return { status: 405, contentType: "text/plain", body: "GET only\n" };
   try {
-    return await route();
+    return await route(request);
   } catch {
     return FAILED;
   }
@@ -86,12 +87,17 @@ function isExpectedClient(tls: OpsTls, socket: TLSSocket): boolean {
   return names.some((name) => name !== undefined && tls.clientSans.includes(name));
 }
 
-function send(response: ServerResponse, request: IncomingMessage, { status, contentType, body }: OpsAnswer): void {
+function send(
+  response: ServerResponse,
+  request: IncomingMessage,
+  { status, contentType, body, etag }: OpsAnswer,
+): void {
   response.writeHead(status, {
     "content-type": contentType,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     ...(status === 405 && { allow: "GET, HEAD" }),
+    ...(etag !== undefined && { etag }),
   });
   response.end(request.method === "HEAD" ? undefined : body);
 }

@@ -1,8 +1,10 @@
 // The whole system through the real Envoy: what the demo promises.
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findTool } from "../../scripts/lib/find-tool.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
@@ -136,6 +138,39 @@ describe("policy is live", () => {
   );
 });
 
+it("MCP Inspector sees alice's tools and calls one", async () => {
+  const run = promisify(execFile);
+  const inspect = (token: string, ...args: string[]) =>
+    run(
+      "mcp-inspector",
+      [
+        "--cli",
+        "--server-url",
+        `${lab.gateway}/servers/demo/mcp`,
+        "--transport",
+        "http",
+        "--header",
+        `Authorization: Bearer ${token}`,
+        ...args,
+        "--format",
+        "json",
+      ],
+      { env: { ...process.env, HOME: folder }, timeout: 30_000 },
+    ).then(
+      ({ stdout }) => stdout,
+      (error: { stdout: string; stderr: string }) => `failed ${error.stdout} ${error.stderr}`,
+    );
+  for (const era of ["legacy", "modern"]) {
+    const list = await inspect(alice, "--protocol-era", era, "--method", "tools/list");
+    expect(list).toContain("whoami");
+    expect(list).not.toContain("delete_repo");
+    expect(await inspect(bob, "--protocol-era", era, "--method", "tools/list")).not.toContain("whoami");
+    const called = await inspect(alice, "--protocol-era", era, "--method", "tools/call", "--tool-name", "whoami");
+    expect(called).toContain(DEMO_CREDENTIAL);
+    expect(called).not.toContain(alice);
+  }
+});
+
 it("a body that two parsers could read differently is refused", async () => {
   const twice = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","name":"delete_repo"}}';
   const reply = await post(lab.gateway, twice, { token: alice });
@@ -162,7 +197,7 @@ it("P6: no token, credential or key stands in any log", async () => {
     DEMO_CREDENTIAL,
     readFileSync(join(folder, "keys/wristband.pem"), "utf8").split("\n")[1] ?? "?",
   ];
-  const logs = ["serve.log", "envoy.log", "audit.jsonl"]
+  const logs = ["serve.log", "broker.log", "envoy.log", "audit.jsonl"]
     .map((name) => readFileSync(join(folder, "logs", name), "utf8"))
     .join("\n");
   for (const secret of secrets) {

@@ -35,7 +35,7 @@ export interface Lab {
   readonly policyFolder: string;
   readonly idp: Idp;
   readonly demo: DemoServer;
-  readonly children: { readonly serve: Child; readonly envoy: Child };
+  readonly children: { readonly serve: Child; readonly broker: Child; readonly envoy: Child };
   readonly auditFile: string;
   /** Ends `serve` and starts it anew. */
   restartServe(): Promise<void>;
@@ -72,8 +72,11 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     const ours = (name: string) =>
       start(name, process.execPath, [join(ROOT, "src/bin/mcp-authz.ts"), name, "--config", configFile]);
     progress(`mcp-authz serve         127.0.0.1:${ports.authz} (gRPC)`);
-    const children = { serve: ours("serve"), envoy: null as unknown as Child };
+    const children = { serve: ours("serve"), broker: null as unknown as Child, envoy: null as unknown as Child };
     await waitReady(children.serve, `http://127.0.0.1:${ports.ops}/readyz`);
+    progress(`mcp-authz broker        127.0.0.1:${ports.broker}`);
+    children.broker = ours("broker");
+    await waitReady(children.broker, `http://127.0.0.1:${ports.brokerOps}/readyz`);
     progress(`Envoy                   ${gateway}`);
     const envoyFile = join(folder, "envoy.yaml");
     writeFileSync(envoyFile, envoyConfig(configFile));
