@@ -1,0 +1,371 @@
+import { createPublicKey } from "node:crypto";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compact, hmacCompact, makeKey, signatureOf, startIssuer, type FakeIssuer } from "../../test/fakes/issuer.ts";
+import { createIdentity, type IdentityOptions, type IdentityService, type IssuerOptions } from "./identity.ts";
+
+const NOW = 1_790_000_000;
+const RESOURCE = "https://gw.example.com/servers/s/mcp";
+const key = makeKey("k1");
+const other = makeKey("k1");
+const rsa = makeKey("rsa", "RS256");
+const p384 = makeKey("p384", "ES384");
+let issuer: FakeIssuer;
+let second: FakeIssuer;
+let service: IdentityService;
+
+const optionsOf = (fake: FakeIssuer, more: Partial<IssuerOptions> = {}): IssuerOptions => ({
+  issuer: fake.issuer,
+  audiences: ["gateway"],
+  algorithms: ["ES256", "RS256"],
+  tokenType: "at+jwt",
+  jwksUri: null,
+  allowedHosts: [],
+  claims: { username: "preferred_username", groups: "groups", scopes: "scope" },
+  ...more,
+});
+
+const create = (issuers: IssuerOptions[], more: Partial<IdentityOptions> = {}) =>
+  createIdentity({ issuers, now: () => NOW * 1000, ...more });
+
+beforeAll(async () => {
+  issuer = await startIssuer(key, rsa, p384);
+  second = await startIssuer(other);
+  service = create([optionsOf(issuer), optionsOf(second)]);
+  await service.start();
+});
+afterAll(() => Promise.all([issuer.close(), second.close()]));
+
+const header = (more: object = {}) => ({ alg: "ES256", typ: "at+jwt", kid: "k1", ...more });
+const claims = (more: object = {}) => ({
+  iss: issuer.issuer,
+  aud: "gateway",
+  sub: "alice",
+  exp: NOW + 300,
+  iat: NOW,
+  groups: ["a"],
+  scope: "x y",
+  preferred_username: "al",
+  ...more,
+});
+const token = (more: object = {}, head: object = {}) => compact(key, header(head), claims(more));
+
+async function verdict(text: string, at: IdentityService = service, resource = RESOURCE): Promise<string> {
+  const step = await at.identify(text, resource, AbortSignal.timeout(2000));
+  return step.ok ? `ok ${step.value.subject}` : step.reason;
+}
+const detail = async (text: string) => {
+  const step = await service.identify(text, RESOURCE, AbortSignal.timeout(2000));
+  return step.ok ? "" : step.detail;
+};
+
+describe("a good token", () => {
+  it("is its identity, from the claims that are configured", async () => {
+    const step = await service.identify(token(), RESOURCE, AbortSignal.timeout(1000));
+    expect(step).toMatchObject({
+      ok: true,
+      value: {
+        issuer: issuer.issuer,
+        subject: "alice",
+        username: "al",
+        groups: ["a"],
+        scopes: ["x", "y"],
+        expiresAt: NOW + 300,
+      },
+    });
+    expect(JSON.stringify(step)).not.toContain(token().split(".")[2]);
+  });
+  it.each<[string, () => string]>([
+    ["RS256", () => compact(rsa, header({ alg: "RS256", kid: "rsa" }), claims())],
+    ["P3.1-9, A24: the endpoint's own URL as audience", () => token({ aud: RESOURCE })],
+    ["A22: several audiences, ours among them", () => token({ aud: ["x", "gateway"] })],
+    ["RFC 9068: application/at+jwt", () => token({}, { typ: "application/AT+JWT" })],
+    ["A26: expired less than the skew ago", () => token({ exp: NOW - 59, iat: NOW - 300 })],
+    ["A26: iat within the skew", () => token({ iat: NOW + 60 })],
+    ["nbf within the skew", () => token({ nbf: NOW + 60 })],
+    ["A9 scp array", () => token({ scope: undefined, scp: ["a"] })],
+    ["a single group as text", () => token({ groups: "a" })],
+    [
+      "no groups, scopes or username",
+      () => token({ groups: undefined, scope: undefined, preferred_username: undefined }),
+    ],
+    ["no iat", () => token({ iat: undefined })],
+  ])("%s", async (_, make) => expect(await verdict(make())).toBe("ok alice"));
+});
+
+const b64 = (value: unknown) =>
+  Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+const publicPem = () => createPublicKey(key.privateKey).export({ type: "spki", format: "pem" }).toString();
+
+describe("hostile tokens", () => {
+  const swapped = (edit: (parts: string[]) => string) => () => edit(token().split("."));
+  it.each<[string, () => string]>([
+    ...[
+      "none",
+      "nOnE",
+      "NONE",
+      "none ",
+      "none\u0000",
+      "HS256",
+      "HS512",
+      "PS256",
+      "ES384",
+      "EdDSA",
+      "",
+      null,
+      ["none"],
+      1,
+      undefined,
+    ].map((alg): [string, () => string] => [
+      `A01 alg ${JSON.stringify(alg)}`,
+      () => compact(key, { ...header(), alg }, claims()),
+    ]),
+    ["A01 no signature", swapped(([h, p]) => `${h}.${p}.`)],
+    ["A01 two parts", swapped(([h, p]) => `${h}.${p}`)],
+    ["A02 HMAC with the PEM", () => hmacCompact(publicPem(), header({ alg: "HS256" }), claims())],
+    ["A02 HMAC with the JWK", () => hmacCompact(JSON.stringify(key.jwk), header({ alg: "HS256" }), claims())],
+    ["A02 HMAC, alg says ES256", () => hmacCompact(publicPem(), header(), claims())],
+    ["A04 RS256 key, header ES256", () => compact(rsa, header({ kid: "rsa" }), claims())],
+    ["A04 P-384 key, header ES256", () => compact(p384, header({ kid: "p384" }), claims())],
+    ["A04 P-384 key, its own alg", () => compact(p384, header({ kid: "p384", alg: "ES384" }), claims())],
+    ["A05 embedded jwk", () => compact(other, header({ jwk: other.jwk }), claims())],
+    ["A05 signed by a stranger with our kid", () => compact(other, header(), claims())],
+    ["A06 jku", () => token({}, { jku: "http://127.0.0.1:1/jwks" })],
+    ["A06 x5u", () => token({}, { x5u: "file:///etc/passwd" })],
+    ["A07 x5c", () => token({}, { x5c: ["AAAA"] })],
+    ...[
+      "../../dev/null",
+      "' OR 1=1--",
+      "a\u0000b",
+      "",
+      "a b",
+      "a".repeat(257),
+      { a: 1 },
+      ["k1"],
+      "__proto__",
+      "constructor",
+      "é",
+    ].map((kid): [string, () => string] => [`A08 kid ${JSON.stringify(kid).slice(0, 30)}`, () => token({}, { kid })]),
+    ["A10 unknown issuer", () => token({ iss: "https://evil.example.com" })],
+    ["A23 issuer list", () => token({ iss: [issuer.issuer, "https://evil"] })],
+    ["A23 trailing slash", () => token({ iss: `${issuer.issuer}/` })],
+    ["A23 case", () => token({ iss: issuer.issuer.toUpperCase() })],
+    ["A23 missing", () => token({ iss: undefined })],
+    ["A09 the other issuer's key under the same kid", () => compact(other, header(), claims())],
+    ["A09 our key for the other issuer", () => compact(key, header(), claims({ iss: second.issuer }))],
+    ...[["x"], [], ["alg"], "b64", ["b64"], null].map((crit): [string, () => string] => [
+      `A11 crit ${JSON.stringify(crit)}`,
+      () => token({}, { crit }),
+    ]),
+    ["A12 b64", () => token({}, { b64: false })],
+    ["A13 r = s = 0", swapped(([h, p]) => `${h}.${p}.${Buffer.alloc(64).toString("base64url")}`)],
+    [
+      "A13 r = s = n",
+      swapped(
+        ([h, p]) =>
+          `${h}.${p}.${Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551".repeat(2), "hex").toString("base64url")}`,
+      ),
+    ],
+    ["A13 all ones", swapped(([h, p]) => `${h}.${p}.${Buffer.alloc(64, 255).toString("base64url")}`)],
+    [
+      "A14 63 bytes",
+      swapped(
+        ([h, p, s]) =>
+          `${h}.${p}.${Buffer.from(s ?? "", "base64url")
+            .subarray(0, 63)
+            .toString("base64url")}`,
+      ),
+    ],
+    [
+      "A14 65 bytes",
+      swapped(
+        ([h, p, s]) =>
+          `${h}.${p}.${Buffer.concat([Buffer.from(s ?? "", "base64url"), Buffer.alloc(1)]).toString("base64url")}`,
+      ),
+    ],
+    ["A16 padding", () => `${token()}==`],
+    ["A16 space in the signature", () => `${token().slice(0, -5)} ${token().slice(-5)}`],
+    ["A16 newline", () => `${token()}\n`],
+    [
+      "A16 standard alphabet",
+      swapped(([h, p, s]) => `${h}.${p}.${s?.replaceAll("-", "+").replaceAll("_", "/").padEnd(87, "+")}`),
+    ],
+    [
+      "A16 spare bits",
+      swapped(([h, p, s = ""]) => {
+        const last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        return `${h}.${p}.${s.slice(0, -1)}${last[last.indexOf(s.at(-1) ?? "") ^ 1]}`;
+      }),
+    ],
+    ["A17 many dots", () => ".".repeat(5000)],
+    ["A17 a large payload", () => token({ x: "a".repeat(17_000) })],
+    ["A18 duplicate sub", () => compact(key, header(), JSON.stringify(claims()).replace("}", ',"sub":"admin"}'))],
+    ["A18 duplicate exp", () => compact(key, header(), JSON.stringify(claims()).replace("}", `,"exp":${NOW + 9999}}`))],
+    ["A18 Sub beside sub", () => compact(key, header(), JSON.stringify(claims()).replace("}", ',"Sub":"admin"}'))],
+    ["A19 duplicate alg", () => compact(key, `{"alg":"none","alg":"ES256","typ":"at+jwt","kid":"k1"}`, claims())],
+    ["A19 escaped alg", () => compact(key, `{"alg":"ES256","\\u0061lg":"none","typ":"at+jwt","kid":"k1"}`, claims())],
+    ...["JWT", undefined, "logout+jwt", "dpop+jwt", "wristband+jwt", "catalog+jwt", "at+jwt ", "xat+jwt", 1, null].map(
+      (typ): [string, () => string] => [
+        `A20, A21 typ ${JSON.stringify(typ)}`,
+        () => compact(key, { ...header(), typ }, claims()),
+      ],
+    ),
+    ...["1e400", "1.5", "-1", "0", `"${NOW + 300}"`, "9007199254740993", "253402300799", "null", "[]", "true"].map(
+      (exp): [string, () => string] => [
+        `A25 exp ${exp}`,
+        () => compact(key, header(), JSON.stringify(claims({ exp: 0 })).replace('"exp":0', `"exp":${exp}`)),
+      ],
+    ),
+    ["A25 no exp", () => token({ exp: undefined })],
+    ["A25 lives for two days", () => token({ exp: NOW + 2 * 86_400 })],
+    ["A25 iat as text", () => token({ iat: "1" })],
+    ["A26 iat beyond the skew", () => token({ iat: NOW + 61 })],
+    ["nbf beyond the skew", () => token({ nbf: NOW + 62 })],
+    ["A25 nbf as a float", () => token({ nbf: 1.5 })],
+    ["A29 five parts", () => `${token()}.a.b`],
+    ["A30 JSON serialisation", () => JSON.stringify({ payload: b64(claims()), signatures: [] })],
+    [
+      "A40 __proto__",
+      () => compact(key, header(), JSON.stringify(claims()).replace("}", ',"__proto__":{"admin":true}}')),
+    ],
+    ["A40 deep constructor", () => token({ a: { b: { constructor: { prototype: 1 } } } })],
+    ["A41 nested", () => token({ a: JSON.parse("[".repeat(10) + "]".repeat(10)) as unknown })],
+    ["A41 overage", () => token({ groups: undefined, _claim_names: { groups: "src1" } })],
+    ["A41 groups of numbers", () => token({ groups: [1] })],
+    ["A41 groups object", () => token({ groups: { admin: true } })],
+    ["A44 cnf", () => token({ cnf: { jkt: "x" } })],
+    ...[[], ["alice"], {}, 1, null, "", "a\u0000b", "a".repeat(257), true, undefined].map(
+      (sub): [string, () => string] => [`A49 sub ${JSON.stringify(sub)?.slice(0, 20)}`, () => token({ sub })],
+    ),
+    ["A49 lone surrogate", () => compact(key, header(), JSON.stringify(claims()).replace('"alice"', '"\\ud800"'))],
+    ["a payload that is a list", () => compact(key, header(), [])],
+    ["a payload that is text", () => compact(key, header(), '"x"')],
+    ["a byte-order mark", () => compact(key, header(), `\ufeff${JSON.stringify(claims())}`)],
+    ["username object", () => token({ preferred_username: { a: 1 } })],
+    ["username with a control character", () => token({ preferred_username: "a\nb" })],
+    ["scope number", () => token({ scope: 5 })],
+    ["aud missing", () => token({ aud: undefined })],
+    ["aud object", () => token({ aud: {} })],
+    ["aud nested", () => token({ aud: [["gateway"]] })],
+  ])("%s: token_invalid", async (_, make) => expect(await verdict(make())).toBe("token_invalid"));
+
+  it.each<[string, () => string, string]>([
+    ["A26 at the edge of the skew", () => token({ exp: NOW - 60, iat: NOW - 300 }), "token_expired"],
+    ["long expired", () => token({ exp: NOW - 5000, iat: NOW - 6000 }), "token_expired"],
+    ["A22 prefix", () => token({ aud: "gatewa" }), "token_audience"],
+    ["A22 suffix", () => token({ aud: "gateway2" }), "token_audience"],
+    ["A22 case", () => token({ aud: "GATEWAY" }), "token_audience"],
+    ["A22 trailing slash", () => token({ aud: `${RESOURCE}/` }), "token_audience"],
+    ["A24 another endpoint's", () => token({ aud: "https://gw.example.com/servers/t/mcp" }), "token_audience"],
+    [
+      "an expired forgery is invalid, not expired",
+      () => compact(other, header(), claims({ exp: NOW - 5000 })),
+      "token_invalid",
+    ],
+  ])("%s", async (_, make, reason) => expect(await verdict(make())).toBe(reason));
+
+  it("D24: no detail holds a value of the token", async () => {
+    for (const text of [
+      token({ iss: "CANARY" }),
+      token({ cnf: "CANARY" }),
+      token({ sub: ["CANARY"] }),
+      token({}, { kid: "CANARY x" }),
+    ]) {
+      expect(await detail(text)).not.toMatch(/CANARY/);
+    }
+  });
+});
+
+describe("tokenType jwt", () => {
+  const plain = (more: object, head: object = {}) =>
+    compact(key, { alg: "ES256", typ: "JWT", kid: "k1", ...head }, claims(more));
+  it.each<[string, () => string, string]>([
+    ["a plain JWT", () => plain({ typ: "Bearer" }), "ok alice"],
+    ["without typ", () => plain({}, { typ: undefined }), "ok alice"],
+    ["A20 an ID token", () => plain({ nonce: "n" }), "token_invalid"],
+    ["CF-06 at_hash", () => plain({ at_hash: "n" }), "token_invalid"],
+    ["Keycloak's ID token", () => plain({ typ: "ID" }), "token_invalid"],
+    ["Keycloak's refresh token", () => plain({ typ: "Refresh" }), "token_invalid"],
+    ["a logout token", () => plain({ events: {} }), "token_invalid"],
+    ["A21 our wristband", () => plain({}, { typ: "wristband+jwt" }), "token_invalid"],
+    ["an unknown typ", () => plain({}, { typ: "foo+jwt" }), "token_invalid"],
+  ])("%s", async (_, make, expected) => {
+    const at = create([optionsOf(issuer, { tokenType: "jwt" })]);
+    await at.start();
+    expect(await verdict(make(), at)).toBe(expected);
+    at.close();
+  });
+});
+
+it("claims may stand deep: a JSON Pointer", async () => {
+  const at = create([optionsOf(issuer, { claims: { username: "/a~1b/0name", groups: "/realm/roles", scopes: "/s" } })]);
+  await at.start();
+  const step = await at.identify(
+    token({ realm: { roles: ["r"] }, "a/b": { "0name": "bob" }, s: ["t"] }),
+    RESOURCE,
+    AbortSignal.timeout(1000),
+  );
+  expect(step).toMatchObject({ ok: true, value: { username: "bob", groups: ["r"], scopes: ["t"] } });
+  at.close();
+});
+
+it("A15: a signature's twin is the same identity, and spares nobody a check", async () => {
+  const text = token();
+  const [h, p, s] = text.split(".");
+  const n = BigInt("0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+  const bytes = Buffer.from(s ?? "", "base64url");
+  const twin = Buffer.concat([
+    bytes.subarray(0, 32),
+    Buffer.from((n - BigInt(`0x${bytes.subarray(32).toString("hex")}`)).toString(16).padStart(64, "0"), "hex"),
+  ]);
+  expect([await verdict(text), await verdict(`${h}.${p}.${twin.toString("base64url")}`)]).toEqual([
+    "ok alice",
+    "ok alice",
+  ]);
+});
+
+it("no mutation of a good token is another identity", async () => {
+  const text = token();
+  await fc.assert(
+    fc.asyncProperty(fc.nat(text.length - 1), fc.constantFrom(..."ABab01-_."), async (at, letter) => {
+      const mutant = text.slice(0, at) + letter + text.slice(at + 1);
+      if (mutant !== text) expect(await verdict(mutant)).not.toMatch(/^ok (?!alice)/);
+      if (mutant !== text && at < text.lastIndexOf(".")) expect(await verdict(mutant)).toBe("token_invalid");
+    }),
+    { numRuns: 300 },
+  );
+});
+
+describe("time and cache (P12)", () => {
+  it("a cached token still expires, and only by the wall clock", async () => {
+    let now = NOW;
+    const at = createIdentity({ issuers: [optionsOf(issuer)], now: () => now * 1000 });
+    await at.start();
+    const text = token();
+    expect(await verdict(text, at)).toBe("ok alice");
+    now = NOW + 359;
+    expect(await verdict(text, at)).toBe("ok alice");
+    now = NOW + 360;
+    expect(await verdict(text, at)).toBe("token_expired");
+    at.close();
+  });
+
+  it("a cached token is judged for each endpoint anew", async () => {
+    const text = token({ aud: RESOURCE });
+    expect(await verdict(text)).toBe("ok alice");
+    expect(await verdict(text, service, "https://gw.example.com/mcp")).toBe("token_audience");
+  });
+
+  it("A45: what is not valid yet is not remembered as invalid", async () => {
+    let now = NOW;
+    const at = createIdentity({ issuers: [optionsOf(issuer)], now: () => now * 1000 });
+    await at.start();
+    const text = token({ nbf: NOW + 100 });
+    expect(await verdict(text, at)).toBe("token_invalid");
+    now = NOW + 100;
+    expect(await verdict(text, at)).toBe("ok alice");
+    at.close();
+  });
+});
+
+it("signs as the fake means it", () => expect(signatureOf(key, "x")).toHaveLength(64));

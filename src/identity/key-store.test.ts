@@ -1,0 +1,239 @@
+import type { ServerResponse } from "node:http";
+import { afterEach, describe, expect, it } from "vitest";
+import { compact, makeKey, startIssuer, type FakeIssuer, type TestKey } from "../../test/fakes/issuer.ts";
+import { createIdentity, type IdentityService } from "./identity.ts";
+import { isPrivate, jwksUriOf, metadataUrls } from "./issuer-urls.ts";
+import { readKeySet } from "./key-set.ts";
+
+const NOW = 1_790_000_000;
+const MINUTE = 60_000;
+const key = makeKey("k1");
+const next = makeKey("k2");
+const open: { close(): unknown }[] = [];
+afterEach(async () => {
+  for (const part of open.splice(0)) await part.close();
+});
+
+interface Lab {
+  fake: FakeIssuer;
+  service: IdentityService;
+  clock: { ms: number };
+}
+
+async function lab(start = true, ...keys: TestKey[]): Promise<Lab> {
+  const fake = await startIssuer(...(keys.length > 0 ? keys : [key]));
+  const clock = { ms: 0 };
+  const issuer = {
+    issuer: fake.issuer,
+    audiences: ["gateway"],
+    algorithms: ["ES256", "RS256"],
+    tokenType: "at+jwt" as const,
+    jwksUri: `${fake.issuer}/jwks`,
+    allowedHosts: [],
+    claims: { username: "u", groups: "g", scopes: "s" },
+  };
+  const service = createIdentity({ issuers: [issuer], now: () => NOW * 1000, monotonic: () => clock.ms });
+  open.push(service, fake);
+  if (start) await service.start();
+  return { fake, service, clock };
+}
+
+const tokenOf = (fake: FakeIssuer, by: TestKey, kid = by.kid) =>
+  compact(
+    by,
+    { alg: by.alg, typ: "at+jwt", kid },
+    { iss: fake.issuer, aud: "gateway", sub: "alice", exp: NOW + 300, jti: Math.random() },
+  );
+
+async function verdict({ service }: Lab, text: string, timeoutMs = 2000): Promise<string> {
+  const step = await service.identify(text, "r", AbortSignal.timeout(timeoutMs));
+  return step.ok ? "ok" : step.reason;
+}
+
+describe("the issuer's life", () => {
+  it("P5.1-1, A36: a new key is taken after one fetch, a withdrawn one dies with its cached tokens", async () => {
+    const at = await lab();
+    const old = tokenOf(at.fake, key);
+    expect(await verdict(at, old)).toBe("ok");
+    at.fake.publish(next);
+    at.clock.ms = MINUTE;
+    expect(await verdict(at, tokenOf(at.fake, next))).toBe("ok");
+    expect(at.fake.fetches).toBe(2);
+    expect(await verdict(at, old)).toBe("token_invalid");
+  });
+
+  it("A32, P5.1-3: a flood of unknown kids costs one fetch per cool-down, and known keys go on", async () => {
+    const at = await lab();
+    at.clock.ms = MINUTE;
+    const verdicts = new Set(
+      await Promise.all(Array.from({ length: 1000 }, (_, i) => verdict(at, tokenOf(at.fake, next, `x${i}`)))),
+    );
+    expect([...verdicts]).toEqual(["token_invalid"]);
+    expect(at.fake.fetches).toBe(2);
+    expect(await verdict(at, tokenOf(at.fake, key))).toBe("ok");
+    at.clock.ms = 2 * MINUTE;
+    await verdict(at, tokenOf(at.fake, next));
+    expect(at.fake.fetches).toBe(3);
+  });
+
+  it("A33: down at the start is not ready and 503, never 401; it heals by itself", async () => {
+    const at = await lab(false);
+    at.fake.respond = (response) => response.destroy();
+    await at.service.start();
+    expect(at.service.ready()).toBe(false);
+    expect(await verdict(at, tokenOf(at.fake, key))).toBe("keys_unavailable");
+    at.fake.publish(key);
+    const end = Date.now() + 5000;
+    while (!at.service.ready() && Date.now() < end) await new Promise((done) => setTimeout(done, 50));
+    expect(await verdict(at, tokenOf(at.fake, key))).toBe("ok");
+  });
+
+  it("A33, P5.2-1: down later, known keys serve for a day, unknown ones are 503", async () => {
+    const at = await lab();
+    at.fake.respond = (response) => response.writeHead(500).end();
+    at.clock.ms = 60 * MINUTE;
+    expect(await verdict(at, tokenOf(at.fake, key))).toBe("ok");
+    expect(await verdict(at, tokenOf(at.fake, next))).toBe("keys_unavailable");
+    at.clock.ms = 25 * 60 * MINUTE;
+    expect(await verdict(at, tokenOf(at.fake, key))).toBe("keys_unavailable");
+  });
+
+  it("A34: a slow issuer does not hold a request beyond its own time", async () => {
+    const at = await lab();
+    at.fake.respond = () => {};
+    at.clock.ms = MINUTE;
+    const started = Date.now();
+    expect(await verdict(at, tokenOf(at.fake, next), 100)).toBe("keys_unavailable");
+    expect(Date.now() - started).toBeLessThan(2000);
+    expect(await verdict(at, tokenOf(at.fake, key))).toBe("ok");
+  });
+
+  it.each<[string, (response: ServerResponse) => void]>([
+    ["a redirect", (r) => r.writeHead(302, { location: "http://169.254.169.254/" }).end()],
+    ["HTML", (r) => r.end("<html>")],
+    ["no keys", (r) => r.end('{"keys":[]}')],
+    ["a list", (r) => r.end("[]")],
+    ["an object", (r) => r.end("{}")],
+    ["404", (r) => r.writeHead(404).end("{}")],
+    [
+      "a cut answer",
+      (r) => (r.writeHead(200, { "content-length": "9999" }), r.write('{"keys":['), setTimeout(() => r.destroy(), 50)),
+    ],
+    ["too large", (r) => r.end(JSON.stringify({ keys: [key.jwk], x: "a".repeat(300_000) }))],
+    [
+      "a private key",
+      (r) => r.end(JSON.stringify({ keys: [key.jwk, { ...next.privateKey.export({ format: "jwk" }), kid: "p" }] })),
+    ],
+    ["duplicate names", (r) => r.end(`{"keys":[],"keys":[${JSON.stringify(key.jwk)}]}`)],
+  ])("A35: %s keeps the last good set", async (_, respond) => {
+    const at = await lab();
+    at.fake.respond = respond;
+    at.clock.ms = MINUTE;
+    expect(await verdict(at, tokenOf(at.fake, next))).toBe("keys_unavailable");
+    expect(await verdict(at, tokenOf(at.fake, key))).toBe("ok");
+    expect(at.service.status()[0]).toMatchObject({ keys: 1 });
+    expect(at.service.status()[0]?.lastError).not.toBeNull();
+  });
+});
+
+describe("A03, A04, A37, M7: which keys are usable", () => {
+  const read = (...jwks: object[]) => {
+    const set = readKeySet(Buffer.from(JSON.stringify({ keys: jwks })));
+    return typeof set === "string"
+      ? set
+      : [...set.values()].map((entry) => `${entry.kid} ${entry.algorithms.join("|")}`);
+  };
+  const rsa = makeKey("r", "RS256");
+  const weak = makeKey("w", "RS256", { bits: 1024 });
+  const three = makeKey("e3", "RS256", { exponent: 3 });
+  it.each<[string, object[], unknown]>([
+    ["an EC key", [key.jwk], ["k1 ES256"]],
+    ["without alg: its curve says", [{ ...key.jwk, alg: undefined }], ["k1 ES256"]],
+    ["RSA without alg: its family", [{ ...rsa.jwk, alg: undefined }], ["r RS256|RS384|RS512|PS256|PS384|PS512"]],
+    ["Ed25519", [makeKey("ed", "EdDSA").jwk], ["ed EdDSA"]],
+    ["alg of another type", [key.jwk, { ...rsa.jwk, alg: "ES256" }], ["k1 ES256"]],
+    ["alg of another curve", [{ ...key.jwk, alg: "ES384" }], "no usable key"],
+    ["HS256", [{ ...key.jwk, alg: "HS256" }], "no usable key"],
+    ["RSA 1024", [weak.jwk], "no usable key"],
+    ["exponent 3", [three.jwk], "no usable key"],
+    ["exponent 1", [{ ...rsa.jwk, e: "AQ" }], "no usable key"],
+    ["even exponent", [{ ...rsa.jwk, e: "AQAC" }], "no usable key"],
+    ["off the curve", [{ ...key.jwk, y: key.jwk["x"] }], "no usable key"],
+    ["symmetric", [{ kty: "oct", k: "AAAA", kid: "s" }], "a private key is published"],
+    ["for encryption", [{ ...key.jwk, use: "enc" }], "no usable key"],
+    ["key_ops sign", [{ ...key.jwk, key_ops: ["sign"] }], "no usable key"],
+    ["without kid", [{ ...key.jwk, kid: undefined }], "no usable key"],
+    ["kid twice", [key.jwk, { ...next.jwk, kid: "k1" }], "no usable key"],
+    ["secp256k1", [{ ...key.jwk, crv: "secp256k1" }], "no usable key"],
+    ["65 keys", Array.from({ length: 65 }, (_, i) => ({ ...key.jwk, kid: `k${i}` })), "too many keys"],
+    ["garbage beside a good one", [key.jwk, { kty: 5 }, {}], ["k1 ES256"]],
+  ])("%s", (_, jwks, expected) => expect(read(...jwks)).toEqual(expected));
+});
+
+describe("A10, CF-36: where metadata may lead", () => {
+  const issuer = "https://idp.example.com/realms/a";
+  const at = (document: object, allowed: string[] = []) =>
+    jwksUriOf(Buffer.from(JSON.stringify(document)), issuer, allowed);
+  it.each<[string, object, string[], unknown]>([
+    [
+      "its own origin",
+      { issuer, jwks_uri: "https://idp.example.com/keys" },
+      [],
+      { url: "https://idp.example.com/keys" },
+    ],
+    [
+      "an allowed host",
+      { issuer, jwks_uri: "https://keys.example.com/k" },
+      ["keys.example.com"],
+      { url: "https://keys.example.com/k" },
+    ],
+    ["another host", { issuer, jwks_uri: "https://evil.example.com/k" }, [], expect.stringContaining("allowedHosts")],
+    [
+      "another issuer's document",
+      { issuer: "https://evil", jwks_uri: "https://idp.example.com/k" },
+      [],
+      expect.stringContaining("another issuer"),
+    ],
+    ["plain http", { issuer, jwks_uri: "http://idp.example.com/k" }, [], expect.stringContaining("https")],
+    ["user info", { issuer, jwks_uri: "https://a@idp.example.com/k" }, [], expect.stringContaining("no jwks_uri")],
+    [
+      "cloud metadata",
+      { issuer, jwks_uri: "https://169.254.169.254/k" },
+      ["169.254.169.254"],
+      expect.stringContaining("private"),
+    ],
+    ["none", { issuer }, [], expect.stringContaining("no jwks_uri")],
+  ])("%s", (_, document, allowed, expected) => expect(at(document, allowed)).toEqual(expected));
+
+  it.each([
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "0.0.0.0",
+    "100.64.0.1",
+    "localhost",
+    "a.localhost",
+    "[::1]",
+    "[::ffff:10.0.0.1]",
+    "[fd00::1]",
+    "[fe80::1]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[2002:7f00:1::]",
+  ])("%s is private", (host) => expect(isPrivate(host)).toBe(true));
+  it.each(["8.8.8.8", "172.32.0.1", "100.128.0.1", "idp.example.com", "[2606:4700::1]"])("%s is not", (host) =>
+    expect(isPrivate(host)).toBe(false),
+  );
+  it("odd spellings of addresses are normalised by the URL before we look", () => {
+    for (const odd of ["http://0x7f.1/", "http://2130706433/", "http://127.1/"])
+      expect(isPrivate(new URL(odd).hostname)).toBe(true);
+  });
+  it("RFC 8414 and OpenID forms", () => {
+    expect(metadataUrls(issuer)).toEqual([
+      "https://idp.example.com/realms/a/.well-known/openid-configuration",
+      "https://idp.example.com/.well-known/oauth-authorization-server/realms/a",
+      "https://idp.example.com/.well-known/openid-configuration/realms/a",
+    ]);
+  });
+});

@@ -1,0 +1,154 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { readJson } from "./strict-json.ts";
+
+const read = (text: string | Buffer) => readJson(Buffer.from(text));
+const bytes = (...parts: (string | number[])[]) => Buffer.concat(parts.map((part) => Buffer.from(part as string)));
+
+describe("RFC 8259: what is JSON", () => {
+  it.each([
+    "{}",
+    "[]",
+    " [ ] ",
+    "\t\r\n{}\n",
+    '""',
+    "0",
+    "-0",
+    "1e2",
+    "1E+2",
+    "1.5e-3",
+    "-1.0",
+    "true",
+    "false",
+    "null",
+    '{"a":{"b":[1,2,{"c":null}]}}',
+    '"\\u0041\\n\\/\\\\"',
+    '"\\ud83d\\ude00"',
+    '"é😀"',
+    '{"":1}',
+    '{"a":1,"b":2}',
+    '[1,"1",true]',
+    '"\u007f"',
+    "9007199254740993",
+    '{"A":1,"b":1}',
+    '{"constructor":1,"__proto__":2}',
+    "[[[[[[[[[[]]]]]]]]]]",
+    "1.7976931348623157e308",
+    '"\u2028"',
+    '"\\u2028"',
+  ])("%s", (text) => {
+    const result = read(text);
+    expect(result.ok && JSON.stringify(result.value)).toBe(JSON.stringify(JSON.parse(text)));
+  });
+});
+
+describe("B02–B12: what is refused", () => {
+  it.each<[string, string | Buffer]>([
+    ["empty", ""],
+    ["space", "  "],
+    ["two documents", "{}{}"],
+    ["trailing text", "{} x"],
+    ["trailing comma", "[1,]"],
+    ["in an object", '{"a":1,}'],
+    ["leading comma", "[,1]"],
+    ["comment", "{}//x"],
+    ["block comment", "/**/{}"],
+    ["single quotes", "{'a':1}"],
+    ["bare name", "{a:1}"],
+    ["NaN", "NaN"],
+    ["Infinity", "-Infinity"],
+    ["hex", "0x10"],
+    ["leading zero", "01"],
+    ["plus", "+1"],
+    ["dot", ".5"],
+    ["dot end", "1."],
+    ["exponent", "1e"],
+    ["-", "-"],
+    ["upper-case word", "TRUE"],
+    ["cut word", "tru"],
+    ["cut string", '"a'],
+    ["cut object", '{"a":1'],
+    ["cut array", "[1"],
+    ["lone colon", '{"a"}'],
+    ["bad escape", '"\\x41"'],
+    ["bad \\u", '"\\u12G4"'],
+    ["short \\u", '"\\u12"'],
+    ["escaped end", '"\\"'],
+    ["raw newline", '"a\nb"'],
+    ["raw tab", '"a\tb"'],
+    ["NUL in a string", '"a\u0000"'],
+    ["B12 overflow", "1e400"],
+    ["B08 byte-order mark", bytes([0xef, 0xbb, 0xbf], "{}")],
+    ["B08 UTF-16", bytes([0xff, 0xfe, 0x7b, 0, 0x7d, 0])],
+    ["B08 overlong", bytes('"', [0xc0, 0xaf], '"')],
+    ["B08 surrogate bytes", bytes('"', [0xed, 0xa0, 0x80], '"')],
+    ["B08 stray byte", bytes('"', [0xff], '"')],
+    ["B08 cut character", bytes('"', [0xe2, 0x82], '"')],
+    ["B08 above U+10FFFF", bytes('"', [0xf4, 0x90, 0x80, 0x80], '"')],
+    ["lone surrogate", '"\\ud800"'],
+    ["lone low surrogate", '"\\udc00"'],
+    ["swapped pair", '"\\ude00\\ud83d"'],
+    ["B02 duplicate", '{"a":1,"a":1}'],
+    ["B02 deep duplicate", '{"x":[{"a":1,"b":{"c":1,"c":2}}]}'],
+    ["B06 duplicate after unescaping", '{"a":1,"\\u0061":2}'],
+    ["B03 differs in case", '{"name":1,"Name":2}'],
+    ["B04 long s", '{"params":1,"param\u017f":2}'],
+    ["B04 Kelvin", '{"key":1,"\u212aey":2}'],
+    ["full width", '{"name":1,"\uff4eame":2}'],
+    ["B05 NUL in a name", '{"method\\u0000":1}'],
+    ["DEL in a name", '{"a\u007f":1}'],
+    ["B10 depth 65", "[".repeat(65) + "]".repeat(65)],
+    ["B10 objects", '{"a":'.repeat(65) + "1" + "}".repeat(65)],
+    ["B11 members", `[${"1,".repeat(10_000)}1]`],
+    ["form feed", "\u000c{}"],
+    ["no-break space", "\u00a0{}"],
+    ["bytes in place of a value", bytes([0x80])],
+  ])("%s", (_, text) => expect(read(text).ok).toBe(false));
+
+  it("at the limits it is fine", () => {
+    expect(read("[".repeat(64) + "]".repeat(64)).ok).toBe(true);
+    expect(read(`[${"1,".repeat(9_999)}1]`).ok).toBe(true);
+  });
+
+  it("B10, B11: bombs end early, and never deep in the stack", () => {
+    for (const bomb of ["[".repeat(1_000_000), '{"a":'.repeat(200_000), `[${"1,".repeat(1_000_000)}`])
+      expect(read(bomb).ok).toBe(false);
+  });
+});
+
+it("objects have no prototype to pollute (A40)", () => {
+  const result = read('{"__proto__":{"admin":true},"toString":1}');
+  expect(result.ok && Object.getPrototypeOf(result.value)).toBeNull();
+  expect(({} as Record<string, unknown>)["admin"]).toBeUndefined();
+});
+
+const lowerNames = fc.jsonValue({ maxDepth: 5 });
+
+it("reads what JSON.parse reads, for values without lookalike names", () => {
+  fc.assert(
+    fc.property(lowerNames, fc.constantFrom(undefined, 1, "\t"), (value, indent) => {
+      const text = JSON.stringify(value, null, indent);
+      const result = read(text);
+      if (result.ok)
+        expect(JSON.stringify(result.value)).toBe(text === undefined ? text : JSON.stringify(JSON.parse(text)));
+      else expect(result.detail).toMatch(/twice|control|surrogate/);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+it("never throws and never accepts what JSON.parse refuses, for any bytes", () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 40 }),
+        fc.stringMatching(/^[[\]{}",:0-9truefalsn\\ u-]{0,30}$/).map((s) => Buffer.from(s)),
+      ),
+      (input) => {
+        const text = Buffer.from(input);
+        if (readJson(text).ok) expect(() => JSON.parse(text.toString("utf8")) as unknown).not.toThrow();
+      },
+    ),
+    { numRuns: 5000 },
+  );
+});
