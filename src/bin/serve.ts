@@ -1,8 +1,10 @@
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { loadWithWarnings, configPath, type Command } from "./cli.ts";
 import { createLog } from "../ops/log.ts";
 import { untilSignal } from "../ops/signals.ts";
-import { configPath, loadWithWarnings, type Command } from "./cli.ts";
-import { startServe } from "./start-serve.ts";
+import { supervise } from "../ops/supervisor.ts";
+
+/** Far above what a policy needs (well under a millisecond), far below what a caller would wait. */
+const POLICY_LIMIT_MS = 250;
 
 export const command: Command = {
   summary: "Run the ext_authz service that Envoy asks",
@@ -15,16 +17,24 @@ export const command: Command = {
   options: { config: { type: "string", short: "c" } },
   positionals: { min: 0, max: 0 },
   async run(args) {
-    const config = loadWithWarnings(configPath(args));
+    const configFile = configPath(args);
+    loadWithWarnings(configFile); // every problem and warning, before anything starts
     const log = createLog((line) => process.stderr.write(line), "info", Date.now);
-    const serve = await startServe({
-      config,
+    const supervisor = supervise({
+      script: new URL("serve-thread.ts", import.meta.url),
+      data: { configFile },
+      limitMs: POLICY_LIMIT_MS,
       log,
-      opaPath: findTool("opa"),
-      guard: { enter: () => {}, leave: () => {} },
-      quarantined: null,
-      onRevision: () => {},
     });
-    return untilSignal({ terminate: () => serve.stop(), reload: () => serve.reload(), log });
+    const signalled = untilSignal({
+      terminate: async () => {
+        supervisor.send({ type: "terminate" });
+        if ((await supervisor.ended) !== 0) throw new Error("not ended in order");
+      },
+      reload: () => Promise.resolve(supervisor.send({ type: "reload" })),
+      log,
+    });
+    const code = await Promise.race([signalled, supervisor.ended]);
+    process.exit(code);
   },
 };

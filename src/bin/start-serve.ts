@@ -33,6 +33,8 @@ export interface ServeOptions {
   readonly opaPath: string | null;
   readonly guard: Guard;
   readonly quarantined: string | null;
+  /** How often the supervisor had to start this service anew. */
+  readonly restarts: number;
   readonly onRevision: (revision: string) => void;
 }
 
@@ -53,6 +55,7 @@ const AUDIT_QUEUE = 10_000;
 export async function startServe(options: ServeOptions): Promise<Serve> {
   const { config, log } = options;
   const metrics = createMetrics();
+  metrics.restarts(options.restarts);
   let keys = loadSigningKeys(config.wristband.keys);
   const policy = await startPolicy(options, metrics);
   const identity = createIdentity({

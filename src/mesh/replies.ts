@@ -5,13 +5,13 @@ import { EXT_AUTHZ, typed } from "./values.ts";
  * carries.
  */
 export function localReplies(): object {
+  // This filter ignores `invert`: found is compared with a word that no decision is, not found counts as a match.
   const notOurs = {
     metadata_filter: {
       matcher: {
         filter: EXT_AUTHZ,
         path: [{ key: "mcp" }, { key: "decision" }],
-        value: { present_match: true },
-        invert: true,
+        value: { string_match: { exact: "none" } },
       },
       match_if_key_not_found: true,
     },

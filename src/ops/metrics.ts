@@ -19,6 +19,7 @@ export interface Metrics {
   policyRevision(revision: string): void;
   keyFetch(issuer: string, ok: boolean): void;
   auditFailures(total: number): void;
+  restarts(total: number): void;
   /** Prometheus text format. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -85,6 +86,11 @@ export function createMetrics(): Metrics {
     help: "Audit records that could not be written since the start",
     registers,
   });
+  const restarts = new Gauge({
+    name: "mcp_authz_restarts",
+    help: "Restarts of the serving thread: a policy that ran away, or a crash",
+    registers,
+  });
   for (const result of ["ok", "failed"]) reloads.inc({ result }, 0);
   const countOf = boundCounters(checks);
   const timeOf = new Map<AuditDecision, HistogramOf.Internal<string>>(
@@ -113,6 +119,7 @@ export function createMetrics(): Metrics {
     },
     keyFetch: (issuer, ok) => keys.inc({ issuer, result: ok ? "ok" : "failed" }),
     auditFailures: (total) => audit.set(total),
+    restarts: (total) => restarts.set(total),
     render: () => registry.metrics(),
   };
 }

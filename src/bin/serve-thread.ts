@@ -1,0 +1,49 @@
+// The thread that `mcp-authz serve` supervises: the whole service.
+import { writeSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { findTool } from "../../scripts/lib/find-tool.ts";
+import { loadConfig } from "../config.ts";
+import { createGuard } from "../ops/heartbeat.ts";
+import { createLog } from "../ops/log.ts";
+import type { FromThread, ThreadData, ToThread } from "../ops/supervisor.ts";
+import { startServe } from "./start-serve.ts";
+
+const { heartbeat, quarantined, restarts, data } = workerData as ThreadData<{ readonly configFile: string }>;
+const say = (message: FromThread) => parentPort?.postMessage(message);
+// Straight to the descriptor: a thread's own streams go through the main thread, which must stay free to watch.
+const log = createLog((line) => void writeSync(2, line), "info", Date.now);
+
+function fail(error: unknown): void {
+  writeSync(2, `mcp-authz serve: ${error instanceof Error ? error.message : "failed"}\n`);
+  say({ type: "ended", code: 1 });
+  parentPort?.close();
+}
+
+try {
+  const serve = await startServe({
+    config: loadConfig(data.configFile, process.env).config,
+    log,
+    opaPath: findTool("opa"),
+    guard: createGuard(heartbeat),
+    quarantined,
+    restarts,
+    onRevision: (revision) => say({ type: "revision", revision }),
+  });
+  say({ type: "ready" });
+  parentPort?.on("message", (message: ToThread) => {
+    if (message.type === "reload") {
+      serve
+        .reload()
+        .catch((error: unknown) =>
+          log.error("reload_failed", { message: error instanceof Error ? error.message : "failed" }),
+        );
+      return;
+    }
+    serve.stop().then(() => {
+      say({ type: "ended", code: 0 });
+      parentPort?.close();
+    }, fail);
+  });
+} catch (error) {
+  fail(error);
+}
