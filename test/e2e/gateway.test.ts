@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../../scripts/lib/find-tool.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
 import { freePorts } from "../lab/ports.ts";
@@ -137,6 +137,42 @@ describe("policy is live", () => {
     },
   );
 });
+
+it.skipIf(findTool("opa") === null)(
+  "E04, E05: a policy that would not end is stopped by its memory limit, and costs its own call only",
+  async () => {
+    const file = join(lab.policyFolder, "policy.rego");
+    const original = readFileSync(file, "utf8");
+    const endless = `
+within_limits if {
+	input.mcp.name == "search_docs"
+	not input.mcp.listing
+	some a in numbers.range(1, 150)
+	some b in numbers.range(1, 150)
+	some c in numbers.range(1, 150)
+	a + b + c == input.mcp.arguments.query
+}
+`;
+    const call = (name: string) =>
+      legacy(lab.gateway, "tools/call", { name, arguments: { query: "x", text: "x" } }, { token: alice });
+    const narrowed = original.replace(
+      'within_limits if input.mcp.name != "transfer"',
+      'within_limits if not input.mcp.name in {"transfer", "search_docs"}',
+    );
+    const before = lab.demo.arrivals.length;
+    const lives = () => lab.children.serve.output().split("policy_live").length;
+    const live = lives();
+    writeFileSync(file, narrowed + endless);
+    await vi.waitFor(() => expect(lives()).toBeGreaterThan(live), 8000);
+    const reply = await call("search_docs");
+    expect([reply.status, reasonOf(reply)]).toEqual([503, "policy_unavailable"]);
+    expect(lab.demo.arrivals).toHaveLength(before);
+    expect((await call("echo")).text).toContain('"x"');
+    writeFileSync(file, original);
+    await vi.waitFor(() => expect(lives()).toBeGreaterThan(live + 1), 8000);
+  },
+  60_000,
+);
 
 it("MCP Inspector sees alice's tools and calls one", async () => {
   const run = promisify(execFile);

@@ -1,0 +1,16 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { expect, it } from "vitest";
+import { refusalsPage } from "../../scripts/refusals.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const read = (name: string) => readFileSync(join(root, name), "utf8");
+
+it("docs/refusals.md is what the table says", () => expect(read("docs/refusals.md")).toBe(refusalsPage()));
+
+it("the README has at most 150 lines, and its links lead somewhere", () => {
+  const text = read("README.md");
+  expect(text.split("\n").length).toBeLessThanOrEqual(150);
+  for (const [, target = ""] of text.matchAll(/\]\((?!http)([^)#]+)/g))
+    expect(existsSync(join(root, target)), target).toBe(true);
+});
