@@ -34,7 +34,12 @@ test_curable if {
 
 test_matches if {
 	mcp_authz.matches(["a", "search_*"], "search_x.y/z")
+	mcp_authz.matches(["*"], "anything")
+	mcp_authz.matches(["*_read"], "file_read")
+	mcp_authz.matches(["a*b*c"], "a1b2c")
 	not mcp_authz.matches(["search_*"], "xsearch_")
+	not mcp_authz.matches(["ab*bc"], "abc")
+	not mcp_authz.matches(["a*b*c"], "a1b2")
 	not mcp_authz.matches([], "a")
 	not mcp_authz.matches([null, 1], "a")
 }

@@ -42,17 +42,19 @@ const FLAGS = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY;
 export function createAudit(options: AuditOptions): Audit {
   const queue: Waiting[] = [];
   const stats = { queued: 0, failed: 0 };
+  const tell = oncePerSecond(options);
   let descriptor: number | null = null;
   let wantsReopen = false;
   let pumping = false;
   let torn = false;
-  let toldAt = -Infinity;
   let closed = false;
   let idle: (() => void)[] = [];
 
   async function pump(): Promise<void> {
     if (pumping) return;
     pumping = true;
+    // What this turn of the event loop decides goes in one write: a system call per line would cost more than the decision.
+    await new Promise((done) => setImmediate(done));
     do await step();
     while (hasWork());
     pumping = false;
@@ -105,13 +107,6 @@ export function createAudit(options: AuditOptions): Audit {
     if (fd !== null) await closeFile(fd).catch(() => {});
   }
 
-  function tell(error: unknown): void {
-    const now = options.monotonic();
-    if (now - toldAt < 1000) return;
-    toldAt = now;
-    options.onFailure(error instanceof Error && "code" in error ? String(error.code) : "write failed");
-  }
-
   return {
     stats,
     write(record) {
@@ -143,6 +138,17 @@ export function createAudit(options: AuditOptions): Audit {
       void pump();
     });
   }
+}
+
+/** Tells of a failing sink, at most once a second. */
+function oncePerSecond({ monotonic, onFailure }: AuditOptions): (error: unknown) => void {
+  let toldAt = -Infinity;
+  return (error) => {
+    const now = monotonic();
+    if (now - toldAt < 1000) return;
+    toldAt = now;
+    onFailure(error instanceof Error && "code" in error ? String(error.code) : "write failed");
+  };
 }
 
 function takeBatch(queue: Waiting[]): Waiting[] {

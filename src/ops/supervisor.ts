@@ -40,7 +40,8 @@ const WINDOW_MS = 60_000;
 /** So many runaways of one revision within the window, and it is not evaluated again. */
 const QUARANTINE_AFTER = 3;
 const MAX_CRASHES = 5;
-const YOUNG_GENERATION_MB = 48;
+/** Large enough that collections stay short under load, small enough for 250 MiB in all. */
+const YOUNG_GENERATION_MB = 24;
 
 /**
  * Runs a service in a thread and bounds the time of its policy: an evaluation that does not end can only be stopped

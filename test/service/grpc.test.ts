@@ -1,0 +1,307 @@
+// The gRPC service with a real client on loopback: TCP, socket, mTLS, garbage, deadlines, health, drain.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client, credentials, status, type ChannelCredentials } from "@grpc/grpc-js";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createCheck, type Check } from "../../src/authz/check.ts";
+import { refuse } from "../../src/authz/outcome.ts";
+import { newTrail } from "../../src/authz/trail.ts";
+import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/envoy/grpc-server.ts";
+import { reply } from "../../src/envoy/reply.ts";
+import { createSettle } from "../../src/envoy/settle.ts";
+import { allowingPorts, checkSettings } from "../fakes/authz.ts";
+import { checkMessage, codecs, FULL_PROTO } from "../fakes/check-request.ts";
+
+const { request, response } = codecs(FULL_PROTO);
+const answers = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" as const };
+const BODY = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read", arguments: {} } });
+const GOOD = request.encode(checkMessage({ body: BODY, headers: { authorization: "Bearer token" } }));
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-grpc-"));
+const servers: GrpcServer[] = [];
+const clients: Client[] = [];
+const records: { decision: string; reason: string | null }[] = [];
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  for (const server of servers.splice(0)) await server.drain(0);
+  records.length = 0;
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function start(
+  more: Partial<GrpcServerOptions> = {},
+  check: Check = createCheck(checkSettings(), allowingPorts()),
+) {
+  const handler = createSettle({
+    check,
+    answers,
+    audit: (record) => (records.push(record), Promise.resolve(true)),
+    observe: () => {},
+    now: Date.now,
+    newRequestId: () => "r",
+  });
+  const server = createGrpcServer({
+    address: { kind: "tcp", host: "127.0.0.1", port: 0 },
+    tls: null,
+    handler,
+    strangerAnswer: () => reply(answers, refuse("internal"), newTrail("r", 0)).bytes,
+    checkTimeoutMs: 800,
+    ...more,
+  });
+  servers.push(server);
+  return { server, port: await server.listen() };
+}
+
+const identity = (bytes: Buffer) => bytes;
+
+interface Result {
+  /** The gRPC status; 0 for an answer. */
+  grpc: number;
+  /** The Check's own status code, or −1. */
+  code: number;
+  http: string;
+}
+
+function call(
+  target: string,
+  bytes: Buffer,
+  options: { method?: string; timeoutMs?: number; creds?: ChannelCredentials; client?: Client } = {},
+): Promise<Result> {
+  const client = options.client ?? new Client(target, options.creds ?? credentials.createInsecure());
+  if (options.client === undefined) clients.push(client);
+  return new Promise((done) => {
+    const method = options.method ?? "/envoy.service.auth.v3.Authorization/Check";
+    client.makeUnaryRequest(
+      method,
+      identity,
+      identity,
+      bytes,
+      { deadline: Date.now() + (options.timeoutMs ?? 5000) },
+      (error, answer) => {
+        if (error || answer === undefined) {
+          done({ grpc: error?.code ?? -1, code: -1, http: "" });
+          return;
+        }
+        const seen = response.decode(answer) as {
+          status: { code: number } | null;
+          denied_response?: { status: { code: string } };
+        };
+        done({ grpc: 0, code: seen.status?.code ?? 0, http: seen.denied_response?.status.code ?? "" });
+      },
+    );
+  });
+}
+
+describe("transports", () => {
+  it("TCP: allowed, and refused without a token", async () => {
+    const { port } = await start();
+    expect(await call(`127.0.0.1:${port}`, GOOD)).toEqual({ grpc: 0, code: 0, http: "" });
+    expect(await call(`127.0.0.1:${port}`, request.encode(checkMessage({ body: BODY })))).toEqual({
+      grpc: 0,
+      code: 16,
+      http: "Unauthorized",
+    });
+  });
+
+  it("a Unix socket, over one that a dead process left; other files are not touched", async () => {
+    const path = join(folder, "authz.sock");
+    await start({ address: { kind: "unix", path } });
+    expect((await call(`unix:${path}`, GOOD)).code).toBe(0);
+    const file = join(folder, "not-a-socket");
+    writeFileSync(file, "keep me");
+    await expect(start({ address: { kind: "unix", path: file } })).rejects.toThrow(/listen\.authz/);
+    expect(readFileSync(file, "utf8")).toBe("keep me");
+  });
+
+  it("a taken port is said by its key", async () => {
+    const { port } = await start();
+    await expect(start({ address: { kind: "tcp", host: "127.0.0.1", port } })).rejects.toThrow(
+      /listen\.authz: cannot listen on 127\.0\.0\.1/,
+    );
+  });
+});
+
+describe("mTLS", () => {
+  const pem = (name: string) => readFileSync(join(folder, `${name}.pem`));
+  const openssl = (...args: string[]) =>
+    execFileSync("openssl", args, { cwd: folder, stdio: ["ignore", "pipe", "ignore"] });
+
+  beforeAll(() => {
+    openssl(
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-nodes",
+      "-keyout",
+      "ca.key",
+      "-out",
+      "ca.pem",
+      "-subj",
+      "/CN=ca",
+      "-days",
+      "2",
+    );
+    for (const [name, san] of [
+      ["server", "DNS:mcp-authz"],
+      ["envoy", "DNS:envoy.mesh"],
+      ["stranger", "DNS:stranger.mesh"],
+    ] as const) {
+      writeFileSync(join(folder, `${name}.ext`), `subjectAltName=${san}`);
+      openssl(
+        "req",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        `${name}.key`,
+        "-out",
+        `${name}.csr`,
+        "-subj",
+        `/CN=${name}`,
+      );
+      openssl(
+        "x509",
+        "-req",
+        "-in",
+        `${name}.csr`,
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-out",
+        `${name}.pem`,
+        "-days",
+        "2",
+        "-extfile",
+        `${name}.ext`,
+      );
+    }
+  });
+
+  it("takes the named client, refuses a stranger of the same CA, and speaks to nobody without a certificate", async () => {
+    const tls = {
+      key: readFileSync(join(folder, "server.key")),
+      cert: pem("server"),
+      clientCa: pem("ca"),
+      clientSans: ["envoy.mesh"],
+    };
+    const { port } = await start({ tls });
+    const as = (name: string | null) => {
+      const creds =
+        name === null
+          ? credentials.createSsl(pem("ca"))
+          : credentials.createSsl(pem("ca"), readFileSync(join(folder, `${name}.key`)), pem(name));
+      const client = new Client(`127.0.0.1:${port}`, creds, { "grpc.ssl_target_name_override": "mcp-authz" });
+      clients.push(client);
+      return call("", GOOD, { client });
+    };
+    expect(await as("envoy")).toEqual({ grpc: 0, code: 0, http: "" });
+    expect(await as("stranger")).toEqual({ grpc: 0, code: 14, http: "InternalServerError" });
+    expect((await as(null)).grpc).toBe(status.UNAVAILABLE);
+  });
+});
+
+describe("M2, D02, D03: never a gRPC error for a Check", () => {
+  it.each<[string, Buffer, string]>([
+    ["garbage", Buffer.from("garbage"), "BadRequest"],
+    ["nothing", Buffer.alloc(0), "BadRequest"],
+    ["a string that is not UTF-8", Buffer.from([0x0a, 0x06, 0x22, 0x04, 0x12, 0x02, 0x22, 0xff]), "BadRequest"],
+    [
+      "5 MiB",
+      request.encode(
+        checkMessage({ body: Buffer.alloc(5 * 1024 * 1024, 0x5b), headers: { authorization: "Bearer token" } }),
+      ),
+      "BadRequest",
+    ],
+  ])("%s", async (_, bytes, http) => {
+    const { port } = await start();
+    expect(await call(`127.0.0.1:${port}`, bytes)).toMatchObject({ grpc: 0, http });
+    expect(records).toHaveLength(1);
+  });
+
+  it("D14, M4: answers before the caller's patience ends", async () => {
+    const { port } = await start({ checkTimeoutMs: 10_000 }, () => new Promise(() => {}));
+    expect(await call(`127.0.0.1:${port}`, GOOD, { timeoutMs: 500 })).toMatchObject({
+      grpc: 0,
+      http: "ServiceUnavailable",
+    });
+    expect(records).toMatchObject([{ reason: "deadline" }]);
+  });
+
+  it("D13: other methods are not there", async () => {
+    const { port } = await start();
+    for (const method of [
+      "/envoy.service.auth.v2.Authorization/Check",
+      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ]) {
+      expect((await call(`127.0.0.1:${port}`, GOOD, { method })).grpc).toBe(status.UNIMPLEMENTED);
+    }
+  });
+
+  it("D05, D16: clients that give up harm nobody else, and each Check has its record", async () => {
+    const { port } = await start({}, async (...args) => {
+      await new Promise((done) => setTimeout(done, 20));
+      return createCheck(checkSettings(), allowingPorts())(...args);
+    });
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    clients.push(client);
+    const quitters = Array.from({ length: 200 }, () => {
+      const pending = client.makeUnaryRequest(
+        "/envoy.service.auth.v3.Authorization/Check",
+        identity,
+        identity,
+        GOOD,
+        () => {},
+      );
+      setTimeout(() => pending.cancel(), 5);
+    });
+    const stayers = await Promise.all(Array.from({ length: 50 }, () => call("", GOOD, { client })));
+    expect(quitters).toHaveLength(200);
+    expect(stayers.every(({ grpc, code }) => grpc === 0 && code === 0)).toBe(true);
+  });
+});
+
+describe("health and drain", () => {
+  const health = async (port: number, service: string) => {
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    clients.push(client);
+    const name = Buffer.from(service);
+    return new Promise<number | string>((done) => {
+      const ask = Buffer.concat([Buffer.from([0x0a, name.length]), name]);
+      client.makeUnaryRequest("/grpc.health.v1.Health/Check", identity, identity, ask, (error, answer) =>
+        done(error ? `error ${error.code}` : (answer?.[1] ?? -1)),
+      );
+    });
+  };
+
+  it("serves, does not know others, and says when it stops", async () => {
+    const { server, port } = await start();
+    expect([
+      await health(port, ""),
+      await health(port, "envoy.service.auth.v3.Authorization"),
+      await health(port, "x"),
+    ]).toEqual([1, 1, `error ${status.NOT_FOUND}`]);
+    server.setServing(false);
+    expect(await health(port, "")).toBe(2);
+  });
+
+  it("N04: a Check under way gets its answer, a new one finds nobody", async () => {
+    const { server, port } = await start({}, async (...args) => {
+      await new Promise((done) => setTimeout(done, 150));
+      return createCheck(checkSettings(), allowingPorts())(...args);
+    });
+    const open = call(`127.0.0.1:${port}`, GOOD);
+    await new Promise((done) => setTimeout(done, 50));
+    const drained = server.drain(2000);
+    expect(await open).toEqual({ grpc: 0, code: 0, http: "" });
+    await drained;
+    expect((await call(`127.0.0.1:${port}`, GOOD, { timeoutMs: 1000 })).grpc).not.toBe(0);
+  });
+});
