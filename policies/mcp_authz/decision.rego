@@ -1,14 +1,16 @@
 # METADATA
 # title: mcp-authz library
 # description: |
-#   What serve asks. The author's package mcp.authz says `allow`, and if it wants `required_scopes`, `scope_covers` and
-#   `reason`; this package turns them into one decision, and asks the same `allow` for lists. There are no deny rules
-#   here: in WASM a built-in that fails is undefined, and a deny rule that is undefined does not deny.
+#   What serve asks. The author's package mcp.authz says `allow` and, where it wants to, `required_scopes`,
+#   `scope_covers` and `reason`; this package makes one decision of them, and asks the same for lists.
+#   Nothing here denies: in WASM a built-in that fails is undefined, and an undefined deny rule does not deny.
 package mcp_authz
+
+import rego.v1 # the library is also compiled beside policies in Rego v0
 
 decision := {
 	"allow": allowed,
-	"curable": curable,
+	"scope_insufficient": scope_insufficient,
 	"required_scopes": required_scopes,
 	"reason": reason,
 }
@@ -16,52 +18,28 @@ decision := {
 default allowed := false
 
 allowed if {
-	data.mcp.authz.allow == true
-	scopes_well_formed
-	count(missing_scopes) == 0
+	known_caller
+	known_operation
+	permitted
 }
 
-# True when the same request with the required scopes would be allowed: then a wider token helps (403 with a challenge).
-default curable := false
+# The one rule behind calling and listing.
+permitted if {
+	data.mcp.authz.allow == true
+	scopes_suffice
+}
 
-curable if {
-	scopes_well_formed
-	count(missing_scopes) > 0
-	data.mcp.authz.allow == true with input.identity.scopes as array.concat(input.identity.scopes, sort(required_scopes))
+# True if the same request, with the required scopes added to the token, would be allowed.
+default scope_insufficient := false
+
+scope_insufficient if {
+	known_caller
+	known_operation
+	count(required_scopes) > 0
+	not permitted
+	permitted with input.identity.scopes as array.concat(input.identity.scopes, [scope | some scope in required_scopes])
 }
 
 default reason := null
 
 reason := data.mcp.authz.reason if is_string(data.mcp.authz.reason)
-
-# The author's required_scopes as a set; empty when there are none.
-required_scopes := {scope | some scope in data.mcp.authz.required_scopes}
-
-# Anything but a set or an array of strings refuses: read as "no scopes needed" it would allow too much.
-default scopes_well_formed := false
-
-scopes_well_formed if not has_required_scopes
-
-scopes_well_formed if {
-	is_set(data.mcp.authz.required_scopes)
-	every scope in data.mcp.authz.required_scopes { is_string(scope) }
-}
-
-scopes_well_formed if {
-	is_array(data.mcp.authz.required_scopes)
-	every scope in data.mcp.authz.required_scopes { is_string(scope) }
-}
-
-# Whatever it is, null and false too; `not is_null(…)` would also hold for an undefined one.
-has_required_scopes if {
-	value := data.mcp.authz.required_scopes
-	value == value
-}
-
-missing_scopes := required_scopes - held_scopes
-
-# What the caller holds, with what the author says that those scopes cover: scope_covers := {"repo": ["repo:read"]}.
-held_scopes := {scope | some scope in input.identity.scopes} | {scope |
-	some held in input.identity.scopes
-	some scope in data.mcp.authz.scope_covers[held]
-}

@@ -1,22 +1,26 @@
 package mcp_authz
 
-# True when one of the patterns fits the name: an exact name, or one with `*` for any run of characters. An undefined
-# pattern, or one that is no text, fits nothing. Only patterns with several stars need glob.match, which is slow.
-matches(patterns, name) if name in patterns
+import rego.v1
 
+# True if one of the patterns fits the whole name. `*` stands for any run of characters, "/" and "." included, also for
+# none; a pattern has at most two. Everything else is literal, upper and lower case differ. A pattern with more, or one
+# that is no text, fits nothing. String built-ins, not glob.match, which takes 7 µs a time in WASM.
 matches(patterns, name) if {
+	name in patterns
+} else if {
 	some pattern in patterns
-	fits(split(pattern, "*"), pattern, name)
+	contains(pattern, "*")
+	fits(split(pattern, "*"), name)
 }
 
-fits(parts, _, name) if {
-	count(parts) == 2
-	startswith(name, parts[0])
-	endswith(name, parts[1])
-	count(name) >= count(parts[0]) + count(parts[1])
+fits([head, tail], name) if {
+	startswith(name, head)
+	endswith(trim_prefix(name, head), tail)
 }
 
-fits(parts, pattern, name) if {
-	count(parts) > 2
-	glob.match(pattern, null, name)
+fits([head, middle, tail], name) if {
+	startswith(name, head)
+	rest := trim_prefix(name, head)
+	endswith(rest, tail)
+	contains(trim_suffix(rest, tail), middle)
 }

@@ -1,19 +1,23 @@
 package mcp_authz
 
-# What of the catalogue the caller may see: the same question as for a call, asked for each name without arguments and
-# with `listing: true`. Listing and calling cannot disagree, arguments aside.
+import rego.v1
+
+# The names of data.catalog that the caller may see, per server: the rule behind a call, asked for each name without
+# arguments and with `listing: true`. Listing and calling cannot disagree, arguments aside.
 visible := {
 	"tools": names("tools", "tool", "tools/call"),
 	"prompts": names("prompts", "prompt", "prompts/get"),
 	"resources": names("resources", "resource", "resources/read"),
+} if {
+	known_caller
+	known_list
 }
 
-names(list, kind, method) := {server: found |
-	some server, entry in data.catalog.servers
-	wanted(server)
-	found := [name |
-		some name in entry[list]
-		allowed with input.mcp as {
+names(list, kind, method) := {server: permitted_names |
+	some server in listed_servers
+	permitted_names := [name |
+		some name in data.catalog.servers[server][list]
+		permitted with input.mcp as {
 			"method": method,
 			"server": server,
 			"kind": kind,
@@ -23,10 +27,12 @@ names(list, kind, method) := {server: found |
 			"listing": true,
 		}
 	]
-	count(found) > 0
+	count(permitted_names) > 0
 }
 
-# input.mcp.server is null on the merged endpoint: every server counts.
-wanted(_) if input.mcp.server == null
+listed_servers contains input.mcp.server if is_string(input.mcp.server)
 
-wanted(server) if server == input.mcp.server
+listed_servers contains server if {
+	input.mcp.server == null
+	some server, _ in data.catalog.servers
+}

@@ -3,16 +3,33 @@ import { gunzipSync } from "node:zlib";
 
 /** A compiled policy: what `opa build -t wasm` makes. */
 export interface Artifact {
-  readonly wasm: Buffer;
-  /** The author's data, as JSON text. */
+  readonly wasm: Uint8Array;
+  /** The author's data, as JSON text: an object without our own keys. */
   readonly data: string;
   /** SHA-256 of both, in hex: what audit and metrics call the policy's revision. */
   readonly revision: string;
 }
 
-export function artifact(wasm: Buffer, data: string): Artifact {
+/** Roots of `data` that only the product fills: its library, and the catalogue. */
+export const RESERVED: readonly string[] = ["mcp_authz", "catalog"];
+
+/** @throws {Error} when the data would stand where rules or the catalogue are */
+export function artifact(wasm: Uint8Array, data: string): Artifact {
+  checkData(data);
   const revision = createHash("sha256").update(`${wasm.length}:`).update(wasm).update(data).digest("hex");
   return { wasm, data, revision };
+}
+
+/**
+ * Looks at the data as the policy will see it, so that no way of writing it (YAML's merge key, a folder's name) gets
+ * past. `mcp` is refused too: data in the place of the package `mcp.authz` would answer for a rule that is not there.
+ */
+function checkData(text: string): void {
+  const data: unknown = JSON.parse(text);
+  if (typeof data !== "object" || data === null || Array.isArray(data))
+    throw new Error("the policy's data is not an object");
+  const taken = [...RESERVED, "mcp"].find((key) => Object.hasOwn(data, key));
+  if (taken !== undefined) throw new Error(`the policy's data: the key ${taken} is reserved; choose another`);
 }
 
 const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
@@ -24,10 +41,18 @@ const BLOCK = 512;
  * @throws {Error} that says what is wrong with the file
  */
 export function readBundle(bytes: Uint8Array): Artifact {
-  const members = untar(gunzipSync(bytes, { maxOutputLength: MAX_BUNDLE_BYTES }));
+  const members = untar(unzip(bytes));
   const wasm = members.get("policy.wasm");
   if (wasm === undefined) throw new Error("the bundle holds no policy.wasm: build it with mcp-authz build-policy");
   return artifact(wasm, members.get("data.json")?.toString("utf8") ?? "{}");
+}
+
+function unzip(bytes: Uint8Array): Buffer {
+  try {
+    return gunzipSync(bytes, { maxOutputLength: MAX_BUNDLE_BYTES });
+  } catch (error) {
+    throw new Error("the bundle is cut off, too large, or not a .tar.gz file", { cause: error });
+  }
 }
 
 function untar(archive: Buffer): Map<string, Buffer> {
@@ -35,16 +60,28 @@ function untar(archive: Buffer): Map<string, Buffer> {
   for (let at = 0; at + BLOCK <= archive.length;) {
     const header = archive.subarray(at, at + BLOCK);
     if (header.every((byte) => byte === 0)) return members;
-    const text = (start: number, length: number) =>
-      header.toString("latin1", start, start + length).replace(/[\0 ].*$/s, "");
-    const size = Number.parseInt(text(124, 12), 8);
+    const { name, size } = readHeader(header);
     const end = at + BLOCK + size;
-    if (!text(257, 6).startsWith("ustar") || !Number.isSafeInteger(size) || end > archive.length)
-      throw new Error("the bundle is not a tar archive");
-    const name = text(0, 100).replace(/^\.?\//, "");
+    if (end > archive.length) throw new Error("the bundle is cut off");
     if (members.has(name)) throw new Error(`the bundle holds ${name} twice`);
     members.set(name, archive.subarray(at + BLOCK, end));
     at = at + BLOCK + Math.ceil(size / BLOCK) * BLOCK;
   }
   throw new Error("the bundle is cut off");
+}
+
+/** One ustar header (POSIX.1-2001, "ustar Interchange Format"): a plain file with a short name, its checksum right. */
+function readHeader(header: Buffer): { name: string; size: number } {
+  const text = (start: number, length: number) =>
+    header.toString("latin1", start, start + length).replace(/[\0 ].*$/s, "");
+  const octal = (start: number, length: number) => {
+    const digits = text(start, length);
+    return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
+  };
+  const sum = header.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 0x20 : byte), 0);
+  const size = octal(124, 12);
+  const plain = /^[0\0]$/.test(header.toString("latin1", 156, 157)) && header[345] === 0;
+  const sound = text(257, 6).startsWith("ustar") && octal(148, 8) === sum && Number.isSafeInteger(size);
+  if (!plain || !sound) throw new Error("the bundle is not a tar archive of plain files");
+  return { name: text(0, 100).replace(/^\.?\//, ""), size };
 }

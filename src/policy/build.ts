@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
-import { createEvaluator } from "./evaluator.ts";
+import { selfTest } from "./self-test.ts";
 import { readSources, sourcesHash } from "./sources.ts";
 import { COMPILED_FOLDER } from "./store.ts";
 
@@ -47,13 +47,13 @@ export async function writeCompiled(options: BuildOptions): Promise<{ revision: 
 async function build({ dir, rego, opaPath }: BuildOptions): Promise<Artifact> {
   if (!existsSync(dir)) throw new Error(`${dir} does not exist`);
   const built = await compilePolicy({ files: readSources(dir), rego, opaPath });
-  createEvaluator(built, null, { enter: () => {}, leave: () => {} });
+  await selfTest(built);
   return built;
 }
 
 /** A ustar archive of plain files, the same bytes for the same content. */
-function tar(members: readonly (readonly [string, Buffer])[]): Buffer {
-  const blocks: Buffer[] = [];
+export function tar(members: readonly (readonly [string, Uint8Array])[]): Buffer {
+  const blocks: Uint8Array[] = [];
   for (const [name, content] of members) {
     const header = Buffer.alloc(512);
     header.write(name, 0);

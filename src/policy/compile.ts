@@ -3,8 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { parse } from "yaml";
-import { readBundle, type Artifact } from "./artifact.ts";
+import { readBundle, RESERVED, type Artifact } from "./artifact.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, type SourceFile } from "./sources.ts";
 
 /** What the library answers. */
@@ -21,7 +20,6 @@ export const OPA_MISSING =
   "compiling a policy needs opa, which is not here: run `npm run tools opa`, or name one with the variable OPA, or load a bundle made by `mcp-authz build-policy`";
 
 const run = promisify(execFile);
-const RESERVED = ["mcp_authz", "catalog"];
 const TIMEOUT_MS = 60_000;
 
 /**
@@ -30,7 +28,6 @@ const TIMEOUT_MS = 60_000;
  */
 export async function compilePolicy({ files, rego, opaPath }: CompileOptions): Promise<Artifact> {
   if (opaPath === null) throw new Error(OPA_MISSING);
-  checkData(files);
   const folder = await mkdtemp(join(tmpdir(), "mcp-authz-policy-"));
   try {
     await layOut(folder, files, rego);
@@ -58,16 +55,6 @@ async function layOut(folder: string, files: readonly SourceFile[], rego: "v0" |
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, path.endsWith(".rego") ? withPackage(text, rego) : text);
   }
-  // The library is written in v1; in a v0 build it says so itself.
-  if (rego === "v0") await importV1(join(folder, "mcp_authz"));
-}
-
-async function importV1(folder: string): Promise<void> {
-  for (const name of ["decision.rego", "visible.rego", "matching.rego"]) {
-    const file = join(folder, name);
-    const text = await readFile(file, "utf8");
-    await writeFile(file, text.replace(/^package mcp_authz$/m, "package mcp_authz\nimport rego.v1"));
-  }
 }
 
 /** Policies written for Authorino are rules without a package. */
@@ -75,28 +62,7 @@ function withPackage(text: string, rego: "v0" | "v1"): string {
   return rego === "v1" || /^\s*package\s/m.test(text) ? text : `package mcp.authz\n${text}`;
 }
 
-/** The library and the catalogue are ours: an author's file in their place could allow anything. */
-function checkData(files: readonly SourceFile[]): void {
-  for (const { path, text } of files) {
-    if (path.endsWith(".rego")) continue;
-    const top = path.includes("/") ? [path.split("/")[0] ?? ""] : topKeys(path, text);
-    const taken = top.find((key) => RESERVED.includes(key));
-    if (taken !== undefined) throw new Error(`${path}: the key ${taken} is reserved; choose another`);
-  }
-}
-
-function topKeys(path: string, text: string): string[] {
-  let tree: unknown;
-  try {
-    tree = parse(text);
-  } catch (error) {
-    throw new Error(`${path}: ${error instanceof Error ? (error.message.split("\n")[0] ?? "") : "is not YAML"}`, {
-      cause: error,
-    });
-  }
-  return typeof tree === "object" && tree !== null ? Object.keys(tree) : [];
-}
-
+/** The library and the catalogue are ours: a file of the author in their place could allow anything. */
 async function checkPackages(opaPath: string, folder: string, rego: "v0" | "v1"): Promise<void> {
   const args = ["inspect", "-f", "json", ...(rego === "v0" ? ["--v0-compatible"] : []), "policy"];
   const { namespaces = {} } = JSON.parse(await opa(opaPath, folder, args)) as { namespaces?: Record<string, string[]> };
@@ -112,7 +78,12 @@ async function checkPackages(opaPath: string, folder: string, rego: "v0" | "v1")
 
 async function opa(opaPath: string, cwd: string, args: readonly string[]): Promise<string> {
   try {
-    const { stdout } = await run(opaPath, [...args], { cwd, timeout: TIMEOUT_MS, maxBuffer: 32 * 1024 * 1024 });
+    const { stdout } = await run(opaPath, [...args], {
+      cwd,
+      timeout: TIMEOUT_MS,
+      maxBuffer: 32 * 1024 * 1024,
+      env: {}, // opa takes flags from variables too, and needs none of ours
+    });
     return stdout;
   } catch (error) {
     throw new Error(opaMessage(error), { cause: error });

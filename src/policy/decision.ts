@@ -5,14 +5,18 @@ import type { Decision, Visible } from "../authz/ports.ts";
 import type { Evaluator } from "./evaluator.ts";
 
 const MAX_SCOPES = 64;
+/** Characters of the author's reason that reach the audit line. */
+const MAX_NOTE = 500;
 /** RFC 6749 §3.3: what a scope may be made of; it goes into a header. */
 const scope = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/);
-const decisionSchema = z.strictObject({
-  allow: z.boolean(),
-  curable: z.boolean(),
-  required_scopes: z.array(scope).max(MAX_SCOPES),
-  reason: z.string().nullable(),
-});
+const decisionSchema = z
+  .strictObject({
+    allow: z.boolean(),
+    scope_insufficient: z.boolean(),
+    required_scopes: z.array(scope).max(MAX_SCOPES),
+    reason: z.string().nullable(),
+  })
+  .refine(({ allow, scope_insufficient: insufficient }) => !(allow && insufficient));
 const names = z.record(z.string(), z.array(z.string()));
 const visibleSchema = z.strictObject({ tools: names, prompts: names, resources: names });
 
@@ -22,10 +26,11 @@ export function decide(evaluator: Evaluator, input: PolicyInput): Step<Decision>
   if (!result.ok) return result;
   const parsed = decisionSchema.safeParse(result.value);
   if (!parsed.success) return refuse("policy_unavailable", "the decision is malformed");
-  const { allow, curable, required_scopes: scopes, reason: note } = parsed.data;
+  const { allow, scope_insufficient: insufficient, required_scopes: scopes, reason } = parsed.data;
   const { revision } = evaluator;
+  const note = reason === null ? null : reason.slice(0, MAX_NOTE);
   if (allow) return pass({ allow: true, revision, note });
-  return pass({ allow: false, revision, note, requiredScopes: curable ? scopes.sort() : null });
+  return pass({ allow: false, revision, note, requiredScopes: insufficient ? scopes.sort() : null });
 }
 
 /** Asks policy what the caller may see. WASM gives sets in no order, so everything is sorted here. */
@@ -47,8 +52,14 @@ function evaluate(
     return pass(evaluator.evaluate(entrypoint, input));
   } catch (error) {
     // opa-wasm throws strings ("policy.rego:5:1: var assignment conflict"), plain objects and errors.
-    return refuse("policy_unavailable", typeof error === "string" ? error.slice(0, 200) : "the evaluation failed");
+    return refuse("policy_unavailable", thrownText(error));
   }
+}
+
+/** The engine's own words are places in the policy; an Error's message may quote the result, so its name has to do. */
+function thrownText(error: unknown): string {
+  if (typeof error === "string") return error.slice(0, 200);
+  return error instanceof Error ? `the evaluation failed: ${error.name}` : "the evaluation failed";
 }
 
 function sorted(lists: Readonly<Record<string, readonly string[]>>): Record<string, readonly string[]> {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { refuse, type Step } from "../authz/outcome.ts";
@@ -7,6 +8,7 @@ import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
 import { decide, visible } from "./decision.ts";
 import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
+import { selfTest } from "./self-test.ts";
 import { readSources, sourcesHash, type SourceFile } from "./sources.ts";
 
 export interface PolicyOptions {
@@ -41,39 +43,49 @@ export interface PolicyStore {
  * @throws {Error} at the start, when there is no policy to begin with
  */
 export async function createPolicyStore(options: PolicyOptions): Promise<PolicyStore> {
-  let hash = currentHash(options);
+  let { hash, load } = look(options);
   let catalog: unknown = null;
-  let evaluator: Evaluator = createEvaluator(await loadArtifact(options), catalog, options.guard);
+  let evaluator: Evaluator = createEvaluator(await tested(load), catalog, options.guard);
   let failure: string | null = null;
+  let unreadable: string | null = null;
   let timer: NodeJS.Timeout | undefined;
   let busy = false;
+  let closed = false;
 
-  async function reload(next: string): Promise<void> {
-    hash = next;
+  async function reload(): Promise<void> {
     try {
-      const loaded = createEvaluator(await loadArtifact(options), catalog, options.guard);
-      evaluator = loaded.withCatalog(catalog); // it may have changed meanwhile
+      const loaded = await tested(load);
+      if (closed) return;
+      evaluator = createEvaluator(loaded, catalog, options.guard);
       failure = null;
       options.onReload("ok", `policy ${evaluator.revision} is live`);
     } catch (error) {
+      if (closed) return;
       failure = error instanceof Error ? error.message : "failed";
       options.onReload("failed", failure);
     }
   }
 
-  async function poll(): Promise<void> {
-    if (busy) return;
-    busy = true;
+  function changed(): boolean {
     try {
-      const next = currentHash(options);
-      if (next !== hash) await reload(next);
+      const found = look(options);
+      unreadable = null;
+      if (found.hash === hash) return false;
+      ({ hash, load } = found);
+      return true;
     } catch (error) {
       const message = error instanceof Error ? error.message : "the policy cannot be read";
-      if (failure !== message) options.onReload("failed", message);
-      failure = message;
-    } finally {
-      busy = false;
+      if (unreadable !== message) options.onReload("failed", message);
+      unreadable = message;
+      return false;
     }
+  }
+
+  async function poll(): Promise<void> {
+    if (busy || closed) return;
+    busy = true;
+    if (changed()) await reload();
+    busy = false;
   }
 
   const usable = () => (evaluator.revision === options.quarantined ? null : evaluator);
@@ -92,13 +104,16 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
       catalog = next;
     },
     revision: () => evaluator.revision,
-    stale: () => failure,
+    stale: () => unreadable ?? failure,
     poll,
     watch(everyMs) {
       timer = setInterval(() => void poll(), everyMs);
       timer.unref();
     },
-    close: () => clearInterval(timer),
+    close() {
+      closed = true;
+      clearInterval(timer);
+    },
   };
 }
 
@@ -106,24 +121,32 @@ function quarantine(): Step<never> {
   return refuse("policy_unavailable", "this revision ran away too often; change the policy");
 }
 
-/** Of contents, not of times: editors and mounts play tricks with those. */
-function currentHash({ path, rego }: PolicyOptions): string {
-  return isFolder(path) ? sourcesHash(readSources(path), rego) : artifactHash(path);
+/** What stands at `policy.path` now, read once: what was hashed is what is loaded. */
+interface Found {
+  /** Of contents, not of times: editors and mounts play tricks with those. */
+  readonly hash: string;
+  readonly load: () => Promise<Artifact>;
 }
 
-function artifactHash(path: string): string {
-  return readBundle(readFileSync(path)).revision;
+function look({ path, rego, opaPath }: PolicyOptions): Found {
+  if (!isFolder(path)) {
+    const bytes = readFileSync(path);
+    return { hash: createHash("sha256").update(bytes).digest("hex"), load: async () => readBundle(bytes) };
+  }
+  const files = readSources(path);
+  const hash = sourcesHash(files, rego);
+  return { hash, load: async () => readCompiled(path, hash) ?? compileFiles(path, files, rego, opaPath) };
+}
+
+async function tested(load: Found["load"]): Promise<Artifact> {
+  const loaded = await load();
+  await selfTest(loaded);
+  return loaded;
 }
 
 function isFolder(path: string): boolean {
   if (!existsSync(path)) throw new Error(`policy.path: ${path} does not exist`);
   return statSync(path).isDirectory();
-}
-
-async function loadArtifact({ path, rego, opaPath }: PolicyOptions): Promise<Artifact> {
-  if (!isFolder(path)) return readBundle(readFileSync(path));
-  const files = readSources(path);
-  return readCompiled(path, sourcesHash(files, rego)) ?? compileFiles(path, files, rego, opaPath);
 }
 
 function compileFiles(

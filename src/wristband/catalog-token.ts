@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { z } from "zod";
 import type { SigningKey } from "./keys.ts";
 import { signCompact } from "./sign.ts";
 import { verifyCompact, type FindKey } from "./verify.ts";
@@ -6,6 +7,7 @@ import { verifyCompact, type FindKey } from "./verify.ts";
 /** `typ` of the token with which serve reads the broker's catalogue (design 4.3). */
 const CATALOG_TYPE = "catalog+jwt";
 const LIFETIME_SECONDS = 60;
+const SKEW_SECONDS = 60;
 
 export interface CatalogParties {
   readonly issuer: string;
@@ -13,27 +15,41 @@ export interface CatalogParties {
   readonly audience: string;
 }
 
+const seconds = z.int().positive();
+const catalogClaims = z.strictObject({
+  iss: z.string(),
+  aud: z.string(),
+  iat: seconds,
+  exp: seconds,
+  jti: z.string().min(1).max(128),
+});
+
+/** A token of one minute, for one reader: the catalogue tells what all servers offer. */
 export function signCatalogToken({ issuer, audience }: CatalogParties, key: SigningKey, now: number): string {
   const iat = Math.floor(now / 1000);
-  const claims = { iss: issuer, aud: `${audience}/catalog`, iat, exp: iat + LIFETIME_SECONDS, jti: randomUUID() };
+  const claims = { iss: issuer, aud: catalogAudience(audience), iat, exp: iat + LIFETIME_SECONDS, jti: randomUUID() };
   return signCompact({ alg: "ES256", typ: CATALOG_TYPE, kid: key.kid }, claims, key);
 }
 
-/** True for a token of serve that is valid now. */
+/**
+ * True for a catalogue token of serve that is valid now.
+ * @param now milliseconds since the epoch
+ */
 export function isCatalogToken(
   { issuer, audience }: CatalogParties,
   token: string,
   findKey: FindKey,
   now: number,
 ): boolean {
-  const claims = verifyCompact(token, CATALOG_TYPE, findKey);
-  if (typeof claims === "string") return false;
-  const { iss, aud, exp } = claims;
-  return (
-    iss === issuer &&
-    aud === `${audience}/catalog` &&
-    typeof exp === "number" &&
-    exp > now / 1000 &&
-    exp <= now / 1000 + 2 * LIFETIME_SECONDS
-  );
+  const read = verifyCompact(token, CATALOG_TYPE, findKey);
+  const parsed = catalogClaims.safeParse(typeof read === "string" ? null : read.claims);
+  if (!parsed.success) return false;
+  const { iss, aud, iat, exp } = parsed.data;
+  const at = now / 1000;
+  const isTimely = exp > at && iat <= at + SKEW_SECONDS && exp > iat && exp - iat <= LIFETIME_SECONDS;
+  return iss === issuer && aud === catalogAudience(audience) && isTimely;
+}
+
+function catalogAudience(audience: string): string {
+  return `${audience}/catalog`;
 }

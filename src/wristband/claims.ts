@@ -3,9 +3,17 @@ import { z } from "zod";
 /** `typ` of a wristband: no other token is taken for one, and it is taken for no other (RFC 8725 §3.11). */
 export const WRISTBAND_TYPE = "wristband+jwt";
 
-const names = z.record(z.string(), z.array(z.string()));
-const text = z.string().min(1);
+/** Longest life of a wristband that a verifier believes, whatever `ttlSeconds` the signer has. */
+export const MAX_LIFETIME_SECONDS = 3600;
+
+const text = z.string().min(1).max(2048);
 const seconds = z.int().positive();
+const server = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/);
+/** Strictly ascending by code unit: sorted, and each name once. */
+const names = z.record(
+  server,
+  z.array(text).refine((list) => list.every((name, i) => i === 0 || (list[i - 1] ?? "") < name)),
+);
 
 /** What a wristband says (design 4.6): who the caller is at whose issuer, and what she may see, per server, sorted. */
 export const wristbandClaims = z.strictObject({
@@ -17,7 +25,7 @@ export const wristbandClaims = z.strictObject({
   iat: seconds,
   exp: seconds,
   jti: text,
-  /** When the caller's own token ends: no stream of hers goes on after it. */
+  /** When the caller's own token ends, in seconds since the epoch: no stream of hers goes on after it. */
   caller_exp: seconds,
   tools: names,
   prompts: names,
@@ -25,3 +33,15 @@ export const wristbandClaims = z.strictObject({
 });
 
 export type WristbandClaims = z.output<typeof wristbandClaims>;
+
+/**
+ * The names of one server, none if the wristband does not speak of it. Looked up among own members only: `constructor`
+ * is a possible name of a server.
+ */
+export function namesOf(
+  claims: Pick<WristbandClaims, "tools" | "prompts" | "resources">,
+  kind: "tools" | "prompts" | "resources",
+  server: string,
+): readonly string[] {
+  return Object.hasOwn(claims[kind], server) ? (claims[kind][server] ?? []) : [];
+}

@@ -1,7 +1,8 @@
-import { createHash, randomUUID, sign as signBytes } from "node:crypto";
+import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { Identity, Visible, Wristband } from "../authz/ports.ts";
-import { WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
+import { createBoundedMap } from "./bounded-map.ts";
+import { MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";
 
 export interface SignerOptions {
@@ -18,70 +19,86 @@ export interface SignerOptions {
 /** Envoy and broker take 64 KiB of headers; a wristband is one of them. */
 const MAX_JWS_BYTES = 32 * 1024;
 const MAX_REUSED = 10_000;
+const MAX_REUSED_BYTES = 32 * 1024 * 1024;
 
 interface Signed extends Wristband {
+  readonly iat: number;
   readonly exp: number;
-  readonly ttl: number;
-  readonly kid: string;
 }
 
 /**
  * Signs wristbands: ES256 by synchronous node:crypto, which costs a quarter of a WebCrypto job. A signature is used
- * again while all its claims but `iat`, `exp` and `jti` are the same, it ends no later than this caller's token, and more
- * than half of its life is left.
+ * again while all its claims but `iat`, `exp` and `jti` are the same, it ends no later than this caller's token, and
+ * more than half of its life is left.
  */
 export function createSigner(options: SignerOptions): (identity: Identity, visible: Visible) => Step<Wristband> {
-  const reusable = new Map<string, Signed>();
+  const reusable = createBoundedMap<Signed>(MAX_REUSED, MAX_REUSED_BYTES);
   return (identity, visible) => {
     const now = Math.floor(options.now() / 1000);
     const [key] = options.keys();
     if (key === undefined) return refuse("internal", "no wristband key");
-    const ttl = Math.min(options.ttlSeconds, identity.expiresAt - now);
-    if (ttl <= 0) return refuse("token_expired");
-    const same = {
-      iss: options.issuer,
-      aud: options.audience,
-      sub: identity.subject,
-      idp: identity.issuer,
-      caller_exp: identity.expiresAt,
-      ...visible,
-    };
-    const digest = createHash("sha256")
-      .update(JSON.stringify([key.kid, same]))
-      .digest("base64url");
+    const ttl = Math.min(options.ttlSeconds, MAX_LIFETIME_SECONDS, identity.expiresAt - now);
+    if (!(ttl > 0)) return refuse("token_expired");
+    const same = sameClaims(options, identity, visible);
+    // The key of the cache is everything that is signed but the three: JSON of a list of fixed length is injective.
+    const digest = hash("sha256", JSON.stringify([key.kid, same]), "base64url");
     const before = reusable.get(digest);
-    if (before !== undefined && before.exp <= identity.expiresAt && (before.exp - now) * 2 > before.ttl) {
+    if (before !== undefined && isFresh(before, now, identity.expiresAt)) {
       options.onCache?.("hit");
-      return pass(before);
+      return pass({ jws: before.jws, jti: before.jti });
     }
     options.onCache?.("miss");
-    const claims: WristbandClaims = { ...mutable(same), iat: now, exp: now + ttl, jti: randomUUID() };
-    const jws = signCompact({ alg: "ES256", typ: WRISTBAND_TYPE, kid: key.kid }, claims, key);
-    if (jws.length > MAX_JWS_BYTES) return refuse("wristband_too_large", `${jws.length} bytes`);
-    const signed: Signed = { jws, jti: claims.jti, exp: claims.exp, ttl, kid: key.kid };
-    remember(reusable, digest, signed);
-    return pass(signed);
+    const claims: WristbandClaims = { ...same, iat: now, exp: now + ttl, jti: randomUUID() };
+    const input = signingInput({ alg: "ES256", typ: WRISTBAND_TYPE, kid: key.kid }, claims);
+    const size = input.length + SIGNATURE_CHARS;
+    if (size > MAX_JWS_BYTES) return refuse("wristband_too_large", `${size} bytes`);
+    const jws = signed(input, key);
+    reusable.set(digest, { jws, jti: claims.jti, iat: claims.iat, exp: claims.exp }, jws.length);
+    return pass({ jws, jti: claims.jti });
   };
 }
 
-/** A compact JWS (RFC 7515 §7.1) with ES256's 64-byte signature (RFC 7518 §3.4). */
-export function signCompact(header: object, claims: object, { privateKey }: SigningKey): string {
+type SameClaims = Omit<WristbandClaims, "iat" | "exp" | "jti">;
+
+function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, visible: Visible): SameClaims {
+  return {
+    iss: issuer,
+    aud: audience,
+    sub: identity.subject,
+    idp: identity.issuer,
+    caller_exp: identity.expiresAt,
+    tools: ascending(visible.tools),
+    prompts: ascending(visible.prompts),
+    resources: ascending(visible.resources),
+  };
+}
+
+/** Servers and names in ascending order and each once; a server without a name is left out. */
+function ascending(names: Visible["tools"]): Record<string, string[]> {
+  const servers = Object.entries(names).filter(([, list]) => list.length > 0);
+  servers.sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(servers.map(([server, list]) => [server, [...new Set(list)].sort()]));
+}
+
+/** A clock that was put back makes `iat` lie ahead: such a signature is not used, or it would live on and on. */
+function isFresh({ iat, exp }: Signed, now: number, expiresAt: number): boolean {
+  return iat <= now && exp <= expiresAt && (exp - now) * 2 > exp - iat;
+}
+
+/** 64 bytes in base64url, and the dot before them. */
+const SIGNATURE_CHARS = 87;
+
+function signingInput(header: object, claims: object): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const input = `${part(header)}.${part(claims)}`;
+  return `${part(header)}.${part(claims)}`;
+}
+
+function signed(input: string, { privateKey }: SigningKey): string {
   const signature = signBytes("sha256", Buffer.from(input), { key: privateKey, dsaEncoding: "ieee-p1363" });
   return `${input}.${signature.toString("base64url")}`;
 }
 
-function mutable<T extends Visible>(
-  claims: T,
-): Omit<T, keyof Visible> & Pick<WristbandClaims, "tools" | "prompts" | "resources"> {
-  return claims as unknown as Omit<T, keyof Visible> & Pick<WristbandClaims, "tools" | "prompts" | "resources">;
-}
-
-function remember(reusable: Map<string, Signed>, digest: string, signed: Signed): void {
-  reusable.delete(digest);
-  reusable.set(digest, signed);
-  if (reusable.size <= MAX_REUSED) return;
-  const oldest = reusable.keys().next();
-  if (!oldest.done) reusable.delete(oldest.value);
+/** A compact JWS (RFC 7515 §7.1) with ES256's 64-byte signature (RFC 7518 §3.4). */
+export function signCompact(header: object, claims: object, key: SigningKey): string {
+  return signed(signingInput(header, claims), key);
 }

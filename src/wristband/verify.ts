@@ -1,10 +1,11 @@
-import { verify as verifyBytes, type KeyObject } from "node:crypto";
+import { hash, verify as verifyBytes, type KeyObject } from "node:crypto";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { JsonObject } from "../mcp/json.ts";
 import { readJson } from "../mcp/strict-json.ts";
-import { wristbandClaims, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
+import { createBoundedMap } from "./bounded-map.ts";
+import { MAX_LIFETIME_SECONDS, wristbandClaims, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 
-/** The public key of a `kid`, or undefined. */
+/** The public key of a `kid`, or undefined. The same object for as long as the key is the same. */
 export type FindKey = (kid: string) => KeyObject | undefined;
 
 export interface VerifierOptions {
@@ -15,26 +16,59 @@ export interface VerifierOptions {
   readonly now: () => number;
 }
 
-const MAX_JWS_BYTES = 64 * 1024;
+const MAX_JWS_BYTES = 32 * 1024;
+const MAX_KNOWN = 10_000;
+const MAX_KNOWN_BYTES = 16 * 1024 * 1024;
+const SKEW_SECONDS = 60;
 const FORM = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+const LIMITS = { maxDepth: 4, maxMembers: 20_000 };
 
-/** Verifies wristbands: every claim is required, nothing is optional, and any doubt is `wristband_invalid`. */
+interface Known {
+  readonly claims: WristbandClaims;
+  readonly kid: string;
+  readonly key: KeyObject;
+}
+
+/**
+ * Verifies wristbands: every claim is required, nothing is optional, and any doubt is `wristband_invalid`. What was
+ * verified is known again by its whole text while its key is in force; its times are compared each time.
+ */
 export function createVerifier(options: VerifierOptions): (jws: string) => Step<WristbandClaims> {
+  const known = createBoundedMap<Known>(MAX_KNOWN, MAX_KNOWN_BYTES);
   return (jws) => {
-    const claims = verifyCompact(jws, WRISTBAND_TYPE, options.findKey);
-    if (typeof claims === "string") return refuse("wristband_invalid", claims);
-    const parsed = wristbandClaims.safeParse(claims);
+    if (jws.length > MAX_JWS_BYTES) return refuse("wristband_invalid", "size");
+    const digest = hash("sha256", jws, "base64url");
+    const before = known.get(digest);
+    if (before !== undefined && options.findKey(before.kid) === before.key) return timely(before.claims, options.now());
+    known.delete(digest);
+    const read = verifyCompact(jws, WRISTBAND_TYPE, options.findKey);
+    if (typeof read === "string") return refuse("wristband_invalid", read);
+    const parsed = wristbandClaims.safeParse(read.claims);
     if (!parsed.success) return refuse("wristband_invalid", "claims");
-    const { iss, aud, iat, exp, caller_exp: callerExp } = parsed.data;
-    const now = options.now() / 1000;
+    const { iss, aud } = parsed.data;
     if (iss !== options.issuer || aud !== options.audience) return refuse("wristband_invalid", "issuer or audience");
-    if (exp <= now || callerExp <= now || iat > now + 60 || exp > callerExp) return refuse("wristband_invalid", "time");
-    return pass(parsed.data);
+    const checked = timely(parsed.data, options.now());
+    if (checked.ok) known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, jws.length);
+    return checked;
   };
 }
 
-/** The payload of a compact ES256 JWS of exactly this type, or what is wrong with it. */
-export function verifyCompact(jws: string, type: string, findKey: FindKey): JsonObject | string {
+function timely(claims: WristbandClaims, milliseconds: number): Step<WristbandClaims> {
+  const { iat, exp, caller_exp: callerExp } = claims;
+  const now = milliseconds / 1000;
+  const isAlive = exp > now && iat <= now + SKEW_SECONDS;
+  const isShort = exp > iat && exp - iat <= MAX_LIFETIME_SECONDS && exp <= callerExp;
+  return isAlive && isShort ? pass(claims) : refuse("wristband_invalid", "time");
+}
+
+export interface Verified {
+  readonly claims: JsonObject;
+  readonly kid: string;
+  readonly key: KeyObject;
+}
+
+/** The payload of a compact ES256 JWS of exactly this type, or what is wrong with it. `kid`: nobody has this key. */
+export function verifyCompact(jws: string, type: string, findKey: FindKey): Verified | string {
   const parts = canonicalParts(jws);
   if (parts === null) return "form";
   const kid = kidOf(parts.header, type);
@@ -44,9 +78,12 @@ export function verifyCompact(jws: string, type: string, findKey: FindKey): Json
   const input = Buffer.from(jws.slice(0, jws.lastIndexOf(".")));
   const isSigned =
     parts.signature.length === 64 && verifyBytes("sha256", input, { key, dsaEncoding: "ieee-p1363" }, parts.signature);
-  return isSigned ? (objectOf(parts.payload) ?? "payload") : "signature";
+  if (!isSigned) return "signature";
+  const claims = objectOf(parts.payload);
+  return claims === null ? "payload" : { claims, kid, key };
 }
 
+/** The three parts; base64url that would be written differently is none (RFC 4648 §3.5, threat row A16). */
 function canonicalParts(jws: string): { header: Buffer; payload: Buffer; signature: Buffer } | null {
   if (jws.length > MAX_JWS_BYTES || !FORM.test(jws)) return null;
   const texts = jws.split(".");
@@ -56,7 +93,7 @@ function canonicalParts(jws: string): { header: Buffer; payload: Buffer; signatu
   return canonical ? { header, payload, signature } : null;
 }
 
-/** The `kid` of a header that has exactly our three members. */
+/** The `kid` of a header that has exactly our three members: so there is no `jwk`, `jku`, `crit`, `b64` or `x5c`. */
 function kidOf(bytes: Buffer, type: string): string | null {
   const header = objectOf(bytes);
   if (header === null || Object.keys(header).length !== 3) return null;
@@ -64,8 +101,9 @@ function kidOf(bytes: Buffer, type: string): string | null {
   return alg === "ES256" && typ === type && typeof kid === "string" ? kid : null;
 }
 
+/** Strict: no name twice, UTF-8 only, no number beyond range. */
 function objectOf(bytes: Buffer): JsonObject | null {
-  const json = readJson(bytes, { maxDepth: 8, maxMembers: 100_000 });
+  const json = readJson(bytes, LIMITS);
   return json.ok && typeof json.value === "object" && json.value !== null && !Array.isArray(json.value)
     ? (json.value as JsonObject)
     : null;

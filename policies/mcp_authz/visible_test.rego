@@ -1,0 +1,44 @@
+package mcp_authz_test
+
+import data.mcp_authz
+
+servers := {
+	"a": {"tools": ["x", "y", "z"], "prompts": ["x"], "resources": ["file:///x"]},
+	"b": {"tools": ["x"], "prompts": [], "resources": []},
+	"empty": {},
+}
+
+list(server) := object.union(whole, {"mcp": {"method": "tools/list", "server": server, "kind": null, "name": null}})
+
+seen(server, authz) := made if {
+	made := mcp_authz.visible with input as list(server) with data.mcp.authz as authz with data.catalog as {"servers": servers}
+}
+
+test_all if {
+	seen(null, {"allow": true}) == {
+		"tools": {"a": ["x", "y", "z"], "b": ["x"]},
+		"prompts": {"a": ["x"]},
+		"resources": {"a": ["file:///x"]},
+	}
+}
+
+test_one_server if seen("b", {"allow": true}) == {"tools": {"b": ["x"]}, "prompts": {}, "resources": {}}
+
+test_unknown_server if {
+	every server in ["c", "", "a/b", "__proto__"] {
+		seen(server, {"allow": true}) == {"tools": {}, "prompts": {}, "resources": {}}
+	}
+}
+
+test_nothing_allowed if seen(null, {"allow": false}) == {"tools": {}, "prompts": {}, "resources": {}}
+
+test_scopes_count_for_lists if {
+	seen("b", {"allow": true, "required_scopes": {"admin"}}).tools == {}
+	seen("b", {"allow": true, "required_scopes": {"repo"}}).tools == {"b": ["x"]}
+}
+
+test_malformed_list_is_undefined if {
+	every asked in [{}, object.remove(list("a"), ["identity"]), object.remove(list("a"), ["mcp"])] {
+		not mcp_authz.visible with input as asked with data.mcp.authz as {"allow": true} with data.catalog as {"servers": servers}
+	}
+}

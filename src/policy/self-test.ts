@@ -1,0 +1,54 @@
+import { Worker } from "node:worker_threads";
+import type { PolicyInput } from "../authz/policy-input.ts";
+import type { Artifact } from "./artifact.ts";
+import { decide, visible } from "./decision.ts";
+import { createEvaluator } from "./evaluator.ts";
+
+const SELF_TEST_MS = 10_000;
+
+/**
+ * Tries a policy before it goes live, on a thread of its own: one that runs away is stopped there, and never meets the
+ * thread that serves.
+ * @throws {Error} that says what is wrong with the policy
+ */
+export async function selfTest(artifact: Artifact, timeoutMs = SELF_TEST_MS): Promise<void> {
+  const worker = new Worker(new URL("self-test-worker.ts", import.meta.url), { workerData: artifact });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const fail = () => reject(new Error(`the self-test failed: no answer within ${timeoutMs} ms`));
+      timer = setTimeout(fail, timeoutMs);
+      worker.once("error", reject);
+      worker.once("exit", (code) => (code === 0 ? resolve() : reject(new Error("the self-test failed: no answer"))));
+    });
+  } finally {
+    clearTimeout(timer);
+    await worker.terminate();
+  }
+}
+
+const STRANGER: PolicyInput = {
+  identity: { issuer: "self-test", subject: "self-test", username: null, groups: [], scopes: [], claims: {} },
+  mcp: { method: "tools/call", server: "self-test", kind: "tool", name: "self-test", arguments: {}, version: "1" },
+  request: { host: "self-test", path: "/mcp", sourceIp: "192.0.2.1", time: 0, headers: {} },
+};
+const NOBODY = { ...STRANGER, identity: { ...STRANGER.identity, subject: "" } };
+const CATALOG = { servers: { "self-test": { tools: ["self-test"], prompts: [], resources: [] } } };
+
+/**
+ * What a policy must be able to do: refuse a request without anything in it and one of nobody, and answer for a
+ * stranger, whatever the answer.
+ * @throws {Error} that says what it could not
+ */
+export function tryOut(artifact: Artifact): void {
+  const evaluator = createEvaluator(artifact, CATALOG, { enter: () => {}, leave: () => {} });
+  for (const input of [{} as PolicyInput, NOBODY]) {
+    const decision = decide(evaluator, input);
+    if (!decision.ok) throw new Error(`the self-test failed: ${decision.detail ?? decision.reason}`);
+    if (decision.value.allow) throw new Error("the self-test failed: the policy does not refuse an empty request");
+  }
+  const asked = { ...STRANGER, mcp: { ...STRANGER.mcp, method: "tools/list", server: null, name: null } };
+  for (const answer of [decide(evaluator, STRANGER), visible(evaluator, asked)]) {
+    if (!answer.ok) throw new Error(`the self-test failed: ${answer.detail ?? answer.reason}`);
+  }
+}
