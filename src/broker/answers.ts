@@ -1,7 +1,7 @@
 import type { JsonObject } from "../mcp/json.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
-import type { WristbandClaims } from "../wristband/claims.ts";
+import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
 import { nameOf, type ServerEntries } from "./definitions.ts";
 
 /** What the broker knows when it answers. */
@@ -19,12 +19,8 @@ const SERVER_INFO = { name: "mcp-authz", version: "1.0.0" };
 const LIST_TTL_MS = 5000;
 
 /** Entries that the wristband names: the one filter for all kinds. What it does not name does not exist. */
-export function visible<T>(
-  items: readonly T[],
-  allowed: readonly string[] | undefined,
-  nameOf: (item: T) => unknown,
-): T[] {
-  const names = new Set<unknown>(allowed ?? []);
+export function visible<T>(items: readonly T[], allowed: readonly string[], nameOf: (item: T) => unknown): T[] {
+  const names = new Set<unknown>(allowed);
   return items.filter((item) => names.has(nameOf(item)));
 }
 
@@ -81,7 +77,7 @@ function list(member: string, items: readonly JsonObject[], version: string): ob
 function tools({ entries, server, wristband, publicName }: BrokerView): JsonObject[] {
   const servers = server === null ? [...entries.keys()].sort() : [server];
   return servers.flatMap((name) => {
-    const shown = visible(entries.get(name)?.tools ?? [], wristband.tools[name], (tool) => tool["name"]);
+    const shown = visible(entries.get(name)?.tools ?? [], namesOf(wristband, "tools", name), (tool) => tool["name"]);
     return server === null ? shown.map((tool) => ({ ...tool, name: publicName(name, nameOf(tool, "name")) })) : shown;
   });
 }
@@ -92,6 +88,6 @@ function ofServer(
   key: string,
 ): JsonObject[] {
   if (server === null) return []; // prompts and resources are served per server
-  const allowed = kind === "prompts" ? wristband.prompts[server] : wristband.resources[server];
+  const allowed = namesOf(wristband, kind === "prompts" ? "prompts" : "resources", server);
   return visible(entries.get(server)?.[kind] ?? [], allowed, (item) => item[key]);
 }
