@@ -1,0 +1,113 @@
+// Every shape of the printed configuration is one that the real Envoy accepts.
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { requireTool } from "../../scripts/lib/find-tool.ts";
+import { loadConfig } from "../../src/config.ts";
+import { envoyConfig, envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-validate-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+beforeAll(() => {
+  mkdirSync(join(folder, "run"));
+  writeFileSync(join(folder, "pat"), "x", { mode: 0o600 });
+  const subject = ["-subj", "/CN=gw", "-addext", "subjectAltName=DNS:gw", "-days", "2"];
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  execFileSync("openssl", ["req", "-x509", ...key, "-keyout", "key.pem", "-out", "cert.pem", ...subject], {
+    cwd: folder,
+    stdio: "ignore",
+  });
+});
+
+const server = (more: object = {}) => ({
+  url: "http://127.0.0.1:9100/mcp",
+  callRouting: "direct",
+  credential: [{ none: {} }],
+  ...more,
+});
+const base = {
+  publicOrigin: "https://gw.example.com",
+  identity: { issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] }] },
+  policy: { path: "policies" },
+  wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k", file: "w.pem" }] },
+  servers: { demo: server() },
+};
+const pair = { certFile: "cert.pem", keyFile: "key.pem" };
+const client = { ...pair, caFile: "cert.pem", serverName: "mcp-authz" };
+
+function load(more: object) {
+  const file = join(folder, "mcp-authz.yaml");
+  writeFileSync(file, stringify({ ...base, ...more }));
+  return loadConfig(file, {}).config;
+}
+
+it.each<[string, object]>([
+  ["the smallest", {}],
+  ["sockets", { listen: { authz: "unix:run/authz.sock", broker: "unix:run/broker.sock" } }],
+  [
+    "TLS everywhere",
+    {
+      envoy: { tls: { listen: pair, authz: client, broker: client } },
+      tls: { authz: { ...pair, clientCaFile: "cert.pem", clientSans: ["gw"] } },
+    },
+  ],
+  [
+    "other addresses, by name",
+    {
+      envoy: {
+        listen: "0.0.0.0:8443",
+        authzAddress: "mcp-authz.internal:9001",
+        brokerAddress: "broker.internal:9003",
+        trustedHops: 1,
+        maxStreamSeconds: 60,
+      },
+    },
+  ],
+  ["IPv6", { envoy: { listen: "[::1]:8080" }, listen: { authz: "[::1]:9001" } }],
+  ["a route header and more hosts", { routeHeader: "x-mcp-route", hosts: ["alias.example.com", "localhost"] }],
+  [
+    "many servers: https with a CA, with a port, by address, with another credential header",
+    {
+      servers: {
+        demo: server(),
+        github: server({
+          url: "https://mcp.github.example.com/mcp",
+          caFile: "cert.pem",
+          credential: [{ static: { file: "pat", header: "x-api-key", scheme: "" } }],
+        }),
+        other: server({ url: "https://192.0.2.9:8443/a/b", caFile: "cert.pem", allowQuery: true }),
+        root: server({ url: "https://root.example.com/", caFile: "cert.pem" }),
+      },
+    },
+  ],
+])("%s", (_, more) => {
+  const file = join(folder, "envoy.yaml");
+  writeFileSync(file, envoyConfigYaml(load(more)));
+  const run = spawnSync(requireTool("envoy"), ["--mode", "validate", "-c", file, "--log-level", "error"], {
+    encoding: "utf8",
+    cwd: folder,
+  });
+  expect(run.stderr).toBe("");
+  expect(run.status).toBe(0);
+});
+
+it("is the same text each time, and never lets an error through", () => {
+  const config = load({});
+  expect(envoyConfigYaml(config)).toBe(envoyConfigYaml(config));
+  const text = JSON.stringify(envoyConfig(config));
+  expect(text).toContain('"failure_mode_allow":false');
+  expect(text).toContain('"allow_partial_message":false');
+  expect(text).not.toContain("upgrade_configs");
+});
+
+it("C17, C04: upstream TLS is always verified, by CA and name", () => {
+  const config = load({ servers: { github: server({ url: "https://mcp.github.example.com/mcp" }) } });
+  const { static_resources: resources } = envoyConfig(config) as { static_resources: { clusters: { name: string }[] } };
+  const cluster = JSON.stringify(resources.clusters.find(({ name }) => name === "server_github"));
+  expect(cluster).toContain('"trusted_ca":{"filename":"/etc/ssl/certs/ca-certificates.crt"}');
+  expect(cluster).toContain('"san_type":"DNS","matcher":{"exact":"mcp.github.example.com"}');
+  expect(readFileSync(join(folder, "cert.pem"), "utf8")).toContain("BEGIN CERTIFICATE");
+});
