@@ -14,6 +14,8 @@ export interface SigningKey {
  */
 export function loadSigningKeys(keys: readonly { readonly kid: string; readonly file: string }[]): SigningKey[] {
   return keys.map(({ kid, file }, i) => {
+    if (keys.findIndex((other) => other.kid === kid) !== i)
+      throw new Error(`wristband.keys[${i}].kid: ${kid} comes twice; give each key its own`);
     const fail = (why: string) =>
       new Error(
         `wristband.keys[${i}]: ${file} ${why}. Make one: openssl ecparam -name prime256v1 -genkey -noout -out ${file}`,
@@ -22,11 +24,10 @@ export function loadSigningKeys(keys: readonly { readonly kid: string; readonly 
     try {
       privateKey = createPrivateKey(readFileSync(file));
     } catch (error) {
-      throw fail(
-        error instanceof Error && "code" in error && error.code === "ENOENT"
-          ? "does not exist"
-          : "is no private key in PEM form",
-      );
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "ENOENT") throw fail("does not exist");
+      if (code === "EACCES") throw fail("cannot be read by this user");
+      throw fail("is no private key in PEM form without a passphrase");
     }
     if (privateKey.asymmetricKeyType !== "ec" || privateKey.asymmetricKeyDetails?.namedCurve !== "prime256v1")
       throw fail("is not a P-256 key");

@@ -1,10 +1,13 @@
-import { createPublicKey, type KeyObject } from "node:crypto";
-import { z } from "zod";
-import { readJson } from "../mcp/strict-json.ts";
+import type { KeyObject } from "node:crypto";
+import { readKeySet, type PublicKey } from "./jwk-set.ts";
+import { readLimited } from "./read-limited.ts";
 
 export interface PublicKeys {
   find(kid: string): KeyObject | undefined;
-  /** Fetches now, unless that was done a moment ago: for a `kid` that nobody knows yet. */
+  /**
+   * Resolves after a fetch that began after this call, or a moment ago: for a `kid` that nobody knows yet. Fetches are a
+   * second apart at least, however many ask.
+   */
   refresh(): Promise<void>;
   start(): Promise<void>;
   ready(): boolean;
@@ -16,77 +19,103 @@ export interface PublicKeysOptions {
   /** serve's JWK Set. */
   readonly url: string;
   readonly fetch: typeof fetch;
+  /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
+  /** Runs something later. Injected, so that tests need not wait. */
+  readonly later?: (run: () => void, milliseconds: number) => { cancel(): void };
 }
 
-const jwkSet = z.object({
-  keys: z
-    .array(
-      z.object({
-        kty: z.literal("EC"),
-        crv: z.literal("P-256"),
-        x: z.string(),
-        y: z.string(),
-        kid: z.string(),
-        d: z.undefined().optional(),
-      }),
-    )
-    .min(1)
-    .max(64),
-});
 const MAX_BYTES = 64 * 1024;
 const TIMEOUT_MS = 3000;
-const EVERY_MS = 60_000;
+/** How soon a key that serve no longer publishes is no longer believed. */
+const EVERY_MS = 10_000;
 const RETRY_MS = 500;
 const COOLDOWN_MS = 1000;
+/** How long the last set is believed while serve cannot be asked. */
+const KEEP_MS = 3_600_000;
 
 /** serve's public keys, fetched beside the requests. The set is replaced as a whole: a key that is gone is gone. */
-export function createPublicKeys({ url, fetch: fetcher, monotonic }: PublicKeysOptions): PublicKeys {
-  let keys = new Map<string, KeyObject>();
+export function createPublicKeys(options: PublicKeysOptions): PublicKeys {
+  const { url, fetch: fetcher, monotonic, later = timer } = options;
+  let keys: ReadonlyMap<string, PublicKey> = new Map();
   let lastError: string | null = "not fetched yet";
   let triedAt = -Infinity;
+  let fetchedAt = -Infinity;
   let flight: Promise<void> | null = null;
-  let timer: NodeJS.Timeout | undefined;
+  let pending: { readonly done: Promise<void>; cancel(): void } | null = null; // a fetch that waits for the cool-down
+  let next: { cancel(): void } | null = null;
   let closed = false;
 
   async function load(): Promise<void> {
     triedAt = monotonic();
     try {
       const response = await fetcher(url, { redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
-      if (response.status !== 200) throw new Error(`status ${response.status}`);
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      if (bytes.length > MAX_BYTES) throw new Error("too large");
-      const json = readJson(bytes);
-      const { keys: jwks } = jwkSet.parse(json.ok ? json.value : null);
-      keys = new Map(
-        jwks.map(({ kty, crv, x, y, kid }) => [kid, createPublicKey({ key: { kty, crv, x, y }, format: "jwk" })]),
-      );
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        throw new Error(`status ${response.status}`);
+      }
+      keys = readKeySet(await readLimited(response, MAX_BYTES), keys);
+      fetchedAt = monotonic();
       lastError = null;
     } catch (error) {
-      lastError = error instanceof Error ? error.name : "failed";
+      lastError = describe(error);
+      if (monotonic() - fetchedAt > KEEP_MS) keys = new Map();
     }
   }
 
   function fetchOnce(): Promise<void> {
     flight ??= load().finally(() => {
       flight = null;
-      clearTimeout(timer);
-      if (closed) return;
-      timer = setTimeout(() => void fetchOnce(), lastError === null ? EVERY_MS : RETRY_MS);
-      timer.unref();
+      next?.cancel();
+      if (!closed) next = later(() => void fetchOnce(), lastError === null ? EVERY_MS : RETRY_MS);
     });
     return flight;
   }
 
+  /** A fetch at the end of the cool-down; one for all who wait. */
+  function fetchLater(milliseconds: number): Promise<void> {
+    if (pending === null) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const alarm = later(() => {
+        pending = null;
+        void fetchOnce().then(resolve);
+      }, milliseconds);
+      const cancel = () => {
+        alarm.cancel();
+        resolve();
+      };
+      pending = { done: promise, cancel };
+    }
+    return pending.done;
+  }
+
   return {
-    find: (kid) => keys.get(kid),
-    refresh: () => (flight === null && monotonic() - triedAt < COOLDOWN_MS ? Promise.resolve() : fetchOnce()),
+    find: (kid) => keys.get(kid)?.key,
+    refresh() {
+      if (closed) return Promise.resolve();
+      const wait = triedAt + COOLDOWN_MS - monotonic();
+      return wait <= 0 ? fetchOnce() : fetchLater(wait);
+    },
     start: fetchOnce,
     ready: () => keys.size > 0,
     lastError: () => lastError,
     close() {
       closed = true;
-      clearTimeout(timer);
+      next?.cancel();
+      pending?.cancel();
     },
   };
+}
+
+function timer(run: () => void, milliseconds: number): { cancel(): void } {
+  const handle = setTimeout(run, milliseconds);
+  handle.unref();
+  return { cancel: () => clearTimeout(handle) };
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return "failed";
+  if (error.name === "TimeoutError") return "timed out";
+  const { cause } = error;
+  return cause instanceof Error && "code" in cause ? String(cause.code) : error.message.slice(0, 120);
 }

@@ -1,0 +1,240 @@
+import { createPublicKey } from "node:crypto";
+import fc from "fast-check";
+import { beforeEach, describe, expect, it } from "vitest";
+import { makeKey } from "../../test/fakes/issuer.ts";
+import type { Identity, Visible } from "../authz/ports.ts";
+import { Secret } from "../authz/secret.ts";
+import { createBoundedMap } from "./bounded-map.ts";
+import type { WristbandClaims } from "./claims.ts";
+import type { SigningKey } from "./keys.ts";
+import { createSigner } from "./sign.ts";
+import { createVerifier } from "./verify.ts";
+
+const NOW = 1_790_000_000;
+const parties = { issuer: "https://gw.example.com", audience: "mcp-broker" };
+const first = makeKey("k1");
+const second = makeKey("k2");
+const signing = (...keys: (typeof first)[]): SigningKey[] =>
+  keys.map(({ kid, privateKey }) => ({ kid, privateKey, jwk: {} }));
+
+const alice: Identity = {
+  issuer: "https://idp.example.com",
+  subject: "alice",
+  username: "alice",
+  groups: [],
+  scopes: [],
+  claims: {},
+  expiresAt: NOW + 3600,
+  token: new Secret("alices-token"),
+};
+const shown: Visible = { tools: { github: ["read", "search"] }, prompts: {}, resources: { docs: ["docs://a"] } };
+
+let now: number;
+let keys: SigningKey[];
+let results: string[];
+let sign: ReturnType<typeof createSigner>;
+const verify = createVerifier({
+  ...parties,
+  findKey: (kid) => {
+    const found = [first, second].find((key) => key.kid === kid);
+    return found && publicKeys.get(found.kid);
+  },
+  now: () => now,
+});
+const publicKeys = new Map([first, second].map(({ kid, jwk }) => [kid, createPublicKey({ key: jwk, format: "jwk" })]));
+
+beforeEach(() => {
+  now = NOW * 1000;
+  keys = signing(first);
+  results = [];
+  sign = createSigner({
+    ...parties,
+    ttlSeconds: 300,
+    keys: () => keys,
+    now: () => now,
+    onCache: (result) => results.push(result),
+  });
+});
+
+function jwsOf(identity = alice, visible = shown): string {
+  const step = sign(identity, visible);
+  return step.ok ? step.value.jws : step.reason;
+}
+
+function claimsOf(jws: string): WristbandClaims {
+  const step = verify(jws);
+  if (!step.ok) throw new Error(step.detail);
+  return step.value;
+}
+
+it("P2.5-2: says who, for whom, until when, and what, sorted; nothing of the caller's token", () => {
+  const visible = {
+    tools: { zeta: ["b", "a", "b"], github: ["search", "read"], empty: [] },
+    prompts: {},
+    resources: {},
+  };
+  const jws = jwsOf(alice, visible);
+  const { jti, ...claims } = claimsOf(jws);
+  expect(claims).toEqual({
+    iss: parties.issuer,
+    aud: parties.audience,
+    sub: "alice",
+    idp: "https://idp.example.com",
+    iat: NOW,
+    exp: NOW + 300,
+    caller_exp: NOW + 3600,
+    tools: { github: ["read", "search"], zeta: ["a", "b"] },
+    prompts: {},
+    resources: {},
+  });
+  expect(Object.keys(claims.tools)).toEqual(["github", "zeta"]);
+  expect(jti).toMatch(/^[0-9a-f-]{36}$/);
+  expect(Buffer.from(jws.split(".")[1] ?? "", "base64url").toString()).not.toContain("alices-token");
+});
+
+describe("its life", () => {
+  it("ends with the caller's token", () => {
+    expect(claimsOf(jwsOf({ ...alice, expiresAt: NOW + 10 })).exp).toBe(NOW + 10);
+    for (const expiresAt of [NOW, NOW - 1, Number.NaN])
+      expect(sign({ ...alice, expiresAt }, shown)).toMatchObject({ ok: false, reason: "token_expired" });
+  });
+
+  it("is never longer than a verifier believes", () => {
+    const long = createSigner({ ...parties, ttlSeconds: 100_000, keys: () => keys, now: () => now });
+    const step = long({ ...alice, expiresAt: NOW + 1_000_000 }, shown);
+    expect(step.ok && verify(step.value.jws).ok).toBe(true);
+  });
+});
+
+describe("the same signature again", () => {
+  it("while more than half of its life is left", () => {
+    const jws = jwsOf();
+    now += 149_000;
+    expect(jwsOf()).toBe(jws);
+    now += 1000;
+    expect(jwsOf()).not.toBe(jws);
+    expect(results).toEqual(["miss", "hit", "miss"]);
+  });
+
+  it("not for a caller whose token ends before, or after", () => {
+    const jws = jwsOf();
+    for (const expiresAt of [NOW + 200, NOW + 3599, NOW + 3601]) {
+      const another = jwsOf({ ...alice, expiresAt });
+      expect(another).not.toBe(jws);
+      expect(claimsOf(another).caller_exp).toBe(expiresAt);
+    }
+  });
+
+  it("not for anybody else, and not for anything else", () => {
+    const jws = jwsOf();
+    const others: [Identity, Visible][] = [
+      [{ ...alice, subject: "bob" }, shown],
+      [{ ...alice, issuer: "https://other" }, shown],
+      [alice, { ...shown, tools: { github: ["read"] } }],
+      [alice, { ...shown, tools: { gitlab: ["read", "search"] } }],
+      [alice, { ...shown, prompts: { github: ["read"] } }],
+      [alice, { ...shown, tools: {}, prompts: shown.tools }],
+    ];
+    const seen = new Set([jws, ...others.map(([identity, visible]) => jwsOf(identity, visible))]);
+    expect(seen.size).toBe(others.length + 1);
+    expect(results).not.toContain("hit");
+  });
+
+  it("for the same names in another order, and for another token of the same end", () => {
+    const jws = jwsOf();
+    const reordered = { resources: shown.resources, prompts: {}, tools: { github: ["search", "read"] } };
+    expect(jwsOf({ ...alice, token: new Secret("another") }, reordered)).toBe(jws);
+  });
+
+  it("F06: not once another key signs", () => {
+    const jws = jwsOf();
+    keys = signing(second, first);
+    const rotated = jwsOf();
+    expect(rotated).not.toBe(jws);
+    expect(JSON.parse(Buffer.from(rotated.split(".")[0] ?? "", "base64url").toString())).toMatchObject({ kid: "k2" });
+    expect([verify(jws).ok, verify(rotated).ok]).toEqual([true, true]);
+  });
+
+  it("A27: not when the clock was put back", () => {
+    const jws = jwsOf();
+    now -= 3_600_000;
+    expect(jwsOf()).not.toBe(jws);
+  });
+
+  it("P4: keys of the cache are injective: another digest for every other set of claims", () => {
+    const text = fc.string({
+      minLength: 1,
+      maxLength: 6,
+      unit: fc.constantFrom("a", "b", ",", '"', "[", "]", "\\", "é"),
+    });
+    const server = fc.constantFrom("a", "b", "a-b");
+    const names = fc.dictionary(server, fc.uniqueArray(text, { minLength: 1, maxLength: 3 }), { maxKeys: 2 });
+    const who = fc.record({ subject: text, issuer: text, tools: names, prompts: names, resources: names });
+    fc.assert(
+      fc.property(who, who, (a, b) => {
+        const [one, two] = [a, b].map(({ subject, issuer, ...visible }) =>
+          jwsOf({ ...alice, subject, issuer }, visible),
+        );
+        const same = (claims: WristbandClaims) => ({ ...claims, jti: "" });
+        if (one === two) expect(same(claimsOf(one ?? ""))).toEqual(same(claimsOf(two ?? "")));
+        expect(claimsOf(one ?? "")).toMatchObject({ sub: a.subject, idp: a.issuer });
+        expect(claimsOf(two ?? "")).toMatchObject({ sub: b.subject, idp: b.issuer });
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe("M11, F05: size", () => {
+  const tools = (count: number) => ({ github: Array.from({ length: count }, (_, i) => `repository_tool_${i}`) });
+
+  it.each([10, 100, 500, 1000])("%i tools fit", (count) => {
+    const jws = jwsOf(alice, { tools: tools(count), prompts: {}, resources: {} });
+    expect(jws.length).toBeLessThanOrEqual(32 * 1024);
+    expect(claimsOf(jws).tools["github"]).toHaveLength(count);
+  });
+
+  it("2,000 tools do not, and nothing is signed", () => {
+    expect(sign(alice, { tools: tools(2000), prompts: {}, resources: {} })).toMatchObject({
+      ok: false,
+      reason: "wristband_too_large",
+    });
+  });
+
+  it("the limit is the exact size of what would be sent", () => {
+    let lower = 1000;
+    while (sign(alice, { tools: tools(lower + 1), prompts: {}, resources: {} }).ok) lower += 1;
+    expect(jwsOf(alice, { tools: tools(lower), prompts: {}, resources: {} }).length).toBeGreaterThan(32 * 1024 - 64);
+  });
+});
+
+it("without a key nothing is signed", () => {
+  keys = [];
+  expect(sign(alice, shown)).toMatchObject({ ok: false, reason: "internal" });
+});
+
+it("F08: no two signatures share their r", () => {
+  const rs = new Set<string>();
+  for (let i = 0; i < 500; i += 1) {
+    const jws = jwsOf({ ...alice, subject: `user-${i}` });
+    rs.add(
+      Buffer.from(jws.split(".")[2] ?? "", "base64url")
+        .subarray(0, 32)
+        .toString("hex"),
+    );
+  }
+  expect(rs.size).toBe(500);
+});
+
+it("what is remembered is bounded by number and by weight; what was not used for longest goes first", () => {
+  const map = createBoundedMap<number>(3, 100);
+  const known = () => ["a", "b", "c", "d", "e"].filter((name) => map.get(name) !== undefined);
+  for (const name of ["a", "b", "c"]) map.set(name, 1, 10);
+  map.get("a");
+  map.set("d", 1, 10);
+  expect(known()).toEqual(["a", "c", "d"]);
+  map.set("e", 1, 85);
+  expect(known()).toEqual(["d", "e"]);
+  map.set("e", 1, 101);
+  expect(known()).toEqual([]);
+});
