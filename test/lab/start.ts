@@ -66,7 +66,8 @@ Ctrl-C ends everything.`);
 /** Resolves with the exit code: 0 after a signal, 1 when a part of the demo ends by itself. */
 function untilEnd(lab: Lab): Promise<number> {
   return new Promise((done) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => done(0));
+    // `on`, not `once`: a terminal and npm may both send it, and the second one must not end us before our children.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => done(0));
     for (const child of Object.values(lab.children)) {
       void child.exited.then((code) => {
         console.error(`\n${child.name} ended with code ${code}; its log: ${child.logFile}`);

@@ -1,0 +1,61 @@
+// `npm start` as a person runs it: it comes up, a second one says what is wrong, and Ctrl-C leaves nothing behind.
+import { spawn, spawnSync } from "node:child_process";
+import { createServer } from "node:net";
+import { resolve } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { DEMO_PORTS, takenPort } from "../lab/ports.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const run = () =>
+  spawn(process.execPath, ["scripts/run.mjs", "start"], {
+    cwd: ROOT,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+const started: ReturnType<typeof run>[] = [];
+afterAll(() => {
+  for (const child of started)
+    if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+});
+
+async function until(check: () => boolean | Promise<boolean>): Promise<boolean> {
+  const end = Date.now() + 30_000;
+  while (Date.now() < end) {
+    if (await check()) return true;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  return false;
+}
+
+describe.skipIf((await takenPort(DEMO_PORTS)) !== null)("npm start", () => {
+  it("a taken port is one sentence and exit 1", async () => {
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(DEMO_PORTS.idp, "127.0.0.1", done));
+    const { status, stderr } = spawnSync(process.execPath, ["scripts/run.mjs", "start"], {
+      cwd: ROOT,
+      encoding: "utf8",
+    });
+    await new Promise((done) => server.close(done));
+    expect([status, stderr.trim()]).toEqual([
+      1,
+      `Port ${DEMO_PORTS.idp} (idp) is taken by another program. End it (is the demo running already?), then run npm start again.`,
+    ]);
+  });
+
+  it("comes up, prints lines that work, and ends every child when it is told to twice", async () => {
+    const child = run();
+    started.push(child);
+    let text = "";
+    child.stdout.on("data", (data: Buffer) => (text += data.toString()));
+    expect(await until(() => text.includes("Ctrl-C ends everything."))).toBe(true);
+    const line =
+      text.split("\n").find((candidate) => candidate.includes("curl -si") && candidate.includes("whoami")) ?? "";
+    const pasted = spawnSync("sh", ["-c", line], { cwd: ROOT, encoding: "utf8" });
+    expect(pasted.stdout).toContain("demo-credential-of-the-gateway");
+    const exited = new Promise<number | null>((done) => child.on("exit", done));
+    // The whole group and our forwarding both deliver it, as a terminal and npm do.
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
+    expect(await exited).toBe(0);
+    expect(await until(async () => (await takenPort(DEMO_PORTS)) === null)).toBe(true);
+  });
+});
