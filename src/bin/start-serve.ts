@@ -8,9 +8,6 @@ import { newTrail } from "../authz/trail.ts";
 import { createCatalogClient } from "../broker/catalog-client.ts";
 import type { Config } from "../config.ts";
 import { createCredentials } from "../credential/chain.ts";
-import { noneSource } from "../credential/none.ts";
-import type { CredentialSource } from "../credential/source.ts";
-import { staticSource } from "../credential/static.ts";
 import { createGrpcServer } from "../envoy/grpc-server.ts";
 import { reply } from "../envoy/reply.ts";
 import { createSettle } from "../envoy/settle.ts";
@@ -25,6 +22,7 @@ import { signCatalogToken } from "../wristband/catalog-token.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
+import { credentialChains } from "./credential-chains.ts";
 import { urlOf } from "./start-broker.ts";
 
 export interface ServeOptions {
@@ -195,21 +193,6 @@ async function startPolicy(options: ServeOptions, metrics: Metrics): Promise<Pol
   metrics.policyRevision(store.revision());
   options.onRevision(store.revision());
   return store;
-}
-
-/** The kinds of credential, one row each. */
-function credentialChains(config: Config): Map<string, CredentialSource[]> {
-  const source = (entry: Config["servers"][string]["credential"][number], key: string): CredentialSource => {
-    if (entry.kind === "static") return staticSource(entry);
-    if (entry.kind === "none") return noneSource();
-    throw new Error(`${key}: the kind ${entry.kind} is not supported by this version; use static or none`);
-  };
-  return new Map(
-    Object.entries(config.servers).map(([name, server]) => [
-      name,
-      server.credential.map((entry, i) => source(entry, `servers.${name}.credential[${i}]`)),
-    ]),
-  );
 }
 
 /** Measures each step, outside of it (design 4.8). */
