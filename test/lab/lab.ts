@@ -138,6 +138,7 @@ function configuration(
       brokerOps: local(ports.brokerOps),
     },
     envoy: { listen: local(ports.gateway), opsListen: local(ports.envoyOps), adminSocket: "run/envoy-admin.sock" },
+    challenge: { scopes: ["mcp:read", "mcp:write"] },
     audit: { file: join(folder, "logs/audit.jsonl") },
     identity: { issuers: [{ issuer, audiences: [gateway], algorithms: ["ES256"] }] },
     policy: { path: policyFolder },
