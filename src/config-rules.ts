@@ -1,3 +1,4 @@
+import { checkVault } from "./config-rules-vault.ts";
 import { isLoopback, type Config, type CredentialConfig } from "./config-schema.ts";
 
 export interface Problem {
@@ -6,7 +7,7 @@ export interface Problem {
   readonly message: string;
 }
 
-type Say = (key: string, message: string) => void;
+export type Say = (key: string, message: string) => void;
 
 /** Rules between keys, which the shape alone cannot say. */
 export function checkRules(config: Config): { problems: Problem[]; warnings: Problem[] } {
@@ -19,9 +20,10 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
   checkPrefixes(config, problem);
   checkIssuers(config, problem, warn);
   checkHeaders(config, problem);
+  checkVault(config, problem, warn);
   for (const [name, server] of Object.entries(config.servers)) {
     server.credential.forEach((entry, i) => {
-      checkCredential(config, entry, `servers.${name}.credential[${i}].${entry.kind}`, problem, warn);
+      checkCredential(config, entry, `servers.${name}.credential[${i}].${entry.kind}`, problem);
     });
     if ((server.callRouting ?? config.callRouting) === "broker") {
       problem(
@@ -150,7 +152,7 @@ function checkHeaders(config: Config, problem: Say): void {
   if (config.routeHeader === config.wristband.header) problem("routeHeader", "is the same as wristband.header");
 }
 
-function checkCredential(config: Config, entry: CredentialConfig, key: string, problem: Say, warn: Say): void {
+function checkCredential(config: Config, entry: CredentialConfig, key: string, problem: Say): void {
   if (
     RESERVED_HEADERS.has(entry.header) ||
     entry.header === config.wristband.header ||
@@ -159,21 +161,6 @@ function checkCredential(config: Config, entry: CredentialConfig, key: string, p
     problem(`${key}.header`, `${entry.header} cannot carry a credential`);
   }
   if (entry.header.includes("_")) problem(`${key}.header`, "must not hold '_': Envoy refuses such headers");
-  if (entry.kind !== "vault") return;
-  if (config.vault === null) problem(key, "needs the key vault (address and auth) at the top of the file");
-  const byIssuer = entry.requireOwner || entry.path.includes("{issuerAlias}");
-  if (config.identity.issuers.length > 1 && !byIssuer) {
-    problem(
-      key,
-      "with several issuers the same username can be two people: say requireOwner: true or use {issuerAlias}",
-    );
-  }
-  if (entry.path.includes("{username}") && !entry.requireOwner) {
-    warn(
-      key,
-      "{username} comes from a claim; where users can change it at the issuer, say requireOwner: true or use {subject}",
-    );
-  }
 }
 
 function checkDiscovery(server: Config["servers"][string], key: string, problem: Say, warn: Say): void {

@@ -113,6 +113,11 @@ const identitySchema = (file: z.ZodType<string, string>) =>
           tokenType: z.enum(["at+jwt", "jwt"]).default("at+jwt"),
           jwksUri: url.nullable().default(null),
           allowedHosts: z.array(hostName).default([]),
+          alias: z
+            .string()
+            .regex(/^[a-z0-9-]{1,63}$/, "must be 1 to 63 of a-z, 0-9 and '-'")
+            .nullable()
+            .default(null),
           claims: z
             .strictObject({
               username: claimPath.default("preferred_username"),
@@ -126,10 +131,15 @@ const identitySchema = (file: z.ZodType<string, string>) =>
     revocationFile: file.nullable().default(null),
   });
 
+/** Segments that no client or server cleans, decodes or cuts off (threat row M10). */
+const vaultPath = z
+  .string()
+  .regex(/^[\w-][\w.-]{0,127}(\/[\w-][\w.-]{0,127})*$/, "must be segments of A-Z a-z 0-9 . _ - with / between them");
+
 function credentialSchema(secret: z.ZodType<Secret, { file: string } | { env: string }>) {
   const placement = { header: headerName.default("authorization"), scheme: z.string().default("Bearer") };
   const vault = z.strictObject({
-    mount: z.string().regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/),
+    mount: vaultPath,
     path: z.string().min(1),
     field: z.string().min(1).default("token"),
     requireOwner: z.boolean().default(false),
@@ -167,15 +177,15 @@ function credentialSchema(secret: z.ZodType<Secret, { file: string } | { env: st
 
 function vaultSchema(file: z.ZodType<string, string>, secret: z.ZodType<Secret, { file: string } | { env: string }>) {
   return z.strictObject({
-    address: url,
+    address: origin,
     auth: z
       .strictObject({
-        approle: z.strictObject({ mount: z.string().default("approle"), roleId: secret, secretId: secret }),
+        approle: z.strictObject({ mount: vaultPath.default("approle"), roleId: secret, secretId: secret }),
         token: secret,
       })
       .partial()
       .refine((auth) => Object.keys(auth).length === 1, "must name exactly one of approle, token"),
-    namespace: z.string().nullable().default(null),
+    namespace: vaultPath.nullable().default(null),
     caFile: file.nullable().default(null),
     timeoutMs: positive.default(150),
     cacheTtlMs: positive.default(60_000),

@@ -1,0 +1,80 @@
+/** What a path can be made of. The first three are the caller's, out of a verified token; the rest is configuration. */
+export interface PathValues {
+  readonly username: string | null;
+  readonly subject: string;
+  /** The configured short name of the caller's issuer. */
+  readonly issuerAlias: string | null;
+  readonly server: string;
+  /** The server's host name in lower case, without port. */
+  readonly host: string;
+}
+
+export type Placeholder = keyof PathValues;
+
+/** A placeholder is a whole segment: beside other text, `{username}-x` and `{username}` could meet in one path. */
+export type PathSegment = { readonly literal: string } | { readonly placeholder: Placeholder };
+export type PathTemplate = readonly PathSegment[];
+
+const PLACEHOLDERS: ReadonlySet<string> = new Set<Placeholder>([
+  "username",
+  "subject",
+  "issuerAlias",
+  "server",
+  "host",
+]);
+
+/**
+ * Threat row M10. Neither "." nor ".." fits, nor anything that a client or a server decodes, cuts off or cleans:
+ * escaping is no way out, as a Vault reads `a%2fb` as `a/b`.
+ */
+const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._@-]{0,127}$/;
+
+/** Whether a text can be one segment of a path, as it is. */
+export function isSegment(text: string): boolean {
+  return SEGMENT.test(text);
+}
+
+/** A path of the configuration, or what is wrong with it. */
+export function parsePath(text: string): PathTemplate | string {
+  const template: PathSegment[] = [];
+  for (const part of text.split("/")) {
+    const name = /^\{([A-Za-z]*)\}$/.exec(part)?.[1];
+    if (name === undefined) {
+      if (!isSegment(part)) return faultOf(part);
+      template.push({ literal: part });
+    } else {
+      if (!isPlaceholder(name)) return `{${name}} is not known; there are ${[...PLACEHOLDERS].map(braced).join(", ")}`;
+      template.push({ placeholder: name });
+    }
+  }
+  return template;
+}
+
+/** The path, or null when one of its values cannot be a segment: then nothing may be asked (property P13). */
+export function fillPath(template: PathTemplate, values: PathValues): string | null {
+  const parts: string[] = [];
+  for (const segment of template) {
+    const part = "literal" in segment ? segment.literal : values[segment.placeholder];
+    if (part === null || !isSegment(part)) return null;
+    parts.push(part);
+  }
+  return parts.join("/");
+}
+
+export function uses(template: PathTemplate, ...names: readonly Placeholder[]): boolean {
+  return template.some((segment) => "placeholder" in segment && names.includes(segment.placeholder));
+}
+
+function isPlaceholder(name: string): name is Placeholder {
+  return PLACEHOLDERS.has(name);
+}
+
+function braced(name: string): string {
+  return `{${name}}`;
+}
+
+function faultOf(part: string): string {
+  if (part === "") return "must not begin or end with / nor hold //";
+  if (/[{}]/.test(part)) return `"${part}": a placeholder is a whole segment between slashes`;
+  return `"${part}" is not a path segment: up to 128 of A-Z a-z 0-9 . _ @ -, not beginning with . or @`;
+}
