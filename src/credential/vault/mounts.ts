@@ -1,0 +1,32 @@
+import { faultOfMount, type MountFault } from "./mount.ts";
+import type { VaultSession } from "./session.ts";
+
+export interface Mounts {
+  /** What is wrong with a mount, or null. Asked once per log-in for a good one, and each time for another. */
+  fault(mount: string): Promise<MountFault | null>;
+}
+
+/** Remembers which mounts are KV v2, for as long as we are logged in at the same Vault. */
+export function createMounts(session: VaultSession): Mounts {
+  const goodSince = new Map<string, number>();
+  const underWay = new Map<string, Promise<MountFault | null>>();
+
+  async function check(mount: string): Promise<MountFault | null> {
+    const reply = await session.ask((client) => client.read(`sys/internal/ui/mounts/${mount}`));
+    const fault = faultOfMount(reply, mount);
+    if (fault === null) goodSince.set(mount, session.logins());
+    return fault;
+  }
+
+  return {
+    async fault(mount) {
+      if (goodSince.get(mount) === session.logins()) return null;
+      let flight = underWay.get(mount);
+      if (flight === undefined) {
+        flight = check(mount).finally(() => underWay.delete(mount));
+        underWay.set(mount, flight);
+      }
+      return flight;
+    },
+  };
+}

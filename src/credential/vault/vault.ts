@@ -1,0 +1,92 @@
+import { createHttpClient } from "../../http/client.ts";
+import { cacheKey, type AnswerCache } from "../answer-cache.ts";
+import type { CredentialSource } from "../source.ts";
+import { createVaultClient } from "./client.ts";
+import { readEntry } from "./entry.ts";
+import type { Later } from "./login-keeper.ts";
+import { logIn, type VaultAuth } from "./login.ts";
+import { createMounts } from "./mounts.ts";
+import { createReports, type VaultLog, type VaultMetrics } from "./reports.ts";
+import { createVaultSession } from "./session.ts";
+import { vaultSource, type VaultEntry } from "./source.ts";
+
+export interface VaultSettings {
+  /** Scheme, host and port. */
+  readonly address: string;
+  readonly auth: VaultAuth;
+  readonly namespace: string | null;
+  /** PEM; null for the system's CAs. */
+  readonly ca: Buffer | null;
+  readonly timeoutMs: number;
+  readonly cacheTtlMs: number;
+  readonly negativeTtlMs: number;
+  readonly aliasOf: (issuer: string) => string | null;
+}
+
+export interface VaultDeps {
+  readonly cache: AnswerCache;
+  readonly log: VaultLog;
+  readonly metrics: VaultMetrics;
+  readonly now?: () => number;
+  readonly monotonic?: () => number;
+  readonly random?: () => number;
+  readonly later?: Later;
+}
+
+/** One Vault for all servers that want credentials from it. */
+export interface Vault {
+  source(entry: VaultEntry): CredentialSource;
+  /** Logs in. Resolves after the first try, well or not: a Vault that is away is asked again until it is there. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @throws {Error} for CAs that cannot be read */
+export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
+  const { now = Date.now, monotonic = () => performance.now(), random = Math.random } = deps;
+  const { address: origin, auth, namespace, timeoutMs } = settings;
+  const http = createHttpClient({ origin, ca: settings.ca });
+  const reports = createReports(auth, { ...deps, monotonic });
+  const used = new Set<string>();
+  const session = createVaultSession({
+    logIn: () => logIn(auth, (token) => createVaultClient({ http, origin, namespace, timeoutMs, token })),
+    onLogin(result, failures) {
+      reports.login(result, failures);
+      if (result.ok) for (const mount of used) void checked(mount);
+    },
+    monotonic,
+    random,
+    ...(deps.later !== undefined && { later: deps.later }),
+  });
+  const mounts = createMounts(session);
+
+  async function checked(mount: string): Promise<string | null> {
+    const fault = await mounts.fault(mount);
+    if (fault === null || fault.remedy === null) return fault?.detail ?? null;
+    reports.mount(mount, fault.detail, fault.remedy);
+    return `mount ${mount}: ${fault.detail}`;
+  }
+
+  const read = async (mount: string, path: string, field: string) => {
+    const cannotTell = await checked(mount);
+    if (cannotTell !== null) return { cannotTell };
+    return readEntry(await session.ask((client) => client.read(`${mount}/data/${path}`)), field);
+  };
+  const { cache } = deps;
+  const { cacheTtlMs, negativeTtlMs, aliasOf } = settings;
+  const vaultId = cacheKey(origin, namespace);
+  return {
+    source(entry) {
+      used.add(entry.mount);
+      return vaultSource(entry, {
+        ...{ vaultId, read, cache, cacheTtlMs, negativeTtlMs, aliasOf, now, random, monotonic },
+        onRead: reports.read,
+      });
+    },
+    start: () => session.start(),
+    async close() {
+      await session.close("approle" in auth);
+      http.close();
+    },
+  };
+}
