@@ -10,6 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), "mcp-authz-config-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 writeFileSync(join(folder, "pat"), "s3cret-canary\n", { mode: 0o600 });
 writeFileSync(join(folder, "empty"), "");
+writeFileSync(join(folder, "lines"), "a\nb\n", { mode: 0o600 });
 writeFileSync(join(folder, "open"), "x", { mode: 0o644 });
 
 type Tree = Record<string, unknown>;
@@ -183,6 +184,67 @@ describe("every problem names its key", () => {
     expect(problems(two(undefined, "a_b_"))).toMatch(/^servers\.b\.prefix: "a_b_" begins with "a_", the prefix of a/);
     expect(problems(two("x_", "x_"))).toMatch(/servers\.b\.prefix/);
     expect(problems(two("x_", "y_"))).toBe("");
+  });
+
+  describe("vault", () => {
+    const issuer = { issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] };
+    const tree = (entry: Tree = {}, vault: Tree = {}, issuers: Tree[] = [{}]): Tree => ({
+      ...withValue(`${server}.credential`, [{ vault: { mount: "secret", path: "{username}/{host}", ...entry } }]),
+      vault: {
+        address: "https://vault.example.com",
+        auth: { approle: { roleId: { file: "pat" }, secretId: { file: "pat" } } },
+        ...vault,
+      },
+      identity: { issuers: issuers.map((more, i) => ({ ...issuer, issuer: `https://idp${i}.example.com`, ...more })) },
+    });
+    const at = "servers\\.github\\.credential\\[0\\]\\.vault";
+    it.each<[string, Tree, RegExp]>([
+      ["an unknown placeholder", tree({ path: "{user}/x" }), new RegExp(`^${at}\\.path: \\{user\\} is not known`)],
+      ["M10: a path that climbs", tree({ path: "{username}/../x" }), new RegExp(`^${at}\\.path: ".."`)],
+      ["a placeholder beside text", tree({ path: "mcp-{username}" }), /a placeholder is a whole segment/],
+      ["a slash at the end", tree({ path: "{username}/" }), /must not begin or end/],
+      ["M10: a mount that climbs", tree({ mount: "../sys" }), new RegExp(`^${at}\\.mount: must be segments`)],
+      ["G02: a mount of the Vault's own", tree({ mount: "sys/raw" }), /sys belongs to the Vault itself/],
+      ["G13: a namespace that climbs", tree({}, { namespace: "team/.." }), /^vault\.namespace: must be segments/],
+      ["an address with a path", tree({}, { address: "https://vault/v1" }), /^vault\.address: must be an origin/],
+      ["G20: plain http", tree({}, { address: "http://vault.example.com" }), /^vault\.address: plain http/],
+      ["P7.2-1: an inline token", tree({}, { auth: { token: "s.x" } }), /never the value itself/],
+      ["two ways to log in", tree({}, { auth: { token: { file: "pat" }, approle: {} } }), /vault\.auth/],
+      ["a token that is no header", tree({}, { auth: { token: { file: "lines" } } }), /^vault\.auth\.token: is not a/],
+      ["an alias in capitals", tree({}, {}, [{ alias: "Acme" }]), /issuers\[0\]\.alias: must be 1 to 63/],
+      [
+        "one alias for two",
+        tree({ requireOwner: true }, {}, [{ alias: "a" }, { alias: "a" }]),
+        /issuers\[1\]\.alias: is/,
+      ],
+      ["no alias where it is used", tree({ path: "{issuerAlias}/{subject}" }), /issuers\[0\]\.alias: is required/],
+      [
+        "a host that is no segment",
+        {
+          ...tree(),
+          servers: {
+            x: { url: "https://[::1]/mcp", credential: [{ vault: { mount: "secret", path: "{username}/{host}" } }] },
+          },
+        },
+        /\{host\} would be "\[::1\]", which cannot be part of a path: use \{server\}/,
+      ],
+    ])("%s", (_, file, expected) => expect(problems(file)).toMatch(expected));
+
+    const warnings = (file: Tree) => load(file).warnings.map(({ key, message }) => `${key}: ${message}`);
+    it("a good one, and what it warns of", () => {
+      const path = "{issuerAlias}/{subject}/{host}";
+      expect(warnings(tree({ path }, {}, [{ alias: "a" }, { alias: "b" }]))).toEqual([
+        expect.stringContaining("servers.github.discovery"),
+      ]);
+      expect(warnings(tree())).toContainEqual(expect.stringContaining("{username} comes from a claim"));
+      expect(warnings(tree({ path: "shared/{host}" }))).toContainEqual(expect.stringContaining("names no caller"));
+      expect(warnings(tree({}, { timeoutMs: 900 }))).toContainEqual(expect.stringMatching(/^vault\.timeoutMs/));
+    });
+    it("P2.4-7: warns of a token that somebody made", () => {
+      expect(warnings(tree({}, { auth: { token: { file: "pat" } } }))).toContainEqual(
+        expect.stringMatching(/^vault\.auth\.token: .* use approle/),
+      );
+    });
   });
 
   it("several issuers need an owner for names in Vault", () => {

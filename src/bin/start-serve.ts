@@ -79,11 +79,12 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     now: Date.now,
     onCache: (result) => metrics.cache("wristband", result),
   });
+  const credentials = credentialChains(config, { log, metrics });
   const ports = timed(metrics, {
     identify: identity.identify,
     decide: policy.decide,
     visible: policy.visible,
-    fetchCredential: createCredentials(credentialChains(config)),
+    fetchCredential: createCredentials(credentials.chains),
     signWristband: sign,
   });
   const answers = answerSettings(config);
@@ -111,7 +112,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   });
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
-  await identity.start();
+  await Promise.all([identity.start(), credentials.start()]);
   policy.watch(POLICY_POLL_MS);
   const catalog = catalogClient(config, () => keys, policy);
   catalog.watch(CATALOG_POLL_MS);
@@ -130,6 +131,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
       catalog.close();
       policy.close();
       identity.close();
+      await credentials.close();
       await audit.close();
       await ops.close();
     },

@@ -8,13 +8,14 @@ import {
 } from "prom-client";
 import type { AuditDecision } from "../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
+import { createVaultMetrics, type VaultMetrics } from "./vault-metrics.ts";
 
-export type StepName = "identify" | "decide" | "visible" | "credential" | "wristband" | "audit";
+export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
 
-export interface Metrics {
+export interface Metrics extends VaultMetrics {
   observeCheck(decision: AuditDecision, reason: Reason | null, seconds: number): void;
   observeStep(step: StepName, seconds: number): void;
-  cache(name: "token" | "credential" | "wristband", result: "hit" | "miss"): void;
+  cache(name: "token" | "credential" | "wristband", result: "hit" | "miss" | "joined"): void;
   policyReload(result: "ok" | "failed"): void;
   policyRevision(revision: string): void;
   keyFetch(issuer: string, ok: boolean): void;
@@ -98,6 +99,7 @@ export function createMetrics(): Metrics {
   );
   const stepOf = new Map<string, HistogramOf.Internal<string>>();
   return {
+    ...createVaultMetrics(registers, (duration) => steps.observe({ step: "vault" }, duration)),
     contentType: registry.contentType,
     observeCheck(decision, reason, duration) {
       countOf.get(`${decision} ${reason ?? ""}`)?.inc();

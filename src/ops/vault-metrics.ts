@@ -1,0 +1,43 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+
+export interface VaultMetrics {
+  /** One look-up of a caller's credential, beside the cache. */
+  vaultRead(outcome: "ok" | "none" | "unavailable" | "not_owner", seconds: number): void;
+  /** `refused`: the configuration is at fault. */
+  vaultLogin(result: "ok" | "failed" | "refused"): void;
+}
+
+export function createVaultMetrics(registers: Registry[], observeVault: (seconds: number) => void): VaultMetrics {
+  const reads = new Counter({
+    name: "mcp_authz_vault_reads_total",
+    help: "Look-ups of callers' credentials at the Vault",
+    labelNames: ["outcome"],
+    registers,
+  });
+  const logins = new Counter({
+    name: "mcp_authz_vault_logins_total",
+    help: "Log-ins at the Vault; refused: the configuration is at fault",
+    labelNames: ["result"],
+    registers,
+  });
+  const gauge = () =>
+    new Gauge({
+      name: "mcp_authz_vault_last_login_ok",
+      help: "1 if the last log-in at the Vault succeeded",
+      registers,
+    });
+  let lastLogin: Gauge | null = null; // none before the first log-in: who has no Vault must not see a 0
+  for (const outcome of ["ok", "none", "unavailable", "not_owner"]) reads.inc({ outcome }, 0);
+  for (const result of ["ok", "failed", "refused"]) logins.inc({ result }, 0);
+  return {
+    vaultRead(outcome, seconds) {
+      reads.inc({ outcome });
+      observeVault(seconds);
+    },
+    vaultLogin(result) {
+      logins.inc({ result });
+      lastLogin ??= gauge();
+      lastLogin.set(result === "ok" ? 1 : 0);
+    },
+  };
+}
