@@ -136,6 +136,7 @@ async function receive(store: Store, request: IncomingMessage, response: ServerR
 }
 
 const errors = (...texts: string[]) => ({ errors: texts });
+const NO_ACCESS = [403, errors("preflight capability check returned 403")] as const;
 const DENIED = [403, errors("permission denied")] as const;
 
 function answer(store: Store, request: SeenRequest): readonly [number, unknown] {
@@ -147,21 +148,25 @@ function answer(store: Store, request: SeenRequest): readonly [number, unknown] 
   const held = store.tokens.get(token);
   if (token !== store.rootToken && (held === undefined || held.endsAt <= Date.now())) return DENIED;
   if (path.startsWith("auth/")) return ofToken(store, path, token, held);
-  const inMount = `${path.replace("sys/internal/ui/mounts/", "")}/`;
-  const mount = [...store.mounts.keys()].find((name) => inMount.startsWith(`${name}/`));
-  if (path.startsWith("sys/internal/ui/mounts/")) {
-    if (mount === undefined) return [403, errors("preflight capability check returned 403")];
-    const version = store.mounts.get(mount);
-    const type = version === "transit" ? "transit" : "kv";
-    return [200, wrap({ path: `${mount}/`, type, options: type === "kv" ? { version } : {} })];
+  return inMount(store, path);
+}
+
+const LOOK = "sys/internal/ui/mounts/";
+
+function inMount(store: Store, path: string): readonly [number, unknown] {
+  const looked = path.startsWith(LOOK) ? path.slice(LOOK.length) : null;
+  const mount = [...store.mounts.keys()].find((name) => `${looked ?? path}/`.startsWith(`${name}/`));
+  if (mount === undefined) {
+    return looked === null ? [404, errors(`no handler for route "${path}". route entry not found.`)] : NO_ACCESS;
   }
-  if (mount === undefined) return [404, errors(`no handler for route "${path}". route entry not found.`)];
-  const rest = path.slice(mount.length + 1);
-  if (store.forbidden.has(rest.replace(/^data\//, ""))) {
-    return [403, errors("1 error occurred:\n\t* permission denied\n\n")];
+  const version = store.mounts.get(mount);
+  if (looked !== null) {
+    const engine = version === "transit" ? { type: version, options: {} } : { type: "kv", options: { version } };
+    return [200, wrap({ path: `${mount}/`, ...engine })];
   }
-  if (store.mounts.get(mount) !== "2") return [404, errors()];
-  return entryOf(store, rest.replace(/^data\//, ""));
+  const entry = path.slice(mount.length + 1).replace(/^data\//, "");
+  if (store.forbidden.has(entry)) return [403, errors("1 error occurred:\n\t* permission denied\n\n")];
+  return version === "2" ? entryOf(store, entry) : [404, errors()];
 }
 
 function wrap(data: unknown, auth: unknown = null) {

@@ -128,7 +128,7 @@ describe("P4, D17: what the key tells apart", () => {
 it("P5: fifty first calls at once are one read", async () => {
   const { read, source } = setUp(() => found("pat"));
   const github = source();
-  await Promise.all(Array.from({ length: 50 }, () => github.get(ALICE, never)));
+  await Promise.all(Array.from({ length: 50 }, async () => github.get(ALICE, never)));
   expect(read).toHaveBeenCalledTimes(1);
 });
 

@@ -1,0 +1,181 @@
+// Each caller's own credential through the whole system: OpenBao, serve, Envoy and two MCP servers.
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { findTool } from "../../scripts/lib/find-tool.ts";
+import { startDemoServer, type DemoServer } from "../lab/demo-server.ts";
+import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
+import { freePort, freePorts, type Ports } from "../lab/ports.ts";
+import { startVault, type VaultLab } from "../lab/vault.ts";
+import { legacy, reasonOf, type Reply } from "./client.ts";
+
+const CACHE_MS = 1000;
+const SHORT = 5000;
+const PATS = { demo: "pat-of-alice-at-demo-c4n4ry", other: "pat-of-alice-at-other-c4n4ry" };
+
+describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault credentials", () => {
+  const folder = mkdtempSync(join(tmpdir(), "mcp-authz-e2e-vault-"));
+  const tokens: Record<string, string> = {};
+  let vault: VaultLab;
+  let other: DemoServer;
+  let lab: Lab;
+  let ports: Ports;
+  const closing: (() => Promise<unknown>)[] = [];
+
+  beforeAll(async () => {
+    vault = await startVault({ port: await freePort(), folder });
+    closing.push(() => vault.stop());
+    await vault.put("alice/demo", { token: PATS.demo });
+    await vault.put("alice/other", { token: PATS.other });
+    other = await startDemoServer(0);
+    closing.push(() => other.close());
+    const policyFolder = join(folder, "policies");
+    cpSync(resolve(import.meta.dirname, "../../policies/demo"), policyFolder, { recursive: true });
+    const tools = "{tool: [whoami]}";
+    const grants = `{engineering: {demo: ${tools}, other: ${tools}, mixed: ${tools}}, finance: {demo: ${tools}, mixed: ${tools}}}`;
+    writeFileSync(join(policyFolder, "data.yaml"), `grants: ${grants}\nlimits: {transfer: 1}\n`);
+    ports = await freePorts();
+    lab = await startLab({ folder, ports, policyFolder, progress: () => {}, config: (config) => configure(config) });
+    closing.push(() => lab.stop());
+    for (const name of ["alice", "bob"]) tokens[name] = await lab.idp.mint(name);
+  });
+  afterAll(async () => {
+    for (const close of closing.toReversed()) await close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  function configure(config: Record<string, unknown>): void {
+    const approle = { roleId: { file: vault.roleIdFile }, secretId: { file: vault.secretIdFile } };
+    config["vault"] = { address: vault.address, auth: { approle }, timeoutMs: 400, cacheTtlMs: CACHE_MS };
+    config["negativeTtlMs"] = CACHE_MS;
+    const own = { vault: { mount: "secret", path: "{username}/{server}" } };
+    const { demo } = config["servers"] as { demo: { url: string } };
+    const server = (url: string, ...credential: object[]) => ({ url, callRouting: "direct", credential });
+    config["servers"] = {
+      demo: server(demo.url, own),
+      other: server(other.url, { vault: { ...own.vault, header: "x-api-key", scheme: "" } }),
+      mixed: server(demo.url, own, { static: { file: "secrets/demo" } }),
+    };
+  }
+
+  const call = (who: string, server: string) =>
+    legacy(
+      lab.gateway,
+      "tools/call",
+      { name: "whoami", arguments: {} },
+      { token: tokens[who] ?? "", path: `/servers/${server}/mcp` },
+    );
+  const shown = (reply: Reply) => [reply.status, reasonOf(reply)];
+  const refused = async (who: string, server: string) => shown(await call(who, server));
+  /** The last line of the audit log; that of a refusal may come after the answer. */
+  const audited = (expected: object) =>
+    vi.waitFor(() => {
+      const last = readFileSync(lab.auditFile, "utf8").trim().split("\n").at(-1) ?? "";
+      expect(JSON.parse(last)).toMatchObject(expected);
+    }, SHORT);
+  const forgotten = () => new Promise((done) => setTimeout(done, CACHE_MS * 1.1 + 50));
+
+  it("P2.4-1, P2.4-3: alice's call arrives with her own credential for this server, in its header", async () => {
+    await call("alice", "demo");
+    expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${PATS.demo}`);
+    expect(JSON.stringify(lab.demo.arrivals.at(-1))).not.toContain(tokens["alice"]);
+    await audited({ decision: "allow", subject: "alice", server: "demo", credential: "vault" });
+  });
+
+  it("MS-09: the credential of one server reaches no other", async () => {
+    await call("alice", "other");
+    const headers = other.arrivals.at(-1)?.headers;
+    expect([headers?.["x-api-key"], headers?.authorization]).toEqual([PATS.other, undefined]);
+    expect(JSON.stringify(other.arrivals)).not.toContain(PATS.demo);
+    expect(JSON.stringify(lab.demo.arrivals)).not.toContain(PATS.other);
+  });
+
+  it("P2.4-2: bob has none and does not get alice's", async () => {
+    await call("alice", "demo");
+    const before = lab.demo.arrivals.length;
+    expect(await refused("bob", "demo")).toEqual([403, "credential_missing"]);
+    expect(lab.demo.arrivals).toHaveLength(before);
+    await audited({ decision: "deny", reason: "credential_missing", credential: null });
+  });
+
+  it("P2.4-4: who has none gets the next kind of the chain; while nobody can tell, he gets nothing", async () => {
+    await call("bob", "mixed");
+    expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${DEMO_CREDENTIAL}`);
+    await audited({ decision: "allow", credential: "static" });
+    await forgotten();
+    await vault.seal();
+    const before = lab.demo.arrivals.length;
+    expect(await refused("bob", "mixed")).toEqual([503, "credential_unavailable"]);
+    expect(lab.demo.arrivals).toHaveLength(before);
+    await audited({
+      decision: "fail",
+      reason: "credential_unavailable",
+      detail: expect.stringContaining("vault: status 503") as string,
+    });
+    await vault.unseal();
+    await vi.waitFor(async () => expect(await refused("bob", "mixed")).toEqual([200, undefined]), SHORT);
+  });
+
+  it("P2.4-5: a new version is used once the old one is forgotten", async () => {
+    await call("alice", "demo");
+    await vault.put("alice/demo", { token: `${PATS.demo}-2` });
+    await forgotten();
+    await call("alice", "demo");
+    expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${PATS.demo}-2`);
+  });
+
+  it("N01: a Vault that hangs: what is kept is used for its time, then 503; it heals within five seconds", async () => {
+    await forgotten();
+    await vi.waitFor(async () => expect(await refused("alice", "demo")).toEqual([200, undefined]), SHORT);
+    vault.child.kill("SIGSTOP");
+    try {
+      expect(await refused("alice", "demo")).toEqual([200, undefined]);
+      await forgotten();
+      expect(await refused("alice", "demo")).toEqual([503, "credential_unavailable"]);
+    } finally {
+      vault.child.kill("SIGCONT");
+    }
+    await vi.waitFor(async () => expect(await refused("alice", "demo")).toEqual([200, undefined]), SHORT);
+  });
+
+  it("N01: a Vault that is away when serve starts: ready and 503; it heals, with new log-ins, when it comes", async () => {
+    await vault.stop();
+    await lab.restartServe();
+    await vi.waitFor(
+      async () => expect(await refused("alice", "demo")).toEqual([503, "credential_unavailable"]),
+      SHORT,
+    );
+    await vault.restart();
+    await vi.waitFor(async () => expect(await refused("alice", "demo")).toEqual([200, undefined]), SHORT);
+    // All its tokens are of another life after this.
+    await vault.restart();
+    await forgotten();
+    await vi.waitFor(async () => expect(await refused("alice", "demo")).toEqual([200, undefined]), SHORT);
+    expect(lab.children.serve.output()).toContain("vault_login_failed");
+  });
+
+  it("counts look-ups, log-ins and the cache", async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
+    for (const line of [
+      /^mcp_authz_vault_reads_total\{outcome="ok"\} [1-9]/m,
+      /^mcp_authz_vault_reads_total\{outcome="not_owner"\} 0/m,
+      /^mcp_authz_vault_logins_total\{result="failed"\} [1-9]/m,
+      /^mcp_authz_vault_last_login_ok 1/m,
+      /^mcp_authz_cache_requests_total\{cache="credential",result="miss"\} [1-9]/m,
+      /^mcp_authz_step_seconds_count\{step="vault"\} [1-9]/m,
+    ])
+      expect(metrics).toMatch(line);
+  });
+
+  it("P6: no credential, role id or secret id stands in any log", () => {
+    const logs = ["serve.log", "broker.log", "envoy.log", "audit.jsonl"]
+      .map((name) => readFileSync(join(folder, "logs", name), "utf8"))
+      .join("\n");
+    for (const secret of [...Object.values(PATS), vault.roleId, vault.secretId, DEMO_CREDENTIAL]) {
+      for (const form of [secret, Buffer.from(secret).toString("base64"), Buffer.from(secret).toString("hex")]) {
+        expect(logs).not.toContain(form);
+      }
+    }
+  });
+});
