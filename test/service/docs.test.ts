@@ -1,12 +1,16 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it } from "vitest";
+import { GATEWAY_POLICY } from "../lab/vault.ts";
 import { refusalsPage } from "../../scripts/refusals.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const read = (name: string) => readFileSync(join(root, name), "utf8");
 
 it("docs/refusals.md is what the table says", () => expect(read("docs/refusals.md")).toBe(refusalsPage()));
+
+it("docs/credentials.md gives the Vault policy that the tests run with", () =>
+  expect(read("docs/credentials.md")).toContain(GATEWAY_POLICY.trim()));
 
 it("the README has at most 150 lines, and its links lead somewhere", () => {
   const text = read("README.md");

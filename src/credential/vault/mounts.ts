@@ -12,9 +12,10 @@ export function createMounts(session: VaultSession): Mounts {
   const underWay = new Map<string, Promise<MountFault | null>>();
 
   async function check(mount: string): Promise<MountFault | null> {
+    const since = session.logins(); // a log-in while we ask makes this an old answer
     const reply = await session.ask((client) => client.read(`sys/internal/ui/mounts/${mount}`));
     const fault = faultOfMount(reply, mount);
-    if (fault === null) goodSince.set(mount, session.logins());
+    if (fault === null) goodSince.set(mount, since);
     return fault;
   }
 

@@ -233,6 +233,30 @@ describe("what operators see", () => {
   });
 });
 
+it("G11: who comes while we log in waits for it, and not beyond her own time", async () => {
+  const fake = await startFakeVault();
+  fake.put("alice/api.github.com", { token: "pat" });
+  const ours = openVault(fake);
+  const held: (() => void)[] = [];
+  fake.intercept = ({ url }, response) => {
+    if (!url.endsWith("/login")) return false;
+    held.push(() => {
+      const auth = { client_token: fake.rootToken, lease_duration: 3600, renewable: false };
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ auth }));
+    });
+    return true;
+  };
+  const started = ours.vault.start();
+  const source = ours.source();
+  const patient = ask(source, person("alice"));
+  expect(await ask(source, person("alice"), 30)).toEqual(["cannotTell", expect.stringContaining("time")]);
+  for (const release of held) release();
+  expect(await patient).toEqual(["found", "Bearer pat"]);
+  await started;
+  await ours.vault.close();
+  await fake.stop();
+});
+
 it("G08: while a Vault hangs, calls do not all wait for it", async () => {
   const fake = await startFakeVault();
   fake.put("alice/api.github.com", { token: "pat" });
