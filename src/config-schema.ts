@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { Secret } from "./authz/secret.ts";
+import { exchangeSchema } from "./config-exchange.ts";
 
 /** Turns `{file}` or `{env}` into the secret's text, or throws a sentence that says what is wrong. */
 export type ReadSecret = (source: { file: string } | { env: string }) => string;
@@ -126,8 +127,12 @@ const identitySchema = (file: z.ZodType<string, string>) =>
     revocationFile: file.nullable().default(null),
   });
 
-function credentialSchema(secret: z.ZodType<Secret, { file: string } | { env: string }>) {
-  const placement = { header: headerName.default("authorization"), scheme: z.string().default("Bearer") };
+const placement = { header: headerName.default("authorization"), scheme: z.string().default("Bearer") };
+
+function credentialSchema(
+  file: z.ZodType<string, string>,
+  secret: z.ZodType<Secret, { file: string } | { env: string }>,
+) {
   const vault = z.strictObject({
     mount: z.string().regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/),
     path: z.string().min(1),
@@ -135,15 +140,7 @@ function credentialSchema(secret: z.ZodType<Secret, { file: string } | { env: st
     requireOwner: z.boolean().default(false),
     ...placement,
   });
-  const exchange = z.strictObject({
-    tokenEndpoint: url,
-    profile: z.enum(["rfc8693", "keycloak"]).default("rfc8693"),
-    client: z.strictObject({ id: z.string().min(1), secret }),
-    audience: z.string().min(1),
-    scope: z.string().nullable().default(null),
-    allowScopes: z.array(z.string()).default([]),
-    ...placement,
-  });
+  const exchange = exchangeSchema({ url, file, secret, placement });
   const fixed = z.strictObject({ file: z.string(), ...placement }).transform(({ file, header, scheme }, ctx) => {
     const read = secret.safeParse({ file });
     if (read.success) return { header, scheme, value: read.data };
@@ -197,7 +194,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
         return z.NEVER;
       }
     });
-  const credential = credentialSchema(secret);
+  const credential = credentialSchema(file, secret);
   const server = z.strictObject({
     url,
     prefix: z

@@ -79,11 +79,12 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     now: Date.now,
     onCache: (result) => metrics.cache("wristband", result),
   });
+  const credentials = credentialChains(config, metrics);
   const ports = timed(metrics, {
     identify: identity.identify,
     decide: policy.decide,
     visible: policy.visible,
-    fetchCredential: createCredentials(credentialChains(config)),
+    fetchCredential: createCredentials(credentials.chains),
     signWristband: sign,
   });
   const answers = answerSettings(config);
@@ -130,6 +131,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
       catalog.close();
       policy.close();
       identity.close();
+      credentials.close();
       await audit.close();
       await ops.close();
     },

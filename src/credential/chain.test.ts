@@ -34,6 +34,32 @@ describe("5.3: not having is not failing", () => {
     expect(step).toMatchObject({ ok: false, reason: "credential_unavailable" });
     expect(asked).toEqual(["vault"]);
   });
+  it("M10: refused is credential_missing, and the next in the chain is never asked", async () => {
+    const asked: string[] = [];
+    const step = await ask(
+      saying("vault", { refused: "the name cannot be part of a path" }, asked),
+      saying("exchange", { hasNone: "x" }, asked),
+    );
+    expect(step).toMatchObject({ ok: false, reason: "credential_missing" });
+    expect(asked).toEqual(["vault"]);
+  });
+  it("answers that come later are read in the same order and by the same rules", async () => {
+    const asked: string[] = [];
+    const late = (kind: "vault" | "exchange", answer: Answer): CredentialSource => ({
+      kind,
+      get: () => (asked.push(kind), Promise.resolve(answer)),
+    });
+    const last = staticSource({ header: "x-api-key", scheme: "", value: new Secret("k") });
+    expect(await ask(late("vault", { hasNone: "404" }), late("exchange", { hasNone: "x" }), last)).toMatchObject({
+      ok: true,
+    });
+    expect(await ask(late("vault", { refused: "x" }), last)).toMatchObject({ reason: "credential_missing" });
+    expect(await ask(late("vault", { cannotTell: "x" }), last)).toMatchObject({ reason: "credential_unavailable" });
+    expect(asked).toEqual(["vault", "exchange", "vault", "vault"]);
+  });
+  it("answers at hand make no promise", () => {
+    expect(ask(saying("vault", { hasNone: "404" }), noneSource())).not.toBeInstanceOf(Promise);
+  });
   it("the end of the chain is credential_missing, never the caller's own token", async () => {
     expect(await ask(saying("vault", { hasNone: "404" }))).toMatchObject({ ok: false, reason: "credential_missing" });
     expect(await createCredentials(new Map())("nobody", ALICE, new AbortController().signal)).toMatchObject({

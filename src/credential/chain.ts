@@ -1,15 +1,31 @@
 import { pass, refuse, type Step } from "../authz/outcome.ts";
-import type { Credential, Identity } from "../authz/ports.ts";
-import type { CredentialSource } from "./source.ts";
+import type { Credential, CredentialKind, Identity } from "../authz/ports.ts";
+import type { Answer, CredentialSource } from "./source.ts";
+
+type Chain = readonly CredentialSource[];
+type Asked = Step<Credential> | Promise<Step<Credential>>;
 
 /** Asks the kinds of a server in order, for every server of the configuration. */
-export function createCredentials(chains: ReadonlyMap<string, readonly CredentialSource[]>) {
-  return async (server: string, identity: Identity, signal: AbortSignal): Promise<Step<Credential>> => {
-    for (const source of chains.get(server) ?? []) {
-      const answer = await source.get(identity, signal);
-      if ("found" in answer) return pass(answer.found);
-      if ("cannotTell" in answer) return refuse("credential_unavailable", `${source.kind}: ${answer.cannotTell}`);
-    }
-    return refuse("credential_missing", "the chain has ended");
-  };
+export function createCredentials(chains: ReadonlyMap<string, Chain>) {
+  return (server: string, identity: Identity, signal: AbortSignal): Asked =>
+    ask(chains.get(server) ?? [], 0, (source) => source.get(identity, signal));
+}
+
+/** Answers that are at hand make a step that is at hand: a cached credential costs no promise. */
+function ask(chain: Chain, at: number, question: (source: CredentialSource) => Answer | Promise<Answer>): Asked {
+  const source = chain[at];
+  if (source === undefined) return refuse("credential_missing", "the chain has ended");
+  const next = (answer: Answer) => stepOf(source.kind, answer) ?? ask(chain, at + 1, question);
+  const answer = question(source);
+  return answer instanceof Promise ? answer.then(next) : next(answer);
+}
+
+/** How the chain ends with this answer, or null when the next kind is to be asked. */
+function stepOf(kind: CredentialKind, answer: Answer): Step<Credential> | null {
+  if ("found" in answer) return pass(answer.found);
+  if ("cannotTell" in answer) return refuse("credential_unavailable", `${kind}: ${answer.cannotTell}`);
+  if ("refused" in answer) return refuse("credential_missing", `${kind}: ${answer.refused}`);
+  // Only *has none* is left: another sort of answer must not compile before it has its own line here.
+  answer satisfies { readonly hasNone: string };
+  return null;
 }
