@@ -79,7 +79,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     now: Date.now,
     onCache: (result) => metrics.cache("wristband", result),
   });
-  const credentials = credentialChains(config, metrics);
+  const credentials = credentialChains(config, { metrics });
   const ports = timed(metrics, {
     identify: identity.identify,
     decide: policy.decide,
@@ -131,7 +131,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
       catalog.close();
       policy.close();
       identity.close();
-      credentials.close();
+      await credentials.close();
       await audit.close();
       await ops.close();
     },

@@ -31,9 +31,13 @@ export interface FakeTokenEndpoint {
 const key = makeKey("fake-1");
 const seconds = () => Math.floor(Date.now() / 1000);
 
+const issued = new Set<string>();
+
 /** A signed token of the fake's issuer. */
 export function tokenOf(claims: object): string {
-  return compact(key, { alg: "ES256", typ: "at+jwt", kid: key.kid }, claims);
+  const token = compact(key, { alg: "ES256", typ: "at+jwt", kid: key.kid }, claims);
+  issued.add(token);
+  return token;
 }
 
 /** A caller as identity makes it, with a real token. Somebody whose name begins with "bob" may have nothing. */
@@ -112,10 +116,6 @@ function honest(response: ServerResponse, { headers, form }: TokenRequest): void
 }
 
 function subjectOf(token: string): string | null {
-  try {
-    const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { sub?: string };
-    return claims.sub ?? null;
-  } catch {
-    return null;
-  }
+  if (!issued.has(token)) return null;
+  return (JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { sub: string }).sub;
 }
