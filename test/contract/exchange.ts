@@ -54,6 +54,7 @@ export function sourceOf(world: ExchangeWorld, changes: Partial<ExchangeOptions>
   const onOutcome = (outcome: ExchangeOutcome) => outcomes.push(outcome);
   const source = exchangeSource(options, { endpoint: counted, cache, now: Date.now, onOutcome });
   return {
+    source,
     get: async (identity: Identity): Promise<Answer> => source.get(identity, never),
     clocks,
     outcomes,

@@ -1,15 +1,11 @@
 /** How the token endpoint's answers are read. The request is the same for all. */
 export type Profile = "rfc8693" | "keycloak";
 
-interface ErrorRow {
-  /**
-   * What it means with status 400. *refused*: about this caller. With any other status every code is *cannot tell*: a
-   * 401 or 403 is about the gateway as a client.
-   */
-  readonly at400: "refused" | "cannot tell";
-  /** For the operator. */
-  readonly hint: string;
-}
+/**
+ * What an error code means with status 400: *refused* is about this caller; otherwise it is about the gateway as a
+ * client, and the text says where the operator is to look. With any other status every code is *cannot tell*.
+ */
+type Meaning = "refused" | { readonly see: string };
 
 const REFUSED = "the IdP does not exchange for this caller";
 
@@ -18,16 +14,15 @@ const REFUSED = "the IdP does not exchange for this caller";
  * IdP says one code for a fault of the caller and one of the configuration, both refuse; the safe side is *refused*:
  * nothing further of the chain is tried for somebody whose session or account may have ended.
  */
-export const ERRORS: Readonly<Record<string, ErrorRow>> = {
-  invalid_request: { at400: "refused", hint: REFUSED },
-  invalid_grant: { at400: "refused", hint: REFUSED },
-  invalid_target: { at400: "refused", hint: REFUSED },
-  access_denied: { at400: "refused", hint: REFUSED },
-  invalid_scope: { at400: "cannot tell", hint: "the client may not ask for this scope: see scope" },
-  invalid_client: { at400: "cannot tell", hint: "see client and audience" },
-  unauthorized_client: { at400: "cannot tell", hint: "see client: its secret, and whether it may exchange tokens" },
-  unsupported_grant_type: { at400: "cannot tell", hint: "the IdP does not offer token exchange (RFC 8693)" },
-  unsupported_token_type: { at400: "cannot tell", hint: "the IdP does not exchange access tokens" },
+export const ERRORS: Readonly<Record<string, Meaning>> = {
+  invalid_request: "refused",
+  invalid_grant: "refused",
+  invalid_target: "refused",
+  access_denied: "refused",
+  invalid_scope: { see: "the client may not ask for this scope: see scope" },
+  invalid_client: { see: "see client and audience" },
+  unauthorized_client: { see: "see client: its secret, and whether it may exchange tokens" },
+  unsupported_grant_type: { see: "the IdP does not offer token exchange (RFC 8693)" },
 };
 
 /** Keycloak 26 has one code for what other IdPs tell apart, and a 403 of its own. */
@@ -44,18 +39,18 @@ export function readError(
   code: unknown,
   profile: Profile,
 ): { readonly refused: string } | { readonly cannotTell: string } {
-  if (typeof code !== "string" || !Object.hasOwn(ERRORS, code)) {
-    return { cannotTell: `the token endpoint answered ${status}${hintOfStatus(status)}` };
-  }
-  const row = ERRORS[code];
-  const said = `${status} ${code}`;
-  const hint = (profile === "keycloak" ? KEYCLOAK_HINTS[said] : undefined) ?? row?.hint ?? "";
-  const detail = `${said}: ${hint}`;
-  return status === 400 && row?.at400 === "refused" ? { refused: detail } : { cannotTell: detail };
+  const known = typeof code === "string" && Object.hasOwn(ERRORS, code) ? code : null;
+  const meaning = known === null ? undefined : ERRORS[known];
+  const said = known === null ? String(status) : `${status} ${known}`;
+  const hint = profile === "keycloak" ? KEYCLOAK_HINTS[said] : undefined;
+  if (status === 400 && meaning === "refused") return { refused: `${said}: ${hint ?? REFUSED}` };
+  const about = typeof meaning === "object" && status < 404 ? meaning.see : seeAt(status);
+  return { cannotTell: `the token endpoint answered ${said}: ${hint ?? about}` };
 }
 
-function hintOfStatus(status: number): string {
-  if (status >= 300 && status < 400) return ", a redirect, which is not followed: see tokenEndpoint";
-  if (status === 404 || status === 405) return ": see tokenEndpoint";
-  return status === 401 ? ": see client" : "";
+function seeAt(status: number): string {
+  if (status >= 300 && status < 400) return "a redirect is not followed: see tokenEndpoint";
+  if (status === 401 || status === 403) return "see client";
+  if (status === 429) return "it asks us to wait";
+  return status >= 500 ? "it fails" : "see tokenEndpoint";
 }
