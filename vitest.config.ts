@@ -13,6 +13,9 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        test: { name: "keycloak", include: ["test/keycloak/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 30_000 },
+      },
     ],
   },
 });

@@ -1,3 +1,4 @@
+import { checkExchange } from "./config-exchange.ts";
 import { checkVault } from "./config-rules-vault.ts";
 import { isLoopback, type Config, type CredentialConfig } from "./config-schema.ts";
 
@@ -23,7 +24,10 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
   checkVault(config, problem, warn);
   for (const [name, server] of Object.entries(config.servers)) {
     server.credential.forEach((entry, i) => {
-      checkCredential(config, entry, `servers.${name}.credential[${i}].${entry.kind}`, problem);
+      const key = `servers.${name}.credential[${i}].${entry.kind}`;
+      checkCredential(config, entry, key, problem);
+      if (entry.kind !== "exchange") return;
+      checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, entry }, problem, warn);
     });
     if ((server.callRouting ?? config.callRouting) === "broker") {
       problem(

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { Secret } from "./authz/secret.ts";
+import { exchangeSchema } from "./config-exchange.ts";
 
 /** Turns `{file}` or `{env}` into the secret's text, or throws a sentence that says what is wrong. */
 export type ReadSecret = (source: { file: string } | { env: string }) => string;
@@ -136,8 +137,12 @@ const vaultPath = z
   .string()
   .regex(/^[\w-][\w.-]{0,127}(\/[\w-][\w.-]{0,127})*$/, "must be segments of A-Z a-z 0-9 . _ - with / between them");
 
-function credentialSchema(secret: z.ZodType<Secret, { file: string } | { env: string }>) {
-  const placement = { header: headerName.default("authorization"), scheme: z.string().default("Bearer") };
+const placement = { header: headerName.default("authorization"), scheme: z.string().default("Bearer") };
+
+function credentialSchema(
+  file: z.ZodType<string, string>,
+  secret: z.ZodType<Secret, { file: string } | { env: string }>,
+) {
   const vault = z.strictObject({
     mount: vaultPath,
     path: z.string().min(1),
@@ -145,15 +150,7 @@ function credentialSchema(secret: z.ZodType<Secret, { file: string } | { env: st
     requireOwner: z.boolean().default(false),
     ...placement,
   });
-  const exchange = z.strictObject({
-    tokenEndpoint: url,
-    profile: z.enum(["rfc8693", "keycloak"]).default("rfc8693"),
-    client: z.strictObject({ id: z.string().min(1), secret }),
-    audience: z.string().min(1),
-    scope: z.string().nullable().default(null),
-    allowScopes: z.array(z.string()).default([]),
-    ...placement,
-  });
+  const exchange = exchangeSchema({ url, file, secret, placement });
   const fixed = z.strictObject({ file: z.string(), ...placement }).transform(({ file, header, scheme }, ctx) => {
     const read = secret.safeParse({ file });
     if (read.success) return { header, scheme, value: read.data };
@@ -207,7 +204,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
         return z.NEVER;
       }
     });
-  const credential = credentialSchema(secret);
+  const credential = credentialSchema(file, secret);
   const server = z.strictObject({
     url,
     prefix: z

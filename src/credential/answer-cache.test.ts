@@ -25,6 +25,22 @@ describe("createAnswerCache", () => {
     await cache.get("k", ask, never);
     expect(ask).toHaveBeenCalledTimes(2);
   });
+  it("P12: an answer with an end by the wall clock is not used after it, whichever clock jumps", async () => {
+    let now = 1_000_000;
+    let monotonic = 1;
+    const cache = createAnswerCache({ monotonic: () => monotonic, now: () => now });
+    const ask = once({ answer: HAS_NONE, ttlMs: 5000, endsAt: 1_005_000 });
+    await cache.get("k", ask, never);
+    now = 1_004_999;
+    expect(cache.get("k", ask, never)).toBe(HAS_NONE);
+    now = 1_005_000; // the machine slept: only the wall clock went on
+    await cache.get("k", ask, never);
+    expect(ask).toHaveBeenCalledTimes(2);
+    now = 0; // set back: the other clock still ends it
+    monotonic += 5001;
+    await cache.get("k", ask, never);
+    expect(ask).toHaveBeenCalledTimes(3);
+  });
   it.each([
     ["cannot tell", { answer: { cannotTell: "sealed" }, ttlMs: 60_000 }],
     ["no time", { answer: HAS_NONE, ttlMs: 0 }],

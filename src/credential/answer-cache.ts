@@ -5,6 +5,11 @@ import type { Answer } from "./source.ts";
 export interface Kept {
   readonly answer: Answer;
   readonly ttlMs: number;
+  /**
+   * Milliseconds since the epoch from which on it is not used, whatever is left of `ttlMs`: a clock that stands still
+   * while the machine sleeps knows nothing of a token's `exp` (property P12).
+   */
+  readonly endsAt?: number;
 }
 
 /** Asks the store or the IdP once. Has its own time limit: it runs for everybody who waits, not for one of them. */
@@ -18,6 +23,8 @@ export interface AnswerCache {
 export interface AnswerCacheOptions {
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic?: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
   readonly maxEntries?: number;
   /** Counts for the metrics: a hit, a miss, or a caller who joined a question under way. */
   readonly count?: (result: "hit" | "miss" | "joined") => void;
@@ -38,15 +45,17 @@ const BROKEN: Answer = { cannotTell: "internal" };
 export function createAnswerCache({
   maxEntries = 10_000,
   monotonic = () => performance.now(),
+  now = Date.now,
   count = () => {},
 }: AnswerCacheOptions = {}): AnswerCache {
-  const kept = new LRUCache<string, Answer>({ max: maxEntries, ttlResolution: 0, perf: { now: monotonic } });
+  const kept = new LRUCache<string, Kept>({ max: maxEntries, ttlResolution: 0, perf: { now: monotonic } });
   const underWay = new Map<string, Promise<Answer>>();
 
   function start(key: string, ask: Ask): Promise<Answer> {
     const flight = ask()
-      .then(({ answer, ttlMs }) => {
-        if (ttlMs >= 1 && !("cannotTell" in answer)) kept.set(key, answer, { ttl: Math.floor(ttlMs) });
+      .then((result) => {
+        const { answer, ttlMs } = result;
+        if (ttlMs >= 1 && !("cannotTell" in answer)) kept.set(key, result, { ttl: Math.floor(ttlMs) });
         return answer;
       })
       .catch(() => BROKEN)
@@ -58,9 +67,9 @@ export function createAnswerCache({
   return {
     get(key, ask, signal) {
       const hit = kept.get(key);
-      if (hit !== undefined) {
+      if (hit !== undefined && (hit.endsAt === undefined || hit.endsAt > now())) {
         count("hit");
-        return hit;
+        return hit.answer;
       }
       const flight = underWay.get(key);
       count(flight === undefined ? "miss" : "joined");

@@ -2,11 +2,11 @@ import { compactVerify, errors } from "jose";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { Identity } from "../authz/ports.ts";
 import { Secret } from "../authz/secret.ts";
+import { readToken, type UnverifiedToken } from "../authz/token-form.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimPaths } from "./claims.ts";
 import { createKeyStore, type KeyStatus, type KeyStore } from "./key-store.ts";
 import type { VerificationKey } from "./key-set.ts";
 import { createTokenCache, type VerifiedToken } from "./token-cache.ts";
-import { readToken, type UnverifiedToken } from "./token-form.ts";
 import { checkHeader } from "./token-header.ts";
 
 export interface IssuerOptions {

@@ -16,6 +16,7 @@ export interface Metrics extends VaultMetrics {
   observeCheck(decision: AuditDecision, reason: Reason | null, seconds: number): void;
   observeStep(step: StepName, seconds: number): void;
   cache(name: "token" | "credential" | "wristband", result: "hit" | "miss" | "joined"): void;
+  exchange(outcome: "ok" | "none" | "unavailable"): void;
   policyReload(result: "ok" | "failed"): void;
   policyRevision(revision: string): void;
   keyFetch(issuer: string, ok: boolean): void;
@@ -111,6 +112,7 @@ export function createMetrics(): Metrics {
       bound.observe(duration);
     },
     cache: (name, result) => caches.inc({ cache: name, result }),
+    exchange: exchangeCounter(registers),
     policyReload(result) {
       reloads.inc({ result });
       stale.set(result === "ok" ? 0 : 1);
@@ -124,6 +126,17 @@ export function createMetrics(): Metrics {
     restarts: (total) => restarts.set(total),
     render: () => registry.metrics(),
   };
+}
+
+function exchangeCounter(registers: Registry[]): Metrics["exchange"] {
+  const exchanges = new Counter({
+    name: "mcp_authz_exchanges_total",
+    help: "Token exchanges: a token, none for this caller, or no answer to rely on",
+    labelNames: ["outcome"],
+    registers,
+  });
+  for (const outcome of ["ok", "none", "unavailable"]) exchanges.inc({ outcome }, 0);
+  return (outcome) => exchanges.inc({ outcome });
 }
 
 /** Every row at 0 from the start, so that a dashboard sees what never happened; hashing labels per Check would cost more. */

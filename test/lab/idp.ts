@@ -3,6 +3,7 @@
 import { createServer } from "node:http";
 import { exportJWK, generateKeyPair } from "jose";
 import Provider from "oidc-provider";
+import { exchangeClients, registerExchange, type Exchange, type ExchangeGrantOptions } from "./idp-exchange.ts";
 import { createLogin, loginConfiguration, type Person } from "./login-page.ts";
 
 const PEOPLE = {
@@ -16,6 +17,9 @@ export interface Idp {
   readonly issuer: string;
   /** A token as this person's client would get it. */
   mint(person: string, options?: { scope?: string; audience?: string; ttlSeconds?: number }): Promise<string>;
+  readonly tokenEndpoint: string;
+  /** Token exchanges that were asked for, oldest first. */
+  readonly exchanges: readonly Exchange[];
   close(): Promise<void>;
 }
 
@@ -24,9 +28,11 @@ export interface IdpOptions {
   /** The gateway's origin: resources under it may be asked for. */
   readonly gateway: string;
   readonly ttlSeconds: number;
+  /** Token exchange (RFC 8693) for the confidential client `gateway`; without it the grant is not offered. */
+  readonly exchange?: ExchangeGrantOptions;
 }
 
-export async function startIdp({ port, gateway, ttlSeconds }: IdpOptions): Promise<Idp> {
+export async function startIdp({ port, gateway, ttlSeconds, exchange }: IdpOptions): Promise<Idp> {
   const server = createServer();
   await new Promise<void>((done, fail) => {
     server.once("error", fail);
@@ -37,8 +43,13 @@ export async function startIdp({ port, gateway, ttlSeconds }: IdpOptions): Promi
   const issuer = `http://127.0.0.1:${address.port}`;
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });
   const jwk = { ...(await exportJWK(privateKey)), kid: "demo-1", alg: "ES256", use: "sig" };
-  const provider = new Provider(issuer, configuration(jwk, gateway, ttlSeconds));
+  const provider = new Provider(issuer, configuration(jwk, gateway, ttlSeconds, exchangeClients(exchange)));
   quiet(provider);
+  const exchanges: Exchange[] = [];
+  if (exchange !== undefined) {
+    const record = (one: Exchange) => exchanges.push(one);
+    registerExchange(provider, { issuer, jwk, gateway, exchange, resourceServer, record });
+  }
   const handle = provider.callback();
   const login = createLogin(provider, PEOPLE);
   server.on("request", (request, response) => {
@@ -46,6 +57,8 @@ export async function startIdp({ port, gateway, ttlSeconds }: IdpOptions): Promi
   });
   return {
     issuer,
+    tokenEndpoint: `${issuer}/token`,
+    exchanges,
     mint: async (person, { scope = SCOPES.join(" "), audience = gateway, ttlSeconds: ttl = ttlSeconds } = {}) => {
       const client = await provider.Client.find("demo-cli");
       if (!client) throw new Error("no client");
@@ -75,7 +88,7 @@ function isPerson(id: string): id is PersonId {
   return Object.hasOwn(PEOPLE, id);
 }
 
-function configuration(jwk: object, gateway: string, ttlSeconds: number): object {
+function configuration(jwk: object, gateway: string, ttlSeconds: number, clients: readonly object[]): object {
   return {
     jwks: { keys: [jwk] },
     clients: [
@@ -87,6 +100,7 @@ function configuration(jwk: object, gateway: string, ttlSeconds: number): object
         grant_types: ["authorization_code", "refresh_token"],
         response_types: ["code"],
       },
+      ...clients,
     ],
     pkce: { required: () => true },
     clientDefaults: { id_token_signed_response_alg: "ES256" },

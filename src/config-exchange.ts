@@ -1,0 +1,73 @@
+import { z } from "zod";
+import type { Secret } from "./authz/secret.ts";
+
+/** What the shape of `exchange` has in common with the rest of the file. */
+interface Shapes<P extends z.core.$ZodLooseShape> {
+  readonly url: z.ZodType<string, string>;
+  readonly file: z.ZodType<string, string>;
+  readonly secret: z.ZodType<Secret, { file: string } | { env: string }>;
+  /** `header` and `scheme`. */
+  readonly placement: P;
+}
+
+/** RFC 6749 §3.3. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
+
+/** The credential kind `exchange` (docs/credentials.md). */
+export function exchangeSchema<P extends z.core.$ZodLooseShape>({ url, file, secret, placement }: Shapes<P>) {
+  return z.strictObject({
+    tokenEndpoint: url.refine(
+      isAsSent,
+      "must have a path, written as it is sent: no dot segments, spaces or characters that need an escape",
+    ),
+    profile: z.enum(["rfc8693", "keycloak"]).default("rfc8693"),
+    client: z.strictObject({ id: z.string().min(1), secret }),
+    audience: z.string().min(1),
+    scope: z
+      .string()
+      .regex(SCOPES, "names scopes with one space between them; to ask for none, leave it out")
+      .nullable()
+      .default(null),
+    allowScopes: z.array(z.string().regex(SCOPE, "a scope is visible ASCII without spaces")).default([]),
+    timeoutMs: z.int().positive().default(500),
+    caFile: file.nullable().default(null),
+    ...placement,
+  });
+}
+
+/** The path goes out byte for byte: what a URL parser would clean must not be in it. */
+function isAsSent(text: string): boolean {
+  const parsed = URL.parse(text);
+  const path = /^[a-z]+:\/\/[^/?]*(.*)$/i.exec(text)?.[1];
+  return parsed !== null && path === `${parsed.pathname}${parsed.search}`;
+}
+
+interface Checked {
+  /** Where it stands in the file. */
+  readonly key: string;
+  readonly checkTimeoutMs: number;
+  readonly entry: {
+    readonly timeoutMs: number;
+    readonly scope: string | null;
+    readonly allowScopes: readonly string[];
+  };
+}
+
+type Say = (key: string, message: string) => void;
+
+/** Rules between `exchange` and other keys. */
+export function checkExchange({ key, checkTimeoutMs, entry }: Checked, problem: Say, warn: Say): void {
+  if (entry.timeoutMs >= checkTimeoutMs) {
+    problem(
+      `${key}.timeoutMs`,
+      `${entry.timeoutMs} must be smaller than checkTimeoutMs (${checkTimeoutMs}): else the Check ends before the answer of a slow IdP`,
+    );
+  }
+  if (entry.scope === null && entry.allowScopes.length === 0) {
+    warn(
+      `${key}.scope`,
+      "is not set: a token with any scope is refused, also with one that the IdP grants unasked; name what is wanted here, or what is accepted in allowScopes",
+    );
+  }
+}

@@ -1,0 +1,85 @@
+import type { HttpAnswer } from "../../http/client.ts";
+import type { JsonObject, JsonValue } from "../../mcp/json.ts";
+import { readJson } from "../../mcp/strict-json.ts";
+import { readError } from "./errors.ts";
+import { checkToken, type TokenExpectation } from "./exchanged-token.ts";
+import { lifeOf, type Life } from "./lifetime.ts";
+import { ACCESS_TOKEN_TYPE, JWT_TYPE } from "./request.ts";
+import { scopeNames, scopesForPeople } from "./scope.ts";
+
+/** What an answer is held against: the configuration, the caller, and the clock. */
+export interface Expectation extends TokenExpectation {
+  readonly scope: string | null;
+  readonly allowScopes: readonly string[];
+  /** What must not stand in a log, beside the tokens. */
+  readonly secrets: readonly string[];
+  /** Of the caller's token: seconds since the epoch. */
+  readonly subjectExp: number;
+  /** When the request left and what time it is: milliseconds since the epoch. */
+  readonly askedAt: number;
+  readonly now: number;
+}
+
+/** What the token endpoint said. */
+export type Reading =
+  | { readonly granted: string; readonly life: Life }
+  | { readonly refused: string }
+  | { readonly cannotTell: string };
+
+/** RFC 8693 answers are a token and a few words. */
+const LIMITS = { maxDepth: 16, maxMembers: 1000 };
+const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/i;
+
+/**
+ * Reads an answer of the token endpoint (RFC 8693 §2.2). Only a bearer access token for this caller and this audience,
+ * not wider than configured, is granted; whatever else is not plainly about this caller is *cannot tell*.
+ */
+export function readAnswer({ status, headers, body }: HttpAnswer, expected: Expectation): Reading {
+  const json = JSON_TYPE.test(headers["content-type"] ?? "") ? readObject(body) : null;
+  if (status !== 200) return readError(status, json?.["error"], expected.profile);
+  if (json === null) return { cannotTell: "the answer is not one strict JSON object" };
+  const read = readGrant(json, expected);
+  return typeof read === "string" ? { cannotTell: read } : read;
+}
+
+function readObject(bytes: Buffer): JsonObject | null {
+  const json = readJson(bytes, LIMITS);
+  if (!json.ok || typeof json.value !== "object" || json.value === null || Array.isArray(json.value)) return null;
+  return json.value as JsonObject;
+}
+
+function readGrant(json: JsonObject, expected: Expectation): Reading | string {
+  const { access_token: token, token_type: type, issued_token_type: issued, expires_in: expiresIn } = json;
+  if ("error" in json) return "the answer is 200 with an error";
+  // RFC 6749 §5.1: in any case. N_A and DPoP are no bearer tokens (RFC 8693 §2.2.1, RFC 9449 §5).
+  if (typeof type !== "string" || type.toLowerCase() !== "bearer") return "token_type is not Bearer";
+  if (issued !== ACCESS_TOKEN_TYPE && issued !== JWT_TYPE) return "issued_token_type is not that of an access token";
+  if (expiresIn !== undefined && !isPositive(expiresIn)) return "expires_in is not a positive whole number of seconds";
+  const facts = checkToken(token, issued, expected);
+  if (typeof facts === "string") return facts;
+  const tooWide = faultOfScope(json["scope"], facts.scopes, expected, token as string);
+  if (tooWide !== null) return tooWide;
+  const { subjectExp, askedAt, now } = expected;
+  const life = lifeOf({ expiresIn: expiresIn ?? null, tokenExp: facts.expiresAt, subjectExp, askedAt, now });
+  return life === null ? "the token's life is over already" : { granted: token as string, life };
+}
+
+function isPositive(value: JsonValue): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
+}
+
+/** Design 5.7: what was granted, by the answer or by the token, must be configured. */
+function faultOfScope(
+  said: JsonValue | undefined,
+  inToken: readonly string[],
+  expected: Expectation,
+  token: string,
+): string | null {
+  if (said !== undefined && typeof said !== "string") return "scope is malformed";
+  const allowed = new Set([...(scopeNames(expected.scope ?? "") ?? []), ...expected.allowScopes]);
+  const granted = new Set([...(scopeNames(said ?? "") ?? []), ...inToken]);
+  const wider = [...granted].filter((name) => !allowed.has(name));
+  if (wider.length === 0) return null;
+  const names = scopesForPeople(wider, [token, expected.subjectToken, ...expected.secrets]);
+  return `granted beyond scope and allowScopes: ${names}; if that is right, add it to allowScopes`;
+}

@@ -1,0 +1,74 @@
+import { readToken } from "../../authz/token-form.ts";
+import type { JsonObject, JsonValue } from "../../mcp/json.ts";
+import type { Profile } from "./errors.ts";
+import { JWT_TYPE } from "./request.ts";
+import { scopeNames } from "./scope.ts";
+
+/** Visible ASCII: RFC 6750's b64token and what IdPs send beside it. No space can split the header's value. */
+const FORM = /^[\x21-\x7e]{1,16384}$/;
+
+/** What an exchanged token is held against. */
+export interface TokenExpectation {
+  readonly profile: Profile;
+  readonly audience: string;
+  /** Of the caller, whose token was exchanged. */
+  readonly subject: string;
+  readonly subjectToken: string;
+}
+
+export interface TokenFacts {
+  /** Seconds since the epoch; null for a token that only its issuer can read. */
+  readonly expiresAt: number | null;
+  readonly scopes: readonly string[];
+}
+
+/**
+ * Checks the token itself, or says what is wrong. Its signature is the upstream's to verify: it came from the configured
+ * endpoint. A token that only its issuer can read is bound to the audience that was asked for (threat row H02).
+ */
+export function checkToken(
+  token: JsonValue | undefined,
+  issuedTokenType: string,
+  expected: TokenExpectation,
+): TokenFacts | string {
+  if (typeof token !== "string" || !FORM.test(token)) return "access_token is not up to 16 KiB of visible ASCII";
+  if (isSameToken(token, expected.subjectToken)) return "the answer holds the caller's own token";
+  const mustBeJwt = issuedTokenType === JWT_TYPE || expected.profile === "keycloak";
+  if (!mustBeJwt && !looksLikeJwt(token)) return { expiresAt: null, scopes: [] };
+  const read = readToken(token);
+  if (typeof read === "string") return `access_token is no JWT in its strict form (${read})`;
+  return faultOfClaims(read.payload, expected) ?? factsOf(read.payload);
+}
+
+/** One signature has several spellings (threat row M5): what was signed is what counts. */
+function isSameToken(a: string, b: string): boolean {
+  if (a === b) return true;
+  const signed = (token: string) => token.slice(0, token.lastIndexOf("."));
+  return a.includes(".") && b.includes(".") && signed(a) === signed(b);
+}
+
+/** RFC 8693 §3: an access token may be a JWT without saying so. Lenient, so that a JWT of odd spelling is checked too. */
+function looksLikeJwt(token: string): boolean {
+  const [header = "", ...rest] = token.split(".");
+  return rest.length === 2 && Buffer.from(header, "base64url").toString("latin1").trimStart().startsWith("{");
+}
+
+function faultOfClaims(claims: JsonObject, { audience, subject, profile }: TokenExpectation): string | null {
+  const { aud, sub, cnf, typ } = claims;
+  const audiences = Array.isArray(aud) ? (aud as readonly JsonValue[]) : [aud];
+  if (!audiences.includes(audience)) return "the token's aud does not name the configured audience";
+  if (sub !== undefined && sub !== subject) return "the token's sub is not the caller";
+  // RFC 9449 §7.1, RFC 8705 §3: nobody can use a bound token without its proof.
+  if (cnf !== undefined) return "the token is bound to a key";
+  // Keycloak's ID and refresh tokens differ from access tokens in this claim only.
+  if (profile === "keycloak" && typ !== "Bearer") return "the token's typ is not Bearer";
+  return null;
+}
+
+function factsOf(claims: JsonObject): TokenFacts | string {
+  const { exp, scope, scp } = claims;
+  if (exp !== undefined && !(Number.isSafeInteger(exp) && (exp as number) > 0)) return "the token's exp is malformed";
+  const scopes = scopeNames(scope ?? scp ?? "");
+  if (scopes === null) return "the token's scope is malformed";
+  return { expiresAt: typeof exp === "number" ? exp : null, scopes };
+}

@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { Secret } from "../../authz/secret.ts";
+import { basicCredentials, exchangeForm } from "./request.ts";
+
+const form = (scope: string | null) => exchangeForm("https://backend-mcp-server.example.com", scope, "e30.e30.c2ln");
+
+describe("exchangeForm", () => {
+  it("P9.3-1: byte for byte", () => {
+    expect(form("mcp:tools mcp:read")).toBe(
+      "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange" +
+        "&subject_token=e30.e30.c2ln" +
+        "&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token" +
+        "&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token" +
+        "&audience=https%3A%2F%2Fbackend-mcp-server.example.com" +
+        "&scope=mcp%3Atools+mcp%3Aread",
+    );
+  });
+  it("without a scope there is no such parameter", () => expect(form(null)).not.toContain("scope"));
+  it("a value cannot bring a parameter along", () => {
+    const sent = new URLSearchParams(exchangeForm("a&scope=admin", "b&actor_token=x", "c=&d#\r\n+ %26"));
+    expect([...sent.keys()]).toEqual([
+      ...["grant_type", "subject_token", "subject_token_type", "requested_token_type", "audience", "scope"],
+    ]);
+    expect([sent.get("audience"), sent.get("scope"), sent.get("subject_token")]).toEqual([
+      ...["a&scope=admin", "b&actor_token=x", "c=&d#\r\n+ %26"],
+    ]);
+  });
+});
+
+describe("basicCredentials", () => {
+  // RFC 6749 §2.3.1: both parts are form-encoded before they are joined, or a colon in an id would end it.
+  it.each([
+    ["gateway", "secret", "gateway:secret"],
+    ["https://gw.example.com/mcp", "a b+c%:d", "https%3A%2F%2Fgw.example.com%2Fmcp:a+b%2Bc%25%3Ad"],
+    ["ü", "ß&=", "%C3%BC:%C3%9F%26%3D"],
+    ["s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw", "s6BhdRkqt3:7Fjfp0ZBr1KtDRbnfVdmIw"],
+  ])("B4, H09: %s", (id, secret, plain) => {
+    const value = basicCredentials({ id, secret: new Secret(secret) });
+    expect(value).toBe(`Basic ${Buffer.from(plain).toString("base64")}`);
+  });
+});

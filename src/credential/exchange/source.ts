@@ -1,0 +1,87 @@
+import { hash } from "node:crypto";
+import type { Identity } from "../../authz/ports.ts";
+import { cacheKey, type AnswerCache, type Kept } from "../answer-cache.ts";
+import type { CredentialSource } from "../source.ts";
+import { headerValue, type Placement } from "../static.ts";
+import { readAnswer, type Expectation, type Reading } from "./answer.ts";
+import type { Profile } from "./errors.ts";
+import { basicCredentials, exchangeForm, type ExchangeClient } from "./request.ts";
+import type { TokenEndpoint } from "./token-endpoint.ts";
+
+export interface ExchangeOptions extends Placement {
+  /** Where it stands in the configuration, as `servers.github.credential[0]`: part of every cache key. */
+  readonly entry: string;
+  readonly profile: Profile;
+  readonly client: ExchangeClient;
+  readonly audience: string;
+  readonly scope: string | null;
+  /** Accepted when granted beside `scope`. */
+  readonly allowScopes: readonly string[];
+  readonly timeoutMs: number;
+  readonly negativeTtlMs: number;
+}
+
+export type ExchangeOutcome = "ok" | "none" | "unavailable";
+
+export interface ExchangeDeps {
+  readonly endpoint: TokenEndpoint;
+  readonly cache: AnswerCache;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Told how every exchange ended, however many callers waited for it. */
+  readonly onOutcome: (outcome: ExchangeOutcome) => void;
+}
+
+/**
+ * The caller's own token, exchanged for one of the server's audience (RFC 8693). The exchanged token is the only thing
+ * that this gives: whatever goes wrong, it is never the caller's token, and never the next kind of the chain (H12).
+ */
+export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): CredentialSource {
+  const authorization = basicCredentials(options.client);
+  const secrets = [options.client.secret.reveal(), authorization];
+
+  async function exchange(identity: Identity): Promise<Kept> {
+    const reading = await ask(identity);
+    deps.onOutcome(outcomeOf(reading));
+    if ("cannotTell" in reading) return { answer: reading, ttlMs: 0 };
+    if ("refused" in reading) return { answer: reading, ttlMs: options.negativeTtlMs };
+    const value = headerValue(options.scheme, reading.granted);
+    const found = Object.freeze({ kind: "exchange" as const, header: options.header, value });
+    return { answer: { found }, ...reading.life };
+  }
+
+  async function ask(identity: Identity): Promise<Reading> {
+    const askedAt = deps.now();
+    const subjectToken = identity.token.reveal();
+    const form = exchangeForm(options.audience, options.scope, subjectToken);
+    const answer = await deps.endpoint.post(form, authorization, options.timeoutMs);
+    if (typeof answer === "string") return { cannotTell: answer };
+    const { subject, expiresAt: subjectExp } = identity;
+    const { profile, audience, scope, allowScopes } = options;
+    const configured = { profile, audience, scope, allowScopes, secrets };
+    const caller = { subject, subjectToken, subjectExp };
+    const expected: Expectation = { ...configured, ...caller, askedAt, now: deps.now() };
+    return readAnswer(answer, expected);
+  }
+
+  return {
+    kind: "exchange",
+    get(identity, signal) {
+      // Its verification allows for clocks that differ; whether it is over, we cannot tell (design 5.7).
+      if (identity.expiresAt * 1000 <= deps.now()) return { cannotTell: "the caller's token is about to end" };
+      return deps.cache.get(keyOf(options, deps.endpoint.url, identity), () => exchange(identity), signal);
+    },
+  };
+}
+
+/** Everything that an answer depends on (design 5.8). */
+function keyOf({ entry, audience, scope, client }: ExchangeOptions, endpoint: string, identity: Identity): string {
+  const subjectToken = hash("sha256", identity.token.reveal(), "base64url");
+  const { issuer, subject } = identity;
+  return cacheKey("exchange", entry, endpoint, client.id, audience, scope, issuer, subject, subjectToken);
+}
+
+function outcomeOf(reading: Reading): ExchangeOutcome {
+  if ("granted" in reading) return "ok";
+  return "refused" in reading ? "none" : "unavailable";
+}

@@ -1,0 +1,70 @@
+import { createHttpClient, faultOf, type HttpAnswer } from "../../http/client.ts";
+
+/** One token endpoint, with what it asked of everybody: to wait. */
+export interface TokenEndpoint {
+  /** As configured. */
+  readonly url: string;
+  /** The answer, or why there is none. Never throws. */
+  post(form: string, authorization: string, timeoutMs: number): Promise<HttpAnswer | string>;
+  close(): void;
+}
+
+export interface TokenEndpointOptions {
+  /** Sent as written: nothing of it is cleaned. */
+  readonly url: string;
+  readonly ca: Buffer | null;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly monotonic?: () => number;
+}
+
+const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_PAUSE_MS = 30_000;
+const UNSAID_PAUSE_MS = 1_000;
+
+/** Speaks to a token endpoint. A 429 stops all questions to it for as long as it says, 30 s at most (threat row H11). */
+export function createTokenEndpoint({
+  url,
+  ca,
+  now = Date.now,
+  monotonic = () => performance.now(),
+}: TokenEndpointOptions): TokenEndpoint {
+  const http = createHttpClient({ origin: new URL(url).origin, ca });
+  const path = pathOf(url);
+  let pausedUntil = Number.NEGATIVE_INFINITY;
+
+  return {
+    url,
+    async post(form, authorization, timeoutMs) {
+      if (monotonic() < pausedUntil) return "the token endpoint asked us to wait (429)";
+      try {
+        const headers = {
+          authorization,
+          "content-type": "application/x-www-form-urlencoded",
+          accept: "application/json",
+        };
+        const body = Buffer.from(form);
+        const signal = AbortSignal.timeout(timeoutMs);
+        const answer = await http.fetch({ method: "POST", path, headers, body, signal }, MAX_ANSWER_BYTES);
+        if (answer.status === 429) pausedUntil = monotonic() + pauseOf(answer.headers["retry-after"], now());
+        return answer;
+      } catch (error) {
+        return `no answer of the token endpoint: ${faultOf(error).code}`;
+      }
+    },
+    close: () => http.close(),
+  };
+}
+
+/** What stands behind the host, byte for byte. */
+function pathOf(url: string): string {
+  const path = /^[a-z]+:\/\/[^/?]*(.*)$/i.exec(url)?.[1] ?? "";
+  return path.startsWith("/") ? path : `/${path}`;
+}
+
+/** RFC 9110 §10.2.3: seconds, or a date. */
+export function pauseOf(retryAfter: string | undefined, now: number): number {
+  const asked = /^\d{1,9}$/.test(retryAfter ?? "") ? Number(retryAfter) * 1000 : Date.parse(retryAfter ?? "") - now;
+  return Math.min(MAX_PAUSE_MS, Number.isFinite(asked) && asked > 0 ? asked : UNSAID_PAUSE_MS);
+}
