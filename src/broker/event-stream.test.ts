@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { HttpFault } from "../http/client.ts";
+import type { HttpFault } from "../http/client.ts";
 import { createEventParser, eventOf } from "./event-stream.ts";
 
 const MAX = 1024;

@@ -70,20 +70,16 @@ export function createEventParser(maxBytes: number): EventParser {
   return {
     push(chunk) {
       const found: StreamEvent[] = [];
-      let at = afterCr && chunk[0] === LF ? 1 : 0;
-      if (chunk.length > 0) afterCr = false;
-      let nextCr = chunk.indexOf(CR, at);
+      const endFrom = lineEnds(chunk);
+      let at = 0;
       while (at < chunk.length) {
-        if (nextCr !== -1 && nextCr < at) nextCr = chunk.indexOf(CR, at);
-        const nextLf = chunk.indexOf(LF, at);
-        const isCr = nextCr !== -1 && (nextLf === -1 || nextCr < nextLf);
-        const end = isCr ? nextCr : nextLf;
+        const isRestOfCrLf = afterCr && chunk[at] === LF;
+        afterCr = false;
+        const end = isRestOfCrLf ? at : endFrom(at);
         if (end === -1) break;
-        line(chunk.subarray(at, end), found);
+        if (!isRestOfCrLf) line(chunk.subarray(at, end), found);
+        afterCr = chunk[end] === CR;
         at = end + 1;
-        if (!isCr) continue;
-        afterCr = at === chunk.length;
-        if (chunk[at] === LF) at += 1;
       }
       if (at < chunk.length) held.push(chunk.subarray(at));
       return found;
@@ -94,6 +90,16 @@ export function createEventParser(maxBytes: number): EventParser {
       dispatch(found);
       return found;
     },
+  };
+}
+
+/** Finds the next CR or LF. Where no CR is left, it is not looked for again: a chunk can hold thousands of lines. */
+function lineEnds(chunk: Buffer): (from: number) => number {
+  let cr = chunk.indexOf(CR);
+  return (from) => {
+    if (cr !== -1 && cr < from) cr = chunk.indexOf(CR, from);
+    const lf = chunk.indexOf(LF, from);
+    return cr === -1 || (lf !== -1 && lf < cr) ? lf : cr;
   };
 }
 
