@@ -33,6 +33,14 @@ export async function freePorts(): Promise<Ports> {
   return ports;
 }
 
+/** One free port on loopback. */
+export async function freePort(): Promise<number> {
+  const server = await listen(0);
+  const port = portOf(server);
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
 /** The first port of these that something else listens on, or null. */
 export async function takenPort(ports: Ports): Promise<{ name: string; port: number } | null> {
   for (const [name, port] of Object.entries(ports) as [string, number][]) {
