@@ -33,6 +33,10 @@ const MEANING: Readonly<Record<Reason, string>> = {
   audit_unavailable: "the audit log could not be written, so nothing is allowed",
   wristband_too_large: "the caller may see more names than a header can carry",
   deadline: "the decision took longer than `checkTimeoutMs`",
+  capability_missing: "the server asks back, which a client of an older revision cannot answer",
+  upstream_unavailable:
+    "the server behind the broker failed, refused the credential or answered with no MCP answer; the broker's log says which",
+  upstream_timeout: "the server was silent for its `timeoutMs`",
   internal: "a bug; the audit line's `detail` names its kind",
 };
 

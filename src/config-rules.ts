@@ -29,12 +29,6 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
       if (entry.kind !== "exchange") return;
       checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, entry }, problem, warn);
     });
-    if ((server.callRouting ?? config.callRouting) === "broker") {
-      problem(
-        `servers.${name}.callRouting`,
-        "broker is not supported for calls by this version; say callRouting: direct",
-      );
-    }
     checkDiscovery(server, `servers.${name}.discovery`, problem, warn);
   }
   return { problems, warnings };
@@ -133,11 +127,19 @@ const RESERVED_HEADERS = new Set([
   "te",
   "trailer",
   "upgrade",
+  "keep-alive",
+  "expect",
+  "accept",
+  "accept-encoding",
+  "content-type",
+  "content-encoding",
+  "traceparent",
 ]);
 const TAKEN_HEADERS = new Set([
   "authorization",
   "x-mcp-server",
   "x-upstream-authorization",
+  "x-upstream-header",
   "mcp-session-id",
   "cookie",
 ]);
@@ -160,7 +162,7 @@ function checkCredential(config: Config, entry: CredentialConfig, key: string, p
   if (
     RESERVED_HEADERS.has(entry.header) ||
     entry.header === config.wristband.header ||
-    entry.header.startsWith("x-mcp-")
+    ["x-mcp-", "x-upstream-", "mcp-"].some((prefix) => entry.header.startsWith(prefix))
   ) {
     problem(`${key}.header`, `${entry.header} cannot carry a credential`);
   }

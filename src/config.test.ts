@@ -149,6 +149,13 @@ describe("every problem names its key", () => {
       withValue(`${server}.credential`, [{ static: { file: "pat", header: "host" } }]),
       /cannot carry a credential/,
     ],
+    ...["x-upstream-header", "mcp-name", "content-type", "accept", "traceparent"].map(
+      (header): [string, string | Tree, RegExp] => [
+        `credential in ${header}, which the relay writes`,
+        withValue(`${server}.credential`, [{ static: { file: "pat", header } }]),
+        /cannot carry a credential/,
+      ],
+    ),
     [
       "vault without vault",
       withValue(`${server}.credential`, [{ vault: { mount: "secret", path: "{subject}" } }]),
@@ -256,6 +263,11 @@ describe("every problem names its key", () => {
     };
     expect(problems(tree)).toMatch(/requireOwner: true/);
   });
+});
+
+it("calls are relayed unless the file says otherwise", () => {
+  const { config } = load(withValue("callRouting", undefined));
+  expect([config.callRouting, config.servers["github"]?.callRouting]).toEqual(["broker", null]);
 });
 
 it("Q07: warns of a secret that everybody can read", () => {

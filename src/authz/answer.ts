@@ -45,14 +45,20 @@ function status(settings: AnswerSettings, refused: Refused, trail: Trail): numbe
 }
 
 function body(refused: Refused, trail: Trail): object {
-  const { http, rpc, message } = REFUSALS[refused.reason];
+  const { http, message } = REFUSALS[refused.reason];
   const { requestId } = trail;
   if (http === 401) return { error: "unauthorized", message };
   if (trail.endpoint?.kind !== "mcp") return { error: refused.reason, message, requestId };
+  return rpcError(refused, trail);
+}
+
+/** A refusal as a JSON-RPC error with the request's id: the body, or the last event of a stream. */
+export function rpcError(refused: Refused, { rpc: context, requestId }: Trail): object {
+  const { http, rpc, message } = REFUSALS[refused.reason];
   const supported = refused.reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS } : {};
   return {
     jsonrpc: "2.0",
-    id: trail.rpc?.id ?? null,
+    id: context?.id ?? null,
     error: { code: refused.rpcCode ?? rpc ?? http, message, data: { reason: refused.reason, requestId, ...supported } },
   };
 }

@@ -46,6 +46,20 @@ describe("4.5: every managed header is set or removed, never both", () => {
     expect(relay.route).toBe("broker");
   });
 
+  it("the broker is told the credential's header if it is not authorization", () => {
+    const wristband = { jws: "a.b.c", jti: "j" };
+    const relay = (made: ReturnType<typeof credential>) =>
+      granted({ to: "relay", server: "s", credential: made, wristband });
+    const other = relay(credential("key", "x-api-key"));
+    expect([other.set.get("x-upstream-header"), other.set.get("x-upstream-authorization")]).toEqual([
+      "x-api-key",
+      "key",
+    ]);
+    expect(other.set.has("x-api-key")).toBe(false);
+    for (const usual of [relay(credential("Bearer pat")), relay(credential(null, "x-api-key"))])
+      expect([usual.set.has("x-upstream-header"), usual.remove.includes("x-upstream-header")]).toEqual([false, true]);
+  });
+
   it("P10, C22: set and remove are disjoint and cover all managed names, for any passage", () => {
     fc.assert(
       fc.property(

@@ -3,7 +3,13 @@ import { refuse, type Step } from "./outcome.ts";
 
 /** Removed from every request, whatever happens: credentials of the client that are nobody's business upstream. */
 const ALWAYS_REMOVED = ["cookie", "proxy-authorization", "x-vault-token", "x-vault-namespace", "x-mcp-subject"];
-const ALWAYS_MANAGED = ["authorization", "x-mcp-server", "x-upstream-authorization", "mcp-session-id"];
+const ALWAYS_MANAGED = [
+  "authorization",
+  "x-mcp-server",
+  "x-upstream-authorization",
+  "x-upstream-header",
+  "mcp-session-id",
+];
 
 /** RFC 9110 §5.5 without obs-text: some data planes drop a header with anything else, silently. */
 const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
@@ -91,9 +97,7 @@ export function grant(
     set.set(settings.wristbandHeader, passage.wristband.jws);
     if (passage.to === "relay") {
       set.set("x-mcp-server", passage.server);
-      if (passage.credential.value !== null) {
-        set.set("x-upstream-authorization", passage.credential.value.reveal());
-      }
+      putRelayedCredential(set, passage.credential);
     }
   }
   const route = passage.to === "server" ? `server:${passage.server}` : "broker";
@@ -105,6 +109,13 @@ export function grant(
   }
   const remove = settings.managed.filter((name) => !set.has(name));
   return { ok: true, value: Grant.of(proof, set, remove, route, response) };
+}
+
+/** The broker puts the value into the header of its kind; the name goes along unless it is the usual one. */
+function putRelayedCredential(set: Map<string, string>, { header, value }: Credential): void {
+  if (value === null) return;
+  set.set("x-upstream-authorization", value.reveal());
+  if (header !== "authorization") set.set("x-upstream-header", header);
 }
 
 function putCredential(set: Map<string, string>, credential: Credential): void {

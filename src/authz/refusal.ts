@@ -53,6 +53,19 @@ export const REFUSALS = {
   audit_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
   wristband_too_large: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
   deadline: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  capability_missing: {
+    kind: "deny",
+    http: 400,
+    rpc: -32021,
+    message: "The server needs input that this client cannot give",
+  },
+  upstream_unavailable: {
+    kind: "fail",
+    http: 502,
+    rpc: null,
+    message: "The server behind the gateway failed or cannot be reached, try again later",
+  },
+  upstream_timeout: { kind: "fail", http: 504, rpc: null, message: "The server did not answer in time" },
   internal: { kind: "fail", http: 500, rpc: null, message: "Internal error" },
 } as const satisfies Readonly<Record<string, Refusal>>;
 

@@ -10,6 +10,7 @@ import type { Log } from "../ops/log.ts";
 import { isCatalogToken } from "../wristband/catalog-token.ts";
 import { createPublicKeys } from "../wristband/public-keys.ts";
 import { createVerifier } from "../wristband/verify.ts";
+import { buildRelay } from "./build-relay.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
 
 export interface RunningBroker {
@@ -34,6 +35,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     onError: (server, message) => log.warn("upstream_not_listed", { server, message }),
   });
   const { endpoints, resolver } = checkSettings(config);
+  const calls = buildRelay(config, { monotonic, log, entries: catalog.entries });
   const broker = createBroker({
     address: config.listen.broker,
     tls: tlsOf(config, "broker"),
@@ -47,6 +49,9 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       return verify(jws);
     },
     view: (server, wristband) => ({ entries: catalog.entries(), server, wristband, publicName: resolver.publicName }),
+    calls: { resolver, upstreams: calls.upstreams },
+    relay: calls.relay,
+    silenceMs: calls.silenceMs,
   });
   const json = (status: number, value: object): OpsAnswer => ({
     status,
@@ -83,6 +88,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   return {
     async stop() {
       await broker.close(GRACE_MS);
+      await calls.close();
       keys.close();
       catalog.close();
       await ops.close();

@@ -1,16 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { randomUUID } from "node:crypto";
-import { answer, type AnswerSettings } from "../authz/answer.ts";
+import { answer, rpcError, type AnswerSettings } from "../authz/answer.ts";
 import type { Endpoint } from "../authz/endpoint.ts";
-import { refuse, type Refused, type Step } from "../authz/outcome.ts";
+import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
+import { createByteCollector } from "../http/byte-collector.ts";
 import { readEnvelope } from "../mcp/envelope.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
 import { MODERN } from "../mcp/versions.ts";
 import type { WristbandClaims } from "../wristband/claims.ts";
+import { acceptsOf } from "./accepts.ts";
 import { housekeeping, type BrokerView } from "./answers.ts";
+import { admitCall, type AdmitCallOptions, type RelayCall } from "./relay-call.ts";
+import type { Relay } from "./relay.ts";
 
 export interface BrokerOptions {
   readonly address:
@@ -23,6 +27,10 @@ export interface BrokerOptions {
   /** Verifies a wristband; may wait for a key that was just rotated in. */
   readonly verify: (jws: string) => Promise<Step<WristbandClaims>>;
   readonly view: (server: string | null, wristband: WristbandClaims) => BrokerView;
+  readonly calls: AdmitCallOptions;
+  readonly relay: Relay;
+  /** A connection on which nothing moves for so long is closed: longer than the longest silence of a server. */
+  readonly silenceMs: number;
 }
 
 export interface Broker {
@@ -33,13 +41,19 @@ export interface Broker {
 const MAX_BODY_BYTES = 1024 * 1024;
 /** A wristband of 32 KiB and a credential, with room. */
 const MAX_HEADER_BYTES = 64 * 1024;
+const MAX_CONNECTIONS = 4096;
+const LAST_WORDS_MS = 200;
+/** Envoy closes an idle connection after an hour: if we did it sooner, a request could be on its way already. */
+const KEEP_ALIVE_MS = 65 * 60_000;
 
 /**
- * The endpoint that answers the handshake and the lists. It knows callers by the wristband alone: without a valid one
- * it shows and does nothing, wherever the request came from (B55).
+ * The endpoint that answers the handshake and the lists, and relays calls. It knows callers by the wristband alone:
+ * without a valid one it shows and does nothing, wherever the request came from (B55).
  */
 export function createBroker(options: BrokerOptions): Broker {
-  const limits = { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 30_000, headersTimeout: 10_000 };
+  // Both end with the request's last byte: a stream may last as long as it likes.
+  const patience = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: KEEP_ALIVE_MS };
+  const limits = { maxHeaderSize: MAX_HEADER_BYTES, ...patience };
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     void respond(options, request, response).catch(() => response.destroy());
   };
@@ -57,28 +71,53 @@ export function createBroker(options: BrokerOptions): Broker {
           },
           listener,
         );
-  return { listen: () => listen(server, options), close: (graceMs) => close(server, graceMs) };
+  server.maxConnections = MAX_CONNECTIONS;
+  server.setTimeout(options.silenceMs); // a client that does not read
+  return { listen: () => listen(server, options), close: (graceMs) => close(server, options.relay, graceMs) };
+}
+
+/** What is sent: an answer of ours, nothing for a notification, or what a server answers to a call. */
+type Reply = { readonly kind: "result"; readonly message: object } | { readonly kind: "accepted" } | Carried;
+interface Carried {
+  readonly kind: "call";
+  readonly call: RelayCall;
 }
 
 async function respond(options: BrokerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const trail = newTrail(randomUUID(), Date.now());
+  response.on("error", () => {}); // a client that leaves while we write
   const outcome = await decide(options, request, trail).catch(() => refuse("internal"));
-  if (!outcome.ok) {
-    const { status, headers, body } = answer(options.answers, outcome, trail);
-    response.writeHead(status, Object.fromEntries(headers)).end(body);
-    return;
-  }
-  if (outcome.value === null) {
-    response.writeHead(202).end();
-    return;
-  }
-  response
-    .writeHead(200, { "content-type": "application/json", "cache-control": "no-store" })
-    .end(JSON.stringify(outcome.value));
+  const refused = outcome.ok ? await reply(options, outcome.value, request, response, trail) : outcome;
+  if (refused === null) return;
+  const { status, headers, body } = answer(options.answers, refused, trail);
+  response.writeHead(status, Object.fromEntries(headers)).end(body);
 }
 
-/** The JSON-RPC answer; null for an accepted notification. */
-async function decide(options: BrokerOptions, request: IncomingMessage, trail: Trail): Promise<Step<object | null>> {
+/** Null if the client has its answer. */
+async function reply(
+  { relay }: BrokerOptions,
+  what: Reply,
+  request: IncomingMessage,
+  response: ServerResponse,
+  trail: Trail,
+): Promise<Refused | null> {
+  if (what.kind === "call") {
+    return relay.carry(what.call, {
+      response,
+      accepts: acceptsOf(request.headers.accept),
+      requestId: trail.requestId,
+      errorBody: (refused) => JSON.stringify(rpcError(refused, trail)),
+    });
+  }
+  if (what.kind === "accepted") response.writeHead(202).end();
+  else
+    response
+      .writeHead(200, { "content-type": "application/json", "cache-control": "no-store" })
+      .end(JSON.stringify(what.message));
+  return null;
+}
+
+async function decide(options: BrokerOptions, request: IncomingMessage, trail: Trail): Promise<Step<Reply>> {
   const endpoint = options.endpoints.get(request.url?.split("?")[0] ?? "");
   if (endpoint?.kind !== "mcp") return refuse("route_unknown");
   trail.endpoint = endpoint;
@@ -94,15 +133,15 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
   }
   const { operation } = read;
   trail.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
-  if (operation.class === "notification") return { ok: true, value: null };
-  // Relaying calls is not in this version: they go directly, on /servers/NAME/mcp.
-  if (operation.class === "named") return refuse("route_unknown", "calls are not relayed");
-  const result = housekeeping(
-    operation,
-    requestedVersion(body, operation),
-    options.view(endpoint.server, wristband.value),
-  );
-  return { ok: true, value: { jsonrpc: "2.0", id: operation.id, result } };
+  if (operation.class === "notification") return pass({ kind: "accepted" });
+  if (operation.class === "named") {
+    const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
+    const call = admitCall(options.calls, arrived);
+    return call.ok ? pass({ kind: "call", call: call.value }) : call;
+  }
+  const view = options.view(endpoint.server, wristband.value);
+  const result = housekeeping(operation, requestedVersion(body, operation), view);
+  return pass({ kind: "result", message: { jsonrpc: "2.0", id: operation.id, result } });
 }
 
 async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Promise<Step<WristbandClaims>> {
@@ -126,15 +165,24 @@ function headersOf(request: IncomingMessage) {
   };
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer | null> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** Null for a body that is too large or does not come whole; what is left of it is not read. */
+function readBody(request: IncomingMessage): Promise<Buffer | null> {
+  const bytes = createByteCollector(MAX_BODY_BYTES);
+  return new Promise((done) => {
+    if (Number(request.headers["content-length"] ?? 0) > MAX_BODY_BYTES) {
+      done(null);
+      return;
+    }
+    request.on("data", (chunk: Buffer) => {
+      if (bytes.length + chunk.length <= MAX_BODY_BYTES) bytes.push(chunk);
+      else {
+        request.pause();
+        done(null);
+      }
+    });
+    request.on("end", () => done(bytes.take()));
+    request.on("error", () => done(null));
+  });
 }
 
 function listen(server: Server, { address }: BrokerOptions): Promise<number> {
@@ -156,11 +204,17 @@ function listen(server: Server, { address }: BrokerOptions): Promise<number> {
   });
 }
 
-function close(server: Server, graceMs: number): Promise<void> {
+/** What is under way may end; after the grace each call still gets its last word. */
+function close(server: Server, relay: Relay, graceMs: number): Promise<void> {
   return new Promise((done) => {
-    const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+    let lastWords: NodeJS.Timeout | undefined;
+    const grace = setTimeout(() => {
+      void relay.endAll();
+      lastWords = setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS);
+    }, graceMs);
     server.close(() => {
-      clearTimeout(timer);
+      clearTimeout(grace);
+      clearTimeout(lastWords);
       done();
     });
     server.closeIdleConnections();

@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from "../mcp/json.ts";
 import { readJson } from "../mcp/strict-json.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { NO_ENTRIES, usableEntries, type ServerEntries } from "./definitions.ts";
+import { META, negotiate, type Dialect, type UpstreamAnswer } from "./era.ts";
 
 export interface UpstreamOptions {
   readonly url: string;
@@ -11,23 +12,14 @@ export interface UpstreamOptions {
   readonly timeoutMs: number;
 }
 
-const LEGACY = "2025-11-25";
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 const MAX_PAGES = 100;
 const METHOD_NOT_FOUND = -32601;
-const META = {
-  "io.modelcontextprotocol/protocolVersion": MODERN,
-  "io.modelcontextprotocol/clientCapabilities": {},
-  "io.modelcontextprotocol/clientInfo": { name: "mcp-authz", version: "1" },
-};
-
-/** How one server is spoken to: its era, and its session if it wants one. */
-type Dialect = { readonly era: "modern" } | { readonly era: "legacy"; readonly session: string | null };
 
 /** Reads everything that a server lists, in the server's own era. @throws {Error} with a short reason */
 export async function listUpstream(options: UpstreamOptions): Promise<ServerEntries> {
   const signal = AbortSignal.timeout(options.timeoutMs);
-  const dialect = await negotiate(options, signal);
+  const dialect = await negotiate((at, method, params) => send(options, at, method, params, signal));
   const all = (method: string, member: string, key: "name" | "uri" | "uriTemplate") =>
     listAll(options, dialect, method, member, key, signal);
   const tools = await all("tools/list", "tools", "name");
@@ -35,20 +27,6 @@ export async function listUpstream(options: UpstreamOptions): Promise<ServerEntr
   const resources = await all("resources/list", "resources", "uri");
   const templates = await all("resources/templates/list", "resourceTemplates", "uriTemplate");
   return { ...NO_ENTRIES, tools, prompts, resources, templates };
-}
-
-/** A server that does not know the stateless revision says 400, 404 or 405; 401, 403 and 5xx say nothing about its era. */
-async function negotiate(options: UpstreamOptions, signal: AbortSignal): Promise<Dialect> {
-  const probe = await send(options, { era: "modern" }, "server/discover", {}, signal);
-  if (probe.status === 200 && probe.message?.["result"] !== undefined) return { era: "modern" };
-  if (![200, 400, 404, 405].includes(probe.status)) throw new Error(`status ${probe.status}`);
-  const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: { name: "mcp-authz", version: "1" } };
-  const answer = await send(options, { era: "legacy", session: null }, "initialize", params, signal);
-  if (answer.status !== 200 || answer.message?.["result"] === undefined)
-    throw new Error(`initialize: status ${answer.status}`);
-  const dialect: Dialect = { era: "legacy", session: answer.session };
-  await send(options, dialect, "notifications/initialized", {}, signal);
-  return dialect;
 }
 
 async function listAll(
@@ -75,19 +53,13 @@ async function listAll(
   return usableEntries(found, key);
 }
 
-interface Answer {
-  readonly status: number;
-  readonly session: string | null;
-  readonly message: JsonObject | null;
-}
-
 async function send(
   options: UpstreamOptions,
   dialect: Dialect,
   method: string,
   params: object,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<UpstreamAnswer> {
   const isNotification = method.startsWith("notifications/");
   const modern = dialect.era === "modern";
   const body = {
@@ -104,7 +76,7 @@ async function send(
     headers: {
       "content-type": "application/json",
       accept: "application/json, text/event-stream",
-      "mcp-protocol-version": modern ? MODERN : LEGACY,
+      "mcp-protocol-version": modern ? MODERN : dialect.version,
       ...(modern && { "mcp-method": method }),
       ...(!modern && dialect.session !== null && { "mcp-session-id": dialect.session }),
       ...(options.credential !== null && { [options.credential.header]: options.credential.value }),

@@ -5,6 +5,10 @@ import {
   type IncomingMessage,
 } from "node:http";
 import { Agent as TlsAgent, request as tlsRequest } from "node:https";
+import { createByteCollector } from "./byte-collector.ts";
+import { HttpFault } from "./fault.ts";
+
+export { HttpFault } from "./fault.ts";
 
 /** One origin that we speak to, with connections of its own. */
 export interface HttpClientOptions {
@@ -37,20 +41,6 @@ export interface HttpClient {
   /** The whole answer, if it is not longer than `maxBytes`. */
   fetch(request: HttpRequest, maxBytes: number): Promise<HttpAnswer>;
   close(): void;
-}
-
-/**
- * Why there is no answer. `code` is a word of ours or Node's error code: never a header, a body or an address, so it may
- * be logged.
- */
-export class HttpFault extends Error {
-  readonly code: string;
-
-  constructor(code: string) {
-    super(code);
-    this.name = "HttpFault";
-    this.code = code;
-  }
 }
 
 const MAX_HEADER_BYTES = 32 * 1024;
@@ -114,16 +104,11 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
 export async function readBounded(answer: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const encoding = answer.headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") throw new HttpFault("encoded"); // we never ask for any
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw new HttpFault("too_large");
-    chunks.push(chunk);
-  }
+  const bytes = createByteCollector(maxBytes);
+  for await (const chunk of answer as AsyncIterable<Buffer>) bytes.push(chunk);
   // A body that ends before its content-length does: Node says so on `complete` only.
   if (!answer.complete) throw new HttpFault("cut_off");
-  return Buffer.concat(chunks);
+  return bytes.take();
 }
 
 /** The text of Node's errors can hold addresses and whole certificates; the code says enough. */

@@ -62,7 +62,8 @@ export async function startIdp({ port, gateway, ttlSeconds, exchange }: IdpOptio
     mint: async (person, { scope = SCOPES.join(" "), audience = gateway, ttlSeconds: ttl = ttlSeconds } = {}) => {
       const client = await provider.Client.find("demo-cli");
       if (!client) throw new Error("no client");
-      const token = new provider.AccessToken({ accountId: person, client, scope, gty: "authorization_code" } as never);
+      const grant = { accountId: person, client, scope, gty: "authorization_code", expiresIn: ttl };
+      const token = new provider.AccessToken(grant as never);
       token.resourceServer = new provider.ResourceServer(audience, resourceServer(audience, ttl));
       return token.save();
     },

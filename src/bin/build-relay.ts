@@ -1,0 +1,83 @@
+import { readFileSync } from "node:fs";
+import type { ServerEntries } from "../broker/definitions.ts";
+import { createEras } from "../broker/era.ts";
+import { createRelay, type Relay, type RelayObserver } from "../broker/relay.ts";
+import { createSessionPool } from "../broker/session-pool.ts";
+import { createUpstreams, type Upstreams, type UpstreamSettings } from "../broker/upstreams.ts";
+import type { Config } from "../config.ts";
+import type { ServerConfig } from "../config-schema.ts";
+import type { Log } from "../ops/log.ts";
+
+export interface RelayParts {
+  readonly relay: Relay;
+  readonly upstreams: Upstreams;
+  /** Longer than any server may be silent. */
+  readonly silenceMs: number;
+  close(): Promise<void>;
+}
+
+export interface RelayDeps {
+  readonly monotonic: () => number;
+  readonly log: Log;
+  /** What is known of each server's tools. */
+  readonly entries: () => ReadonlyMap<string, ServerEntries>;
+  readonly observer?: RelayObserver;
+}
+
+const MAX_SESSIONS = 10_000;
+const SESSION_IDLE_MS = 5 * 60_000;
+const SWEEP_MS = 30_000;
+const MORE_SILENCE_MS = 30_000;
+const NOBODY: RelayObserver = { observe: () => {}, dropped: () => {} };
+
+/** The part of the broker that carries calls. @throws {Error} that names a CA file that cannot be read */
+export function buildRelay(config: Config, { monotonic, log, entries, observer = NOBODY }: RelayDeps): RelayParts {
+  const servers = Object.entries(config.servers);
+  const upstreams = createUpstreams(new Map(servers.map(([name, server]) => [name, settingsOf(name, server)])));
+  const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
+  const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
+  sweeper.unref();
+  const findSchema = (server: string, tool: string) =>
+    entries()
+      .get(server)
+      ?.tools.find(({ name }) => name === tool)?.["inputSchema"];
+  const relay = createRelay({
+    eras: createEras(monotonic),
+    sessions,
+    findSchema,
+    observer,
+    log,
+    now: Date.now,
+    monotonic,
+  });
+  return {
+    relay,
+    upstreams,
+    silenceMs: Math.max(...servers.map(([, { timeoutMs }]) => timeoutMs)) + MORE_SILENCE_MS,
+    async close() {
+      clearInterval(sweeper);
+      await relay.endAll();
+      await sessions.close();
+      upstreams.close();
+    },
+  };
+}
+
+function settingsOf(name: string, { url, caFile, timeoutMs, credential }: ServerConfig): UpstreamSettings {
+  const filled = credential.filter(({ kind }) => kind !== "none");
+  return {
+    url,
+    ca: caFile === null ? null : readCa(name, caFile),
+    timeoutMs,
+    credentialHeaders: new Set(filled.map(({ header }) => header)),
+    needsCredential: filled.length === credential.length,
+  };
+}
+
+function readCa(name: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new Error(`servers.${name}.caFile: ${file} cannot be read`, { cause: error });
+  }
+}

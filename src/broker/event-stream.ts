@@ -1,0 +1,119 @@
+import { createByteCollector } from "../http/byte-collector.ts";
+
+/** One event of a stream that has data. */
+export interface StreamEvent {
+  /** `message` where the stream names none. */
+  readonly type: string;
+  readonly data: Buffer;
+}
+
+export interface EventParser {
+  /** The events that are complete with this chunk. @throws {HttpFault} `too_large` */
+  push(chunk: Buffer): StreamEvent[];
+  /** The last event, if the stream ended without the empty line behind it. */
+  end(): StreamEvent[];
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const COLON = 0x3a;
+const SPACE = 0x20;
+const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
+const NEWLINE = Buffer.from("\n");
+const NOTHING = Buffer.alloc(0);
+/** Longer than each name and type that means something here. */
+const MAX_FIELD_NAME = 8;
+const MAX_TYPE = 64;
+
+/**
+ * Reads an event stream as it comes (WHATWG HTML, Server-sent events): lines end with CRLF, LF or CR, comments and
+ * unknown fields are skipped, several `data` lines are joined. Nothing is kept but the event that is being read.
+ * @param maxBytes of one event's data, and of one line
+ */
+export function createEventParser(maxBytes: number): EventParser {
+  const held = createByteCollector(maxBytes); // the beginning of a line whose end has not come
+  const data = createByteCollector(maxBytes);
+  let hasData = false;
+  let type = "";
+  let isFirst = true;
+  let afterCr = false;
+
+  function line(part: Buffer, found: StreamEvent[]): void {
+    let whole = part;
+    if (held.length > 0) {
+      held.push(part);
+      whole = held.take();
+    }
+    if (isFirst && whole.subarray(0, 3).equals(BOM)) whole = whole.subarray(3);
+    isFirst = false;
+    if (whole.length === 0) dispatch(found);
+    else field(whole);
+  }
+
+  function field(whole: Buffer): void {
+    const colon = whole.indexOf(COLON);
+    const name = whole.toString("latin1", 0, colon === -1 ? whole.length : Math.min(colon, MAX_FIELD_NAME));
+    const start = colon === -1 ? whole.length : colon + (whole[colon + 1] === SPACE ? 2 : 1);
+    if (name === "event") type = whole.toString("latin1", start, start + MAX_TYPE);
+    if (name !== "data") return;
+    if (hasData) data.push(NEWLINE);
+    data.push(whole.subarray(start));
+    hasData = true;
+  }
+
+  function dispatch(found: StreamEvent[]): void {
+    if (data.length > 0) found.push({ type: type === "" ? "message" : type, data: data.take() });
+    hasData = false;
+    type = "";
+  }
+
+  return {
+    push(chunk) {
+      const found: StreamEvent[] = [];
+      const endFrom = lineEnds(chunk);
+      let at = 0;
+      while (at < chunk.length) {
+        const isRestOfCrLf = afterCr && chunk[at] === LF;
+        afterCr = false;
+        const end = isRestOfCrLf ? at : endFrom(at);
+        if (end === -1) break;
+        if (!isRestOfCrLf) line(chunk.subarray(at, end), found);
+        afterCr = chunk[end] === CR;
+        at = end + 1;
+      }
+      if (at < chunk.length) held.push(chunk.subarray(at));
+      return found;
+    },
+    end() {
+      const found: StreamEvent[] = [];
+      if (held.length > 0) line(NOTHING, found);
+      dispatch(found);
+      return found;
+    },
+  };
+}
+
+/** Finds the next CR or LF. Where no CR is left, it is not looked for again: a chunk can hold thousands of lines. */
+function lineEnds(chunk: Buffer): (from: number) => number {
+  let cr = chunk.indexOf(CR);
+  return (from) => {
+    if (cr !== -1 && cr < from) cr = chunk.indexOf(CR, from);
+    const lf = chunk.indexOf(LF, from);
+    return cr === -1 || (lf !== -1 && lf < cr) ? lf : cr;
+  };
+}
+
+const HEAD = Buffer.from("event: message\ndata: ");
+const TAIL = Buffer.from("\n\n");
+
+/** A message as an event; each of its lines is a line of the event. */
+export function eventOf(data: Buffer): Buffer {
+  const lines: Buffer[] = [HEAD];
+  let at = 0;
+  for (let end = data.indexOf(LF); end !== -1; end = data.indexOf(LF, at)) {
+    lines.push(data.subarray(at, end), Buffer.from("\ndata: "));
+    at = end + 1;
+  }
+  lines.push(data.subarray(at), TAIL);
+  return Buffer.concat(lines);
+}

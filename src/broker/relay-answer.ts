@@ -1,0 +1,56 @@
+import { setMembers, splice, type Edit } from "../mcp/json-spans.ts";
+import type { Operation } from "../mcp/operation.ts";
+import { shortValue, type UpstreamMessage } from "../mcp/upstream-message.ts";
+import { MODERN } from "../mcp/versions.ts";
+import type { RelayRequest } from "./relay-request.ts";
+
+/** A server's answer as the client gets it. */
+export interface RelayAnswer {
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+type Answer = Extract<UpstreamMessage, { kind: "answer" }>;
+
+const METHOD_NOT_FOUND = -32_601;
+
+/**
+ * Turns an answer round: the client's id in place of the wire's, and what the client's revision demands. Every other byte
+ * stays. Null for a result that a client of an older revision cannot handle: the server asks back, or hands out a task.
+ * @param message `bytes`, read
+ * @param upstreamStatus the HTTP status under which it came
+ */
+export function relayAnswer(
+  bytes: Buffer,
+  message: Answer,
+  request: RelayRequest,
+  operation: Operation,
+  upstreamStatus: number,
+): RelayAnswer | null {
+  const edits: Edit[] = [];
+  if (message.idSpan !== null) edits.push({ ...message.idSpan, text: request.clientId });
+  const { result } = message;
+  const isModernClient = operation.version === MODERN;
+  if (result !== null && isModernClient && request.dialect.era === "legacy") {
+    const needed = Object.entries(modernMembers(operation)).filter(([name]) => !result.members.has(name));
+    edits.push(...setMembers(result, Object.fromEntries(needed)));
+  }
+  if (result !== null && !isModernClient) {
+    const type = result.members.get("resultType");
+    if (type !== undefined && shortValue(bytes, type) !== "complete") return null;
+  }
+  return { status: statusOf(isModernClient, message.errorCode, upstreamStatus), body: splice(bytes, edits) };
+}
+
+/** Members that the stateless revision requires of a result; a server of an older one does not know them. */
+function modernMembers({ method }: Operation): Record<string, string> {
+  const caching = method === "resources/read" ? { ttlMs: "0", cacheScope: '"private"' } : {};
+  return { resultType: '"complete"', ...caching };
+}
+
+/** To a client of an older revision 404 means that its session has ended; one of today's expects it for its one code. */
+function statusOf(isModernClient: boolean, errorCode: number | null, upstreamStatus: number): number {
+  if (errorCode === null) return 200;
+  if (isModernClient && errorCode === METHOD_NOT_FOUND) return 404;
+  return upstreamStatus === 400 || (isModernClient && upstreamStatus === 404) ? 400 : 200;
+}

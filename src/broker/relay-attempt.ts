@@ -1,0 +1,169 @@
+import type { IncomingMessage } from "node:http";
+import { refuse, type Refused } from "../authz/outcome.ts";
+import { HttpFault } from "../http/client.ts";
+import { readUpstreamMessage, type UpstreamMessage } from "../mcp/upstream-message.ts";
+import { MODERN_CODES, type Dialect, type Eras } from "./era.ts";
+import { whileHeld, type Leash } from "./leash.ts";
+import { relayAnswer } from "./relay-answer.ts";
+import type { RelayCall } from "./relay-call.ts";
+import { beginStream, endStream, sendAnswer, type RelayClient } from "./relay-client.ts";
+import { relayRequest, type FindSchema, type RelayRequest } from "./relay-request.ts";
+import { readStream } from "./relay-stream.ts";
+import type { SessionPool } from "./session-pool.ts";
+import type { Lease } from "./session.ts";
+import { letGo, MAX_ANSWER_BYTES, mediaOf, readWhole } from "./upstream-body.ts";
+import { exchangeWith } from "./upstream-exchange.ts";
+
+export interface AttemptOptions {
+  readonly eras: Eras;
+  readonly sessions: SessionPool;
+  readonly findSchema: FindSchema;
+  /** Told of events that were for nobody (B50). */
+  readonly onDropped: (server: string, events: number) => void;
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonic: () => number;
+}
+
+/** One call under way. */
+interface Passage {
+  readonly call: RelayCall;
+  readonly client: RelayClient;
+  readonly leash: Leash;
+}
+
+/** What was sent, on what terms, and what came. */
+interface Exchanged extends Passage {
+  readonly lease: Lease | null;
+  readonly request: RelayRequest;
+  readonly answer: IncomingMessage;
+}
+
+type Result = Refused | null;
+
+/**
+ * Sends a call and passes its answer on. A server that does not know our session has not processed the call: that alone
+ * is sent again, once, in a new session. Null when the client has its answer.
+ * @throws {HttpFault}
+ */
+export async function attempt(options: AttemptOptions, passage: Passage): Promise<Result> {
+  const first = await tryOnce(options, passage);
+  if (first !== "session_gone") return first;
+  const second = await tryOnce(options, passage);
+  return second === "session_gone" ? refuse("upstream_unavailable", "session_gone") : second;
+}
+
+async function tryOnce(options: AttemptOptions, passage: Passage): Promise<Result | "session_gone"> {
+  const { upstream } = passage.call;
+  const { signal } = passage.leash;
+  const lease = await leaseOf(options, passage);
+  try {
+    const dialect: Dialect = lease?.dialect ?? { era: "modern" };
+    const sessionId = lease === null || lease.dialect.session === null ? null : lease.nextId();
+    const request = relayRequest(passage.call, dialect, sessionId, options.findSchema);
+    const { headers, body } = request;
+    const answer = await upstream.client.open({ method: "POST", path: upstream.path, headers, body, signal });
+    return await passOn(options, { ...passage, lease, request, answer });
+  } finally {
+    lease?.release();
+  }
+}
+
+/** A session for a server of the older revisions; null for one of the stateless revision. */
+async function leaseOf({ eras, sessions }: AttemptOptions, { call, leash }: Passage): Promise<Lease | null> {
+  const { upstream, credential, wristband } = call;
+  const { signal } = leash;
+  const ask = () => whileHeld(eras.of(upstream.name, exchangeWith(upstream, credential, signal)), signal);
+  const era = eras.known(upstream.name) ?? (await ask());
+  if (era === "modern") return null;
+  try {
+    return await sessions.acquire({ upstream, credential, idp: wristband.idp, sub: wristband.sub }, signal);
+  } catch (error) {
+    // It knows no handshake (any more).
+    if (error instanceof HttpFault && /^initialize_40[045]$/.test(error.code)) eras.forget(upstream.name);
+    throw error;
+  }
+}
+
+async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Result | "session_gone"> {
+  const { answer, request, call, client } = exchanged;
+  const status = answer.statusCode ?? 0;
+  if (status === 200 && mediaOf(answer) === "stream") return passStream(options, exchanged);
+  const read = await readAnswer(answer, request, status);
+  if (typeof read === "string") {
+    const hadSession = isMisunderstood(status) && forgetTerms(options, exchanged);
+    return hadSession && status !== 405 ? "session_gone" : refuse("upstream_unavailable", read);
+  }
+  const turned = relayAnswer(read.bytes, read.message, request, call.operation, status);
+  if (turned === null) return refuse("capability_missing", "input_required");
+  sendAnswer(client, turned);
+  return null;
+}
+
+interface ReadAnswer {
+  readonly bytes: Buffer;
+  readonly message: Answer;
+}
+
+/** The answer to this request, or a word for what came instead: nothing of that is read further, and nothing passed on. */
+async function readAnswer(
+  answer: IncomingMessage,
+  request: RelayRequest,
+  status: number,
+): Promise<ReadAnswer | string> {
+  const isRpc = [200, 400, 404].includes(status) && mediaOf(answer) === "json";
+  if (!isRpc) {
+    letGo(answer);
+    return status === 200 ? "content_type" : `status_${status}`;
+  }
+  const bytes = await readWhole(answer, MAX_ANSWER_BYTES);
+  const message = answerTo(request, bytes, status);
+  if (message !== null) return { bytes, message };
+  return status === 200 ? "not_an_answer" : `status_${status}`;
+}
+
+type Answer = Extract<UpstreamMessage, { kind: "answer" }>;
+
+/** The answer to this request; under 400 and 404 an error only. */
+function answerTo(request: RelayRequest, bytes: Buffer, status: number): Answer | null {
+  const message = readUpstreamMessage(bytes);
+  if (message?.kind !== "answer") return null;
+  const isOurs = status === 200 ? message.id === request.wireId : isErrorFor(request, message, status);
+  return isOurs ? message : null;
+}
+
+function isErrorFor({ wireId, dialect }: RelayRequest, { id, idSpan, errorCode }: Answer, status: number): boolean {
+  if (errorCode === null) return false;
+  if (status !== 400 || !MODERN_CODES.includes(errorCode)) return id === wireId;
+  // Said to an older revision, it means that the server speaks it no more. It may not have read the id, then it is null.
+  return dialect.era === "modern" && (id === wireId || (id === null && idSpan !== null));
+}
+
+/** Without an answer to this request these say: the server speaks another revision, or has lost our session. */
+function isMisunderstood(status: number): boolean {
+  return [400, 404, 405].includes(status);
+}
+
+/** What we believed of the server is asked anew. True if it had a session of ours. */
+function forgetTerms({ eras }: AttemptOptions, { lease, call }: Exchanged): boolean {
+  lease?.discard();
+  const hadSession = lease !== null && lease.dialect.session !== null;
+  if (!hadSession) eras.forget(call.upstream.name);
+  return hadSession;
+}
+
+async function passStream(options: AttemptOptions, exchanged: Exchanged): Promise<Result> {
+  const { call, client, leash, request, answer } = exchanged;
+  leash.until(call.wristband.caller_exp * 1000);
+  const writer = client.accepts.stream ? beginStream(client, answer, options.monotonic) : null;
+  const touch = () => {
+    leash.touch();
+    writer?.alive();
+  };
+  const stream = { answer, request, operation: call.operation, touch };
+  const write = (data: Buffer) => writer?.event(data);
+  const end = await readStream(stream, write, (events) => options.onDropped(call.upstream.name, events));
+  if (end === null) return refuse("capability_missing", "input_required");
+  if (client.accepts.stream) endStream(client, end.body);
+  else sendAnswer(client, end);
+  return null;
+}

@@ -1,0 +1,109 @@
+import { encodeHeaderValue } from "../mcp/header-value.ts";
+import {
+  innerObjectSpan,
+  readObjectSpan,
+  setMembers,
+  splice,
+  type Edit,
+  type ObjectSpan,
+  type Span,
+} from "../mcp/json-spans.ts";
+import type { JsonValue } from "../mcp/json.ts";
+import type { RpcId } from "../mcp/operation.ts";
+import { paramHeaders } from "../mcp/param-headers.ts";
+import { idOf } from "../mcp/upstream-message.ts";
+import { MODERN } from "../mcp/versions.ts";
+import { META, type Dialect } from "./era.ts";
+import type { RelayCall } from "./relay-call.ts";
+import { credentialHeader } from "./upstreams.ts";
+
+/** What goes to the server, and what its answer must be matched with. */
+export interface RelayRequest {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  /** The id on the way to the server. */
+  readonly wireId: RpcId;
+  /** The client's id, byte for byte. */
+  readonly clientId: Buffer;
+  readonly progressToken: RpcId | null;
+  readonly dialect: Dialect;
+}
+
+/** Finds a tool's input schema; undefined if it is not known. */
+export type FindSchema = (server: string, tool: string) => JsonValue | undefined;
+
+/**
+ * A call as its server must get it: the client's bytes but for the name without its prefix, the id where a session is
+ * shared, and `_meta` where the server's revision demands it.
+ * @param sessionId an id that is free in the session; null to keep the client's
+ */
+export function relayRequest(
+  call: RelayCall,
+  dialect: Dialect,
+  sessionId: number | null,
+  findSchema: FindSchema,
+): RelayRequest {
+  const { body, operation } = call;
+  const spans = spansOf(call);
+  const needsMeta = dialect.era === "modern" && operation.version !== MODERN;
+  const edits = [...renaming(call, spans), ...(needsMeta ? metaEdits(spans) : [])];
+  if (sessionId !== null) edits.push({ ...spans.id, text: String(sessionId) });
+  return {
+    headers: {
+      ...call.forwarded,
+      accept: "application/json, text/event-stream",
+      "content-type": "application/json",
+      ...dialectHeaders(call, dialect),
+      ...(needsMeta && operation.kind === "tool" && schemaHeaders(call, findSchema)),
+      ...credentialHeader(call.credential),
+    },
+    body: edits.length === 0 ? body : splice(body, edits),
+    wireId: sessionId ?? spans.idValue,
+    clientId: body.subarray(spans.id.start, spans.id.end),
+    progressToken: idOf(body, spans.meta?.members.get("progressToken")),
+    dialect,
+  };
+}
+
+interface CallSpans {
+  readonly id: Span;
+  readonly idValue: RpcId;
+  readonly params: ObjectSpan;
+  readonly meta: ObjectSpan | null;
+}
+
+/** The places that matter. The reader has found the same members in these bytes before. */
+function spansOf({ body, operation }: RelayCall): CallSpans {
+  const root = readObjectSpan(body);
+  const params = innerObjectSpan(body, root?.members.get("params"));
+  const id = root?.members.get("id");
+  if (params === null || id === undefined || operation.id === null) throw new Error("a call without an id or params");
+  return { id, idValue: operation.id, params, meta: innerObjectSpan(body, params.members.get("_meta")) };
+}
+
+/** On the merged endpoint a tool's name has its server's prefix before it. */
+function renaming({ operation, name }: RelayCall, { params }: CallSpans): Edit[] {
+  if (name === operation.name) return [];
+  const span = params.members.get("name");
+  if (span === undefined) throw new Error("a renamed call without a name");
+  return [{ ...span, text: JSON.stringify(name) }];
+}
+
+/** What a client of the stateless revision says of itself in each request; what ours can, the broker does not know. */
+const META_TEXTS = Object.fromEntries(Object.entries(META).map(([name, value]) => [name, JSON.stringify(value)]));
+
+function metaEdits({ params, meta }: CallSpans): Edit[] {
+  if (meta !== null) return setMembers(meta, META_TEXTS);
+  return setMembers(params, { _meta: JSON.stringify(META) });
+}
+
+function dialectHeaders({ operation, name }: RelayCall, dialect: Dialect): Record<string, string> {
+  if (dialect.era === "modern")
+    return { "mcp-protocol-version": MODERN, "mcp-method": operation.method, "mcp-name": encodeHeaderValue(name) };
+  const version = { "mcp-protocol-version": dialect.version };
+  return dialect.session === null ? version : { ...version, "mcp-session-id": dialect.session };
+}
+
+function schemaHeaders({ upstream, operation, name }: RelayCall, findSchema: FindSchema): Record<string, string> {
+  return paramHeaders(findSchema(upstream.name, name), operation.arguments);
+}

@@ -1,0 +1,114 @@
+import { refuse, type Refused } from "../authz/outcome.ts";
+import type { Reason } from "../authz/refusal.ts";
+import { HttpFault } from "../http/client.ts";
+import type { Eras } from "./era.ts";
+import { createLeash, faultIn, type Leash } from "./leash.ts";
+import { attempt } from "./relay-attempt.ts";
+import type { RelayCall } from "./relay-call.ts";
+import { endStream, type RelayClient } from "./relay-client.ts";
+import type { FindSchema } from "./relay-request.ts";
+import type { SessionPool } from "./session-pool.ts";
+
+/** How a call ended: answered (an error of the server's is an answer), the client left, or refused. */
+export type RelayOutcome = "answered" | "left" | Reason;
+
+/** Told of each call. Labels come from closed sets: servers of the configuration, outcomes of a table. */
+export interface RelayObserver {
+  observe(server: string, outcome: RelayOutcome, seconds: number): void;
+  /** Events of a stream that were for nobody (B50). */
+  dropped(server: string, events: number): void;
+}
+
+/** Named fields only: never a header, a body or an address. */
+export interface RelayLog {
+  debug(event: string, fields: Readonly<Record<string, string | number>>): void;
+  warn(event: string, fields: Readonly<Record<string, string | number>>): void;
+}
+
+export interface RelayOptions {
+  readonly eras: Eras;
+  readonly sessions: SessionPool;
+  readonly findSchema: FindSchema;
+  readonly observer: RelayObserver;
+  readonly log: RelayLog;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonic: () => number;
+}
+
+export interface Relay {
+  /** Carries a call to its server and its answer back. Returns a refusal if nothing has been sent to the client. */
+  carry(call: RelayCall, client: RelayClient): Promise<Refused | null>;
+  /** Ends what is still under way. Resolves when all have got their last word. */
+  endAll(): Promise<void>;
+}
+
+/** Relays calls. Whatever a server does, its client gets one answer: the server's to this call, or a refusal of ours. */
+export function createRelay(options: RelayOptions): Relay {
+  const active = new Map<Leash, Promise<unknown>>();
+  return {
+    carry(call, client) {
+      const leash = createLeash(call.upstream.timeoutMs, options.now);
+      const done = carry(options, call, client, leash).finally(() => active.delete(leash));
+      active.set(leash, done);
+      return done;
+    },
+    async endAll() {
+      for (const leash of active.keys()) leash.end("shutdown");
+      await Promise.allSettled(active.values());
+    },
+  };
+}
+
+async function carry(
+  options: RelayOptions,
+  call: RelayCall,
+  client: RelayClient,
+  leash: Leash,
+): Promise<Refused | null> {
+  const { eras, sessions, findSchema, observer, monotonic } = options;
+  const started = monotonic();
+  const leave = () => leash.end("left");
+  client.response.on("close", leave);
+  if (client.response.closed) leave();
+  let refused: Refused | null;
+  try {
+    const attemptOptions = { eras, sessions, findSchema, onDropped: observer.dropped, monotonic };
+    refused = await attempt(attemptOptions, { call, client, leash });
+  } catch (error) {
+    refused = refusedBy(leash.signal.aborted ? faultIn(leash.signal) : error);
+  } finally {
+    client.response.off("close", leave);
+    leash.drop();
+  }
+  const hasLeft = refused?.detail === LEFT;
+  report(options, call, client.requestId, hasLeft ? LEFT : refused, monotonic() - started);
+  if (refused === null || hasLeft) return null;
+  if (!client.response.headersSent) return refused;
+  endStream(client, Buffer.from(client.errorBody(refused)));
+  return null;
+}
+
+const LEFT = "left";
+
+function refusedBy(error: unknown): Refused {
+  if (!(error instanceof HttpFault)) return refuse("internal", error instanceof Error ? error.name : "thrown");
+  if (error.code === "timeout") return refuse("upstream_timeout", error.code);
+  if (error.code === "caller_expired") return refuse("token_expired", error.code);
+  return refuse("upstream_unavailable", error.code);
+}
+
+function report(
+  { observer, log }: RelayOptions,
+  { upstream, operation }: RelayCall,
+  requestId: string,
+  end: Refused | typeof LEFT | null,
+  ms: number,
+): void {
+  const outcome: RelayOutcome = end === null ? "answered" : end === LEFT ? LEFT : end.reason;
+  observer.observe(upstream.name, outcome, ms / 1000);
+  const fields = { request_id: requestId, server: upstream.name, method: operation.method, outcome };
+  if (end === null || end === LEFT) log.debug("relayed", { ...fields, ms: Math.round(ms) });
+  else log.warn("relay_failed", { ...fields, detail: end.detail ?? "", ms: Math.round(ms) });
+}

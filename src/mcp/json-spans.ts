@@ -1,0 +1,201 @@
+import { isUtf8 } from "node:buffer";
+import { readString, type Cursor } from "./strict-string.ts";
+
+/** A value's place in its text: from its first byte to behind its last. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** An object's place in its text, and those of its members' values. */
+export interface ObjectSpan extends Span {
+  readonly members: ReadonlyMap<string, Span>;
+}
+
+/** What stands in a text instead of what stood there. An empty span inserts. */
+export interface Edit extends Span {
+  readonly text: string | Uint8Array;
+}
+
+/** Nested arrays and objects: more is refused, so that nobody can exhaust the stack. */
+const MAX_DEPTH = 256;
+
+/** A fault of the text, thrown inside this module only. */
+class Fault extends Error {}
+
+/**
+ * Finds the members of the object that a JSON text is, and checks the whole text against the grammar (RFC 8259), without
+ * building a value: so a message can go on byte for byte. Null for text that is no object, is not UTF-8, is nested too
+ * deep or has two members of one name; what names deeper objects have is their reader's business.
+ */
+export function readObjectSpan(bytes: Uint8Array): ObjectSpan | null {
+  if (!isUtf8(bytes)) return null;
+  const text = bufferOf(bytes);
+  return guarded(() => {
+    const object = objectAt({ text, at: 0 });
+    if (skipSpace(text, object.end) !== text.length) throw new Fault();
+    return object;
+  });
+}
+
+/** Finds the members of an object inside a text that was read already. Null if the value at `span` is no object. */
+export function innerObjectSpan(bytes: Uint8Array, span: Span | undefined): ObjectSpan | null {
+  if (span === undefined) return null;
+  return guarded(() => objectAt({ text: bufferOf(bytes), at: span.start }));
+}
+
+/** The text with all edits done; they must not overlap. */
+export function splice(bytes: Uint8Array, edits: readonly Edit[]): Buffer {
+  const text = bufferOf(bytes);
+  const parts: Uint8Array[] = [];
+  let at = 0;
+  for (const edit of edits.toSorted((a, b) => a.start - b.start)) {
+    parts.push(text.subarray(at, edit.start), typeof edit.text === "string" ? Buffer.from(edit.text) : edit.text);
+    at = edit.end;
+  }
+  parts.push(text.subarray(at));
+  return Buffer.concat(parts);
+}
+
+/**
+ * What to change so that an object has these members: the value of one that it has, and the others at its front.
+ * @param values JSON texts by name
+ */
+export function setMembers(object: ObjectSpan, values: Readonly<Record<string, string>>): Edit[] {
+  const edits: Edit[] = [];
+  const added: string[] = [];
+  for (const [name, text] of Object.entries(values)) {
+    const span = object.members.get(name);
+    if (span === undefined) added.push(`${JSON.stringify(name)}:${text}`);
+    else edits.push({ start: span.start, end: span.end, text });
+  }
+  if (added.length === 0) return edits;
+  const front = object.start + 1;
+  const text = added.join(",") + (object.members.size === 0 ? "" : ",");
+  return [{ start: front, end: front, text }, ...edits];
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function guarded(read: () => ObjectSpan): ObjectSpan | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Fault || error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_ARRAY = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const LETTER_U = 0x75;
+const SIMPLE_ESCAPES = new Set(Buffer.from('"\\/bfnrt'));
+const WORD = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
+
+/** The object that begins at the cursor, which is left behind it. */
+function objectAt(cursor: Cursor): ObjectSpan {
+  const { text } = cursor;
+  const start = skipSpace(text, cursor.at);
+  if (text[start] !== OPEN_OBJECT) throw new Fault();
+  const members = new Map<string, Span>();
+  cursor.at = skipSpace(text, start + 1);
+  if (text[cursor.at] === CLOSE_OBJECT) return { start, end: cursor.at + 1, members };
+  for (;;) {
+    cursor.at = skipSpace(text, cursor.at);
+    if (text[cursor.at] !== QUOTE) throw new Fault();
+    const name = readString(cursor);
+    if (members.has(name)) throw new Fault();
+    const from = skipSpace(text, expect(text, cursor.at, COLON));
+    const end = valueEnd(text, from, 1);
+    members.set(name, { start: from, end });
+    cursor.at = skipSpace(text, end) + 1;
+    const byte = text[cursor.at - 1];
+    if (byte === CLOSE_OBJECT) return { start, end: cursor.at, members };
+    if (byte !== COMMA) throw new Fault();
+  }
+}
+
+function skipSpace(text: Buffer, from: number): number {
+  let at = from;
+  for (;;) {
+    const byte = text[at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return at;
+    at += 1;
+  }
+}
+
+/** The place behind this byte, which must come next. */
+function expect(text: Buffer, from: number, byte: number): number {
+  const at = skipSpace(text, from);
+  if (text[at] !== byte) throw new Fault();
+  return at + 1;
+}
+
+/** The place behind the value that begins at `at`. */
+function valueEnd(text: Buffer, at: number, depth: number): number {
+  const byte = text[at];
+  if (byte === QUOTE) return stringEnd(text, at);
+  if (byte === OPEN_OBJECT) return containerEnd(text, at, depth + 1, CLOSE_OBJECT);
+  if (byte === OPEN_ARRAY) return containerEnd(text, at, depth + 1, CLOSE_ARRAY);
+  return wordEnd(text, at);
+}
+
+function containerEnd(text: Buffer, start: number, depth: number, close: number): number {
+  if (depth > MAX_DEPTH) throw new Fault();
+  let at = skipSpace(text, start + 1);
+  if (text[at] === close) return at + 1;
+  for (;;) {
+    if (close === CLOSE_OBJECT) at = memberValue(text, at);
+    at = skipSpace(text, valueEnd(text, skipSpace(text, at), depth));
+    const byte = text[at];
+    at += 1;
+    if (byte === close) return at;
+    if (byte !== COMMA) throw new Fault();
+  }
+}
+
+/** The place behind a member's name and colon. */
+function memberValue(text: Buffer, from: number): number {
+  const at = skipSpace(text, from);
+  if (text[at] !== QUOTE) throw new Fault();
+  return expect(text, stringEnd(text, at), COLON);
+}
+
+function stringEnd(text: Buffer, start: number): number {
+  let at = start + 1;
+  for (;;) {
+    const byte = text[at];
+    if (byte === undefined || byte < 0x20) throw new Fault();
+    if (byte === QUOTE) return at + 1;
+    at = byte === BACKSLASH ? escapeEnd(text, at + 1) : at + 1;
+  }
+}
+
+function escapeEnd(text: Buffer, at: number): number {
+  const letter = text[at] ?? 0;
+  if (SIMPLE_ESCAPES.has(letter)) return at + 1;
+  const isUnicode = letter === LETTER_U && /^[0-9a-fA-F]{4}$/.test(text.toString("latin1", at + 1, at + 5));
+  if (!isUnicode) throw new Fault();
+  return at + 5;
+}
+
+function wordEnd(text: Buffer, start: number): number {
+  let at = start;
+  while (at < text.length && isWordByte(text[at] ?? 0)) at += 1;
+  if (!WORD.test(text.toString("latin1", start, at))) throw new Fault();
+  return at;
+}
+
+/** Letters, digits, and + - . of numbers and the three words. */
+function isWordByte(byte: number): boolean {
+  const isDigit = byte >= 0x30 && byte <= 0x39;
+  return isDigit || (byte >= 0x61 && byte <= 0x7a) || byte === 0x45 || byte === 0x2d || byte === 0x2b || byte === 0x2e;
+}
