@@ -8,15 +8,14 @@ import {
 } from "prom-client";
 import type { AuditDecision } from "../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
-import { createVaultMetrics, type VaultMetrics } from "./vault-metrics.ts";
+import { createCredentialMetrics, type CredentialMetrics } from "./credential-metrics.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
 
-export interface Metrics extends VaultMetrics {
+export interface Metrics extends CredentialMetrics {
   observeCheck(decision: AuditDecision, reason: Reason | null, seconds: number): void;
   observeStep(step: StepName, seconds: number): void;
   cache(name: "token" | "credential" | "wristband", result: "hit" | "miss" | "joined"): void;
-  exchange(outcome: "ok" | "none" | "unavailable"): void;
   policyReload(result: "ok" | "failed"): void;
   policyRevision(revision: string): void;
   keyFetch(issuer: string, ok: boolean): void;
@@ -100,7 +99,7 @@ export function createMetrics(): Metrics {
   );
   const stepOf = new Map<string, HistogramOf.Internal<string>>();
   return {
-    ...createVaultMetrics(registers, (duration) => steps.observe({ step: "vault" }, duration)),
+    ...createCredentialMetrics(registers, (duration) => steps.observe({ step: "vault" }, duration)),
     contentType: registry.contentType,
     observeCheck(decision, reason, duration) {
       countOf.get(`${decision} ${reason ?? ""}`)?.inc();
@@ -112,7 +111,6 @@ export function createMetrics(): Metrics {
       bound.observe(duration);
     },
     cache: (name, result) => caches.inc({ cache: name, result }),
-    exchange: exchangeCounter(registers),
     policyReload(result) {
       reloads.inc({ result });
       stale.set(result === "ok" ? 0 : 1);
@@ -126,17 +124,6 @@ export function createMetrics(): Metrics {
     restarts: (total) => restarts.set(total),
     render: () => registry.metrics(),
   };
-}
-
-function exchangeCounter(registers: Registry[]): Metrics["exchange"] {
-  const exchanges = new Counter({
-    name: "mcp_authz_exchanges_total",
-    help: "Token exchanges: a token, none for this caller, or no answer to rely on",
-    labelNames: ["outcome"],
-    registers,
-  });
-  for (const outcome of ["ok", "none", "unavailable"]) exchanges.inc({ outcome }, 0);
-  return (outcome) => exchanges.inc({ outcome });
 }
 
 /** Every row at 0 from the start, so that a dashboard sees what never happened; hashing labels per Check would cost more. */

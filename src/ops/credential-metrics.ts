@@ -1,13 +1,24 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 
-export interface VaultMetrics {
+export interface CredentialMetrics {
+  /** One token exchange, beside the cache. */
+  exchange(outcome: "ok" | "none" | "unavailable"): void;
   /** One look-up of a caller's credential, beside the cache. */
   vaultRead(outcome: "ok" | "none" | "unavailable" | "not_owner", seconds: number): void;
   /** `refused`: the configuration is at fault. */
   vaultLogin(result: "ok" | "failed" | "refused"): void;
 }
 
-export function createVaultMetrics(registers: Registry[], observeVault: (seconds: number) => void): VaultMetrics {
+export function createCredentialMetrics(
+  registers: Registry[],
+  observeVault: (seconds: number) => void,
+): CredentialMetrics {
+  const exchanges = new Counter({
+    name: "mcp_authz_exchanges_total",
+    help: "Token exchanges: a token, none for this caller, or no answer to rely on",
+    labelNames: ["outcome"],
+    registers,
+  });
   const reads = new Counter({
     name: "mcp_authz_vault_reads_total",
     help: "Look-ups of callers' credentials at the Vault",
@@ -28,8 +39,10 @@ export function createVaultMetrics(registers: Registry[], observeVault: (seconds
     });
   let lastLogin: Gauge | null = null; // none before the first log-in: who has no Vault must not see a 0
   for (const outcome of ["ok", "none", "unavailable", "not_owner"]) reads.inc({ outcome }, 0);
+  for (const outcome of ["ok", "none", "unavailable"]) exchanges.inc({ outcome }, 0);
   for (const result of ["ok", "failed", "refused"]) logins.inc({ result }, 0);
   return {
+    exchange: (outcome) => exchanges.inc({ outcome }),
     vaultRead(outcome, seconds) {
       reads.inc({ outcome });
       observeVault(seconds);
