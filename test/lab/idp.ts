@@ -24,17 +24,19 @@ export interface IdpOptions {
   /** The gateway's origin: resources under it may be asked for. */
   readonly gateway: string;
   readonly ttlSeconds: number;
+  /** For containers, where everybody reaches it by a published port: where it listens, and what it is called. */
+  readonly published?: { readonly listen: string; readonly issuer: string };
 }
 
-export async function startIdp({ port, gateway, ttlSeconds }: IdpOptions): Promise<Idp> {
+export async function startIdp({ port, gateway, ttlSeconds, published }: IdpOptions): Promise<Idp> {
   const server = createServer();
   await new Promise<void>((done, fail) => {
     server.once("error", fail);
-    server.listen(port, "127.0.0.1", done);
+    server.listen(port, published?.listen ?? "127.0.0.1", done);
   });
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  const issuer = `http://127.0.0.1:${address.port}`;
+  const issuer = published?.issuer ?? `http://127.0.0.1:${address.port}`;
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });
   const jwk = { ...(await exportJWK(privateKey)), kid: "demo-1", alg: "ES256", use: "sig" };
   const provider = new Provider(issuer, configuration(jwk, gateway, ttlSeconds));
