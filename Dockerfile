@@ -20,40 +20,40 @@ COPY deploy/image/demo-packages.ts ./
 RUN node demo-packages.ts
 
 FROM ${RUNTIME_IMAGE} AS demo
-WORKDIR /app
 ENV NODE_ENV=production PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin
-COPY --from=demo-dependencies /app/node_modules ./node_modules
+COPY --from=demo-dependencies /app/node_modules /app/node_modules
 COPY --from=dependencies --chown=65532:65532 /volumes/state /state
-COPY package.json ./
-COPY scripts/lib ./scripts/lib
-COPY src ./src
-COPY policies ./policies
-COPY test/lab ./test/lab
+COPY package.json /app/
+COPY scripts/lib /app/scripts/lib
+COPY src /app/src
+COPY policies /app/policies
+COPY test/lab /app/test/lab
 COPY --chmod=755 deploy/image/token /usr/local/bin/
 USER 65532:65532
+WORKDIR /app
 ENTRYPOINT ["/nodejs/bin/node", "--disable-warning=ExperimentalWarning"]
 CMD ["test/lab/compose/demo.ts"]
 
-# Node without shell, package manager or root.
+# Node without shell, package manager or root. WORKDIR comes after COPY: it would give /app to the user, COPY gives it to root.
 FROM ${RUNTIME_IMAGE} AS runtime
-WORKDIR /app
 ENV NODE_ENV=production PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin MCP_AUTHZ_CONFIG=/etc/mcp-authz/mcp-authz.yaml
 LABEL org.opencontainers.image.title="mcp-authz" \
   org.opencontainers.image.description="Envoy ext_authz service for MCP: who may use which tool, with whose credential" \
   org.opencontainers.image.licenses="Apache-2.0"
 # Compiles edited policies; a bundle from `build-policy` does not need it.
 COPY --from=opa /opa /usr/local/bin/opa
-COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=dependencies /app/node_modules /app/node_modules
 COPY --from=dependencies --chown=65532:65532 /volumes/keys /etc/mcp-authz/keys
 COPY --from=dependencies --chown=65532:65532 /volumes/secrets /etc/mcp-authz/secrets
 COPY --from=dependencies --chown=65532:65532 /volumes/policies /etc/mcp-authz/policies
-COPY package.json ./
-COPY policies/capabilities.json ./policies/
-COPY policies/mcp_authz ./policies/mcp_authz
-COPY scripts/lib ./scripts/lib
-COPY src ./src
+COPY package.json /app/
+COPY policies/capabilities.json /app/policies/
+COPY policies/mcp_authz /app/policies/mcp_authz
+COPY scripts/lib /app/scripts/lib
+COPY src /app/src
 COPY --chmod=755 deploy/image/mcp-authz /usr/local/bin/
 USER 65532:65532
+WORKDIR /app
 EXPOSE 9001 9002 9003 9004
 ENTRYPOINT ["/usr/local/bin/mcp-authz"]
 CMD ["serve"]
