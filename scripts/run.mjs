@@ -12,6 +12,7 @@ const stamp = join(root, "node_modules", ".installed-lockfile");
 const TASKS = {
   start: ["test/lab/start.ts"],
   test: ["scripts/test.ts"],
+  "test:containers": ["scripts/test-containers.ts"],
   tools: ["scripts/tools.ts"],
   bench: ["bench/bench.ts"],
 };
