@@ -7,6 +7,8 @@ import { composeEnvoyYaml } from "../../scripts/compose-envoy.ts";
 
 interface Service {
   readonly image: string;
+  readonly build?: object;
+  readonly pull_policy?: string;
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
   readonly user?: string;
@@ -46,6 +48,12 @@ describe.each(services)("%s", (_, service) => {
     expect(service.entrypoint?.length).toBeGreaterThan(0);
     expect(service.command?.length).toBeGreaterThan(0);
     expect(service.user).toMatch(/^[1-9]\d+:[1-9]\d+$/); // numbers, and not root
+  });
+
+  it("is built here if it is ours: a registry's image of that name would be somebody else's", () => {
+    expect([service.build !== undefined, service.pull_policy]).toEqual(
+      /mcp-authz/.test(service.image) ? [true, "never"] : [false, undefined],
+    );
   });
 
   it("is read-only, without capabilities or ways to get them, within limits", () => {
