@@ -11,8 +11,9 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 # What volumes are mounted on: Docker gives a new volume the owner and the mode of the folder that it hides.
-RUN mkdir -p /volumes/keys /volumes/secrets /volumes/policies /volumes/state/keys /volumes/state/secrets /volumes/state/unseal \
-  && chmod 700 /volumes/keys /volumes/secrets /volumes/state/keys /volumes/state/secrets /volumes/state/unseal
+RUN mkdir -p /volumes/policies \
+  && mkdir -m 700 /volumes/keys /volumes/secrets /volumes/state \
+  && mkdir -m 700 /volumes/state/keys /volumes/state/secrets /volumes/state/unseal /volumes/state/idp
 
 # The packages of the lab, in the versions of the lockfile, and none of the test tools.
 FROM dependencies AS demo-dependencies

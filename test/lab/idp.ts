@@ -1,7 +1,7 @@
 // The demo's OIDC provider: the certified `oidc-provider` library with two people, ES256 access tokens per resource
 // (RFC 9068, RFC 8707) and no password. For tests and the demo only: it listens on loopback and keeps all in memory.
 import { createServer } from "node:http";
-import { exportJWK, generateKeyPair } from "jose";
+import { exportJWK, generateKeyPair, type JWK } from "jose";
 import Provider from "oidc-provider";
 import { createLogin, loginConfiguration, type Person } from "./login-page.ts";
 
@@ -24,8 +24,8 @@ export interface IdpOptions {
   /** The gateway's origin: resources under it may be asked for. */
   readonly gateway: string;
   readonly ttlSeconds: number;
-  /** For containers, where everybody reaches it by a published port: where it listens, and what it is called. */
-  readonly published?: { readonly listen: string; readonly issuer: string };
+  /** For containers, which everybody reaches by a published port: where it listens, what it is called, and a private JWK. */
+  readonly published?: { readonly listen: string; readonly issuer: string; readonly key: JWK };
 }
 
 export async function startIdp({ port, gateway, ttlSeconds, published }: IdpOptions): Promise<Idp> {
@@ -37,8 +37,7 @@ export async function startIdp({ port, gateway, ttlSeconds, published }: IdpOpti
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
   const issuer = published?.issuer ?? `http://127.0.0.1:${address.port}`;
-  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
-  const jwk = { ...(await exportJWK(privateKey)), kid: "demo-1", alg: "ES256", use: "sig" };
+  const jwk = { ...(published?.key ?? (await newKey())), kid: "demo-1", alg: "ES256", use: "sig" };
   const provider = new Provider(issuer, configuration(jwk, gateway, ttlSeconds));
   quiet(provider);
   const handle = provider.callback();
@@ -61,6 +60,11 @@ export async function startIdp({ port, gateway, ttlSeconds, published }: IdpOpti
         server.close(() => done());
       }),
   };
+}
+
+async function newKey(): Promise<JWK> {
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  return exportJWK(privateKey);
 }
 
 function resourceServer(audience: string, ttlSeconds: number) {

@@ -67,7 +67,8 @@ describe.each(services)("%s", (_, service) => {
 
   it("publishes on loopback only, holds no secret in its environment, has a health check unless it ends by itself", () => {
     for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
-    for (const name of Object.keys(service.environment ?? {})) expect(name).not.toMatch(/TOKEN|SECRET|PASSWORD|KEY/);
+    for (const name of Object.keys(service.environment ?? {}))
+      expect(name).not.toMatch(/(?:TOKEN|SECRET|PASSWORD|KEY)$/); // the name of a file may stand there
     expect(service.healthcheck !== undefined).toBe(service.restart !== "no");
   });
 });
@@ -90,6 +91,7 @@ it("each secret goes to those who need it: the wristband key to serve, the unsea
     services.filter(([, { volumes }]) => volumes?.some((one) => one.startsWith(`${volume}:`))).map(([name]) => name);
   expect(holders("keys")).toEqual(["init", "serve"]);
   expect(holders("unseal")).toEqual(["init", "openbao"]);
+  expect(holders("idp")).toEqual(["init", "idp"]);
   expect(holders("secrets")).toEqual(["init", "openbao", "serve", "broker"]);
   for (const [name, { volumes }] of services)
     if (name !== "init") for (const volume of volumes ?? []) expect(volume).toMatch(/:ro$/);

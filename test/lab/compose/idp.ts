@@ -1,18 +1,21 @@
 // The OIDC provider as a container. Tokens without a login, for lines to copy and for tests, are minted on a port that
 // only the container itself can reach: `docker compose exec idp token alice`.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import type { JWK } from "jose";
 import { startIdp } from "../idp.ts";
 import { announceWhenUp } from "./announce.ts";
-import { endOnSignal, gatewayOrigin, issuerOrigin, PORTS } from "./settings.ts";
+import { endOnSignal, gatewayOrigin, issuerOrigin, PORTS, setting } from "./settings.ts";
 
 const TOKEN_HOURS = 8;
 const PEOPLE = ["alice", "bob"];
 
+const key = JSON.parse(readFileSync(setting("IDP_KEY_FILE"), "utf8")) as JWK;
 const idp = await startIdp({
   port: PORTS.idp,
   gateway: gatewayOrigin(),
   ttlSeconds: TOKEN_HOURS * 3600,
-  published: { listen: "0.0.0.0", issuer: issuerOrigin() },
+  published: { listen: "0.0.0.0", issuer: issuerOrigin(), key },
 });
 const mint = createServer((request, response) => {
   const url = new URL(request.url ?? "/", "http://localhost");

@@ -15,19 +15,15 @@ function once(path: string, make: () => string | Buffer): void {
   console.log(`made ${path}`);
 }
 
-function wristbandKey(): string {
-  return generateKeyPairSync("ec", {
-    namedCurve: "P-256",
-    privateKeyEncoding: { type: "pkcs8", format: "pem" },
-    publicKeyEncoding: { type: "spki", format: "pem" },
-  }).privateKey;
-}
+const signingKey = () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
 
 // For serve alone.
-once("keys/wristband.pem", wristbandKey);
+once("keys/wristband.pem", () => signingKey().export({ type: "pkcs8", format: "pem" }));
 // For serve and the broker: what the configuration names as {file: …}.
 once("secrets/demo", () => DEMO_CREDENTIAL);
 once("secrets/vault-role-id", randomUUID);
 once("secrets/vault-secret-id", () => randomBytes(32).toString("base64url"));
 // For OpenBao alone: it unseals itself with this.
 once("unseal/key", () => randomBytes(32));
+// For the provider alone: with it tokens outlive a restart.
+once("idp/key.json", () => JSON.stringify(signingKey().export({ format: "jwk" })));
