@@ -2,6 +2,7 @@
 // and a kit for it is there (scripts/lib/engine.ts). Ends on one line: N passed, N failed, N skipped.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { PROJECT_PREFIX } from "../test/lab/container-lab.ts";
 import { freePorts } from "../test/lab/ports.ts";
 import { openEngine, provideImages, sweep, type Engine } from "./lib/engine.ts";
 import { requireTool } from "./lib/find-tool.ts";
@@ -12,9 +13,18 @@ import { smoke } from "./smoke.ts";
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 const skipped: string[] = [];
 const begun = Date.now();
-const PREFIX = "mcp-authz-lab-";
 
 class Stopped extends Error {}
+
+// A signal ends the child that runs; the clean-up that follows must not be cut short.
+const interruption = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interruption.abort());
+
+/** Lets a signal that came during the last step be seen. */
+async function mayGoOn(): Promise<void> {
+  await new Promise((done) => setImmediate(done));
+  if (interruption.signal.aborted) throw new Stopped("a signal");
+}
 
 function seconds(since: number): string {
   return ((Date.now() - since) / 1000).toFixed(1);
@@ -73,7 +83,7 @@ function releaseCheck(): string {
 /** compose.yaml as a user starts it, asked, and gone again. */
 async function stack(): Promise<void> {
   const ports = await freePorts();
-  process.env["COMPOSE_PROJECT_NAME"] = `${PREFIX}smoke-${process.pid}`;
+  process.env["COMPOSE_PROJECT_NAME"] = `${PROJECT_PREFIX}smoke-${process.pid}`;
   process.env["GATEWAY_PORT"] = String(ports.gateway);
   process.env["IDP_PORT"] = String(ports.idp);
   try {
@@ -86,6 +96,7 @@ async function stack(): Promise<void> {
       }
       return docker("compose", "ps", "--format", "{{.Service}} {{.Status}}").replaceAll("\n", ", ");
     });
+    await mayGoOn();
     console.log("\n── smoke test");
     for (const { fault } of smoke()) counts[fault === null ? "passed" : "failed"] += 1;
   } finally {
@@ -110,31 +121,45 @@ async function all(): Promise<void> {
     return docker("image", "inspect", "-f", "{{.RepoTags}} {{.Size}} bytes", "mcp-authz:dev", "mcp-authz-demo:dev");
   });
   step("release check", releaseCheck);
+  await mayGoOn();
   await stack();
   for (const lab of ["containers", "processes"] as const) {
+    await mayGoOn();
     process.env["LAB"] = lab;
     const files = lab === "containers" ? [] : ["test/containers/gateway.test.ts"];
     runSuite(`lab of ${lab}`, ["run", "--project", "containers", ...files], counts, skipped);
   }
+}
+
+function refuseLeftovers(): void {
   step("nothing is left behind", () => {
-    const left = sweep(PREFIX);
+    const left = sweep(PROJECT_PREFIX);
     if (left.length > 0)
       throw new Error(`containers, networks or volumes were left, and are removed now: ${left.join(" ")}`);
     return "";
   });
 }
 
-// A signal ends the child that runs; what follows is the clean-up, which must not be cut short.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
-let engine: Engine | null = null;
+async function main(): Promise<void> {
+  let engine: Engine | null = null;
+  try {
+    step("container engine", () => (engine = openEngine()).about);
+    try {
+      await all();
+    } finally {
+      refuseLeftovers();
+    }
+  } finally {
+    (engine as Engine | null)?.stop();
+  }
+}
+
 try {
-  step("container engine", () => (engine = openEngine()).about);
-  await all();
+  await main();
 } catch (error) {
   if (!(error instanceof Stopped)) throw error;
   console.error(`\nstopped at: ${error.message}`);
-} finally {
-  (engine as Engine | null)?.stop();
 }
 console.log(`\nall in ${seconds(begun)} s`);
+if (interruption.signal.aborted) counts.failed += 1;
 finish(counts, skipped);
