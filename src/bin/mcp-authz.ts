@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   "envoy-config": () => import("./envoy-config.ts"),
   "build-policy": () => import("./build-policy.ts"),
   input: () => import("./input.ts"),
+  healthcheck: () => import("./healthcheck.ts"),
 };
 
 process.exitCode = await runMain(COMMANDS, process.argv.slice(2));

@@ -55,14 +55,22 @@ function buildServer(received: Record<string, string>): McpServer {
   return server;
 }
 
-/** @param port 0 for any free one; always on loopback */
-export async function startDemoServer(port: number): Promise<DemoServer> {
+export interface DemoServerOptions {
+  /** Default loopback; a container listens on all of its own addresses. */
+  readonly listen?: string;
+  readonly onArrival?: (arrival: Arrival) => void;
+}
+
+/** @param port 0 for any free one */
+export async function startDemoServer(port: number, options: DemoServerOptions = {}): Promise<DemoServer> {
   const arrivals: Arrival[] = [];
   const handler = createMcpHandler((context) => buildServer(Object.fromEntries(context.requestInfo?.headers ?? [])));
   const node = toNodeHandler(handler);
   const server = createServer((request, response) => {
     void readBody(request).then((body) => {
-      arrivals.push({ headers: request.headers, body, path: request.url ?? "" });
+      const arrival = { headers: request.headers, body, path: request.url ?? "" };
+      arrivals.push(arrival);
+      options.onArrival?.(arrival);
       if (arrivals.length > 1000) arrivals.shift();
       let parsed: unknown;
       try {
@@ -75,7 +83,7 @@ export async function startDemoServer(port: number): Promise<DemoServer> {
   });
   await new Promise<void>((done, fail) => {
     server.once("error", fail);
-    server.listen(port, "127.0.0.1", done);
+    server.listen(port, options.listen ?? "127.0.0.1", done);
   });
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");

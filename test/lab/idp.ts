@@ -1,7 +1,7 @@
 // The demo's OIDC provider: the certified `oidc-provider` library with two people, ES256 access tokens per resource
 // (RFC 9068, RFC 8707) and no password. For tests and the demo only: it listens on loopback and keeps all in memory.
 import { createServer } from "node:http";
-import { exportJWK, generateKeyPair } from "jose";
+import { exportJWK, generateKeyPair, type JWK } from "jose";
 import Provider from "oidc-provider";
 import { exchangeClients, registerExchange, type Exchange, type ExchangeGrantOptions } from "./idp-exchange.ts";
 import { createLogin, loginConfiguration, type Person } from "./login-page.ts";
@@ -30,19 +30,20 @@ export interface IdpOptions {
   readonly ttlSeconds: number;
   /** Token exchange (RFC 8693) for the confidential client `gateway`; without it the grant is not offered. */
   readonly exchange?: ExchangeGrantOptions;
+  /** For containers, which everybody reaches by a published port: where it listens, what it is called, and a private JWK. */
+  readonly published?: { readonly listen: string; readonly issuer: string; readonly key: JWK };
 }
 
-export async function startIdp({ port, gateway, ttlSeconds, exchange }: IdpOptions): Promise<Idp> {
+export async function startIdp({ port, gateway, ttlSeconds, exchange, published }: IdpOptions): Promise<Idp> {
   const server = createServer();
   await new Promise<void>((done, fail) => {
     server.once("error", fail);
-    server.listen(port, "127.0.0.1", done);
+    server.listen(port, published?.listen ?? "127.0.0.1", done);
   });
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  const issuer = `http://127.0.0.1:${address.port}`;
-  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
-  const jwk = { ...(await exportJWK(privateKey)), kid: "demo-1", alg: "ES256", use: "sig" };
+  const issuer = published?.issuer ?? `http://127.0.0.1:${address.port}`;
+  const jwk = { ...(published?.key ?? (await newKey())), kid: "demo-1", alg: "ES256", use: "sig" };
   const provider = new Provider(issuer, configuration(jwk, gateway, ttlSeconds, exchangeClients(exchange)));
   quiet(provider);
   const exchanges: Exchange[] = [];
@@ -73,6 +74,11 @@ export async function startIdp({ port, gateway, ttlSeconds, exchange }: IdpOptio
         server.close(() => done());
       }),
   };
+}
+
+async function newKey(): Promise<JWK> {
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  return exportJWK(privateKey);
 }
 
 function resourceServer(audience: string, ttlSeconds: number) {

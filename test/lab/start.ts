@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { inspectorLine, printedSteps, type DemoPlace } from "./demo-steps.ts";
 import { startLab, type Lab } from "./lab.ts";
 import { DEMO_PORTS, takenPort } from "./ports.ts";
 
@@ -23,17 +24,11 @@ async function refuseTakenPort(): Promise<void> {
   );
 }
 
-/** A shell line that a person can paste: the token comes from a file, so that it is not in the history. */
-function curlLine(lab: Lab, person: string, tool: string, args: string): string {
-  const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${tool}","arguments":${args}}}`;
-  const token =
-    person === "" ? "" : `-H "Authorization: Bearer $(cat ${relative(process.cwd(), FOLDER)}/${person}.token)" `;
-  return `curl -si ${lab.gateway}/servers/demo/mcp ${token}-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '${body}'`;
-}
-
-function inspectorLine(lab: Lab, person: string, method: string): string {
-  const token = `$(cat ${relative(process.cwd(), FOLDER)}/${person}.token)`;
-  return `npx mcp-inspector --cli --server-url ${lab.gateway}/servers/demo/mcp --transport http --header "Authorization: Bearer ${token}" ${method}`;
+function place(lab: Lab): DemoPlace {
+  return {
+    gateway: lab.gateway,
+    tokenCommand: (person) => `cat ${relative(process.cwd(), FOLDER)}/${person}.token`,
+  };
 }
 
 async function printLines(lab: Lab): Promise<void> {
@@ -44,18 +39,11 @@ async function printLines(lab: Lab): Promise<void> {
   console.log(`
 The gateway is up: ${lab.gateway}/servers/demo/mcp. Paste these into another terminal, in this folder.
 
-1. alice calls a tool. The server receives the gateway's credential, not her token:
-   ${curlLine(lab, "alice", "whoami", "{}")}
-2. alice calls a tool that policy withholds:
-   ${curlLine(lab, "alice", "delete_repo", '{"name":"x"}')}
-3. bob may use nothing here:
-   ${curlLine(lab, "bob", "whoami", "{}")}
-4. Nobody in particular gets 401 and where to log in:
-   ${curlLine(lab, "", "whoami", "{}")}
+${printedSteps(place(lab))}
 5. A real MCP client, the Inspector:
-   ${inspectorLine(lab, "alice", "--method tools/list")}
-   ${inspectorLine(lab, "alice", call)}
-   ${inspectorLine(lab, "bob", call)}
+   ${inspectorLine(place(lab), "alice", "--method tools/list")}
+   ${inspectorLine(place(lab), "alice", call)}
+   ${inspectorLine(place(lab), "bob", call)}
 
 Tokens live 8 hours: ${relative(process.cwd(), FOLDER)}/alice.token, bob.token.
 Edit policies/demo/*.rego or data.yaml: live within 2 seconds (needs opa: npm run tools opa).

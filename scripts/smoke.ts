@@ -1,0 +1,83 @@
+// `node scripts/smoke.ts`: the lines that the compose stack prints, pasted into a shell, with what each must show; and that
+// every container runs as hardened as compose.yaml says. For a stack that is up; needs curl.
+import { spawnSync } from "node:child_process";
+import { composePlace, curlLine, DEMO_STEPS, inspectorLine, type DemoStep } from "../test/lab/demo-steps.ts";
+
+export interface SmokeResult {
+  readonly title: string;
+  /** Null when all is well. */
+  readonly fault: string | null;
+}
+
+function shell(line: string): string {
+  const { stdout, stderr, status } = spawnSync("sh", ["-c", line], { encoding: "utf8", timeout: 60_000 });
+  return status === 0 ? stdout : `${stdout}${stderr}(exit code ${status})`;
+}
+
+const place = () => composePlace(`http://127.0.0.1:${process.env["GATEWAY_PORT"] ?? "8080"}`);
+
+function stepFault(step: DemoStep): string | null {
+  const answer = shell(curlLine(place(), step));
+  const missing = step.shows.find((text) => !answer.includes(text));
+  if (missing !== undefined) return `the answer lacks ${missing}:\n${answer}`;
+  const signature = step.person === null ? "" : shell(place().tokenCommand(step.person)).trim().split(".")[2];
+  return signature !== undefined && signature !== "" && answer.includes(signature)
+    ? "the answer holds her token"
+    : null;
+}
+
+/** A person's list by a client that nobody here wrote. */
+function inspectorFault(): string | null {
+  const list = shell(inspectorLine(place(), "alice", "--method tools/list"));
+  if (!list.includes("whoami")) return `alice's list lacks whoami:\n${list}`;
+  return list.includes("delete_repo") ? "alice's list holds delete_repo" : null;
+}
+
+/** The stack prints these very lines itself. */
+function announcementFault(): string | null {
+  const log = shell("docker compose logs --no-log-prefix idp");
+  return DEMO_STEPS.every((step) => log.includes(curlLine(place(), step))) ? null : `it printed other lines:\n${log}`;
+}
+
+interface Inspected {
+  readonly Name: string;
+  readonly Config: { readonly User: string };
+  readonly HostConfig: {
+    readonly ReadonlyRootfs: boolean;
+    readonly CapDrop: readonly string[] | null;
+    readonly SecurityOpt: readonly string[] | null;
+    readonly Memory: number;
+    readonly Privileged: boolean;
+  };
+}
+
+function hardeningFault(): string | null {
+  const containers = JSON.parse(shell("docker inspect $(docker compose ps -aq)")) as readonly Inspected[];
+  const soft = containers.filter(
+    ({ Config, HostConfig }) =>
+      !/^[1-9]\d*:[1-9]\d*$/.test(Config.User) ||
+      !HostConfig.ReadonlyRootfs ||
+      HostConfig.Privileged ||
+      HostConfig.CapDrop?.join(" ") !== "ALL" ||
+      !(HostConfig.SecurityOpt ?? []).some((option) => option.startsWith("no-new-privileges")) ||
+      HostConfig.Memory === 0,
+  );
+  if (containers.length === 0) return "no container is there";
+  return soft.length === 0 ? null : soft.map(({ Name }) => Name).join(", ");
+}
+
+/** Asks the stack everything. */
+export function smoke(): SmokeResult[] {
+  const results: SmokeResult[] = DEMO_STEPS.map((step) => ({ title: step.title, fault: stepFault(step) }));
+  results.push({ title: "alice's list in the Inspector", fault: inspectorFault() });
+  results.push({ title: "the stack prints these lines", fault: announcementFault() });
+  results.push({ title: "every container is read-only, nobody, without capabilities", fault: hardeningFault() });
+  for (const { title, fault } of results)
+    console.log(fault === null ? `ok      ${title}` : `FAILED  ${title}\n${fault}`);
+  return results;
+}
+
+if (process.argv[1]?.endsWith("smoke.ts") === true) {
+  const failed = smoke().filter(({ fault }) => fault !== null).length;
+  process.exitCode = failed === 0 ? 0 : 1;
+}

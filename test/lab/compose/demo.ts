@@ -1,0 +1,26 @@
+// The demo's MCP server as a container. One line per request that reached it: the method and the name, no headers.
+import { startDemoServer, type Arrival } from "../demo-server.ts";
+import { endOnSignal, PORTS } from "./settings.ts";
+
+interface Message {
+  readonly method?: unknown;
+  readonly params?: { readonly name?: unknown };
+}
+
+function describe({ path, body }: Arrival): string {
+  let message: Message = {};
+  try {
+    message = JSON.parse(body) as Message;
+  } catch {
+    // Not JSON: the path alone then.
+  }
+  const name = typeof message.params?.name === "string" ? message.params.name : null;
+  return JSON.stringify({ time: new Date().toISOString(), path, method: message.method ?? null, name });
+}
+
+const server = await startDemoServer(PORTS.demo, {
+  listen: "0.0.0.0",
+  onArrival: (arrival) => console.log(describe(arrival)),
+});
+console.log(`MCP server "demo": ${server.url}`);
+endOnSignal(server.close);

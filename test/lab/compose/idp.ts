@@ -1,0 +1,35 @@
+// The OIDC provider as a container. Tokens without a login, for lines to copy and for tests, are minted on a port that
+// only the container itself can reach: `docker compose exec idp token alice`.
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { JWK } from "jose";
+import { startIdp } from "../idp.ts";
+import { announceWhenUp } from "./announce.ts";
+import { endOnSignal, gatewayOrigin, issuerOrigin, PORTS, setting } from "./settings.ts";
+
+const TOKEN_HOURS = 8;
+const PEOPLE = ["alice", "bob"];
+
+const key = JSON.parse(readFileSync(setting("IDP_KEY_FILE"), "utf8")) as JWK;
+const idp = await startIdp({
+  port: PORTS.idp,
+  gateway: gatewayOrigin(),
+  ttlSeconds: TOKEN_HOURS * 3600,
+  published: { listen: "0.0.0.0", issuer: issuerOrigin(), key },
+});
+const mint = createServer((request, response) => {
+  const url = new URL(request.url ?? "/", "http://localhost");
+  const person = url.pathname.slice(1);
+  if (!PEOPLE.includes(person)) {
+    response.writeHead(404).end(`nobody is called that; there are ${PEOPLE.join(" and ")}`);
+    return;
+  }
+  const scope = url.searchParams.get("scope");
+  void idp.mint(person, scope === null ? {} : { scope }).then((token) => response.end(token));
+}).listen(PORTS.mint, "127.0.0.1");
+console.log(`OIDC provider: ${idp.issuer}`);
+endOnSignal(async () => {
+  mint.close();
+  await idp.close();
+});
+await announceWhenUp();

@@ -1,0 +1,29 @@
+// The one-shot of compose.yaml that runs first: makes the keys and secrets of this installation, each with its own
+// volume, so that a container can mount exactly what it needs. What is there already stays.
+import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DEMO_CREDENTIAL } from "../lab.ts";
+import { setting } from "./settings.ts";
+
+const folder = setting("STATE_FOLDER");
+
+function once(path: string, make: () => string | Buffer): void {
+  const file = join(folder, path);
+  if (existsSync(file)) return;
+  writeFileSync(file, make(), { mode: 0o600, flag: "wx" });
+  console.log(`made ${path}`);
+}
+
+const signingKey = () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+
+// For serve alone.
+once("keys/wristband.pem", () => signingKey().export({ type: "pkcs8", format: "pem" }));
+// For serve and the broker: what the configuration names as {file: …}.
+once("secrets/demo", () => DEMO_CREDENTIAL);
+once("secrets/vault-role-id", randomUUID);
+once("secrets/vault-secret-id", () => randomBytes(32).toString("base64url"));
+// For OpenBao alone: it unseals itself with this.
+once("unseal/key", () => randomBytes(32));
+// For the provider alone: with it tokens outlive a restart.
+once("idp/key.json", () => JSON.stringify(signingKey().export({ format: "jwk" })));

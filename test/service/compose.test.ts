@@ -1,0 +1,124 @@
+// What compose.yaml and the Dockerfile promise, read from the files: it holds where no engine is.
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { composeEnvoyYaml } from "../../scripts/compose-envoy.ts";
+
+interface Service {
+  readonly image: string;
+  readonly build?: object;
+  readonly pull_policy?: string;
+  readonly entrypoint?: readonly string[];
+  readonly command?: readonly string[];
+  readonly user?: string;
+  readonly read_only?: boolean;
+  readonly cap_drop?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly privileged?: boolean;
+  readonly restart?: string;
+  readonly ports?: readonly string[];
+  readonly networks?: readonly string[];
+  readonly network_mode?: string;
+  readonly volumes?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly healthcheck?: { readonly test: readonly string[] };
+  readonly deploy?: { readonly resources: { readonly limits: { readonly memory?: string; readonly pids?: number } } };
+}
+
+interface Compose {
+  readonly version?: string;
+  readonly services: Readonly<Record<string, Service>>;
+  readonly networks: Readonly<Record<string, { readonly internal?: boolean }>>;
+  readonly configs: Readonly<Record<string, { readonly file: string }>>;
+}
+
+const root = resolve(import.meta.dirname, "../..");
+const read = (name: string) => readFileSync(join(root, name), "utf8");
+const compose = parse(read("compose.yaml"), { merge: true }) as Compose;
+const services = Object.entries(compose.services);
+
+it("has no version, and names files that are there", () => {
+  expect(compose.version).toBeUndefined();
+  for (const { file } of Object.values(compose.configs)) expect(existsSync(join(root, file)), file).toBe(true);
+});
+
+describe.each(services)("%s", (_, service) => {
+  it("starts the same way from the published image and from any other: entrypoint, command and user are stated", () => {
+    expect(service.entrypoint?.length).toBeGreaterThan(0);
+    expect(service.command?.length).toBeGreaterThan(0);
+    expect(service.user).toMatch(/^[1-9]\d+:[1-9]\d+$/); // numbers, and not root
+  });
+
+  it("is built here if it is ours: a registry's image of that name would be somebody else's", () => {
+    expect([service.build !== undefined, service.pull_policy]).toEqual(
+      /mcp-authz/.test(service.image) ? [true, "never"] : [false, undefined],
+    );
+  });
+
+  it("is read-only, without capabilities or ways to get them, within limits", () => {
+    expect(service.read_only).toBe(true);
+    expect(service.cap_drop).toEqual(["ALL"]);
+    expect(service.security_opt).toEqual(["no-new-privileges:true"]);
+    expect(service.privileged).toBeUndefined();
+    expect(service.deploy?.resources.limits.memory).toMatch(/^\d+M$/);
+    expect(service.deploy?.resources.limits.pids).toBeGreaterThan(0);
+  });
+
+  it("publishes on loopback only, holds no secret in its environment, has a health check unless it ends by itself", () => {
+    for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
+    for (const name of Object.keys(service.environment ?? {}))
+      expect(name).not.toMatch(/(?:TOKEN|SECRET|PASSWORD|KEY)$/); // the name of a file may stand there
+    expect(service.healthcheck !== undefined).toBe(service.restart !== "no");
+  });
+});
+
+it("only Envoy and the provider are published; only they are on a network that leads out", () => {
+  const published = services.filter(([, { ports }]) => ports !== undefined).map(([name]) => name);
+  const outside = services
+    .filter(
+      ([, service]) =>
+        service.networks === undefined || service.networks.some((name) => !compose.networks[name]?.internal),
+    )
+    .filter(([, { network_mode: mode }]) => mode !== "none")
+    .map(([name]) => name);
+  expect(published).toEqual(["idp", "envoy"]);
+  expect(outside).toEqual(published);
+});
+
+it("each secret goes to those who need it: the wristband key to serve, the unseal key to OpenBao", () => {
+  const holders = (volume: string) =>
+    services.filter(([, { volumes }]) => volumes?.some((one) => one.startsWith(`${volume}:`))).map(([name]) => name);
+  expect(holders("keys")).toEqual(["init", "serve"]);
+  expect(holders("unseal")).toEqual(["init", "openbao"]);
+  expect(holders("idp")).toEqual(["init", "idp"]);
+  expect(holders("secrets")).toEqual(["init", "openbao", "serve", "broker"]);
+  for (const [name, { volumes }] of services)
+    if (name !== "init") for (const volume of volumes ?? []) expect(volume).toMatch(/:ro$/);
+});
+
+it("envoy/envoy.yaml is what envoy-config prints for this configuration (else: node scripts/compose-envoy.ts)", () => {
+  expect(read("envoy/envoy.yaml")).toBe(composeEnvoyYaml());
+});
+
+it("the Dockerfile fetches no frontend, pins nothing that only a release can pin, and ends as nobody", () => {
+  const text = read("Dockerfile");
+  expect(text).not.toMatch(/^#\s*syntax=/m);
+  expect(text).not.toContain("@sha256:");
+  expect(text.match(/^USER .*$/gm)).toEqual(["USER 65532:65532", "USER 65532:65532"]);
+  expect(text.match(/^FROM \S+ AS (\w+)$/gm)?.at(-1)).toBe("FROM ${RUNTIME_IMAGE} AS runtime");
+});
+
+it("the build context begins empty: what is not named never reaches an image", () => {
+  const lines = read(".dockerignore")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  expect(lines[0]).toBe("*");
+  for (const line of lines.slice(1))
+    expect(line).toMatch(/^(!(package|\.npmrc|src|scripts\/lib|policies|deploy\/image|test\/lab)|\*\*\/\*\.test\.ts)/);
+});
+
+it("the opa of the image is the one of the tools", () => {
+  const [, version] = /OPA_IMAGE=openpolicyagent\/opa:([\d.]+)-static/.exec(read("Dockerfile")) ?? [];
+  expect(read("scripts/tools.ts")).toContain(`version: "v${version}"`);
+});
