@@ -1,4 +1,4 @@
-// The demo's OIDC provider: the certified `oidc-provider` library with two people, ES256 access tokens per resource
+// The demo's OIDC provider: the certified `oidc-provider` library with three people, ES256 access tokens per resource
 // (RFC 9068, RFC 8707) and no password. For tests and the demo only: it listens on loopback and keeps all in memory.
 import { createServer } from "node:http";
 import { exportJWK, generateKeyPair, type JWK } from "jose";
@@ -9,6 +9,7 @@ import { createLogin, loginConfiguration, type Person } from "./login-page.ts";
 const PEOPLE = {
   alice: { groups: ["engineering"], name: "Alice", about: "of engineering: may use some tools" },
   bob: { groups: ["finance"], name: "Bob", about: "of finance: may use nothing here" },
+  carol: { groups: ["engineering"], name: "Carol", about: "of engineering, but nobody holds a credential of hers" },
 } as const satisfies Readonly<Record<string, Person & { groups: readonly string[] }>>;
 type PersonId = keyof typeof PEOPLE;
 const SCOPES = ["mcp:read", "mcp:write"];

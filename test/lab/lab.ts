@@ -10,6 +10,7 @@ import { startChild, waitReady, type Child } from "./child.ts";
 import { startDemoServer, type DemoServer } from "./demo-server.ts";
 import { startIdp, type Idp } from "./idp.ts";
 import type { Ports } from "./ports.ts";
+import { exchangeOptions, startWorld, worldConfig, type World } from "./world.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const TOKEN_HOURS = 8;
@@ -23,6 +24,8 @@ export interface LabOptions {
   readonly policyFolder: string | null;
   /** Told what is being started, for people. */
   readonly progress: (line: string) => void;
+  /** True: the whole demo, with OpenBao, token exchange and four servers. Else one server and a static credential. */
+  readonly world?: boolean;
   /** Changes to the configuration, deep at the top level only. */
   readonly config?: (config: Record<string, unknown>) => void;
 }
@@ -35,6 +38,7 @@ export interface Lab {
   readonly policyFolder: string;
   readonly idp: Idp;
   readonly demo: DemoServer;
+  readonly world: World | null;
   readonly children: { readonly serve: Child; readonly broker: Child; readonly envoy: Child };
   readonly auditFile: string;
   /** Ends `serve` and starts it anew. */
@@ -50,20 +54,24 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const policyFolder = options.policyFolder ?? join(folder, "policies");
   if (options.policyFolder === null) cpSync(join(ROOT, "policies/demo"), policyFolder, { recursive: true });
   progress(`OIDC provider           http://127.0.0.1:${ports.idp}`);
-  const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600 });
+  const exchange = options.world === true ? { exchange: exchangeOptions(ports) } : {};
+  const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600, ...exchange });
   progress(`MCP server "demo"       http://127.0.0.1:${ports.demo}/mcp`);
   const demo = await startDemoServer(ports.demo);
   const configFile = join(folder, "mcp-authz.yaml");
   writeSecrets(folder);
-  const config = configuration(ports, gateway, idp.issuer, demo.url, policyFolder, folder);
-  options.config?.(config);
-  writeFileSync(configFile, stringify(config));
   const started: Child[] = [];
+  let world: World | null = null;
   const stop = async () => {
     for (const child of started.toReversed()) await child.stop();
-    await Promise.all([demo.close(), idp.close()]);
+    await Promise.all([demo.close(), idp.close(), world?.stop()]);
   };
   try {
+    if (options.world === true) world = await startWorld({ folder, ports, progress });
+    const config = configuration(ports, gateway, idp.issuer, demo.url, policyFolder, folder);
+    if (world !== null) Object.assign(config, worldConfig(world, ports, idp.tokenEndpoint));
+    options.config?.(config);
+    writeFileSync(configFile, stringify(config));
     const start = (name: string, command: string, args: readonly string[]) => {
       const child = startChild({ name, command, args, cwd: folder, logFile: join(folder, "logs", `${name}.log`) });
       started.push(child);
@@ -90,6 +98,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       policyFolder,
       idp,
       demo,
+      world,
       children,
       auditFile: join(folder, "logs/audit.jsonl"),
       async restartServe() {

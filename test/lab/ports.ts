@@ -10,6 +10,10 @@ export interface Ports {
   readonly brokerOps: number;
   readonly idp: number;
   readonly demo: number;
+  readonly tickets: number;
+  readonly everything: number;
+  readonly budget: number;
+  readonly vault: number;
 }
 
 /** The demo's ports: fixed, so that the printed lines stay true. */
@@ -22,6 +26,10 @@ export const DEMO_PORTS: Ports = {
   brokerOps: 9004,
   idp: 9080,
   demo: 9100,
+  tickets: 9101,
+  everything: 9102,
+  budget: 9103,
+  vault: 9200,
 };
 
 /** Free ports on loopback, all different. */

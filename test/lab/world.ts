@@ -1,0 +1,95 @@
+// What the whole demo has beside its parts: OpenBao with alice's own credential for one server, token exchange for
+// another, and two servers that nobody here wrote.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Child } from "./child.ts";
+import { startDemoServer, type DemoServer } from "./demo-server.ts";
+import { EXCHANGE_CLIENT, type ExchangeGrantOptions } from "./idp-exchange.ts";
+import type { Ports } from "./ports.ts";
+import { startBudget, startEverything } from "./upstreams.ts";
+import { startVault, type VaultLab } from "./vault.ts";
+
+/** What OpenBao holds for alice and the server `demo`. */
+export const ALICE_PAT = "pat-of-alice-for-demo";
+/** The gateway's own account at the server `budget`. */
+export const BUDGET_CREDENTIAL = "budget-credential-of-the-gateway";
+const EXCHANGE_SECRET = "demo-secret-of-the-gateway-client";
+/** Generous, for a machine that does everything at once. */
+const TIMEOUT_MS = 600;
+
+export interface World {
+  readonly vault: VaultLab;
+  readonly tickets: DemoServer;
+  /** Those that should not end by themselves. */
+  readonly children: readonly Child[];
+  stop(): Promise<void>;
+}
+
+export interface WorldOptions {
+  readonly folder: string;
+  readonly ports: Ports;
+  readonly progress: (line: string) => void;
+}
+
+export const ticketsUrl = (ports: Ports): string => `http://127.0.0.1:${ports.tickets}/mcp`;
+
+/** Who may have her token exchanged for one of the server `tickets`. */
+export function exchangeOptions(ports: Ports): ExchangeGrantOptions {
+  return { secret: EXCHANGE_SECRET, audiences: { [ticketsUrl(ports)]: ["alice"] } };
+}
+
+export async function startWorld({ folder, ports, progress }: WorldOptions): Promise<World> {
+  const closing: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (const close of closing.toReversed()) await close();
+  };
+  const keep = <T extends { stop(): Promise<void> }>(part: T): T => {
+    closing.push(() => part.stop());
+    return part;
+  };
+  try {
+    progress(`OpenBao                 http://127.0.0.1:${ports.vault}`);
+    const vault = keep(await startVault({ port: ports.vault, folder }));
+    await vault.put("alice/demo", { token: ALICE_PAT });
+    progress(`MCP server "tickets"    ${ticketsUrl(ports)}`);
+    const tickets = await startDemoServer(ports.tickets);
+    closing.push(() => tickets.close());
+    progress(`MCP server "everything" http://127.0.0.1:${ports.everything}/mcp`);
+    const everything = keep(await startEverything({ port: ports.everything, folder }));
+    progress(`MCP server "budget"     http://127.0.0.1:${ports.budget}/mcp`);
+    const budget = keep(await startBudget({ port: ports.budget, folder }));
+    writeFileSync(join(folder, "secrets/budget"), `${BUDGET_CREDENTIAL}\n`, { mode: 0o600 });
+    writeFileSync(join(folder, "secrets/exchange"), `${EXCHANGE_SECRET}\n`, { mode: 0o600 });
+    return { vault, tickets, children: [vault.child, everything.child, budget.child], stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** What the world changes in the configuration: each server has another way to a credential. */
+export function worldConfig(world: World, ports: Ports, tokenEndpoint: string): Record<string, unknown> {
+  const { roleIdFile, secretIdFile, address } = world.vault;
+  const vault = { vault: { mount: "secret", path: "{username}/{server}" } };
+  const exchange = {
+    tokenEndpoint,
+    client: { id: EXCHANGE_CLIENT, secret: { file: "secrets/exchange" } },
+    audience: ticketsUrl(ports),
+    scope: "mcp:read",
+    timeoutMs: TIMEOUT_MS,
+  };
+  const at = (port: number) => `http://127.0.0.1:${port}/mcp`;
+  return {
+    vault: {
+      address,
+      auth: { approle: { roleId: { file: roleIdFile }, secretId: { file: secretIdFile } } },
+      timeoutMs: TIMEOUT_MS,
+    },
+    servers: {
+      demo: { url: at(ports.demo), callRouting: "direct", credential: [vault] },
+      tickets: { url: ticketsUrl(ports), credential: [vault, { exchange }] },
+      everything: { url: at(ports.everything), credential: [{ none: {} }] },
+      budget: { url: at(ports.budget), credential: [{ static: { file: "secrets/budget" } }] },
+    },
+  };
+}
