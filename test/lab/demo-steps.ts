@@ -2,41 +2,106 @@
 
 export interface DemoStep {
   readonly title: string;
-  readonly person: "alice" | "bob" | null;
-  readonly tool: string;
-  readonly args: string;
+  readonly person: "alice" | "bob" | "carol" | null;
+  readonly path: string;
+  readonly method: string;
+  /** JSON. */
+  readonly params: string;
   /** Text that the answer holds, headers included. */
   readonly shows: readonly string[];
 }
 
+const tool = (name: string, args = "{}") => ({
+  method: "tools/call",
+  params: `{"name":"${name}","arguments":${args}}`,
+});
+const ON_DEMO = { path: "/servers/demo/mcp" };
+
+/** Of the demo with one server and one static credential. */
 export const DEMO_STEPS: readonly DemoStep[] = [
   {
     title: "alice calls a tool. The server receives the gateway's credential, not her token:",
     person: "alice",
-    tool: "whoami",
-    args: "{}",
+    ...ON_DEMO,
+    ...tool("whoami"),
     shows: ["HTTP/1.1 200", "Bearer demo-credential-of-the-gateway"],
   },
   {
     title: "alice calls a tool that policy withholds:",
     person: "alice",
-    tool: "delete_repo",
-    args: '{"name":"x"}',
+    ...ON_DEMO,
+    ...tool("delete_repo", '{"name":"x"}'),
     shows: ["HTTP/1.1 200", '"reason":"policy_denied"'],
   },
   {
     title: "bob may use nothing here:",
     person: "bob",
-    tool: "whoami",
-    args: "{}",
+    ...ON_DEMO,
+    ...tool("whoami"),
     shows: ["HTTP/1.1 200", '"reason":"policy_denied"'],
   },
   {
     title: "Nobody in particular gets 401 and where to log in:",
     person: null,
-    tool: "whoami",
-    args: "{}",
+    ...ON_DEMO,
+    ...tool("whoami"),
     shows: ["HTTP/1.1 401", "resource_metadata=", "/.well-known/oauth-protected-resource/servers/demo/mcp"],
+  },
+];
+
+/** Of the whole demo. */
+export const WORLD_STEPS: readonly DemoStep[] = [
+  {
+    title: "alice's tools of all servers, on one endpoint:",
+    person: "alice",
+    path: "/mcp",
+    method: "tools/list",
+    params: "{}",
+    shows: ["HTTP/1.1 200", '"demo_whoami"', '"tickets_whoami"', '"everything_get-sum"', '"budget_get-budget-data"'],
+  },
+  {
+    title: 'alice calls one of "demo". The server receives her own credential, which OpenBao holds, and not her token:',
+    person: "alice",
+    path: "/mcp",
+    ...tool("demo_whoami"),
+    shows: ["HTTP/1.1 200", "Bearer pat-of-alice-for-demo"],
+  },
+  {
+    title: 'OpenBao holds none for "tickets": her token is exchanged for one of that server alone:',
+    person: "alice",
+    path: "/mcp",
+    ...tool("tickets_whoami"),
+    shows: ["HTTP/1.1 200", "Bearer eyJ"],
+  },
+  {
+    title: "carol may call it too, but nobody has a credential of hers:",
+    person: "carol",
+    path: "/mcp",
+    ...tool("tickets_whoami"),
+    shows: ["HTTP/1.1 403", '"reason":"credential_missing"'],
+  },
+  {
+    title: "bob's list is empty:",
+    person: "bob",
+    path: "/mcp",
+    method: "tools/list",
+    params: "{}",
+    shows: ["HTTP/1.1 200", '"tools":[]'],
+  },
+  {
+    title: "A tool that policy withholds is refused as if it did not exist:",
+    person: "alice",
+    path: "/mcp",
+    ...tool("demo_delete_repo", '{"name":"x"}'),
+    shows: ["HTTP/1.1 200", '"reason":"policy_denied"'],
+  },
+  {
+    title: "Nobody in particular gets 401 and where to log in:",
+    person: null,
+    path: "/mcp",
+    method: "tools/list",
+    params: "{}",
+    shows: ["HTTP/1.1 401", "resource_metadata=", "/.well-known/oauth-protected-resource/mcp"],
   },
 ];
 
@@ -53,9 +118,9 @@ export function composePlace(gateway: string): DemoPlace {
 
 /** A step as one shell line. */
 export function curlLine({ gateway, tokenCommand }: DemoPlace, step: DemoStep): string {
-  const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${step.tool}","arguments":${step.args}}}`;
+  const body = `{"jsonrpc":"2.0","id":1,"method":"${step.method}","params":${step.params}}`;
   const token = step.person === null ? "" : `-H "Authorization: Bearer $(${tokenCommand(step.person)})" `;
-  return `curl -si ${gateway}/servers/demo/mcp ${token}-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '${body}'`;
+  return `curl -si ${gateway}${step.path} ${token}-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '${body}'`;
 }
 
 /** A line for a real MCP client, the Inspector. */
@@ -63,7 +128,17 @@ export function inspectorLine({ gateway, tokenCommand }: DemoPlace, person: stri
   return `npx mcp-inspector --cli --server-url ${gateway}/servers/demo/mcp --transport http --header "Authorization: Bearer $(${tokenCommand(person)})" ${method}`;
 }
 
+/** Lines for clients that people use, from nothing but the URL: each finds the login by itself. */
+export function clientLines(gateway: string): string {
+  const url = `${gateway}/mcp`;
+  return [
+    `Claude Code:  claude mcp add --transport http mcp-authz ${url}`,
+    `VS Code:      code --add-mcp '{"name":"mcp-authz","type":"http","url":"${url}"}'`,
+    `Inspector:    npx mcp-inspector --server-url ${url} --transport http`,
+  ].join("\n   ");
+}
+
 /** The numbered steps, to be printed. */
-export function printedSteps(place: DemoPlace): string {
-  return DEMO_STEPS.map((step, i) => `${i + 1}. ${step.title}\n   ${curlLine(place, step)}`).join("\n");
+export function printedSteps(place: DemoPlace, steps: readonly DemoStep[] = DEMO_STEPS): string {
+  return steps.map((step, i) => `${i + 1}. ${step.title}\n   ${curlLine(place, step)}`).join("\n");
 }

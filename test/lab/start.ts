@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { inspectorLine, printedSteps, type DemoPlace } from "./demo-steps.ts";
+import { clientLines, inspectorLine, printedSteps, WORLD_STEPS, type DemoPlace } from "./demo-steps.ts";
 import { startLab, type Lab } from "./lab.ts";
 import { DEMO_PORTS, takenPort } from "./ports.ts";
 
@@ -12,8 +12,10 @@ const FOLDER = join(ROOT, "run/demo");
 class StartError extends Error {}
 
 function installTools(): void {
-  const { status } = spawnSync(process.execPath, [join(ROOT, "scripts/tools.ts"), "envoy"], { stdio: "inherit" });
-  if (status !== 0) throw new StartError("The demo needs Envoy; the line above says what is missing.");
+  const { status } = spawnSync(process.execPath, [join(ROOT, "scripts/tools.ts"), "envoy", "bao"], {
+    stdio: "inherit",
+  });
+  if (status !== 0) throw new StartError("The demo needs Envoy and OpenBao; the line above says what is missing.");
 }
 
 async function refuseTakenPort(): Promise<void> {
@@ -32,20 +34,23 @@ function place(lab: Lab): DemoPlace {
 }
 
 async function printLines(lab: Lab): Promise<void> {
-  for (const person of ["alice", "bob"]) {
+  for (const person of ["alice", "bob", "carol"]) {
     writeFileSync(join(FOLDER, `${person}.token`), await lab.idp.mint(person), { mode: 0o600 });
   }
-  const call = "--method tools/call --tool-name whoami";
   console.log(`
-The gateway is up: ${lab.gateway}/servers/demo/mcp. Paste these into another terminal, in this folder.
+The gateway is up: ${lab.gateway}/mcp for all servers, ${lab.gateway}/servers/NAME/mcp for one. Paste these into another
+terminal, in this folder.
 
-${printedSteps(place(lab))}
-5. A real MCP client, the Inspector:
-   ${inspectorLine(place(lab), "alice", "--method tools/list")}
-   ${inspectorLine(place(lab), "alice", call)}
-   ${inspectorLine(place(lab), "bob", call)}
+${printedSteps(place(lab), WORLD_STEPS)}
+${WORLD_STEPS.length + 1}. A real MCP client, the Inspector:
+   ${inspectorLine(place(lab), "alice", "--method tools/call --tool-name whoami")}
+${WORLD_STEPS.length + 2}. Why was that refused?
+   npx mcp-authz why --config ${relative(process.cwd(), lab.configFile)} --token-file ${relative(process.cwd(), FOLDER)}/alice.token --server demo --tool delete_repo
 
-Tokens live 8 hours: ${relative(process.cwd(), FOLDER)}/alice.token, bob.token.
+Your own client needs only the URL. It sends you to a page where you choose to be alice, bob or carol:
+   ${clientLines(lab.gateway)}
+
+Tokens live 8 hours: ${relative(process.cwd(), FOLDER)}/alice.token, bob.token, carol.token.
 Edit policies/demo/*.rego or data.yaml: live within 2 seconds (needs opa: npm run tools opa).
 Every decision: tail -f ${relative(process.cwd(), lab.auditFile)}    Other logs: ${relative(process.cwd(), FOLDER)}/logs/
 Ctrl-C ends everything.`);
@@ -56,7 +61,7 @@ function untilEnd(lab: Lab): Promise<number> {
   return new Promise((done) => {
     // `on`, not `once`: a terminal and npm may both send it, and the second one must not end us before our children.
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => done(0));
-    for (const child of Object.values(lab.children)) {
+    for (const child of [...Object.values(lab.children), ...(lab.world?.children ?? [])]) {
       void child.exited.then((code) => {
         console.error(`\n${child.name} ended with code ${code}; its log: ${child.logFile}`);
         done(1);
@@ -74,6 +79,7 @@ async function main(): Promise<number> {
     folder: FOLDER,
     ports: DEMO_PORTS,
     policyFolder: join(ROOT, "policies/demo"),
+    world: true,
     progress: (line) => console.log(`  ${line}`),
   });
   await printLines(lab);

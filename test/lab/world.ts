@@ -59,6 +59,7 @@ export async function startWorld({ folder, ports, progress }: WorldOptions): Pro
     progress(`MCP server "budget"     http://127.0.0.1:${ports.budget}/mcp`);
     const budget = keep(await startBudget({ port: ports.budget, folder }));
     writeFileSync(join(folder, "secrets/budget"), `${BUDGET_CREDENTIAL}\n`, { mode: 0o600 });
+    writeFileSync(join(folder, "secrets/discovery"), "discovery-credential-of-the-gateway\n", { mode: 0o600 });
     writeFileSync(join(folder, "secrets/exchange"), `${EXCHANGE_SECRET}\n`, { mode: 0o600 });
     return { vault, tickets, children: [vault.child, everything.child, budget.child], stop };
   } catch (error) {
@@ -70,7 +71,7 @@ export async function startWorld({ folder, ports, progress }: WorldOptions): Pro
 /** What the world changes in the configuration: each server has another way to a credential. */
 export function worldConfig(world: World, ports: Ports, tokenEndpoint: string): Record<string, unknown> {
   const { roleIdFile, secretIdFile, address } = world.vault;
-  const vault = { vault: { mount: "secret", path: "{username}/{server}" } };
+  const vault = { vault: { mount: "secret", path: "{subject}/{server}" } };
   const exchange = {
     tokenEndpoint,
     client: { id: EXCHANGE_CLIENT, secret: { file: "secrets/exchange" } },
@@ -78,6 +79,8 @@ export function worldConfig(world: World, ports: Ports, tokenEndpoint: string): 
     scope: "mcp:read",
     timeoutMs: TIMEOUT_MS,
   };
+  // As whom the broker lists servers whose callers all have a credential of their own.
+  const discovery = [{ static: { file: "secrets/discovery" } }];
   const at = (port: number) => `http://127.0.0.1:${port}/mcp`;
   return {
     vault: {
@@ -86,8 +89,8 @@ export function worldConfig(world: World, ports: Ports, tokenEndpoint: string): 
       timeoutMs: TIMEOUT_MS,
     },
     servers: {
-      demo: { url: at(ports.demo), callRouting: "direct", credential: [vault] },
-      tickets: { url: ticketsUrl(ports), credential: [vault, { exchange }] },
+      demo: { url: at(ports.demo), callRouting: "direct", credential: [vault], discovery },
+      tickets: { url: ticketsUrl(ports), credential: [vault, { exchange }], discovery },
       everything: { url: at(ports.everything), credential: [{ none: {} }] },
       budget: { url: at(ports.budget), credential: [{ static: { file: "secrets/budget" } }] },
     },
