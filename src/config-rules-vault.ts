@@ -9,20 +9,21 @@ const RESERVED_MOUNTS = new Set(["sys", "auth", "identity", "cubbyhole"]);
 /** What can be a header value and a line of a file. */
 const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 
+interface Told {
+  readonly problem: Say;
+  readonly warn: Say;
+}
+
 /** Rules of `vault`, of `vault` credentials and of the issuers' aliases. */
 export function checkVault(config: Config, problem: Say, warn: Say): void {
+  const told = { problem, warn };
   checkAliases(config, problem);
-  if (config.vault !== null) checkLogin(config.vault, config.checkTimeoutMs, problem, warn);
+  checkLogin(config, told);
   for (const [name, server] of Object.entries(config.servers)) {
     server.credential.forEach((entry, i) => {
       if (entry.kind !== "vault") return;
       const key = `servers.${name}.credential[${i}].vault`;
-      if (config.vault === null) problem(key, "needs the key vault (address and auth) at the top of the file");
-      const [root = ""] = entry.mount.split("/");
-      if (RESERVED_MOUNTS.has(root)) problem(`${key}.mount`, `${root} belongs to the Vault itself`);
-      const path = parsePath(entry.path);
-      if (typeof path === "string") problem(`${key}.path`, path);
-      else checkPath(config, entry, { key, path, host: hostOf(server.url) }, problem, warn);
+      checkEntry(config, { ...entry, key, host: hostOf(server.url) }, told);
     });
   }
 }
@@ -41,7 +42,8 @@ function checkAliases(config: Config, problem: Say): void {
   });
 }
 
-function checkLogin(vault: NonNullable<Config["vault"]>, checkTimeoutMs: number, problem: Say, warn: Say): void {
+function checkLogin({ vault, checkTimeoutMs }: Config, { problem, warn }: Told): void {
+  if (vault === null) return;
   if (vault.timeoutMs >= checkTimeoutMs) {
     warn("vault.timeoutMs", "is not below checkTimeoutMs: a slow Vault will end Checks by their deadline");
   }
@@ -51,37 +53,47 @@ function checkLogin(vault: NonNullable<Config["vault"]>, checkTimeoutMs: number,
   if (!TOKEN.test(token.reveal())) problem("vault.auth.token", "is not a token: it must be visible ASCII");
 }
 
-interface PathFacts {
-  readonly key: string;
-  readonly path: PathTemplate;
-  readonly host: string;
+type Entry = VaultEntryConfig & { readonly key: string; readonly host: string };
+
+function checkEntry(config: Config, entry: Entry, told: Told): void {
+  const { problem } = told;
+  if (config.vault === null) problem(entry.key, "needs the key vault (address and auth) at the top of the file");
+  const [root = ""] = entry.mount.split("/");
+  if (RESERVED_MOUNTS.has(root)) problem(`${entry.key}.mount`, `${root} belongs to the Vault itself`);
+  const path = parsePath(entry.path);
+  if (typeof path === "string") {
+    problem(`${entry.key}.path`, path);
+    return;
+  }
+  if (uses(path, "host") && !isSegment(entry.host)) {
+    problem(`${entry.key}.path`, `{host} would be "${entry.host}", which cannot be part of a path: use {server}`);
+  }
+  if (uses(path, "issuerAlias")) requireAliases(config, entry.key, problem);
+  if (!entry.requireOwner) checkUnowned(config, { key: entry.key, path }, told);
 }
 
-function checkPath(
+function requireAliases(config: Config, key: string, problem: Say): void {
+  config.identity.issuers.forEach(({ alias }, i) => {
+    if (alias === null) problem(`identity.issuers[${i}].alias`, `is required, as ${key}.path uses {issuerAlias}`);
+  });
+}
+
+/** Without an owner in the entry, the path alone says whose it is. */
+function checkUnowned(
   config: Config,
-  { requireOwner }: VaultEntryConfig,
-  { key, path, host }: PathFacts,
-  problem: Say,
-  warn: Say,
+  { key, path }: { key: string; path: PathTemplate },
+  { problem, warn }: Told,
 ): void {
-  if (uses(path, "host") && !isSegment(host)) {
-    problem(`${key}.path`, `{host} would be "${host}", which cannot be part of a path: use {server}`);
-  }
-  const { issuers } = config.identity;
-  if (uses(path, "issuerAlias")) {
-    issuers.forEach(({ alias }, i) => {
-      if (alias === null) problem(`identity.issuers[${i}].alias`, `is required, as ${key}.path uses {issuerAlias}`);
-    });
-  } else if (issuers.length > 1 && !requireOwner) {
+  if (config.identity.issuers.length > 1 && !uses(path, "issuerAlias")) {
     problem(
       key,
       "with several issuers the same username can be two people: say requireOwner: true or use {issuerAlias}",
     );
   }
-  if (!uses(path, "username", "subject") && !requireOwner) {
+  if (!uses(path, "username", "subject")) {
     warn(`${key}.path`, "names no caller: everybody gets the same credential; use {username} or {subject}");
   }
-  if (uses(path, "username") && !requireOwner) {
+  if (uses(path, "username")) {
     warn(
       key,
       "{username} comes from a claim; where users can change it at the issuer, say requireOwner: true or use {subject}",

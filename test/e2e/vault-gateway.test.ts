@@ -47,7 +47,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
 
   function configure(config: Record<string, unknown>): void {
     const approle = { roleId: { file: vault.roleIdFile }, secretId: { file: vault.secretIdFile } };
-    config["vault"] = { address: vault.address, auth: { approle }, timeoutMs: 400, cacheTtlMs: CACHE_MS };
+    config["vault"] = { address: vault.address, auth: { approle }, timeoutMs: 600, cacheTtlMs: CACHE_MS };
     config["negativeTtlMs"] = CACHE_MS;
     const own = { vault: { mount: "secret", path: "{username}/{server}" } };
     const { demo } = config["servers"] as { demo: { url: string } };

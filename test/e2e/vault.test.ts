@@ -2,11 +2,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe } from "vitest";
+import { describe, expect, it } from "vitest";
 import { findTool } from "../../scripts/lib/find-tool.ts";
 import { vaultContract } from "../contract/vault.ts";
+import { ask, openVault, person } from "../fakes/open-vault.ts";
 import { freePort } from "../lab/ports.ts";
-import { startVault } from "../lab/vault.ts";
+import { GATEWAY_POLICY, startVault } from "../lab/vault.ts";
 
 describe.skipIf(findTool("bao") === null)("with OpenBao", () => {
   vaultContract("OpenBao", async () => {
@@ -42,5 +43,35 @@ describe.skipIf(findTool("bao") === null)("with OpenBao", () => {
         rmSync(folder, { recursive: true, force: true });
       },
     };
+  });
+
+  it("G13: a namespace has its own log-in and its own entries", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mcp-authz-vault-"));
+    const vault = await startVault({ port: await freePort(), folder });
+    const made = async (path: string, body: unknown) => {
+      const { status } = await vault.api("POST", path, body);
+      expect(`${path} ${status < 300}`).toBe(`${path} true`);
+    };
+    await made("sys/namespaces/team-a", {});
+    await made("team-a/sys/auth/approle", { type: "approle" });
+    await made("team-a/sys/mounts/secret", { type: "kv", options: { version: "2" } });
+    await made("team-a/sys/policies/acl/mcp-authz", { policy: GATEWAY_POLICY });
+    await made("team-a/auth/approle/role/r", { token_policies: ["mcp-authz"], token_no_default_policy: true });
+    await made("team-a/auth/approle/role/r/role-id", { role_id: "role-of-a" });
+    await made("team-a/auth/approle/role/r/custom-secret-id", { secret_id: "secret-of-a" });
+    await made("team-a/secret/data/alice/api.github.com", { data: { token: "pat-in-a" } });
+    await vault.put("alice/api.github.com", { token: "pat-in-root" });
+    const inside = { address: vault.address, roleId: "role-of-a", secretId: "secret-of-a" };
+    for (const [account, namespace, pat] of [
+      [inside, "team-a", "pat-in-a"],
+      [vault, null, "pat-in-root"],
+    ] as const) {
+      const ours = openVault(account, { namespace });
+      await ours.vault.start();
+      expect(await ask(ours.source(), person("alice"))).toEqual(["found", `Bearer ${pat}`]);
+      await ours.vault.close();
+    }
+    await vault.stop();
+    rmSync(folder, { recursive: true, force: true });
   });
 });

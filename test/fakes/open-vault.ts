@@ -39,7 +39,7 @@ export function openVault(
       auth: { approle: { mount: "approle", roleId: new Secret(roleId), secretId: new Secret(secretId) } },
       namespace: null,
       ca: null,
-      timeoutMs: 1000,
+      timeoutMs: 5000, // a busy machine is no fault; tests of slow Vaults say less
       cacheTtlMs: 60_000,
       negativeTtlMs: 5000,
       aliasOf: () => "acme",

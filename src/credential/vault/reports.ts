@@ -1,5 +1,5 @@
 import type { LoginResult, VaultAuth } from "./login.ts";
-import type { VaultEntry, VaultOutcome } from "./source.ts";
+import type { LookUp, VaultEntry } from "./source.ts";
 
 type Fields = Readonly<Record<string, string | number>>;
 
@@ -10,14 +10,14 @@ export interface VaultLog {
 }
 
 export interface VaultMetrics {
-  vaultRead(outcome: VaultOutcome, seconds: number): void;
+  vaultRead(outcome: LookUp["outcome"], seconds: number): void;
   vaultLogin(result: "ok" | "failed" | "refused"): void;
 }
 
 export interface Reports {
   login(result: LoginResult, failures: number): void;
   mount(mount: string, reason: string, remedy: string): void;
-  read(entry: VaultEntry, outcome: VaultOutcome, detail: string, ms: number): void;
+  lookUp(entry: VaultEntry, lookUp: LookUp): void;
 }
 
 /** The same sentence about the same part is written once in this time. */
@@ -50,7 +50,7 @@ export function createReports(
     mount(mount, reason, remedy) {
       once(`mount ${mount} ${reason}`, () => log.error("vault_mount_unusable", { mount, reason, remedy }));
     },
-    read({ server }, outcome, detail, ms) {
+    lookUp({ server }, { outcome, detail, ms }) {
       metrics.vaultRead(outcome, ms / 1000);
       if (outcome !== "unavailable" && outcome !== "not_owner") return;
       once(`${server} ${detail}`, () => log.warn("vault_no_credential", { server, outcome, reason: detail }));

@@ -25,7 +25,7 @@ function setUp(reading: (path: string) => Reading, random = 0.5) {
     now: () => clock.ms,
     monotonic: () => clock.ms,
     random: () => random,
-    onRead: (_, outcome) => outcomes.push(outcome),
+    onLookUp: (_, { outcome }) => outcomes.push(outcome),
   };
   const source = (more: Partial<VaultEntry> = {}, others: Partial<VaultSourceDeps> = {}) =>
     vaultSource(

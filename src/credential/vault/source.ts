@@ -19,8 +19,14 @@ export interface VaultEntry {
   readonly scheme: string;
 }
 
-/** How a look-up ended; a closed set, for metrics. */
-export type VaultOutcome = "ok" | "none" | "unavailable" | "not_owner";
+/** How a look-up ended. */
+export interface LookUp {
+  /** A closed set, for metrics. */
+  readonly outcome: "ok" | "none" | "unavailable" | "not_owner";
+  /** In our words. */
+  readonly detail: string;
+  readonly ms: number;
+}
 
 export interface VaultSourceDeps {
   /** Of the Vault: address and namespace. */
@@ -35,7 +41,7 @@ export interface VaultSourceDeps {
   readonly now: () => number;
   /** 0 to 1. */
   readonly random: () => number;
-  readonly onRead: (entry: VaultEntry, outcome: VaultOutcome, detail: string, ms: number) => void;
+  readonly onLookUp: (entry: VaultEntry, lookUp: LookUp) => void;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
 }
@@ -55,8 +61,8 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
   async function ask({ issuer, subject }: Identity, path: string): Promise<Kept> {
     const startedAt = deps.monotonic();
     const reading = await deps.read(mount, path, field);
-    const told = (outcome: VaultOutcome, detail: string) =>
-      deps.onRead(entry, outcome, detail, deps.monotonic() - startedAt);
+    const told = (outcome: LookUp["outcome"], detail: string) =>
+      deps.onLookUp(entry, { outcome, detail, ms: deps.monotonic() - startedAt });
     if ("cannotTell" in reading) {
       told("unavailable", reading.cannotTell);
       return { answer: { cannotTell: reading.cannotTell }, ttlMs: 0 };

@@ -3,7 +3,6 @@ import { cacheKey, type AnswerCache } from "../answer-cache.ts";
 import type { CredentialSource } from "../source.ts";
 import { createVaultClient } from "./client.ts";
 import { readEntry } from "./entry.ts";
-import type { Later } from "./login-keeper.ts";
 import { logIn, type VaultAuth } from "./login.ts";
 import { createMounts } from "./mounts.ts";
 import { createReports, type VaultLog, type VaultMetrics } from "./reports.ts";
@@ -27,10 +26,10 @@ export interface VaultDeps {
   readonly cache: AnswerCache;
   readonly log: VaultLog;
   readonly metrics: VaultMetrics;
-  readonly now?: () => number;
+  /** Milliseconds of a clock that never jumps. */
   readonly monotonic?: () => number;
+  /** 0 to 1. */
   readonly random?: () => number;
-  readonly later?: Later;
 }
 
 /** One Vault for all servers that want credentials from it. */
@@ -43,7 +42,7 @@ export interface Vault {
 
 /** @throws {Error} for CAs that cannot be read */
 export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
-  const { now = Date.now, monotonic = () => performance.now(), random = Math.random } = deps;
+  const { monotonic = () => performance.now(), random = Math.random } = deps;
   const { address: origin, auth, namespace, timeoutMs } = settings;
   const http = createHttpClient({ origin, ca: settings.ca });
   const reports = createReports(auth, { ...deps, monotonic });
@@ -56,7 +55,6 @@ export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
     },
     monotonic,
     random,
-    ...(deps.later !== undefined && { later: deps.later }),
   });
   const mounts = createMounts(session);
 
@@ -79,8 +77,9 @@ export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
     source(entry) {
       used.add(entry.mount);
       return vaultSource(entry, {
-        ...{ vaultId, read, cache, cacheTtlMs, negativeTtlMs, aliasOf, now, random, monotonic },
-        onRead: reports.read,
+        ...{ vaultId, read, cache, cacheTtlMs, negativeTtlMs, aliasOf, random, monotonic },
+        now: Date.now,
+        onLookUp: reports.lookUp,
       });
     },
     start: () => session.start(),
