@@ -14,6 +14,8 @@ import type { Ports } from "./ports.ts";
 const ROOT = resolve(import.meta.dirname, "../..");
 const TOKEN_HOURS = 8;
 export const DEMO_CREDENTIAL = "demo-credential-of-the-gateway";
+/** Of the gateway's client at the OIDC provider, which may exchange alice's tokens for the demo server. */
+export const DEMO_EXCHANGE_SECRET = "demo-secret-of-the-exchange-client";
 
 export interface LabOptions {
   /** Where configuration, keys, sockets and logs go. */
@@ -50,7 +52,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const policyFolder = options.policyFolder ?? join(folder, "policies");
   if (options.policyFolder === null) cpSync(join(ROOT, "policies/demo"), policyFolder, { recursive: true });
   progress(`OIDC provider           http://127.0.0.1:${ports.idp}`);
-  const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600 });
+  const exchange = { secret: DEMO_EXCHANGE_SECRET, audiences: { [`http://127.0.0.1:${ports.demo}/mcp`]: ["alice"] } };
+  const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600, exchange });
   progress(`MCP server "demo"       http://127.0.0.1:${ports.demo}/mcp`);
   const demo = await startDemoServer(ports.demo);
   const configFile = join(folder, "mcp-authz.yaml");
@@ -111,6 +114,7 @@ function writeSecrets(folder: string): void {
     mode: 0o600,
   });
   writeFileSync(join(folder, "secrets/demo"), `${DEMO_CREDENTIAL}\n`, { mode: 0o600 });
+  writeFileSync(join(folder, "secrets/exchange"), DEMO_EXCHANGE_SECRET, { mode: 0o600 });
 }
 
 /** Printed by our own command, as an operator would do it. */
