@@ -25,7 +25,7 @@ const MEANING: Readonly<Record<Reason, string>> = {
   body_too_large: "above 1 MiB, or the data plane did not send the whole body",
   media_type: "send `application/json`, not compressed",
   header_too_large: "a token above 16 KiB, or too many headers",
-  credential_missing: "nobody has a credential of this caller for this server",
+  credential_missing: "nobody has a credential of this caller for this server, or the IdP does not exchange her token",
   credential_unavailable: "the credential cannot be fetched, or cannot be a header",
   catalog_unavailable: "serve has no catalogue from the broker yet; calls go on",
   keys_unavailable: "the issuer's keys cannot be fetched",

@@ -78,7 +78,9 @@ describe.each([
     const reply = await send(lab.gateway, "tools/call", { name: "whoami", arguments: {} });
     const url = `${lab.gateway}/.well-known/oauth-protected-resource/servers/demo/mcp`;
     expect(reply.status).toBe(401);
-    expect(reply.headers.get("www-authenticate")).toBe(`Bearer realm="${lab.gateway}", resource_metadata="${url}"`);
+    expect(reply.headers.get("www-authenticate")).toBe(
+      `Bearer realm="${lab.gateway}", resource_metadata="${url}", scope="mcp:read mcp:write"`,
+    );
     expect(reply.message).toEqual({ error: "unauthorized", message: "Missing or invalid access token" });
     const document = await fetch(url);
     expect(document.status).toBe(200);

@@ -10,7 +10,7 @@ import { startChild, waitReady, type Child } from "./child.ts";
 import { startDemoServer, type DemoServer } from "./demo-server.ts";
 import { startIdp, type Idp } from "./idp.ts";
 import type { Ports } from "./ports.ts";
-import { exchangeOptions, startWorld, worldConfig, type World } from "./world.ts";
+import { DEMO_EXCHANGE_SECRET, exchangeOptions, startWorld, worldConfig, type World } from "./world.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const TOKEN_HOURS = 8;
@@ -54,8 +54,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const policyFolder = options.policyFolder ?? join(folder, "policies");
   if (options.policyFolder === null) cpSync(join(ROOT, "policies/demo"), policyFolder, { recursive: true });
   progress(`OIDC provider           http://127.0.0.1:${ports.idp}`);
-  const exchange = options.world === true ? { exchange: exchangeOptions(ports) } : {};
-  const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600, ...exchange });
+  const exchange = exchangeOptions(ports);
+  const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600, exchange });
   progress(`MCP server "demo"       http://127.0.0.1:${ports.demo}/mcp`);
   const demo = await startDemoServer(ports.demo);
   const configFile = join(folder, "mcp-authz.yaml");
@@ -120,6 +120,7 @@ function writeSecrets(folder: string): void {
     mode: 0o600,
   });
   writeFileSync(join(folder, "secrets/demo"), `${DEMO_CREDENTIAL}\n`, { mode: 0o600 });
+  writeFileSync(join(folder, "secrets/exchange"), DEMO_EXCHANGE_SECRET, { mode: 0o600 });
 }
 
 /** Printed by our own command, as an operator would do it. */

@@ -13,7 +13,8 @@ import { startVault, type VaultLab } from "./vault.ts";
 export const ALICE_PAT = "pat-of-alice-for-demo";
 /** The gateway's own account at the server `budget`. */
 export const BUDGET_CREDENTIAL = "budget-credential-of-the-gateway";
-const EXCHANGE_SECRET = "demo-secret-of-the-gateway-client";
+/** Of the client with which the gateway exchanges tokens. */
+export const DEMO_EXCHANGE_SECRET = "demo-secret-of-the-gateway-client";
 /** Generous, for a machine that does everything at once. */
 const TIMEOUT_MS = 600;
 
@@ -33,9 +34,11 @@ export interface WorldOptions {
 
 export const ticketsUrl = (ports: Ports): string => `http://127.0.0.1:${ports.tickets}/mcp`;
 
-/** Who may have her token exchanged for one of the server `tickets`. */
+const demoUrl = (ports: Ports): string => `http://127.0.0.1:${ports.demo}/mcp`;
+
+/** Who may have her token exchanged, and for which servers. */
 export function exchangeOptions(ports: Ports): ExchangeGrantOptions {
-  return { secret: EXCHANGE_SECRET, audiences: { [ticketsUrl(ports)]: ["alice"] } };
+  return { secret: DEMO_EXCHANGE_SECRET, audiences: { [ticketsUrl(ports)]: ["alice"], [demoUrl(ports)]: ["alice"] } };
 }
 
 export async function startWorld({ folder, ports, progress }: WorldOptions): Promise<World> {
@@ -60,7 +63,6 @@ export async function startWorld({ folder, ports, progress }: WorldOptions): Pro
     const budget = keep(await startBudget({ port: ports.budget, folder }));
     writeFileSync(join(folder, "secrets/budget"), `${BUDGET_CREDENTIAL}\n`, { mode: 0o600 });
     writeFileSync(join(folder, "secrets/discovery"), "discovery-credential-of-the-gateway\n", { mode: 0o600 });
-    writeFileSync(join(folder, "secrets/exchange"), `${EXCHANGE_SECRET}\n`, { mode: 0o600 });
     return { vault, tickets, children: [vault.child, everything.child, budget.child], stop };
   } catch (error) {
     await stop();

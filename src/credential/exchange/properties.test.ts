@@ -96,7 +96,7 @@ describe("P5: no crossed credential", () => {
       endpoint.close();
     });
     await fc.assert(property, { numRuns: 5 });
-    expect(found).toBeGreaterThan(1000);
+    expect(found).toBeGreaterThan(100);
   });
 });
 
@@ -243,6 +243,6 @@ describe("P12: time", () => {
       }
     });
     await fc.assert(property, { numRuns: 200 });
-    expect([found > 1000, reused > 50]).toEqual([true, true]);
+    expect([found > 200, reused > 10]).toEqual([true, true]);
   });
 });
