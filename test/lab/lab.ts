@@ -43,6 +43,8 @@ export interface Lab {
   readonly auditFile: string;
   /** Ends `serve` and starts it anew. */
   restartServe(): Promise<void>;
+  /** Ends the broker, if it still runs, and starts it anew. */
+  restartBroker(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -105,6 +107,11 @@ export async function startLab(options: LabOptions): Promise<Lab> {
         await children.serve.stop();
         children.serve = ours("serve");
         await waitReady(children.serve, `http://127.0.0.1:${ports.ops}/readyz`);
+      },
+      async restartBroker() {
+        await children.broker.stop();
+        children.broker = ours("broker");
+        await waitReady(children.broker, `http://127.0.0.1:${ports.brokerOps}/readyz`);
       },
       stop,
     };
