@@ -3,7 +3,7 @@ import type { JsonObject, JsonValue } from "../mcp/json.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { cleanDefinition } from "./clean-text.ts";
 import { depthOf, hasLookalikes, hasShape } from "./definition-shape.ts";
-import { hasValidHeaders } from "./header-annotations.ts";
+import { annotatedHeaders } from "./header-annotations.ts";
 
 /** What a server lists, and how it is asked for. */
 export const LISTS = {
@@ -40,6 +40,8 @@ export interface Entry {
   readonly json: string;
   /** A tool as the merged endpoint shows it, with its prefix; null for what is not shown there. */
   readonly merged: string | null;
+  /** A tool's input schema, if its arguments go into headers too (SEP-2243); null for all others. */
+  readonly headerSchema: JsonObject | null;
 }
 
 /** Per server and kind of name; also what serve takes of a catalogue. */
@@ -91,7 +93,12 @@ function readEntry(kind: ListKind, item: JsonValue, { publicName, tally }: ReadO
   if (json !== original) tally.cleaned += 1;
   const shownAs = publicName(name);
   const isMerged = kind === "tools" && isOrdinaryName(shownAs);
-  return { name, json, merged: isMerged ? JSON.stringify({ ...definition, name: shownAs }) : null };
+  const merged = isMerged ? JSON.stringify({ ...definition, name: shownAs }) : null;
+  return { name, json, merged, headerSchema: kind === "tools" ? headerSchemaOf(item) : null };
+}
+
+function headerSchemaOf({ inputSchema }: JsonObject): JsonObject | null {
+  return isObject(inputSchema) && (annotatedHeaders(inputSchema)?.size ?? 0) > 0 ? inputSchema : null;
 }
 
 function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | null {
@@ -99,7 +106,7 @@ function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | n
   if (depthOf(item, MAX_ENTRY_DEPTH) > MAX_ENTRY_DEPTH) return "too_deep";
   if (hasLookalikes(item) || !hasShape(kind, item)) return "malformed";
   const { inputSchema } = item;
-  const isValid = kind !== "tools" || !isObject(inputSchema) || hasValidHeaders(inputSchema);
+  const isValid = kind !== "tools" || !isObject(inputSchema) || annotatedHeaders(inputSchema) !== null;
   return isValid ? null : "header_annotation";
 }
 

@@ -17,12 +17,14 @@ export const BY_NAME: readonly string[] = [
 ];
 
 /**
- * True if every `x-mcp-header` of an input schema is one that a client may turn into a header (MCP 2026-07-28, Streamable
- * HTTP, Schema Extension; SEP-2243): a token, unlike the others, on a primitive property that stands at the end of
- * `properties` all the way. A tool with any other is listed nowhere (threat row B49). `$ref` is not followed.
+ * The names in the `x-mcp-header` annotations of an input schema, in lower case; null if one of them is not one that a
+ * client may turn into a header (MCP 2026-07-28, Streamable HTTP, Schema Extension; SEP-2243): a token, unlike the others,
+ * on a primitive property that stands at the end of `properties` all the way. Such a tool is listed nowhere (threat row
+ * B49). `$ref` is not followed.
  */
-export function hasValidHeaders(inputSchema: JsonObject): boolean {
-  return sweep(inputSchema, "root", new Set());
+export function annotatedHeaders(inputSchema: JsonObject): ReadonlySet<string> | null {
+  const names = new Set<string>();
+  return sweep(inputSchema, "root", names) ? names : null;
 }
 
 type Place = "root" | "property" | "elsewhere";

@@ -21,6 +21,8 @@ export interface Metrics extends CredentialMetrics {
   keyFetch(issuer: string, ok: boolean): void;
   auditFailures(total: number): void;
   restarts(total: number): void;
+  /** What serve has of the broker's catalogue. @param ageSeconds null without one */
+  catalog(reading: { readonly ageSeconds: number | null; readonly names: Readonly<Record<string, number>> }): void;
   /** Prometheus text format. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -122,7 +124,29 @@ export function createMetrics(): Metrics {
     keyFetch: (issuer, ok) => keys.inc({ issuer, result: ok ? "ok" : "failed" }),
     auditFailures: (total) => audit.set(total),
     restarts: (total) => restarts.set(total),
+    catalog: catalogGauges(registry),
     render: () => registry.metrics(),
+  };
+}
+
+/** Without a catalogue there is no age, and lists are refused. */
+function catalogGauges(registry: Registry): Metrics["catalog"] {
+  const registers = [registry];
+  const age = new Gauge({
+    name: "mcp_authz_catalog_age_seconds",
+    help: "Time since the broker last confirmed its catalogue; absent without one",
+    registers,
+  });
+  const names = new Gauge({
+    name: "mcp_authz_catalog_names",
+    help: "Names that lists are made from",
+    labelNames: ["kind"],
+    registers,
+  });
+  return ({ ageSeconds, names: counts }) => {
+    age.remove();
+    if (ageSeconds !== null) age.set(ageSeconds);
+    for (const [kind, count] of Object.entries(counts)) names.set({ kind }, count);
   };
 }
 
