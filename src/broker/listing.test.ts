@@ -155,7 +155,7 @@ describe("what a server offers", () => {
   it("a list that it does not know after all is empty", async () => {
     const inner = sessionServer(LISTS);
     const upstream = await fake((request, response) =>
-      request.method === "resources/templates/list" ? void rpcError(response, 200, -32601) : inner(request, response),
+      request.method === "resources/templates/list" ? rpcError(response, 200, -32601) : inner(request, response),
     );
     expect(namesOf(await list(upstream.origin))).toEqual({ ...NAMES, templates: [] });
   });
@@ -301,7 +301,7 @@ describe("B51: limits", () => {
     [
       "a head and no body",
       "timeout",
-      (_, response) => void response.writeHead(200, { "content-type": "application/json" }).flushHeaders(),
+      (_, response) => response.writeHead(200, { "content-type": "application/json" }).flushHeaders(),
     ],
   ])("%s: %s", async (_, word, respond) => {
     const upstream = await fake(respond);

@@ -84,10 +84,10 @@ const MEMBERS: Readonly<Record<string, keyof Lists>> = {
 /** A server of the stateless revision that offers these lists. */
 export function modernServer(lists: Lists): Respond {
   return ({ method, headers }, response) => {
-    if (headers["mcp-protocol-version"] !== "2026-07-28") return void rpcError(response, 400, -32022);
+    if (headers["mcp-protocol-version"] !== "2026-07-28") return rpcError(response, 400, -32022);
     if (method === "server/discover") return { supportedVersions: ["2026-07-28"], capabilities: offering(lists) };
     const member = MEMBERS[method];
-    if (member === undefined) return void rpcError(response, 404, -32601);
+    if (member === undefined) return rpcError(response, 404, -32601);
     return { resultType: "complete", [member]: lists[member] ?? [], ttlMs: 1, cacheScope: "public" };
   };
 }
@@ -102,12 +102,12 @@ export function sessionServer(lists: Lists, version = "2025-06-18"): Respond {
         capabilities: offering(lists),
         serverInfo: { name: "f", version: "1" },
       };
-      return void json(response, 200, { jsonrpc: "2.0", id: 1, result }, { "mcp-session-id": "session-1" });
+      return json(response, 200, { jsonrpc: "2.0", id: 1, result }, { "mcp-session-id": "session-1" });
     }
-    if (headers["mcp-session-id"] !== "session-1") return void rpcError(response, 400, -32000);
+    if (headers["mcp-session-id"] !== "session-1") return rpcError(response, 400, -32000);
     if (method.startsWith("notifications/")) return void response.writeHead(202).end();
     const member = MEMBERS[method];
-    return member === undefined ? void rpcError(response, 200, -32601) : { [member]: lists[member] ?? [] };
+    return member === undefined ? rpcError(response, 200, -32601) : { [member]: lists[member] ?? [] };
   };
 }
 
