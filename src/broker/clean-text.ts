@@ -6,9 +6,12 @@ import { BY_NAME, DATA } from "./header-annotations.ts";
 
 const MAX_TITLE = 512;
 const MAX_DESCRIPTION = 4096;
-/** What a terminal takes as a command (ECMA-48 §5.4, §8.3.89): a control sequence, or an operating system command. */
+/**
+ * What a terminal takes as a command (ECMA-48 §5.4, §8.3.89): a control sequence, or an operating system command. No part
+ * can match what the next one begins with, so the time is linear.
+ */
 const TERMINAL = new RegExp(
-  String.raw`(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|(?:\u001b\]|\u009d)[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)`,
+  String.raw`(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|(?:\u001b\]|\u009d)\P{Cc}*(?:\u0007|\u001b\\|\u009c)`,
   "gu",
 );
 /**
