@@ -19,8 +19,6 @@ const catalogSchema = z.strictObject({
 
 export type CatalogNames = z.output<typeof catalogSchema>;
 
-export const NO_NAMES: CatalogNames = { servers: {} };
-
 /** Names of all servers with their brackets: far more than a catalogue that policy can be asked about. */
 const LIMITS = { maxDepth: 4, maxMembers: 500_000 };
 
