@@ -68,7 +68,7 @@ const seen = visible(evaluator, list);
 if (!seen.ok) throw new Error(seen.reason);
 
 const key = makeKey("k");
-const publicKey = createPublicKey({ key: key.jwk as never, format: "jwk" });
+const publicKey = createPublicKey({ key: key.jwk, format: "jwk" });
 const signer = {
   ...WRISTBAND,
   ttlSeconds: 300,

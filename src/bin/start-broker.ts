@@ -14,7 +14,7 @@ import { createVerifier } from "../wristband/verify.ts";
 import { brokerMetrics, brokerOps } from "./broker-ops.ts";
 import { buildRelay } from "./build-relay.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
-import { listers } from "./upstreams.ts";
+import { createListers } from "./upstreams.ts";
 
 export interface RunningBroker {
   stop(): Promise<void>;
@@ -35,8 +35,9 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     fetch,
     monotonic,
   });
+  const listers = createListers(config, resolver.publicName);
   const catalog = createCatalog({
-    servers: listers(config, resolver.publicName),
+    servers: listers.lists,
     monotonic,
     onListed: reporter(metrics, log),
   });
@@ -91,6 +92,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       await calls.close();
       keys.close();
       catalog.close();
+      listers.close();
       await ops.close();
     },
   };

@@ -8,7 +8,7 @@ import { stringify } from "yaml";
 import { modernServer, startUpstream, type FakeUpstream } from "../../test/fakes/list-server.ts";
 import { faultWord } from "../broker/listing.ts";
 import { loadConfig } from "../config.ts";
-import { listers, partsOf } from "./upstreams.ts";
+import { createListers, partsOf } from "./upstreams.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-upstreams-"));
 const tools = { tools: [{ name: "t", inputSchema: { type: "object" } }] };
@@ -54,8 +54,9 @@ function listed(server: object) {
     servers: { s: { callRouting: "direct", credential: [{ none: {} }], ...server } },
   });
   writeFileSync(file, text);
-  const list = listers(loadConfig(file, {}).config, (name, tool) => `${name}_${tool}`).get("s");
-  return list?.() ?? Promise.reject(new Error("no server"));
+  const listers = createListers(loadConfig(file, {}).config, (name, tool) => `${name}_${tool}`);
+  const listing = listers.lists.get("s")?.() ?? Promise.reject(new Error("no server"));
+  return listing.finally(() => listers.close());
 }
 
 const portOf = () => (tls.address() as { port: number }).port;

@@ -164,6 +164,7 @@ describe("B49: x-mcp-header", () => {
     ["two types", properties(at("A", ["string", "null"]))],
     ["no type", properties({ "x-mcp-header": "A" })],
     ["the same twice, in any case", properties(at("Region"), at("region"))],
+    ["the same twice, the other way round", properties(at("region"), at("Region"))],
     ["the root", { ...schema, "x-mcp-header": "A" }],
     ["items", properties({ type: "array", items: at("A") })],
     ["anyOf", properties({ anyOf: [at("A")] })],
