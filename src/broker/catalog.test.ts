@@ -1,10 +1,15 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { HttpFault } from "../http/client.ts";
 import { createCatalog, type Catalog } from "./catalog.ts";
 import type { Entry } from "./definitions.ts";
 import type { Listing } from "./listing.ts";
-import { UpstreamFault } from "./upstream-client.ts";
 
-const entry = (name: string): Entry => ({ name, json: `{"name":"${name}"}`, merged: `{"name":"p_${name}"}` });
+const entry = (name: string): Entry => ({
+  name,
+  json: `{"name":"${name}"}`,
+  merged: `{"name":"p_${name}"}`,
+  headerSchema: null,
+});
 const listing = (...tools: string[]): Listing => ({
   tools: tools.map(entry),
   prompts: [],
@@ -52,7 +57,7 @@ async function pass(milliseconds: number): Promise<void> {
   now = end;
 }
 
-const fail = (code: string) => () => Promise.reject(new UpstreamFault(code));
+const fail = (code: string) => () => Promise.reject(new HttpFault(code));
 const shown = () => [...catalog.current().servers].map(([name, { tools }]) => [name, tools.map((tool) => tool.name)]);
 const states = () => Object.fromEntries(catalog.states().map(({ server, state }) => [server, state]));
 

@@ -29,7 +29,8 @@ describe("a definition is passed on as it came", () => {
 
   it("B48: no member is lost, no number changed, no $ref followed", () => {
     const { entries, tally } = use("tools", `[${whole}]`);
-    expect(entries).toEqual([{ name: "t", json: whole, merged: whole.replace('"name":"t"', '"name":"s_t"') }]);
+    const merged = whole.replace('"name":"t"', '"name":"s_t"');
+    expect(entries).toEqual([{ name: "t", json: whole, merged, headerSchema: null }]);
     expect(tally).toEqual({ dropped: {}, cleaned: 0 });
   });
 
@@ -39,7 +40,8 @@ describe("a definition is passed on as it came", () => {
     ["templates", { uriTemplate: "docs://{id}", name: "by id", annotations: { audience: ["user"] } }],
   ])("%s too, and never on the merged endpoint", (kind, entry) => {
     const { entries } = use(kind, [entry]);
-    expect(entries).toEqual([{ name: Object.values(entry)[0], json: JSON.stringify(entry), merged: null }]);
+    const name = Object.values(entry)[0] as string;
+    expect(entries).toEqual([{ name, json: JSON.stringify(entry), merged: null, headerSchema: null }]);
   });
 });
 
@@ -147,6 +149,12 @@ describe("B49: x-mcp-header", () => {
     ["as a property's own name", properties({ type: "object", properties: { "x-mcp-header": { type: "string" } } })],
     ["in data", properties({ type: "string", default: { "x-mcp-header": 1 }, enum: [{ "x-mcp-header": "a b" }] })],
   ])("%s it is valid", (_, inputSchema) => expect(use("tools", [{ name: "t", inputSchema }]).names).toEqual(["t"]));
+
+  it("what a call needs to fill the headers is kept, of such tools alone", () => {
+    const inputSchema = properties(at("Region"));
+    const { entries } = use("tools", [{ name: "a", inputSchema }, tool("b")]);
+    expect(entries.map(({ headerSchema }) => headerSchema)).toEqual([inputSchema, null]);
+  });
 
   it.each([
     ["line breaks", properties(at("Authorization\r\nX: y"))],

@@ -69,7 +69,7 @@ describe("servers of both eras", () => {
     }
   });
 
-  it.each(["2025-11-25", "2025-06-18", "2025-03-26"])(
+  it.each(["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"])(
     "with a session of %s: handshake, lists, and its end",
     async (version) => {
       const upstream = await fake(sessionServer(LISTS, version));
@@ -174,10 +174,6 @@ describe("the era is read from answers that say something about it", () => {
     ["404", (_, response) => void response.writeHead(404).end()],
     ["405", (_, response) => void response.writeHead(405).end()],
     ["200 with an error", (_, response) => rpcError(response, 200, -32601)],
-    [
-      "an older revision that it names",
-      (_, response) => rpcError(response, 400, -32022, { supported: ["2025-11-25"] }),
-    ],
   ])("%s: an older one", async (_, probe) => {
     const upstream = await fake(legacyAfter(probe));
     expect(namesOf(await list(upstream.origin))).toEqual(NAMES);
@@ -191,22 +187,22 @@ describe("the era is read from answers that say something about it", () => {
     ["a redirect", "status_302", (_, response) => void response.writeHead(302, { location: "/elsewhere" }).end()],
     ["a header that it minds", "discover_refused", (_, response) => rpcError(response, 400, -32020)],
     ["a capability that it wants", "discover_refused", (_, response) => rpcError(response, 400, -32021)],
-    [
-      "revisions of tomorrow only",
-      "no_common_version",
-      (_, response) => rpcError(response, 400, -32022, { supported: ["2031-01-01"] }),
-    ],
+    ["revisions of tomorrow only", "discover_refused", (_, response) => rpcError(response, 400, -32022)],
   ])("%s: neither, and nothing more is asked", async (_, word, probe) => {
     const upstream = await fake(legacyAfter(probe));
     expect(await faultOf(upstream.origin)).toBe(word);
     expect(upstream.requests).toHaveLength(1);
   });
 
-  it("a revision that we do not speak ends the session at once", async () => {
-    const upstream = await fake(sessionServer(LISTS, "2024-11-05"));
-    expect(await faultOf(upstream.origin)).toBe("no_common_version");
-    expect(upstream.requests.map(({ http }) => http)).toEqual(["POST", "POST", "DELETE"]);
-  });
+  it.each(["2019-01-01", "2026-07-28", 1, null])(
+    "a handshake to %j is none, and its session is ended",
+    async (version) => {
+      const upstream = await fake(sessionServer(LISTS, version as string));
+      expect(await faultOf(upstream.origin)).toBe("initialize_version");
+      expect(upstream.requests.map(({ http }) => http)).toEqual(["POST", "POST", "DELETE"]);
+      expect(upstream.requests.at(-1)?.headers["mcp-session-id"]).toBe("session-1");
+    },
+  );
 });
 
 describe("B51: limits", () => {
@@ -337,7 +333,7 @@ describe("B51: limits", () => {
     const upstream = await fake((_, response) =>
       json(response, 200, { jsonrpc: "2.0", id: 1, error: { code: -1, message: "SECRET" } }),
     );
-    expect(await faultOf(upstream.origin)).toBe("initialize_status_200");
+    expect(await faultOf(upstream.origin)).toBe("initialize_200");
   });
 
   it("where nobody listens, the word is Node's", async () => {

@@ -54,12 +54,13 @@ it("D21: nobody can grow the labels from outside", async () => {
   const metrics = make();
   for (let i = 0; i < 50; i += 1) {
     metrics.observeRequest(`method-${i}`, null);
-    metrics.observeCall(`server-${i}`, "ok", 0.1);
+    metrics.calls.observe(`server-${i}`, "answered", 0.1);
+    metrics.calls.dropped(`server-${i}`, 1);
     metrics.wristband(`word-${i}`);
   }
   metrics.observeRequest(null, "wristband_invalid");
   metrics.observeRequest("tools/list", "params_invalid");
-  metrics.observeCall("a", "timeout", 30);
+  metrics.calls.observe("a", "upstream_timeout", 30);
   metrics.wristband("time");
   const all = await lines(metrics);
   expect(all).toEqual(
@@ -67,9 +68,10 @@ it("D21: nobody can grow the labels from outside", async () => {
       'mcp_authz_broker_requests_total{method="other",outcome="ok"} 50',
       'mcp_authz_broker_requests_total{method="other",outcome="wristband_invalid"} 1',
       'mcp_authz_broker_requests_total{method="tools/list",outcome="params_invalid"} 1',
-      'mcp_authz_relayed_calls_total{server="other",outcome="ok"} 50',
-      'mcp_authz_relayed_calls_total{server="a",outcome="timeout"} 1',
+      'mcp_authz_relayed_calls_total{server="other",outcome="answered"} 50',
+      'mcp_authz_relayed_calls_total{server="a",outcome="upstream_timeout"} 1',
       'mcp_authz_relayed_call_seconds_count{server="a"} 1',
+      'mcp_authz_relay_dropped_events_total{server="other"} 50',
       'mcp_authz_wristband_verifications_total{result="other"} 50',
       'mcp_authz_wristband_verifications_total{result="time"} 1',
     ]),

@@ -2,13 +2,16 @@
 import { createPublicKey } from "node:crypto";
 import { request as send } from "node:http";
 import type { Identity, Visible } from "../../src/authz/ports.ts";
+import { refuse } from "../../src/authz/outcome.ts";
 import { Secret } from "../../src/authz/secret.ts";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker } from "../../src/broker/broker-server.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog.ts";
 import { usableEntries, type ListKind } from "../../src/broker/definitions.ts";
 import type { Listing } from "../../src/broker/listing.ts";
+import { createUpstreams } from "../../src/broker/upstreams.ts";
 import type { JsonValue } from "../../src/mcp/json.ts";
+import { createResolver } from "../../src/mcp/resolver.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";
 import { makeKey, type TestKey } from "./issuer.ts";
@@ -88,6 +91,9 @@ export async function startTestBroker(servers: Readonly<Record<string, Offered>>
       wristband,
       now: Date.now(),
     }),
+    calls: { resolver: createResolver({}), upstreams: createUpstreams(new Map()) },
+    relay: { carry: () => Promise.resolve(refuse("upstream_unavailable")), endAll: () => Promise.resolve() },
+    silenceMs: 30_000,
     observe: (method, reason) => observed.push(`${method ?? "?"} ${reason ?? "ok"}`),
   });
   const port = await broker.listen();
