@@ -9,6 +9,7 @@ import { newTrail, type Trail } from "../authz/trail.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import { readEnvelope } from "../mcp/envelope.ts";
 import type { JsonObject } from "../mcp/json.ts";
+import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
 import type { WristbandClaims } from "../wristband/claims.ts";
 import { acceptsOf } from "./accepts.ts";
@@ -141,7 +142,11 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
     const call = admitCall(options.calls, arrived);
     return call.ok ? pass({ kind: "call", call: call.value }) : call;
   }
-  const result = housekeeping(operation, paramsOf(body), options.view(endpoint.server, wristband.value));
+  return answered(operation, body, options.view(endpoint.server, wristband.value));
+}
+
+function answered(operation: Operation, body: Buffer, view: BrokerView): Step<Reply> {
+  const result = housekeeping(operation, paramsOf(body), view);
   if (!result.ok) return result;
   const id = JSON.stringify(operation.id);
   return pass({ kind: "result", message: `{"jsonrpc":"2.0","id":${id},"result":${result.value}}` });
