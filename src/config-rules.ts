@@ -29,6 +29,9 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
       if (entry.kind !== "exchange") return;
       checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, entry }, problem, warn);
     });
+    server.discovery.forEach((entry, i) => {
+      checkCredential(config, entry, `servers.${name}.discovery[${i}].${entry.kind}`, problem);
+    });
     checkDiscovery(server, `servers.${name}.discovery`, problem, warn);
   }
   return { problems, warnings };

@@ -219,7 +219,10 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     credential: z
       .array(credential)
       .min(1, "an empty chain can never yield a credential; say [{none: {}}] for a server that wants none"),
-    discovery: z.array(credential).default([{ kind: "none", header: "authorization" }]),
+    discovery: z
+      .array(credential)
+      .min(1, "an empty chain can never yield a credential; say [{none: {}}] to list the server without one")
+      .default([{ kind: "none", header: "authorization" }]),
   });
   return z.strictObject({
     publicOrigin: origin,

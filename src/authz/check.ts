@@ -64,7 +64,14 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     const target = resolveTarget(settings, endpoint.value, operation.value, trail);
     if (!target.ok) return target;
     const input = inputOf(settings, request, identity.value, target.value, trail);
-    if (operation.value.class !== "named") return serve(settings, ports, identity.value, operation.value, input, trail);
+    if (operation.value.class !== "named")
+      return serve(
+        settings,
+        ports,
+        { identity: identity.value, input, isList: operation.value.class === "list" },
+        trail,
+        signal,
+      );
     return carry(settings, ports, { identity: identity.value, input, operation: target.value }, trail, signal);
   };
 }
@@ -141,16 +148,21 @@ function inputOf(
 
 const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
 
+interface Housekeeping {
+  readonly identity: Identity;
+  readonly input: PolicyInput;
+  readonly isList: boolean;
+}
+
 /** Housekeeping: the broker answers, and shows what the wristband names. */
 async function serve(
   settings: CheckSettings,
   ports: Ports,
-  identity: Identity,
-  operation: Operation,
-  input: PolicyInput,
+  { identity, input, isList }: Housekeeping,
   trail: Trail,
+  signal: AbortSignal,
 ): Promise<Outcome> {
-  const visible = operation.class === "list" ? ports.visible(input, input.mcp.server) : pass(NOTHING);
+  const visible = isList ? await ports.visible(input, input.mcp.server, signal) : pass(NOTHING);
   if (!visible.ok) return visible;
   const wristband = await ports.signWristband(identity, visible.value);
   if (!wristband.ok) return wristband;

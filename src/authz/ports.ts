@@ -87,8 +87,8 @@ export interface Ports {
   /** @param resource the endpoint's own resource URL, one of the audiences that are accepted */
   identify(bearer: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
   decide(input: PolicyInput): Step<Decision>;
-  /** What of one server (or of all, for null) the caller may see. */
-  visible(input: PolicyInput, server: string | null): Step<Visible>;
+  /** What of one server (or of all, for null) the caller may see, of the kind that is listed. */
+  visible(input: PolicyInput, server: string | null, signal: AbortSignal): Step<Visible> | Promise<Step<Visible>>;
   fetchCredential(
     server: string,
     identity: Identity,

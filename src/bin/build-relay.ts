@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import type { ServerEntries } from "../broker/definitions.ts";
 import { createEras } from "../broker/era.ts";
+import type { FindSchema } from "../broker/relay-request.ts";
 import { createRelay, type Relay, type RelayObserver } from "../broker/relay.ts";
 import { createSessionPool } from "../broker/session-pool.ts";
 import { createUpstreams, type Upstreams, type UpstreamSettings } from "../broker/upstreams.ts";
@@ -19,8 +19,7 @@ export interface RelayParts {
 export interface RelayDeps {
   readonly monotonic: () => number;
   readonly log: Log;
-  /** What is known of each server's tools. */
-  readonly entries: () => ReadonlyMap<string, ServerEntries>;
+  readonly findSchema: FindSchema;
   readonly observer?: RelayObserver;
 }
 
@@ -31,16 +30,12 @@ const MORE_SILENCE_MS = 30_000;
 const NOBODY: RelayObserver = { observe: () => {}, dropped: () => {} };
 
 /** The part of the broker that carries calls. @throws {Error} that names a CA file that cannot be read */
-export function buildRelay(config: Config, { monotonic, log, entries, observer = NOBODY }: RelayDeps): RelayParts {
+export function buildRelay(config: Config, { monotonic, log, findSchema, observer = NOBODY }: RelayDeps): RelayParts {
   const servers = Object.entries(config.servers);
   const upstreams = createUpstreams(new Map(servers.map(([name, server]) => [name, settingsOf(name, server)])));
   const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
   const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
   sweeper.unref();
-  const findSchema = (server: string, tool: string) =>
-    entries()
-      .get(server)
-      ?.tools.find(({ name }) => name === tool)?.["inputSchema"];
   const relay = createRelay({
     eras: createEras(monotonic),
     sessions,

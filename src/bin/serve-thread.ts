@@ -20,8 +20,10 @@ function fail(error: unknown): void {
 }
 
 try {
+  const reread = () => loadConfig(data.configFile, process.env).config;
   const serve = await startServe({
-    config: loadConfig(data.configFile, process.env).config,
+    config: reread(),
+    reread,
     log,
     opaPath: findTool("opa"),
     guard: createGuard(heartbeat),

@@ -1,85 +1,86 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Step } from "../authz/outcome.ts";
 import { createBroker } from "../broker/broker-server.ts";
 import { createCatalog } from "../broker/catalog.ts";
-import type { UpstreamOptions } from "../broker/upstream-client.ts";
 import type { Config } from "../config.ts";
 import type { Address } from "../config-schema.ts";
-import { headerValue } from "../credential/static.ts";
-import { createOpsServer, type OpsAnswer } from "../ops/ops-server.ts";
+import type { BrokerMetrics } from "../ops/broker-metrics.ts";
 import type { Log } from "../ops/log.ts";
 import { isCatalogToken } from "../wristband/catalog-token.ts";
-import { createPublicKeys } from "../wristband/public-keys.ts";
+import type { WristbandClaims } from "../wristband/claims.ts";
+import { createPublicKeys, type PublicKeys } from "../wristband/public-keys.ts";
 import { createVerifier } from "../wristband/verify.ts";
+import { brokerMetrics, brokerOps } from "./broker-ops.ts";
 import { buildRelay } from "./build-relay.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
+import { createListers } from "./upstreams.ts";
 
 export interface RunningBroker {
   stop(): Promise<void>;
 }
 
 const GRACE_MS = 2000;
+/** How long the first requests wait for the servers' first lists: one that hangs must not keep the others away (B45). */
+const FIRST_ROUND_MS = 3000;
 
 /** Builds and starts the broker. @throws {Error} that names the key at fault */
 export async function startBroker(config: Config, log: Log): Promise<RunningBroker> {
   const monotonic = () => performance.now();
   const { issuer, audience } = config.wristband;
+  const { endpoints, resolver } = checkSettings(config);
+  const metrics = brokerMetrics(config);
   const keys = createPublicKeys({
     url: config.wristband.jwksUrl ?? `${urlOf(config.listen.ops, "ops")}/.well-known/jwks.json`,
     fetch,
     monotonic,
   });
-  const verify = createVerifier({ issuer, audience, findKey: keys.find, now: Date.now });
+  const listers = createListers(config, resolver.publicName);
   const catalog = createCatalog({
-    servers: upstreams(config),
+    servers: listers.lists,
     monotonic,
-    onError: (server, message) => log.warn("upstream_not_listed", { server, message }),
+    onListed: reporter(metrics, log),
   });
-  const { endpoints, resolver } = checkSettings(config);
-  const calls = buildRelay(config, { monotonic, log, entries: catalog.entries });
+  const findSchema = (server: string, tool: string) =>
+    catalog
+      .current()
+      .servers.get(server)
+      ?.tools.find(({ name }) => name === tool)?.headerSchema ?? undefined;
+  const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const broker = createBroker({
     address: config.listen.broker,
     tls: tlsOf(config, "broker"),
     endpoints: endpoints.paths,
     answers: answerSettings(config),
     wristbandHeader: config.wristband.header,
-    verify: async (jws) => {
-      const first = verify(jws);
-      if (first.ok || first.detail !== "kid") return first;
-      await keys.refresh();
-      return verify(jws);
-    },
-    view: (server, wristband) => ({ entries: catalog.entries(), server, wristband, publicName: resolver.publicName }),
+    verify: verifier(config, keys, metrics),
+    view: (server, wristband) => ({
+      snapshot: catalog.current(),
+      offers: server === null ? null : catalog.offers(server),
+      server,
+      wristband,
+      now: Date.now(),
+    }),
     calls: { resolver, upstreams: calls.upstreams },
     relay: calls.relay,
     silenceMs: calls.silenceMs,
+    observe: metrics.observeRequest,
   });
-  const json = (status: number, value: object): OpsAnswer => ({
-    status,
-    contentType: "application/json",
-    body: `${JSON.stringify(value)}\n`,
-  });
-  const ops = createOpsServer({
-    name: "brokerOps",
-    address: config.listen.brokerOps,
-    tls: tlsOf(config, "brokerOps"),
-    routes: {
-      "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
-      "/readyz": () =>
-        json(keys.ready() ? 200 : 503, { ready: keys.ready(), keys: keys.lastError(), upstreams: catalog.states() }),
-      "/catalog": (request) => {
-        const token = /^Bearer ([A-Za-z0-9._-]+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
-        if (!isCatalogToken({ issuer, audience }, token, keys.find, Date.now()))
-          return json(401, { error: "a catalogue token of serve is needed" });
-        const etag = catalog.etag();
-        if (request.headers["if-none-match"] === etag)
-          return { status: 304, contentType: "application/json", body: "", etag };
-        return { ...json(200, catalog.names()), etag };
-      },
+  let started = false;
+  const ops = brokerOps(
+    { address: config.listen.brokerOps, tls: tlsOf(config, "brokerOps") },
+    {
+      metrics,
+      catalog,
+      keys,
+      started: () => started,
+      isCatalogToken: (token) => isCatalogToken({ issuer, audience }, token, keys.find, Date.now()),
     },
-  });
+  );
   await ops.listen();
+  await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
   await broker.listen();
-  await Promise.all([keys.start(), catalog.start()]);
+  started = true;
   log.info("listening", {
     broker: describe(config.listen.broker),
     servers: catalog.states().length,
@@ -91,22 +92,40 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       await calls.close();
       keys.close();
       catalog.close();
+      listers.close();
       await ops.close();
     },
   };
 }
 
-function upstreams(config: Config): Map<string, UpstreamOptions> {
-  return new Map(
-    Object.entries(config.servers).map(([name, { url, timeoutMs, discovery }]) => {
-      const [entry] = discovery;
-      const credential =
-        entry?.kind === "static"
-          ? { header: entry.header, value: headerValue(entry.scheme, entry.value.reveal()).reveal() }
-          : null;
-      return [name, { url, timeoutMs, fetch, credential }];
-    }),
-  );
+/** A wristband whose key is not known yet may have been signed by one that was just rotated in. */
+function verifier({ wristband: { issuer, audience } }: Config, keys: PublicKeys, metrics: BrokerMetrics) {
+  const verify = createVerifier({ issuer, audience, findKey: keys.find, now: Date.now });
+  return async (jws: string): Promise<Step<WristbandClaims>> => {
+    let step = verify(jws);
+    if (!step.ok && step.detail === "kid") {
+      await keys.refresh();
+      step = verify(jws);
+    }
+    metrics.wristband(step.ok ? "ok" : (step.detail ?? ""));
+    return step;
+  };
+}
+
+/** Says once that a server cannot be listed, and once that it can again; counts each attempt. */
+function reporter(metrics: BrokerMetrics, log: Log) {
+  const failing = new Map<string, string>();
+  return (server: string, error: string | null) => {
+    metrics.listed(server, error === null);
+    const before = failing.get(server);
+    if (error === null) {
+      failing.delete(server);
+      if (before !== undefined) log.info("upstream_listed_again", { server });
+    } else {
+      failing.set(server, error);
+      if (before !== error) log.warn("upstream_not_listed", { server, message: error });
+    }
+  };
 }
 
 function tlsOf(config: Config, listener: "broker" | "brokerOps") {

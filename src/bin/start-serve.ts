@@ -5,7 +5,7 @@ import { createCheck } from "../authz/check.ts";
 import { refuse } from "../authz/outcome.ts";
 import type { Ports } from "../authz/ports.ts";
 import { newTrail } from "../authz/trail.ts";
-import { createCatalogClient } from "../broker/catalog-client.ts";
+import { createCatalogClient, type CatalogClient } from "../broker/catalog-client.ts";
 import type { Config } from "../config.ts";
 import { createCredentials } from "../credential/chain.ts";
 import { createGrpcServer } from "../envoy/grpc-server.ts";
@@ -14,6 +14,7 @@ import { createSettle } from "../envoy/settle.ts";
 import { createIdentity } from "../identity/identity.ts";
 import { createAudit } from "../ops/audit.ts";
 import type { Log } from "../ops/log.ts";
+import { createHttpClient } from "../http/client.ts";
 import { createMetrics, type Metrics, type StepName } from "../ops/metrics.ts";
 import { createOpsServer, type OpsAnswer } from "../ops/ops-server.ts";
 import type { Guard } from "../policy/evaluator.ts";
@@ -24,9 +25,12 @@ import { createSigner } from "../wristband/sign.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
 import { credentialChains } from "./credential-chains.ts";
 import { urlOf } from "./start-broker.ts";
+import { partsOf } from "./upstreams.ts";
 
 export interface ServeOptions {
   readonly config: Config;
+  /** The configuration as its file says now: SIGHUP takes its wristband keys. */
+  readonly reread: () => Config;
   readonly log: Log;
   readonly opaPath: string | null;
   readonly guard: Guard;
@@ -104,26 +108,31 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     checkTimeoutMs: config.checkTimeoutMs,
   });
   let stopping = false;
+  const catalog = catalogClient(options, () => keys, policy);
   const ops = operatorServer(config, {
     metrics,
-    readiness: () => readiness(!stopping && identity.ready(), policy, identity.status()),
+    readiness: () => readiness(!stopping && identity.ready(), policy, identity.status(), catalog),
     auditFailures: () => audit.stats.failed,
     keySet: () => publicKeySet(keys),
+    catalog,
   });
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
-  await Promise.all([identity.start(), credentials.start()]);
+  await Promise.all([identity.start(), credentials.start(), catalog.poll()]);
   policy.watch(POLICY_POLL_MS);
-  const catalog = catalogClient(config, () => keys, policy);
   catalog.watch(CATALOG_POLL_MS);
   log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready: identity.ready() });
   return {
     authzPort,
     opsPort,
     async reload() {
-      keys = loadSigningKeys(config.wristband.keys);
+      const next = options.reread();
+      keys = loadSigningKeys(next.wristband.keys);
       await audit.reopen();
-      log.info("reloaded", { what: "wristband keys, audit file" });
+      log.info("reloaded", { what: "wristband keys, audit file", kids: keys.map(({ kid }) => kid).join(" ") });
+      const waiting = changedKeys(config, next);
+      if (waiting.length > 0)
+        log.warn("restart_needed", { message: `changed, but read at the start only: ${waiting.join(", ")}` });
     },
     async stop() {
       stopping = true;
@@ -143,9 +152,10 @@ interface OpsSources {
   readonly readiness: () => OpsAnswer;
   readonly auditFailures: () => number;
   readonly keySet: () => string;
+  readonly catalog: CatalogClient;
 }
 
-function operatorServer(config: Config, { metrics, readiness: ready, auditFailures, keySet }: OpsSources) {
+function operatorServer(config: Config, { metrics, readiness: ready, auditFailures, keySet, catalog }: OpsSources) {
   return createOpsServer({
     name: "ops",
     address: config.listen.ops,
@@ -155,6 +165,7 @@ function operatorServer(config: Config, { metrics, readiness: ready, auditFailur
       "/readyz": ready,
       "/metrics": async () => {
         metrics.auditFailures(auditFailures());
+        metrics.catalog(catalog.state());
         return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
       },
       "/.well-known/jwks.json": () => ({ status: 200, contentType: "application/jwk-set+json", body: keySet() }),
@@ -162,15 +173,22 @@ function operatorServer(config: Config, { metrics, readiness: ready, auditFailur
   });
 }
 
-function catalogClient(config: Config, keys: () => readonly SigningKey[], policy: PolicyStore) {
+function catalogClient({ config, log }: ServeOptions, keys: () => readonly SigningKey[], policy: PolicyStore) {
+  const url = config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`;
+  const { origin, path } = partsOf(url);
   return createCatalogClient({
-    url: config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`,
+    http: createHttpClient({ origin, ca: null, maxConnections: 1 }),
+    path,
     token: () => {
       const [key] = keys();
       return key === undefined ? "" : signCatalogToken(config.wristband, key, Date.now());
     },
-    fetch,
+    servers: new Set(Object.keys(config.servers)),
     onChange: policy.setCatalog,
+    onFault: (message) => {
+      if (message === null) log.info("catalog_read", {});
+      else log.warn("catalog_not_read", { message });
+    },
     monotonic: () => performance.now(),
   });
 }
@@ -240,11 +258,20 @@ function readiness(
   ready: boolean,
   policy: PolicyStore,
   issuers: readonly { issuer: string; keys: number; lastError: string | null }[],
+  catalog: CatalogClient,
 ): OpsAnswer {
   const body = {
     ready,
     policy: { revision: policy.revision(), stale: policy.stale() },
     issuers: issuers.map(({ issuer, keys, lastError }) => ({ issuer, keys, lastError })),
+    catalog: catalog.state(),
   };
   return { status: ready ? 200 : 503, contentType: "application/json", body: `${JSON.stringify(body)}\n` };
+}
+
+/** What SIGHUP found changed and does not take, by top-level key. */
+function changedKeys(before: Config, after: Config): string[] {
+  const text = (config: Config, key: keyof Config) =>
+    JSON.stringify(key === "wristband" ? { ...config.wristband, keys: null } : config[key]);
+  return (Object.keys(after) as (keyof Config)[]).filter((key) => text(before, key) !== text(after, key));
 }

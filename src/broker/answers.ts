@@ -1,63 +1,62 @@
+import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { JsonObject } from "../mcp/json.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
-import { nameOf, type ServerEntries } from "./definitions.ts";
+import type { Snapshot } from "./catalog.ts";
+import { LISTS, type Entry, type ListKind } from "./definitions.ts";
+import type { Offers } from "./listing.ts";
+import { pageOf, type PagedList } from "./pages.ts";
 
 /** What the broker knows when it answers. */
 export interface BrokerView {
-  readonly entries: ReadonlyMap<string, ServerEntries>;
+  readonly snapshot: Snapshot;
+  /** What the endpoint's server has, whoever asks; null if it never said. */
+  readonly offers: Offers | null;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
   readonly wristband: WristbandClaims;
-  /** A server's tool as it is named on the merged endpoint. */
-  readonly publicName: (server: string, name: string) => string;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
 }
 
 const SERVER_INFO = { name: "mcp-authz", version: "1.0.0" };
 /** How long a client may keep a list that is hers alone. */
 const LIST_TTL_MS = 5000;
+const EVERYTHING: Offers = { tools: true, prompts: true, resources: true };
+const MERGED: Offers = { tools: true, prompts: false, resources: false };
 
 /** Entries that the wristband names: the one filter for all kinds. What it does not name does not exist. */
-export function visible<T>(items: readonly T[], allowed: readonly string[], nameOf: (item: T) => unknown): T[] {
-  const names = new Set<unknown>(allowed);
-  return items.filter((item) => names.has(nameOf(item)));
+export function visible<T extends { readonly name: string }>(entries: readonly T[], allowed: readonly string[]): T[] {
+  const names = new Set(allowed);
+  return entries.filter(({ name }) => names.has(name));
 }
 
-/** The result of a housekeeping request, in our own words only (design 4.3). */
-export function housekeeping(operation: Operation, requestedVersion: unknown, view: BrokerView): JsonObject {
-  const modern = operation.version === MODERN;
-  const result = resultOf(operation, requestedVersion, view);
-  return (modern ? { resultType: "complete", ...result } : result) as JsonObject;
+/**
+ * The result of a housekeeping request as JSON text, in our own words and what the wristband names (design 4.3).
+ * Refuses with `params_invalid` for a cursor that is not of this list.
+ */
+export function housekeeping(operation: Operation, params: JsonObject, view: BrokerView): Step<string> {
+  const isModern = operation.version === MODERN;
+  const kind = (Object.keys(LISTS) as ListKind[]).find((each) => LISTS[each].method === operation.method);
+  if (kind !== undefined) return list(kind, params["cursor"], isModern, view);
+  const result = greeting(operation.method, params, view);
+  return pass(JSON.stringify(isModern ? { resultType: "complete", ...result } : result));
 }
 
-function resultOf(operation: Operation, requestedVersion: unknown, view: BrokerView): object {
-  switch (operation.method) {
-    case "initialize":
-      return {
-        protocolVersion: negotiated(requestedVersion),
-        capabilities: capabilities(view),
-        serverInfo: SERVER_INFO,
-      };
-    case "server/discover":
-      return {
-        supportedVersions: SUPPORTED_VERSIONS,
-        capabilities: capabilities(view),
-        serverInfo: SERVER_INFO,
-        ttlMs: LIST_TTL_MS,
-        cacheScope: "private",
-      };
-    case "tools/list":
-      return list("tools", tools(view), operation.version);
-    case "prompts/list":
-      return list("prompts", ofServer(view, "prompts", "name"), operation.version);
-    case "resources/list":
-      return list("resources", ofServer(view, "resources", "uri"), operation.version);
-    case "resources/templates/list":
-      return list("resourceTemplates", ofServer(view, "templates", "uriTemplate"), operation.version);
-    default:
-      return {}; // ping
+function greeting(method: string, params: JsonObject, view: BrokerView): object {
+  if (method === "initialize") {
+    const protocolVersion = negotiated(params["protocolVersion"]);
+    return { protocolVersion, capabilities: capabilities(view), serverInfo: SERVER_INFO };
   }
+  if (method !== "server/discover") return {}; // ping
+  return {
+    supportedVersions: SUPPORTED_VERSIONS,
+    capabilities: capabilities(view),
+    serverInfo: SERVER_INFO,
+    ttlMs: LIST_TTL_MS,
+    cacheScope: "private",
+  };
 }
 
 /** The older revisions negotiate: theirs if we speak it, else our newest with a handshake. */
@@ -66,28 +65,39 @@ function negotiated(requested: unknown): string {
   return known.find((version) => version === requested) ?? known[0] ?? MODERN;
 }
 
-function capabilities({ server }: BrokerView): object {
-  return server === null ? { tools: {} } : { tools: {}, prompts: {}, resources: {} };
+/** What the endpoint serves, whoever asks: it tells nothing of anybody's rights. */
+function capabilities({ server, offers }: BrokerView): object {
+  const served = server === null ? MERGED : (offers ?? EVERYTHING);
+  const names = (["tools", "prompts", "resources"] as const).filter((name) => served[name]);
+  return Object.fromEntries(names.map((name) => [name, {}]));
 }
 
-function list(member: string, items: readonly JsonObject[], version: string): object {
-  return version === MODERN ? { [member]: items, ttlMs: LIST_TTL_MS, cacheScope: "private" } : { [member]: items };
+function list(kind: ListKind, cursor: unknown, isModern: boolean, view: BrokerView): Step<string> {
+  const page = pageOf(view.server === null ? merged(kind, view) : ofServer(kind, view.server, view), cursor);
+  if (page === null) return refuse("params_invalid", "cursor");
+  const next = page.nextCursor === null ? "" : `,"nextCursor":"${page.nextCursor}"`;
+  const items = `"${LISTS[kind].member}":[${page.items.join(",")}]${next}`;
+  if (!isModern) return pass(`{${items}}`);
+  const ttlMs = Math.max(0, Math.min(LIST_TTL_MS, view.wristband.exp * 1000 - view.now));
+  return pass(`{"resultType":"complete",${items},"ttlMs":${ttlMs},"cacheScope":"private"}`);
 }
 
-function tools({ entries, server, wristband, publicName }: BrokerView): JsonObject[] {
-  const servers = server === null ? [...entries.keys()].sort() : [server];
-  return servers.flatMap((name) => {
-    const shown = visible(entries.get(name)?.tools ?? [], namesOf(wristband, "tools", name), (tool) => tool["name"]);
-    return server === null ? shown.map((tool) => ({ ...tool, name: publicName(name, nameOf(tool, "name")) })) : shown;
-  });
+/** All servers' tools under their public names. Prompts and resources are served per server (design 3.5). */
+function merged(kind: ListKind, { snapshot, wristband }: BrokerView): PagedList {
+  const of = [wristband.idp, wristband.sub, null, kind, snapshot.revision];
+  if (kind !== "tools") return { of, shown: [] };
+  const shown = [...snapshot.servers].flatMap(([server, { tools }]) =>
+    visible(tools, namesOf(wristband, "tools", server)).flatMap(({ name, merged: json }) =>
+      json === null ? [] : [{ name: `${server} ${name}`, json }],
+    ),
+  );
+  return { of, shown };
 }
 
-function ofServer(
-  { entries, server, wristband }: BrokerView,
-  kind: "prompts" | "resources" | "templates",
-  key: string,
-): JsonObject[] {
-  if (server === null) return []; // prompts and resources are served per server
-  const allowed = namesOf(wristband, kind === "prompts" ? "prompts" : "resources", server);
-  return visible(entries.get(server)?.[kind] ?? [], allowed, (item) => item[key]);
+function ofServer(kind: ListKind, server: string, { snapshot, wristband }: BrokerView): PagedList {
+  const listed = snapshot.servers.get(server);
+  const entries: readonly Entry[] = listed?.[kind] ?? [];
+  const allowed = namesOf(wristband, kind === "templates" ? "resources" : kind, server);
+  const of = [wristband.idp, wristband.sub, server, kind, listed?.revision ?? null];
+  return { of, shown: visible(entries, allowed) };
 }

@@ -4,12 +4,13 @@ import { randomUUID } from "node:crypto";
 import { answer, rpcError, type AnswerSettings } from "../authz/answer.ts";
 import type { Endpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
+import type { Reason } from "../authz/refusal.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import { readEnvelope } from "../mcp/envelope.ts";
+import type { JsonObject } from "../mcp/json.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
-import { MODERN } from "../mcp/versions.ts";
 import type { WristbandClaims } from "../wristband/claims.ts";
 import { acceptsOf } from "./accepts.ts";
 import { housekeeping, type BrokerView } from "./answers.ts";
@@ -31,6 +32,8 @@ export interface BrokerOptions {
   readonly relay: Relay;
   /** A connection on which nothing moves for so long is closed: longer than the longest silence of a server. */
   readonly silenceMs: number;
+  /** Told of every request that is answered here; calls are the relay's. @param method null when it could not be read */
+  readonly observe: (method: string | null, reason: Reason | null) => void;
 }
 
 export interface Broker {
@@ -77,7 +80,7 @@ export function createBroker(options: BrokerOptions): Broker {
 }
 
 /** What is sent: an answer of ours, nothing for a notification, or what a server answers to a call. */
-type Reply = { readonly kind: "result"; readonly message: object } | { readonly kind: "accepted" } | Carried;
+type Reply = { readonly kind: "result"; readonly message: string } | { readonly kind: "accepted" } | Carried;
 interface Carried {
   readonly kind: "call";
   readonly call: RelayCall;
@@ -87,6 +90,8 @@ async function respond(options: BrokerOptions, request: IncomingMessage, respons
   const trail = newTrail(randomUUID(), Date.now());
   response.on("error", () => {}); // a client that leaves while we write
   const outcome = await decide(options, request, trail).catch(() => refuse("internal"));
+  if (!outcome.ok) options.observe(trail.method, outcome.reason);
+  else if (outcome.value.kind !== "call") options.observe(trail.method, null);
   const refused = outcome.ok ? await reply(options, outcome.value, request, response, trail) : outcome;
   if (refused === null) return;
   const { status, headers, body } = answer(options.answers, refused, trail);
@@ -110,10 +115,7 @@ async function reply(
     });
   }
   if (what.kind === "accepted") response.writeHead(202).end();
-  else
-    response
-      .writeHead(200, { "content-type": "application/json", "cache-control": "no-store" })
-      .end(JSON.stringify(what.message));
+  else response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" }).end(what.message);
   return null;
 }
 
@@ -133,15 +135,21 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
   }
   const { operation } = read;
   trail.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
+  trail.method = operation.method;
   if (operation.class === "notification") return pass({ kind: "accepted" });
   if (operation.class === "named") {
     const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
     const call = admitCall(options.calls, arrived);
     return call.ok ? pass({ kind: "call", call: call.value }) : call;
   }
-  const view = options.view(endpoint.server, wristband.value);
-  const result = housekeeping(operation, requestedVersion(body, operation), view);
-  return pass({ kind: "result", message: { jsonrpc: "2.0", id: operation.id, result } });
+  return answered(operation, body, options.view(endpoint.server, wristband.value));
+}
+
+function answered(operation: Operation, body: Buffer, view: BrokerView): Step<Reply> {
+  const result = housekeeping(operation, paramsOf(body), view);
+  if (!result.ok) return result;
+  const id = JSON.stringify(operation.id);
+  return pass({ kind: "result", message: `{"jsonrpc":"2.0","id":${id},"result":${result.value}}` });
 }
 
 async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Promise<Step<WristbandClaims>> {
@@ -151,11 +159,10 @@ async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Pr
   return options.verify(jws);
 }
 
-/** `initialize` names its revision in params; the others in headers and `_meta`. */
-function requestedVersion(body: Buffer, operation: Operation): unknown {
-  if (operation.method !== "initialize" || operation.version === MODERN) return undefined;
+/** What the operation's own reader does not keep: a cursor, the revision that `initialize` asks for. */
+function paramsOf(body: Buffer): JsonObject {
   const read = readEnvelope(body);
-  return read.ok ? read.envelope.params["protocolVersion"] : undefined;
+  return read.ok ? read.envelope.params : {};
 }
 
 function headersOf(request: IncomingMessage) {

@@ -1,71 +1,117 @@
-import { z } from "zod";
+import { isObject } from "../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../mcp/json.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
+import { cleanDefinition } from "./clean-text.ts";
+import { depthOf, hasLookalikes, hasShape } from "./definition-shape.ts";
+import { annotatedHeaders } from "./header-annotations.ts";
 
-/** What a server lists: tools and prompts by name, resources by URI. All members are kept as they came. */
-export interface ServerEntries {
-  readonly tools: readonly JsonObject[];
-  readonly prompts: readonly JsonObject[];
-  readonly resources: readonly JsonObject[];
-  readonly templates: readonly JsonObject[];
+/** What a server lists, and how it is asked for. */
+export const LISTS = {
+  tools: { method: "tools/list", member: "tools", key: "name" },
+  prompts: { method: "prompts/list", member: "prompts", key: "name" },
+  resources: { method: "resources/list", member: "resources", key: "uri" },
+  templates: { method: "resources/templates/list", member: "resourceTemplates", key: "uriTemplate" },
+} as const;
+export type ListKind = keyof typeof LISTS;
+
+/** Why a listed entry is shown to nobody; `prefixed_name`: not on the merged endpoint, where it would be too long. */
+export const DROP_REASONS = [
+  "malformed",
+  "name",
+  "duplicate",
+  "header_annotation",
+  "too_large",
+  "too_deep",
+  "too_many",
+  "prefixed_name",
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/** What was left out or changed while lists were read: nothing of that is silent. */
+export interface Tally {
+  readonly dropped: Partial<Record<DropReason, number>>;
+  /** Entries whose text lost something. */
+  cleaned: number;
 }
 
-export const NO_ENTRIES: ServerEntries = { tools: [], prompts: [], resources: [], templates: [] };
+/** One thing that may be shown: what a call names it, and its definition as JSON text. */
+export interface Entry {
+  readonly name: string;
+  readonly json: string;
+  /** A tool as the merged endpoint shows it, with its prefix; null for what is not shown there. */
+  readonly merged: string | null;
+  /** A tool's input schema, if its arguments go into headers too (SEP-2243); null for all others. */
+  readonly headerSchema: JsonObject | null;
+}
 
-const MAX_ENTRIES = 1000;
+/** Per server and kind of name; also what serve takes of a catalogue. */
+export const MAX_ENTRIES = 1000;
 const MAX_ENTRY_BYTES = 64 * 1024;
+const MAX_ENTRY_DEPTH = 32;
 const MAX_URI = 2048;
 
-/** Keeps the entries that can be named in a call, each name once; what a call would refuse is not listed either. */
-export function usableEntries(list: JsonValue | undefined, key: "name" | "uri" | "uriTemplate"): JsonObject[] {
-  const seen = new Set<string>();
-  const kept: JsonObject[] = [];
-  for (const entry of Array.isArray(list) ? (list as readonly JsonValue[]) : []) {
-    if (typeof entry !== "object" || entry === null || Array.isArray(entry)) continue;
-    const object = entry as JsonObject;
-    const name = object[key];
-    if (typeof name !== "string" || !isUsable(name, key) || seen.has(name)) continue;
-    if (JSON.stringify(object).length > MAX_ENTRY_BYTES || kept.length >= MAX_ENTRIES) continue;
-    seen.add(name);
-    kept.push(object);
-  }
-  return kept.sort((a, b) => (nameOf(a, key) < nameOf(b, key) ? -1 : 1));
+export interface ReadOptions {
+  /** How many entries may be kept. */
+  readonly room: number;
+  /** A tool's name on the merged endpoint. */
+  readonly publicName: (name: string) => string;
+  readonly tally: Tally;
 }
 
-function isUsable(name: string, key: string): boolean {
-  return key === "name" ? isOrdinaryName(name) : name.length > 0 && name.length <= MAX_URI && !/\p{C}/u.test(name);
-}
-
-/** The name or URI of an entry that was found usable. */
-export function nameOf(entry: JsonObject, key: string): string {
-  const name = entry[key];
-  return typeof name === "string" ? name : "";
-}
-
-/** The catalogue as policy sees it (design 4.3): names only. */
-export const catalogSchema = z.strictObject({
-  servers: z.record(
-    z.string(),
-    z.strictObject({ tools: z.array(z.string()), prompts: z.array(z.string()), resources: z.array(z.string()) }),
-  ),
-});
-
-export type CatalogNames = z.output<typeof catalogSchema>;
-
-export function catalogNames(entries: ReadonlyMap<string, ServerEntries>): CatalogNames {
-  const names = (list: readonly JsonObject[], key: string) => list.map((entry) => nameOf(entry, key));
-  const servers = [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return {
-    servers: Object.fromEntries(
-      servers.map(([server, { tools, prompts, resources, templates }]) => [
-        server,
-        {
-          tools: names(tools, "name"),
-          prompts: names(prompts, "name"),
-          // A template is shown to whom policy allows the template itself, as a name.
-          resources: [...names(resources, "uri"), ...names(templates, "uriTemplate")],
-        },
-      ]),
-    ),
+/**
+ * The entries of a list that can be named in a call, in the order of their names, each name once. Their texts for people
+ * are cleaned; all else is passed on as it came. What is left out is counted.
+ */
+export function usableEntries(kind: ListKind, list: readonly JsonValue[], options: ReadOptions): Entry[] {
+  const kept = new Map<string, Entry>();
+  const { dropped } = options.tally;
+  const drop = (reason: DropReason) => {
+    dropped[reason] = (dropped[reason] ?? 0) + 1;
   };
+  for (const item of list) {
+    const entry = readEntry(kind, item, options);
+    if (typeof entry === "string") drop(entry);
+    else if (kept.has(entry.name)) drop("duplicate");
+    else if (kept.size >= options.room) drop("too_many");
+    else {
+      kept.set(entry.name, entry);
+      if (kind === "tools" && entry.merged === null) drop("prefixed_name");
+    }
+  }
+  return [...kept.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function readEntry(kind: ListKind, item: JsonValue, { publicName, tally }: ReadOptions): Entry | DropReason {
+  if (!isObject(item)) return "malformed";
+  const name = item[LISTS[kind].key];
+  if (typeof name !== "string") return "malformed";
+  const original = JSON.stringify(item);
+  const fault = isUsableName(kind, name) ? faultOf(kind, item, original) : "name";
+  if (fault !== null) return fault;
+  const definition = cleanDefinition(kind, item);
+  const json = JSON.stringify(definition);
+  if (json !== original) tally.cleaned += 1;
+  const shownAs = publicName(name);
+  const isMerged = kind === "tools" && isOrdinaryName(shownAs);
+  const merged = isMerged ? JSON.stringify({ ...definition, name: shownAs }) : null;
+  return { name, json, merged, headerSchema: kind === "tools" ? headerSchemaOf(item) : null };
+}
+
+function headerSchemaOf({ inputSchema }: JsonObject): JsonObject | null {
+  return isObject(inputSchema) && (annotatedHeaders(inputSchema)?.size ?? 0) > 0 ? inputSchema : null;
+}
+
+function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | null {
+  if (Buffer.byteLength(text) > MAX_ENTRY_BYTES) return "too_large";
+  if (depthOf(item, MAX_ENTRY_DEPTH) > MAX_ENTRY_DEPTH) return "too_deep";
+  if (hasLookalikes(item) || !hasShape(kind, item)) return "malformed";
+  const { inputSchema } = item;
+  const isValid = kind !== "tools" || !isObject(inputSchema) || annotatedHeaders(inputSchema) !== null;
+  return isValid ? null : "header_annotation";
+}
+
+/** What a call would refuse is not listed either (threat rows B15, B16). */
+function isUsableName(kind: ListKind, name: string): boolean {
+  if (kind === "tools" || kind === "prompts") return isOrdinaryName(name);
+  return name.length > 0 && name.length <= MAX_URI && !/\p{C}/u.test(name);
 }

@@ -1,123 +1,169 @@
+import type { IncomingMessage } from "node:http";
+import { faultOf, HttpFault, type HttpClient } from "../http/client.ts";
+import { isObject } from "../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../mcp/json.ts";
 import { readJson } from "../mcp/strict-json.ts";
 import { MODERN } from "../mcp/versions.ts";
-import { NO_ENTRIES, usableEntries, type ServerEntries } from "./definitions.ts";
 import { META, negotiate, type Dialect, type UpstreamAnswer } from "./era.ts";
+import { createEventParser } from "./event-stream.ts";
+import { consume, isEncoded, letGo, mediaOf, readWhole } from "./upstream-body.ts";
 
 export interface UpstreamOptions {
-  readonly url: string;
-  /** As whom the server is listed: a header with its value, or null. */
+  /** Connections of this server alone. */
+  readonly http: HttpClient;
+  /** Path and query of its endpoint, as configured. */
+  readonly path: string;
+  /** As whom the server is listed: a header with its value, or null. Never anything of a caller. */
   readonly credential: { readonly header: string; readonly value: string } | null;
-  readonly fetch: typeof fetch;
-  readonly timeoutMs: number;
 }
 
-const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
-const MAX_PAGES = 100;
+/** A conversation with one server in its own era, until it is closed. */
+export interface Conversation {
+  /** What the server says it offers. */
+  readonly capabilities: JsonObject;
+  /** The result; null if the server does not know the method. @throws {HttpFault} */
+  ask(method: string, params: Readonly<Record<string, JsonValue>>): Promise<JsonObject | null>;
+  /** Ends its session, if it has one; best effort. */
+  close(): Promise<void>;
+}
+
+/** How long everything may take, and how many bytes may come, in all. */
+export interface Budget {
+  readonly signal: AbortSignal;
+  bytes: number;
+}
+
 const METHOD_NOT_FOUND = -32601;
+const MAX_ACKNOWLEDGEMENT = 64 * 1024;
+const CLOSE_MS = 2000;
+const OWN_ID = 1;
+/** A definition deeper than may be shown is left out alone; it must be read for that. */
+const LIMITS = { maxDepth: 256, maxMembers: 200_000, verbatim: true };
 
-/** Reads everything that a server lists, in the server's own era. @throws {Error} with a short reason */
-export async function listUpstream(options: UpstreamOptions): Promise<ServerEntries> {
-  const signal = AbortSignal.timeout(options.timeoutMs);
-  const dialect = await negotiate((at, method, params) => send(options, at, method, params, signal));
-  const all = (method: string, member: string, key: "name" | "uri" | "uriTemplate") =>
-    listAll(options, dialect, method, member, key, signal);
-  const tools = await all("tools/list", "tools", "name");
-  const prompts = await all("prompts/list", "prompts", "name");
-  const resources = await all("resources/list", "resources", "uri");
-  const templates = await all("resources/templates/list", "resourceTemplates", "uriTemplate");
-  return { ...NO_ENTRIES, tools, prompts, resources, templates };
+/** Begins a conversation as the gateway itself. @throws {HttpFault} */
+export async function converse(options: UpstreamOptions, budget: Budget): Promise<Conversation> {
+  const met: { greeting: JsonObject | null; session: string | null } = { greeting: null, session: null };
+  const end = (version: string) => endSession(options, version, met.session);
+  const dialect = await negotiate(async (at, method, params) => {
+    const answer = await post(options, at, method, params, budget);
+    const result = answer.message?.["result"];
+    if (isObject(result)) met.greeting = result;
+    met.session ??= at.era === "legacy" ? answer.session : null;
+    return answer;
+  }).catch(async (error: unknown) => {
+    await end("");
+    throw error;
+  });
+  // Of today's era by its errors alone: it refused what every client asks first.
+  if (met.greeting === null) throw new HttpFault("discover_refused");
+  const { capabilities } = met.greeting;
+  return {
+    capabilities: isObject(capabilities) ? capabilities : {},
+    ask: async (method, params) => resultOf(await post(options, dialect, method, params, budget)),
+    close: () => (dialect.era === "legacy" ? end(dialect.version) : Promise.resolve()),
+  };
 }
 
-async function listAll(
-  options: UpstreamOptions,
-  dialect: Dialect,
-  method: string,
-  member: string,
-  key: "name" | "uri" | "uriTemplate",
-  signal: AbortSignal,
-): Promise<JsonObject[]> {
-  const found: JsonValue[] = [];
-  let cursor: JsonValue | undefined;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const { status, message } = await send(options, dialect, method, cursor === undefined ? {} : { cursor }, signal);
-    const error = message?.["error"] as JsonObject | undefined;
-    if (error?.["code"] === METHOD_NOT_FOUND) return [];
-    const result = message?.["result"] as JsonObject | undefined;
-    if (status !== 200 || result === undefined) throw new Error(`${method}: status ${status}`);
-    const list = result[member];
-    if (Array.isArray(list)) found.push(...(list as readonly JsonValue[]));
-    cursor = result["nextCursor"];
-    if (typeof cursor !== "string") break;
-  }
-  return usableEntries(found, key);
+function resultOf({ status, message }: UpstreamAnswer): JsonObject | null {
+  const result = message?.["result"];
+  if (status === 200 && isObject(result)) return result;
+  const error = message?.["error"];
+  if (isObject(error) && error["code"] === METHOD_NOT_FOUND) return null;
+  if (status !== 200) throw new HttpFault(`status_${status}`);
+  throw new HttpFault(message === null ? "malformed_answer" : "rpc_error");
 }
 
-async function send(
+/** MCP 2025-11-25, Session Management: a client that no longer needs a session should say so; the server may refuse. */
+async function endSession({ http, path, credential }: UpstreamOptions, version: string, session: string | null) {
+  if (session === null) return;
+  const headers = {
+    ...(credential !== null && { [credential.header]: credential.value }),
+    ...(version !== "" && { "mcp-protocol-version": version }),
+    "mcp-session-id": session,
+  };
+  const request = { method: "DELETE", path, headers, body: null, signal: AbortSignal.timeout(CLOSE_MS) };
+  await http.fetch(request, MAX_ACKNOWLEDGEMENT).catch(() => undefined);
+}
+
+async function post(
   options: UpstreamOptions,
   dialect: Dialect,
   method: string,
   params: object,
-  signal: AbortSignal,
+  budget: Budget,
 ): Promise<UpstreamAnswer> {
   const isNotification = method.startsWith("notifications/");
-  const modern = dialect.era === "modern";
+  const isModern = dialect.era === "modern";
   const body = {
     jsonrpc: "2.0",
-    ...(!isNotification && { id: 1 }),
+    ...(!isNotification && { id: OWN_ID }),
     method,
-    params: modern ? { ...params, _meta: META } : params,
+    params: isModern ? { ...params, _meta: META } : params,
   };
-  const response = await options.fetch(options.url, {
+  const answer = await options.http.open({
     method: "POST",
-    redirect: "manual",
-    signal,
-    body: JSON.stringify(body),
-    headers: {
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      "mcp-protocol-version": modern ? MODERN : dialect.version,
-      ...(modern && { "mcp-method": method }),
-      ...(!modern && dialect.session !== null && { "mcp-session-id": dialect.session }),
-      ...(options.credential !== null && { [options.credential.header]: options.credential.value }),
-    },
+    path: options.path,
+    headers: headersOf(options, dialect, method),
+    body: Buffer.from(JSON.stringify(body)),
+    signal: budget.signal,
   });
-  const message = isNotification ? null : await readMessage(response);
-  if (isNotification) await response.body?.cancel();
-  return { status: response.status, session: response.headers.get("mcp-session-id"), message };
-}
-
-/** The JSON-RPC answer of a JSON body, or the first event of a stream that has one. */
-async function readMessage(response: Response): Promise<JsonObject | null> {
-  const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.length > MAX_ANSWER_BYTES) throw new Error("the answer is too large");
-    if (!isStream) continue;
-    const found = firstAnswer(text);
-    if (found !== null) return found;
+  try {
+    const message = isNotification ? null : await readMessage(answer, budget);
+    const session = answer.headers["mcp-session-id"];
+    return { status: answer.statusCode ?? 0, session: typeof session === "string" ? session : null, message };
+  } catch (error) {
+    throw budget.signal.aborted ? new HttpFault("timeout") : faultOf(error);
+  } finally {
+    letGo(answer);
   }
-  return isStream ? firstAnswer(`${text}\n\n`) : objectOf(text);
 }
 
-function firstAnswer(stream: string): JsonObject | null {
-  const events = stream.split(/\r?\n\r?\n/).slice(0, -1);
-  for (const event of events) {
-    const data = event
-      .split(/\r?\n/)
-      .filter((line) => line.startsWith("data:"))
-      .map((line) => line.slice(5).trimStart());
-    const message = objectOf(data.join("\n"));
-    if (message !== null && ("result" in message || "error" in message)) return message;
+function headersOf({ credential }: UpstreamOptions, dialect: Dialect, method: string): Record<string, string> {
+  const common = {
+    ...(credential !== null && { [credential.header]: credential.value }),
+    accept: "application/json, text/event-stream",
+    "content-type": "application/json",
+  };
+  if (dialect.era === "modern") return { ...common, "mcp-protocol-version": MODERN, "mcp-method": method };
+  return {
+    ...common,
+    // An older server may refuse a revision that is yet to be negotiated.
+    ...(method !== "initialize" && { "mcp-protocol-version": dialect.version }),
+    ...(dialect.session !== null && { "mcp-session-id": dialect.session }),
+  };
+}
+
+/** The answer to our one request, out of a JSON body or a stream of events; null for anything else. */
+async function readMessage(answer: IncomingMessage, budget: Budget): Promise<JsonObject | null> {
+  if (isEncoded(answer)) throw new HttpFault("encoded");
+  const media = mediaOf(answer);
+  if (media === "other") return null;
+  if (media === "json") {
+    const body = await readWhole(answer, budget.bytes);
+    budget.bytes -= body.length;
+    return answerOf(body);
   }
-  return null;
+  const parser = createEventParser(budget.bytes);
+  const found: JsonObject[] = [];
+  // Whatever else the server says on the stream is not for us (threat row B50).
+  const look = (events: readonly { readonly data: Buffer }[]) => {
+    found.push(...events.map(({ data }) => answerOf(data)).filter((message) => message !== null));
+    return found.length > 0;
+  };
+  const isFound = await consume(answer, (chunk) => {
+    budget.bytes -= chunk.length;
+    if (budget.bytes < 0) throw new HttpFault("too_large");
+    return look(parser.push(chunk));
+  });
+  if (!isFound) look(parser.end());
+  return found[0] ?? null;
 }
 
-function objectOf(text: string): JsonObject | null {
-  const json = readJson(Buffer.from(text), { maxDepth: 64, maxMembers: 200_000 });
-  return json.ok && typeof json.value === "object" && json.value !== null && !Array.isArray(json.value)
-    ? (json.value as JsonObject)
-    : null;
+function answerOf(bytes: Buffer): JsonObject | null {
+  const json = readJson(bytes, LIMITS);
+  if (!json.ok || !isObject(json.value)) return null;
+  const isAnswer = "result" in json.value || "error" in json.value;
+  // An error about a message that the server could not read has no id.
+  const isOurs = json.value["id"] === OWN_ID || ("error" in json.value && (json.value["id"] ?? null) === null);
+  return isAnswer && isOurs ? json.value : null;
 }

@@ -25,6 +25,9 @@ const METHODS: ReadonlyMap<string, MethodRow> = new Map([
   ["resources/read", { class: "named", kind: "resource", nameParam: "uri" }],
 ]);
 
+/** The methods of the table by name; notifications besides. */
+export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
+
 /** The method's row, or null for a method that we do not know. Compared byte for byte. */
 export function methodRow(method: string): MethodRow | null {
   const row = METHODS.get(method);

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readJson } from "./strict-json.ts";
+import type { JsonValue } from "./json.ts";
+import { isExactNumber, readJson } from "./strict-json.ts";
 
 const read = (text: string | Buffer) => readJson(Buffer.from(text));
 const bytes = (...parts: (string | number[])[]) => Buffer.concat(parts.map((part) => Buffer.from(part as string)));
@@ -120,6 +121,31 @@ it("objects have no prototype to pollute (A40)", () => {
   const result = read('{"__proto__":{"admin":true},"toString":1}');
   expect(result.ok && Object.getPrototypeOf(result.value)).toBeNull();
   expect(({} as Record<string, unknown>)["admin"]).toBeUndefined();
+});
+
+describe("verbatim, for what is only passed on", () => {
+  const verbatim = { maxDepth: 64, maxMembers: 10_000, verbatim: true };
+  const again = (text: string) => {
+    const result = readJson(Buffer.from(text), verbatim);
+    return result.ok ? JSON.stringify(result.value) : result.detail;
+  };
+
+  it.each([
+    '{"maximum":9223372036854775807}',
+    '{"a":1.0,"b":-0,"c":1e3,"d":0.10,"e":12}',
+    '{"id":1,"ID":2,"Id":3}',
+    '{"__proto__":{"x":1.50},"toString":[]}',
+  ])("%s comes out as it went in", (text) => expect(again(text)).toBe(text));
+
+  it("marks such a number as a leaf", () => {
+    const result = readJson(Buffer.from("[1.0,1]"), verbatim);
+    expect(result.ok && (result.value as JsonValue[]).map(isExactNumber)).toEqual([true, false]);
+  });
+
+  it.each(['{"a":1,"a":2}', '{"a":1,"\\u0061":2}', '{"__proto__":1,"__proto__":2}', "1e400", '"\\ud800"', "[01]"])(
+    "%s is refused all the same",
+    (text) => expect(readJson(Buffer.from(text), verbatim).ok).toBe(false),
+  );
 });
 
 const lowerNames = fc.jsonValue({ maxDepth: 5 });

@@ -6,6 +6,11 @@ export interface JsonLimits {
   readonly maxDepth: number;
   /** Array elements and object members in all. */
   readonly maxMembers: number;
+  /**
+   * For what is passed on and never decided by: names that differ only in case are two names, and a number that a
+   * double would change keeps its spelling, as a value that `JSON.stringify` writes unchanged ({@link isExactNumber}).
+   */
+  readonly verbatim?: boolean;
 }
 
 export type ReadJson =
@@ -13,6 +18,17 @@ export type ReadJson =
   | { readonly ok: false; readonly detail: string };
 
 const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
+
+/** ECMAScript's "JSON.parse source text access", which the compiler's library does not know yet. */
+const { rawJSON, isRawJSON } = JSON as unknown as {
+  rawJSON(text: string): JsonObject;
+  isRawJSON(value: unknown): boolean;
+};
+
+/** True for a number that was kept as it was written: a leaf, although its type says object. */
+export function isExactNumber(value: JsonValue | undefined): boolean {
+  return isRawJSON(value);
+}
 
 /** A fault of the text, thrown inside this module only. */
 class Fault extends Error {}
@@ -100,7 +116,8 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
       count();
       if (skipSpace() !== QUOTE) throw new Fault("expected a name");
       const name = readString(cursor);
-      checkName(name, folded);
+      if (limits.verbatim !== true) checkName(name, folded);
+      else if (Object.hasOwn(result, name)) throw new Fault("a name comes twice");
       if (skipSpace() !== COLON) throw new Fault("expected :");
       cursor.at += 1;
       result[name] = value(depth);
@@ -121,7 +138,7 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
     if (!NUMBER.test(word)) throw new Fault("not a JSON value");
     const number = Number(word);
     if (!Number.isFinite(number)) throw new Fault("number out of range");
-    return number;
+    return limits.verbatim === true && String(number) !== word ? rawJSON(word) : number;
   }
 
   return {

@@ -21,6 +21,8 @@ export interface Metrics extends CredentialMetrics {
   keyFetch(issuer: string, ok: boolean): void;
   auditFailures(total: number): void;
   restarts(total: number): void;
+  /** What serve has of the broker's catalogue. @param ageSeconds null without one */
+  catalog(reading: { readonly ageSeconds: number | null; readonly names: Readonly<Record<string, number>> }): void;
   /** Prometheus text format. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -82,16 +84,6 @@ export function createMetrics(): Metrics {
     labelNames: ["issuer", "result"],
     registers,
   });
-  const audit = new Gauge({
-    name: "mcp_authz_audit_failures",
-    help: "Audit records that could not be written since the start",
-    registers,
-  });
-  const restarts = new Gauge({
-    name: "mcp_authz_restarts",
-    help: "Restarts of the serving thread: a policy that ran away, or a crash",
-    registers,
-  });
   for (const result of ["ok", "failed"]) reloads.inc({ result }, 0);
   const countOf = boundCounters(checks);
   const timeOf = new Map<AuditDecision, HistogramOf.Internal<string>>(
@@ -120,9 +112,44 @@ export function createMetrics(): Metrics {
       policy.set({ revision }, 1);
     },
     keyFetch: (issuer, ok) => keys.inc({ issuer, result: ok ? "ok" : "failed" }),
-    auditFailures: (total) => audit.set(total),
-    restarts: (total) => restarts.set(total),
+    ...totals(registers),
+    catalog: catalogGauges(registers),
     render: () => registry.metrics(),
+  };
+}
+
+/** What others count, and is read when somebody looks. */
+function totals(registers: Registry[]): Pick<Metrics, "auditFailures" | "restarts"> {
+  const audit = new Gauge({
+    name: "mcp_authz_audit_failures",
+    help: "Audit records that could not be written since the start",
+    registers,
+  });
+  const restarts = new Gauge({
+    name: "mcp_authz_restarts",
+    help: "Restarts of the serving thread: a policy that ran away, or a crash",
+    registers,
+  });
+  return { auditFailures: (total) => audit.set(total), restarts: (total) => restarts.set(total) };
+}
+
+/** Without a catalogue there is no age, and lists are refused. */
+function catalogGauges(registers: Registry[]): Metrics["catalog"] {
+  const age = new Gauge({
+    name: "mcp_authz_catalog_age_seconds",
+    help: "Time since the broker last confirmed its catalogue; absent without one",
+    registers,
+  });
+  const names = new Gauge({
+    name: "mcp_authz_catalog_names",
+    help: "Names that lists are made from",
+    labelNames: ["kind"],
+    registers,
+  });
+  return ({ ageSeconds, names: counts }) => {
+    age.remove();
+    if (ageSeconds !== null) age.set(ageSeconds);
+    for (const [kind, count] of Object.entries(counts)) names.set({ kind }, count);
   };
 }
 

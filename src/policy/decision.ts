@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { z } from "zod";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
@@ -41,6 +42,28 @@ export function visible(evaluator: Evaluator, input: PolicyInput): Step<Visible>
   if (!parsed.success) return refuse("policy_unavailable", "the list is malformed");
   const { tools, prompts, resources } = parsed.data;
   return pass({ tools: sorted(tools), prompts: sorted(prompts), resources: sorted(resources) });
+}
+
+/**
+ * The same for all servers, asked server by server: a large catalogue in one evaluation would keep every other request
+ * waiting, and look like a policy that runs away. Requests get their turn in between.
+ */
+export async function visibleByServer(
+  evaluator: Evaluator,
+  input: PolicyInput,
+  servers: readonly string[],
+  signal: AbortSignal,
+): Promise<Step<Visible>> {
+  const parts: Visible[] = [];
+  for (const server of servers.toSorted()) {
+    if (signal.aborted) return refuse("deadline", "while the list was made");
+    const part = visible(evaluator, { ...input, mcp: { ...input.mcp, server } });
+    if (!part.ok) return part;
+    parts.push(part.value);
+    await turn();
+  }
+  const all = (kind: keyof Visible) => Object.fromEntries(parts.flatMap((part) => Object.entries(part[kind])));
+  return pass({ tools: all("tools"), prompts: all("prompts"), resources: all("resources") });
 }
 
 function evaluate(

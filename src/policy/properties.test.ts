@@ -91,7 +91,7 @@ function verdict(step: ReturnType<typeof decide>): string {
 }
 
 const listOf = (at: string | null): PolicyOperation => {
-  return { method: "tools/list", server: at, kind: "tool", name: null, arguments: {}, version: "1" };
+  return { method: "tools/list", server: at, kind: null, name: null, arguments: {}, version: "1" };
 };
 
 /** What may be seen, by the sentences: every name of the catalogue that may be called, arguments aside. */

@@ -13,6 +13,7 @@ import { createPolicyStore, type PolicyOptions, type PolicyStore } from "./store
 const DEMO = resolve(import.meta.dirname, "../../policies/demo");
 const opa = findTool("opa");
 const withOpa = it.skipIf(opa === null);
+const never = new AbortController().signal;
 const root = mkdtempSync(join(tmpdir(), "mcp-authz-policy-test-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 let counter = 0;
@@ -321,7 +322,10 @@ describe("reload", () => {
     const folder = folderOf(policy('allow if input.mcp.name == "echo"'));
     const { store } = await open(folder);
     const again = await open(folder, { quarantined: store.revision() });
-    expect([verdict(again.store), again.store.visible(inputOf()).ok]).toEqual(["policy_unavailable", false]);
+    expect([verdict(again.store), (await again.store.visible(inputOf(), "demo", never)).ok]).toEqual([
+      "policy_unavailable",
+      false,
+    ]);
   });
 });
 
@@ -335,21 +339,52 @@ describe("lists", () => {
 
   it("are refused without a catalogue, while calls go on", async () => {
     const { store } = await open(DEMO, { opaPath: null });
-    expect(store.visible(inputOf())).toMatchObject({ ok: false, reason: "catalog_unavailable" });
+    expect(await store.visible(inputOf(), null, never)).toMatchObject({ ok: false, reason: "catalog_unavailable" });
     expect(verdict(store)).toBe("allow");
   });
 
   it("P8, B37: name what may be called, sorted, and nothing else", async () => {
     const { store } = await open(DEMO, { opaPath: null });
     store.setCatalog(catalog);
-    const list = (server: string | null, groups: string[]) =>
-      store.visible(inputOf({ method: "tools/list", server, name: null }, { groups, scopes: ["mcp:write"] }));
+    const list = (server: string | null, groups: string[], kind: "tool" | "prompt" | "resource" | null = null) =>
+      store.visible(
+        inputOf({ method: "tools/list", server, kind, name: null }, { groups, scopes: ["mcp:write"] }),
+        server,
+        never,
+      );
     expect(list(null, ["engineering"])).toEqual({
       ok: true,
       value: { tools: { demo: ["echo", "transfer"] }, prompts: { demo: ["p"] }, resources: { demo: ["docs://a"] } },
     });
     expect(list("other", ["engineering"])).toEqual({ ok: true, value: { tools: {}, prompts: {}, resources: {} } });
     expect(list(null, ["finance"])).toEqual({ ok: true, value: { tools: {}, prompts: {}, resources: {} } });
+    expect(list(null, ["engineering"], "prompt")).toEqual({
+      ok: true,
+      value: { tools: {}, prompts: { demo: ["p"] }, resources: {} },
+    });
+  });
+
+  it("P14: a large catalogue is asked server by server, with the same result, and others get their turn", async () => {
+    const { store } = await open(DEMO, { opaPath: null });
+    const names = Array.from({ length: 400 }, (_, i) => `${i % 3 === 0 ? "search_" : "other_"}${i}`);
+    const servers = Object.fromEntries(
+      ["demo", "b", "a"].map((name) => [name, { tools: names, prompts: ["p"], resources: ["docs://a"] }]),
+    );
+    const input = inputOf({ method: "tools/list", server: null, kind: null, name: null }, { groups: ["engineering"] });
+    store.setCatalog({ servers });
+    const asked = store.visible(input, null, never);
+    expect(asked).toBeInstanceOf(Promise);
+    let turns = 0;
+    const others = setInterval(() => (turns += 1), 0);
+    const step = await asked;
+    clearInterval(others);
+    const shown = names.filter((name) => name.startsWith("search_")).toSorted();
+    expect(step).toEqual({
+      ok: true,
+      value: { tools: { demo: shown }, prompts: { demo: ["p"] }, resources: { demo: ["docs://a"] } },
+    });
+    expect(turns).toBeGreaterThan(0);
+    expect(await store.visible(input, null, AbortSignal.abort())).toMatchObject({ ok: false, reason: "deadline" });
   });
 });
 

@@ -6,7 +6,7 @@ import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Visible } from "../authz/ports.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
-import { decide, visible } from "./decision.ts";
+import { decide, visible, visibleByServer } from "./decision.ts";
 import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
 import { selfTest } from "./self-test.ts";
 import { readSources, sourcesHash, type SourceFile } from "./sources.ts";
@@ -22,11 +22,17 @@ export interface PolicyOptions {
   readonly onReload: (result: "ok" | "failed", message: string) => void;
 }
 
+/** Names by server and kind: `data.catalog`. */
+export interface CatalogData {
+  readonly servers: Readonly<Record<string, Readonly<Record<keyof Visible, readonly string[]>>>>;
+}
+
 export interface PolicyStore {
   decide(input: PolicyInput): Step<Decision>;
-  visible(input: PolicyInput): Step<Visible>;
-  /** `data.catalog`; null when there is none: then lists are refused. */
-  setCatalog(catalog: unknown): void;
+  /** A list of one server, or of all where `input.mcp.server` is null. */
+  visible(input: PolicyInput, server: string | null, signal: AbortSignal): Step<Visible> | Promise<Step<Visible>>;
+  /** Null when there is none: then lists are refused. */
+  setCatalog(catalog: CatalogData | null): void;
   revision(): string;
   /** The message of the last failed reload, or null when the files' policy is live. */
   stale(): string | null;
@@ -44,7 +50,7 @@ export interface PolicyStore {
  */
 export async function createPolicyStore(options: PolicyOptions): Promise<PolicyStore> {
   let { hash, load } = look(options);
-  let catalog: unknown = null;
+  let catalog: CatalogData | null = null;
   let evaluator: Evaluator = createEvaluator(await tested(load), catalog, options.guard);
   let failure: string | null = null;
   let unreadable: string | null = null;
@@ -94,10 +100,12 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
       const live = usable();
       return live === null ? quarantine() : decide(live, input);
     },
-    visible(input) {
+    visible(input, server, signal) {
       const live = usable();
       if (live === null) return quarantine();
-      return catalog === null ? refuse("catalog_unavailable", "no catalogue yet") : visible(live, input);
+      if (catalog === null) return refuse("catalog_unavailable", "no catalogue yet");
+      if (server !== null || isSmall(catalog)) return visible(live, input);
+      return visibleByServer(live, input, Object.keys(catalog.servers), signal);
     },
     setCatalog(next) {
       evaluator = evaluator.withCatalog(next);
@@ -115,6 +123,16 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
       clearInterval(timer);
     },
   };
+}
+
+/** Names that policy is asked about in one evaluation: a few milliseconds. */
+const MAX_AT_ONCE = 500;
+
+function isSmall({ servers }: CatalogData): boolean {
+  let names = 0;
+  for (const { tools, prompts, resources } of Object.values(servers))
+    names += Math.max(tools.length, prompts.length, resources.length);
+  return names <= MAX_AT_ONCE;
 }
 
 function quarantine(): Step<never> {

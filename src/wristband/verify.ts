@@ -46,7 +46,7 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Step<
     const parsed = wristbandClaims.safeParse(read.claims);
     if (!parsed.success) return refuse("wristband_invalid", "claims");
     const { iss, aud } = parsed.data;
-    if (iss !== options.issuer || aud !== options.audience) return refuse("wristband_invalid", "issuer or audience");
+    if (iss !== options.issuer || aud !== options.audience) return refuse("wristband_invalid", "parties");
     const checked = timely(parsed.data, options.now());
     if (checked.ok) known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, jws.length);
     return checked;

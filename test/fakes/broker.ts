@@ -3,7 +3,6 @@ import { createPublicKey, randomUUID } from "node:crypto";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker } from "../../src/broker/broker-server.ts";
-import { NO_ENTRIES, type ServerEntries } from "../../src/broker/definitions.ts";
 import { createEras } from "../../src/broker/era.ts";
 import { createRelay, type RelayOutcome } from "../../src/broker/relay.ts";
 import { createSessionPool } from "../../src/broker/session-pool.ts";
@@ -88,6 +87,8 @@ export function claimsOf(more: Readonly<Record<string, unknown>> = {}): Record<s
   };
 }
 
+const NOTHING_LISTED = { servers: new Map(), revision: "", names: { servers: {} } };
+
 export const wristband = (claims: Readonly<Record<string, unknown>>) =>
   compact(key, { alg: "ES256", typ: "wristband+jwt", kid: "k1" }, claims);
 
@@ -112,13 +113,10 @@ export async function startTestBroker(
     ),
   );
   const sessions = createSessionPool({ maxSessions, idleMs: 60_000, monotonic });
-  const entries = new Map<string, ServerEntries>(
-    Object.entries(servers).map(([name, { tools = [] }]) => [name, { ...NO_ENTRIES, tools }]),
-  );
   const relay = createRelay({
     eras: createEras(monotonic),
     sessions,
-    findSchema: (server, tool) => entries.get(server)?.tools.find(({ name }) => name === tool)?.["inputSchema"],
+    findSchema: (server, tool) => servers[server]?.tools?.find(({ name }) => name === tool)?.["inputSchema"],
     observer: {
       observe: (server, outcome) => observed.push([server, outcome]),
       dropped: (_, events) => (dropped += events),
@@ -139,10 +137,11 @@ export async function startTestBroker(
     answers: { publicOrigin: GATEWAY, scopes: [], denial: "jsonrpc" },
     wristbandHeader: "x-authorized-tools",
     verify: (jws) => Promise.resolve(verify(jws)),
-    view: (server, band) => ({ entries, server, wristband: band, publicName: resolver.publicName }),
+    view: (server, band) => ({ snapshot: NOTHING_LISTED, offers: null, server, wristband: band, now: now() }),
     calls: { resolver, upstreams },
     relay,
     silenceMs: 30_000,
+    observe: () => {},
   });
   const port = await broker.listen();
   return {

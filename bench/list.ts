@@ -1,0 +1,143 @@
+// `node bench/list.ts`: where the time of a list goes, step by step, against the decision of one call. All in one process,
+// in short windows that take turns, so that whatever else the machine does meets every step. Ratios hold; figures do not.
+import { createPublicKey } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { createCheck } from "../src/authz/check.ts";
+import { pass } from "../src/authz/outcome.ts";
+import type { PolicyInput, PolicyOperation } from "../src/authz/policy-input.ts";
+import { newTrail } from "../src/authz/trail.ts";
+import { housekeeping } from "../src/broker/answers.ts";
+import { createCatalog } from "../src/broker/catalog.ts";
+import { artifact } from "../src/policy/artifact.ts";
+import { decide, visible } from "../src/policy/decision.ts";
+import { createEvaluator } from "../src/policy/evaluator.ts";
+import { createSigner } from "../src/wristband/sign.ts";
+import { createVerifier } from "../src/wristband/verify.ts";
+import { ALICE, allowingPorts, checkSettings, requestOf } from "../test/fakes/authz.ts";
+import { listingOf, tool, WRISTBAND } from "../test/fakes/list-broker.ts";
+import { makeKey } from "../test/fakes/issuer.ts";
+
+const WINDOWS = 25;
+const WINDOW_MS = 40;
+const NAMES = 200;
+const SHOWN = Number(process.argv[2] ?? 20);
+
+const names = Array.from({ length: NAMES }, (_, i) => (i < SHOWN ? `search_${i}` : `other_tool_${i}`));
+const description = "Searches the documents of the company by words, and gives the best ten with their places. ".repeat(
+  4,
+);
+const inputSchema = {
+  type: "object",
+  properties: { query: { type: "string", description: "Words to look for" }, limit: { type: "integer" } },
+  required: ["query"],
+};
+const catalog = createCatalog({
+  servers: new Map([
+    ["s", async () => listingOf("s", { tools: names.map((name) => tool(name, { description, inputSchema })) })],
+  ]),
+  monotonic: () => 0,
+  onListed: () => {},
+});
+await catalog.start();
+catalog.close();
+const snapshot = catalog.current();
+
+const wasm = readFileSync(join(resolve(import.meta.dirname, ".."), "policies/demo/.compiled/policy.wasm"));
+const data = JSON.stringify({
+  grants: { engineering: { s: { tool: ["search_*", "read"] } } },
+  limits: { transfer: 1 },
+});
+const evaluator = createEvaluator(artifact(wasm, data), snapshot.names, { enter: () => {}, leave: () => {} });
+const inputFor = (mcp: Partial<PolicyOperation>): PolicyInput => {
+  const { issuer, subject, username, groups, scopes, claims } = ALICE;
+  const operation = {
+    kind: "tool" as const,
+    name: null,
+    arguments: {},
+    version: "2025-11-25",
+    method: "",
+    server: "s",
+  };
+  const request = { host: "h", path: "/servers/s/mcp", sourceIp: "192.0.2.1", time: 1, headers: {} };
+  return { identity: { issuer, subject, username, groups, scopes, claims }, mcp: { ...operation, ...mcp }, request };
+};
+const call = inputFor({ method: "tools/call", name: "search_1" });
+const list = inputFor({ method: "tools/list" });
+const seen = visible(evaluator, list);
+if (!seen.ok) throw new Error(seen.reason);
+
+const key = makeKey("k");
+const publicKey = createPublicKey({ key: key.jwk, format: "jwk" });
+const signer = {
+  ...WRISTBAND,
+  ttlSeconds: 300,
+  keys: () => [{ kid: "k", privateKey: key.privateKey, jwk: {} }],
+  now: Date.now,
+};
+const sign = createSigner(signer);
+const verifier = { ...WRISTBAND, findKey: () => publicKey, now: Date.now };
+const verify = createVerifier(verifier);
+const wristband = sign(ALICE, seen.value);
+const claims = wristband.ok ? verify(wristband.value.jws) : wristband;
+if (!wristband.ok || !claims.ok) throw new Error("no wristband");
+const { jws } = wristband.value;
+const view = { snapshot, offers: null, server: "s", wristband: claims.value, now: Date.now() };
+const operation = {
+  id: 1,
+  method: "tools/list",
+  class: "list",
+  kind: "tool",
+  name: null,
+  arguments: {},
+  version: "2025-11-25",
+} as const;
+const page = housekeeping(operation, {}, view);
+if (!page.ok) throw new Error(page.reason);
+
+const ports = allowingPorts({
+  decide: (input) => decide(evaluator, input),
+  visible: (input) => visible(evaluator, input),
+  signWristband: sign,
+  identify: () => pass(ALICE),
+});
+const check = createCheck(checkSettings(), ports);
+const asks = (method: string, params: object) => requestOf({ message: { jsonrpc: "2.0", id: 1, method, params } });
+const requests = { call: asks("tools/call", { name: "search_1" }), list: asks("tools/list", {}) };
+const never = new AbortController().signal;
+
+let subject = 0;
+const steps: Readonly<Record<string, () => unknown>> = {
+  "policy: one decision": () => decide(evaluator, call),
+  [`policy: ${NAMES} names asked`]: () => visible(evaluator, list),
+  "wristband: signed before": () => sign(ALICE, seen.value),
+  "wristband: signed anew": () => sign({ ...ALICE, subject: `u${(subject += 1)}` }, seen.value),
+  "whole Check of a call (no token)": () => check(requests.call, newTrail("r", 0), never),
+  "whole Check of a list (no token)": () => check(requests.list, newTrail("r", 0), never),
+  "broker: wristband known": () => verify(jws),
+  "broker: wristband new": () => createVerifier(verifier)(jws),
+  "broker: filter and page": () => housekeeping(operation, {}, view),
+  "broker: text to bytes": () => Buffer.from(page.value),
+};
+
+const micros = new Map(Object.keys(steps).map((name) => [name, [] as number[]]));
+for (let i = -5; i < WINDOWS; i += 1) {
+  for (const [name, step] of Object.entries(steps)) {
+    const started = performance.now();
+    let count = 0;
+    while (performance.now() - started < WINDOW_MS) {
+      await step();
+      count += 1;
+    }
+    if (i >= 0) micros.get(name)?.push(((performance.now() - started) / count) * 1000); // the first ones are to warm up
+  }
+}
+
+const quantile = (values: readonly number[], share: number) =>
+  values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? 0;
+console.log(`${SHOWN} of ${NAMES} names shown, ${page.value.length} bytes of list, ${jws.length} of wristband`);
+console.log(`${WINDOWS} windows of ${WINDOW_MS} ms each, taking turns; µs per step, median (p10–p90)`);
+for (const [name, values] of micros) {
+  const [middle, low, high] = [0.5, 0.1, 0.9].map((share) => quantile(values, share).toFixed(1));
+  console.log(`${name.padEnd(34)} ${String(middle).padStart(9)}  (${low}–${high})`);
+}

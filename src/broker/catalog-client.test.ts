@@ -1,0 +1,145 @@
+import { gzipSync } from "node:zlib";
+import type { ServerResponse } from "node:http";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startUpstream, type FakeUpstream } from "../../test/fakes/list-server.ts";
+import { createHttpClient } from "../http/client.ts";
+import { createCatalogClient, type CatalogClient } from "./catalog-client.ts";
+import type { CatalogNames } from "./catalog-names.ts";
+
+const one = (tools: string[] = ["x"]) => ({ servers: { a: { tools, prompts: ["p"], resources: ["docs://{id}"] } } });
+
+let broker: FakeUpstream;
+let client: CatalogClient;
+let now: number;
+let tokens: number;
+let changes: (CatalogNames | null)[];
+let faults: (string | null)[];
+
+beforeEach(async () => {
+  broker = await startUpstream(() => undefined);
+  now = 0;
+  tokens = 0;
+  changes = [];
+  faults = [];
+  client = createCatalogClient({
+    http: createHttpClient({ origin: broker.origin, ca: null }),
+    path: "/catalog",
+    token: () => `token-${(tokens += 1)}`,
+    servers: new Set(["a", "b"]),
+    onChange: (catalog) => changes.push(catalog),
+    onFault: (error) => faults.push(error),
+    monotonic: () => now,
+  });
+});
+afterEach(async () => {
+  client.close();
+  await broker.close();
+});
+
+function serves(value: unknown, etag = '"e1"'): void {
+  broker.respond = ({ headers }, response) => {
+    if (headers["if-none-match"] === etag) response.writeHead(304).end();
+    else response.writeHead(200, { etag }).end(JSON.stringify(value));
+  };
+}
+
+it("a catalogue is taken once, and confirmed after that", async () => {
+  serves(one());
+  for (let i = 0; i < 3; i += 1) await client.poll();
+  expect(changes).toEqual([one()]);
+  expect(faults).toEqual([null]);
+  expect(broker.requests.map(({ headers }) => [headers.authorization, headers["if-none-match"]])).toEqual([
+    ["Bearer token-1", undefined],
+    ["Bearer token-2", '"e1"'],
+    ["Bearer token-3", '"e1"'],
+  ]);
+  expect(client.state()).toEqual({ ageSeconds: 0, names: { tools: 1, prompts: 1, resources: 1 }, error: null });
+  serves(one(["x", "y"]), '"e2"');
+  await client.poll();
+  expect(changes.at(-1)).toEqual(one(["x", "y"]));
+});
+
+it("of servers that are not configured here nothing is taken", async () => {
+  serves({ servers: { ...one().servers, stranger: { tools: ["admin"], prompts: [], resources: [] } } });
+  await client.poll();
+  expect(changes).toEqual([one()]);
+});
+
+describe("what is no catalogue leaves the last one where it is", () => {
+  const answer = (text: string) => (response: ServerResponse) => response.writeHead(200, { etag: '"e2"' }).end(text);
+  const names = (tools: unknown) => answer(JSON.stringify(one(tools as string[])));
+  const rows: [string, string, (response: ServerResponse) => unknown][] = [
+    ["401", "status_401", (response) => response.writeHead(401).end()],
+    ["503", "status_503", (response) => response.writeHead(503).end()],
+    ["a redirect", "status_302", (response) => response.writeHead(302, { location: "/other" }).end()],
+    ["HTML", "malformed", answer("<html>")],
+    ["a list", "malformed", answer("[]")],
+    ["another member", "malformed", answer('{"servers":{},"policy":"x"}')],
+    ["a server twice", "malformed", answer('{"servers":{"a":{},"a":{}}}')],
+    ["a server without a list", "malformed", answer('{"servers":{"a":{"tools":[],"prompts":[]}}}')],
+    ["an odd server", "malformed", answer('{"servers":{"A_1":{"tools":[],"prompts":[],"resources":[]}}}')],
+    ["B15: a name beyond the ordinary", "malformed", names(["dеlete"])],
+    ["an empty name", "malformed", names([""])],
+    ["129 letters", "malformed", names(["x".repeat(129)])],
+    ["no text", "malformed", names([1])],
+    ["an object", "malformed", names([{ name: "x" }])],
+    ["1,001 names", "malformed", names(Array.from({ length: 1001 }, (_, i) => `t${i}`))],
+    [
+      "a URI of 2,049",
+      "malformed",
+      answer(JSON.stringify({ servers: { a: { tools: [], prompts: [], resources: ["x".repeat(2049)] } } })),
+    ],
+    [
+      "compressed",
+      "encoded",
+      (response) => response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("{}")),
+    ],
+    ["8 MiB and more", "too_large", answer(" ".repeat(8 * 1024 * 1024 + 1))],
+    [
+      "cut off",
+      "ECONNRESET",
+      (response) => response.writeHead(200, { "content-length": 100 }).write("{", () => response.destroy()),
+    ],
+  ];
+
+  it.each(rows)("%s", async (_, word, respond) => {
+    serves(one());
+    await client.poll();
+    broker.respond = (_request, response) => void respond(response);
+    await client.poll();
+    expect([changes, faults]).toEqual([[one()], [null, word]]);
+    expect(client.state()).toMatchObject({ names: { tools: 1 }, error: word });
+    serves(one(["z"]), '"e3"');
+    await client.poll();
+    expect([changes.at(-1), faults.at(-1)]).toEqual([one(["z"]), null]);
+  });
+
+  it("1,000 names of a kind are taken", async () => {
+    const tools = Array.from({ length: 1000 }, (_, i) => `t${i}`);
+    serves(one(tools));
+    await client.poll();
+    expect(client.state().names.tools).toBe(1000);
+  });
+});
+
+it("while the broker is away the catalogue serves for ten minutes, and the fault is told once", async () => {
+  serves(one());
+  await client.poll();
+  broker.respond = (_, response) => void response.destroy();
+  for (now = 1000; now <= 600_000; now += 59_900) await client.poll();
+  expect([changes.length, faults.length]).toEqual([1, 2]);
+  now = 600_001;
+  await client.poll();
+  await client.poll();
+  expect([changes, client.state().ageSeconds]).toEqual([[one(), null], null]);
+  serves(one());
+  await client.poll();
+  expect([changes.at(-1), faults.at(-1)]).toEqual([one(), null]);
+});
+
+it("a broker that hangs is given up after two seconds, and asked once at a time", async () => {
+  const first = client.poll();
+  await client.poll();
+  await first;
+  expect([broker.requests.length, faults]).toEqual([1, ["timeout"]]);
+});

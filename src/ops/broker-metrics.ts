@@ -1,0 +1,140 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Reason } from "../authz/refusal.ts";
+
+/** How a relayed call ended: answered (an error of the server's is an answer), the client left, or refused. */
+export type CallOutcome = "answered" | "left" | Reason;
+
+/** What the broker knows of one upstream at this moment. */
+export interface UpstreamReading {
+  readonly server: string;
+  readonly state: string;
+  readonly ageSeconds: number | null;
+  readonly entries: Readonly<Record<string, number>>;
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly cleaned: number;
+}
+
+/** What is read when somebody looks. */
+export interface BrokerReading {
+  /** Of the catalogue. */
+  readonly revision: string;
+  readonly upstreams: readonly UpstreamReading[];
+  /** True while serve's keys cannot be fetched. */
+  readonly keysFailing: boolean;
+}
+
+export interface BrokerMetrics {
+  /** One MCP request that was answered here. @param method null when it was not known */
+  observeRequest(method: string | null, reason: Reason | null): void;
+  /** Calls that were carried to their servers. */
+  readonly calls: {
+    observe(server: string, outcome: CallOutcome, seconds: number): void;
+    /** Events of a server's stream that were for nobody. */
+    dropped(server: string, events: number): void;
+  };
+  /** @param result `ok`, or the word for what was wrong */
+  wristband(result: string): void;
+  listed(server: string, ok: boolean): void;
+  /** Prometheus text format. */
+  render(reading: BrokerReading): Promise<string>;
+  readonly contentType: string;
+}
+
+export interface BrokerMetricsOptions {
+  /** Names of the configuration: with the sets below, all that a label can be. */
+  readonly servers: readonly string[];
+  readonly methods: readonly string[];
+  readonly states: readonly string[];
+  readonly wristbandResults: readonly string[];
+}
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const OTHER = "other";
+
+/** What Prometheus sees of the broker. Labels come from closed sets only; what is not in its set is `other`. */
+export function createBrokerMetrics(options: BrokerMetricsOptions): BrokerMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const counted = countersOf(registry);
+  const gauges = gaugesOf(registry);
+  const known = { servers: new Set(options.servers), methods: new Set(options.methods) };
+  const serverOf = (name: string) => (known.servers.has(name) ? name : OTHER);
+  const results = new Set(options.wristbandResults);
+  for (const result of results) counted.wristbands.inc({ result }, 0);
+  for (const server of options.servers)
+    for (const result of ["ok", "failed"]) counted.listings.inc({ server, result }, 0);
+  return {
+    contentType: registry.contentType,
+    observeRequest(method, reason) {
+      const label = method !== null && known.methods.has(method) ? method : OTHER;
+      counted.requests.inc({ method: label, outcome: reason ?? "ok" });
+    },
+    calls: {
+      observe(server, outcome, seconds) {
+        const label = serverOf(server);
+        counted.calls.inc({ server: label, outcome });
+        counted.seconds.observe({ server: label }, seconds);
+      },
+      dropped: (server, events) => counted.dropped.inc({ server: serverOf(server) }, events),
+    },
+    wristband: (result) => counted.wristbands.inc({ result: results.has(result) ? result : OTHER }),
+    listed: (server, ok) => counted.listings.inc({ server, result: ok ? "ok" : "failed" }),
+    render(reading) {
+      gauges.read(reading, options.states);
+      return registry.metrics();
+    },
+  };
+}
+
+function countersOf(registry: Registry) {
+  const registers = [registry];
+  const counter = (name: string, help: string, labelNames: string[]) =>
+    new Counter({ name, help, labelNames, registers });
+  return {
+    requests: counter("mcp_authz_broker_requests_total", "MCP requests that the broker answered itself or refused", [
+      "method",
+      "outcome",
+    ]),
+    calls: counter("mcp_authz_relayed_calls_total", "Calls carried to their servers", ["server", "outcome"]),
+    dropped: counter("mcp_authz_relay_dropped_events_total", "Events of a server's stream that were for nobody", [
+      "server",
+    ]),
+    wristbands: counter("mcp_authz_wristband_verifications_total", "Wristbands verified, by result", ["result"]),
+    listings: counter("mcp_authz_upstream_listings_total", "Attempts to list a server", ["server", "result"]),
+    seconds: new Histogram({
+      name: "mcp_authz_relayed_call_seconds",
+      help: "Time of a relayed call until its answer ended",
+      labelNames: ["server"],
+      buckets: SECONDS,
+      registers,
+    }),
+  };
+}
+
+/** Gauges that are read when somebody looks. */
+function gaugesOf(registry: Registry) {
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name, help, labelNames, registers: [registry] });
+  const state = gauge("mcp_authz_upstream_state", "1 for the state that a server's list is in", ["server", "state"]);
+  const age = gauge("mcp_authz_upstream_age_seconds", "Time since a server was listed", ["server"]);
+  const entries = gauge("mcp_authz_upstream_entries", "What a server's list holds", ["server", "kind"]);
+  const dropped = gauge("mcp_authz_upstream_dropped", "Entries left out of a server's list", ["server", "reason"]);
+  const cleaned = gauge("mcp_authz_upstream_cleaned", "Entries whose text lost something", ["server"]);
+  const info = gauge("mcp_authz_catalog_info", "1 for the revision of the catalogue", ["revision"]);
+  const failing = gauge("mcp_authz_wristband_keys_failing", "1 while serve's keys cannot be fetched");
+  return {
+    read({ revision, upstreams, keysFailing }: BrokerReading, states: readonly string[]) {
+      for (const each of [state, age, entries, dropped, cleaned, info]) each.reset();
+      info.set({ revision }, 1);
+      failing.set(keysFailing ? 1 : 0);
+      for (const upstream of upstreams) {
+        const { server } = upstream;
+        for (const name of states) state.set({ server, state: name }, name === upstream.state ? 1 : 0);
+        if (upstream.ageSeconds !== null) age.set({ server }, upstream.ageSeconds);
+        for (const [kind, count] of Object.entries(upstream.entries)) entries.set({ server, kind }, count);
+        for (const [reason, count] of Object.entries(upstream.dropped)) dropped.set({ server, reason }, count);
+        cleaned.set({ server }, upstream.cleaned);
+      }
+    },
+  };
+}

@@ -1,0 +1,100 @@
+// MCP servers for tests of lists: the official SDKs, of both eras, changing while they run.
+import { randomUUID } from "node:crypto";
+import { createServer, type Server as HttpServer } from "node:http";
+import { toNodeHandler } from "@modelcontextprotocol/node";
+import { createMcpHandler, McpServer, ResourceTemplate } from "@modelcontextprotocol/server";
+import { Server as SessionServer } from "@modelcontextprotocol/sdk/server/index.js";
+import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
+import { ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+
+export interface TestServer {
+  readonly url: string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+type Handle = Parameters<typeof createServer>[1];
+
+/** A server that can be stopped and started again in the same place. */
+async function serverOf(handle: Handle): Promise<TestServer> {
+  let server: HttpServer | undefined;
+  let port = 0;
+  const start = async () => {
+    const fresh = createServer(handle as never);
+    await new Promise<void>((done, fail) => {
+      fresh.once("error", fail);
+      fresh.listen(port, "127.0.0.1", done);
+    });
+    port = (fresh.address() as { port: number }).port;
+    server = fresh;
+  };
+  await start();
+  return {
+    url: `http://127.0.0.1:${port}/mcp`,
+    start,
+    stop: () =>
+      new Promise((done) => {
+        server?.closeAllConnections();
+        server?.close(() => done());
+      }),
+  };
+}
+
+/** Stateless and of today, with all four kinds. @param tools what it offers now */
+export function startDocs(tools: Set<string>): Promise<TestServer> {
+  const handler = toNodeHandler(
+    createMcpHandler(() => {
+      const server = new McpServer({ name: "docs", version: "1.0.0" });
+      for (const name of tools) {
+        const annotations = { readOnlyHint: true, title: "Reads" };
+        server.registerTool(
+          name,
+          { title: name, description: `Does ${name}`, annotations, _meta: { "x/y": 1 } },
+          () => ({
+            content: [],
+          }),
+        );
+      }
+      for (const name of ["summary", "secret_prompt"])
+        server.registerPrompt(name, { description: `Asks for ${name}` }, () => ({ messages: [] }));
+      for (const name of ["readme", "secret_page"])
+        server.registerResource(name, `docs://${name}`, { description: name }, () => ({ contents: [] }));
+      for (const scheme of ["docs", "secret"])
+        server.registerResource(scheme, new ResourceTemplate(`${scheme}://{id}`, { list: undefined }), {}, () => ({
+          contents: [],
+        }));
+      return server;
+    }),
+  );
+  return serverOf((request, response) => void handler(request as never, response as never));
+}
+
+/** Of the year before, with sessions. Sessions that nobody ended stay in `open`. */
+export async function startSessions(open: Set<string>): Promise<TestServer> {
+  const sessions = new Map<string, StreamableHTTPServerTransport>();
+  const create = async () => {
+    const transport = new StreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      onsessioninitialized: (id) => {
+        open.add(id);
+        sessions.set(id, transport);
+      },
+      onsessionclosed: (id) => {
+        open.delete(id);
+        sessions.delete(id);
+      },
+    });
+    const server = new SessionServer({ name: "old", version: "1.0.0" }, { capabilities: { tools: {} } });
+    const tool = (name: string) => ({ name, inputSchema: { type: "object" as const } });
+    server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: ["old_read", "old_delete"].map(tool) }));
+    await server.connect(transport as never);
+    return transport;
+  };
+  return serverOf((request, response) => {
+    const id = request.headers["mcp-session-id"];
+    const known = typeof id === "string" ? sessions.get(id) : undefined;
+    void (known === undefined ? create() : Promise.resolve(known)).then((transport) =>
+      transport.handleRequest(request, response),
+    );
+  });
+}

@@ -1,0 +1,204 @@
+// A broker in this process: real lists, real wristbands, and the keys in the test's hand.
+import { createPublicKey } from "node:crypto";
+import { request as send } from "node:http";
+import type { Identity, Visible } from "../../src/authz/ports.ts";
+import { refuse } from "../../src/authz/outcome.ts";
+import { Secret } from "../../src/authz/secret.ts";
+import { endpointTable } from "../../src/authz/endpoint.ts";
+import { createBroker, type Broker } from "../../src/broker/broker-server.ts";
+import { createCatalog, type Catalog } from "../../src/broker/catalog.ts";
+import { usableEntries, type ListKind } from "../../src/broker/definitions.ts";
+import type { Listing } from "../../src/broker/listing.ts";
+import { createUpstreams } from "../../src/broker/upstreams.ts";
+import type { JsonValue } from "../../src/mcp/json.ts";
+import { createResolver } from "../../src/mcp/resolver.ts";
+import { createSigner } from "../../src/wristband/sign.ts";
+import { createVerifier } from "../../src/wristband/verify.ts";
+import { makeKey, type TestKey } from "./issuer.ts";
+
+export const WRISTBAND = { issuer: "https://gw.example.com", audience: "mcp-broker" };
+export type Offered = Partial<Record<ListKind, readonly object[]>>;
+
+export const tool = (name: string, more: object = {}) => ({ name, inputSchema: { type: "object" }, ...more });
+export const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
+
+export function listingOf(server: string, offered: Offered): Listing {
+  const tally = { dropped: {}, cleaned: 0 };
+  const publicName = (name: string) => `${server}_${name}`;
+  const use = (kind: ListKind) =>
+    usableEntries(kind, (offered[kind] ?? []) as JsonValue[], { room: 1000, publicName, tally });
+  const offers = {
+    tools: offered.tools !== undefined,
+    prompts: offered.prompts !== undefined,
+    resources: (offered.resources ?? offered.templates) !== undefined,
+  };
+  const [tools, prompts, resources, templates] = (["tools", "prompts", "resources", "templates"] as const).map(use);
+  return {
+    tools: tools ?? [],
+    prompts: prompts ?? [],
+    resources: resources ?? [],
+    templates: templates ?? [],
+    offers,
+    tally,
+  };
+}
+
+export interface TestBroker {
+  readonly port: number;
+  readonly catalog: Catalog;
+  readonly key: TestKey;
+  /** Every key that the broker knows. */
+  readonly known: Map<string, TestKey>;
+  readonly observed: string[];
+  wristband(who: string, visible: Visible, key?: TestKey): string;
+  close(): Promise<void>;
+}
+
+export async function startTestBroker(servers: Readonly<Record<string, Offered>>): Promise<TestBroker> {
+  const names = Object.keys(servers);
+  const key = makeKey("k1");
+  const known = new Map([[key.kid, key]]);
+  const publicKeys = new Map<TestKey, ReturnType<typeof createPublicKey>>();
+  const publicKeyOf = (kid: string) => {
+    const found = known.get(kid);
+    if (found === undefined) return undefined;
+    if (!publicKeys.has(found)) publicKeys.set(found, createPublicKey({ key: found.jwk as never, format: "jwk" }));
+    return publicKeys.get(found);
+  };
+  const catalog = createCatalog({
+    servers: new Map(Object.entries(servers).map(([name, offered]) => [name, async () => listingOf(name, offered)])),
+    monotonic: () => performance.now(),
+    onListed: () => {},
+  });
+  await catalog.start();
+  const observed: string[] = [];
+  const verify = createVerifier({ ...WRISTBAND, findKey: publicKeyOf, now: Date.now });
+  const broker: Broker = createBroker({
+    address: { kind: "tcp", host: "127.0.0.1", port: 0 },
+    tls: null,
+    endpoints: endpointTable(
+      WRISTBAND.issuer,
+      [],
+      Object.fromEntries(names.map((name) => [name, { allowQuery: false }])),
+    ).paths,
+    answers: { publicOrigin: WRISTBAND.issuer, scopes: [], denial: "jsonrpc" },
+    wristbandHeader: "x-authorized-tools",
+    verify: async (jws) => verify(jws),
+    view: (server, wristband) => ({
+      snapshot: catalog.current(),
+      offers: server === null ? null : catalog.offers(server),
+      server,
+      wristband,
+      now: Date.now(),
+    }),
+    calls: { resolver: createResolver({}), upstreams: createUpstreams(new Map()) },
+    relay: { carry: () => Promise.resolve(refuse("upstream_unavailable")), endAll: () => Promise.resolve() },
+    silenceMs: 30_000,
+    observe: (method, reason) => observed.push(`${method ?? "?"} ${reason ?? "ok"}`),
+  });
+  const port = await broker.listen();
+  return {
+    port,
+    catalog,
+    key,
+    known,
+    observed,
+    wristband(who, visible, signedBy = key) {
+      const sign = createSigner({
+        ...WRISTBAND,
+        ttlSeconds: 300,
+        keys: () => [{ kid: signedBy.kid, privateKey: signedBy.privateKey, jwk: {} }],
+        now: Date.now,
+      });
+      const step = sign(identityOf(who), visible);
+      if (!step.ok) throw new Error(step.reason);
+      return step.value.jws;
+    },
+    async close() {
+      catalog.close();
+      await broker.close(0);
+    },
+  };
+}
+
+function identityOf(subject: string): Identity {
+  return {
+    issuer: "https://idp.example.com",
+    subject,
+    username: subject,
+    groups: [],
+    scopes: [],
+    claims: {},
+    expiresAt: Math.floor(Date.now() / 1000) + 3600,
+    token: new Secret("token"),
+  };
+}
+
+export interface BrokerReply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+  readonly message: {
+    id?: unknown;
+    result?: Record<string, unknown>;
+    error?: { code: number; data: { reason: string } };
+  };
+}
+
+export interface Asked {
+  readonly path?: string;
+  /** Each text is one header line. */
+  readonly wristbands?: readonly string[];
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  readonly http?: string;
+}
+
+/** One request to the broker, as Envoy hands it on. */
+export function ask(broker: TestBroker, body: string, asked: Asked = {}): Promise<BrokerReply> {
+  return new Promise((done, fail) => {
+    const request = send(
+      {
+        host: "127.0.0.1",
+        port: broker.port,
+        method: asked.http ?? "POST",
+        path: asked.path ?? "/mcp",
+        agent: false,
+        headers: {
+          "content-type": "application/json",
+          ...(asked.wristbands && { "x-authorized-tools": [...asked.wristbands] }),
+          ...asked.headers,
+        },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          const message = (text.startsWith("{") ? JSON.parse(text) : {}) as BrokerReply["message"];
+          done({ status: response.statusCode ?? 0, headers: response.headers, text, message });
+        });
+      },
+    );
+    request.on("error", fail);
+    request.end(asked.http === "GET" ? undefined : body);
+  });
+}
+
+/** A message of the older revisions. */
+export const legacyBody = (method: string, params: object = {}, id: unknown = 1) =>
+  JSON.stringify({ jsonrpc: "2.0", id, method, params });
+
+const META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+
+/** A message of the stateless revision; it needs {@link modernHeaders}. */
+export const modernBody = (method: string, params: object = {}) =>
+  JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { ...params, _meta: META } });
+
+export const modernHeaders = (method: string, name?: string) => ({
+  "mcp-protocol-version": "2026-07-28",
+  "mcp-method": method,
+  ...(name !== undefined && { "mcp-name": name }),
+});

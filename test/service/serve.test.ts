@@ -1,0 +1,166 @@
+// `serve` as its thread is wired, but for the thread: keys, their rotation, and the catalogue.
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { startServe, type Serve } from "../../src/bin/start-serve.ts";
+import { loadConfig } from "../../src/config.ts";
+import { createLog } from "../../src/ops/log.ts";
+import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
+import { startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
+import { freePorts, type Ports } from "../lab/ports.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-serve-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const file = join(folder, "mcp-authz.yaml");
+
+let idp: FakeIssuer;
+let broker: FakeUpstream;
+let ports: Ports;
+let serve: Serve | undefined;
+let log: string[];
+
+beforeEach(async () => {
+  idp = await startIssuer(makeKey("idp"));
+  broker = await startUpstream((_, response) => void response.writeHead(503).end());
+  ports = await freePorts();
+  log = [];
+  for (const kid of ["k1", "k2"]) {
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    writeFileSync(join(folder, `${kid}.pem`), privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+  }
+});
+afterEach(async () => {
+  await serve?.stop();
+  serve = undefined;
+  await Promise.all([idp.close(), broker.close()]);
+});
+
+function configure(kids: readonly string[], more: object = {}): void {
+  const text = stringify({
+    publicOrigin: "https://gw.example.com",
+    listen: { authz: "127.0.0.1:0", ops: `127.0.0.1:${ports.ops}` },
+    drainMs: 10,
+    audit: { file: "audit.jsonl" },
+    identity: { issuers: [{ issuer: idp.issuer, audiences: ["a"], algorithms: ["ES256"] }] },
+    policy: { path: resolve(import.meta.dirname, "../../policies/demo") },
+    wristband: { issuer: "https://gw.example.com", keys: kids.map((kid) => ({ kid, file: `${kid}.pem` })) },
+    catalog: { url: `${broker.origin}/catalog` },
+    servers: { demo: { url: "http://127.0.0.1:1/mcp", callRouting: "direct", credential: [{ none: {} }] } },
+    ...more,
+  });
+  writeFileSync(file, text);
+}
+
+async function start(): Promise<void> {
+  const reread = () => loadConfig(file, {}).config;
+  serve = await startServe({
+    config: reread(),
+    reread,
+    log: createLog((line) => log.push(line), "info", Date.now),
+    opaPath: null,
+    guard: { enter: () => {}, leave: () => {} },
+    quarantined: null,
+    restarts: 0,
+    onRevision: () => {},
+  });
+}
+
+async function ops(path: string) {
+  const response = await fetch(`http://127.0.0.1:${ports.ops}${path}`);
+  return { status: response.status, text: await response.text() };
+}
+
+async function kids(): Promise<string[]> {
+  const { text } = await ops("/.well-known/jwks.json");
+  return (JSON.parse(text) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid);
+}
+
+it("4.8: its keys are published before the issuer's are here: the broker waits for nobody else", async () => {
+  configure(["k1"]);
+  let release: () => void = () => {};
+  idp.respond = (response) => (release = () => response.end("{}"));
+  const starting = start();
+  const published = () =>
+    ops("/.well-known/jwks.json").then(
+      ({ status }) => status,
+      () => 0,
+    );
+  await expect.poll(published, { timeout: 15_000 }).toBe(200);
+  expect([await kids(), (await ops("/readyz")).status]).toEqual([["k1"], 503]);
+  release();
+  await starting;
+});
+
+describe("F06: SIGHUP rotates the wristband's keys", () => {
+  it("by the configuration: published before they sign, gone when they are taken out", async () => {
+    configure(["k1"]);
+    await start();
+    expect(await kids()).toEqual(["k1"]);
+    for (const listed of [["k1", "k2"], ["k2", "k1"], ["k2"]]) {
+      configure(listed);
+      await serve?.reload();
+      expect(await kids()).toEqual(listed);
+    }
+    expect(
+      log.filter((line) => line.includes('"reloaded"')).map((line) => (JSON.parse(line) as { kids: string }).kids),
+    ).toEqual(["k1 k2", "k2 k1", "k2"]);
+    expect((await ops("/.well-known/jwks.json")).text).not.toContain('"d"');
+  });
+
+  it("what cannot be read leaves the keys that are there", async () => {
+    configure(["k1"]);
+    await start();
+    writeFileSync(join(folder, "broken.pem"), "no key");
+    for (const broken of [["k1", "missing"], ["broken"], ["k1", "k1"], []]) {
+      configure(broken);
+      await expect(serve?.reload()).rejects.toThrow();
+      expect(await kids()).toEqual(["k1"]);
+    }
+    configure(["k1"], { nonsense: true });
+    await expect(serve?.reload()).rejects.toThrow("nonsense");
+    expect(await kids()).toEqual(["k1"]);
+  });
+
+  it("other changes wait for a restart, and that is said", async () => {
+    configure(["k1"]);
+    await start();
+    configure(["k2"], { hosts: ["other.example.com"] });
+    await serve?.reload();
+    const warned = log.find((line) => line.includes("restart_needed"));
+    expect(warned).toContain("hosts");
+    expect(warned).not.toContain("wristband");
+  });
+});
+
+describe("the catalogue", () => {
+  const names = { servers: { demo: { tools: ["echo", "whoami"], prompts: [], resources: ["docs://a"] } } };
+
+  it("is asked for at the start with a catalogue token, and shown in metrics and /readyz", async () => {
+    configure(["k1"]);
+    broker.respond = (_, response) => void response.writeHead(200, { etag: '"1"' }).end(JSON.stringify(names));
+    await start();
+    const [, payload = ""] = (broker.requests[0]?.headers.authorization ?? "").split(".");
+    expect(JSON.parse(Buffer.from(payload, "base64url").toString())).toMatchObject({ aud: "mcp-broker/catalog" });
+    const { text } = await ops("/metrics");
+    for (const line of ['mcp_authz_catalog_names{kind="tools"} 2', "mcp_authz_catalog_age_seconds 0"])
+      expect(text).toContain(line);
+    expect(JSON.parse((await ops("/readyz")).text)).toMatchObject({
+      catalog: { error: null, names: { tools: 2, prompts: 0, resources: 1 } },
+    });
+  });
+
+  it("without it serve is ready all the same, and says what is wrong", async () => {
+    configure(["k1"]);
+    await start();
+    const ready = await ops("/readyz");
+    expect([ready.status, JSON.parse(ready.text)]).toMatchObject([
+      200,
+      { catalog: { ageSeconds: null, error: "status_503" } },
+    ]);
+    expect((await ops("/metrics")).text).not.toMatch(/^mcp_authz_catalog_age_seconds/m);
+    expect(log.filter((line) => line.includes("catalog_not_read"))).toHaveLength(1);
+  });
+});
