@@ -9,10 +9,11 @@ import {
 import type { AuditDecision } from "../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { createCredentialMetrics, type CredentialMetrics } from "./credential-metrics.ts";
+import { createRevocationMetrics, type RevocationMetrics } from "./revocation-metrics.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
 
-export interface Metrics extends CredentialMetrics {
+export interface Metrics extends CredentialMetrics, RevocationMetrics {
   observeCheck(decision: AuditDecision, reason: Reason | null, seconds: number): void;
   observeStep(step: StepName, seconds: number): void;
   cache(name: "token" | "credential" | "wristband", result: "hit" | "miss" | "joined"): void;
@@ -91,7 +92,7 @@ export function createMetrics(): Metrics {
   );
   const stepOf = new Map<string, HistogramOf.Internal<string>>();
   return {
-    ...createCredentialMetrics(registers, (duration) => steps.observe({ step: "vault" }, duration)),
+    ...besideTheDecision(registers, (duration) => steps.observe({ step: "vault" }, duration)),
     contentType: registry.contentType,
     observeCheck(decision, reason, duration) {
       countOf.get(`${decision} ${reason ?? ""}`)?.inc();
@@ -151,6 +152,10 @@ function catalogGauges(registers: Registry[]): Metrics["catalog"] {
     if (ageSeconds !== null) age.set(ageSeconds);
     for (const [kind, count] of Object.entries(counts)) names.set({ kind }, count);
   };
+}
+
+function besideTheDecision(registers: Registry[], observeVault: (seconds: number) => void) {
+  return { ...createCredentialMetrics(registers, observeVault), ...createRevocationMetrics(registers) };
 }
 
 /** Every row at 0 from the start, so that a dashboard sees what never happened; hashing labels per Check would cost more. */

@@ -64,6 +64,8 @@ async function start(): Promise<void> {
     guard: { enter: () => {}, leave: () => {} },
     quarantined: null,
     restarts: 0,
+    remembered: null,
+    onRemember: () => {},
     onRevision: () => {},
   });
 }

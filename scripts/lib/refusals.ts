@@ -1,0 +1,96 @@
+// Makes docs/refusals.md from the tables and from the code that answers. A test compares the file with it.
+import { answer, type Answer, type AnswerSettings } from "../../src/authz/answer.ts";
+import type { Refused } from "../../src/authz/outcome.ts";
+import { REFUSALS, type Reason } from "../../src/authz/refusal.ts";
+import { REMEDIES } from "../../src/authz/remedies.ts";
+import { newTrail, type Trail } from "../../src/authz/trail.ts";
+import { MODERN } from "../../src/mcp/versions.ts";
+
+const ORIGIN = "https://gw.example.com";
+const SETTINGS: AnswerSettings = { publicOrigin: ORIGIN, scopes: [], denial: "jsonrpc" };
+const LEGACY = "2025-11-25";
+const REASONS = Object.keys(REFUSALS) as Reason[];
+/** Found before the body was read, or in a body that has no readable id. */
+const WITHOUT_ID: ReadonlySet<Reason> = new Set([
+  ...(["origin_not_allowed", "wristband_invalid", "method_not_allowed", "body_malformed", "body_batch"] as const),
+  ...(["header_malformed", "query_not_allowed", "body_too_large", "media_type", "header_too_large"] as const),
+  ...(["keys_unavailable"] as const),
+]);
+
+/** A call of a tool of the server `github`, as far as it came before it was refused. */
+function trailOf(reason: Reason, version: string): Trail {
+  const trail = newTrail("8d3f9c1e-…", 0);
+  if (reason === "route_unknown") return trail;
+  const path = "/servers/github/mcp";
+  trail.path = path;
+  trail.endpoint = { kind: "mcp", server: "github", resource: ORIGIN + path, allowQuery: false };
+  if (!WITHOUT_ID.has(reason)) trail.rpc = { id: 1, notification: false, version };
+  return trail;
+}
+
+function answerOf(reason: Reason, settings: AnswerSettings, version: string): Answer {
+  const scopes = reason === "scope_insufficient" ? ["mcp:write"] : undefined;
+  const refused: Refused = { ok: false, reason, scopes };
+  return answer(settings, refused, trailOf(reason, version));
+}
+
+/** How the answer differs by setting or by the client's protocol revision. */
+function variants(reason: Reason): [string, Answer][] {
+  if (reason === "policy_denied") {
+    return [
+      ["", answerOf(reason, SETTINGS, MODERN)],
+      ["with `denial: http`, and always for a notification", answerOf(reason, { ...SETTINGS, denial: "http" }, MODERN)],
+    ];
+  }
+  if (reason === "method_unknown") {
+    return [
+      [`with revision ${MODERN}`, answerOf(reason, SETTINGS, MODERN)],
+      ["with an older one, whose session a 404 would end", answerOf(reason, SETTINGS, LEGACY)],
+    ];
+  }
+  return [["", answerOf(reason, SETTINGS, MODERN)]];
+}
+
+const SHOWN_HEADERS = ["www-authenticate", "allow", "retry-after"];
+
+function shown({ status, headers, body }: Answer): string {
+  const lines = SHOWN_HEADERS.flatMap((name) => {
+    const value = headers.get(name);
+    return value === undefined ? [] : [`${name}: ${value}`];
+  });
+  return ["```http", `HTTP/1.1 ${status}`, ...lines, "", body, "```"].join("\n");
+}
+
+function section(reason: Reason): string {
+  const { meaning, remedy } = REMEDIES[reason];
+  const answers = variants(reason).map(
+    ([when, what], i) => `${i === 0 ? "The client sees" : "Or"}${when === "" ? "" : `, ${when}`}:\n\n${shown(what)}`,
+  );
+  return [`## ${reason}`, meaning, `**What to do.** ${remedy}`, ...answers].join("\n\n");
+}
+
+function row(reason: Reason): string {
+  const { kind, rpc, http } = REFUSALS[reason];
+  const statuses = [...new Set(variants(reason).map(([, { status }]) => status))].join(" or ");
+  const code = http === 401 ? "none" : String(rpc ?? http);
+  return `| [\`${reason}\`](#${reason}) | ${kind} | ${statuses} | ${code} | ${REMEDIES[reason].meaning} |`;
+}
+
+/** The page as it should be. */
+export function refusalsPage(): string {
+  return [
+    "# Refusals",
+    [
+      "Every way in which a request is refused. The word stands in the client's body (`error.data.reason`, or `error`), in the audit",
+      "line (`reason`), in `mcp_authz_checks_total{reason}` and in the first line of `mcp-authz why`. `deny` is a decision about the request;",
+      "`fail` means that nobody could decide, which is refused all the same.",
+    ].join("\n"),
+    [
+      "A 401 has the same body whatever is wrong with the token, so that nobody can find out by trying. The audit line's `detail` is for the",
+      "operator and never reaches a client. Give the `requestId` of an answer to `mcp-authz why --request-id`, and it finds the line.",
+    ].join("\n"),
+    ["| reason | kind | HTTP | JSON-RPC code | meaning |", "|---|---|---|---|---|", ...REASONS.map(row)].join("\n"),
+    ...REASONS.map(section),
+    "Made by `node scripts/docs.ts` from `src/authz/refusal.ts`, `src/authz/remedies.ts` and `src/authz/answer.ts`.\n",
+  ].join("\n\n");
+}

@@ -1,0 +1,56 @@
+import type { CatalogClient } from "../broker/catalog-client.ts";
+import type { Config } from "../config.ts";
+import type { IdentityService } from "../identity/identity.ts";
+import type { Revocations } from "../identity/revocations.ts";
+import type { Audit } from "../ops/audit.ts";
+import type { Metrics } from "../ops/metrics.ts";
+import { createOpsServer, type OpsAnswer } from "../ops/ops-server.ts";
+import type { PolicyStore } from "../policy/store.ts";
+import { tlsMaterial } from "./serve-tls.ts";
+
+/** What operators may look at. */
+export interface ServeParts {
+  readonly metrics: Metrics;
+  readonly policy: PolicyStore;
+  readonly identity: IdentityService;
+  readonly revocations: Revocations;
+  readonly catalog: CatalogClient;
+  readonly audit: Pick<Audit, "stats">;
+  readonly stopping: () => boolean;
+  /** The JWK Set to publish. */
+  readonly keySet: () => string;
+}
+
+/** serve's health, metrics and keys. */
+export function serveOps(config: Config, parts: ServeParts) {
+  const { metrics, audit, catalog, revocations, keySet } = parts;
+  return createOpsServer({
+    name: "ops",
+    address: config.listen.ops,
+    tls: tlsMaterial(config, "ops"),
+    routes: {
+      "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
+      "/readyz": () => readiness(parts),
+      "/metrics": async () => {
+        metrics.auditFailures(audit.stats.failed);
+        metrics.catalog(catalog.state());
+        const { entries, stale } = revocations.status();
+        metrics.revocations(entries, stale !== null);
+        return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
+      },
+      "/.well-known/jwks.json": () => ({ status: 200, contentType: "application/jwk-set+json", body: keySet() }),
+    },
+  });
+}
+
+function readiness({ stopping, policy, identity, revocations, catalog }: ServeParts): OpsAnswer {
+  const ready = !stopping() && identity.ready();
+  const body = {
+    ready,
+    policy: { revision: policy.revision(), stale: policy.stale() },
+    issuers: identity.status().map(({ issuer, keys, lastError }) => ({ issuer, keys, lastError })),
+    revocations: revocations.status(),
+    catalog: catalog.state(),
+  };
+  return { status: ready ? 200 : 503, contentType: "application/json", body: `${JSON.stringify(body)}\n` };
+}

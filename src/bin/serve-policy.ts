@@ -1,0 +1,53 @@
+import { createCatalogClient } from "../broker/catalog-client.ts";
+import { createHttpClient } from "../http/client.ts";
+import type { Metrics } from "../ops/metrics.ts";
+import { createPolicyStore, type PolicyStore } from "../policy/store.ts";
+import { signCatalogToken } from "../wristband/catalog-token.ts";
+import type { SigningKey } from "../wristband/keys.ts";
+import { urlOf } from "./start-broker.ts";
+import type { ServeOptions } from "./start-serve.ts";
+import { partsOf } from "./upstreams.ts";
+
+/** The policy, with its metrics and log lines. */
+export async function startPolicy(options: ServeOptions, metrics: Metrics): Promise<PolicyStore> {
+  const { config, log } = options;
+  const store: PolicyStore = await createPolicyStore({
+    path: config.policy.path,
+    rego: config.policy.rego,
+    opaPath: options.opaPath,
+    guard: options.guard,
+    quarantined: options.quarantined,
+    onReload: (result, message) => {
+      metrics.policyReload(result);
+      if (result === "ok") {
+        metrics.policyRevision(store.revision());
+        options.onRevision(store.revision());
+        log.info("policy_live", { revision: store.revision() });
+      } else log.error("policy_not_reloaded", { message, live: store.revision() });
+    },
+  });
+  metrics.policyRevision(store.revision());
+  options.onRevision(store.revision());
+  return store;
+}
+
+/** Brings the broker's catalogue to the policy. */
+export function catalogFor({ config, log }: ServeOptions, keys: () => readonly SigningKey[], policy: PolicyStore) {
+  const url = config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`;
+  const { origin, path } = partsOf(url);
+  return createCatalogClient({
+    http: createHttpClient({ origin, ca: null, maxConnections: 1 }),
+    path,
+    token: () => {
+      const [key] = keys();
+      return key === undefined ? "" : signCatalogToken(config.wristband, key, Date.now());
+    },
+    servers: new Set(Object.keys(config.servers)),
+    onChange: policy.setCatalog,
+    onFault: (message) => {
+      if (message === null) log.info("catalog_read", {});
+      else log.warn("catalog_not_read", { message });
+    },
+    monotonic: () => performance.now(),
+  });
+}
