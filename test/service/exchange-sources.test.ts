@@ -1,0 +1,77 @@
+// How the configuration becomes sources: what servers share, and what they must not.
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { Secret } from "../../src/authz/secret.ts";
+import { createExchangeSources } from "../../src/bin/exchange-sources.ts";
+import type { Config } from "../../src/config.ts";
+import {
+  AUDIENCE,
+  callerOf,
+  CLIENT,
+  SCOPE,
+  startTokenEndpoint,
+  type FakeTokenEndpoint,
+} from "../fakes/token-endpoint.ts";
+
+type Entry = Parameters<ReturnType<typeof createExchangeSources>["source"]>[0];
+
+let fake: FakeTokenEndpoint;
+let other: FakeTokenEndpoint;
+beforeAll(async () => {
+  fake = await startTokenEndpoint();
+  other = await startTokenEndpoint();
+});
+afterAll(async () => {
+  await fake.close();
+  await other.close();
+});
+
+const signal = new AbortController().signal;
+
+function entryOf(tokenEndpoint: string, caFile: string | null = null): Entry {
+  const client = { id: CLIENT.id, secret: new Secret(CLIENT.secret) };
+  const placement = { header: "authorization", scheme: "Bearer" };
+  const target = { tokenEndpoint, audience: AUDIENCE, scope: SCOPE, allowScopes: [] };
+  return { kind: "exchange", profile: "rfc8693", ...target, client, timeoutMs: 2000, caFile, ...placement };
+}
+
+function sources() {
+  const counts: string[] = [];
+  const metrics = {
+    cache: (_: string, result: string) => void counts.push(result),
+    exchange: (outcome: string) => void counts.push(outcome),
+  };
+  return { counts, ...createExchangeSources({ negativeTtlMs: 5000 } as Config, metrics) };
+}
+
+it("H11: servers of one token endpoint wait together, those of another do not", async () => {
+  const { source, close, counts } = sources();
+  const [a, b, c] = [
+    source(entryOf(fake.url), "servers.a.credential[0]"),
+    source(entryOf(fake.url), "servers.b.credential[0]"),
+    source(entryOf(other.url), "servers.c.credential[0]"),
+  ];
+  fake.respond = (response) => response.writeHead(429, { "retry-after": "20" }).end();
+  expect(await a.get(callerOf("alice"), signal)).toHaveProperty("cannotTell");
+  expect(await b.get(callerOf("alice"), signal)).toEqual({ cannotTell: "the token endpoint asked us to wait (429)" });
+  expect(await c.get(callerOf("alice"), signal)).toHaveProperty("found");
+  expect(fake.requests).toHaveLength(1);
+  expect(counts).toEqual(["miss", "unavailable", "miss", "unavailable", "miss", "ok"]);
+  close();
+});
+
+it("CF-13: one cache, in which no server finds another's token", async () => {
+  const { source, close } = sources();
+  const alice = callerOf("alice");
+  const before = other.requests.length;
+  for (const key of ["servers.a.credential[0]", "servers.b.credential[0]", "servers.a.credential[0]"])
+    expect(await source(entryOf(other.url), key).get(alice, signal)).toHaveProperty("found");
+  expect(other.requests.length - before).toBe(2);
+  close();
+});
+
+it("G20: a CA file that cannot be read stops the start, and names its key", () => {
+  const { source } = sources();
+  expect(() => source(entryOf("https://idp.example.com/token", "/no/such/ca.pem"), "servers.a.credential[0]")).toThrow(
+    "servers.a.credential[0].exchange.caFile: /no/such/ca.pem cannot be read",
+  );
+});
