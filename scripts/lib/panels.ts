@@ -191,6 +191,42 @@ export const ROWS: readonly Row[] = [
         expr: `sum by (result) (rate(mcp_authz_wristband_verifications_total{result!="ok"}${RATE}))`,
         legend: "{{result}}",
       }),
+      {
+        title: "What the lists are made from",
+        about: "Names per server and kind at the broker, and per kind at serve: they differ for a second at most",
+        unit: "short",
+        kind: "table",
+        queries: [
+          { expr: "max by (server, kind) (mcp_authz_upstream_entries)", legend: "{{server}} {{kind}}" },
+          { expr: "max by (kind) (mcp_authz_catalog_names)", legend: "serve {{kind}}" },
+          { expr: "count by (revision) (mcp_authz_catalog_info)", legend: "{{revision}}" },
+        ],
+      },
+      graph(
+        "Listing servers",
+        "Attempts per hour, and the age of the last list that came",
+        "short",
+        {
+          expr: "sum by (server, result) (increase(mcp_authz_upstream_listings_total[1h]))",
+          legend: "{{server}} {{result}}",
+        },
+        { expr: "max by (server) (mcp_authz_upstream_age_seconds)", legend: "{{server}} age in seconds" },
+      ),
+      graph(
+        "Cleaned and dropped",
+        "Entries whose text lost something, and events of a stream that were for nobody: servers that try something",
+        "short",
+        { expr: "max by (server) (mcp_authz_upstream_cleaned) > 0", legend: "{{server}} entries" },
+        {
+          expr: "sum by (server) (increase(mcp_authz_relay_dropped_events_total[1h])) > 0",
+          legend: "{{server}} events",
+        },
+      ),
+      stat(
+        "Keys of serve",
+        "Brokers that cannot fetch the keys of wristbands",
+        "sum(mcp_authz_wristband_keys_failing)",
+      ),
     ],
   },
 ];
