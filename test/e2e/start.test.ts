@@ -1,10 +1,12 @@
 // `npm start` as a person runs it: it comes up, a second one says what is wrong, and Ctrl-C leaves nothing behind.
 import { spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { WORLD_STEPS } from "../lab/demo-steps.ts";
 import { DEMO_PORTS, takenPort } from "../lab/ports.ts";
+import { startScreen, whyScreen, withScreen } from "../lab/screens.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const run = () =>
@@ -55,6 +57,12 @@ describe("npm start", () => {
       const pasted = spawnSync("sh", ["-c", lines[i] ?? ""], { cwd: ROOT, encoding: "utf8" });
       for (const shown of step.shows) expect(pasted.stdout, step.title).toContain(shown);
     }
+    const why = /npx mcp-authz (why .*)/.exec(text)?.[1]?.split(" ") ?? [];
+    const explained = spawnSync(process.execPath, ["src/bin/mcp-authz.ts", ...why], { cwd: ROOT, encoding: "utf8" });
+    expect(explained.status).toBe(1);
+    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+    const renewed = withScreen(withScreen(readme, "start", startScreen(text)), "why", whyScreen(explained.stdout));
+    expect(renewed, "node scripts/screens.ts renews them").toBe(readme);
     const exited = new Promise<number | null>((done) => child.on("exit", done));
     // The whole group and our forwarding both deliver it, as a terminal and npm do.
     if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");

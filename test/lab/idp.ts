@@ -45,8 +45,11 @@ export async function startIdp({ port, gateway, ttlSeconds, exchange, published 
   if (address === null || typeof address === "string") throw new Error("no port");
   const issuer = published?.issuer ?? `http://127.0.0.1:${address.port}`;
   const jwk = { ...(published?.key ?? (await newKey())), kid: "demo-1", alg: "ES256", use: "sig" };
-  const provider = new Provider(issuer, configuration(jwk, gateway, ttlSeconds, exchangeClients(exchange)));
-  quiet(provider);
+  const settings = configuration(jwk, gateway, ttlSeconds, exchangeClients(exchange));
+  const provider = quietly(() => new Provider(issuer, settings));
+  provider.on("server_error", (_ctx: unknown, error: Error) =>
+    process.stderr.write(`oidc provider: ${error.message}\n`),
+  );
   const exchanges: Exchange[] = [];
   if (exchange !== undefined) {
     const record = (one: Exchange) => exchanges.push(one);
@@ -113,7 +116,16 @@ function configuration(jwk: object, gateway: string, ttlSeconds: number, clients
     pkce: { required: () => true },
     clientDefaults: { id_token_signed_response_alg: "ES256" },
     scopes: ["openid", "offline_access", ...SCOPES],
-    ttl: { AccessToken: ttlSeconds },
+    // Each is named: the library prints a notice for the first use of a default.
+    ttl: {
+      AccessToken: ttlSeconds,
+      AuthorizationCode: 60,
+      Grant: ttlSeconds,
+      IdToken: 3600,
+      Interaction: 600,
+      RefreshToken: ttlSeconds,
+      Session: 3600,
+    },
     cookies: { keys: ["demo"] },
     ...loginConfiguration(),
     findAccount: (_ctx: unknown, id: string) =>
@@ -138,9 +150,13 @@ function configuration(jwk: object, gateway: string, ttlSeconds: number, clients
   };
 }
 
-/** The library warns of its development settings on every start; the demo says so itself. */
-function quiet(provider: Provider): void {
-  provider.on("server_error", (_ctx: unknown, error: Error) =>
-    process.stderr.write(`oidc provider: ${error.message}\n`),
-  );
+/** The library warns of its development settings while it is set up; the demo says so itself. */
+function quietly<T>(make: () => T): T {
+  const { warn } = console;
+  console.warn = () => {};
+  try {
+    return make();
+  } finally {
+    console.warn = warn;
+  }
 }

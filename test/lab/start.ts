@@ -38,8 +38,8 @@ async function printLines(lab: Lab): Promise<void> {
     writeFileSync(join(FOLDER, `${person}.token`), await lab.idp.mint(person), { mode: 0o600 });
   }
   console.log(`
-The gateway is up: ${lab.gateway}/mcp for all servers, ${lab.gateway}/servers/NAME/mcp for one. Paste these into another
-terminal, in this folder.
+The gateway is up: ${lab.gateway}/mcp for all servers, ${lab.gateway}/servers/NAME/mcp for one.
+Paste these into another terminal, in this folder.
 
 ${printedSteps(place(lab), WORLD_STEPS)}
 ${WORLD_STEPS.length + 1}. A real MCP client, the Inspector:
@@ -59,12 +59,18 @@ Ctrl-C ends everything.`);
 /** Resolves with the exit code: 0 after a signal, 1 when a part of the demo ends by itself. */
 function untilEnd(lab: Lab): Promise<number> {
   return new Promise((done) => {
+    let ending = false;
+    const end = (code: number) => {
+      ending = true;
+      done(code);
+    };
     // `on`, not `once`: a terminal and npm may both send it, and the second one must not end us before our children.
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => done(0));
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => end(0));
     for (const child of [...Object.values(lab.children), ...(lab.world?.children ?? [])]) {
       void child.exited.then((code) => {
+        if (ending) return;
         console.error(`\n${child.name} ended with code ${code}; its log: ${child.logFile}`);
-        done(1);
+        end(1);
       });
     }
   });

@@ -1,0 +1,39 @@
+// `node scripts/screens.ts`: runs the demo and renews the screens in the README. A test compares them with the real ones.
+import { execFileSync, spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { startScreen, whyScreen, withScreen } from "../test/lab/screens.ts";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const README = resolve(ROOT, "README.md");
+const LAST_LINE = "Ctrl-C ends everything.";
+
+const demo = spawn(process.execPath, ["scripts/run.mjs", "start"], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+let output = "";
+const started = new Promise<void>((done, fail) => {
+  demo.stdout.on("data", (data: Buffer) => {
+    output += data.toString();
+    if (output.includes(LAST_LINE)) done();
+  });
+  demo.on("exit", () => fail(new Error("the demo did not start")));
+});
+const ended = new Promise((done) => demo.on("exit", done));
+await started;
+try {
+  const command = /npx mcp-authz (why .*)/.exec(output)?.[1] ?? "";
+  const why = whyOutput(command.split(" "));
+  const page = withScreen(readFileSync(README, "utf8"), "start", startScreen(output));
+  writeFileSync(README, withScreen(page, "why", whyScreen(why)));
+} finally {
+  demo.kill("SIGTERM");
+  await ended;
+}
+
+/** Exit code 1 is its answer "refused". */
+function whyOutput(args: readonly string[]): string {
+  try {
+    return execFileSync(process.execPath, ["src/bin/mcp-authz.ts", ...args], { cwd: ROOT, encoding: "utf8" });
+  } catch (error) {
+    return String((error as { stdout?: unknown }).stdout);
+  }
+}
