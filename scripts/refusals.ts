@@ -1,66 +1,98 @@
-// Prints docs/refusals.md from the one table. A test compares the file with it.
+// Prints docs/refusals.md from the tables and from the code that answers. A test compares the file with it.
+import { answer, type Answer, type AnswerSettings } from "../src/authz/answer.ts";
+import type { Refused } from "../src/authz/outcome.ts";
 import { REFUSALS, type Reason } from "../src/authz/refusal.ts";
+import { REMEDIES } from "../src/authz/remedies.ts";
+import { newTrail, type Trail } from "../src/authz/trail.ts";
+import { MODERN } from "../src/mcp/versions.ts";
 
-const MEANING: Readonly<Record<Reason, string>> = {
-  token_missing: "no bearer token came; log in at one of the document's `authorization_servers`",
-  token_invalid:
-    "the token is forged, malformed, of another kind or of another issuer; the audit line's `detail` says which",
-  token_expired: "the token's life is over; get a new one",
-  token_audience: "the token was issued for somebody else; ask for the endpoint's URL as `resource`",
-  token_revoked: "the token was revoked",
-  scope_insufficient: "policy would allow this with the scopes in the challenge",
-  policy_denied: "policy does not allow this, or the name does not exist (both look the same)",
-  origin_not_allowed: "a browser on another site; list it in `cors.origins`",
-  wristband_invalid: "the broker was reached without the gateway",
-  route_unknown: "host, path or server is not configured",
-  method_unknown: "this MCP method is not served",
-  method_not_allowed: "only POST is served at an MCP endpoint",
-  body_malformed: "not one strict JSON-RPC message: duplicate names, bad UTF-8, a name in another case, trailing text",
-  body_batch: "a JSON-RPC batch; send one message",
-  params_invalid: "`params` does not fit the method, or `_meta` lacks what its revision requires",
-  header_mismatch: "`Mcp-Method`, `Mcp-Name` or `MCP-Protocol-Version` disagrees with the body",
-  version_unsupported: "a protocol revision that we do not speak; `data.supported` lists ours",
-  header_malformed: "a header comes twice, is malformed, or looks like one of ours",
-  query_not_allowed: "a query at an MCP endpoint; `allowQuery` permits it per server, a token in it never",
-  body_too_large: "above 1 MiB, or the data plane did not send the whole body",
-  media_type: "send `application/json`, not compressed",
-  header_too_large: "a token above 16 KiB, or too many headers",
-  credential_missing: "nobody has a credential of this caller for this server, or the IdP does not exchange her token",
-  credential_unavailable: "the credential cannot be fetched, or cannot be a header",
-  catalog_unavailable: "serve has no catalogue from the broker yet; calls go on",
-  keys_unavailable: "the issuer's keys cannot be fetched",
-  policy_unavailable: "policy failed, ran out of its bounds or is quarantined",
-  audit_unavailable: "the audit log could not be written, so nothing is allowed",
-  wristband_too_large: "the caller may see more names than a header can carry",
-  deadline: "the decision took longer than `checkTimeoutMs`",
-  capability_missing: "the server asks back, which a client of an older revision cannot answer",
-  upstream_unavailable:
-    "the server behind the broker failed, refused the credential or answered with no MCP answer; the broker's log says which",
-  upstream_timeout: "the server was silent for its `timeoutMs`",
-  internal: "a bug; the audit line's `detail` names its kind",
-};
+const ORIGIN = "https://gw.example.com";
+const SETTINGS: AnswerSettings = { publicOrigin: ORIGIN, scopes: [], denial: "jsonrpc" };
+const LEGACY = "2025-11-25";
+const REASONS = Object.keys(REFUSALS) as Reason[];
+/** Found before the body was read, or in a body that has no readable id. */
+const WITHOUT_ID: ReadonlySet<Reason> = new Set([
+  ...(["origin_not_allowed", "wristband_invalid", "method_not_allowed", "body_malformed", "body_batch"] as const),
+  ...(["header_malformed", "query_not_allowed", "body_too_large", "media_type", "header_too_large"] as const),
+  ...(["keys_unavailable"] as const),
+]);
+
+/** A call of a tool of the server `github`, as far as it came before it was refused. */
+function trailOf(reason: Reason, version: string): Trail {
+  const trail = newTrail("8d3f9c1e-…", 0);
+  if (reason === "route_unknown") return trail;
+  const path = "/servers/github/mcp";
+  trail.path = path;
+  trail.endpoint = { kind: "mcp", server: "github", resource: ORIGIN + path, allowQuery: false };
+  if (!WITHOUT_ID.has(reason)) trail.rpc = { id: 1, notification: false, version };
+  return trail;
+}
+
+function answerOf(reason: Reason, settings: AnswerSettings, version: string): Answer {
+  const scopes = reason === "scope_insufficient" ? ["mcp:write"] : undefined;
+  const refused: Refused = { ok: false, reason, scopes };
+  return answer(settings, refused, trailOf(reason, version));
+}
+
+/** How the answer differs by setting or by the client's protocol revision. */
+function variants(reason: Reason): [string, Answer][] {
+  if (reason === "policy_denied") {
+    return [
+      ["", answerOf(reason, SETTINGS, MODERN)],
+      ["with `denial: http`, and always for a notification", answerOf(reason, { ...SETTINGS, denial: "http" }, MODERN)],
+    ];
+  }
+  if (reason === "method_unknown") {
+    return [
+      [`with revision ${MODERN}`, answerOf(reason, SETTINGS, MODERN)],
+      ["with an older one, whose session a 404 would end", answerOf(reason, SETTINGS, LEGACY)],
+    ];
+  }
+  return [["", answerOf(reason, SETTINGS, MODERN)]];
+}
+
+const SHOWN_HEADERS = ["www-authenticate", "allow", "retry-after"];
+
+function shown({ status, headers, body }: Answer): string {
+  const lines = SHOWN_HEADERS.flatMap((name) => {
+    const value = headers.get(name);
+    return value === undefined ? [] : [`${name}: ${value}`];
+  });
+  return ["```http", `HTTP/1.1 ${status}`, ...lines, "", body, "```"].join("\n");
+}
+
+function section(reason: Reason): string {
+  const { meaning, remedy } = REMEDIES[reason];
+  const answers = variants(reason).map(
+    ([when, what], i) => `${i === 0 ? "The client sees" : "Or"}${when === "" ? "" : `, ${when}`}:\n\n${shown(what)}`,
+  );
+  return [`## ${reason}`, meaning, `**What to do.** ${remedy}`, ...answers].join("\n\n");
+}
+
+function row(reason: Reason): string {
+  const { kind, rpc, http } = REFUSALS[reason];
+  const statuses = [...new Set(variants(reason).map(([, { status }]) => status))].join(" or ");
+  const code = http === 401 ? "none" : String(rpc ?? http);
+  return `| [\`${reason}\`](#${reason}) | ${kind} | ${statuses} | ${code} | ${REMEDIES[reason].meaning} |`;
+}
 
 /** The page as it should be. */
 export function refusalsPage(): string {
-  const rows = (Object.keys(REFUSALS) as Reason[]).map((reason) => {
-    const { http, rpc } = REFUSALS[reason];
-    const status = reason === "policy_denied" ? "200 or 403" : String(http);
-    return `| \`${reason}\` | ${status} | ${rpc ?? http} | ${MEANING[reason]} |`;
-  });
   return [
     "# Refusals",
-    "",
-    "Every way in which a request is refused. The word stands in the client's body (`error.data.reason`, or `error`), in the audit",
-    "log and in `mcp_authz_checks_total{reason}`. Printed by `node scripts/refusals.ts` from `src/authz/refusal.ts`.",
-    "",
-    "| reason | HTTP | JSON-RPC code | meaning, and what to do |",
-    "|---|---|---|---|",
-    ...rows,
-    "",
-    "A 401 always has the same body, whatever is wrong with the token; a 503 has `Retry-After`. `policy_denied` of a request is 200 with a JSON-RPC",
-    "error unless `denial: http`. `method_unknown` is 404 for clients of 2026-07-28 and 200 for older ones, whose session a 404 would end.",
-    "",
-  ].join("\n");
+    [
+      "Every way in which a request is refused. The word stands in the client's body (`error.data.reason`, or `error`), in the audit",
+      "line (`reason`), in `mcp_authz_checks_total{reason}` and in the first line of `mcp-authz why`. `deny` is a decision about the request;",
+      "`fail` means that nobody could decide, which is refused all the same.",
+    ].join("\n"),
+    [
+      "A 401 has the same body whatever is wrong with the token, so that nobody can find out by trying. The audit line's `detail` is for the",
+      "operator and never reaches a client. Give the `requestId` of an answer to `mcp-authz why --request-id`, and it finds the line.",
+    ].join("\n"),
+    ["| reason | kind | HTTP | JSON-RPC code | meaning |", "|---|---|---|---|---|", ...REASONS.map(row)].join("\n"),
+    ...REASONS.map(section),
+    "Printed by `node scripts/refusals.ts` from `src/authz/refusal.ts`, `src/authz/remedies.ts` and `src/authz/answer.ts`.\n",
+  ].join("\n\n");
 }
 
 if (process.argv[1]?.endsWith("refusals.ts") === true) process.stdout.write(refusalsPage());
