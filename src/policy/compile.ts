@@ -45,8 +45,8 @@ export async function compilePolicy({ files, rego, opaPath }: CompileOptions): P
   }
 }
 
-/** Stable relative names: they are part of the compiled bytes. */
-async function layOut(folder: string, files: readonly SourceFile[], rego: "v0" | "v1"): Promise<void> {
+/** Writes library and policy as opa is to see them. Stable relative names: they are part of the compiled bytes. */
+export async function layOut(folder: string, files: readonly SourceFile[], rego: "v0" | "v1"): Promise<void> {
   await cp(LIBRARY_FOLDER, join(folder, "mcp_authz"), { recursive: true });
   await mkdir(join(folder, "policy"));
   for (const { path, text } of files) {
@@ -57,9 +57,13 @@ async function layOut(folder: string, files: readonly SourceFile[], rego: "v0" |
   }
 }
 
-/** Policies written for Authorino are rules without a package. */
 function withPackage(text: string, rego: "v0" | "v1"): string {
-  return rego === "v1" || /^\s*package\s/m.test(text) ? text : `package mcp.authz\n${text}`;
+  return lacksPackage(text, rego) ? `package mcp.authz\n${text}` : text;
+}
+
+/** Policies written for Authorino are rules without a package: one line is put before them. */
+export function lacksPackage(text: string, rego: "v0" | "v1"): boolean {
+  return rego === "v0" && !/^\s*package\s/m.test(text);
 }
 
 /** The library and the catalogue are ours: a file of the author in their place could allow anything. */

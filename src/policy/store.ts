@@ -128,7 +128,7 @@ interface Found {
   readonly load: () => Promise<Artifact>;
 }
 
-function look({ path, rego, opaPath }: PolicyOptions): Found {
+function look({ path, rego, opaPath }: Pick<PolicyOptions, "path" | "rego" | "opaPath">): Found {
   if (!isFolder(path)) {
     const bytes = readFileSync(path);
     return { hash: createHash("sha256").update(bytes).digest("hex"), load: async () => readBundle(bytes) };
@@ -136,6 +136,18 @@ function look({ path, rego, opaPath }: PolicyOptions): Found {
   const files = readSources(path);
   const hash = sourcesHash(files, rego);
   return { hash, load: async () => readCompiled(path, hash) ?? compileFiles(path, files, rego, opaPath) };
+}
+
+/**
+ * The policy that stands at `policy.path` now, with its sources where it is a folder. For commands: what a running serve
+ * has live may be older.
+ * @throws {Error} whose message is for the author
+ */
+export async function loadPolicy(
+  options: Pick<PolicyOptions, "path" | "rego" | "opaPath">,
+): Promise<{ readonly artifact: Artifact; readonly files: readonly SourceFile[] | null }> {
+  const loaded = await tested(look(options).load);
+  return { artifact: loaded, files: isFolder(options.path) ? readSources(options.path) : null };
 }
 
 async function tested(load: Found["load"]): Promise<Artifact> {
