@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   "build-policy": () => import("./build-policy.ts"),
   input: () => import("./input.ts"),
   healthcheck: () => import("./healthcheck.ts"),
+  why: () => import("./why.ts"),
 };
 
 process.exitCode = await runMain(COMMANDS, process.argv.slice(2));

@@ -1,0 +1,88 @@
+import type { Ports } from "../authz/ports.ts";
+import { Secret } from "../authz/secret.ts";
+import type { Config } from "../config.ts";
+import { createCredentials } from "../credential/chain.ts";
+import type { Answer, CredentialSource } from "../credential/source.ts";
+import { credentialChains } from "./credential-chains.ts";
+
+type Entry = Config["servers"][string]["credential"][number];
+
+/** What one kind of the chain said, or would be asked. Never a value. */
+export interface CredentialNote {
+  readonly kind: Entry["kind"];
+  readonly answer: "found" | "has none" | "refused" | "cannot tell" | "not asked";
+  readonly says: string;
+}
+
+export interface CredentialProbe {
+  readonly fetch: Ports["fetchCredential"];
+  readonly notes: readonly CredentialNote[];
+}
+
+/**
+ * The chain of one server without side effects: nothing is ever exchanged, and Vault is asked only if the user said so.
+ * A kind that is not asked counts as one that would have found something, and its note says so.
+ */
+export function probeCredentials(config: Config, server: string, askVault: boolean): CredentialProbe {
+  const notes: CredentialNote[] = [];
+  const entries = config.servers[server]?.credential ?? [];
+  const real = realSources(config, server, askVault);
+  const chain = entries.map((entry): CredentialSource => {
+    const wouldAsk = notAsked(entry, askVault);
+    const source = wouldAsk === null ? real.shift() : undefined;
+    if (source === undefined) return placeholder(entry, wouldAsk ?? "would be asked", notes);
+    return {
+      kind: entry.kind,
+      async get(identity, signal) {
+        const answer = await source.get(identity, signal);
+        notes.push({ kind: entry.kind, ...noteOf(answer) });
+        return answer;
+      },
+    };
+  });
+  return { fetch: createCredentials(new Map([[server, chain]])), notes };
+}
+
+/** What the chain would do, in its order, for a call that did not come so far. */
+export function chainOf(config: Config, server: string): string {
+  const kinds = (config.servers[server]?.credential ?? []).map(({ kind }) => kind);
+  return kinds.length === 1 ? `${kinds.join()} would be asked` : `${kinds.join(", then ")} would be asked`;
+}
+
+/** Only what is asked is built: a kind that is left alone opens no connection and reads no login. */
+function realSources(config: Config, server: string, askVault: boolean): CredentialSource[] {
+  const settings = config.servers[server];
+  if (settings === undefined) return [];
+  const credential = settings.credential.filter((entry) => notAsked(entry, askVault) === null);
+  const only = { ...config, servers: { [server]: { ...settings, credential } } };
+  return [...(credentialChains(only).get(server) ?? [])];
+}
+
+function notAsked(entry: Entry, askVault: boolean): string | null {
+  if (entry.kind === "exchange") {
+    const scope = entry.scope === null ? "" : `, scope "${entry.scope}"`;
+    return `would exchange the caller's token at ${entry.tokenEndpoint} for audience "${entry.audience}"${scope}`;
+  }
+  if (entry.kind !== "vault" || askVault) return null;
+  return `would read ${entry.mount}/${entry.path}, field ${entry.field}; --credentials asks Vault`;
+}
+
+function placeholder(entry: Entry, says: string, notes: CredentialNote[]): CredentialSource {
+  const value = new Secret("not-asked");
+  return {
+    kind: entry.kind,
+    get() {
+      notes.push({ kind: entry.kind, answer: "not asked", says });
+      return { found: { kind: entry.kind, header: entry.header, value } };
+    },
+  };
+}
+
+function noteOf(answer: Answer): Omit<CredentialNote, "kind"> {
+  if ("found" in answer) {
+    const { value, header } = answer.found;
+    return { answer: "found", says: value === null ? "the server wants none" : `goes into the header ${header}` };
+  }
+  if ("hasNone" in answer) return { answer: "has none", says: answer.hasNone };
+  return { answer: "cannot tell", says: answer.cannotTell };
+}

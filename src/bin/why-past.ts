@@ -1,0 +1,214 @@
+import { REFUSALS, type Reason } from "../authz/refusal.ts";
+import { REMEDIES } from "../authz/remedies.ts";
+import type { PolicyInput } from "../authz/policy-input.ts";
+import type { Config } from "../config.ts";
+import { isOrdinaryName } from "../mcp/method-table.ts";
+import type { Kind } from "../mcp/operation.ts";
+import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit-search.ts";
+import { ask, askPolicy, type AskOptions, type AskedPolicy } from "./ask.ts";
+import type { CallSpec } from "./call-spec.ts";
+import { distance, policySteps, reportOf, type Report, type ReportStep } from "./why-report.ts";
+
+export interface PastOptions extends AskOptions {
+  /** Ours or the mesh's. */
+  readonly id: string;
+  /** Null for the configuration's; "-" for standard input. */
+  readonly auditFile: string | null;
+  /** Asks again with a token and arguments, which no log holds; null to ask with what the log holds. */
+  readonly again: { readonly token: string; readonly args: unknown } | null;
+}
+
+/** What became of a past request, or a sentence that says why that cannot be told. */
+export async function pastReport(config: Config, options: PastOptions, now: number): Promise<Report | string> {
+  const line = await findLine(config, options);
+  if (typeof line === "string") return line;
+  return { ...pastVerdict(line), steps: [...pastSteps(line, now), ...(await askAgain(config, options, line, now))] };
+}
+
+async function findLine(config: Config, { id, auditFile }: PastOptions): Promise<AuditLine | string> {
+  if (!/^[\x21-\x7e]{1,128}$/.test(id)) return "--request-id: not an id of the audit log";
+  const file = auditFile ?? config.audit.file;
+  if (file === null)
+    return "the configuration names no audit.file (the log goes to standard output): give it with --audit FILE, or --audit - for standard input";
+  try {
+    const { line, oldest } =
+      file === "-" ? await searchAuditStream(process.stdin, id) : await searchAuditFile(file, id);
+    return line ?? (await notFound(file, oldest));
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    return `the audit log ${file} cannot be read (${code}): name another with --audit FILE`;
+  }
+}
+
+async function notFound(file: string, oldest: string | null): Promise<string> {
+  const where = file === "-" ? "standard input" : file;
+  const reach =
+    oldest === null
+      ? `no line of ${where} is an audit line`
+      : `no line of ${where} has this id; its oldest line is of ${oldest}`;
+  const others = file === "-" ? [] : await rotatedBeside(file);
+  if (others.length === 0) return reach;
+  const packed = others.some((name) => /\.(?:gz|zst|xz|bz2)$/.test(name))
+    ? "; unpack what is compressed: zcat FILE | … --audit -"
+    : "";
+  return `${reach}. Older parts seem to be ${others.slice(-5).join(", ")}: name one with --audit FILE${packed}`;
+}
+
+function pastVerdict(line: AuditLine): Omit<Report, "steps"> {
+  const decision = text(line, "decision");
+  const reason = text(line, "reason");
+  const detail = text(line, "detail");
+  if (reason === null)
+    return { verdict: decision === "allow" ? "allow" : "public", reason, detail, meaning: null, remedy: null };
+  const known = Object.hasOwn(REFUSALS, reason) ? REMEDIES[reason as Reason] : null;
+  return { verdict: "refuse", reason, detail, meaning: known?.meaning ?? null, remedy: known?.remedy ?? null };
+}
+
+function pastSteps(line: AuditLine, now: number): ReportStep[] {
+  const when = timeOf(line);
+  const time = when === null ? "at an unknown time" : `${new Date(when).toISOString()} (${distance(when - now)})`;
+  const step = (name: string, says: string): ReportStep => ({ step: name, outcome: "note", says: [says] });
+  const detail = text(line, "detail");
+  return [
+    {
+      ...step("decided", `${time}, request ${shown(line, "request_id")}, in ${String(line["ms"])} ms`),
+      facts: { line },
+    },
+    step("caller", `${callerOf(line)}; from ${shown(line, "source_ip")}`),
+    step("operation", operationOf(line)),
+    step("policy", policyOf(line)),
+    step("credential", text(line, "credential") ?? "none was fetched"),
+    ...(detail === null ? [] : [step("detail", detail)]),
+  ];
+}
+
+function callerOf(line: AuditLine): string {
+  const subject = text(line, "subject");
+  return subject === null ? "nobody was identified" : `${subject} of ${shown(line, "issuer")}`;
+}
+
+function operationOf(line: AuditLine): string {
+  const what = ["method", "kind", "name"].map((name) => text(line, name)).filter((part) => part !== null);
+  const server = text(line, "server");
+  return `${what.length === 0 ? "not read" : what.join(" ")}${server === null ? "" : ` of ${server}`}`;
+}
+
+function policyOf(line: AuditLine): string {
+  const revision = text(line, "policy");
+  const note = text(line, "note");
+  return revision === null
+    ? "not asked"
+    : `revision ${revision.slice(0, 12)}; reason: ${note === null ? "none given" : `"${note}"`}`;
+}
+
+/** The same question to the policy of the files, as far as it can be put. */
+async function askAgain(config: Config, options: PastOptions, line: AuditLine, now: number): Promise<ReportStep[]> {
+  const call = callOf(config, line);
+  if (typeof call === "string") return [{ step: "now", outcome: "note", says: [`not asked again: ${call}`] }];
+  const { again } = options;
+  if (again !== null) return askWithToken(config, { ...call, ...again }, options, line, now);
+  const policy = await askPolicy(config, inputOf(config, call, line), options.opaPath);
+  return [
+    {
+      step: "now",
+      outcome: "note",
+      says: [
+        "Policy was asked again with what the log holds: issuer, subject, address, time and operation.",
+        "The log holds no username, groups, scopes or claims and no arguments, so this answer may differ from the one given then.",
+        "To repeat it exactly, add --token-file with a token of this caller, and --args JSON.",
+        changed(policy, line),
+      ],
+    },
+    ...policySteps(policy),
+  ];
+}
+
+async function askWithToken(
+  config: Config,
+  spec: CallSpec,
+  options: AskOptions,
+  line: AuditLine,
+  now: number,
+): Promise<ReportStep[]> {
+  const attempt = await ask(config, spec, options);
+  const report = reportOf(config, spec, attempt, now);
+  const identity = attempt.identified?.ok === true ? attempt.identified.value : null;
+  const same = identity?.issuer === line["issuer"] && identity?.subject === line["subject"];
+  const verdict = report.verdict === "refuse" ? `refuse ${report.reason ?? ""}` : report.verdict;
+  return [
+    {
+      step: "now",
+      outcome: attempt.outcome.ok ? "ok" : "refused",
+      says: [
+        `${verdict}, asked with this token and these arguments.`,
+        ...(identity !== null && !same ? ["The token is another caller's than the one of the decision."] : []),
+        ...(attempt.policy === null ? [] : [changed(attempt.policy, line)]),
+      ],
+    },
+    ...report.steps,
+  ];
+}
+
+function changed({ decision }: AskedPolicy, line: AuditLine): string {
+  if (!decision.ok) return "The policy cannot be asked.";
+  return decision.value.revision === line["policy"]
+    ? "The policy is still the same revision."
+    : "The policy has changed since.";
+}
+
+/** The call that a line is about, or why it is about none. */
+function callOf(config: Config, line: AuditLine): Omit<CallSpec, "token" | "args"> | string {
+  const server = text(line, "server");
+  const name = text(line, "name");
+  const kind = text(line, "kind");
+  if (line["policy"] === null)
+    return "policy was not asked then either. To look at a token: --token-file, --server and --tool without --request-id";
+  if (server === null || name === null || !isKind(kind)) return "the line names no tool, prompt or resource";
+  if (!Object.hasOwn(config.servers, server)) return `the configuration has no server ${server} any more`;
+  if (kind !== "resource" && !isOrdinaryName(name)) return "the name is cut off in the log";
+  return { server, kind, name };
+}
+
+function inputOf(
+  config: Config,
+  { server, kind, name }: Omit<CallSpec, "token" | "args">,
+  line: AuditLine,
+): PolicyInput {
+  const when = timeOf(line);
+  return {
+    identity: {
+      issuer: text(line, "issuer") ?? "",
+      subject: text(line, "subject") ?? "",
+      username: null,
+      groups: [],
+      scopes: [],
+      claims: {},
+    },
+    mcp: { method: text(line, "method") ?? "", server, kind, name, arguments: {}, version: "2025-11-25" },
+    request: {
+      host: new URL(config.publicOrigin).hostname,
+      path: `/servers/${server}/mcp`,
+      sourceIp: text(line, "source_ip") ?? "",
+      time: when === null ? 0 : Math.floor(when / 1000),
+      headers: {},
+    },
+  };
+}
+
+function isKind(text: string | null): text is Kind {
+  return text === "tool" || text === "prompt" || text === "resource";
+}
+
+function timeOf(line: AuditLine): number | null {
+  const time = Date.parse(text(line, "time") ?? "");
+  return Number.isNaN(time) ? null : time;
+}
+
+function shown(line: AuditLine, name: string): string {
+  return text(line, name) ?? "?";
+}
+
+function text(line: AuditLine, name: string): string | null {
+  const value = line[name];
+  return typeof value === "string" ? value : null;
+}

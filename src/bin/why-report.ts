@@ -1,0 +1,259 @@
+import type { Refused } from "../authz/outcome.ts";
+import type { Identity } from "../authz/ports.ts";
+import { REFUSALS, type Reason } from "../authz/refusal.ts";
+import { REMEDIES } from "../authz/remedies.ts";
+import type { Config } from "../config.ts";
+import type { JsonValue } from "../mcp/json.ts";
+import { readToken } from "../identity/token-form.ts";
+import type { RuleLine } from "../policy/explain.ts";
+import type { Attempt, AskedPolicy } from "./ask.ts";
+import type { CallSpec } from "./call-spec.ts";
+import { chainOf } from "./why-credential.ts";
+
+/** What `why` prints, as text or as JSON. */
+export interface Report {
+  /** As in the first line: `allow`, `refuse` with a reason, or `public` for a document in the audit log. */
+  readonly verdict: "allow" | "refuse" | "public";
+  readonly reason: string | null;
+  /** What exactly was wrong, in our words. */
+  readonly detail: string | null;
+  readonly meaning: string | null;
+  readonly remedy: string | null;
+  readonly steps: readonly ReportStep[];
+}
+
+export interface ReportStep {
+  readonly step: string;
+  readonly outcome: "ok" | "refused" | "not reached" | "note";
+  /** The first line is what it comes to. */
+  readonly says: readonly string[];
+  /** For programs. */
+  readonly facts?: Readonly<Record<string, unknown>>;
+}
+
+/** @param now milliseconds since the epoch */
+export function reportOf(config: Config, spec: CallSpec, attempt: Attempt, now: number): Report {
+  const refused = attempt.outcome.ok ? null : attempt.outcome;
+  return {
+    ...verdictOf(refused),
+    steps: [
+      endpointStep(config, spec, attempt, refused),
+      tokenStep(config, spec, attempt, refused, now),
+      operationStep(spec, attempt, refused),
+      ...policySteps(attempt.policy),
+      credentialStep(config, spec, attempt, refused),
+      wristbandStep(attempt),
+    ],
+  };
+}
+
+export function verdictOf(refused: Refused | null): Omit<Report, "steps"> {
+  if (refused === null) return { verdict: "allow", reason: null, detail: null, meaning: null, remedy: null };
+  return { verdict: "refuse", reason: refused.reason, detail: refused.detail ?? null, ...REMEDIES[refused.reason] };
+}
+
+/** True when nobody could decide: exit code 2. */
+export function isUndecided(reason: Reason): boolean {
+  return REFUSALS[reason].kind === "fail";
+}
+
+function endpointStep(config: Config, spec: CallSpec, { trail }: Attempt, refused: Refused | null): ReportStep {
+  const { url, callRouting } = config.servers[spec.server] ?? { url: "", callRouting: null };
+  const endpoint = `${config.publicOrigin}/servers/${spec.server}/mcp`;
+  const route = callRouting ?? config.callRouting;
+  const failed = refused !== null && trail.endpoint === null;
+  return {
+    step: "endpoint",
+    outcome: failed ? "refused" : "ok",
+    says: [
+      failed ? whatWasWrong(refused) : `${endpoint}, ${route === "direct" ? "straight" : "by the broker"} to ${url}`,
+    ],
+    facts: { endpoint, route, upstream: url },
+  };
+}
+
+function tokenStep(
+  config: Config,
+  spec: CallSpec,
+  { identified }: Attempt,
+  refused: Refused | null,
+  now: number,
+): ReportStep {
+  if (identified?.ok !== true) {
+    const unverified = readToken(spec.token);
+    const claims = typeof unverified === "string" ? null : unverified.payload;
+    const wrong = identified ?? refused;
+    return {
+      step: "token",
+      outcome: "refused",
+      says: [
+        ...(wrong === null ? [] : [whatWasWrong(wrong)]),
+        ...(claims === null ? [] : claimedLines(config, spec, claims, now)),
+      ],
+    };
+  }
+  const facts = tokenFacts(identified.value);
+  return {
+    step: "token",
+    outcome: "ok",
+    says: [
+      `${facts.subject} of ${facts.issuer}; expires ${facts.expires} (${distance(identified.value.expiresAt * 1000 - now)})`,
+      `username ${facts.username ?? "none"}; groups ${listed(facts.groups)}; scopes ${listed(facts.scopes)}; audience ${text(facts.audience)}`,
+    ],
+    facts,
+  };
+}
+
+function tokenFacts({ issuer, subject, username, groups, scopes, claims, expiresAt }: Identity) {
+  const expires = new Date(expiresAt * 1000).toISOString();
+  return { issuer, subject, username, groups, scopes, audience: claims["aud"] ?? null, expires };
+}
+
+/** What a refused token says of itself. It proves nothing; it is what its owner has to compare. */
+function claimedLines(config: Config, { server }: CallSpec, claims: Readonly<Record<string, JsonValue>>, now: number) {
+  const { iss, sub, aud, exp } = claims;
+  const known = config.identity.issuers.find(({ issuer }) => issuer === iss);
+  const audiences = known?.audiences ?? config.identity.issuers.flatMap((issuer) => issuer.audiences);
+  const expires =
+    typeof exp === "number" && Math.abs(exp) < 8.64e12
+      ? `${new Date(exp * 1000).toISOString()} (${distance(exp * 1000 - now)})`
+      : text(exp);
+  return [
+    `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, expires ${expires}`,
+    `accepted here: issuer ${listed(config.identity.issuers.map(({ issuer }) => issuer))}`,
+    `accepted here: audience ${listed([`${config.publicOrigin}/servers/${server}/mcp`, ...audiences])}`,
+  ];
+}
+
+function operationStep(spec: CallSpec, { identified, input }: Attempt, refused: Refused | null): ReportStep {
+  const what = `${spec.kind} ${spec.name} of ${spec.server}`;
+  if (input !== null) {
+    const { method, version } = input.mcp;
+    return {
+      step: "operation",
+      outcome: "ok",
+      says: [`${method}, ${what}`],
+      facts: { method, kind: spec.kind, name: spec.name, server: spec.server, version },
+    };
+  }
+  if (identified?.ok !== true || refused === null) return { step: "operation", outcome: "not reached", says: [what] };
+  return { step: "operation", outcome: "refused", says: [whatWasWrong(refused), what] };
+}
+
+export function policySteps(policy: AskedPolicy | null): ReportStep[] {
+  if (policy === null) return [{ step: "policy", outcome: "not reached", says: ["not asked"] }];
+  return [decisionStep(policy), rulesStep(policy)];
+}
+
+function decisionStep({ decision }: AskedPolicy): ReportStep {
+  if (!decision.ok) return { step: "policy", outcome: "refused", says: [whatWasWrong(decision)] };
+  const { allow, revision, note } = decision.value;
+  const scopes = decision.value.allow ? null : decision.value.requiredScopes;
+  const verdict = allow
+    ? "allows"
+    : scopes === null
+      ? "does not allow"
+      : `would allow with the scopes ${listed(scopes)}`;
+  return {
+    step: "policy",
+    outcome: allow ? "ok" : "refused",
+    says: [`${verdict}; reason: ${note === null ? "none given" : `"${note}"`}; revision ${revision.slice(0, 12)}`],
+    facts: { allow, reason: note, requiredScopes: scopes, revision },
+  };
+}
+
+function rulesStep({ rules }: AskedPolicy): ReportStep {
+  if ("unknown" in rules) return { step: "rules", outcome: "note", says: [`not named: ${rules.unknown}`] };
+  const says = rules.rules.map(ruleLine);
+  return {
+    step: "rules",
+    outcome: "note",
+    says: says.length === 0 ? ["package mcp.authz has no rule allow"] : says,
+    facts: { rules: rules.rules },
+  };
+}
+
+function ruleLine({ rule, file, line, holds, stopsAt, text: source }: RuleLine): string {
+  const where = `${file}:${line}`.padEnd(16);
+  if (holds) return `${where} ${rule} holds`;
+  return `${where} ${rule} fails ${stopsAt === line ? "there" : `at line ${stopsAt ?? line}`}: ${source}`;
+}
+
+function credentialStep(
+  config: Config,
+  spec: CallSpec,
+  { credentials, trail }: Attempt,
+  refused: Refused | null,
+): ReportStep {
+  if (credentials.length === 0)
+    return { step: "credential", outcome: "not reached", says: [chainOf(config, spec.server)] };
+  const last = credentials.at(-1);
+  const failed = refused !== null && trail.credential === null;
+  return {
+    step: "credential",
+    outcome: failed ? "refused" : last?.answer === "not asked" ? "note" : "ok",
+    says: [
+      ...(failed ? [whatWasWrong(refused)] : []),
+      ...credentials.map(({ kind, answer, says }) => `${kind}: ${answer}, ${says}`),
+    ],
+    facts: { chain: credentials },
+  };
+}
+
+function wristbandStep({ wristband, outcome, trail }: Attempt): ReportStep {
+  if (wristband !== null) return { step: "wristband", outcome: outcome.ok ? "ok" : "refused", says: [wristband] };
+  const direct = outcome.ok && trail.wristband === null;
+  return {
+    step: "wristband",
+    outcome: "not reached",
+    says: [direct ? "none: the call goes straight to its server" : "not made"],
+  };
+}
+
+function whatWasWrong({ reason, detail }: Refused): string {
+  return detail === undefined ? reason : `${reason}: ${detail}`;
+}
+
+function listed(items: readonly string[]): string {
+  return items.length === 0 ? "none" : items.join(", ");
+}
+
+/** A claim as it stands: text as it is, anything else as JSON; bounded. */
+function text(value: unknown): string {
+  const shown = typeof value === "string" ? value : value === undefined ? "none" : JSON.stringify(value);
+  return shown.length > 300 ? `${shown.slice(0, 300)}…` : shown;
+}
+
+/** "in 2 h 5 min", "12 s ago". */
+export function distance(ms: number): string {
+  const seconds = Math.floor(Math.abs(ms) / 1000);
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+  ];
+  const parts =
+    days > 0
+      ? [`${days} d`, `${hours} h`]
+      : hours > 0
+        ? [`${hours} h`, `${minutes} min`]
+        : minutes > 0
+          ? [`${minutes} min`]
+          : [`${seconds} s`];
+  return ms < 0 ? `${parts.join(" ")} ago` : `in ${parts.join(" ")}`;
+}
+
+const LABEL = 12;
+
+/** For a terminal: the verdict first, then a step per line, then what it means. */
+export function reportText({ verdict, reason, meaning, remedy, steps }: Report): string {
+  const lines = [verdict === "refuse" ? `refuse ${reason ?? ""}` : verdict, ""];
+  for (const { step, outcome, says } of steps) {
+    const mark = outcome === "ok" ? "ok  " : outcome === "refused" ? "NO  " : "-   ";
+    says.forEach((line, i) => lines.push(`${(i === 0 ? step : "").padEnd(LABEL)}${i === 0 ? mark : "    "}${line}`));
+  }
+  if (meaning !== null) lines.push("", `meaning     ${meaning}`);
+  if (remedy !== null) lines.push(`to do       ${remedy}`, `more        docs/refusals.md#${reason ?? ""}`);
+  // Names and claims come from outside: nothing of them may move the cursor or hide a line.
+  return `${lines.map((line) => line.replaceAll(/\p{Cc}|\p{Cf}/gu, "?")).join("\n")}\n`;
+}
