@@ -111,9 +111,6 @@ function checkIssuers(config: Config, problem: Say, warn: Say): void {
       );
     }
   });
-  if (config.identity.revocationFile !== null) {
-    problem("identity.revocationFile", "is not supported by this version; remove it");
-  }
   if (config.challenge.scopes.includes("offline_access")) {
     problem("challenge.scopes", "offline_access does not belong in a challenge");
   }

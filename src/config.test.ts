@@ -166,7 +166,6 @@ describe("every problem names its key", () => {
     ["wristband header", withValue("wristband.header", "authorization"), /^wristband\.header/],
     ["underscore header", withValue("routeHeader", "x_route"), /^routeHeader: must not hold/],
     ["N-10: offline_access", withValue("challenge", { scopes: ["offline_access"] }), /offline_access/],
-    ["revocation not yet", withValue("identity.revocationFile", "r.jsonl"), /not supported by this version/],
     [
       "client SANs without CA",
       withValue("tls", { authz: { certFile: "a", keyFile: "b", clientSans: ["x"] } }),

@@ -29,6 +29,8 @@ export interface IdentityOptions {
   /** Told of every fetch of keys; error null when it went well. */
   readonly onFetch?: (issuer: string, error: string | null) => void;
   readonly onCache?: (result: "hit" | "miss") => void;
+  /** By what a verified token is revoked, or null; asked at each use, of cached tokens too. */
+  readonly revoked?: (identity: Identity) => string | null;
 }
 
 export interface IdentityService {
@@ -68,7 +70,7 @@ export function createIdentity(options: IdentityOptions): IdentityService {
       const issuer = issuers.get(cached.identity.issuer);
       if (issuer !== undefined && issuer.keys.has(cached.key)) {
         options.onCache?.("hit");
-        return judge(cached, issuer, resource, options.now());
+        return judge(cached, issuer, resource, options);
       }
       cache.drop(token); // its key was withdrawn
     }
@@ -93,7 +95,7 @@ export function createIdentity(options: IdentityOptions): IdentityService {
     const verified = admitClaims(token, read, issuer, lookup.found, options.now());
     if (!verified.ok) return verified;
     cache.put(token, verified.value);
-    return judge(verified.value, issuer, resource, options.now());
+    return judge(verified.value, issuer, resource, options);
   }
 
   return {
@@ -143,17 +145,19 @@ function admitClaims(
   return pass({ identity, claims, key });
 }
 
-/** Lifetime and audience, at each use: the cache only spares the signature. */
+/** Lifetime, revocation and audience, at each use: the cache only spares the signature. */
 function judge(
   { identity, claims }: VerifiedToken,
   { options }: Issuer,
   resource: string,
-  nowMs: number,
+  { now: clock, revoked }: IdentityOptions,
 ): Step<Identity> {
-  const now = nowMs / 1000;
+  const now = clock() / 1000;
   if (claims.expiresAt + SKEW_SECONDS <= now) return refuse("token_expired");
   if (claims.notBefore !== null && claims.notBefore - SKEW_SECONDS > now)
     return refuse("token_invalid", "not valid yet");
+  const by = revoked?.(identity) ?? null;
+  if (by !== null) return refuse("token_revoked", `by ${by}`);
   const accepted = claims.audiences.some((audience) => audience === resource || options.audiences.includes(audience));
   return accepted ? pass(identity) : refuse("token_audience");
 }

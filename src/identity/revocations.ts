@@ -1,0 +1,120 @@
+import { readFile, stat } from "node:fs/promises";
+import type { Identity } from "../authz/ports.ts";
+import {
+  MAX_FILE_BYTES,
+  readRevocation,
+  readRevocations,
+  writeRevocation,
+  type Revocation,
+} from "./revocation-lines.ts";
+import { createRevocationMemory, type RevocationMemory } from "./revocation-memory.ts";
+
+export interface RevocationOptions {
+  /** JSON lines; see docs/operations.md. */
+  readonly file: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly monotonic: () => number;
+  /** Lines that an earlier thread of this process has seen; null in its first one. */
+  readonly remembered: readonly string[] | null;
+  /** Told of each change of the file that counts, and of each that cannot. */
+  readonly onReload: (result: "ok" | "failed", message: string) => void;
+  /** Told of every line that was new, so that it outlives this thread; with `replace`, of all there are. */
+  readonly onSeen: (lines: readonly string[], replace: boolean) => void;
+}
+
+export interface Revocations {
+  /** Which sort of line holds for a verified token, or null. At each use of a token, in constant time. */
+  revoked(identity: Identity): Revocation["by"] | null;
+  /** Looks for a change of the file. */
+  poll(): Promise<void>;
+  watch(everyMs: number): void;
+  /** How many revocations are remembered, and what is wrong with the file. */
+  status(): { readonly entries: number; readonly stale: string | null };
+  close(): void;
+}
+
+const MAX_REMEMBERED = 200_000;
+const TORN = "the last line is cut off and does not count: write it whole, with a newline";
+
+/**
+ * The revocations of the file, and all that were ever seen in it (design 6.10, threat row A31). A file that is missing or
+ * broken leaves the last good set in force, and says so.
+ * @throws {Error} at the start, when the file cannot be read: without it nobody knows who was revoked
+ */
+export async function createRevocations(options: RevocationOptions): Promise<Revocations> {
+  const memory = createRevocationMemory({ ...options, maxEntries: MAX_REMEMBERED });
+  let content: Buffer | null = null;
+  let stale: string | null = null;
+  let torn = false;
+  let timer: NodeJS.Timeout | undefined;
+  let flight: Promise<void> | null = null;
+
+  function fail(message: string): void {
+    if (stale !== message) options.onReload("failed", message);
+    stale = message;
+  }
+
+  async function load(): Promise<void> {
+    const bytes = await readWhole(options.file);
+    if (typeof bytes === "string") {
+      content = null; // whatever stands there next is read anew
+      fail(bytes);
+    } else if (content?.equals(bytes) === true) {
+      if (torn) fail(TORN); // still, after a second
+    } else await take(bytes);
+  }
+
+  async function take(bytes: Buffer): Promise<void> {
+    const read = await readRevocations(bytes);
+    content = bytes;
+    torn = typeof read !== "string" && read.torn;
+    const added = typeof read === "string" ? read : memory.add(read.revocations);
+    if (typeof added === "string") {
+      fail(added);
+      return;
+    }
+    const { news, pruned } = added;
+    if (news.length > 0 || pruned) options.onSeen((pruned ? memory.all() : news).map(writeRevocation), pruned);
+    if (!torn) stale = null;
+    options.onReload("ok", `${news.length} new, ${memory.size()} in all`);
+  }
+
+  const poll = () => (flight ??= load().finally(() => (flight = null)));
+  remember(memory, options.remembered ?? []);
+  await poll();
+  if (stale !== null && options.remembered === null)
+    throw new Error(`identity.revocationFile: ${options.file}: ${String(stale)}`);
+  return {
+    revoked: ({ issuer, subject, claims }) =>
+      memory.find({ iss: issuer, sub: subject, jti: claims["jti"], sid: claims["sid"], iat: claims["iat"] }),
+    poll,
+    watch(everyMs) {
+      timer = setInterval(() => void poll(), everyMs);
+      timer.unref();
+    },
+    status: () => ({ entries: memory.size(), stale }),
+    close: () => clearInterval(timer),
+  };
+}
+
+function remember(memory: RevocationMemory, lines: readonly string[]): void {
+  const revocations = lines.map((line) => readRevocation(Buffer.from(line)));
+  memory.add(revocations.filter((revocation) => typeof revocation !== "string"));
+}
+
+/** The file's bytes, or why they cannot be had. */
+async function readWhole(path: string): Promise<Buffer | string> {
+  const tooLarge = `larger than ${MAX_FILE_BYTES} bytes: remove lines whose time is over`;
+  try {
+    const found = await stat(path);
+    if (!found.isFile()) return "is not a file";
+    if (found.size > MAX_FILE_BYTES) return tooLarge;
+    const bytes = await readFile(path);
+    return bytes.length > MAX_FILE_BYTES ? tooLarge : bytes;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    return `cannot be read (${code}): create it, empty where nothing is revoked, or remove the key`;
+  }
+}
