@@ -5,6 +5,7 @@ import type { Decision, Identity, Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { Config } from "../config.ts";
 import { createIdentity } from "../identity/identity.ts";
+import { createRevocations } from "../identity/revocations.ts";
 import { decideBounded } from "../policy/bounded.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
 import { loadPolicy } from "../policy/store.ts";
@@ -40,7 +41,11 @@ const POLICY_LIMIT_MS = 5000;
 
 /** Sends one call through serve's own pipeline, without a trace of it: no audit line, no metric, nothing sent upstream. */
 export async function ask(config: Config, spec: CallSpec, options: AskOptions): Promise<Attempt> {
-  const identity = createIdentity({ issuers: config.identity.issuers, now: Date.now });
+  const identity = createIdentity({
+    issuers: config.identity.issuers,
+    now: Date.now,
+    revoked: await revocationsNow(config),
+  });
   await identity.start();
   const settings = checkSettings(config);
   const request = requestOf(spec, config);
@@ -67,6 +72,20 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
   } finally {
     identity.close();
   }
+}
+
+/** The revocation file as it is now. A running serve may remember more than stands there. */
+async function revocationsNow({ identity }: Config): Promise<(identity: Identity) => string | null> {
+  if (identity.revocationFile === null) return () => null;
+  const { revoked } = await createRevocations({
+    file: identity.revocationFile,
+    now: Date.now,
+    monotonic: () => performance.now(),
+    remembered: null,
+    onReload: () => {},
+    onSeen: () => {},
+  });
+  return revoked;
 }
 
 /** The policy of the files, in bounded time, with the rules that decided where opa can name them. */

@@ -8,7 +8,9 @@ import { createLog } from "../ops/log.ts";
 import type { FromThread, ThreadData, ToThread } from "../ops/supervisor.ts";
 import { startServe } from "./start-serve.ts";
 
-const { heartbeat, quarantined, restarts, data } = workerData as ThreadData<{ readonly configFile: string }>;
+const { heartbeat, quarantined, restarts, remembered, data } = workerData as ThreadData<{
+  readonly configFile: string;
+}>;
 const say = (message: FromThread) => parentPort?.postMessage(message);
 // Straight to the descriptor: a thread's own streams go through the main thread, which must stay free to watch.
 const log = createLog((line) => void writeSync(2, line), "info", Date.now);
@@ -28,6 +30,8 @@ try {
     quarantined,
     restarts,
     onRevision: (revision) => say({ type: "revision", revision }),
+    remembered,
+    onRemember: (lines, replace) => say({ type: "remember", lines, replace }),
   });
   say({ type: "ready" });
   parentPort?.on("message", (message: ToThread) => {

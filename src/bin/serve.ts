@@ -11,7 +11,7 @@ export const command: Command = {
   usage: [
     "--config FILE",
     "",
-    "SIGTERM drains and ends with 0. SIGHUP re-reads the wristband keys and reopens the audit file.",
+    "SIGTERM drains and ends with 0. SIGHUP re-reads the wristband keys and the revocations and reopens the audit file.",
     "The audit log goes to audit.file, or to standard output; everything else to standard error.",
   ].join("\n"),
   options: { config: { type: "string", short: "c" } },

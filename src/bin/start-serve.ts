@@ -11,7 +11,8 @@ import { createCredentials } from "../credential/chain.ts";
 import { createGrpcServer } from "../envoy/grpc-server.ts";
 import { reply } from "../envoy/reply.ts";
 import { createSettle } from "../envoy/settle.ts";
-import { createIdentity } from "../identity/identity.ts";
+import { createIdentity, type IdentityService } from "../identity/identity.ts";
+import type { Revocations } from "../identity/revocations.ts";
 import { createAudit } from "../ops/audit.ts";
 import type { Log } from "../ops/log.ts";
 import { createMetrics, type Metrics, type StepName } from "../ops/metrics.ts";
@@ -23,6 +24,7 @@ import { loadSigningKeys, publicKeySet, type SigningKey } from "../wristband/key
 import { createSigner } from "../wristband/sign.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
 import { credentialChains } from "./credential-chains.ts";
+import { startRevocations } from "./start-revocations.ts";
 import { urlOf } from "./start-broker.ts";
 
 export interface ServeOptions {
@@ -34,12 +36,15 @@ export interface ServeOptions {
   /** How often the supervisor had to start this service anew. */
   readonly restarts: number;
   readonly onRevision: (revision: string) => void;
+  /** Revocations that an earlier thread has seen; null in the first one. */
+  readonly remembered: readonly string[] | null;
+  readonly onRemember: (lines: readonly string[], replace: boolean) => void;
 }
 
 export interface Serve {
   readonly authzPort: number;
   readonly opsPort: number;
-  /** SIGHUP: wristband keys and the audit file. */
+  /** SIGHUP: wristband keys, the audit file and revocations. */
   reload(): Promise<void>;
   /** Not ready, drain, close. */
   stop(): Promise<void>;
@@ -47,6 +52,7 @@ export interface Serve {
 
 const POLICY_POLL_MS = 1000;
 const CATALOG_POLL_MS = 1000;
+const REVOCATION_POLL_MS = 1000;
 const AUDIT_QUEUE = 10_000;
 
 /** Builds and starts the ext_authz service. @throws {Error} that names the key at fault */
@@ -56,9 +62,11 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   metrics.restarts(options.restarts);
   let keys = loadSigningKeys(config.wristband.keys);
   const policy = await startPolicy(options, metrics);
+  const revocations = await startRevocations({ ...options, metrics });
   const identity = createIdentity({
     issuers: config.identity.issuers,
     now: Date.now,
+    revoked: revocations.revoked,
     onFetch: (issuer, error) => {
       metrics.keyFetch(issuer, error === null);
       if (error !== null) log.warn("keys_not_fetched", { issuer, message: error });
@@ -106,14 +114,16 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   let stopping = false;
   const ops = operatorServer(config, {
     metrics,
-    readiness: () => readiness(!stopping && identity.ready(), policy, identity.status()),
+    readiness: () => readiness({ stopping, policy, identity, revocations }),
     auditFailures: () => audit.stats.failed,
+    revocations: revocations.status,
     keySet: () => publicKeySet(keys),
   });
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
   await Promise.all([identity.start(), credentials.start()]);
   policy.watch(POLICY_POLL_MS);
+  revocations.watch(REVOCATION_POLL_MS);
   const catalog = catalogClient(config, () => keys, policy);
   catalog.watch(CATALOG_POLL_MS);
   log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready: identity.ready() });
@@ -123,13 +133,15 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     async reload() {
       keys = loadSigningKeys(config.wristband.keys);
       await audit.reopen();
-      log.info("reloaded", { what: "wristband keys, audit file" });
+      await revocations.poll();
+      log.info("reloaded", { what: "wristband keys, audit file, revocations" });
     },
     async stop() {
       stopping = true;
       await grpc.drain(config.drainMs);
       catalog.close();
       policy.close();
+      revocations.close();
       identity.close();
       await credentials.close();
       await audit.close();
@@ -142,10 +154,12 @@ interface OpsSources {
   readonly metrics: Metrics;
   readonly readiness: () => OpsAnswer;
   readonly auditFailures: () => number;
+  readonly revocations: Revocations["status"];
   readonly keySet: () => string;
 }
 
-function operatorServer(config: Config, { metrics, readiness: ready, auditFailures, keySet }: OpsSources) {
+function operatorServer(config: Config, sources: OpsSources) {
+  const { metrics, readiness: ready, auditFailures, revocations, keySet } = sources;
   return createOpsServer({
     name: "ops",
     address: config.listen.ops,
@@ -155,6 +169,8 @@ function operatorServer(config: Config, { metrics, readiness: ready, auditFailur
       "/readyz": ready,
       "/metrics": async () => {
         metrics.auditFailures(auditFailures());
+        const { entries, stale } = revocations();
+        metrics.revocations(entries, stale !== null);
         return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
       },
       "/.well-known/jwks.json": () => ({ status: 200, contentType: "application/jwk-set+json", body: keySet() }),
@@ -236,15 +252,20 @@ function tlsMaterial(config: Config, listener: "authz" | "ops") {
   };
 }
 
-function readiness(
-  ready: boolean,
-  policy: PolicyStore,
-  issuers: readonly { issuer: string; keys: number; lastError: string | null }[],
-): OpsAnswer {
+interface Parts {
+  readonly stopping: boolean;
+  readonly policy: PolicyStore;
+  readonly identity: IdentityService;
+  readonly revocations: Revocations;
+}
+
+function readiness({ stopping, policy, identity, revocations }: Parts): OpsAnswer {
+  const ready = !stopping && identity.ready();
   const body = {
     ready,
     policy: { revision: policy.revision(), stale: policy.stale() },
-    issuers: issuers.map(({ issuer, keys, lastError }) => ({ issuer, keys, lastError })),
+    issuers: identity.status().map(({ issuer, keys, lastError }) => ({ issuer, keys, lastError })),
+    revocations: revocations.status(),
   };
   return { status: ready ? 200 : 503, contentType: "application/json", body: `${JSON.stringify(body)}\n` };
 }

@@ -9,10 +9,11 @@ import {
 import type { AuditDecision } from "../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { createCredentialMetrics, type CredentialMetrics } from "./credential-metrics.ts";
+import { revocationMetrics, type RevocationMetrics } from "./revocation-metrics.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
 
-export interface Metrics extends CredentialMetrics {
+export interface Metrics extends CredentialMetrics, RevocationMetrics {
   observeCheck(decision: AuditDecision, reason: Reason | null, seconds: number): void;
   observeStep(step: StepName, seconds: number): void;
   cache(name: "token" | "credential" | "wristband", result: "hit" | "miss" | "joined"): void;
@@ -100,6 +101,7 @@ export function createMetrics(): Metrics {
   const stepOf = new Map<string, HistogramOf.Internal<string>>();
   return {
     ...createCredentialMetrics(registers, (duration) => steps.observe({ step: "vault" }, duration)),
+    ...revocationMetrics(registers),
     contentType: registry.contentType,
     observeCheck(decision, reason, duration) {
       countOf.get(`${decision} ${reason ?? ""}`)?.inc();

@@ -52,6 +52,10 @@ it("N03: a crash is mended once, and a crash loop ends the process", async () =>
   expect(await run("crash always").supervisor.ended).toBe(9);
 });
 
+it("6.10: what a thread asked to remember is there in the next one", async () => {
+  expect(await run("remember").supervisor.ended).toBe(42);
+});
+
 it("a start that fails is not tried again", async () => {
   const { supervisor, events } = run("fail at start");
   expect(await supervisor.ended).toBe(3);

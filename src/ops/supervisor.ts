@@ -6,6 +6,8 @@ import type { Log } from "./log.ts";
 export type FromThread =
   | { readonly type: "ready" }
   | { readonly type: "revision"; readonly revision: string }
+  /** What must outlive this thread; with `replace` it is all of that. */
+  | { readonly type: "remember"; readonly lines: readonly string[]; readonly replace: boolean }
   /** It has ended in order, with this exit code. */
   | { readonly type: "ended"; readonly code: number };
 
@@ -18,6 +20,8 @@ export interface ThreadData<T> {
   /** A policy revision that ran away too often. */
   readonly quarantined: string | null;
   readonly restarts: number;
+  /** What earlier threads asked to remember; null in the first one. */
+  readonly remembered: readonly string[] | null;
   readonly data: T;
 }
 
@@ -55,6 +59,7 @@ export function supervise<T>({ script, data, limitMs, log }: SupervisorOptions<T
   let quarantined: string | null = null;
   let restarts = 0;
   let crashes: number[] = [];
+  let remembered: string[] = [];
   let runaways: { at: number; revision: string | null }[] = [];
   let terminating = false;
   let finish: (code: number) => void = () => {};
@@ -64,7 +69,8 @@ export function supervise<T>({ script, data, limitMs, log }: SupervisorOptions<T
 
   function start(): void {
     const heartbeat = newHeartbeat();
-    const workerData: ThreadData<T> = { heartbeat, quarantined, restarts, data };
+    const memory = restarts === 0 ? null : remembered;
+    const workerData: ThreadData<T> = { heartbeat, quarantined, restarts, remembered: memory, data };
     const current = new Worker(script, {
       workerData,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
@@ -81,6 +87,7 @@ export function supervise<T>({ script, data, limitMs, log }: SupervisorOptions<T
     current.on("message", (message: FromThread) => {
       if (message.type === "ready") ready = true;
       else if (message.type === "revision") ({ revision } = message);
+      else if (message.type === "remember") remembered = (message.replace ? [] : remembered).concat(message.lines);
       else exitCode = message.code;
     });
     current.on("error", (error: unknown) =>

@@ -1,0 +1,41 @@
+import type { Config } from "../config.ts";
+import { createRevocations, type Revocations } from "../identity/revocations.ts";
+import type { Log } from "../ops/log.ts";
+import type { Metrics } from "../ops/metrics.ts";
+
+export interface RevocationStart {
+  readonly config: Config;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** What an earlier thread of this process has seen; null in its first one. */
+  readonly remembered: readonly string[] | null;
+  readonly onRemember: (lines: readonly string[], replace: boolean) => void;
+}
+
+/** Without a file nobody is revoked. */
+const NONE: Revocations = {
+  revoked: () => null,
+  poll: () => Promise.resolve(),
+  watch: () => {},
+  status: () => ({ entries: 0, stale: null }),
+  close: () => {},
+};
+
+/** The revocations of serve, with their log lines and metrics. @throws {Error} when the file cannot be read at the start */
+export async function startRevocations(start: RevocationStart): Promise<Revocations> {
+  const { config, log, metrics, remembered, onRemember } = start;
+  const file = config.identity.revocationFile;
+  if (file === null) return NONE;
+  return createRevocations({
+    file,
+    now: Date.now,
+    monotonic: () => performance.now(),
+    remembered,
+    onReload: (result, message) => {
+      metrics.revocationReload(result);
+      if (result === "ok") log.info("revocations_live", { message });
+      else log.error("revocations_not_read", { file, message });
+    },
+    onSeen: onRemember,
+  });
+}

@@ -1,0 +1,30 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+
+export interface RevocationMetrics {
+  revocations(entries: number, stale: boolean): void;
+  revocationReload(result: "ok" | "failed"): void;
+}
+
+/** How the revocation file fares. */
+export function revocationMetrics(registers: Registry[]): RevocationMetrics {
+  const entries = new Gauge({ name: "mcp_authz_revocations", help: "Revocations that are remembered", registers });
+  const stale = new Gauge({
+    name: "mcp_authz_revocations_stale",
+    help: "1 while the revocation file is missing or broken and the last good set is in force",
+    registers,
+  });
+  const reloads = new Counter({
+    name: "mcp_authz_revocation_reloads_total",
+    help: "Changes of the revocation file",
+    labelNames: ["result"],
+    registers,
+  });
+  for (const result of ["ok", "failed"]) reloads.inc({ result }, 0);
+  return {
+    revocations(count, isStale) {
+      entries.set(count);
+      stale.set(isStale ? 1 : 0);
+    },
+    revocationReload: (result) => reloads.inc({ result }),
+  };
+}
