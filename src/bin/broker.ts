@@ -1,16 +1,19 @@
 import { createLog } from "../ops/log.ts";
 import { untilSignal } from "../ops/signals.ts";
-import { configPath, loadWithWarnings, type Command } from "./cli.ts";
+import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./cli.ts";
 import { startBroker } from "./start-broker.ts";
 
 export const command: Command = {
   summary: "Run the broker: the MCP handshake and lists, for those with a wristband",
-  usage: "--config FILE\n\nSIGTERM ends it with 0.",
-  options: { config: { type: "string", short: "c" } },
+  usage: ["--config FILE [--log-level LEVEL]", "", CONFIG_USAGE, LOG_LEVEL_USAGE, "", "SIGTERM ends it with 0."].join(
+    "\n",
+  ),
+  options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },
   positionals: { min: 0, max: 0 },
   async run(args) {
+    const level = logLevel(args);
     const config = loadWithWarnings(configPath(args));
-    const log = createLog((line) => process.stderr.write(line), "info", Date.now);
+    const log = createLog((line) => process.stderr.write(line), level, Date.now);
     const broker = await startBroker(config, log);
     return untilSignal({ terminate: () => broker.stop(), reload: () => Promise.resolve(), log });
   },

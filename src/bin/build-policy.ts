@@ -7,7 +7,12 @@ export const command: Command = {
   usage: [
     "DIR -o FILE.tar.gz [--rego v0]",
     "",
+    "  DIR                 a folder of .rego files and data.yaml; tests (*_test.rego) stay out",
+    "  --out FILE, -o      the bundle to write",
+    "  --rego v0|v1        the dialect of the files, default v1",
+    "",
     "The bundle holds the compiled policy with the product's library, and data.yaml. Name it as policy.path.",
+    "Needs opa: npm run tools opa, or the variable OPA.",
   ].join("\n"),
   options: { out: { type: "string", short: "o" }, rego: { type: "string" } },
   positionals: { min: 1, max: 1 },

@@ -6,7 +6,7 @@ import type { AuthzRequest, Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { Config } from "../config.ts";
 import type { Kind } from "../mcp/operation.ts";
-import { textOption, UsageError, type Arguments } from "./cli.ts";
+import { CONFIG_USAGE, textOption, UsageError, type Arguments } from "./cli.ts";
 
 /** One call as a person names it on the command line. `input` and `why` take the same options. */
 export interface CallSpec {
@@ -29,6 +29,7 @@ export const CALL_OPTIONS = {
 } as const;
 
 export const CALL_USAGE = [
+  CONFIG_USAGE,
   "  --token-file FILE   the caller's access token; - reads standard input",
   "  --server NAME       a server of the configuration",
   "  --tool NAME         the tool, without the prefix it has on /mcp",

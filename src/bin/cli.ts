@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+import { LOG_LEVELS, type LogLevel } from "../ops/log.ts";
 import { ConfigError, loadConfig, type Config, type LoadedConfig } from "../config.ts";
 
 /** Exit codes: 0 done, 1 failed, 2 the user's input (arguments, configuration) is at fault. */
@@ -22,12 +23,15 @@ export interface Arguments {
 /** Wrong arguments: the message says what is wrong, and the usage follows. */
 export class UsageError extends Error {}
 
+/** What every command takes. */
+const COMMON = { help: { type: "boolean", short: "h" }, version: { type: "boolean", short: "V" } } as const;
+
 type Commands = Readonly<Record<string, () => Promise<{ command: Command }>>>;
 
 /** Runs one command line and returns its exit code. */
 export async function runMain(commands: Commands, argv: readonly string[]): Promise<number> {
-  const [name = "", ...rest] = argv;
-  if (name === "--version" || name === "-V") {
+  const [name = "", ...rest] = argv[0] === "help" && argv[1] !== undefined ? [argv[1], "--help"] : argv;
+  if (name === "--version" || name === "-V" || name === "version") {
     console.log(version());
     return EXIT.ok;
   }
@@ -52,13 +56,17 @@ async function unknownCommand(commands: Commands, name: string): Promise<number>
 async function runCommand(name: string, command: Command, argv: string[]): Promise<number> {
   let parsed: ReturnType<typeof parseArgs>;
   try {
-    const options = { ...command.options, help: { type: "boolean", short: "h" } } as const;
+    const options = { ...command.options, ...COMMON } as const;
     parsed = parseArgs({ args: argv, options, allowPositionals: true, strict: true });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : "wrong arguments");
   }
   if (parsed.values["help"] === true) {
     console.log(help(name, command));
+    return EXIT.ok;
+  }
+  if (parsed.values["version"] === true) {
+    console.log(version());
     return EXIT.ok;
   }
   const count = parsed.positionals.length;
@@ -88,7 +96,8 @@ async function overview(commands: Commands): Promise<string> {
   const lines = await Promise.all(
     Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(14)}${(await load()).command.summary}`),
   );
-  return ["Usage: mcp-authz COMMAND [options]", "", ...lines, "", "mcp-authz COMMAND --help tells more."].join("\n");
+  const more = "mcp-authz COMMAND --help tells more; mcp-authz --version says which version this is.";
+  return ["Usage: mcp-authz COMMAND [options]", "", ...lines, "", more].join("\n");
 }
 
 function version(): string {
@@ -108,6 +117,18 @@ export function configPath(args: Arguments): string {
   if (path === undefined)
     throw new UsageError("name the configuration: --config FILE, or the variable MCP_AUTHZ_CONFIG");
   return path;
+}
+
+export const CONFIG_USAGE = "  --config FILE, -c   the configuration; or the variable MCP_AUTHZ_CONFIG";
+export const LOG_LEVEL_USAGE =
+  "  --log-level LEVEL   debug, info (default), warn or error: what goes to standard error";
+
+/** What `--log-level` says; `info` without it. */
+export function logLevel(args: Arguments): LogLevel {
+  const text = textOption(args, "log-level") ?? "info";
+  const level = LOG_LEVELS.find((known) => known === text);
+  if (level === undefined) throw new UsageError(`--log-level is one of ${LOG_LEVELS.join(", ")}`);
+  return level;
 }
 
 /** Loads the configuration and prints its warnings to standard error. */

@@ -1,9 +1,9 @@
 import { envoyConfigYaml } from "../mesh/envoy-config.ts";
-import { configPath, EXIT, loadWithWarnings, type Command } from "./cli.ts";
+import { CONFIG_USAGE, configPath, EXIT, loadWithWarnings, type Command } from "./cli.ts";
 
 export const command: Command = {
   summary: "Print the Envoy configuration for a configuration file",
-  usage: "--config FILE > envoy.yaml\n\nRun it with: envoy -c envoy.yaml",
+  usage: ["--config FILE > envoy.yaml", "", CONFIG_USAGE, "", "Run it with: envoy -c envoy.yaml"].join("\n"),
   options: { config: { type: "string", short: "c" } },
   positionals: { min: 0, max: 0 },
   async run(args) {

@@ -1,4 +1,4 @@
-import { loadWithWarnings, configPath, type Command } from "./cli.ts";
+import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./cli.ts";
 import { createLog } from "../ops/log.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { supervise } from "../ops/supervisor.ts";
@@ -9,20 +9,24 @@ const POLICY_LIMIT_MS = 250;
 export const command: Command = {
   summary: "Run the ext_authz service that Envoy asks",
   usage: [
-    "--config FILE",
+    "--config FILE [--log-level LEVEL]",
+    "",
+    CONFIG_USAGE,
+    LOG_LEVEL_USAGE,
     "",
     "SIGTERM drains and ends with 0. SIGHUP re-reads the wristband keys and the revocations and reopens the audit file.",
     "The audit log goes to audit.file, or to standard output; everything else to standard error.",
   ].join("\n"),
-  options: { config: { type: "string", short: "c" } },
+  options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },
   positionals: { min: 0, max: 0 },
   async run(args) {
+    const level = logLevel(args);
     const configFile = configPath(args);
     loadWithWarnings(configFile); // every problem and warning, before anything starts
-    const log = createLog((line) => process.stderr.write(line), "info", Date.now);
+    const log = createLog((line) => process.stderr.write(line), level, Date.now);
     const supervisor = supervise({
       script: new URL("serve-thread.ts", import.meta.url),
-      data: { configFile },
+      data: { configFile, level },
       limitMs: POLICY_LIMIT_MS,
       log,
     });

@@ -69,7 +69,8 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     revoked: revocations.revoked,
     onFetch: (issuer, error) => {
       metrics.keyFetch(issuer, error === null);
-      if (error !== null) log.warn("keys_not_fetched", { issuer, message: error });
+      if (error === null) log.debug("keys_fetched", { issuer });
+      else log.warn("keys_not_fetched", { issuer, message: error });
     },
     onCache: (result) => metrics.cache("token", result),
   });

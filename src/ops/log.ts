@@ -8,9 +8,10 @@ export interface Log {
   error(event: string, fields?: LogFields): void;
 }
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
+/** From all to little. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
-const ORDER: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const MAX_TEXT = 1000;
 
 /**
@@ -22,7 +23,7 @@ export function createLog(write: (line: string) => void, level: LogLevel, now: (
   const at =
     (severity: LogLevel) =>
     (event: string, fields: LogFields = {}) => {
-      if (ORDER.indexOf(severity) < ORDER.indexOf(level)) return;
+      if (LOG_LEVELS.indexOf(severity) < LOG_LEVELS.indexOf(level)) return;
       const line: Record<string, unknown> = { time: new Date(now()).toISOString(), level: severity, event };
       for (const [name, value] of Object.entries(fields)) {
         line[name] = typeof value === "string" && value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value;
