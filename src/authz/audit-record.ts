@@ -9,6 +9,8 @@ export interface AuditRecord {
   readonly time: string;
   readonly request_id: string;
   readonly mesh_request_id: string | null;
+  /** Of a well-formed W3C `traceparent`. */
+  readonly trace_id: string | null;
   readonly decision: AuditDecision;
   readonly reason: Reason | null;
   readonly issuer: string | null;
@@ -42,6 +44,7 @@ export function auditRecord(
     time: new Date(trail.arrivedAt).toISOString(),
     request_id: trail.requestId,
     mesh_request_id: capped(trail.meshRequestId),
+    trace_id: trail.traceId,
     decision,
     reason,
     issuer: capped(trail.identity?.issuer ?? null),

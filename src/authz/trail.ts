@@ -30,6 +30,8 @@ export interface Trail {
   wristband: string | null;
   sourceIp: string | null;
   meshRequestId: string | null;
+  /** The caller's trace, out of a well-formed `traceparent`. */
+  traceId: string | null;
 }
 
 export function newTrail(requestId: string, arrivedAt: number): Trail {
@@ -51,5 +53,6 @@ export function newTrail(requestId: string, arrivedAt: number): Trail {
     wristband: null,
     sourceIp: null,
     meshRequestId: null,
+    traceId: null,
   };
 }

@@ -3,6 +3,7 @@ import { auditRecord, type AuditDecision, type AuditRecord } from "../authz/audi
 import type { Check } from "../authz/check.ts";
 import { refuse, type Outcome } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
+import { traceId } from "../authz/trace-id.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
 import { reply, type Reply } from "./reply.ts";
@@ -56,6 +57,7 @@ async function decide(ports: SettlePorts, bytes: Buffer, trail: Trail, signal: A
     const request = fromCheckRequest(bytes);
     if (!request.ok) return request;
     trail.meshRequestId = printable(request.value.headers.get("x-request-id"));
+    trail.traceId = traceId(request.value.headers.get("traceparent"));
     return await ports.check(request.value, trail, signal);
   } catch (error) {
     // A bug: the class of it is all that a log may hold.

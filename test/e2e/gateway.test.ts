@@ -98,6 +98,17 @@ it("a rule on arguments holds on the wire", async () => {
   for (const amount of [1001, "1", null]) expect(reasonOf(await transfer(amount))).toBe("policy_denied");
 });
 
+it("CF-24: traceparent and tracestate reach the server, and the audit line has the trace", async () => {
+  const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const headers = { traceparent: `00-${trace}-00f067aa0ba902b7-01`, tracestate: "vendor=value" };
+  await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, { token: alice, headers });
+  expect(lab.demo.arrivals.at(-1)?.headers).toMatchObject(headers);
+  expect(auditLines().at(-1)).toMatchObject({ decision: "allow", trace_id: trace });
+  const forged = { traceparent: `00-${"0".repeat(32)}-00f067aa0ba902b7-01` };
+  await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, { token: alice, headers: forged });
+  expect(auditLines().at(-1)).toMatchObject({ decision: "allow", trace_id: null });
+});
+
 it("a scope that is missing is asked for, and cures it", async () => {
   const narrow = await lab.idp.mint("alice", { scope: "mcp:read" });
   const params = { name: "transfer", arguments: { to: "carol", amount: 1 } };
