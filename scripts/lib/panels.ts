@@ -1,0 +1,137 @@
+// What the Grafana dashboard shows, a row after the other. To add a panel, add a line here and print the dashboard anew.
+
+export interface Query {
+  readonly expr: string;
+  /** As Grafana's: `{{label}}`. */
+  readonly legend: string;
+}
+
+export interface Panel {
+  readonly title: string;
+  readonly about: string;
+  /** Grafana's name of the unit. */
+  readonly unit: "reqps" | "percentunit" | "s" | "short";
+  readonly kind: "timeseries" | "stat" | "table";
+  readonly queries: readonly Query[];
+}
+
+export interface Row {
+  readonly title: string;
+  readonly panels: readonly Panel[];
+}
+
+const RATE = "[$__rate_interval]";
+const graph = (title: string, about: string, unit: Panel["unit"], ...queries: Query[]): Panel => ({
+  title,
+  about,
+  unit,
+  kind: "timeseries",
+  queries,
+});
+const stat = (title: string, about: string, expr: string, legend = ""): Panel => ({
+  title,
+  about,
+  unit: "short",
+  kind: "stat",
+  queries: [{ expr, legend }],
+});
+const quantile = (q: number, metric: string, by: string): Query => ({
+  expr: `histogram_quantile(${q}, sum by (le, ${by}) (rate(${metric}_bucket${RATE})))`,
+  legend: `{{${by}}} p${q * 100}`,
+});
+
+export const ROWS: readonly Row[] = [
+  {
+    title: "Decisions",
+    panels: [
+      graph("Checks", "Per second, by decision", "reqps", {
+        expr: `sum by (decision) (rate(mcp_authz_checks_total${RATE}))`,
+        legend: "{{decision}}",
+      }),
+      graph("Refusals by reason", "docs/refusals.md says what each means", "reqps", {
+        expr: `sum by (reason) (rate(mcp_authz_checks_total{decision=~"deny|fail"}${RATE})) > 0`,
+        legend: "{{reason}}",
+      }),
+      graph("Undecided", "The share of checks that were refused because nobody could decide", "percentunit", {
+        expr: `sum(rate(mcp_authz_checks_total{decision="fail"}${RATE})) / sum(rate(mcp_authz_checks_total${RATE}))`,
+        legend: "undecided",
+      }),
+    ],
+  },
+  {
+    title: "Time",
+    panels: [
+      graph(
+        "Time of a check",
+        "By decision",
+        "s",
+        ...[0.5, 0.95, 0.99].map((q) => quantile(q, "mcp_authz_check_seconds", "decision")),
+      ),
+      graph(
+        "Time of a step",
+        "99th percentile: which part is slow",
+        "s",
+        quantile(0.99, "mcp_authz_step_seconds", "step"),
+      ),
+      graph("Cache hits", "Share per cache", "percentunit", {
+        expr: `sum by (cache) (rate(mcp_authz_cache_requests_total{result="hit"}${RATE})) / sum by (cache) (rate(mcp_authz_cache_requests_total${RATE}))`,
+        legend: "{{cache}}",
+      }),
+    ],
+  },
+  {
+    title: "Policy and revocation",
+    panels: [
+      {
+        title: "Live policy",
+        about: "Replicas per revision; two for long means that one of them did not take the change",
+        unit: "short",
+        kind: "table",
+        queries: [{ expr: "count by (revision) (mcp_authz_policy_info)", legend: "{{revision}}" }],
+      },
+      stat(
+        "Stale policy",
+        "Replicas whose policy files are broken and which keep the last good one",
+        "sum(mcp_authz_policy_stale)",
+      ),
+      graph("Policy reloads", "Per hour", "short", {
+        expr: "sum by (result) (increase(mcp_authz_policy_reloads_total[1h]))",
+        legend: "{{result}}",
+      }),
+      stat("Revocations", "In force", "max(mcp_authz_revocations)"),
+      stat("Stale revocations", "Replicas that cannot read their revocation file", "sum(mcp_authz_revocations_stale)"),
+      graph("Revocation reloads", "Per hour", "short", {
+        expr: "sum by (result) (increase(mcp_authz_revocation_reloads_total[1h]))",
+        legend: "{{result}}",
+      }),
+    ],
+  },
+  {
+    title: "What serve depends on",
+    panels: [
+      graph("Key fetches", "Of issuers, per hour", "short", {
+        expr: "sum by (issuer, result) (increase(mcp_authz_key_fetches_total[1h]))",
+        legend: "{{issuer}} {{result}}",
+      }),
+      graph("Unavailable", "Refusals by what could not be had", "reqps", {
+        expr: `sum by (reason) (rate(mcp_authz_checks_total{reason=~".+_unavailable"}${RATE}))`,
+        legend: "{{reason}}",
+      }),
+      graph(
+        "Credential step",
+        "Static ones take no time; Vault and exchanges show here",
+        "s",
+        ...[0.5, 0.99].map((q) => ({
+          expr: `histogram_quantile(${q}, sum by (le) (rate(mcp_authz_step_seconds_bucket{step="credential"}${RATE})))`,
+          legend: `p${q * 100}`,
+        })),
+      ),
+      stat("Audit failures", "Records that could not be written", "sum(mcp_authz_audit_failures)"),
+      stat("Restarts", "Of the serving thread: a policy that ran away, or a crash", "sum(mcp_authz_restarts)"),
+      graph("Envoy's view", "What ext_authz made of the answers; error: serve was not reached", "reqps", {
+        expr: `sum(rate(envoy_http_ext_authz_mcp_error${RATE}))`,
+        legend: "error",
+      }),
+    ],
+  },
+];

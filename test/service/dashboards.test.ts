@@ -1,0 +1,137 @@
+// The dashboard and the alert rules ask for metrics and labels that there are; pages that name a metric name a real one.
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { dashboardFile } from "../../scripts/dashboard.ts";
+import { ROWS } from "../../scripts/lib/panels.ts";
+import { REFUSALS } from "../../src/authz/refusal.ts";
+import { createMetrics } from "../../src/ops/metrics.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const read = (name: string) => readFileSync(join(root, name), "utf8");
+
+/** Label names by metric, as Prometheus sees them once everything has happened. */
+const labels = new Map<string, Set<string>>();
+
+beforeAll(async () => {
+  for (const text of await registries()) {
+    for (const [, name = ""] of text.matchAll(/^# TYPE (\S+) /gm)) labels.set(name, new Set());
+    for (const [, name = "", inner = ""] of text.matchAll(/^([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})? /gm)) {
+      const known = labels.get(name) ?? new Set();
+      for (const [, label = ""] of inner.matchAll(/([a-zA-Z_]\w*)="/g)) known.add(label);
+      labels.set(name, known);
+    }
+  }
+});
+
+/** Every registry of ours, each metric used once so that its labels show. */
+async function registries(): Promise<string[]> {
+  const metrics = createMetrics();
+  metrics.observeCheck("allow", null, 0.001);
+  metrics.observeStep("identify", 0.001);
+  metrics.cache("token", "hit");
+  metrics.policyRevision("r");
+  metrics.keyFetch("https://idp.example.com", true);
+  return [await metrics.render()];
+}
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: { readonly severity: string };
+  readonly annotations: { readonly summary: string; readonly description: string };
+}
+const alerts = (parse(read("deploy/prometheus/alerts.yaml")) as { groups: { rules: Rule[] }[] }).groups.flatMap(
+  ({ rules }) => rules,
+);
+const panels = ROWS.flatMap((row) => row.panels);
+
+/** What a query asks for: metrics with the labels that it matches, and labels that it groups by. */
+function asked(expr: string) {
+  const selectors = [...expr.matchAll(/\b([a-z]\w*_\w+)(?:\{([^}]*)\})?/g)]
+    .filter(([, name = ""]) => /^(?:mcp|envoy)_/.test(name))
+    .map(([, name = "", inner = ""]) => ({
+      name,
+      matched: [...inner.matchAll(/([a-z_]\w*)\s*(?:=~|!~|!=|=)/g)].map(([, label = ""]) => label),
+      values: [...inner.matchAll(/reason(?:=~|!~|!=|=)"([^"]*)"/g)].flatMap(([, value = ""]) => value.split("|")),
+    }));
+  const grouped = [...expr.matchAll(/\b(?:by|on|without) \(([^)]*)\)/g)].flatMap(([, list = ""]) =>
+    list.split(",").map((label) => label.trim()),
+  );
+  return { selectors, grouped: grouped.filter((label) => label !== "") };
+}
+
+const ours = (name: string) => name.startsWith("mcp_");
+
+function expectReal(expr: string, legends: readonly string[]): void {
+  const { selectors, grouped } = asked(expr);
+  expect(selectors.length, expr).toBeGreaterThan(0);
+  for (const { name, matched, values } of selectors.filter((selector) => ours(selector.name))) {
+    expect([...labels.keys()], expr).toContain(name);
+    for (const label of matched) expect([...labels.get(name)!], `${name} in ${expr}`).toContain(label);
+    for (const value of values.filter((text) => /^\w+$/.test(text))) expect(Object.keys(REFUSALS)).toContain(value);
+    for (const label of grouped) expect([...labels.get(name)!], `${name} in ${expr}`).toContain(label);
+  }
+  for (const label of legends) expect(grouped, expr).toContain(label);
+  expect(expr.split("(").length).toBe(expr.split(")").length);
+}
+
+describe("deploy/grafana/mcp-authz.json", () => {
+  it("is what the list of panels says: node scripts/dashboard.ts > deploy/grafana/mcp-authz.json", () => {
+    expect(read("deploy/grafana/mcp-authz.json")).toBe(dashboardFile());
+    const { panels: drawn } = JSON.parse(dashboardFile()) as {
+      panels: { id: number; gridPos: { x: number; y: number } }[];
+    };
+    expect(new Set(drawn.map(({ id }) => id)).size).toBe(drawn.length);
+    expect(new Set(drawn.map(({ gridPos }) => `${gridPos.x} ${gridPos.y}`)).size).toBe(drawn.length);
+  });
+
+  it.each(panels)("$title asks for what there is", ({ queries }) => {
+    for (const { expr, legend } of queries) {
+      expectReal(
+        expr,
+        [...legend.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = ""]) => label),
+      );
+    }
+  });
+
+  it("shows every metric that serve has", () => {
+    const shown = panels.flatMap(({ queries }) =>
+      queries.flatMap(({ expr }) => asked(expr).selectors.map(({ name }) => name)),
+    );
+    const bare = new Set(shown.map((name) => name.replace(/_bucket$/, "")));
+    const all = [...labels.keys()].filter((name) => ours(name) && !/_(?:bucket|sum|count)$/.test(name));
+    expect(all.filter((name) => !bare.has(name))).toEqual([]);
+  });
+});
+
+describe("deploy/prometheus/alerts.yaml", () => {
+  it.each(alerts)(
+    "$alert asks for what there is, and says what to do",
+    ({ expr, annotations, labels: { severity } }) => {
+      const told = `${annotations.summary} ${annotations.description}`;
+      expectReal(
+        expr,
+        [...told.matchAll(/\$labels\.(\w+)/g)].map(([, label = ""]) => label),
+      );
+      expect(severity).toMatch(/^(?:critical|warning)$/);
+      expect(annotations.description).toMatch(/[.?]$/);
+    },
+  );
+
+  it("has one alert per name", () => expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length));
+});
+
+it.each([
+  "README.md",
+  "docs/operations.md",
+  "docs/policy.md",
+  "docs/refusals.md",
+  "docs/decisions/001-bounded-policy-time.md",
+])("%s names metrics that there are", (page) => {
+  for (const [name] of read(page).matchAll(/\bmcp_authz_\w+/g)) {
+    if (["mcp_authz_test", "mcp_authz_"].includes(name)) continue;
+    expect([...labels.keys()], `${page}: ${name}`).toContain(name);
+  }
+});
