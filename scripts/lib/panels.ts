@@ -129,7 +129,7 @@ export const ROWS: readonly Row[] = [
       stat("Audit failures", "Records that could not be written", "sum(mcp_authz_audit_failures)"),
       stat("Restarts", "Of the serving thread: a policy that ran away, or a crash", "sum(mcp_authz_restarts)"),
       graph("Envoy's view", "What ext_authz made of the answers; error: serve was not reached", "reqps", {
-        expr: `sum(rate(envoy_http_ext_authz_mcp_error${RATE}))`,
+        expr: `sum(rate(envoy_http_ext_authz_error${RATE}))`,
         legend: "error",
       }),
     ],

@@ -1,8 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { expect, it } from "vitest";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
 import { GATEWAY_POLICY } from "../lab/vault.ts";
+import { limitsTable } from "../../scripts/limits.ts";
 import { refusalsPage } from "../../scripts/refusals.ts";
+import { configSchema } from "../../src/config-schema.ts";
+import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const read = (name: string) => readFileSync(join(root, name), "utf8");
@@ -12,9 +15,59 @@ it("docs/refusals.md is what the table says", () => expect(read("docs/refusals.m
 it("docs/credentials.md gives the Vault policy that the tests run with", () =>
   expect(read("docs/credentials.md")).toContain(GATEWAY_POLICY.trim()));
 
-it("the README has at most 150 lines, and its links lead somewhere", () => {
-  const text = read("README.md");
-  expect(text.split("\n").length).toBeLessThanOrEqual(150);
-  for (const [, target = ""] of text.matchAll(/\]\((?!http)([^)#]+)/g))
-    expect(existsSync(join(root, target)), target).toBe(true);
+it("the README has at most 150 lines", () => expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150));
+
+const PAGES = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)].filter((name) =>
+  name.endsWith(".md"),
+);
+
+/** Headings as GitHub's anchors. */
+function anchors(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+it.each(PAGES)("the links of %s lead somewhere", (page) => {
+  for (const [, target = "", anchor] of read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+    const path = target === "" ? page : join(dirname(page), target);
+    expect(existsSync(join(root, path)), target).toBe(true);
+    if (anchor !== undefined) expect(anchors(read(path)), `${target}#${anchor}`).toContain(anchor);
+  }
+});
+
+describe("docs/adopt.md", () => {
+  const page = read("docs/adopt.md");
+
+  it("has the limits of the code: node scripts/limits.ts", () => expect(page).toContain(`\n${limitsTable()}\n`));
+
+  it("names parts that the printed Envoy configuration has", () => {
+    const config = configSchema(
+      () => "x",
+      (path) => path,
+    ).parse({
+      publicOrigin: "https://gw.example.com",
+      identity: { issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] }] },
+      policy: { path: "policies" },
+      wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k", file: "k" }] },
+      servers: { demo: { url: "https://mcp.example.com/mcp", credential: [{ none: {} }] } },
+    });
+    const yaml = envoyConfigYaml(config);
+    const [table = ""] = /\| part of the printed file [^]*?\n\n/.exec(page) ?? [];
+    const parts = table
+      .split("\n")
+      .slice(2)
+      .map((row) => row.split("|")[1] ?? "");
+    const names = parts.flatMap((part) =>
+      [...part.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name.replace(/…$/, "")),
+    );
+    expect(names.length).toBeGreaterThan(8);
+    for (const name of names) {
+      if (name === "mcp.route") expect(yaml).toMatch(/- key: mcp\n +- key: route\n/);
+      else expect(yaml).toContain(name);
+    }
+  });
 });

@@ -1,0 +1,94 @@
+// Prints the table of limits of docs/adopt.md. The figures are read from the code where they bind; a test compares the page.
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+
+const ROOT = resolve(import.meta.dirname, "..");
+
+/** A figure of a source file: `NAME = 16 * 1024;` or `name: 16_384,`. @throws {Error} when it is not there any more */
+export function figure(file: string, name: string): number {
+  const text = readFileSync(resolve(ROOT, "src", file), "utf8");
+  const found = new RegExp(`\\b${name}\\s*[:=]\\s*([\\d_]+(?:\\s*\\*\\s*[\\d_]+)*)\\s*[,;}\\n]`).exec(text)?.[1];
+  if (found === undefined) throw new Error(`src/${file} has no figure ${name}`);
+  return found
+    .split("*")
+    .map((factor) => Number(factor.replaceAll("_", "").trim()))
+    .reduce((product, factor) => product * factor, 1);
+}
+
+function bytes(file: string, name: string): string {
+  const size = figure(file, name);
+  return size >= 1024 * 1024 ? `${size / 1024 / 1024} MiB` : `${size / 1024} KiB`;
+}
+
+function count(file: string, name: string): string {
+  return figure(file, name).toLocaleString("en-US");
+}
+
+/** What is limited, how far, and what is beyond. */
+const LIMITS: readonly (readonly [string, () => string, string])[] = [
+  ["Body of a request", () => bytes("mesh/values.ts", "MAX_BODY_BYTES"), "`body_too_large`"],
+  ["Levels of its JSON", () => count("mcp/strict-json.ts", "maxDepth"), "`body_malformed`"],
+  ["Members and elements of its JSON", () => count("mcp/strict-json.ts", "maxMembers"), "`body_malformed`"],
+  [
+    "Name of a tool or prompt",
+    () => `${count("mcp/read-operation.ts", "MAX_NAME")} of \`A-Z a-z 0-9 _ . - /\``,
+    "`params_invalid`, `policy_denied`",
+  ],
+  ["URI of a resource", () => `${count("mcp/read-operation.ts", "MAX_URI")} characters`, "`params_invalid`"],
+  ["Access token", () => bytes("authz/bearer.ts", "MAX_TOKEN_BYTES"), "`header_too_large`"],
+  ["Claims in it", () => bytes("identity/token-form.ts", "MAX_PART_BYTES"), "`token_invalid`"],
+  ["Groups, scopes or audiences in it", () => `${count("identity/claims.ts", "MAX_LIST")} each`, "`token_invalid`"],
+  ["Life of a token", () => `${figure("identity/claims.ts", "MAX_LIFETIME_SECONDS") / 3600} hours`, "`token_invalid`"],
+  ["Clocks apart", () => `${figure("identity/claims.ts", "SKEW_SECONDS")} s`, "`token_expired`, `token_invalid`"],
+  [
+    "Request headers in all",
+    () =>
+      `${figure("mesh/listeners.ts", "max_request_headers_kb")} KiB, ${figure("mesh/listeners.ts", "max_headers_count")} of them`,
+    "431 by Envoy",
+  ],
+  ["Request headers at the Check", () => count("envoy/from-check-request.ts", "MAX_HEADERS"), "`header_too_large`"],
+  ["A credential as a header", () => bytes("authz/grant.ts", "MAX_VALUE_BYTES"), "`credential_unavailable`"],
+  ["Scopes that policy may ask for", () => count("policy/decision.ts", "MAX_SCOPES"), "`policy_unavailable`"],
+  [
+    "Catalogue",
+    () =>
+      `${count("broker/definitions.ts", "MAX_ENTRIES")} of each kind per server, ${bytes("broker/definitions.ts", "MAX_ENTRY_BYTES")} each`,
+    "left out of lists",
+  ],
+  [
+    "Wristband: names that one caller sees",
+    () => `${bytes("wristband/sign.ts", "MAX_JWS_BYTES")}, about 1,000 names`,
+    "`wristband_too_large`",
+  ],
+  ["Time of one decision", () => "`checkTimeoutMs`, and 80 % of Envoy's patience", "`deadline`"],
+  [
+    "One evaluation of policy",
+    () =>
+      `${figure("bin/serve.ts", "POLICY_LIMIT_MS")} ms, ${(figure("policy/evaluator.ts", "maximum") * 64) / 1024} MiB`,
+    "`policy_unavailable`",
+  ],
+  [
+    "Policy files",
+    () => `${count("policy/sources.ts", "MAX_FILES")}, ${bytes("policy/sources.ts", "MAX_BYTES")}`,
+    "not loaded",
+  ],
+  [
+    "Revocation file",
+    () =>
+      `${count("identity/revocation-lines.ts", "MAX_LINES")} lines, ${bytes("identity/revocation-lines.ts", "MAX_FILE_BYTES")}`,
+    "not loaded",
+  ],
+  [
+    "Keys of one issuer",
+    () => `${count("identity/key-set.ts", "MAX_KEYS")}, ${bytes("identity/key-store.ts", "maxBytes")}`,
+    "`keys_unavailable`",
+  ],
+  ["Audit lines that wait", () => count("bin/start-serve.ts", "AUDIT_QUEUE"), "`audit_unavailable`"],
+];
+
+export function limitsTable(): string {
+  const rows = LIMITS.map(([what, limit, beyond]) => `| ${what} | ${limit()} | ${beyond} |`);
+  return ["| limit | | beyond it |", "|---|---|---|", ...rows].join("\n");
+}
+
+if (process.argv[1]?.endsWith("limits.ts") === true) console.log(limitsTable());
