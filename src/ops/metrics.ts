@@ -9,7 +9,7 @@ import {
 import type { AuditDecision } from "../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { createCredentialMetrics, type CredentialMetrics } from "./credential-metrics.ts";
-import { revocationMetrics, type RevocationMetrics } from "./revocation-metrics.ts";
+import { createRevocationMetrics, type RevocationMetrics } from "./revocation-metrics.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
 
@@ -101,7 +101,7 @@ export function createMetrics(): Metrics {
   const stepOf = new Map<string, HistogramOf.Internal<string>>();
   return {
     ...createCredentialMetrics(registers, (duration) => steps.observe({ step: "vault" }, duration)),
-    ...revocationMetrics(registers),
+    ...createRevocationMetrics(registers),
     contentType: registry.contentType,
     observeCheck(decision, reason, duration) {
       countOf.get(`${decision} ${reason ?? ""}`)?.inc();

@@ -6,7 +6,7 @@ export interface RevocationMetrics {
 }
 
 /** How the revocation file fares. */
-export function revocationMetrics(registers: Registry[]): RevocationMetrics {
+export function createRevocationMetrics(registers: Registry[]): RevocationMetrics {
   const entries = new Gauge({ name: "mcp_authz_revocations", help: "Revocations that are remembered", registers });
   const stale = new Gauge({
     name: "mcp_authz_revocations_stale",

@@ -1,0 +1,55 @@
+// What Prometheus would see: every registry of ours, each metric used once so that its labels show. A new metric with
+// labels gets its line here.
+import { createMetrics } from "../../src/ops/metrics.ts";
+
+export interface MetricFacts {
+  readonly name: string;
+  readonly type: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+async function texts(): Promise<string[]> {
+  const serve = createMetrics();
+  serve.observeCheck("allow", null, 0.001);
+  serve.observeStep("identify", 0.001);
+  serve.cache("token", "hit");
+  serve.policyRevision("r");
+  serve.keyFetch("https://idp.example.com", true);
+  return [await serve.render()];
+}
+
+/** Every metric, in the order of the registries. */
+export async function knownMetrics(): Promise<MetricFacts[]> {
+  return (await texts()).flatMap((text) =>
+    [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name = "", help = "", type = ""]) => ({
+      name,
+      type,
+      help,
+      labels: labelsOf(text, name),
+    })),
+  );
+}
+
+function labelsOf(text: string, name: string): string[] {
+  const samples = text.matchAll(new RegExp(`^${name}(?:_bucket|_sum|_count)?\\{([^}]*)\\} `, "gm"));
+  const names = [...samples].flatMap(([, inner = ""]) =>
+    [...inner.matchAll(/([a-zA-Z_]\w*)="/g)].map(([, label = ""]) => label),
+  );
+  return [...new Set(names)].filter((label) => label !== "le");
+}
+
+/** Names as queries use them, with their labels: a histogram has three. */
+export function queryNames(metrics: readonly MetricFacts[]): Map<string, Set<string>> {
+  return new Map(
+    metrics.flatMap(({ name, type, labels }): [string, Set<string>][] =>
+      type === "histogram"
+        ? [
+            [`${name}_bucket`, new Set([...labels, "le"])],
+            [`${name}_sum`, new Set(labels)],
+            [`${name}_count`, new Set(labels)],
+          ]
+        : [[name, new Set(labels)]],
+    ),
+  );
+}

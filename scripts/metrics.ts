@@ -1,0 +1,12 @@
+// Prints the table of metrics of docs/operations.md out of the registries. A test compares the page.
+import { knownMetrics } from "./lib/registries.ts";
+
+export async function metricsTable(): Promise<string> {
+  const rows = (await knownMetrics()).map(({ name, type, labels, help }) => {
+    const shown = labels.length === 0 ? "" : labels.map((label) => `\`${label}\``).join(", ");
+    return `| \`${name}\` | ${type} | ${shown} | ${help} |`;
+  });
+  return ["| metric | type | labels | what it says |", "|---|---|---|---|", ...rows].join("\n");
+}
+
+if (process.argv[1]?.endsWith("metrics.ts") === true) console.log(await metricsTable());
