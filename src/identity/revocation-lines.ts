@@ -47,8 +47,20 @@ export async function readRevocations(bytes: Uint8Array): Promise<RevocationFile
   return { revocations, torn: false };
 }
 
+/**
+ * The form in which nearly every line comes: plain ASCII without escapes. Read by one expression, a full file costs a
+ * tenth of the strict reader's time, and what the expression takes the reader takes alike.
+ */
+const PLAIN =
+  /^\{"iss": ?"([ !#-[\]-~]+)", ?"(jti|sid|sub)": ?"([ !#-[\]-~]+)", ?"(until|before)": ?([1-9]\d{0,10})\}$/;
+
 /** One line, or what is wrong with it. */
 export function readRevocation(line: Uint8Array): Revocation | string {
+  const plain = PLAIN.exec(Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString("latin1"));
+  if (plain !== null) {
+    const [, iss = "", by = "", id = "", time = "", seconds = ""] = plain;
+    return fromObject({ iss, [by]: id, [time]: Number(seconds) });
+  }
   const json = readJson(line, LIMITS);
   if (!json.ok) return `not JSON: ${json.detail}`;
   const { value } = json;
@@ -65,14 +77,14 @@ export function writeRevocation(revocation: Revocation): string {
 }
 
 const FORMS = [
-  { by: "jti", time: "until" },
-  { by: "sid", time: "until" },
-  { by: "sub", time: "before" },
+  { by: "jti", time: "until", names: "iss,jti,until" },
+  { by: "sid", time: "until", names: "iss,sid,until" },
+  { by: "sub", time: "before", names: "before,iss,sub" },
 ] as const;
 
 function fromObject(object: JsonObject): Revocation | string {
-  const names = Object.keys(object).toSorted().join();
-  const form = FORMS.find(({ by, time }) => names === ["iss", by, time].toSorted().join());
+  const names = Object.keys(object).sort().join();
+  const form = FORMS.find((one) => one.names === names);
   if (form === undefined) return "must be {iss, jti, until}, {iss, sid, until} or {iss, sub, before}, and no more";
   const { iss } = object;
   const id = object[form.by];

@@ -7,7 +7,7 @@ import { compact, makeKey, startIssuer, type FakeIssuer } from "../../test/fakes
 import { Secret } from "../authz/secret.ts";
 import type { Identity } from "../authz/ports.ts";
 import { createIdentity } from "./identity.ts";
-import { MAX_LINES, readRevocations, type Revocation } from "./revocation-lines.ts";
+import { MAX_LINES, readRevocation, readRevocations, type Revocation } from "./revocation-lines.ts";
 import { createRevocationMemory } from "./revocation-memory.ts";
 import { createRevocations, type RevocationOptions, type Revocations } from "./revocations.ts";
 
@@ -78,6 +78,23 @@ describe("one line", () => {
     for (const whole of [bytes.subarray(0, bytes.length - 1), bytes]) {
       expect(await readRevocations(whole)).toMatchObject({ revocations: [{}, {}], torn: false });
     }
+  });
+
+  it("property: the quick way reads what the strict one reads", () => {
+    const text = fc.oneof(fc.string({ maxLength: 12 }), fc.constantFrom("a", "\\", '"', " ", "é", "\u007f", "[]{}:,"));
+    const object = fc.record({
+      iss: text,
+      jti: text,
+      until: fc.oneof(fc.nat(), fc.constantFrom(0, -1, 1.5, 1e10, 1e11, 1e12)),
+    });
+    fc.assert(
+      fc.property(object, (value) => {
+        const quick = readRevocation(Buffer.from(JSON.stringify(value)));
+        const strict = readRevocation(Buffer.from(` ${JSON.stringify(value)}`)); // a space before: not the quick form
+        expect(quick).toEqual(strict);
+      }),
+      { numRuns: 5000 },
+    );
   });
 
   it("too many lines spoil the file", async () => {
