@@ -126,6 +126,22 @@ export const ROWS: readonly Row[] = [
           legend: `p${q * 100}`,
         })),
       ),
+      graph(
+        "Vault",
+        "Look-ups and log-ins per hour",
+        "short",
+        { expr: "sum by (outcome) (increase(mcp_authz_vault_reads_total[1h]))", legend: "read {{outcome}}" },
+        { expr: "sum by (result) (increase(mcp_authz_vault_logins_total[1h]))", legend: "log-in {{result}}" },
+      ),
+      stat(
+        "Vault log-in",
+        "Replicas whose last log-in at the Vault failed",
+        "count(mcp_authz_vault_last_login_ok == 0)",
+      ),
+      graph("Token exchanges", "Per hour", "short", {
+        expr: "sum by (outcome) (increase(mcp_authz_exchanges_total[1h]))",
+        legend: "{{outcome}}",
+      }),
       stat("Audit failures", "Records that could not be written", "sum(mcp_authz_audit_failures)"),
       stat("Restarts", "Of the serving thread: a policy that ran away, or a crash", "sum(mcp_authz_restarts)"),
       graph("Envoy's view", "What ext_authz made of the answers; error: serve was not reached", "reqps", {

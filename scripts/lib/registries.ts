@@ -16,6 +16,7 @@ async function texts(): Promise<string[]> {
   serve.cache("token", "hit");
   serve.policyRevision("r");
   serve.keyFetch("https://idp.example.com", true);
+  serve.vaultLogin("ok");
   return [await serve.render()];
 }
 

@@ -58,6 +58,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
     if (input === null) return { ...captured, identified, policy: null, credentials: [], wristband: null };
     const policy = await askPolicy(config, input, options.opaPath);
     const credentials = probeCredentials(config, spec.server, options.askVault);
+    if (policy.decision.ok && policy.decision.value.allow) await credentials.start();
     const signer = probeSigner(config);
     const ports: Ports = {
       identify,
@@ -67,7 +68,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
       signWristband: signer.sign,
     };
     const trail = newTrail("why", Date.now());
-    const outcome = await createCheck(settings, ports)(request, trail, signal);
+    const outcome = await createCheck(settings, ports)(request, trail, signal).finally(credentials.close);
     return { outcome, trail, identified, input, policy, credentials: credentials.notes, wristband: signer.said() };
   } finally {
     identity.close();

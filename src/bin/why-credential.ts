@@ -3,7 +3,9 @@ import { Secret } from "../authz/secret.ts";
 import type { Config } from "../config.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Answer, CredentialSource } from "../credential/source.ts";
-import { credentialChains } from "./credential-chains.ts";
+import { createLog } from "../ops/log.ts";
+import { createMetrics } from "../ops/metrics.ts";
+import { credentialChains, type CredentialChains } from "./credential-chains.ts";
 
 type Entry = Config["servers"][string]["credential"][number];
 
@@ -17,6 +19,9 @@ export interface CredentialNote {
 export interface CredentialProbe {
   readonly fetch: Ports["fetchCredential"];
   readonly notes: readonly CredentialNote[];
+  /** Logs in where somebody is to be asked. */
+  start(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /**
@@ -26,10 +31,11 @@ export interface CredentialProbe {
 export function probeCredentials(config: Config, server: string, askVault: boolean): CredentialProbe {
   const notes: CredentialNote[] = [];
   const entries = config.servers[server]?.credential ?? [];
-  const real = realSources(config, server, askVault);
+  const real = realChains(config, server, askVault);
+  const asked = [...(real.chains.get(server) ?? [])];
   const chain = entries.map((entry): CredentialSource => {
     const wouldAsk = notAsked(entry, askVault);
-    const source = wouldAsk === null ? real.shift() : undefined;
+    const source = wouldAsk === null ? asked.shift() : undefined;
     if (source === undefined) return placeholder(entry, wouldAsk ?? "would be asked", notes);
     return {
       kind: entry.kind,
@@ -40,7 +46,8 @@ export function probeCredentials(config: Config, server: string, askVault: boole
       },
     };
   });
-  return { fetch: createCredentials(new Map([[server, chain]])), notes };
+  const fetch = createCredentials(new Map([[server, chain]]));
+  return { fetch, notes, start: () => real.start(), close: () => real.close() };
 }
 
 /** What the chain would do, in its order, for a call that did not come so far. */
@@ -50,12 +57,12 @@ export function chainOf(config: Config, server: string): string {
 }
 
 /** Only what is asked is built: a kind that is left alone opens no connection and reads no login. */
-function realSources(config: Config, server: string, askVault: boolean): CredentialSource[] {
+function realChains(config: Config, server: string, askVault: boolean): CredentialChains {
   const settings = config.servers[server];
-  if (settings === undefined) return [];
-  const credential = settings.credential.filter((entry) => notAsked(entry, askVault) === null);
-  const only = { ...config, servers: { [server]: { ...settings, credential } } };
-  return [...(credentialChains(only).get(server) ?? [])];
+  const credential = settings?.credential.filter((entry) => notAsked(entry, askVault) === null) ?? [];
+  const servers = settings === undefined ? {} : { [server]: { ...settings, credential } };
+  const log = createLog((line) => process.stderr.write(line), "warn", Date.now);
+  return credentialChains({ ...config, servers }, { log, metrics: createMetrics() });
 }
 
 function notAsked(entry: Entry, askVault: boolean): string | null {
@@ -84,5 +91,6 @@ function noteOf(answer: Answer): Omit<CredentialNote, "kind"> {
     return { answer: "found", says: value === null ? "the server wants none" : `goes into the header ${header}` };
   }
   if ("hasNone" in answer) return { answer: "has none", says: answer.hasNone };
+  if ("refused" in answer) return { answer: "refused", says: answer.refused };
   return { answer: "cannot tell", says: answer.cannotTell };
 }

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { configJsonSchema, configPage, configSchemaFile } from "../../scripts/config-schema.ts";
+import { configJsonSchema, configPage, configSchemaFile } from "../../scripts/lib/config-schema.ts";
 import { documentedKeys, schemaKeys } from "../../scripts/lib/config-keys.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -34,7 +34,7 @@ describe("the schema for editors", () => {
   const check = (yaml: string) => z.fromJSONSchema(file).safeParse(parse(yaml)).success;
   const smallest = /The smallest file:\n\n```yaml\n([^`]*)```/.exec(configPage())?.[1] ?? "";
 
-  it("is the one of the code: node scripts/config-schema.ts > docs/mcp-authz.schema.json", () => {
+  it("is the one of the code: node scripts/docs.ts", () => {
     expect(readFileSync(join(root, "docs/mcp-authz.schema.json"), "utf8")).toBe(configSchemaFile());
   });
 

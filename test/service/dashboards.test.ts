@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { dashboardFile } from "../../scripts/dashboard.ts";
+import { dashboardFile } from "../../scripts/lib/dashboard.ts";
 import { ROWS } from "../../scripts/lib/panels.ts";
 import { knownMetrics, queryNames } from "../../scripts/lib/registries.ts";
 import { REFUSALS } from "../../src/authz/refusal.ts";
@@ -57,7 +57,7 @@ function expectReal(expr: string, legends: readonly string[]): void {
 }
 
 describe("deploy/grafana/mcp-authz.json", () => {
-  it("is what the list of panels says: node scripts/dashboard.ts > deploy/grafana/mcp-authz.json", () => {
+  it("is what the list of panels says: node scripts/docs.ts", () => {
     expect(read("deploy/grafana/mcp-authz.json")).toBe(dashboardFile());
     const { panels: drawn } = JSON.parse(dashboardFile()) as {
       panels: { id: number; gridPos: { x: number; y: number } }[];

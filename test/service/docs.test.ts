@@ -2,15 +2,17 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { GATEWAY_POLICY } from "../lab/vault.ts";
-import { limitsTable } from "../../scripts/limits.ts";
-import { refusalsPage } from "../../scripts/refusals.ts";
+import { withTable } from "../../scripts/lib/page-tables.ts";
+import { limitsTable } from "../../scripts/lib/limits.ts";
+import { refusalsPage } from "../../scripts/lib/refusals.ts";
 import { configSchema } from "../../src/config-schema.ts";
 import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const read = (name: string) => readFileSync(join(root, name), "utf8");
 
-it("docs/refusals.md is what the table says", () => expect(read("docs/refusals.md")).toBe(refusalsPage()));
+it("docs/refusals.md is what the tables say: node scripts/docs.ts", () =>
+  expect(read("docs/refusals.md")).toBe(refusalsPage()));
 
 it("docs/credentials.md gives the Vault policy that the tests run with", () =>
   expect(read("docs/credentials.md")).toContain(GATEWAY_POLICY.trim()));
@@ -42,7 +44,8 @@ it.each(PAGES)("the links of %s lead somewhere", (page) => {
 describe("docs/adopt.md", () => {
   const page = read("docs/adopt.md");
 
-  it("has the limits of the code: node scripts/limits.ts", () => expect(page).toContain(`\n${limitsTable()}\n`));
+  it("has the limits of the code: node scripts/docs.ts", () =>
+    expect(withTable(page, "limits", limitsTable())).toBe(page));
 
   it("names parts that the printed Envoy configuration has", () => {
     const config = configSchema(

@@ -62,7 +62,7 @@ function writeConfig(name: string, changes: Record<string, unknown> = {}): strin
       policy: { path: "policies" },
       audit: { file: "audit.jsonl" },
       wristband: { issuer: ORIGIN, keys: [{ kid: "w", file: "key.pem" }] },
-      vault: { address: url, auth: { token: { file: "secret" } } },
+      vault: { address: new URL(url).origin, auth: { token: { file: "secret" } } },
       servers: {
         demo: { ...server, credential: [{ static: { file: "secret" } }] },
         chained: { ...server, credential: [{ vault }, { exchange }] },

@@ -1,6 +1,6 @@
-// Prints deploy/grafana/mcp-authz.json from the list of panels. A test compares the file with it, and its queries with the
+// Makes deploy/grafana/mcp-authz.json from the list of panels. A test compares the file with it, and its queries with the
 // metrics that there are.
-import { ROWS, type Panel, type Row } from "./lib/panels.ts";
+import { ROWS, type Panel, type Row } from "./panels.ts";
 
 const DATASOURCE = { type: "prometheus", uid: "${datasource}" };
 const COLUMNS = 24;
@@ -68,5 +68,3 @@ export function dashboard(): object {
 export function dashboardFile(): string {
   return `${JSON.stringify(dashboard(), null, 2)}\n`;
 }
-
-if (process.argv[1]?.endsWith("dashboard.ts") === true) process.stdout.write(dashboardFile());

@@ -1,10 +1,10 @@
-// Prints docs/refusals.md from the tables and from the code that answers. A test compares the file with it.
-import { answer, type Answer, type AnswerSettings } from "../src/authz/answer.ts";
-import type { Refused } from "../src/authz/outcome.ts";
-import { REFUSALS, type Reason } from "../src/authz/refusal.ts";
-import { REMEDIES } from "../src/authz/remedies.ts";
-import { newTrail, type Trail } from "../src/authz/trail.ts";
-import { MODERN } from "../src/mcp/versions.ts";
+// Makes docs/refusals.md from the tables and from the code that answers. A test compares the file with it.
+import { answer, type Answer, type AnswerSettings } from "../../src/authz/answer.ts";
+import type { Refused } from "../../src/authz/outcome.ts";
+import { REFUSALS, type Reason } from "../../src/authz/refusal.ts";
+import { REMEDIES } from "../../src/authz/remedies.ts";
+import { newTrail, type Trail } from "../../src/authz/trail.ts";
+import { MODERN } from "../../src/mcp/versions.ts";
 
 const ORIGIN = "https://gw.example.com";
 const SETTINGS: AnswerSettings = { publicOrigin: ORIGIN, scopes: [], denial: "jsonrpc" };
@@ -91,8 +91,6 @@ export function refusalsPage(): string {
     ].join("\n"),
     ["| reason | kind | HTTP | JSON-RPC code | meaning |", "|---|---|---|---|---|", ...REASONS.map(row)].join("\n"),
     ...REASONS.map(section),
-    "Printed by `node scripts/refusals.ts` from `src/authz/refusal.ts`, `src/authz/remedies.ts` and `src/authz/answer.ts`.\n",
+    "Made by `node scripts/docs.ts` from `src/authz/refusal.ts`, `src/authz/remedies.ts` and `src/authz/answer.ts`.\n",
   ].join("\n\n");
 }
-
-if (process.argv[1]?.endsWith("refusals.ts") === true) process.stdout.write(refusalsPage());

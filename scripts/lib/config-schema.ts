@@ -1,12 +1,12 @@
-// Prints docs/mcp-authz.schema.json: the configuration's shape for editors, out of the code, with the words of
+// Makes docs/mcp-authz.schema.json: the configuration's shape for editors, out of the code, with the words of
 // docs/configuration.md. A test compares the file with it.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { configSchema } from "../src/config-schema.ts";
-import { documentedKeys, schemaKeys, type SchemaNode } from "./lib/config-keys.ts";
+import { configSchema } from "../../src/config-schema.ts";
+import { documentedKeys, schemaKeys, type SchemaNode } from "./config-keys.ts";
 
-const PAGE = resolve(import.meta.dirname, "../docs/configuration.md");
+const PAGE = resolve(import.meta.dirname, "../../docs/configuration.md");
 
 export function configPage(): string {
   return readFileSync(PAGE, "utf8");
@@ -47,5 +47,3 @@ function plain(markdown: string): string {
 export function configSchemaFile(): string {
   return `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
 }
-
-if (process.argv[1]?.endsWith("config-schema.ts") === true) process.stdout.write(configSchemaFile());

@@ -1,5 +1,5 @@
-// Prints the table of metrics of docs/operations.md out of the registries. A test compares the page.
-import { knownMetrics } from "./lib/registries.ts";
+// Makes the table of metrics of docs/operations.md out of the registries. A test compares the page.
+import { knownMetrics } from "./registries.ts";
 
 export async function metricsTable(): Promise<string> {
   const rows = (await knownMetrics()).map(({ name, type, labels, help }) => {
@@ -8,5 +8,3 @@ export async function metricsTable(): Promise<string> {
   });
   return ["| metric | type | labels | what it says |", "|---|---|---|---|", ...rows].join("\n");
 }
-
-if (process.argv[1]?.endsWith("metrics.ts") === true) console.log(await metricsTable());

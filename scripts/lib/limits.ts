@@ -1,8 +1,8 @@
-// Prints the table of limits of docs/adopt.md. The figures are read from the code where they bind; a test compares the page.
+// Makes the table of limits of docs/adopt.md. The figures are read from the code where they bind; a test compares the page.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-const ROOT = resolve(import.meta.dirname, "..");
+const ROOT = resolve(import.meta.dirname, "../..");
 
 /** A figure of a source file: `NAME = 16 * 1024;` or `name: 16_384,`. @throws {Error} when it is not there any more */
 export function figure(file: string, name: string): number {
@@ -36,7 +36,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   ],
   ["URI of a resource", () => `${count("mcp/read-operation.ts", "MAX_URI")} characters`, "`params_invalid`"],
   ["Access token", () => bytes("authz/bearer.ts", "MAX_TOKEN_BYTES"), "`header_too_large`"],
-  ["Claims in it", () => bytes("identity/token-form.ts", "MAX_PART_BYTES"), "`token_invalid`"],
+  ["Claims in it", () => bytes("authz/token-form.ts", "MAX_PART_BYTES"), "`token_invalid`"],
   ["Groups, scopes or audiences in it", () => `${count("identity/claims.ts", "MAX_LIST")} each`, "`token_invalid`"],
   ["Life of a token", () => `${figure("identity/claims.ts", "MAX_LIFETIME_SECONDS") / 3600} hours`, "`token_invalid`"],
   ["Clocks apart", () => `${figure("identity/claims.ts", "SKEW_SECONDS")} s`, "`token_expired`, `token_invalid`"],
@@ -90,5 +90,3 @@ export function limitsTable(): string {
   const rows = LIMITS.map(([what, limit, beyond]) => `| ${what} | ${limit()} | ${beyond} |`);
   return ["| limit | | beyond it |", "|---|---|---|", ...rows].join("\n");
 }
-
-if (process.argv[1]?.endsWith("limits.ts") === true) console.log(limitsTable());

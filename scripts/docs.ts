@@ -1,0 +1,28 @@
+// Writes every page, file and table that is made from the code. Run it after a change of the tables, keys, metrics, panels or
+// limits; tests compare.
+import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { configSchemaFile } from "./lib/config-schema.ts";
+import { dashboardFile } from "./lib/dashboard.ts";
+import { withTable } from "./lib/page-tables.ts";
+import { limitsTable } from "./lib/limits.ts";
+import { metricsTable } from "./lib/metrics.ts";
+import { refusalsPage } from "./lib/refusals.ts";
+
+const ROOT = resolve(import.meta.dirname, "..");
+
+function write(name: string, make: (before: string) => string): void {
+  const path = resolve(ROOT, name);
+  const before = readFileSync(path, "utf8");
+  const after = make(before);
+  if (after === before) return;
+  writeFileSync(path, after);
+  console.log(`${name} renewed`);
+}
+
+const metrics = await metricsTable();
+write("docs/refusals.md", refusalsPage);
+write("docs/adopt.md", (page) => withTable(page, "limits", limitsTable()));
+write("docs/operations.md", (page) => withTable(page, "metrics", metrics));
+write("docs/mcp-authz.schema.json", configSchemaFile); // after the pages: it has the words of one
+write("deploy/grafana/mcp-authz.json", dashboardFile);
