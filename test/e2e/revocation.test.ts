@@ -145,7 +145,7 @@ describe("why", () => {
     expect(out).toMatch(/now +NO +refuse policy_denied, asked with this token/);
     expect(out).toContain('reason: "above the limit"');
     expect(out).not.toContain(alice);
-  });
+  }, 120_000);
 
   it("knows revocations, and leaves no audit line", async () => {
     const dave = await lab.idp.mint("alice");
@@ -160,5 +160,5 @@ describe("why", () => {
     expect([code, out.split("\n")[0]]).toEqual([1, "refuse token_revoked"]);
     expect(out).toContain("token_revoked: by jti");
     expect(readFileSync(lab.auditFile, "utf8")).toBe(lines);
-  });
+  }, 120_000);
 });

@@ -1,4 +1,5 @@
 // Each caller's own credential through the whole system: OpenBao, serve, Envoy and two MCP servers.
+import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -154,6 +155,43 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     await vi.waitFor(async () => expect(await refused("alice", "demo")).toEqual([200, undefined]), SHORT);
     expect(lab.children.serve.output()).toContain("vault_login_failed");
   });
+
+  it("why asks the Vault only when it is told to, and never shows what it found", async () => {
+    const why = async (who: string, server: string, ...more: string[]) => {
+      const tokenFile = join(folder, `${who}.token`);
+      writeFileSync(tokenFile, tokens[who] ?? "", { mode: 0o600 });
+      const program = resolve(import.meta.dirname, "../../src/bin/mcp-authz.ts");
+      const args = [
+        "why",
+        "--config",
+        lab.configFile,
+        "--token-file",
+        tokenFile,
+        "--server",
+        server,
+        "--tool",
+        "whoami",
+      ];
+      // Not at once: the IdP that it asks for keys runs in this process.
+      return new Promise<{ status: number; first: string | undefined; stdout: string }>((done) => {
+        execFile(process.execPath, [program, ...args, ...more], (error, stdout, stderr) => {
+          for (const secret of [...Object.values(PATS), vault.secretId, DEMO_CREDENTIAL])
+            expect(stdout + stderr).not.toContain(secret);
+          const status = typeof error?.code === "number" ? error.code : 0;
+          done({ status, first: stdout.split("\n")[0], stdout });
+        });
+      });
+    };
+    const silent = await why("alice", "demo");
+    expect([silent.status, silent.first]).toEqual([0, "allow"]);
+    expect(silent.stdout).toContain("vault: not asked, would read secret/{username}/{server}, field token");
+    const bob = await why("bob", "mixed", "--credentials");
+    expect(bob.stdout).toMatch(/vault: has none, .*\n.*static: found, goes into the header authorization/);
+    await vault.seal();
+    const away = await why("alice", "demo", "--credentials");
+    await vault.unseal();
+    expect([away.status, away.first]).toEqual([2, "refuse credential_unavailable"]);
+  }, 120_000);
 
   it("counts look-ups, log-ins and the cache", async () => {
     const metrics = await (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
