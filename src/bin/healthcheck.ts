@@ -8,7 +8,9 @@ const TIMEOUT_MS = 2000;
 export const command: Command = {
   summary: "Ask a health endpoint: exit code 0 when it answers 200",
   usage: [
-    `[--url URL]   default ${DEFAULT_URL}`,
+    "[--url URL]",
+    "",
+    `  --url URL           default ${DEFAULT_URL}`,
     "",
     "serve answers on listen.ops (9002), the broker on listen.brokerOps (9004): /readyz is whether it should get traffic,",
     "/healthz whether it lives. Redirects are not followed. Exit code 1 when the answer is another one, or late.",

@@ -132,7 +132,7 @@ describe("why", () => {
       { name: "transfer", arguments: { to: "x", amount: 5000 } },
       { token: alice },
     );
-    const { requestId } = (reply.message?.["error"] as { data: { requestId: string } }).data;
+    const { requestId } = (reply.message as { error: { data: { requestId: string } } }).error.data;
     const mesh = reply.headers.get("x-request-id") ?? "?";
     for (const id of [requestId, mesh]) {
       const { code, out } = await why("--request-id", id);
