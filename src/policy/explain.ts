@@ -36,8 +36,9 @@ const outputSchema = z.object({ explanation: traceSchema });
  */
 export async function explain({ files, rego, opaPath }: ExplainOptions, input: PolicyInput): Promise<Explanation> {
   if (opaPath === null) return { unknown: "no opa here: run `npm run tools opa`, or name one with the variable OPA" };
-  const folder = await mkdtemp(join(tmpdir(), "mcp-authz-explain-"));
+  let folder: string | null = null;
   try {
+    folder = await mkdtemp(join(tmpdir(), "mcp-authz-explain-"));
     await layOut(folder, files, rego);
     const output = await evaluate(opaPath, folder, rego, JSON.stringify(input));
     const parsed = outputSchema.safeParse(JSON.parse(output));
@@ -45,9 +46,9 @@ export async function explain({ files, rego, opaPath }: ExplainOptions, input: P
     const rules = explainTrace(parsed.data.explanation, "policy/");
     return { rules: rules.map((rule) => withText(rule, files, rego)) };
   } catch (error) {
-    return { unknown: `opa did not answer: ${shortReason(error)}` };
+    return { unknown: `opa could not be asked: ${shortReason(error)}` };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    if (folder !== null) await rm(folder, { recursive: true, force: true });
   }
 }
 
