@@ -51,7 +51,6 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     view: (server, wristband) => ({ entries: catalog.entries(), server, wristband, publicName: resolver.publicName }),
     calls: { resolver, upstreams: calls.upstreams },
     relay: calls.relay,
-    silenceMs: calls.silenceMs,
   });
   const json = (status: number, value: object): OpsAnswer => ({
     status,

@@ -142,7 +142,6 @@ export async function startTestBroker(
     view: (server, band) => ({ entries, server, wristband: band, publicName: resolver.publicName }),
     calls: { resolver, upstreams },
     relay,
-    silenceMs: 30_000,
   });
   const port = await broker.listen();
   return {
