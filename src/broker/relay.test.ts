@@ -569,6 +569,7 @@ describe("B50: streams", () => {
     event({ jsonrpc: "2.0", id: "1", result: { canary: CANARY } }),
     event({ jsonrpc: "2.0", id: null, error: { code: 1, message: CANARY } }),
     event(`/messages?session=${CANARY}`, "endpoint"),
+    event({ jsonrpc: "2.0", id: 1, result: { canary: CANARY } }, "other"),
     event({ jsonrpc: "2.0", method: "tools/call", params: { canary: CANARY } }),
     event({ jsonrpc: "2.0", id: 1, result: {}, method: CANARY }),
     event(`{"jsonrpc":"2.0","id":1,"id":2,"result":{"canary":"${CANARY}"}}`),
