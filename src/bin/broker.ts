@@ -4,7 +4,7 @@ import { configPath, loadWithWarnings, type Command } from "./cli.ts";
 import { startBroker } from "./start-broker.ts";
 
 export const command: Command = {
-  summary: "Run the broker: the MCP handshake and lists, for those with a wristband",
+  summary: "Run the broker: the MCP handshake, lists and calls, for those with a wristband",
   usage: "--config FILE\n\nSIGTERM ends it with 0.",
   options: { config: { type: "string", short: "c" } },
   positionals: { min: 0, max: 0 },
