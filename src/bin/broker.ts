@@ -4,7 +4,7 @@ import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, 
 import { startBroker } from "./start-broker.ts";
 
 export const command: Command = {
-  summary: "Run the broker: the MCP handshake and lists, for those with a wristband",
+  summary: "Run the broker: the MCP handshake, lists and calls, for those with a wristband",
   usage: ["--config FILE [--log-level LEVEL]", "", CONFIG_USAGE, LOG_LEVEL_USAGE, "", "SIGTERM ends it with 0."].join(
     "\n",
   ),

@@ -11,8 +11,6 @@ import type { Log } from "../ops/log.ts";
 export interface RelayParts {
   readonly relay: Relay;
   readonly upstreams: Upstreams;
-  /** Longer than any server may be silent. */
-  readonly silenceMs: number;
   close(): Promise<void>;
 }
 
@@ -26,7 +24,6 @@ export interface RelayDeps {
 const MAX_SESSIONS = 10_000;
 const SESSION_IDLE_MS = 5 * 60_000;
 const SWEEP_MS = 30_000;
-const MORE_SILENCE_MS = 30_000;
 const NOBODY: RelayObserver = { observe: () => {}, dropped: () => {} };
 
 /** The part of the broker that carries calls. @throws {Error} that names a CA file that cannot be read */
@@ -48,7 +45,6 @@ export function buildRelay(config: Config, { monotonic, log, findSchema, observe
   return {
     relay,
     upstreams,
-    silenceMs: Math.max(...servers.map(([, { timeoutMs }]) => timeoutMs)) + MORE_SILENCE_MS,
     async close() {
       clearInterval(sweeper);
       await relay.endAll();

@@ -63,7 +63,6 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     }),
     calls: { resolver, upstreams: calls.upstreams },
     relay: calls.relay,
-    silenceMs: calls.silenceMs,
     observe: metrics.observeRequest,
   });
   let started = false;

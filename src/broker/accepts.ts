@@ -4,9 +4,12 @@ export interface Accepts {
   readonly stream: boolean;
 }
 
+/** What every MCP client must send, as nearly all write it. */
+const USUAL = "application/json, text/event-stream";
+
 /** RFC 9110 §12.5.1, as far as it tells our two forms apart. Without the header anything will do. */
 export function acceptsOf(header: string | undefined): Accepts {
-  if (header === undefined || header.trim() === "") return { json: true, stream: true };
+  if (header === undefined || header === USUAL || header.trim() === "") return { json: true, stream: true };
   const ranges = header
     .toLowerCase()
     .split(",")

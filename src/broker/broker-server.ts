@@ -30,8 +30,6 @@ export interface BrokerOptions {
   readonly view: (server: string | null, wristband: WristbandClaims) => BrokerView;
   readonly calls: AdmitCallOptions;
   readonly relay: Relay;
-  /** A connection on which nothing moves for so long is closed: longer than the longest silence of a server. */
-  readonly silenceMs: number;
   /** Told of every request that is answered here; calls are the relay's. @param method null when it could not be read */
   readonly observe: (method: string | null, reason: Reason | null) => void;
 }
@@ -46,6 +44,8 @@ const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_CONNECTIONS = 4096;
 const LAST_WORDS_MS = 200;
+/** How long a client may leave an answer unread. */
+const SILENCE_MS = 60_000;
 /** Envoy closes an idle connection after an hour: if we did it sooner, a request could be on its way already. */
 const KEEP_ALIVE_MS = 65 * 60_000;
 
@@ -75,7 +75,7 @@ export function createBroker(options: BrokerOptions): Broker {
           listener,
         );
   server.maxConnections = MAX_CONNECTIONS;
-  server.setTimeout(options.silenceMs); // a client that does not read
+  server.setTimeout(SILENCE_MS);
   return { listen: () => listen(server, options), close: (graceMs) => close(server, options.relay, graceMs) };
 }
 
@@ -107,12 +107,15 @@ async function reply(
   trail: Trail,
 ): Promise<Refused | null> {
   if (what.kind === "call") {
-    return relay.carry(what.call, {
+    request.socket.setTimeout(0); // a call takes the time that its server is given
+    const refused = await relay.carry(what.call, {
       response,
       accepts: acceptsOf(request.headers.accept),
       requestId: trail.requestId,
-      errorBody: (refused) => JSON.stringify(rpcError(refused, trail)),
+      errorBody: (why) => JSON.stringify(rpcError(why, trail)),
     });
+    if (!response.writableFinished) request.socket.setTimeout(SILENCE_MS);
+    return refused;
   }
   if (what.kind === "accepted") response.writeHead(202).end();
   else response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" }).end(what.message);

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { refuse, type Refused } from "../authz/outcome.ts";
 import { HttpFault } from "../http/client.ts";
+import type { RpcId } from "../mcp/operation.ts";
 import { readUpstreamMessage, type UpstreamMessage } from "../mcp/upstream-message.ts";
-import { MODERN_CODES, type Dialect, type Eras } from "./era.ts";
+import { MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "./era.ts";
 import { whileHeld, type Leash } from "./leash.ts";
 import { relayAnswer } from "./relay-answer.ts";
 import type { RelayCall } from "./relay-call.ts";
@@ -53,19 +54,38 @@ export async function attempt(options: AttemptOptions, passage: Passage): Promis
 }
 
 async function tryOnce(options: AttemptOptions, passage: Passage): Promise<Result | "session_gone"> {
-  const { upstream } = passage.call;
-  const { signal } = passage.leash;
   const lease = await leaseOf(options, passage);
   try {
-    const dialect: Dialect = lease?.dialect ?? { era: "modern" };
-    const sessionId = lease === null || lease.dialect.session === null ? null : lease.nextId();
-    const request = relayRequest(passage.call, dialect, sessionId, options.findSchema);
-    const { headers, body } = request;
-    const answer = await upstream.client.open({ method: "POST", path: upstream.path, headers, body, signal });
-    return await passOn(options, { ...passage, lease, request, answer });
+    return await send(options, passage, lease);
   } finally {
     lease?.release();
   }
+}
+
+async function send(options: AttemptOptions, passage: Passage, lease: Lease | null): Promise<Result | "session_gone"> {
+  const { upstream } = passage.call;
+  const { signal } = passage.leash;
+  const dialect: Dialect = lease?.dialect ?? { era: "modern" };
+  const sessionId = lease === null || lease.dialect.session === null ? null : lease.nextId();
+  const request = relayRequest(passage.call, dialect, sessionId, options.findSchema);
+  const { headers, body } = request;
+  try {
+    const answer = await upstream.client.open({ method: "POST", path: upstream.path, headers, body, signal });
+    return await passOn(options, { ...passage, lease, request, answer });
+  } finally {
+    if (signal.aborted && dialect.era === "legacy") void cancel(passage.call, dialect, request.wireId);
+  }
+}
+
+const CANCEL_MS = 1000;
+
+/**
+ * Nobody waits for the answer any more. In the stateless revision the closed connection says so; in the older ones it says
+ * nothing, and the server would work on (2025-11-25, Cancellation). What it answers counts not.
+ */
+async function cancel({ upstream, credential }: RelayCall, dialect: LegacyDialect, requestId: RpcId): Promise<void> {
+  const exchange = exchangeWith(upstream, credential, AbortSignal.timeout(CANCEL_MS));
+  await exchange(dialect, "notifications/cancelled", { requestId }).catch(() => null);
 }
 
 /** A session for a server of the older revisions; null for one of the stateless revision. */

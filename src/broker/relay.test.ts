@@ -537,6 +537,30 @@ describe("TB-07: time", () => {
   });
 });
 
+it("a call that nobody waits for is cancelled at a server of yesterday, by the id that it knows", async () => {
+  for (const era of ["sessions", "legacy"] as const) {
+    const { upstream, broker } = await setup(era, (_, r) => stream(r, [event(progress(1))], { end: false }));
+    (await broker.open({ params: { _meta: { progressToken: 1 } } })).destroy();
+    await vi.waitFor(() => expect(upstream.of("notifications/cancelled")).toHaveLength(1));
+    const [{ headers, message } = expect.fail()] = upstream.of("notifications/cancelled");
+    const call = upstream.of("tools/call")[0]!;
+    expect(message?.params).toEqual({ requestId: call.message?.id });
+    expect(headers["mcp-session-id"]).toBe(call.headers["mcp-session-id"]);
+    expect(headers.authorization).toBe(CREDENTIAL);
+  }
+});
+
+it("path and query of the server's URL are sent as written", async () => {
+  const upstream = await startFakeUpstream("modern");
+  const broker = await startTestBroker({ s: { url: `${upstream.origin}/a%2Fb/mcp?tenant=1&x=%20` } });
+  closing.push(
+    () => upstream.close(),
+    () => broker.close(),
+  );
+  await broker.call();
+  expect(new Set(upstream.arrivals.map(({ path }) => path))).toEqual(new Set(["/a%2Fb/mcp?tenant=1&x=%20"]));
+});
+
 describe("B50: streams", () => {
   const evil = [
     event({ jsonrpc: "2.0", id: 99, method: "sampling/createMessage", params: { canary: CANARY } }),
@@ -545,6 +569,7 @@ describe("B50: streams", () => {
     event({ jsonrpc: "2.0", id: "1", result: { canary: CANARY } }),
     event({ jsonrpc: "2.0", id: null, error: { code: 1, message: CANARY } }),
     event(`/messages?session=${CANARY}`, "endpoint"),
+    event({ jsonrpc: "2.0", id: 1, result: { canary: CANARY } }, "other"),
     event({ jsonrpc: "2.0", method: "tools/call", params: { canary: CANARY } }),
     event({ jsonrpc: "2.0", id: 1, result: {}, method: CANARY }),
     event(`{"jsonrpc":"2.0","id":1,"id":2,"result":{"canary":"${CANARY}"}}`),

@@ -61,7 +61,8 @@ describe("createSessionPool", () => {
       owner({ server: "t" }),
       owner({ credential: "Bearer b" }),
       owner({ credential: null }),
-      owner({ idp: "i,alice", sub: "" }),
+      owner({ idp: "i,alice", sub: "x" }),
+      owner({ idp: "i", sub: "alice,x" }),
       owner({ idp: 'i","alice', sub: "" }),
     ];
     const ids = [];

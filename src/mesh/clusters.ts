@@ -13,6 +13,8 @@ export function clusters(config: Config): object[] {
     authzCluster(envoy.authzAddress ?? listen.authz, envoy.tls.authz),
     {
       ...cluster("mcp_broker", envoy.brokerAddress ?? listen.broker),
+      // Every relayed call and stream at once; the default of 1,024 is for a cluster of many hosts.
+      circuit_breakers: { thresholds: [{ max_connections: 4096, max_requests: 4096, max_pending_requests: 1024 }] },
       ...(envoy.tls.broker !== null && { transport_socket: clientTls(envoy.tls.broker, ["http/1.1"]) }),
     },
     ...Object.entries(config.servers).map(([name, server]) => upstreamCluster(name, server)),

@@ -140,7 +140,6 @@ export async function startTestBroker(
     view: (server, band) => ({ snapshot: NOTHING_LISTED, offers: null, server, wristband: band, now: now() }),
     calls: { resolver, upstreams },
     relay,
-    silenceMs: 30_000,
     observe: () => {},
   });
   const port = await broker.listen();
