@@ -626,6 +626,18 @@ describe("B50: streams", () => {
     const asJson = await broker.call({ headers: { accept: "application/json" } });
     expect([asJson.status, reasonOf(asJson.messages[0])]).toEqual([502, "upstream_unavailable"]);
   });
+  it.each<[string, string, Record<string, string>]>([
+    ["in an encoding", event(progress(5)), { "content-encoding": "gzip" }],
+    ["with an event that is too large", `data: ${"x".repeat(8 * 1024 * 1024 + 1)}\n\n`, {}],
+  ])("B51: one %s that does not end is left: nobody holds its connection", async (_, beginning, headers) => {
+    let left = false;
+    const { broker } = await setup("modern", (_, response) => {
+      response.on("close", () => (left = true));
+      stream(response, [beginning], { end: false, headers });
+    });
+    expect(reasonOf((await broker.call()).messages.at(-1))).toBe("upstream_unavailable");
+    await vi.waitFor(() => expect(left).toBe(true), 2000);
+  });
   it("each event leaves when it comes", async () => {
     let finish = () => {};
     const { broker } = await setup("modern", (arrival, response) => {
