@@ -104,6 +104,23 @@ describe("createEventParser", () => {
       expect(() => parse(text, sizes)).toThrow(expect.objectContaining({ code: "too_large" }) as HttpFault);
   });
 
+  it("P14: a chunk is not searched anew for the line end that it does not have", () => {
+    for (const [end, other] of [
+      ["\r", "\n"],
+      ["\n", "\r"],
+    ] as const) {
+      const chunk = Buffer.from(`x${end}`.repeat(1000));
+      const inner = chunk.indexOf.bind(chunk);
+      let searches = 0;
+      const indexOf = (byte: number, from: number) => {
+        if (byte === other.charCodeAt(0)) searches += 1;
+        return inner(byte, from);
+      };
+      createEventParser(MAX).push(Object.assign(chunk, { indexOf }));
+      expect(searches).toBeLessThan(3);
+    }
+  });
+
   it("comments and other fields do not add up", () => {
     expect(parse(`${`:${"a".repeat(900)}\n`.repeat(50)}data: a\n\n`, [100])).toEqual([["message", "a"]]);
   });

@@ -93,12 +93,13 @@ export function createEventParser(maxBytes: number): EventParser {
   };
 }
 
-/** Finds the next CR or LF. Where no CR is left, it is not looked for again: a chunk can hold thousands of lines. */
+/** Finds the next CR or LF. Neither is looked for twice in the same bytes: a chunk can hold thousands of lines. */
 function lineEnds(chunk: Buffer): (from: number) => number {
-  let cr = chunk.indexOf(CR);
+  const next = { cr: chunk.indexOf(CR), lf: chunk.indexOf(LF) };
   return (from) => {
-    if (cr !== -1 && cr < from) cr = chunk.indexOf(CR, from);
-    const lf = chunk.indexOf(LF, from);
+    if (next.cr !== -1 && next.cr < from) next.cr = chunk.indexOf(CR, from);
+    if (next.lf !== -1 && next.lf < from) next.lf = chunk.indexOf(LF, from);
+    const { cr, lf } = next;
     return cr === -1 || (lf !== -1 && lf < cr) ? lf : cr;
   };
 }
