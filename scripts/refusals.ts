@@ -15,7 +15,8 @@ const MEANING: Readonly<Record<Reason, string>> = {
   route_unknown: "host, path or server is not configured",
   method_unknown: "this MCP method is not served",
   method_not_allowed: "only POST is served at an MCP endpoint",
-  body_malformed: "not one strict JSON-RPC message: duplicate names, bad UTF-8, a name in another case, trailing text",
+  body_malformed:
+    "not one strict JSON-RPC message: duplicate names, bad UTF-8, a name in another case, an integer beyond ±(2^53 − 1), trailing text",
   body_batch: "a JSON-RPC batch; send one message",
   params_invalid: "`params` does not fit the method, or `_meta` lacks what its revision requires",
   header_mismatch: "`Mcp-Method`, `Mcp-Name` or `MCP-Protocol-Version` disagrees with the body",

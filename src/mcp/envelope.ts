@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "./json.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
-import { foldName, readJson } from "./strict-json.ts";
+import { DEFAULT_LIMITS, foldName, readJson } from "./strict-json.ts";
 
 /** One JSON-RPC message that is a request or a notification. */
 export interface Envelope {
@@ -29,10 +29,12 @@ const RESERVED_PARAMS = new Set([
 const EXACT: Readonly<Record<string, string>> = { protocolversion: "protocolVersion", clientinfo: "clientInfo" };
 const INVALID_REQUEST = -32600;
 const MAX_ID_BYTES = 256;
+/** What policy sees is what the server reads: 2^53 + 1 would be 2^53 to policy, and somebody else's number there. */
+const LIMITS = { ...DEFAULT_LIMITS, exactIntegers: true };
 
 /** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the answer. */
 export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
-  const json = readJson(bytes);
+  const json = readJson(bytes, LIMITS);
   if (!json.ok) return fault("body_malformed", json.detail, null);
   if (Array.isArray(json.value)) return fault("body_batch", "an array", null);
   if (!isObject(json.value)) return fault("body_malformed", "not an object", null, INVALID_REQUEST);

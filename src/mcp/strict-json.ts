@@ -6,13 +6,15 @@ export interface JsonLimits {
   readonly maxDepth: number;
   /** Array elements and object members in all. */
   readonly maxMembers: number;
+  /** Refuse integers beyond ±(2^53 − 1): here they are rounded, elsewhere they are not (RFC 7493 §2.2). */
+  readonly exactIntegers?: boolean;
 }
 
 export type ReadJson =
   | { readonly ok: true; readonly value: JsonValue }
   | { readonly ok: false; readonly detail: string };
 
-const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
+export const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
 
 /** A fault of the text, thrown inside this module only. */
 class Fault extends Error {}
@@ -121,6 +123,7 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
     if (!NUMBER.test(word)) throw new Fault("not a JSON value");
     const number = Number(word);
     if (!Number.isFinite(number)) throw new Fault("number out of range");
+    if (limits.exactIntegers === true && !isExact(word, number)) throw new Fault("an integer beyond 2^53");
     return number;
   }
 
@@ -132,6 +135,11 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
       return result;
     },
   };
+}
+
+/** Fractions and exponents are doubles to everybody. */
+function isExact(word: string, number: number): boolean {
+  return Number.isSafeInteger(number) || /[.eE]/.test(word);
 }
 
 /** Letters, digits, and + - . of numbers and the three words. */
