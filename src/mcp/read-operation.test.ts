@@ -131,6 +131,16 @@ describe("messages", () => {
     ["arguments list", call('{"name":"a","arguments":[]}'), "params_invalid 1"],
     ["arguments null", call('{"name":"a","arguments":null}'), "params_invalid 1"],
     ["_meta text", call('{"name":"a","_meta":"x"}'), "params_invalid 1"],
+    [
+      "B03 the revision in another case",
+      call('{"name":"a","_meta":{"IO.modelcontextprotocol/protocolVersion":"2026-07-28"}}'),
+      "body_malformed -32600 1",
+    ],
+    [
+      "B03 a progress token in another case",
+      call('{"name":"a","_meta":{"progresstoken":1}}'),
+      "body_malformed -32600 1",
+    ],
     ["uri in place of name", call('{"uri":"a"}'), "params_invalid 1"],
     [
       "uri too long",
