@@ -321,6 +321,32 @@ describe("eras", () => {
     }
     expect(upstream.of("tools/call")[1]?.message?.params?.["_meta"]).toMatchObject({ progressToken: 7 });
   });
+  it.each([
+    ["that she left out", {}, undefined],
+    ["that say something else", { region: "eu" }, "eu"],
+  ])("B23: a client of yesterday cannot say parameter headers of arguments %s", async (_, args, expected) => {
+    const inputSchema = { properties: { region: { type: "string", "x-mcp-header": "Region" } } };
+    for (const tools of [[{ name: "echo", inputSchema }], []]) {
+      const { upstream, broker } = await setup("modern", undefined, { tools });
+      await broker.call({ params: { arguments: args }, headers: { "mcp-param-region": "us", "mcp-other": "x" } });
+      const { headers } = upstream.of("tools/call")[0]!;
+      expect([headers["mcp-param-region"], headers["mcp-other"]]).toEqual([
+        tools.length > 0 ? expected : undefined,
+        "x",
+      ]);
+    }
+  });
+  it("B23: parameter headers of a client of today say what the body says", async () => {
+    const properties = { region: { "x-mcp-header": "Region" }, tier: { "x-mcp-header": "Tier" } };
+    const { upstream, broker } = await setup("modern", undefined, {
+      tools: [{ name: "echo", inputSchema: { properties } }],
+    });
+    const headers = { "mcp-param-region": "us", "mcp-param-tier": "gold", "mcp-param-unknown": "x" };
+    await broker.call({ modern: true, params: { arguments: { region: "eu" } }, headers });
+    const arrived = upstream.of("tools/call")[0]!.headers;
+    expect(arrived).toMatchObject({ "mcp-param-region": "eu", "mcp-param-unknown": "x" });
+    expect(arrived).not.toHaveProperty("mcp-param-tier");
+  });
   it("B21: a name beyond ASCII is encoded in Mcp-Name", async () => {
     const { upstream, broker } = await setup();
     await broker.call({ method: "resources/read", name: "docs://é" });
