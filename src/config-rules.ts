@@ -153,6 +153,7 @@ function checkHeaders(config: Config, problem: Say): void {
     if (name === null) continue;
     if (RESERVED_HEADERS.has(name) || TAKEN_HEADERS.has(name))
       problem(key, `${name} has another meaning; choose another header`);
+    if (name.startsWith("mcp-")) problem(key, `${name} reaches the servers, as every mcp- header: choose another`);
     if (name.includes("_")) problem(key, "must not hold '_': Envoy refuses such headers");
   }
   if (config.routeHeader === config.wristband.header) problem("routeHeader", "is the same as wristband.header");
@@ -161,7 +162,7 @@ function checkHeaders(config: Config, problem: Say): void {
 function checkCredential(config: Config, entry: CredentialConfig, key: string, problem: Say): void {
   if (
     RESERVED_HEADERS.has(entry.header) ||
-    entry.header === config.wristband.header ||
+    [config.wristband.header, config.routeHeader].includes(entry.header) ||
     ["x-mcp-", "x-upstream-", "mcp-"].some((prefix) => entry.header.startsWith(prefix))
   ) {
     problem(`${key}.header`, `${entry.header} cannot carry a credential`);

@@ -164,6 +164,17 @@ describe("every problem names its key", () => {
     ["public listener", withValue("listen", { authz: "0.0.0.0:9001" }), /^listen\.authz: 0\.0\.0\.0 is not loopback/],
     ["listener address", withValue("listen", { ops: "9002" }), /^listen\.ops: must be/],
     ["wristband header", withValue("wristband.header", "authorization"), /^wristband\.header/],
+    [
+      "C27: a wristband in a header that the relay hands on",
+      withValue("wristband.header", "mcp-wristband"),
+      /^wristband\.header: .* reaches the servers/,
+    ],
+    ["a route in a header that the relay hands on", withValue("routeHeader", "mcp-route"), /^routeHeader: .* reaches/],
+    [
+      "a credential in routeHeader",
+      { ...withValue(`${server}.credential`, [{ static: { file: "pat", header: "x-key" } }]), routeHeader: "x-key" },
+      /x-key cannot carry a credential/,
+    ],
     ["underscore header", withValue("routeHeader", "x_route"), /^routeHeader: must not hold/],
     ["N-10: offline_access", withValue("challenge", { scopes: ["offline_access"] }), /offline_access/],
     ["revocation not yet", withValue("identity.revocationFile", "r.jsonl"), /not supported by this version/],
