@@ -175,6 +175,16 @@ describe("every problem names its key", () => {
       { ...withValue(`${server}.credential`, [{ static: { file: "pat", header: "x-key" } }]), routeHeader: "x-key" },
       /x-key cannot carry a credential/,
     ],
+    [
+      "C11: a query that Envoy would not send",
+      withValue(`${server}.url`, "https://mcp.github.example.com/mcp?tenant=a"),
+      /^servers\.github\.url: .* callRouting: broker/,
+    ],
+    [
+      "B23: a header for policy that nobody compares with the body",
+      withValue("policy.headers", ["mcp-param-region"]),
+      /^policy\.headers: .* input\.mcp\.arguments/,
+    ],
     ["underscore header", withValue("routeHeader", "x_route"), /^routeHeader: must not hold/],
     ["N-10: offline_access", withValue("challenge", { scopes: ["offline_access"] }), /offline_access/],
     ["revocation not yet", withValue("identity.revocationFile", "r.jsonl"), /not supported by this version/],
@@ -274,6 +284,11 @@ describe("every problem names its key", () => {
     };
     expect(problems(tree)).toMatch(/requireOwner: true/);
   });
+});
+
+it("the relay sends the query of a server's URL", () => {
+  const url = "https://mcp.github.example.com/mcp?tenant=a";
+  expect(problems({ ...withValue("servers.github.url", url), callRouting: "broker" })).toBe("");
 });
 
 it("calls are relayed unless the file says otherwise", () => {
