@@ -6,6 +6,7 @@ import type { Endpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
+import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
 import { readEnvelope } from "../mcp/envelope.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
@@ -20,7 +21,7 @@ export interface BrokerOptions {
   readonly address:
     | { readonly kind: "tcp"; readonly host: string; readonly port: number }
     | { readonly kind: "unix"; readonly path: string };
-  readonly tls: { readonly key: Buffer; readonly cert: Buffer; readonly clientCa: Buffer | null } | null;
+  readonly tls: ({ readonly key: Buffer; readonly cert: Buffer } & ClientNames) | null;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly answers: AnswerSettings;
   readonly wristbandHeader: string;
@@ -145,6 +146,8 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
 }
 
 async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Promise<Step<WristbandClaims>> {
+  const { tls } = options;
+  if (tls !== null && !isExpectedClient(tls, request.socket)) return refuse("wristband_invalid", "client certificate");
   const copies = request.headersDistinct[options.wristbandHeader];
   const [jws] = copies ?? [];
   if (jws === undefined || copies?.length !== 1) return refuse("wristband_invalid", "none, or several");
