@@ -383,8 +383,21 @@ describe("eras", () => {
     expect((await broker.call()).status).toBe(502);
     expect((await broker.call()).status).toBe(200);
     upstream.era = "modern";
-    expect((await broker.call()).status).toBe(502);
     expect((await broker.call()).status).toBe(200);
+  });
+  it("D18: what a server says to a caller whom it does not know is no other caller's evidence", async () => {
+    const { upstream, broker } = await setup();
+    upstream.onAny = ({ headers, message }, response) => {
+      if (headers.authorization !== "Bearer unknown") return false;
+      const answer = () => json(response, 404, "not found", { "content-type": "text/plain" });
+      if (message?.method === "server/discover") setTimeout(answer, 100);
+      else answer();
+      return true;
+    };
+    const alice = broker.call({ headers: { "x-upstream-authorization": "Bearer unknown" } });
+    await vi.waitFor(() => expect(upstream.of("server/discover")).toHaveLength(1));
+    const bob = await broker.call({ claims: { sub: "bob" } });
+    expect([bob.status, (await alice).status]).toEqual([200, 502]);
   });
   it.each([401, 403, 503])(
     "%i to the probe is no evidence: the call is refused, the next one asks again",
