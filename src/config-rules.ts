@@ -27,7 +27,8 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
       const key = `servers.${name}.credential[${i}].${entry.kind}`;
       checkCredential(config, entry, key, problem);
       if (entry.kind !== "exchange") return;
-      checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, entry }, problem, warn);
+      const issuers = config.identity.issuers.map(({ issuer }) => issuer);
+      checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, issuers, entry }, problem, warn);
     });
     checkDiscovery(server, `servers.${name}.discovery`, problem, warn);
     checkQuery(config, name, problem);
