@@ -87,6 +87,18 @@ describe("exchange", () => {
     expect(problems(changes)).toMatch(at);
   });
 
+  it("C21: with several issuers an exchange is for the tokens of one", () => {
+    const issuer = { audiences: ["a"], algorithms: ["ES256"] };
+    const issuers = ["https://idp.example.com", "https://other.example.com"].map((name) => ({
+      ...issuer,
+      issuer: name,
+    }));
+    const top = { identity: { issuers } };
+    expect(problems({}, top)).toMatch(/exchange\.issuer: is required with several issuers/);
+    expect(problems({ issuer: "https://third.example.com" }, top)).toMatch(/exchange\.issuer: .* none of identity/);
+    expect(problems({ issuer: "https://other.example.com" }, top)).toBe("");
+  });
+
   it("the default time must fit a shorter Check too", () => {
     expect(problems({}, { checkTimeoutMs: 400 })).toMatch(/timeoutMs: 500 must be smaller than checkTimeoutMs \(400\)/);
   });

@@ -21,6 +21,7 @@ export function exchangeSchema<P extends z.core.$ZodLooseShape>({ url, file, sec
       isAsSent,
       "must have a path, written as it is sent: no dot segments, spaces or characters that need an escape",
     ),
+    issuer: url.nullable().default(null),
     profile: z.enum(["rfc8693", "keycloak"]).default("rfc8693"),
     client: z.strictObject({ id: z.string().min(1), secret }),
     audience: z.string().min(1),
@@ -47,7 +48,10 @@ interface Checked {
   /** Where it stands in the file. */
   readonly key: string;
   readonly checkTimeoutMs: number;
+  /** Of `identity`. */
+  readonly issuers: readonly string[];
   readonly entry: {
+    readonly issuer: string | null;
     readonly timeoutMs: number;
     readonly scope: string | null;
     readonly allowScopes: readonly string[];
@@ -57,7 +61,13 @@ interface Checked {
 type Say = (key: string, message: string) => void;
 
 /** Rules between `exchange` and other keys. */
-export function checkExchange({ key, checkTimeoutMs, entry }: Checked, problem: Say, warn: Say): void {
+export function checkExchange({ key, checkTimeoutMs, issuers, entry }: Checked, problem: Say, warn: Say): void {
+  if (entry.issuer === null && issuers.length > 1) {
+    problem(`${key}.issuer`, "is required with several issuers: no IdP may be shown the tokens of another");
+  }
+  if (entry.issuer !== null && !issuers.includes(entry.issuer)) {
+    problem(`${key}.issuer`, `${entry.issuer} is none of identity.issuers`);
+  }
   if (entry.timeoutMs >= checkTimeoutMs) {
     problem(
       `${key}.timeoutMs`,

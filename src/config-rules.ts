@@ -27,12 +27,14 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
       const key = `servers.${name}.credential[${i}].${entry.kind}`;
       checkCredential(config, entry, key, problem);
       if (entry.kind !== "exchange") return;
-      checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, entry }, problem, warn);
+      const issuers = config.identity.issuers.map(({ issuer }) => issuer);
+      checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, issuers, entry }, problem, warn);
     });
     server.discovery.forEach((entry, i) => {
       checkCredential(config, entry, `servers.${name}.discovery[${i}].${entry.kind}`, problem);
     });
     checkDiscovery(server, `servers.${name}.discovery`, problem, warn);
+    checkQuery(config, name, problem);
   }
   return { problems, warnings };
 }
@@ -153,20 +155,30 @@ function checkHeaders(config: Config, problem: Say): void {
     if (name === null) continue;
     if (RESERVED_HEADERS.has(name) || TAKEN_HEADERS.has(name))
       problem(key, `${name} has another meaning; choose another header`);
+    if (name.startsWith("mcp-")) problem(key, `${name} reaches the servers, as every mcp- header: choose another`);
     if (name.includes("_")) problem(key, "must not hold '_': Envoy refuses such headers");
   }
+  for (const name of config.policy.headers.filter((header) => header.startsWith("mcp-param-")))
+    problem("policy.headers", `${name} is not compared with the body: let policy read input.mcp.arguments`);
   if (config.routeHeader === config.wristband.header) problem("routeHeader", "is the same as wristband.header");
 }
 
 function checkCredential(config: Config, entry: CredentialConfig, key: string, problem: Say): void {
   if (
     RESERVED_HEADERS.has(entry.header) ||
-    entry.header === config.wristband.header ||
+    [config.wristband.header, config.routeHeader].includes(entry.header) ||
     ["x-mcp-", "x-upstream-", "mcp-"].some((prefix) => entry.header.startsWith(prefix))
   ) {
     problem(`${key}.header`, `${entry.header} cannot carry a credential`);
   }
   if (entry.header.includes("_")) problem(`${key}.header`, "must not hold '_': Envoy refuses such headers");
+}
+
+/** Envoy puts the path of a server's URL in place of ours and keeps the client's query. */
+function checkQuery({ servers, callRouting }: Config, name: string, problem: Say): void {
+  const server = servers[name];
+  if (server === undefined || (server.callRouting ?? callRouting) === "broker" || !server.url.includes("?")) return;
+  problem(`servers.${name}.url`, "its query is not sent on a direct route: say callRouting: broker for this server");
 }
 
 function checkDiscovery(server: Config["servers"][string], key: string, problem: Say, warn: Say): void {

@@ -164,6 +164,27 @@ describe("every problem names its key", () => {
     ["public listener", withValue("listen", { authz: "0.0.0.0:9001" }), /^listen\.authz: 0\.0\.0\.0 is not loopback/],
     ["listener address", withValue("listen", { ops: "9002" }), /^listen\.ops: must be/],
     ["wristband header", withValue("wristband.header", "authorization"), /^wristband\.header/],
+    [
+      "C27: a wristband in a header that the relay hands on",
+      withValue("wristband.header", "mcp-wristband"),
+      /^wristband\.header: .* reaches the servers/,
+    ],
+    ["a route in a header that the relay hands on", withValue("routeHeader", "mcp-route"), /^routeHeader: .* reaches/],
+    [
+      "a credential in routeHeader",
+      { ...withValue(`${server}.credential`, [{ static: { file: "pat", header: "x-key" } }]), routeHeader: "x-key" },
+      /x-key cannot carry a credential/,
+    ],
+    [
+      "C11: a query that Envoy would not send",
+      withValue(`${server}.url`, "https://mcp.github.example.com/mcp?tenant=a"),
+      /^servers\.github\.url: .* callRouting: broker/,
+    ],
+    [
+      "B23: a header for policy that nobody compares with the body",
+      withValue("policy.headers", ["mcp-param-region"]),
+      /^policy\.headers: .* input\.mcp\.arguments/,
+    ],
     ["underscore header", withValue("routeHeader", "x_route"), /^routeHeader: must not hold/],
     ["N-10: offline_access", withValue("challenge", { scopes: ["offline_access"] }), /offline_access/],
     [
@@ -262,6 +283,11 @@ describe("every problem names its key", () => {
     };
     expect(problems(tree)).toMatch(/requireOwner: true/);
   });
+});
+
+it("the relay sends the query of a server's URL", () => {
+  const url = "https://mcp.github.example.com/mcp?tenant=a";
+  expect(problems({ ...withValue("servers.github.url", url), callRouting: "broker" })).toBe("");
 });
 
 it("calls are relayed unless the file says otherwise", () => {

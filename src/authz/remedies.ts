@@ -68,7 +68,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   },
   body_malformed: {
     meaning:
-      "The body is not one strict JSON-RPC message: a name twice or in another case, bad UTF-8, text after the end, too deep or too many members; or no body came.",
+      "The body is not one strict JSON-RPC message: a name twice or in another case, bad UTF-8, an integer beyond ±(2^53 − 1), text after the end, too deep or too many members; or no body came.",
     remedy:
       "Read `detail` in the audit line. If no body came, let the data plane send it: `with_request_body` with `pack_as_bytes: true`.",
   },

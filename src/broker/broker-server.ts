@@ -7,6 +7,7 @@ import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
+import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
 import { readEnvelope } from "../mcp/envelope.ts";
 import type { JsonObject } from "../mcp/json.ts";
 import type { Operation } from "../mcp/operation.ts";
@@ -21,7 +22,7 @@ export interface BrokerOptions {
   readonly address:
     | { readonly kind: "tcp"; readonly host: string; readonly port: number }
     | { readonly kind: "unix"; readonly path: string };
-  readonly tls: { readonly key: Buffer; readonly cert: Buffer; readonly clientCa: Buffer | null } | null;
+  readonly tls: ({ readonly key: Buffer; readonly cert: Buffer } & ClientNames) | null;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly answers: AnswerSettings;
   readonly wristbandHeader: string;
@@ -156,6 +157,8 @@ function answered(operation: Operation, body: Buffer, view: BrokerView): Step<Re
 }
 
 async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Promise<Step<WristbandClaims>> {
+  const { tls } = options;
+  if (tls !== null && !isExpectedClient(tls, request.socket)) return refuse("wristband_invalid", "client certificate");
   const copies = request.headersDistinct[options.wristbandHeader];
   const [jws] = copies ?? [];
   if (jws === undefined || copies?.length !== 1) return refuse("wristband_invalid", "none, or several");

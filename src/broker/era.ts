@@ -86,6 +86,8 @@ export interface Eras {
   known(server: string): Era | null;
   /** Asks a server, once for all who ask at the same time. @throws {HttpFault} if there is no telling */
   of(server: string, exchange: Exchange): Promise<Era>;
+  /** Asks with this caller's own credential, whoever asks at the same time. @throws {HttpFault} */
+  askAnew(server: string, exchange: Exchange): Promise<Era>;
   /** What it answered does not fit its era: the next caller asks anew. */
   forget(server: string): void;
 }
@@ -120,6 +122,7 @@ export function createEras(monotonic: () => number): Eras {
       // Another caller's failure may be her credential's: it is nobody else's.
       return theirs ?? ask(server, exchange);
     },
+    askAnew: ask,
     forget: (server) => void known.delete(server),
   };
 }

@@ -77,17 +77,21 @@ describe("createEventParser", () => {
   });
 
   it("any messages come back from the events that carry them", () => {
-    const texts = fc.array(
-      fc.string({ minLength: 1 }).map((text) => text.replaceAll("\r", "")),
-      { maxLength: 5 },
-    );
+    const values = fc.array(fc.tuple(fc.jsonValue(), fc.constantFrom("", " ", "\t", "\n")), { maxLength: 5 });
+    const ends = fc.constantFrom("\n", "\r", "\r\n", "\r\r");
     fc.assert(
-      fc.property(texts, (list) => {
-        const messages = list.filter((text) => text !== "");
-        const stream = Buffer.concat(messages.map((text) => eventOf(Buffer.from(text))));
-        expect(parse(stream, [5])).toEqual(messages.map((text) => ["message", text.toWellFormed()]));
+      fc.property(values, ends, (list, end) => {
+        const texts = list.map(([value, indent]) => JSON.stringify(value, null, indent).replaceAll("\n", end));
+        const stream = Buffer.concat(texts.map((text) => eventOf(Buffer.from(text))));
+        const expected = texts.map((text) => ["message", text.replaceAll(/[\r\n]/g, " ")]);
+        expect(parse(stream, [5], 1 << 20)).toEqual(expected);
       }),
     );
+  });
+
+  it("P14, B51: an event weighs what its message weighs, however many line ends that has", () => {
+    const message = Buffer.from(`{${"\n".repeat(1 << 20)}}`);
+    expect(eventOf(message).length).toBeLessThan(message.length + 100);
   });
 
   it.each([
@@ -98,6 +102,23 @@ describe("createEventParser", () => {
   ])("B51: an event above the limit fails: %s", (_, text) => {
     for (const sizes of [[Infinity], [7]])
       expect(() => parse(text, sizes)).toThrow(expect.objectContaining({ code: "too_large" }) as HttpFault);
+  });
+
+  it("P14: a chunk is not searched anew for the line end that it does not have", () => {
+    for (const [end, other] of [
+      ["\r", "\n"],
+      ["\n", "\r"],
+    ] as const) {
+      const chunk = Buffer.from(`x${end}`.repeat(1000));
+      const inner = chunk.indexOf.bind(chunk);
+      let searches = 0;
+      const indexOf = (byte: number, from: number) => {
+        if (byte === other.charCodeAt(0)) searches += 1;
+        return inner(byte, from);
+      };
+      createEventParser(MAX).push(Object.assign(chunk, { indexOf }));
+      expect(searches).toBeLessThan(3);
+    }
   });
 
   it("comments and other fields do not add up", () => {

@@ -40,7 +40,10 @@ export function createLeash(silenceMs: number, now: () => number): Leash {
 
 /** A promise of somebody else's, for as long as the signal lets us wait. Rejects with the signal's reason. */
 export function whileHeld<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(faultIn(signal));
+  if (signal.aborted) {
+    promise.catch(() => {}); // nobody waits for it any more, and a rejection that nobody handles ends the process
+    return Promise.reject(faultIn(signal));
+  }
   return new Promise((done, fail) => {
     const onAbort = () => fail(faultIn(signal));
     signal.addEventListener("abort", onAbort, { once: true });

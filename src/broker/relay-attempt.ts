@@ -91,18 +91,23 @@ async function cancel({ upstream, credential }: RelayCall, dialect: LegacyDialec
 /** A session for a server of the older revisions; null for one of the stateless revision. */
 async function leaseOf({ eras, sessions }: AttemptOptions, { call, leash }: Passage): Promise<Lease | null> {
   const { upstream, credential, wristband } = call;
+  const { name } = upstream;
   const { signal } = leash;
-  const ask = () => whileHeld(eras.of(upstream.name, exchangeWith(upstream, credential, signal)), signal);
-  const era = eras.known(upstream.name) ?? (await ask());
+  const exchange = exchangeWith(upstream, credential, signal);
+  const era = eras.known(name) ?? (await whileHeld(eras.of(name, exchange), signal));
   if (era === "modern") return null;
   try {
     return await sessions.acquire({ upstream, credential, idp: wristband.idp, sub: wristband.sub }, signal);
   } catch (error) {
-    // It knows no handshake (any more).
-    if (error instanceof HttpFault && /^initialize_40[045]$/.test(error.code)) eras.forget(upstream.name);
+    if (!(error instanceof HttpFault && NO_HANDSHAKE.test(error.code))) throw error;
+    // It knows none any more; or what we believe was said to a caller whom it does not know, and is true of her alone.
+    eras.forget(name);
+    if ((await whileHeld(eras.askAnew(name, exchange), signal)) === "modern") return null;
     throw error;
   }
 }
+
+const NO_HANDSHAKE = /^initialize_(?:200|40[045])$/;
 
 async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Result | "session_gone"> {
   const { answer, request, call, client } = exchanged;

@@ -50,11 +50,10 @@ export function relayRequest(
   if (sessionId !== null) edits.push({ ...spans.id, text: String(sessionId) });
   return {
     headers: {
-      ...call.forwarded,
+      ...forwardedHeaders(call, dialect, findSchema),
       accept: "application/json, text/event-stream",
       "content-type": "application/json",
       ...dialectHeaders(call, dialect),
-      ...(needsMeta && operation.kind === "tool" && schemaHeaders(call, findSchema)),
       ...credentialHeader(call.credential),
     },
     body: edits.length === 0 ? body : splice(body, edits),
@@ -104,6 +103,19 @@ function dialectHeaders({ operation, name }: RelayCall, dialect: Dialect): Recor
   return dialect.session === null ? version : { ...version, "mcp-session-id": dialect.session };
 }
 
-function schemaHeaders({ upstream, operation, name }: RelayCall, findSchema: FindSchema): Record<string, string> {
-  return paramHeaders(findSchema(upstream.name, name), operation.arguments);
+/**
+ * What the client said in `mcp-*`, but for the parameters that the tool mirrors in headers: those are derived anew, for a
+ * client's own could say something else than the body that policy saw (B23). A client of an older revision has none.
+ */
+function forwardedHeaders(call: RelayCall, dialect: Dialect, findSchema: FindSchema): Record<string, string> {
+  const { upstream, operation, name, forwarded } = call;
+  if (dialect.era === "legacy") return forwarded;
+  const isOwn = ([header]: [string, string]) => operation.version === MODERN || !header.startsWith("mcp-param-");
+  const headers = new Map(Object.entries(forwarded).filter(isOwn));
+  const schema = operation.kind === "tool" ? findSchema(upstream.name, name) : undefined;
+  for (const [header, value] of Object.entries(paramHeaders(schema, operation.arguments))) {
+    if (value === null) headers.delete(header);
+    else headers.set(header, value);
+  }
+  return Object.fromEntries(headers);
 }

@@ -29,7 +29,6 @@ export async function readStream(
   onDropped: (events: number) => void,
 ): Promise<RelayAnswer | null> {
   const { answer } = stream;
-  if (isEncoded(answer)) throw new HttpFault("encoded");
   const parser = createEventParser(MAX_ANSWER_BYTES);
   let found: RelayAnswer | null | undefined;
   const take = (events: readonly StreamEvent[]) => {
@@ -44,11 +43,17 @@ export async function readStream(
     }
     return false;
   };
-  const isDone = await consume(answer, (chunk) => {
-    stream.touch();
-    return take(parser.push(chunk));
-  });
-  if (!isDone) take(parser.end());
+  try {
+    if (isEncoded(answer)) throw new HttpFault("encoded");
+    const isDone = await consume(answer, (chunk) => {
+      stream.touch();
+      return take(parser.push(chunk));
+    });
+    if (!isDone) take(parser.end());
+  } catch (error) {
+    answer.destroy(); // it may have no end, and would hold its connection as long
+    throw error;
+  }
   letGo(answer);
   if (found === undefined) throw new HttpFault("no_answer");
   return found;

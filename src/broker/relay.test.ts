@@ -50,7 +50,7 @@ const progress = (progressToken: string | number) => ({
 
 describe("bytes go on as they came", () => {
   const body =
-    '{ "method":"tools/call",\n\t"params" : {"arguments":{"n":1.0,"e":1e2,"u":"\\u00e9é","big":12345678901234567890}, "name":"echo"},"id": "a\\u0062" , "jsonrpc":"2.0"}';
+    '{ "method":"tools/call",\n\t"params" : {"arguments":{"n":1.0,"e":1e2,"u":"\\u00e9é","big":9007199254740991,"float":12345678901234567890.0}, "name":"echo"},"id": "a\\u0062" , "jsonrpc":"2.0"}';
   it.each<[FakeEra, boolean]>([
     ["modern", true],
     ["legacy", false],
@@ -321,6 +321,32 @@ describe("eras", () => {
     }
     expect(upstream.of("tools/call")[1]?.message?.params?.["_meta"]).toMatchObject({ progressToken: 7 });
   });
+  it.each([
+    ["that she left out", {}, undefined],
+    ["that say something else", { region: "eu" }, "eu"],
+  ])("B23: a client of yesterday cannot say parameter headers of arguments %s", async (_, args, expected) => {
+    const inputSchema = { properties: { region: { type: "string", "x-mcp-header": "Region" } } };
+    for (const tools of [[{ name: "echo", inputSchema }], []]) {
+      const { upstream, broker } = await setup("modern", undefined, { tools });
+      await broker.call({ params: { arguments: args }, headers: { "mcp-param-region": "us", "mcp-other": "x" } });
+      const { headers } = upstream.of("tools/call")[0]!;
+      expect([headers["mcp-param-region"], headers["mcp-other"]]).toEqual([
+        tools.length > 0 ? expected : undefined,
+        "x",
+      ]);
+    }
+  });
+  it("B23: parameter headers of a client of today say what the body says", async () => {
+    const properties = { region: { "x-mcp-header": "Region" }, tier: { "x-mcp-header": "Tier" } };
+    const { upstream, broker } = await setup("modern", undefined, {
+      tools: [{ name: "echo", inputSchema: { properties } }],
+    });
+    const headers = { "mcp-param-region": "us", "mcp-param-tier": "gold", "mcp-param-unknown": "x" };
+    await broker.call({ modern: true, params: { arguments: { region: "eu" } }, headers });
+    const arrived = upstream.of("tools/call")[0]!.headers;
+    expect(arrived).toMatchObject({ "mcp-param-region": "eu", "mcp-param-unknown": "x" });
+    expect(arrived).not.toHaveProperty("mcp-param-tier");
+  });
   it("B21: a name beyond ASCII is encoded in Mcp-Name", async () => {
     const { upstream, broker } = await setup();
     await broker.call({ method: "resources/read", name: "docs://é" });
@@ -357,8 +383,21 @@ describe("eras", () => {
     expect((await broker.call()).status).toBe(502);
     expect((await broker.call()).status).toBe(200);
     upstream.era = "modern";
-    expect((await broker.call()).status).toBe(502);
     expect((await broker.call()).status).toBe(200);
+  });
+  it("D18: what a server says to a caller whom it does not know is no other caller's evidence", async () => {
+    const { upstream, broker } = await setup();
+    upstream.onAny = ({ headers, message }, response) => {
+      if (headers.authorization !== "Bearer unknown") return false;
+      const answer = () => json(response, 404, "not found", { "content-type": "text/plain" });
+      if (message?.method === "server/discover") setTimeout(answer, 100);
+      else answer();
+      return true;
+    };
+    const alice = broker.call({ headers: { "x-upstream-authorization": "Bearer unknown" } });
+    await vi.waitFor(() => expect(upstream.of("server/discover")).toHaveLength(1));
+    const bob = await broker.call({ claims: { sub: "bob" } });
+    expect([bob.status, (await alice).status]).toEqual([200, 502]);
   });
   it.each([401, 403, 503])(
     "%i to the probe is no evidence: the call is refused, the next one asks again",
@@ -650,6 +689,18 @@ describe("B50: streams", () => {
     expect(broker.log.at(-1)).toContain(`"detail":"${detail}"`);
     const asJson = await broker.call({ headers: { accept: "application/json" } });
     expect([asJson.status, reasonOf(asJson.messages[0])]).toEqual([502, "upstream_unavailable"]);
+  });
+  it.each<[string, string, Record<string, string>]>([
+    ["in an encoding", event(progress(5)), { "content-encoding": "gzip" }],
+    ["with an event that is too large", `data: ${"x".repeat(8 * 1024 * 1024 + 1)}\n\n`, {}],
+  ])("B51: one %s that does not end is left: nobody holds its connection", async (_, beginning, headers) => {
+    let left = false;
+    const { broker } = await setup("modern", (_, response) => {
+      response.on("close", () => (left = true));
+      stream(response, [beginning], { end: false, headers });
+    });
+    expect(reasonOf((await broker.call()).messages.at(-1))).toBe("upstream_unavailable");
+    await vi.waitFor(() => expect(left).toBe(true), 2000);
   });
   it("each event leaves when it comes", async () => {
     let finish = () => {};

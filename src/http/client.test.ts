@@ -113,6 +113,11 @@ describe("createHttpClient", () => {
     expect(await faultOf(client(slow).fetch(ask("/", 50), 10))).toBe("timeout");
   });
 
+  it("N01: an upgrade that nobody asked for is a fault, and no question without an end", async () => {
+    const origin = await speak("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+    expect(await faultOf(client(origin).fetch(ask("/", 500), 10))).toBe("no_answer");
+  });
+
   it("nobody listens", async () => {
     const server = createTcpServer();
     const port = await listening(server);

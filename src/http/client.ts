@@ -78,6 +78,8 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
       const request = send({ ...target, method, path, signal, headers: { ...headers, host: url.host, ...length } });
       request.on("response", done);
       request.on("error", (error) => fail(faultOf(error)));
+      // Node closes a connection that was upgraded unasked (101) with neither a response nor an error.
+      request.on("close", () => fail(new HttpFault("no_answer")));
       request.end(body ?? undefined);
     });
   }

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "./json.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
-import { foldName, readJson } from "./strict-json.ts";
+import { DEFAULT_LIMITS, foldName, readJson } from "./strict-json.ts";
 
 /** One JSON-RPC message that is a request or a notification. */
 export interface Envelope {
@@ -25,14 +25,21 @@ const RESERVED_PARAMS = new Set([
   "argument",
   "level",
 ]);
+/** The broker adds members of these names for a server of the stateless revision: a lookalike would stand beside them. */
+const META = ["protocolVersion", "clientCapabilities", "clientInfo"].map((name) => `io.modelcontextprotocol/${name}`);
+const RESERVED_META = new Set([...META, "progressToken"].map((name) => name.toLowerCase()));
 /** Lower-case spellings whose exact form has capitals. */
-const EXACT: Readonly<Record<string, string>> = { protocolversion: "protocolVersion", clientinfo: "clientInfo" };
+const EXACT: Readonly<Record<string, string>> = Object.fromEntries(
+  [...META, "progressToken", "protocolVersion", "clientInfo"].map((name) => [name.toLowerCase(), name]),
+);
 const INVALID_REQUEST = -32600;
 const MAX_ID_BYTES = 256;
+/** What policy sees is what the server reads: 2^53 + 1 would be 2^53 to policy, and somebody else's number there. */
+const LIMITS = { ...DEFAULT_LIMITS, exactIntegers: true };
 
 /** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the answer. */
 export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
-  const json = readJson(bytes);
+  const json = readJson(bytes, LIMITS);
   if (!json.ok) return fault("body_malformed", json.detail, null);
   if (Array.isArray(json.value)) return fault("body_batch", "an array", null);
   if (!isObject(json.value)) return fault("body_malformed", "not an object", null, INVALID_REQUEST);
@@ -65,7 +72,9 @@ function faultOfRequest(message: JsonObject, id: RpcId | null): OperationFault |
   if ("id" in message && id === null) return malformed("id is neither a short string nor a safe integer");
   if (params === undefined) return null;
   if (!isObject(params)) return { reason: "params_invalid", detail: "params is not an object" };
-  return lookalike(params, RESERVED_PARAMS) ? malformed("a lookalike in params") : null;
+  if (lookalike(params, RESERVED_PARAMS)) return malformed("a lookalike in params");
+  const meta = params["_meta"];
+  return isObject(meta) && lookalike(meta, RESERVED_META) ? malformed("a lookalike in _meta") : null;
 }
 
 function malformed(detail: string): OperationFault {

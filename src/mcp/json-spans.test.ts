@@ -99,6 +99,32 @@ describe("readObjectSpan", () => {
     expect(readObjectSpan(bytes(`{"a":${"[".repeat(1_000_000)}`))).toBeNull();
   });
 
+  it("B11: the members whose places are kept are bounded", () => {
+    const wide = (count: number) => `{${Array.from({ length: count }, (_, i) => `"${i}":1`).join()}}`;
+    expect(readObjectSpan(bytes(wide(10_000)))).not.toBeNull();
+    expect(readObjectSpan(bytes(wide(10_001)))).toBeNull();
+    expect(readObjectSpan(bytes(`{"a":${wide(10_001)}}`))).not.toBeNull();
+  });
+
+  it.each([
+    ["numbers", `[${"1,".repeat(200_000)}-1.5e3]`],
+    ["words", `[${"true,".repeat(100_000)}null]`],
+    ["escapes", `"${"\\u00e9".repeat(100_000)}"`],
+  ])("P14, D27: %s cost about what JSON.parse pays for them", (_, value) => {
+    const text = bytes(`{"a":${value}}`);
+    const fastest = (run: () => unknown) =>
+      Math.min(
+        ...Array.from({ length: 5 }, () => {
+          const from = performance.now();
+          run();
+          return performance.now() - from;
+        }),
+      );
+    const parsing = fastest(() => JSON.parse(text.toString()) as unknown);
+    expect(readObjectSpan(text)).not.toBeNull();
+    expect(fastest(() => readObjectSpan(text))).toBeLessThan(parsing * 8 + 2);
+  });
+
   it("never throws, whatever the bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (any) => {

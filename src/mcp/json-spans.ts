@@ -19,6 +19,8 @@ export interface Edit extends Span {
 
 /** Nested arrays and objects: more is refused, so that nobody can exhaust the stack. */
 const MAX_DEPTH = 256;
+/** Of one object whose places are kept: as many as the strict reader takes. */
+const MAX_MEMBERS = 10_000;
 
 /** A fault of the text, thrown inside this module only. */
 class Fault extends Error {}
@@ -26,7 +28,7 @@ class Fault extends Error {}
 /**
  * Finds the members of the object that a JSON text is, and checks the whole text against the grammar (RFC 8259), without
  * building a value: so a message can go on byte for byte. Null for text that is no object, is not UTF-8, is nested too
- * deep or has two members of one name; what names deeper objects have is their reader's business.
+ * deep, has two members of one name or far too many; what names deeper objects have is their reader's business.
  */
 export function readObjectSpan(bytes: Uint8Array): ObjectSpan | null {
   if (!isUtf8(bytes)) return null;
@@ -98,7 +100,14 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const LETTER_U = 0x75;
 const SIMPLE_ESCAPES = new Set(Buffer.from('"\\/bfnrt'));
-const WORD = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
+const ZERO = 0x30;
+const NINE = 0x39;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const DOT = 0x2e;
+const LETTER_E = 0x65;
+const CAPITAL_E = 0x45;
+const WORDS: ReadonlyMap<number, string> = new Map(["true", "false", "null"].map((word) => [word.charCodeAt(0), word]));
 
 /** The object that begins at the cursor, which is left behind it. */
 function objectAt(cursor: Cursor): ObjectSpan {
@@ -112,7 +121,7 @@ function objectAt(cursor: Cursor): ObjectSpan {
     cursor.at = skipSpace(text, cursor.at);
     if (text[cursor.at] !== QUOTE) throw new Fault();
     const name = readString(cursor);
-    if (members.has(name)) throw new Fault();
+    if (members.has(name) || members.size >= MAX_MEMBERS) throw new Fault();
     const from = skipSpace(text, expect(text, cursor.at, COLON));
     const end = valueEnd(text, from, 1);
     members.set(name, { start: from, end });
@@ -182,20 +191,44 @@ function stringEnd(text: Buffer, start: number): number {
 function escapeEnd(text: Buffer, at: number): number {
   const letter = text[at] ?? 0;
   if (SIMPLE_ESCAPES.has(letter)) return at + 1;
-  const isUnicode = letter === LETTER_U && /^[0-9a-fA-F]{4}$/.test(text.toString("latin1", at + 1, at + 5));
-  if (!isUnicode) throw new Fault();
+  if (letter !== LETTER_U) throw new Fault();
+  for (let digit = at + 1; digit < at + 5; digit += 1) if (!isHex(text[digit] ?? 0)) throw new Fault();
   return at + 5;
 }
 
+/** The place behind a number or one of the three words; that nothing else follows is its reader's business. */
 function wordEnd(text: Buffer, start: number): number {
+  const byte = text[start] ?? 0;
+  if (byte === MINUS || isDigit(byte)) return numberEnd(text, start);
+  const word = WORDS.get(byte);
+  if (word === undefined) throw new Fault();
+  for (let i = 1; i < word.length; i += 1) if (text[start + i] !== word.charCodeAt(i)) throw new Fault();
+  return start + word.length;
+}
+
+/** Byte by byte: a server may answer with millions of numbers, while everybody else waits. */
+function numberEnd(text: Buffer, start: number): number {
+  let at = text[start] === MINUS ? start + 1 : start;
+  at = text[at] === ZERO ? at + 1 : digitsEnd(text, at);
+  if (text[at] === DOT) at = digitsEnd(text, at + 1);
+  if (text[at] !== LETTER_E && text[at] !== CAPITAL_E) return at;
+  const isSigned = text[at + 1] === PLUS || text[at + 1] === MINUS;
+  return digitsEnd(text, isSigned ? at + 2 : at + 1);
+}
+
+/** The place behind one digit or more. */
+function digitsEnd(text: Buffer, start: number): number {
   let at = start;
-  while (at < text.length && isWordByte(text[at] ?? 0)) at += 1;
-  if (!WORD.test(text.toString("latin1", start, at))) throw new Fault();
+  while (isDigit(text[at] ?? 0)) at += 1;
+  if (at === start) throw new Fault();
   return at;
 }
 
-/** Letters, digits, and + - . of numbers and the three words. */
-function isWordByte(byte: number): boolean {
-  const isDigit = byte >= 0x30 && byte <= 0x39;
-  return isDigit || (byte >= 0x61 && byte <= 0x7a) || byte === 0x45 || byte === 0x2d || byte === 0x2b || byte === 0x2e;
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= NINE;
+}
+
+function isHex(byte: number): boolean {
+  const lower = byte | 0x20; // a capital's small letter; no other byte becomes one of a to f
+  return isDigit(byte) || (lower >= 0x61 && lower <= 0x66);
 }

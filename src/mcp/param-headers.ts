@@ -8,10 +8,10 @@ const MAX_DEPTH = 16;
 
 /**
  * The `Mcp-Param-*` headers of a call, out of the `x-mcp-header` annotations of its tool (SEP-2243): what a client of the
- * stateless revision sends itself. An argument that is absent, null or no primitive has none.
+ * stateless revision sends itself. Null where there must be none: the argument is absent, null or no primitive.
  */
-export function paramHeaders(inputSchema: JsonValue | undefined, args: JsonObject): Record<string, string> {
-  const headers: Record<string, string> = {};
+export function paramHeaders(inputSchema: JsonValue | undefined, args: JsonObject): Record<string, string | null> {
+  const headers: Record<string, string | null> = {};
   collect(inputSchema, args, headers, MAX_DEPTH);
   return headers;
 }
@@ -20,21 +20,24 @@ export function paramHeaders(inputSchema: JsonValue | undefined, args: JsonObjec
 function collect(
   schema: JsonValue | undefined,
   value: JsonValue | undefined,
-  headers: Record<string, string>,
+  headers: Record<string, string | null>,
   depth: number,
 ): void {
-  if (!isObject(schema) || value === undefined || depth === 0) return;
+  if (!isObject(schema) || depth === 0) return;
   const name = schema["x-mcp-header"];
-  const text = textOf(value);
-  if (typeof name === "string" && TOKEN.test(name) && text !== null)
-    headers[`mcp-param-${name.toLowerCase()}`] = encodeHeaderValue(text);
+  if (typeof name === "string" && TOKEN.test(name)) {
+    const text = textOf(value);
+    headers[`mcp-param-${name.toLowerCase()}`] = text === null ? null : encodeHeaderValue(text);
+  }
   const { properties } = schema;
-  if (!isObject(properties) || !isObject(value)) return;
-  for (const [member, inner] of Object.entries(properties))
-    if (Object.hasOwn(value, member)) collect(inner, value[member], headers, depth - 1);
+  if (!isObject(properties)) return;
+  for (const [member, inner] of Object.entries(properties)) {
+    const isThere = isObject(value) && Object.hasOwn(value, member);
+    collect(inner, isThere ? value[member] : undefined, headers, depth - 1);
+  }
 }
 
-function textOf(value: JsonValue): string | null {
+function textOf(value: JsonValue | undefined): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
   return typeof value === "number" && Number.isSafeInteger(value) ? String(value) : null;

@@ -45,6 +45,11 @@ describe("messages", () => {
     ],
     ["a notification", '{"jsonrpc":"2.0","method":"notifications/initialized"}', "ok notifications/initialized"],
     ["B19 shadows", call('{"name":"read","arguments":{"name":"drop"},"_meta":{"name":"drop"}}'), "ok tools/call read"],
+    [
+      "the largest integers",
+      call('{"name":"read","arguments":{"a":[9007199254740991,-9007199254740991,1e20]}}'),
+      "ok tools/call read",
+    ],
     ["B17 case is kept", call('{"name":"Read"}'), "ok tools/call Read"],
   ])("%s", (_, body, expected) => expect(verdict(body)).toBe(expected));
 
@@ -80,7 +85,17 @@ describe("messages", () => {
     ["unknown member", '{"jsonrpc":"2.0","id":1,"method":"ping","extra":1}', "body_malformed -32600 1"],
     ["B12 id null", '{"jsonrpc":"2.0","id":null,"method":"ping"}', "body_malformed -32600 null"],
     ["B12 id float", '{"jsonrpc":"2.0","id":1.5,"method":"ping"}', "body_malformed -32600 null"],
-    ["B12 id beyond 2^53", '{"jsonrpc":"2.0","id":12345678901234567890,"method":"ping"}', "body_malformed -32600 null"],
+    ["B12 id beyond 2^53", '{"jsonrpc":"2.0","id":12345678901234567890,"method":"ping"}', "body_malformed null"],
+    [
+      "P7 an integer that we would round",
+      call('{"name":"a","arguments":{"account":9007199254740993}}'),
+      "body_malformed null",
+    ],
+    [
+      "P7 a negative one, deep inside",
+      call('{"name":"a","arguments":{"a":[{"b":-9007199254740993}]}}'),
+      "body_malformed null",
+    ],
     ["B12 id -0", '{"jsonrpc":"2.0","id":-0,"method":"ping"}', "body_malformed -32600 null"],
     ["B12 id true", '{"jsonrpc":"2.0","id":true,"method":"ping"}', "body_malformed -32600 null"],
     ["B12 id object", '{"jsonrpc":"2.0","id":{},"method":"ping"}', "body_malformed -32600 null"],
@@ -116,6 +131,16 @@ describe("messages", () => {
     ["arguments list", call('{"name":"a","arguments":[]}'), "params_invalid 1"],
     ["arguments null", call('{"name":"a","arguments":null}'), "params_invalid 1"],
     ["_meta text", call('{"name":"a","_meta":"x"}'), "params_invalid 1"],
+    [
+      "B03 the revision in another case",
+      call('{"name":"a","_meta":{"IO.modelcontextprotocol/protocolVersion":"2026-07-28"}}'),
+      "body_malformed -32600 1",
+    ],
+    [
+      "B03 a progress token in another case",
+      call('{"name":"a","_meta":{"progresstoken":1}}'),
+      "body_malformed -32600 1",
+    ],
     ["uri in place of name", call('{"uri":"a"}'), "params_invalid 1"],
     [
       "uri too long",

@@ -11,13 +11,15 @@ export interface JsonLimits {
    * double would change keeps its spelling, as a value that `JSON.stringify` writes unchanged ({@link isExactNumber}).
    */
   readonly verbatim?: boolean;
+  /** Refuse integers beyond ±(2^53 − 1): here they are rounded, elsewhere they are not (RFC 7493 §2.2). */
+  readonly exactIntegers?: boolean;
 }
 
 export type ReadJson =
   | { readonly ok: true; readonly value: JsonValue }
   | { readonly ok: false; readonly detail: string };
 
-const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
+export const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
 
 /** ECMAScript's "JSON.parse source text access", which the compiler's library does not know yet. */
 const { rawJSON, isRawJSON } = JSON as unknown as {
@@ -138,6 +140,7 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
     if (!NUMBER.test(word)) throw new Fault("not a JSON value");
     const number = Number(word);
     if (!Number.isFinite(number)) throw new Fault("number out of range");
+    if (limits.exactIntegers === true && !isExact(word, number)) throw new Fault("an integer beyond 2^53");
     return limits.verbatim === true && String(number) !== word ? rawJSON(word) : number;
   }
 
@@ -149,6 +152,11 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
       return result;
     },
   };
+}
+
+/** Fractions and exponents are doubles to everybody. */
+function isExact(word: string, number: number): boolean {
+  return Number.isSafeInteger(number) || /[.eE]/.test(word);
 }
 
 /** Letters, digits, and + - . of numbers and the three words. */

@@ -39,6 +39,7 @@ export function sourceOf(world: ExchangeWorld, changes: Partial<ExchangeOptions>
   };
   const options: ExchangeOptions = {
     entry: "servers.github.credential[0]",
+    issuer: null,
     header: "authorization",
     scheme: "Bearer",
     profile,

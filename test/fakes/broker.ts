@@ -2,7 +2,7 @@
 import { createPublicKey, randomUUID } from "node:crypto";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { endpointTable } from "../../src/authz/endpoint.ts";
-import { createBroker, type Broker } from "../../src/broker/broker-server.ts";
+import { createBroker, type Broker, type BrokerOptions } from "../../src/broker/broker-server.ts";
 import { createEras } from "../../src/broker/era.ts";
 import { createRelay, type RelayOutcome } from "../../src/broker/relay.ts";
 import { createSessionPool } from "../../src/broker/session-pool.ts";
@@ -94,7 +94,7 @@ export const wristband = (claims: Readonly<Record<string, unknown>>) =>
 
 export async function startTestBroker(
   servers: Readonly<Record<string, TestServer>>,
-  { maxSessions = 100 }: { maxSessions?: number } = {},
+  { maxSessions = 100, tls = null }: { maxSessions?: number; tls?: BrokerOptions["tls"] } = {},
 ): Promise<TestBroker> {
   const observed: (readonly [string, RelayOutcome])[] = [];
   const log: string[] = [];
@@ -132,7 +132,7 @@ export async function startTestBroker(
   const verify = createVerifier({ issuer: GATEWAY, audience: "mcp-broker", findKey: () => publicKey, now });
   const broker: Broker = createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
-    tls: null,
+    tls,
     endpoints: endpointTable(GATEWAY, [], Object.fromEntries(names.map((name) => [name, { allowQuery: false }]))).paths,
     answers: { publicOrigin: GATEWAY, scopes: [], denial: "jsonrpc" },
     wristbandHeader: "x-authorized-tools",

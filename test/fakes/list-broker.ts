@@ -93,7 +93,6 @@ export async function startTestBroker(servers: Readonly<Record<string, Offered>>
     }),
     calls: { resolver: createResolver({}), upstreams: createUpstreams(new Map()) },
     relay: { carry: () => Promise.resolve(refuse("upstream_unavailable")), endAll: () => Promise.resolve() },
-    silenceMs: 30_000,
     observe: (method, reason) => observed.push(`${method ?? "?"} ${reason ?? "ok"}`),
   });
   const port = await broker.listen();

@@ -31,7 +31,7 @@ const never = new AbortController().signal;
 const OPTIONS: ExchangeOptions = {
   ...{ entry: "servers.s.credential[0]", header: "authorization", scheme: "Bearer", profile: "rfc8693" },
   ...{ client: { id: CLIENT.id, secret: new Secret(CLIENT.secret) }, audience: "a", scope: SCOPE, allowScopes: [] },
-  ...{ timeoutMs: 2000, negativeTtlMs: 5000 },
+  ...{ issuer: null, timeoutMs: 2000, negativeTtlMs: 5000 },
 };
 const ignore = () => {};
 

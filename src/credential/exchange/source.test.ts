@@ -57,6 +57,14 @@ describe("exchangeSource", () => {
     expect(basic).toBe("https%3A%2F%2Fgw.example.com:client-secret-canary%3A+50%25+%26+more");
   });
 
+  it("C21: an IdP is not shown the token of another issuer's caller, who has none here", async () => {
+    const before = fake.requests.length;
+    const { get } = sourceOf(world, { issuer: ALICE.issuer });
+    expect(await get({ ...ALICE, issuer: "https://other.example.com" })).toHaveProperty("hasNone");
+    expect(fake.requests.length).toBe(before);
+    expect(await get(ALICE)).toHaveProperty("found");
+  });
+
   it("the header and the scheme are the configured ones", async () => {
     const { get } = sourceOf(world, { header: "x-api-key", scheme: "" });
     const answer = await get(ALICE);
@@ -91,7 +99,15 @@ describe("exchangeSource", () => {
       const client = { id: CLIENT.id, secret: new Secret(CLIENT.secret) };
       const placement = { header: "authorization", scheme: "Bearer" };
       const target = { audience: AUDIENCE, scope: SCOPE, allowScopes: [], profile: "rfc8693" } as const;
-      const options = { ...placement, ...target, client, entry: "e", timeoutMs: 200, negativeTtlMs: 5000 };
+      const options = {
+        ...placement,
+        ...target,
+        client,
+        entry: "e",
+        issuer: null,
+        timeoutMs: 200,
+        negativeTtlMs: 5000,
+      };
       const deps = { endpoint, cache: createAnswerCache(), now: Date.now, onOutcome: () => {} };
       const chain = [exchangeSource(options, deps), staticSource({ ...placement, value: new Secret("pat") })];
       const step = await createCredentials(new Map([["s", chain]]))("s", ALICE, never);
@@ -148,7 +164,7 @@ describe("exchangeSource", () => {
     const options: ExchangeOptions = {
       ...{ entry: "servers.a.credential[0]", header: "authorization", scheme: "Bearer", profile: "rfc8693" },
       ...{ client: { id: "c", secret: new Secret("s") }, audience: "aud", scope: "x", allowScopes: [] },
-      ...{ timeoutMs: 2000, negativeTtlMs: 1 },
+      ...{ issuer: null, timeoutMs: 2000, negativeTtlMs: 1 },
     };
     const variants: [Partial<ExchangeOptions>, number, Partial<typeof ALICE>][] = [
       [{}, 0, {}],

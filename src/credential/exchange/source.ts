@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import type { Identity } from "../../authz/ports.ts";
 import { cacheKey, type AnswerCache, type Kept } from "../answer-cache.ts";
-import type { CredentialSource } from "../source.ts";
+import type { Answer, CredentialSource } from "../source.ts";
 import { headerValue, type Placement } from "../static.ts";
 import { readAnswer, type Expectation, type Reading } from "./answer.ts";
 import type { Profile } from "./errors.ts";
@@ -11,6 +11,8 @@ import type { TokenEndpoint } from "./token-endpoint.ts";
 export interface ExchangeOptions extends Placement {
   /** Where it stands in the configuration, as `servers.github.credential[0]`: part of every cache key. */
   readonly entry: string;
+  /** The issuer whose tokens go to this endpoint; null for the only one that is configured. */
+  readonly issuer: string | null;
   readonly profile: Profile;
   readonly client: ExchangeClient;
   readonly audience: string;
@@ -31,6 +33,8 @@ export interface ExchangeDeps {
   /** Told how every exchange ended, however many callers waited for it. */
   readonly onOutcome: (outcome: ExchangeOutcome) => void;
 }
+
+const OTHER_ISSUER: Answer = { hasNone: "the caller's token is of another issuer" };
 
 /**
  * The caller's own token, exchanged for one of the server's audience (RFC 8693). The exchanged token is the only thing
@@ -67,6 +71,8 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
   return {
     kind: "exchange",
     get(identity, signal) {
+      // What it is shown, an IdP could use as the caller: at this gateway, too.
+      if (options.issuer !== null && identity.issuer !== options.issuer) return OTHER_ISSUER;
       // Its verification allows for clocks that differ; whether it is over, we cannot tell (design 5.7).
       if (identity.expiresAt * 1000 <= deps.now()) return { cannotTell: "the caller's token is about to end" };
       return deps.cache.get(keyOf(options, deps.endpoint.url, identity), () => exchange(identity), signal);
