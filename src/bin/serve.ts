@@ -4,7 +4,7 @@ import { untilSignal } from "../ops/signals.ts";
 import { supervise } from "../ops/supervisor.ts";
 
 /** Far above what a policy needs (well under a millisecond), far below what a caller would wait. */
-const POLICY_LIMIT_MS = 250;
+const POLICY_LIMIT_MS = 500;
 
 export const command: Command = {
   summary: "Run the ext_authz service that Envoy asks",

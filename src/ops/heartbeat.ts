@@ -15,24 +15,33 @@ export function createGuard(buffer: SharedArrayBuffer): { enter(): void; leave()
   };
 }
 
-/**
- * For the watcher: true once the same evaluation has been under way for longer than `limitMs`.
- * @param monotonic milliseconds of a clock that never jumps
- */
-export function createWatch(buffer: SharedArrayBuffer, limitMs: number, monotonic: () => number): () => boolean {
+/** For the watcher of a thread. */
+export interface Watch {
+  /** True while the evaluation of the last look is still under way: only then it is worth to ask what it has spent. */
+  suspects(): boolean;
+  /**
+   * True once that evaluation has spent more than the limit.
+   * @param spentMs CPU time of the thread so far: on a busy machine a short evaluation takes long by any clock
+   */
+  isRunningAway(spentMs: number): boolean;
+}
+
+export function createWatch(buffer: SharedArrayBuffer, limitMs: number): Watch {
   const counts = new Int32Array(buffer);
-  let seen = 0;
+  let seen: number | null = null;
   let since: number | null = null;
-  return () => {
-    const entered = Atomics.load(counts, ENTERED);
-    if (entered === Atomics.load(counts, LEFT)) {
-      since = null;
-      return false;
-    }
-    if (since === null || entered !== seen) {
-      seen = entered;
-      since = monotonic();
-    }
-    return monotonic() - since > limitMs;
+  return {
+    suspects() {
+      const entered = Atomics.load(counts, ENTERED);
+      const underWay = entered === Atomics.load(counts, LEFT) ? null : entered;
+      const same = underWay !== null && underWay === seen;
+      if (!same) since = null;
+      seen = underWay;
+      return same;
+    },
+    isRunningAway(spentMs) {
+      since ??= spentMs;
+      return spentMs - since > limitMs;
+    },
   };
 }

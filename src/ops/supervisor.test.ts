@@ -62,19 +62,22 @@ it("a start that fails is not tried again", async () => {
   expect(events()).toEqual([]);
 });
 
-it("many short evaluations are not one long one", () => {
-  let now = 0;
+it("many short evaluations are not one long one, and only time spent in one counts", () => {
   const buffer = newHeartbeat();
   const guard = createGuard(buffer);
-  const isRunningAway = createWatch(buffer, 100, () => now);
-  for (let i = 0; i < 50; i += 1) {
+  const { suspects, isRunningAway } = createWatch(buffer, 100);
+  for (let spent = 0; spent < 2000; spent += 40) {
     guard.enter();
-    now += 40;
-    expect(isRunningAway()).toBe(false);
+    expect(suspects()).toBe(false);
     guard.leave();
   }
   guard.enter();
-  expect(isRunningAway()).toBe(false);
-  now += 101;
-  expect(isRunningAway()).toBe(true);
+  expect(suspects()).toBe(false); // seen once
+  expect([suspects(), isRunningAway(5000)]).toEqual([true, false]);
+  expect([suspects(), isRunningAway(5100)]).toEqual([true, false]);
+  expect([suspects(), isRunningAway(5101)]).toEqual([true, true]);
+  guard.leave();
+  expect(suspects()).toBe(false);
+  guard.enter();
+  expect([suspects(), suspects(), isRunningAway(9000)]).toEqual([false, true, false]);
 });

@@ -28,7 +28,7 @@ export interface ThreadData<T> {
 export interface SupervisorOptions<T> {
   readonly script: URL;
   readonly data: T;
-  /** How long one evaluation may take before it counts as running away. */
+  /** CPU time that one evaluation may take before it counts as running away. */
   readonly limitMs: number;
   readonly log: Log;
 }
@@ -75,14 +75,17 @@ export function supervise<T>({ script, data, limitMs, log }: SupervisorOptions<T
       workerData,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
-    const isRunningAway = createWatch(heartbeat, limitMs, monotonic);
+    const watch = createWatch(heartbeat, limitMs);
     let ready = false;
     let runaway = false;
     let exitCode: number | null = null;
     const timer = setInterval(() => {
-      if (runaway || !isRunningAway()) return;
-      runaway = true;
-      void current.terminate();
+      if (runaway || !watch.suspects()) return;
+      void cpuMs(current).then((spent) => {
+        if (runaway || spent === null || !watch.isRunningAway(spent)) return;
+        runaway = true;
+        void current.terminate();
+      });
     }, SAMPLE_MS);
     current.on("message", (message: FromThread) => {
       if (message.type === "ready") ready = true;
@@ -132,4 +135,12 @@ export function supervise<T>({ script, data, limitMs, log }: SupervisorOptions<T
       worker?.postMessage(message);
     },
   };
+}
+
+/** What the thread has spent so far, null when it has ended. It answers in the middle of an evaluation too. */
+function cpuMs(worker: Worker): Promise<number | null> {
+  return worker.cpuUsage().then(
+    ({ user, system }) => (user + system) / 1000,
+    () => null,
+  );
 }

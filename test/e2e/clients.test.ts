@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startLab, type Lab } from "../lab/lab.ts";
 import { freePort, freePorts } from "../lab/ports.ts";
 import { logIn } from "./browser.ts";
+import { loginMemory } from "./login-memory.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-clients-"));
@@ -29,35 +30,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** What a client remembers of its login, in memory: the shape is the same in both generations of the SDK. */
-function memory() {
-  const kept: {
-    client?: v2.StoredOAuthClientInformation;
-    tokens?: v2.StoredOAuthTokens;
-    verifier?: string;
-    asked?: URL;
-  } = {};
-  const redirectUrl = "http://127.0.0.1:33418/callback";
-  return {
-    kept,
-    redirectUrl,
-    clientMetadata: {
-      client_name: "test client",
-      redirect_uris: [redirectUrl],
-      grant_types: ["authorization_code", "refresh_token"],
-      response_types: ["code"],
-      token_endpoint_auth_method: "none",
-    },
-    clientInformation: () => kept.client,
-    saveClientInformation: (client: v2.StoredOAuthClientInformation) => void (kept.client = client),
-    tokens: () => kept.tokens,
-    saveTokens: (tokens: v2.StoredOAuthTokens) => void (kept.tokens = tokens),
-    redirectToAuthorization: (asked: URL) => void (kept.asked = asked),
-    saveCodeVerifier: (verifier: string) => void (kept.verifier = verifier),
-    codeVerifier: () => kept.verifier ?? "",
-  };
-}
-
 const textOf = (result: unknown) => JSON.stringify(result);
 
 describe.each(["alice", "bob"])("%s logs in and uses what policy gives her", (person) => {
@@ -68,7 +40,7 @@ describe.each(["alice", "bob"])("%s logs in and uses what policy gives her", (pe
     ["either revision", { mode: "auto" }],
     ["2025-11-25", undefined],
   ] as const)("with the TypeScript SDK v2, %s", async (_, versionNegotiation) => {
-    const provider = memory();
+    const provider = loginMemory();
     const options = versionNegotiation === undefined ? {} : { versionNegotiation };
     const connect = async () => {
       const transport = new v2.StreamableHTTPClientTransport(new URL(url), { authProvider: provider });
@@ -93,7 +65,7 @@ describe.each(["alice", "bob"])("%s logs in and uses what policy gives her", (pe
   });
 
   it("with the TypeScript SDK v1", async () => {
-    const provider = memory();
+    const provider = loginMemory();
     const connect = () => {
       const transport = new V1Transport(new URL(url), { authProvider: provider as never });
       const client = new V1Client({ name: "test", version: "1" });

@@ -178,9 +178,14 @@ within_limits if {
     writeFileSync(file, narrowed + endless);
     await vi.waitFor(() => expect(lives()).toBeGreaterThan(live), 8000);
     const reply = await call("search_docs");
-    expect([reply.status, reasonOf(reply)]).toEqual([503, "policy_unavailable"]);
+    expect(reply.status).toBe(503);
     expect(lab.demo.arrivals).toHaveLength(before);
+    // Where the machine is slow, Envoy's patience ends before the evaluation does: then the audit log alone has our words.
+    const ended = () => auditLines().filter(({ name, decision }) => name === "search_docs" && decision === "fail");
+    await vi.waitFor(() => expect(ended()).toHaveLength(1), 10_000);
+    expect(["policy_unavailable", "deadline"]).toContain(ended()[0]?.["reason"]);
     expect((await call("echo")).text).toContain('"x"');
+    expect(lab.children.serve.output()).not.toContain("policy_ran_away");
     writeFileSync(file, original);
     await vi.waitFor(() => expect(lives()).toBeGreaterThan(live + 1), 8000);
   },

@@ -26,6 +26,8 @@ export interface VaultLab {
   readonly roleIdFile: string;
   readonly secretIdFile: string;
   readonly child: Child;
+  /** Its audit log, JSON lines; values are hashed. */
+  readonly auditFile: string;
   /** Writes `secret/<path>`; metadata becomes its `custom_metadata`. */
   put(path: string, data: unknown, metadata?: Readonly<Record<string, string>>): Promise<void>;
   /** Any request, as its root. @param path after `/v1/` */
@@ -103,6 +105,7 @@ export async function startVault({ port, folder, policy = "" }: VaultOptions): P
     address,
     ...account,
     ...files,
+    auditFile: auditFileOf(folder),
     api,
     get child() {
       return state.child;
@@ -122,11 +125,15 @@ export async function startVault({ port, folder, policy = "" }: VaultOptions): P
   };
 }
 
+const auditFileOf = (folder: string) => join(folder, "openbao-audit.jsonl");
+
 function launch(port: number, folder: string, rootToken: string): Child {
+  const config = join(folder, "openbao.hcl");
+  writeFileSync(config, `audit "file" "log" {\n  options { file_path = "${auditFileOf(folder)}" }\n}\n`);
   return startChild({
     name: "openbao",
     command: requireTool("bao"),
-    args: ["server", "-dev", "-dev-no-store-token", `-dev-listen-address=127.0.0.1:${port}`],
+    args: ["server", "-dev", "-dev-no-store-token", `-dev-listen-address=127.0.0.1:${port}`, `-config=${config}`],
     cwd: folder,
     logFile: join(folder, "openbao.log"),
     env: { HOME: folder, BAO_DEV_ROOT_TOKEN_ID: rootToken, VAULT_DEV_ROOT_TOKEN_ID: rootToken },
