@@ -137,11 +137,7 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
     if (word === "true") return true;
     if (word === "false") return false;
     if (word === "null") return null;
-    if (!NUMBER.test(word)) throw new Fault("not a JSON value");
-    const number = Number(word);
-    if (!Number.isFinite(number)) throw new Fault("number out of range");
-    if (limits.exactIntegers === true && !isExact(word, number)) throw new Fault("an integer beyond 2^53");
-    return limits.verbatim === true && String(number) !== word ? rawJSON(word) : number;
+    return numberOf(word, limits);
   }
 
   return {
@@ -152,6 +148,14 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
       return result;
     },
   };
+}
+
+function numberOf(word: string, { exactIntegers, verbatim }: JsonLimits): JsonValue {
+  if (!NUMBER.test(word)) throw new Fault("not a JSON value");
+  const number = Number(word);
+  if (!Number.isFinite(number)) throw new Fault("number out of range");
+  if (exactIntegers === true && !isExact(word, number)) throw new Fault("an integer beyond 2^53");
+  return verbatim === true && String(number) !== word ? rawJSON(word) : number;
 }
 
 /** Fractions and exponents are doubles to everybody. */
