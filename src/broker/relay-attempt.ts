@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { refuse, type Refused } from "../authz/outcome.ts";
 import { HttpFault } from "../http/client.ts";
@@ -40,6 +41,9 @@ interface Exchanged extends Passage {
 
 type Result = Refused | null;
 
+/** So many that two calls never have one, of all replicas; and an integer to any server. */
+const MAX_WIRE_ID = 2 ** 47;
+
 /**
  * Sends a call and passes its answer on. A server that does not know our session has not processed the call: that alone
  * is sent again, once, in a new session. Null when the client has its answer.
@@ -58,8 +62,7 @@ async function tryOnce(options: AttemptOptions, passage: Passage): Promise<Resul
   const lease = await leaseOf(options, passage);
   try {
     const dialect: Dialect = lease?.dialect ?? { era: "modern" };
-    const sessionId = lease === null || lease.dialect.session === null ? null : lease.nextId();
-    const request = relayRequest(passage.call, dialect, sessionId, options.findSchema);
+    const request = relayRequest(passage.call, dialect, randomInt(1, MAX_WIRE_ID), options.findSchema);
     const { headers, body } = request;
     const answer = await upstream.client.open({ method: "POST", path: upstream.path, headers, body, signal });
     return await passOn(options, { ...passage, lease, request, answer });
