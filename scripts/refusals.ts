@@ -26,6 +26,7 @@ const MEANING: Readonly<Record<Reason, string>> = {
   body_too_large: "above 1 MiB, or the data plane did not send the whole body",
   media_type: "send `application/json`, not compressed",
   header_too_large: "a token above 16 KiB, or too many headers",
+  rate_limited: "this caller has 256 relayed calls under way, of all servers; wait for some to end",
   credential_missing: "nobody has a credential of this caller for this server, or the IdP does not exchange her token",
   credential_unavailable: "the credential cannot be fetched, or cannot be a header",
   catalog_unavailable: "serve has no catalogue from the broker yet; calls go on",
@@ -58,7 +59,7 @@ export function refusalsPage(): string {
     "|---|---|---|---|",
     ...rows,
     "",
-    "A 401 always has the same body, whatever is wrong with the token; a 503 has `Retry-After`. `policy_denied` of a request is 200 with a JSON-RPC",
+    "A 401 always has the same body, whatever is wrong with the token; a 429 and a 503 have `Retry-After`. `policy_denied` of a request is 200 with a JSON-RPC",
     "error unless `denial: http`. `method_unknown` is 404 for clients of 2026-07-28 and 200 for older ones, whose session a 404 would end.",
     "",
   ].join("\n");

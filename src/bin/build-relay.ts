@@ -25,6 +25,8 @@ export interface RelayDeps {
 }
 
 const MAX_SESSIONS = 10_000;
+/** A quarter of the connections to one server: nobody alone can take them all. */
+const MAX_CALLS_PER_CALLER = 256;
 const SESSION_IDLE_MS = 5 * 60_000;
 const SWEEP_MS = 30_000;
 const MORE_SILENCE_MS = 30_000;
@@ -49,6 +51,7 @@ export function buildRelay(config: Config, { monotonic, log, entries, observer =
     log,
     now: Date.now,
     monotonic,
+    maxCallsPerCaller: MAX_CALLS_PER_CALLER,
   });
   return {
     relay,

@@ -521,6 +521,32 @@ describe("sessions", () => {
   });
 });
 
+it("K05: one caller's calls take no more than her turns", async () => {
+  const held: (() => void)[] = [];
+  const upstream = await startFakeUpstream("modern", (a, r) => held.push(() => json(r, 200, result(a))));
+  const broker = await startTestBroker({ s: { url: upstream.url } }, { maxCallsPerCaller: 3 });
+  closing.push(
+    () => upstream.close(),
+    () => broker.close(),
+  );
+  const first = Array.from({ length: 3 }, () => broker.call());
+  await vi.waitFor(() => expect(held).toHaveLength(3));
+  const fourth = await broker.call();
+  expect([fourth.status, fourth.headers["retry-after"], reasonOf(fourth.messages[0])]).toEqual([
+    429,
+    "1",
+    "rate_limited",
+  ]);
+  const others = [{ sub: "bob" }, { idp: "https://other.example.com" }].map((claims) => broker.call({ claims }));
+  await vi.waitFor(() => expect(held).toHaveLength(5));
+  for (const answer of held.splice(0)) answer();
+  for (const { status } of await Promise.all([...first, ...others])) expect(status).toBe(200);
+  const after = broker.call();
+  await vi.waitFor(() => expect(held).toHaveLength(1));
+  held[0]?.();
+  expect((await after).status).toBe(200);
+});
+
 describe("P5: answers stay with their callers", () => {
   it.each<FakeEra>(["modern", "legacy", "sessions"])(
     "B32: a %s server that finds whom it answers by the id alone (CVE-2026-25536)",
