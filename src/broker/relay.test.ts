@@ -547,6 +547,24 @@ it("K05: one caller's calls take no more than her turns", async () => {
   expect((await after).status).toBe(200);
 });
 
+it("K05, P14: an answer that its client does not read is a call under way", async () => {
+  const big = { text: "x".repeat(7 * 1024 * 1024) };
+  const upstream = await startFakeUpstream("modern", (a, r) =>
+    json(r, 200, result(a, a.body.includes("big") ? big : {})),
+  );
+  const broker = await startTestBroker({ s: { url: upstream.url } }, { maxCallsPerCaller: 1 });
+  closing.push(
+    () => upstream.close(),
+    () => broker.close(),
+  );
+  const slow = await broker.open({ params: { arguments: { big: true } } });
+  slow.on("error", () => {}).pause();
+  await vi.waitFor(() => expect(broker.observed).toHaveLength(1));
+  expect((await broker.call()).status).toBe(429);
+  slow.destroy();
+  await vi.waitFor(async () => expect((await broker.call()).status).toBe(200));
+});
+
 describe("P5: answers stay with their callers", () => {
   it.each<FakeEra>(["modern", "legacy", "sessions"])(
     "B32: a %s server that finds whom it answers by the id alone (CVE-2026-25536)",

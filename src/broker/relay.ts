@@ -62,8 +62,11 @@ export function createRelay(options: RelayOptions): Relay {
       }
       const leash = createLeash(call.upstream.timeoutMs, options.now);
       const done = carry(options, call, client, leash).finally(() => {
-        leave();
         active.delete(leash);
+        // What she does not read is still ours to hold: up to 8 MiB.
+        const { response } = client;
+        if (response.writableEnded && !response.writableFinished && !response.closed) response.once("close", leave);
+        else leave();
       });
       active.set(leash, done);
       return done;
