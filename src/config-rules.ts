@@ -34,7 +34,7 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
       checkCredential(config, entry, `servers.${name}.discovery[${i}].${entry.kind}`, problem);
     });
     checkDiscovery(server, `servers.${name}.discovery`, problem, warn);
-    checkQuery(config, name, problem);
+    checkDirect(config, name, { problem, warn });
   }
   return { problems, warnings };
 }
@@ -174,11 +174,18 @@ function checkCredential(config: Config, entry: CredentialConfig, key: string, p
   if (entry.header.includes("_")) problem(`${key}.header`, "must not hold '_': Envoy refuses such headers");
 }
 
-/** Envoy puts the path of a server's URL in place of ours and keeps the client's query. */
-function checkQuery({ servers, callRouting }: Config, name: string, problem: Say): void {
-  const server = servers[name];
-  if (server === undefined || (server.callRouting ?? callRouting) === "broker" || !server.url.includes("?")) return;
-  problem(`servers.${name}.url`, "its query is not sent on a direct route: say callRouting: broker for this server");
+/** What holds for servers to which Envoy sends calls straight. */
+function checkDirect(config: Config, name: string, { problem, warn }: { problem: Say; warn: Say }): void {
+  const server = config.servers[name];
+  if (server === undefined || (server.callRouting ?? config.callRouting) === "broker") return;
+  // Envoy puts the path of the URL in place of ours, and keeps the client's query.
+  if (server.url.includes("?"))
+    problem(`servers.${name}.url`, "its query is not sent on a direct route: say callRouting: broker for this server");
+  if (config.acceptTextBody)
+    warn(
+      `servers.${name}.callRouting`,
+      "direct with acceptTextBody: bytes that are not UTF-8 reach this server as they came, and policy as other text; broker refuses them",
+    );
 }
 
 function checkDiscovery(server: Config["servers"][string], key: string, problem: Say, warn: Say): void {

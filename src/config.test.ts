@@ -285,6 +285,12 @@ describe("every problem names its key", () => {
   });
 });
 
+it("P7: warns where a server reads other bytes than policy", () => {
+  const told = (tree: Tree) => load(tree).warnings.map(({ key }) => key);
+  expect(told(withValue("acceptTextBody", true))).toEqual(["servers.github.callRouting"]);
+  expect(told({ ...withValue("acceptTextBody", true), callRouting: "broker" })).toEqual([]);
+});
+
 it("the relay sends the query of a server's URL", () => {
   const url = "https://mcp.github.example.com/mcp?tenant=a";
   expect(problems({ ...withValue("servers.github.url", url), callRouting: "broker" })).toBe("");

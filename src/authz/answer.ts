@@ -32,7 +32,7 @@ export function answer(settings: AnswerSettings, refused: Refused, trail: Trail)
     headers.set("www-authenticate", challenge(settings, trail.path ?? "/mcp", refused.reason, refused.scopes ?? []));
   }
   if (refusal.http === 405) headers.set("allow", trail.endpoint?.kind === "document" ? "GET, HEAD, OPTIONS" : "POST");
-  if (refusal.http === 503) headers.set("retry-after", RETRY_AFTER_SECONDS);
+  if (refusal.http === 503 || refusal.http === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
   return { status: status(settings, refused, trail), headers, body: JSON.stringify(body(refused, trail)) };
 }
 

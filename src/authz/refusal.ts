@@ -45,6 +45,7 @@ export const REFUSALS = {
   body_too_large: { kind: "deny", http: 413, rpc: null, message: "The body is too large or incomplete" },
   media_type: { kind: "deny", http: 415, rpc: null, message: "Send application/json without a content encoding" },
   header_too_large: { kind: "deny", http: 431, rpc: null, message: "A request header is too large" },
+  rate_limited: { kind: "deny", http: 429, rpc: null, message: "Too many calls at a time, try again later" },
   credential_missing: { kind: "deny", http: 403, rpc: null, message: "No credential for this server is on file" },
   credential_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
   catalog_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },

@@ -109,6 +109,11 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     meaning: "The token is above 16 KiB, or there are too many headers.",
     remedy: "Let the issuer put less into the token: groups are what grows.",
   },
+  rate_limited: {
+    meaning: "This caller has 256 relayed calls under way, of all servers.",
+    remedy:
+      "Wait for some to end. A client that opens so many at once has an error, or is several people on one account.",
+  },
   credential_missing: {
     meaning:
       "Nobody has a credential of this caller for this server, or the issuer does not exchange the caller's token.",

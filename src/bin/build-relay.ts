@@ -22,6 +22,8 @@ export interface RelayDeps {
 }
 
 const MAX_SESSIONS = 10_000;
+/** A quarter of the connections to one server: nobody alone can take them all. */
+const MAX_CALLS_PER_CALLER = 256;
 const SESSION_IDLE_MS = 5 * 60_000;
 const SWEEP_MS = 30_000;
 const NOBODY: RelayObserver = { observe: () => {}, dropped: () => {} };
@@ -41,6 +43,7 @@ export function buildRelay(config: Config, { monotonic, log, findSchema, observe
     log,
     now: Date.now,
     monotonic,
+    maxCallsPerCaller: MAX_CALLS_PER_CALLER,
   });
   return {
     relay,

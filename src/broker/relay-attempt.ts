@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { refuse, type Refused } from "../authz/outcome.ts";
 import { HttpFault } from "../http/client.ts";
@@ -41,6 +42,9 @@ interface Exchanged extends Passage {
 
 type Result = Refused | null;
 
+/** So many that two calls never have one, of all replicas; and an integer to any server. */
+const MAX_WIRE_ID = 2 ** 47;
+
 /**
  * Sends a call and passes its answer on. A server that does not know our session has not processed the call: that alone
  * is sent again, once, in a new session. Null when the client has its answer.
@@ -66,8 +70,7 @@ async function send(options: AttemptOptions, passage: Passage, lease: Lease | nu
   const { upstream } = passage.call;
   const { signal } = passage.leash;
   const dialect: Dialect = lease?.dialect ?? { era: "modern" };
-  const sessionId = lease === null || lease.dialect.session === null ? null : lease.nextId();
-  const request = relayRequest(passage.call, dialect, sessionId, options.findSchema);
+  const request = relayRequest(passage.call, dialect, randomInt(1, MAX_WIRE_ID), options.findSchema);
   const { headers, body } = request;
   try {
     const answer = await upstream.client.open({ method: "POST", path: upstream.path, headers, body, signal });

@@ -22,7 +22,7 @@ export interface RelayRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
   /** The id on the way to the server. */
-  readonly wireId: RpcId;
+  readonly wireId: number;
   /** The client's id, byte for byte. */
   readonly clientId: Buffer;
   readonly progressToken: RpcId | null;
@@ -33,21 +33,17 @@ export interface RelayRequest {
 export type FindSchema = (server: string, tool: string) => JsonValue | undefined;
 
 /**
- * A call as its server must get it: the client's bytes but for the name without its prefix, the id where a session is
- * shared, and `_meta` where the server's revision demands it.
- * @param sessionId an id that is free in the session; null to keep the client's
+ * A call as its server must get it: the client's bytes but for the id, the name without its prefix, and `_meta` where the
+ * server's revision demands it.
+ * @param wireId an id that no other call has: nearly all clients count from 0, and there are servers that find whom they
+ * answer by the id alone (B32)
  */
-export function relayRequest(
-  call: RelayCall,
-  dialect: Dialect,
-  sessionId: number | null,
-  findSchema: FindSchema,
-): RelayRequest {
+export function relayRequest(call: RelayCall, dialect: Dialect, wireId: number, findSchema: FindSchema): RelayRequest {
   const { body, operation } = call;
   const spans = spansOf(call);
   const needsMeta = dialect.era === "modern" && operation.version !== MODERN;
-  const edits = [...renaming(call, spans), ...(needsMeta ? metaEdits(spans) : [])];
-  if (sessionId !== null) edits.push({ ...spans.id, text: String(sessionId) });
+  const id = { ...spans.id, text: String(wireId) };
+  const edits = [id, ...renaming(call, spans), ...(needsMeta ? metaEdits(spans) : [])];
   return {
     headers: {
       ...forwardedHeaders(call, dialect, findSchema),
@@ -56,8 +52,8 @@ export function relayRequest(
       ...dialectHeaders(call, dialect),
       ...credentialHeader(call.credential),
     },
-    body: edits.length === 0 ? body : splice(body, edits),
-    wireId: sessionId ?? spans.idValue,
+    body: splice(body, edits),
+    wireId,
     clientId: body.subarray(spans.id.start, spans.id.end),
     progressToken: idOf(body, spans.meta?.members.get("progressToken")),
     dialect,
@@ -66,18 +62,17 @@ export function relayRequest(
 
 interface CallSpans {
   readonly id: Span;
-  readonly idValue: RpcId;
   readonly params: ObjectSpan;
   readonly meta: ObjectSpan | null;
 }
 
 /** The places that matter. The reader has found the same members in these bytes before. */
-function spansOf({ body, operation }: RelayCall): CallSpans {
+function spansOf({ body }: RelayCall): CallSpans {
   const root = readObjectSpan(body);
   const params = innerObjectSpan(body, root?.members.get("params"));
   const id = root?.members.get("id");
-  if (params === null || id === undefined || operation.id === null) throw new Error("a call without an id or params");
-  return { id, idValue: operation.id, params, meta: innerObjectSpan(body, params.members.get("_meta")) };
+  if (params === null || id === undefined) throw new Error("a call without an id or params");
+  return { id, params, meta: innerObjectSpan(body, params.members.get("_meta")) };
 }
 
 /** On the merged endpoint a tool's name has its server's prefix before it. */

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { gzipSync } from "node:zlib";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   CREDENTIAL,
@@ -51,6 +51,8 @@ const progress = (progressToken: string | number) => ({
 describe("bytes go on as they came", () => {
   const body =
     '{ "method":"tools/call",\n\t"params" : {"arguments":{"n":1.0,"e":1e2,"u":"\\u00e9é","big":9007199254740991,"float":12345678901234567890.0}, "name":"echo"},"id": "a\\u0062" , "jsonrpc":"2.0"}';
+  /** What arrived, with the client's id in place of ours. */
+  const asSent = (arrival: Arrival | undefined) => arrival?.body.replace(/"id": \d+ /, '"id": "a\\u0062" ');
   it.each<[FakeEra, boolean]>([
     ["modern", true],
     ["legacy", false],
@@ -61,7 +63,7 @@ describe("bytes go on as they came", () => {
       '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}},';
     const sent = modern ? body.replace('"arguments"', `${meta}"arguments"`) : body;
     await broker.call({ body: sent, modern });
-    expect(upstream.of("tools/call").at(-1)?.body).toBe(sent);
+    expect(asSent(upstream.of("tools/call").at(-1))).toBe(sent);
   });
 
   it("LA-02, CL-08: on /mcp only the prefix goes, in body and header", async () => {
@@ -72,15 +74,17 @@ describe("bytes go on as they came", () => {
     const reply = await broker.call({ path: "/mcp", body: sent, modern: true });
     expect(reply.status).toBe(200);
     const arrival = upstream.of("tools/call").at(-1);
-    expect(arrival?.body).toBe(sent.replace('"s_ec\\u0068o"', '"echo"'));
+    expect(asSent(arrival)).toBe(sent.replace('"s_ec\\u0068o"', '"echo"'));
     expect(arrival?.headers["mcp-name"]).toBe("echo");
   });
 
   it("answers come back byte for byte, with the client's id as she wrote it", async () => {
-    const text = '{"jsonrpc":"2.0", "result":{"content":[],"a":1.0,"b":"\\u00e9"} ,"id":"ab"}';
-    const { broker } = await setup("modern", (_, response) => json(response, 200, text));
+    const text = '{"jsonrpc":"2.0", "result":{"content":[],"a":1.0,"b":"\\u00e9"} ,"id":ID}';
+    const { broker } = await setup("modern", (arrival, response) =>
+      json(response, 200, text.replace("ID", String(arrival.message?.id))),
+    );
     const reply = await broker.call({ body: body.replace("1e2", "1"), headers: { "mcp-method": "tools/call" } });
-    expect(reply.text).toBe(text.replace('"ab"', '"a\\u0062"'));
+    expect(reply.text).toBe(text.replace("ID", '"a\\u0062"'));
   });
 });
 
@@ -99,12 +103,13 @@ describe("headers that come back", () => {
       location: CANARY,
     };
     const { broker } = await setup("modern", (arrival, response) => {
-      if (arrival.message?.id === 1) json(response, 200, result(arrival), evil);
+      if (!arrival.body.includes("stream")) json(response, 200, result(arrival), evil);
       else stream(response, [event(result(arrival))], { headers: evil });
     });
     for (const id of [1, 2]) {
-      const { headers, status } = await broker.call({ id });
       const isStream = id === 2;
+      const params = { arguments: isStream ? { stream: true } : {} };
+      const { headers, status } = await broker.call({ id, params });
       expect(status).toBe(200);
       expect(Object.keys(headers).sort()).toEqual(
         ["cache-control", "connection", "content-type", "date", "keep-alive"]
@@ -171,11 +176,24 @@ describe("PO-12, B51: what is no answer is a refusal of ours", () => {
     ["B01: a batch", (a, r) => json(r, 200, [result(a)]), "not_an_answer"],
     ["B08: a byte-order mark", (a, r) => json(r, 200, `\ufeff${answerText(a)}`), "not_an_answer"],
     ["B08: bytes that are not UTF-8", text(Buffer.from([0x7b, 0xff, 0x7d])), "not_an_answer"],
-    ["B02: two ids", (_, r) => json(r, 200, '{"jsonrpc":"2.0","id":1,"id":2,"result":{}}'), "not_an_answer"],
+    [
+      "B02: two ids",
+      (a, r) => json(r, 200, `{"jsonrpc":"2.0","id":${a.message?.id},"id":2,"result":{}}`),
+      "not_an_answer",
+    ],
     ["a foreign id", (_, r) => json(r, 200, { jsonrpc: "2.0", id: 2, result: {} }), "not_an_answer"],
-    ["the id as text", (_, r) => json(r, 200, { jsonrpc: "2.0", id: "1", result: {} }), "not_an_answer"],
+    [
+      "the id as text",
+      (a, r) => json(r, 200, { jsonrpc: "2.0", id: String(a.message?.id), result: {} }),
+      "not_an_answer",
+    ],
+    ["the client's id", (_, r) => json(r, 200, { jsonrpc: "2.0", id: 1, result: {} }), "not_an_answer"],
     ["no id", (_, r) => json(r, 200, { jsonrpc: "2.0", result: {} }), "not_an_answer"],
-    ["a request of its own", (_, r) => json(r, 200, { jsonrpc: "2.0", id: 1, method: "roots/list" }), "not_an_answer"],
+    [
+      "a request of its own",
+      (a, r) => json(r, 200, { jsonrpc: "2.0", id: a.message?.id, method: "roots/list" }),
+      "not_an_answer",
+    ],
     [
       "B28: gzip",
       (a, r) => {
@@ -503,6 +521,76 @@ describe("sessions", () => {
   });
 });
 
+it("K05: one caller's calls take no more than her turns", async () => {
+  const held: (() => void)[] = [];
+  const upstream = await startFakeUpstream("modern", (a, r) => held.push(() => json(r, 200, result(a))));
+  const broker = await startTestBroker({ s: { url: upstream.url } }, { maxCallsPerCaller: 3 });
+  closing.push(
+    () => upstream.close(),
+    () => broker.close(),
+  );
+  const first = Array.from({ length: 3 }, () => broker.call());
+  await vi.waitFor(() => expect(held).toHaveLength(3));
+  const fourth = await broker.call();
+  expect([fourth.status, fourth.headers["retry-after"], reasonOf(fourth.messages[0])]).toEqual([
+    429,
+    "1",
+    "rate_limited",
+  ]);
+  const others = [{ sub: "bob" }, { idp: "https://other.example.com" }].map((claims) => broker.call({ claims }));
+  await vi.waitFor(() => expect(held).toHaveLength(5));
+  for (const answer of held.splice(0)) answer();
+  for (const { status } of await Promise.all([...first, ...others])) expect(status).toBe(200);
+  const after = broker.call();
+  await vi.waitFor(() => expect(held).toHaveLength(1));
+  held[0]?.();
+  expect((await after).status).toBe(200);
+});
+
+it("K05, P14: an answer that its client does not read is a call under way", async () => {
+  const big = { text: "x".repeat(7 * 1024 * 1024) };
+  const upstream = await startFakeUpstream("modern", (a, r) =>
+    json(r, 200, result(a, a.body.includes("big") ? big : {})),
+  );
+  const broker = await startTestBroker({ s: { url: upstream.url } }, { maxCallsPerCaller: 1 });
+  closing.push(
+    () => upstream.close(),
+    () => broker.close(),
+  );
+  const slow = await broker.open({ params: { arguments: { big: true } } });
+  slow.on("error", () => {}).pause();
+  await vi.waitFor(() => expect(broker.observed).toHaveLength(1));
+  expect((await broker.call()).status).toBe(429);
+  slow.destroy();
+  await vi.waitFor(async () => expect((await broker.call()).status).toBe(200));
+});
+
+describe("P5: answers stay with their callers", () => {
+  it.each<FakeEra>(["modern", "legacy", "sessions"])(
+    "B32: a %s server that finds whom it answers by the id alone (CVE-2026-25536)",
+    async (era) => {
+      const waiting = new Map<unknown, ServerResponse>();
+      const arrived: Arrival[] = [];
+      const { broker } = await setup(era, (arrival, response) => {
+        waiting.set(arrival.message?.id, response);
+        if (arrived.push(arrival) < 20) return;
+        for (const one of arrived) {
+          const to = waiting.get(one.message?.id);
+          if (to?.headersSent === false) json(to, 200, result(one, { of: one.headers.authorization }));
+        }
+      });
+      const replies = await Promise.all(
+        Array.from({ length: 20 }, (_, i) =>
+          broker.call({ id: 1, claims: { sub: `user-${i}` }, headers: { "x-upstream-authorization": `Bearer ${i}` } }),
+        ),
+      );
+      replies.forEach(({ messages }, i) =>
+        expect(messages).toEqual([{ jsonrpc: "2.0", id: 1, result: { of: `Bearer ${i}` } }]),
+      );
+    },
+  );
+});
+
 describe("TB-07: time", () => {
   const hang: OnCall = () => {};
   it.each<FakeEra>(["modern", "sessions"])(
@@ -601,31 +689,37 @@ it("path and query of the server's URL are sent as written", async () => {
 });
 
 describe("B50: streams", () => {
-  const evil = [
+  const evil = (id: unknown) => [
     event({ jsonrpc: "2.0", id: 99, method: "sampling/createMessage", params: { canary: CANARY } }),
-    event({ jsonrpc: "2.0", id: 1, method: "elicitation/create", params: { canary: CANARY } }),
-    event({ jsonrpc: "2.0", id: 2, result: { canary: CANARY } }),
-    event({ jsonrpc: "2.0", id: "1", result: { canary: CANARY } }),
+    event({ jsonrpc: "2.0", id, method: "elicitation/create", params: { canary: CANARY } }),
+    event({ jsonrpc: "2.0", id: 1, result: { canary: CANARY } }),
+    event({ jsonrpc: "2.0", id: String(id), result: { canary: CANARY } }),
     event({ jsonrpc: "2.0", id: null, error: { code: 1, message: CANARY } }),
     event(`/messages?session=${CANARY}`, "endpoint"),
     event({ jsonrpc: "2.0", id: 1, result: { canary: CANARY } }, "other"),
     event({ jsonrpc: "2.0", method: "tools/call", params: { canary: CANARY } }),
-    event({ jsonrpc: "2.0", id: 1, result: {}, method: CANARY }),
-    event(`{"jsonrpc":"2.0","id":1,"id":2,"result":{"canary":"${CANARY}"}}`),
-    event(`[{"jsonrpc":"2.0","id":1,"result":{"canary":"${CANARY}"}}]`),
+    event({ jsonrpc: "2.0", id, result: {}, method: CANARY }),
+    event(`{"jsonrpc":"2.0","id":${String(id)},"id":2,"result":{"canary":"${CANARY}"}}`),
+    event(`[{"jsonrpc":"2.0","id":${String(id)},"result":{"canary":"${CANARY}"}}]`),
     event(`{broken ${CANARY}`),
     event(progress(CANARY)),
   ];
   it("only notifications of this call and its answer pass; the rest is dropped and counted", async () => {
     const log = { jsonrpc: "2.0", method: "notifications/message", params: { level: "info", data: "x" } };
     const { broker } = await setup("modern", (arrival, response) =>
-      stream(response, [...evil, event(log), event(progress(5)), event(result(arrival)), event(result(arrival))]),
+      stream(response, [
+        ...evil(arrival.message?.id),
+        event(log),
+        event(progress(5)),
+        event(result(arrival)),
+        event(result(arrival)),
+      ]),
     );
     const reply = await broker.call({ params: { _meta: { progressToken: 5 } } });
     expect(reply.messages).toEqual([log, progress(5), { jsonrpc: "2.0", id: 1, result: expect.anything() as unknown }]);
     expect(reply.text).not.toContain(CANARY);
     expect(reply.text).not.toMatch(/^(id|retry):/m);
-    expect(broker.dropped()).toBe(evil.length);
+    expect(broker.dropped()).toBe(evil(1).length);
   });
   it("SP-07: a client that takes no streams gets the answer alone, in JSON", async () => {
     const { broker } = await setup("modern", (arrival, response) =>

@@ -8,6 +8,7 @@ import type { RelayCall } from "./relay-call.ts";
 import { endStream, type RelayClient } from "./relay-client.ts";
 import type { FindSchema } from "./relay-request.ts";
 import type { SessionPool } from "./session-pool.ts";
+import { createTurns } from "./turns.ts";
 
 /** How a call ended: answered (an error of the server's is an answer), the client left, or refused. */
 export type RelayOutcome = "answered" | "left" | Reason;
@@ -35,6 +36,8 @@ export interface RelayOptions {
   readonly now: () => number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
+  /** Calls of one caller at a time, of all servers. */
+  readonly maxCallsPerCaller: number;
 }
 
 export interface Relay {
@@ -47,10 +50,24 @@ export interface Relay {
 /** Relays calls. Whatever a server does, its client gets one answer: the server's to this call, or a refusal of ours. */
 export function createRelay(options: RelayOptions): Relay {
   const active = new Map<Leash, Promise<unknown>>();
+  const turns = createTurns(options.maxCallsPerCaller);
   return {
     carry(call, client) {
+      const { idp, sub } = call.wristband;
+      const leave = turns.enter(JSON.stringify([idp, sub]));
+      if (leave === null) {
+        const refused = refuse("rate_limited");
+        report(options, call, client.requestId, refused, 0);
+        return Promise.resolve(refused);
+      }
       const leash = createLeash(call.upstream.timeoutMs, options.now);
-      const done = carry(options, call, client, leash).finally(() => active.delete(leash));
+      const done = carry(options, call, client, leash).finally(() => {
+        active.delete(leash);
+        // What she does not read is still ours to hold: up to 8 MiB.
+        const { response } = client;
+        if (response.writableEnded && !response.writableFinished && !response.closed) response.once("close", leave);
+        else leave();
+      });
       active.set(leash, done);
       return done;
     },

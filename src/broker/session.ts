@@ -15,8 +15,6 @@ export interface SessionOwner {
 /** A session on loan for one call. */
 export interface Lease {
   readonly dialect: LegacyDialect;
-  /** An id that no other call of this session has: two clients of one user may both count from 1 (B32). */
-  nextId(): number;
   /** The server does not know the session any more: nobody is given it again. */
   discard(): void;
   release(): void;
@@ -40,8 +38,6 @@ export interface SessionOptions {
   readonly onGoodbye: (told: Promise<void>) => void;
 }
 
-/** The handshake had 1. */
-const FIRST_ID = 1;
 const GOODBYE_MS = 1000;
 const GOODBYE_BYTES = 64 * 1024;
 
@@ -52,7 +48,6 @@ export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGo
   let open: LegacyDialect | null = null;
   let users = 0;
   let usedAt = monotonic();
-  let lastId = FIRST_ID;
   let ended = false;
   let told = false;
 
@@ -86,7 +81,7 @@ export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGo
       users += 1;
       try {
         const dialect = await whileHeld(opening, caller);
-        return { dialect, nextId: () => (lastId += 1), discard, release: leave };
+        return { dialect, discard, release: leave };
       } catch (error) {
         leave();
         throw error;

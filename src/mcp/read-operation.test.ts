@@ -20,6 +20,7 @@ function verdict(body: string | Buffer, headers: Pairs = []): string {
     .join(" ");
 }
 
+const readUri = (uri: string) => JSON.stringify({ jsonrpc: "2.0", id: 1, method: "resources/read", params: { uri } });
 const call = (params: string) => `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`;
 
 describe("messages", () => {
@@ -37,6 +38,9 @@ describe("messages", () => {
       '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a,b"}}',
       "ok resources/read file:///a,b",
     ],
+    ...["docs://v1.2/a..b/...", "docs://a/.hidden", "file:///a,b?c=1.", "greeting", "docs://é"].map(
+      (uri): [string, string, string] => [`B47 ${uri}`, readUri(uri), `ok resources/read ${uri}`],
+    ),
     ["a list", '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"x"}}', "ok tools/list"],
     [
       "initialize",
@@ -141,6 +145,18 @@ describe("messages", () => {
       call('{"name":"a","_meta":{"progresstoken":1}}'),
       "body_malformed -32600 1",
     ],
+    ...[
+      "docs://team/public/../private/x",
+      "file:///srv/public/%2e%2E/x",
+      "docs://team/.%2e/x",
+      "file:///srv/public\\..\\x",
+      "docs://team/public/%2e%2e%2fprivate",
+      "docs://team/./x",
+      "docs://team/..",
+      "docs://team/..?x",
+      "docs://team/..#x",
+      "../x",
+    ].map((uri): [string, string, string] => [`B47 ${uri}`, readUri(uri), "params_invalid 1"]),
     ["uri in place of name", call('{"uri":"a"}'), "params_invalid 1"],
     [
       "uri too long",

@@ -1,6 +1,6 @@
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
 import { checkHeaders, versionOf } from "./header-agreement.ts";
-import type { JsonObject } from "./json.ts";
+import type { JsonObject, JsonValue } from "./json.ts";
 import { methodRow, type MethodRow } from "./method-table.ts";
 import type { McpHeaders, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
 
@@ -71,12 +71,26 @@ function faultOfParams(envelope: Envelope, row: MethodRow): OperationFault | nul
   const { params } = envelope;
   if ("_meta" in params && !isObject(params["_meta"])) return invalid("_meta is not an object");
   if (row.nameParam === null) return null;
-  const name = params[row.nameParam];
-  if (typeof name !== "string" || name === "") return invalid(`${row.nameParam} is not a string`);
-  if (name.length > (row.nameParam === "uri" ? MAX_URI : MAX_NAME)) return invalid(`${row.nameParam} is too long`);
-  if (/\p{Cc}/u.test(name)) return invalid(`a control character in ${row.nameParam}`);
+  const wrongName = faultOfName(params[row.nameParam], row.nameParam);
+  if (wrongName !== null) return invalid(wrongName);
   if ("arguments" in params && !isObject(params["arguments"])) return invalid("arguments is not an object");
   return null;
+}
+
+function faultOfName(name: JsonValue | undefined, param: "name" | "uri"): string | null {
+  if (typeof name !== "string" || name === "") return `${param} is not a string`;
+  if (name.length > (param === "uri" ? MAX_URI : MAX_NAME)) return `${param} is too long`;
+  if (/\p{Cc}/u.test(name)) return `a control character in ${param}`;
+  return param === "uri" && hasDotSegment(name) ? "a dot segment in uri" : null;
+}
+
+/**
+ * RFC 3986 §5.2.4. Servers read the URI through a URL library, as the SDK does, which resolves `public/../private`:
+ * policy would allow what it sees, and the server would hand out something else (B47).
+ */
+function hasDotSegment(uri: string): boolean {
+  const plain = uri.replaceAll(/%2e/gi, ".").replaceAll(/%2f|%5c|\\/gi, "/");
+  return /(?:^|\/)\.{1,2}(?:[/?#]|$)/.test(plain);
 }
 
 const NO_ARGUMENTS: JsonObject = Object.freeze(Object.create(null) as JsonObject);

@@ -5,6 +5,14 @@ import { serverCluster, socketAddress, typed } from "./values.ts";
 const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/**
+ * As many connections as the broker takes. Each call holds one while it lasts, and Envoy's own 1024 would be four callers
+ * who take all that the broker lets one have.
+ */
+const BROKER_LIMITS = {
+  thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }],
+};
+
 type ClientTls = Config["envoy"]["tls"]["authz"];
 
 export function clusters(config: Config): object[] {
@@ -13,8 +21,7 @@ export function clusters(config: Config): object[] {
     authzCluster(envoy.authzAddress ?? listen.authz, envoy.tls.authz),
     {
       ...cluster("mcp_broker", envoy.brokerAddress ?? listen.broker),
-      // Every relayed call and stream at once; the default of 1,024 is for a cluster of many hosts.
-      circuit_breakers: { thresholds: [{ max_connections: 4096, max_requests: 4096, max_pending_requests: 1024 }] },
+      circuit_breakers: BROKER_LIMITS,
       ...(envoy.tls.broker !== null && { transport_socket: clientTls(envoy.tls.broker, ["http/1.1"]) }),
     },
     ...Object.entries(config.servers).map(([name, server]) => upstreamCluster(name, server)),

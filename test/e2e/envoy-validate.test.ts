@@ -103,6 +103,16 @@ it("is the same text each time, and never lets an error through", () => {
   expect(text).not.toContain("upgrade_configs");
 });
 
+it("K05: Envoy has as many connections to the broker as that takes, not its own 1024 for all callers", () => {
+  const { static_resources: resources } = envoyConfig(load({})) as { static_resources: { clusters: object[] } };
+  expect(resources.clusters).toContainEqual(
+    expect.objectContaining({
+      name: "mcp_broker",
+      circuit_breakers: { thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }] },
+    }),
+  );
+});
+
 it("C17, C04: upstream TLS is always verified, by CA and name", () => {
   const config = load({ servers: { github: server({ url: "https://mcp.github.example.com/mcp" }) } });
   const { static_resources: resources } = envoyConfig(config) as { static_resources: { clusters: { name: string }[] } };

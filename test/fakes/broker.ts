@@ -23,6 +23,12 @@ export interface TestServer {
   readonly tools?: readonly JsonObject[];
 }
 
+export interface BrokerLimits {
+  readonly maxSessions?: number;
+  readonly maxCallsPerCaller?: number;
+  readonly tls?: BrokerOptions["tls"];
+}
+
 export interface BrokerReply {
   readonly status: number;
   readonly headers: IncomingMessage["headers"];
@@ -94,7 +100,7 @@ export const wristband = (claims: Readonly<Record<string, unknown>>) =>
 
 export async function startTestBroker(
   servers: Readonly<Record<string, TestServer>>,
-  { maxSessions = 100, tls = null }: { maxSessions?: number; tls?: BrokerOptions["tls"] } = {},
+  { maxSessions = 100, maxCallsPerCaller = 1000, tls = null }: BrokerLimits = {},
 ): Promise<TestBroker> {
   const observed: (readonly [string, RelayOutcome])[] = [];
   const log: string[] = [];
@@ -127,6 +133,7 @@ export async function startTestBroker(
     },
     now,
     monotonic,
+    maxCallsPerCaller,
   });
   const publicKey = createPublicKey({ key: key.jwk, format: "jwk" });
   const verify = createVerifier({ issuer: GATEWAY, audience: "mcp-broker", findKey: () => publicKey, now });
