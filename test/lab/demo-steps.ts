@@ -15,41 +15,7 @@ const tool = (name: string, args = "{}") => ({
   method: "tools/call",
   params: `{"name":"${name}","arguments":${args}}`,
 });
-const ON_DEMO = { path: "/servers/demo/mcp" };
 
-/** Of the demo with one server and one static credential. */
-export const DEMO_STEPS: readonly DemoStep[] = [
-  {
-    title: "alice calls a tool. The server receives the gateway's credential, not her token:",
-    person: "alice",
-    ...ON_DEMO,
-    ...tool("whoami"),
-    shows: ["HTTP/1.1 200", "Bearer demo-credential-of-the-gateway"],
-  },
-  {
-    title: "alice calls a tool that policy withholds:",
-    person: "alice",
-    ...ON_DEMO,
-    ...tool("delete_repo", '{"name":"x"}'),
-    shows: ["HTTP/1.1 200", '"reason":"policy_denied"'],
-  },
-  {
-    title: "bob may use nothing here:",
-    person: "bob",
-    ...ON_DEMO,
-    ...tool("whoami"),
-    shows: ["HTTP/1.1 200", '"reason":"policy_denied"'],
-  },
-  {
-    title: "Nobody in particular gets 401 and where to log in:",
-    person: null,
-    ...ON_DEMO,
-    ...tool("whoami"),
-    shows: ["HTTP/1.1 401", "resource_metadata=", "/.well-known/oauth-protected-resource/servers/demo/mcp"],
-  },
-];
-
-/** Of the whole demo. */
 export const WORLD_STEPS: readonly DemoStep[] = [
   {
     title: "alice's tools of all servers, on one endpoint:",
@@ -139,6 +105,6 @@ export function clientLines(gateway: string): string {
 }
 
 /** The numbered steps, to be printed. */
-export function printedSteps(place: DemoPlace, steps: readonly DemoStep[] = DEMO_STEPS): string {
+export function printedSteps(place: DemoPlace, steps: readonly DemoStep[]): string {
   return steps.map((step, i) => `${i + 1}. ${step.title}\n   ${curlLine(place, step)}`).join("\n");
 }
