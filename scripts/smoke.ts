@@ -1,7 +1,14 @@
 // `node scripts/smoke.ts`: the lines that the compose stack prints, pasted into a shell, with what each must show; and that
 // every container runs as hardened as compose.yaml says. For a stack that is up; needs curl.
 import { spawnSync } from "node:child_process";
-import { composePlace, curlLine, inspectorLine, WORLD_STEPS, type DemoStep } from "../test/lab/demo-steps.ts";
+import {
+  composePlace,
+  composeWhyLine,
+  curlLine,
+  inspectorLine,
+  WORLD_STEPS,
+  type DemoStep,
+} from "../test/lab/demo-steps.ts";
 
 export interface SmokeResult {
   readonly title: string;
@@ -41,6 +48,12 @@ function inspectorFault(): string | null {
   return list.includes("delete_repo") ? "alice's list holds delete_repo" : null;
 }
 
+/** Its exit code is 1, as the answer is a refusal. */
+function whyFault(): string | null {
+  const answer = shell(composeWhyLine(place()));
+  return answer.startsWith("refuse policy_denied\n") && answer.includes("(exit code 1)") ? null : answer;
+}
+
 /** The stack prints these very lines itself. */
 function announcementFault(): string | null {
   const log = shell("docker compose logs --no-log-prefix idp");
@@ -78,6 +91,7 @@ function hardeningFault(): string | null {
 export function smoke(): SmokeResult[] {
   const results: SmokeResult[] = WORLD_STEPS.map((step) => ({ title: step.title, fault: stepFault(step) }));
   results.push({ title: "alice's list in the Inspector", fault: inspectorFault() });
+  results.push({ title: "why she was refused", fault: whyFault() });
   results.push({ title: "the stack prints these lines", fault: announcementFault() });
   results.push({ title: "every container is read-only, nobody, without capabilities", fault: hardeningFault() });
   for (const { title, fault } of results)

@@ -82,6 +82,11 @@ export function composePlace(gateway: string): DemoPlace {
   return { gateway, tokenCommand: (person) => `docker compose exec -T idp token ${person}` };
 }
 
+/** Why alice is refused a tool that policy withholds, asked of the compose stack. */
+export function composeWhyLine({ tokenCommand }: DemoPlace): string {
+  return `${tokenCommand("alice")} | docker compose exec -T serve mcp-authz why --token-file - --server demo --tool delete_repo`;
+}
+
 /** A step as one shell line. */
 export function curlLine({ gateway, tokenCommand }: DemoPlace, step: DemoStep): string {
   const body = `{"jsonrpc":"2.0","id":1,"method":"${step.method}","params":${step.params}}`;

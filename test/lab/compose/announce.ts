@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { clientLines, composePlace, printedSteps, WORLD_STEPS } from "../demo-steps.ts";
+import { clientLines, composePlace, composeWhyLine, printedSteps, WORLD_STEPS } from "../demo-steps.ts";
 import { gatewayOrigin } from "./settings.ts";
 
 /** Prints lines to copy as soon as a request comes all the way through Envoy and serve. */
@@ -30,6 +30,8 @@ The gateway is up: ${gateway}/mcp for all servers, ${gateway}/servers/NAME/mcp f
 terminal, in this folder.
 
 ${printedSteps(composePlace(gateway), WORLD_STEPS)}
+${WORLD_STEPS.length + 1}. Why was that refused?
+   ${composeWhyLine(composePlace(gateway))}
 
 Your own client needs only the URL. It sends you to a page where you choose to be alice, bob or carol:
    ${clientLines(gateway)}
