@@ -22,7 +22,14 @@ initialize "demo" {
   request "policy" {
     operation = "update"
     path      = "sys/policies/acl/mcp-authz"
-    data      = { policy = "path \"secret/data/+/+\" { capabilities = [\"read\"] }" }
+    data = {
+      policy = <<-POLICY
+        path "secret/data/+/+" { capabilities = ["read"] }
+        path "auth/token/lookup-self" { capabilities = ["read"] }
+        path "auth/token/renew-self" { capabilities = ["update"] }
+        path "auth/token/revoke-self" { capabilities = ["update"] }
+      POLICY
+    }
   }
   request "approle" {
     operation = "update"
@@ -32,7 +39,7 @@ initialize "demo" {
   request "role" {
     operation = "update"
     path      = "auth/approle/role/mcp-authz"
-    data      = { token_policies = ["mcp-authz"], token_ttl = "10m", token_max_ttl = "1h" }
+    data      = { token_policies = ["mcp-authz"], token_no_default_policy = true, token_ttl = "1h", token_max_ttl = "24h" }
   }
   request "role-id" {
     operation = "update"
@@ -44,10 +51,10 @@ initialize "demo" {
     path      = "auth/approle/role/mcp-authz/custom-secret-id"
     data      = { secret_id = { eval_type = "string", eval_source = "file", path = "/secrets/vault-secret-id" } }
   }
-  # Credentials of people, at {username}/{host}.
+  # Credentials of people, at {subject}/{server}.
   request "alice" {
     operation = "update"
     path      = "secret/data/alice/demo"
-    data      = { data = { token = "demo-credential-of-alice" } }
+    data      = { data = { token = "pat-of-alice-for-demo" } }
   }
 }

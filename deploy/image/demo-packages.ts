@@ -2,7 +2,13 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-const LAB = ["@modelcontextprotocol/node", "@modelcontextprotocol/server", "oidc-provider"];
+const LAB = [
+  "@modelcontextprotocol/node",
+  "@modelcontextprotocol/server",
+  "@modelcontextprotocol/server-budget-allocator",
+  "@modelcontextprotocol/server-everything",
+  "oidc-provider",
+];
 const { devDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as {
   devDependencies: Readonly<Record<string, string>>;
 };

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { legacy, modern, reasonOf } from "../e2e/client.ts";
-import { DEMO_CREDENTIAL } from "../lab/lab.ts";
 import { openLab, type OpenLab } from "../lab/open-lab.ts";
+import { ALICE_PAT } from "../lab/world.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-lab-"));
 let lab: OpenLab | undefined;
@@ -37,17 +37,17 @@ afterAll(async () => {
 it.each([
   ["2025-11-25", legacy],
   ["2026-07-28", modern],
-] as const)("%s: alice's call arrives with the configured credential and not with her token", async (_, send) => {
+] as const)("%s: alice's own credential arrives, and not her token", async (_, send) => {
   const reply = await send(gateway, "tools/call", { name: "whoami", arguments: {} }, { token: alice });
   expect(reply.status).toBe(200);
-  expect(reply.text).toContain(`Bearer ${DEMO_CREDENTIAL}`);
+  expect(reply.text).toContain(`Bearer ${ALICE_PAT}`);
   expect(reply.text).not.toContain(alice);
   expect((await opened().audit()).at(-1)).toMatchObject({
     decision: "allow",
     server: "demo",
     name: "whoami",
     subject: "alice",
-    credential: "static",
+    credential: "vault",
   });
 });
 
@@ -60,11 +60,29 @@ it("a withheld tool is refused and reaches nobody, and so is bob", async () => {
   expect(await opened().reached()).toEqual(before);
 });
 
-it("lists show what may be called", async () => {
-  const names = async (token: string) => (await legacy(gateway, "tools/list", {}, { token })).text;
-  await vi.waitFor(async () => expect(await names(alice)).toContain('"whoami"'), 5000); // serve polls the catalogue
-  expect(await names(alice)).not.toContain("delete_repo");
+it("lists show what may be called, of all servers on one endpoint", async () => {
+  const names = async (token: string) => (await legacy(gateway, "tools/list", {}, { token, path: "/mcp" })).text;
+  const within = { timeout: 20_000, interval: 200 }; // serve looks for the catalogue once a second
+  await vi.waitFor(async () => expect(await names(alice)).toContain('"everything_echo"'), within);
+  const list = await names(alice);
+  for (const name of ["demo_whoami", "tickets_whoami", "budget_get-budget-data"]) expect(list).toContain(`"${name}"`);
+  expect(list).not.toContain("delete_repo");
   expect(await names(bob)).not.toContain("whoami");
+});
+
+it("through the broker: an exchanged token, the gateway's own account, and nothing for who has none", async () => {
+  const on = (token: string, name: string, args = {}) =>
+    legacy(gateway, "tools/call", { name, arguments: args }, { token, path: "/mcp" });
+  const last = async () => (await opened().audit()).at(-1);
+  const exchanged = await on(alice, "tickets_whoami");
+  expect(exchanged.text).toContain("Bearer eyJ");
+  expect(exchanged.text).not.toContain(alice.split(".")[2]);
+  expect(await last()).toMatchObject({ decision: "allow", credential: "exchange", server: "tickets" });
+  expect((await on(alice, "everything_get-sum", { a: 2, b: 3 })).text).toContain("5");
+  expect(reasonOf(await on(alice, "budget_get-budget-data"))).toBeUndefined();
+  expect(await last()).toMatchObject({ decision: "allow", credential: "static", server: "budget" });
+  const carol = await opened().token("carol");
+  expect(reasonOf(await on(carol, "tickets_whoami"))).toBe("credential_missing");
 });
 
 it("nobody gets the challenge, and its document leads to the login of the one issuer", async () => {
@@ -94,7 +112,7 @@ it("an edit of the policy on this machine counts, and a broken one changes nothi
   await vi.waitFor(async () => expect(reasonOf(await whoami(alice))).toBeUndefined(), within);
   writeFileSync(rego, "package mcp.authz\nallow if {");
   await delay(2500);
-  expect((await whoami(alice)).text).toContain(DEMO_CREDENTIAL);
+  expect((await whoami(alice)).text).toContain(ALICE_PAT);
   expect(reasonOf(await whoami(bob))).toBe("policy_denied");
   writeFileSync(rego, regoText);
 });

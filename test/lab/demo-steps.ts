@@ -15,41 +15,7 @@ const tool = (name: string, args = "{}") => ({
   method: "tools/call",
   params: `{"name":"${name}","arguments":${args}}`,
 });
-const ON_DEMO = { path: "/servers/demo/mcp" };
 
-/** Of the demo with one server and one static credential. */
-export const DEMO_STEPS: readonly DemoStep[] = [
-  {
-    title: "alice calls a tool. The server receives the gateway's credential, not her token:",
-    person: "alice",
-    ...ON_DEMO,
-    ...tool("whoami"),
-    shows: ["HTTP/1.1 200", "Bearer demo-credential-of-the-gateway"],
-  },
-  {
-    title: "alice calls a tool that policy withholds:",
-    person: "alice",
-    ...ON_DEMO,
-    ...tool("delete_repo", '{"name":"x"}'),
-    shows: ["HTTP/1.1 200", '"reason":"policy_denied"'],
-  },
-  {
-    title: "bob may use nothing here:",
-    person: "bob",
-    ...ON_DEMO,
-    ...tool("whoami"),
-    shows: ["HTTP/1.1 200", '"reason":"policy_denied"'],
-  },
-  {
-    title: "Nobody in particular gets 401 and where to log in:",
-    person: null,
-    ...ON_DEMO,
-    ...tool("whoami"),
-    shows: ["HTTP/1.1 401", "resource_metadata=", "/.well-known/oauth-protected-resource/servers/demo/mcp"],
-  },
-];
-
-/** Of the whole demo. */
 export const WORLD_STEPS: readonly DemoStep[] = [
   {
     title: "alice's tools of all servers, on one endpoint:",
@@ -116,6 +82,11 @@ export function composePlace(gateway: string): DemoPlace {
   return { gateway, tokenCommand: (person) => `docker compose exec -T idp token ${person}` };
 }
 
+/** Why alice is refused a tool that policy withholds, asked of the compose stack. */
+export function composeWhyLine({ tokenCommand }: DemoPlace): string {
+  return `${tokenCommand("alice")} | docker compose exec -T serve mcp-authz why --token-file - --server demo --tool delete_repo`;
+}
+
 /** A step as one shell line. */
 export function curlLine({ gateway, tokenCommand }: DemoPlace, step: DemoStep): string {
   const body = `{"jsonrpc":"2.0","id":1,"method":"${step.method}","params":${step.params}}`;
@@ -139,6 +110,6 @@ export function clientLines(gateway: string): string {
 }
 
 /** The numbered steps, to be printed. */
-export function printedSteps(place: DemoPlace, steps: readonly DemoStep[] = DEMO_STEPS): string {
+export function printedSteps(place: DemoPlace, steps: readonly DemoStep[]): string {
   return steps.map((step, i) => `${i + 1}. ${step.title}\n   ${curlLine(place, step)}`).join("\n");
 }

@@ -4,7 +4,7 @@ import { startLab } from "./lab.ts";
 import type { OpenLab } from "./open-lab.ts";
 import { freePorts } from "./ports.ts";
 
-const NEEDED: readonly ToolName[] = ["envoy", "opa"];
+const NEEDED: readonly ToolName[] = ["envoy", "bao", "opa"];
 
 /** What the lab of processes lacks on this machine. */
 export function processesMissing(): string[] {
@@ -15,7 +15,7 @@ export function processesMissing(): string[] {
 
 /** The lab of `npm start` behind the interface that the lab of containers has too. */
 export async function openProcessLab(folder: string): Promise<OpenLab> {
-  const lab = await startLab({ folder, ports: await freePorts(), policyFolder: null, progress: () => {} });
+  const lab = await startLab({ folder, ports: await freePorts(), policyFolder: null, world: true, progress: () => {} });
   return {
     kind: "processes",
     about: NEEDED.map((name) => `${name} ${findTool(name) ?? "?"}`).join(", "),

@@ -30,17 +30,8 @@ const signal = new AbortController().signal;
 function entryOf(tokenEndpoint: string, caFile: string | null = null): Entry {
   const client = { id: CLIENT.id, secret: new Secret(CLIENT.secret) };
   const placement = { header: "authorization", scheme: "Bearer" };
-  const target = { tokenEndpoint, audience: AUDIENCE, scope: SCOPE, allowScopes: [] };
-  return {
-    kind: "exchange",
-    profile: "rfc8693",
-    issuer: null,
-    ...target,
-    client,
-    timeoutMs: 2000,
-    caFile,
-    ...placement,
-  };
+  const target = { tokenEndpoint, issuer: null, audience: AUDIENCE, scope: SCOPE, allowScopes: [] };
+  return { kind: "exchange", profile: "rfc8693", ...target, client, timeoutMs: 2000, caFile, ...placement };
 }
 
 function sources() {

@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { composePlace, printedSteps } from "../demo-steps.ts";
+import { clientLines, composePlace, composeWhyLine, printedSteps, WORLD_STEPS } from "../demo-steps.ts";
 import { gatewayOrigin } from "./settings.ts";
 
 /** Prints lines to copy as soon as a request comes all the way through Envoy and serve. */
@@ -12,7 +12,7 @@ export async function announceWhenUp(): Promise<void> {
 /** A public document: answered by serve, through Envoy, for nobody in particular. */
 function isUp(): Promise<boolean> {
   return new Promise((done) => {
-    const path = "/.well-known/oauth-protected-resource/servers/demo/mcp";
+    const path = "/.well-known/oauth-protected-resource/mcp";
     const probe = request({ host: "envoy", port: 8080, path, headers: { host: "localhost" }, timeout: 1000 });
     probe.on("response", (response) => {
       response.resume();
@@ -26,11 +26,16 @@ function isUp(): Promise<boolean> {
 
 function lines(gateway: string): string {
   return `
-The gateway is up: ${gateway}/servers/demo/mcp. Paste these into another terminal, in this folder.
+The gateway is up: ${gateway}/mcp for all servers, ${gateway}/servers/NAME/mcp for one. Paste these into another
+terminal, in this folder.
 
-${printedSteps(composePlace(gateway))}
+${printedSteps(composePlace(gateway), WORLD_STEPS)}
+${WORLD_STEPS.length + 1}. Why was that refused?
+   ${composeWhyLine(composePlace(gateway))}
 
-An MCP client needs only the URL ${gateway}/servers/demo/mcp: it finds the login, and a page lets you be alice or bob.
+Your own client needs only the URL. It sends you to a page where you choose to be alice, bob or carol:
+   ${clientLines(gateway)}
+
 Edit policies/demo/*.rego or data.yaml: live within 2 seconds; docker compose logs serve says so.
 Every decision: docker compose logs -f --no-log-prefix serve    These lines again: docker compose logs --no-log-prefix idp
 Ctrl-C, then docker compose down -v, ends everything.`;

@@ -1,4 +1,4 @@
-// The demo's MCP server as a container. One line per request that reached it: the method and the name, no headers.
+// One of the demo's MCP servers as a container. One line per request that reached it: the method and the name, no headers.
 import { startDemoServer, type Arrival } from "../demo-server.ts";
 import { endOnSignal, PORTS } from "./settings.ts";
 
@@ -22,5 +22,5 @@ const server = await startDemoServer(PORTS.demo, {
   listen: "0.0.0.0",
   onArrival: (arrival) => console.log(describe(arrival)),
 });
-console.log(`MCP server "demo": ${server.url}`);
+console.log("MCP server: listening");
 endOnSignal(server.close);

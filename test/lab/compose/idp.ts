@@ -2,26 +2,31 @@
 // only the container itself can reach: `docker compose exec idp token alice`.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { join } from "node:path";
 import type { JWK } from "jose";
 import { startIdp } from "../idp.ts";
 import { announceWhenUp } from "./announce.ts";
 import { endOnSignal, gatewayOrigin, issuerOrigin, PORTS, setting } from "./settings.ts";
 
 const TOKEN_HOURS = 8;
-const PEOPLE = ["alice", "bob"];
+const PEOPLE = ["alice", "bob", "carol"];
+/** Servers of compose.yaml for which a token may be exchanged, and whose. */
+const AUDIENCES = { "http://demo:9100/mcp": ["alice"], "http://tickets:9100/mcp": ["alice"] };
 
-const key = JSON.parse(readFileSync(setting("IDP_KEY_FILE"), "utf8")) as JWK;
+const state = (file: string) => readFileSync(join(setting("STATE_FOLDER"), "idp", file), "utf8");
+const key = JSON.parse(state("key.json")) as JWK;
 const idp = await startIdp({
   port: PORTS.idp,
   gateway: gatewayOrigin(),
   ttlSeconds: TOKEN_HOURS * 3600,
+  exchange: { secret: state("exchange"), audiences: AUDIENCES },
   published: { listen: "0.0.0.0", issuer: issuerOrigin(), key },
 });
 const mint = createServer((request, response) => {
   const url = new URL(request.url ?? "/", "http://localhost");
   const person = url.pathname.slice(1);
   if (!PEOPLE.includes(person)) {
-    response.writeHead(404).end(`nobody is called that; there are ${PEOPLE.join(" and ")}`);
+    response.writeHead(404).end(`nobody is called that; there are ${PEOPLE.join(", ")}`);
     return;
   }
   const scope = url.searchParams.get("scope");

@@ -1,9 +1,9 @@
 // The one-shot of compose.yaml that runs first: makes the keys and secrets of this installation, each with its own
 // volume, so that a container can mount exactly what it needs. What is there already stays.
 import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DEMO_CREDENTIAL } from "../lab.ts";
+import { BUDGET_CREDENTIAL } from "../world.ts";
 import { setting } from "./settings.ts";
 
 const folder = setting("STATE_FOLDER");
@@ -15,15 +15,19 @@ function once(path: string, make: () => string | Buffer): void {
   console.log(`made ${path}`);
 }
 
+const secret = () => randomBytes(32).toString("base64url");
 const signingKey = () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
 
 // For serve alone.
 once("keys/wristband.pem", () => signingKey().export({ type: "pkcs8", format: "pem" }));
 // For serve and the broker: what the configuration names as {file: …}.
-once("secrets/demo", () => DEMO_CREDENTIAL);
+once("secrets/budget", () => BUDGET_CREDENTIAL);
+once("secrets/discovery", () => "discovery-credential-of-the-gateway");
+once("secrets/exchange", secret);
 once("secrets/vault-role-id", randomUUID);
-once("secrets/vault-secret-id", () => randomBytes(32).toString("base64url"));
+once("secrets/vault-secret-id", secret);
 // For OpenBao alone: it unseals itself with this.
 once("unseal/key", () => randomBytes(32));
-// For the provider alone: with it tokens outlive a restart.
+// For the provider alone: with its key tokens outlive a restart; by the secret it knows the gateway.
 once("idp/key.json", () => JSON.stringify(signingKey().export({ format: "jwk" })));
+once("idp/exchange", () => readFileSync(join(folder, "secrets/exchange")));
