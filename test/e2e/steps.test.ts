@@ -28,7 +28,7 @@ const linesOf = (file: string): Line[] =>
 const audit = (name: string) => linesOf(lab.auditFile).filter((line) => line["name"] === name);
 const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split(".")[1] ?? "", "base64url").toString()) as Line;
 const lastCall = (arrivals: Lab["demo"]["arrivals"]) =>
-  String(arrivals.filter(({ body }) => body.includes('"tools/call"')).at(-1)?.headers.authorization ?? "");
+  String(arrivals.findLast(({ body }) => body.includes('"tools/call"'))?.headers.authorization ?? "");
 
 beforeAll(async () => {
   lab = await startLab({ folder, ports: await freePorts(), policyFolder: null, world: true, progress: () => {} });
@@ -106,7 +106,7 @@ describe("P8.3-1: alice, a client that knows only the URL, and two servers", () 
       );
     });
     expect(reads).toHaveLength(1); // then from the cache
-    expect((reads[0]?.["auth"] as Line)["policies"]).toEqual(["mcp-authz"]);
+    expect(reads[0]).toMatchObject({ auth: { policies: ["mcp-authz"] } });
   });
 
   it("6. inject: her credential reached the server in place of her token", () => {
