@@ -1,5 +1,11 @@
 import { chmodSync, lstatSync, rmSync } from "node:fs";
-import { Server, ServerCredentials, type handleUnaryCall, type ServiceDefinition } from "@grpc/grpc-js";
+import {
+  Server,
+  ServerCredentials,
+  type handleUnaryCall,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+} from "@grpc/grpc-js";
 import { healthService, type Health } from "./health.ts";
 import type { Handler } from "./settle.ts";
 
@@ -73,33 +79,29 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
 }
 
 function checkMethod(options: GrpcServerOptions): handleUnaryCall<Buffer, Buffer> {
+  const { handler, strangerAnswer, checkTimeoutMs } = options;
   return (call, callback) => {
-    const controller = new AbortController();
-    let answered = false;
-    // grpc-js says "cancelled" after a normal answer too.
-    call.on("cancelled", () => {
-      if (!answered) controller.abort();
-    });
-    const deadline = call.getDeadline();
-    const left = (deadline instanceof Date ? deadline.getTime() : deadline) - Date.now();
-    const deadlineMs = Math.min(options.checkTimeoutMs, left * SHARE_OF_DEADLINE);
-    const finish = (bytes: Buffer) => {
-      answered = true;
-      callback(null, bytes);
-    };
-    if (!isExpectedClient(options, call.getAuthContext().sslPeerCertificate?.subjectaltname)) {
-      finish(options.strangerAnswer());
+    const answer = (bytes: Buffer) => callback(null, bytes);
+    if (!isExpectedClient(options, call)) {
+      answer(strangerAnswer());
       return;
     }
-    options
-      .handler(call.request, { deadlineMs, signal: controller.signal })
-      .then(finish, () => finish(options.strangerAnswer()));
+    const deadline = call.getDeadline();
+    const left = (deadline instanceof Date ? deadline.getTime() : deadline) - Date.now();
+    const deadlineMs = Math.min(checkTimeoutMs, left * SHARE_OF_DEADLINE);
+    // grpc-js says "cancelled" after a normal answer too: the handler knows what is over.
+    const onGone = (listener: () => void) => {
+      if (call.cancelled) listener();
+      else call.on("cancelled", listener);
+    };
+    handler(call.request, { deadlineMs, onGone }).then(answer, () => answer(strangerAnswer()));
   };
 }
 
 /** grpc-js takes any certificate of the CA, so the names are compared here. */
-function isExpectedClient({ tls }: GrpcServerOptions, subjectAltName: string | undefined): boolean {
+function isExpectedClient({ tls }: GrpcServerOptions, call: ServerUnaryCall<Buffer, Buffer>): boolean {
   if (tls === null || tls.clientSans.length === 0) return true;
+  const subjectAltName = call.getAuthContext().sslPeerCertificate?.subjectaltname;
   const names = (subjectAltName ?? "").split(", ").map((entry) => /^(?:DNS|URI):([^"]*)$/.exec(entry)?.[1]);
   return names.some((name) => name !== undefined && tls.clientSans.includes(name));
 }
