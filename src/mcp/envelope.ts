@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from "./json.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
 import { foldName, readJson } from "./strict-json.ts";
+import { isLowerText } from "./strict-string.ts";
 
 /** One JSON-RPC message that is a request or a notification. */
 export interface Envelope {
@@ -26,7 +27,10 @@ const RESERVED_PARAMS = new Set([
   "level",
 ]);
 /** Lower-case spellings whose exact form has capitals. */
-const EXACT: Readonly<Record<string, string>> = { protocolversion: "protocolVersion", clientinfo: "clientInfo" };
+const EXACT = new Map([
+  ["protocolversion", "protocolVersion"],
+  ["clientinfo", "clientInfo"],
+]);
 const INVALID_REQUEST = -32600;
 const MAX_ID_BYTES = 256;
 
@@ -74,8 +78,8 @@ function malformed(detail: string): OperationFault {
 
 function lookalike(object: JsonObject, reserved: ReadonlySet<string>): boolean {
   for (const name in object) {
-    const folded = foldName(name);
-    if (reserved.has(folded) && name !== (EXACT[folded] ?? folded)) return true;
+    const folded = isLowerText(name) ? name : foldName(name);
+    if (reserved.has(folded) && name !== (EXACT.get(folded) ?? folded)) return true;
   }
   return false;
 }

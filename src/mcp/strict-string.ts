@@ -19,6 +19,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
   t: "\t",
 };
 
+/** True for printable ASCII without capitals: it is its own folded form. */
+export function isLowerText(text: string): boolean {
+  return /^[\x20-\x40\x5b-\x7e]*$/.test(text);
+}
+
 /**
  * Reads the string that begins at the cursor's quote, and puts the cursor behind it. One scan finds its end and whether
  * it is plain ASCII, as nearly all are: then it is one copy.
