@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "./json.ts";
-import { isLowerText, readString, type Cursor } from "./strict-string.ts";
+import { isLowerText, plainText, readString, type Cursor } from "./strict-string.ts";
 
 export interface JsonLimits {
   /** Nested arrays and objects. */
@@ -17,6 +17,7 @@ export type ReadJson =
   | { readonly ok: true; readonly value: JsonValue }
   | { readonly ok: false; readonly detail: string };
 
+const SHORT_TEXT = 4096;
 const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
 
 /** ECMAScript's "JSON.parse source text access", which the compiler's library does not know yet. */
@@ -67,7 +68,8 @@ const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 function createReader(bytes: Uint8Array, limits: JsonLimits) {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const cursor: Cursor = { text, at: 0 };
+  // Parts of one string are cheaper than strings of their own, but each keeps the whole alive: only of short texts.
+  const cursor: Cursor = { text, latin1: text.length <= SHORT_TEXT ? text.toString("latin1") : null, at: 0 };
   let members = 0;
 
   function skipSpace(): number {
@@ -138,7 +140,7 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
   function literal(): JsonValue {
     const start = cursor.at;
     while (cursor.at < text.length && isWordByte(text[cursor.at] ?? 0)) cursor.at += 1;
-    const word = text.toString("latin1", start, cursor.at);
+    const word = plainText(cursor, start, cursor.at);
     if (word === "true") return true;
     if (word === "false") return false;
     if (word === "null") return null;
