@@ -142,11 +142,14 @@ describe("headers that are read when they are asked for", () => {
     expect(["a", "b", "c", "d"].map((name) => headers?.get(name))).toEqual(["raw", "text", "r\u00c3\u00bc", ""]);
   });
 
-  it("a name with the hash of a known one is another name", () => {
-    const headers = headersOf(list(line("x6wsqax", "theirs"), line("content-type", "ours"), line("xjmtvze", "false")));
+  it("a name that looks like a known one at a glance is another name", () => {
+    const partial = "xyenvoy-auth-partial-body";
+    const headers = headersOf(
+      list(line("cantent-type", "theirs"), line("content-type", "ours"), line(partial, "false")),
+    );
     expect(headers?.get("content-type")).toBe("ours");
     expect(headers?.get("x-envoy-auth-partial-body")).toBeUndefined();
-    expect([...(headers?.names() ?? [])]).toEqual(["x6wsqax", "content-type", "xjmtvze"]);
+    expect([...(headers?.names() ?? [])]).toEqual(["cantent-type", "content-type", partial]);
   });
 
   it("D10: names and values are UTF-8, bar those that come as raw bytes", () => {

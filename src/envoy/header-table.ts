@@ -27,8 +27,7 @@ const MAX_LINES = 200;
  */
 export class HeaderTable implements RequestHeaders {
   readonly #message: Buffer;
-  readonly #names: string[] = [];
-  readonly #values: (Span | string)[] = [];
+  readonly #values = new Map<string, Span | string>();
   #repeated: Set<string> | null = null;
   #lines = 0;
 
@@ -43,27 +42,29 @@ export class HeaderTable implements RequestHeaders {
 
   /** Takes a header that may come once. False if its name is there already. */
   put(name: string, value: Span): boolean {
-    if (this.#names.includes(name)) return false;
-    this.#add(name, value);
-    return true;
+    this.#lines += 1;
+    return this.#values.set(name, value).size === this.#lines;
   }
 
   /** Takes a header line; the values of one name are joined by ",", as Envoy does. */
   append(name: string, value: Span): void {
-    const at = this.#names.indexOf(name);
-    if (at === -1) {
-      this.#add(name, value);
+    this.#lines += 1;
+    const before = this.get(name);
+    if (before === undefined) {
+      this.#values.set(name, value);
       return;
     }
-    this.#lines += 1;
     this.#repeated ??= new Set();
     this.#repeated.add(name);
-    this.#values[at] = `${this.#text(at)},${this.#read(value)}`;
+    this.#values.set(name, `${before},${this.#read(value)}`);
   }
 
   get(name: string): string | undefined {
-    const at = this.#names.indexOf(name);
-    return at === -1 ? undefined : this.#text(at);
+    const value = this.#values.get(name);
+    if (typeof value !== "object") return value;
+    const text = this.#read(value);
+    this.#values.set(name, text);
+    return text;
   }
 
   repeated(name: string): boolean {
@@ -71,21 +72,7 @@ export class HeaderTable implements RequestHeaders {
   }
 
   names(): Iterable<string> {
-    return this.#names;
-  }
-
-  #add(name: string, value: Span): void {
-    this.#lines += 1;
-    this.#names.push(name);
-    this.#values.push(value);
-  }
-
-  #text(at: number): string {
-    const value = this.#values[at] ?? "";
-    if (typeof value === "string") return value;
-    const text = this.#read(value);
-    this.#values[at] = text;
-    return text;
+    return this.#values.keys();
   }
 
   /** Raw bytes as they came: latin1 keeps each, and nothing beyond ASCII passes a check of ours. */
@@ -100,19 +87,18 @@ export class HeaderTable implements RequestHeaders {
  * @throws {WireFault} for a name that is not UTF-8
  */
 export function headerName(bytes: Buffer, start: number, end: number): string {
-  let hash = 0;
-  for (let at = start; at < end; at += 1) {
-    const byte = bytes[at] ?? 0x80;
-    // Upper case and what is beyond ASCII: rare enough for the slow way.
-    if (byte >= 0x80 || (byte >= 0x41 && byte <= 0x5a)) return textAt(bytes, start, end).toLowerCase();
-    hash = nextHash(hash, byte);
-  }
-  const known = COMMON.get(hash);
-  return known !== undefined && isAt(known, bytes, start, end) ? known : bytes.toString("latin1", start, end);
+  const known = COMMON.get(glance(bytes, start, end));
+  if (known !== undefined && isAt(known, bytes, start, end)) return known;
+  const name = textAt(bytes, start, end);
+  return /[^\x21-\x40\x5b-\x7e]/.test(name) ? name.toLowerCase() : name;
 }
 
-function nextHash(hash: number, byte: number): number {
-  return (Math.imul(hash, 31) + byte) | 0;
+/** A number for a name, by its length and four of its bytes. */
+function glance(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  const byte = (at: number) => bytes[start + at] ?? 0;
+  const middle = (byte(length >> 1) << 8) | byte(length - 2);
+  return (length << 24) ^ (byte(0) << 16) ^ middle ^ (byte(length - 1) << 4);
 }
 
 function isAt(name: string, bytes: Buffer, start: number, end: number): boolean {
@@ -122,5 +108,5 @@ function isAt(name: string, bytes: Buffer, start: number, end: number): boolean 
 }
 
 function commonNames(names: readonly string[]): ReadonlyMap<number, string> {
-  return new Map(names.map((name) => [Buffer.from(name).reduce(nextHash, 0), name]));
+  return new Map(names.map((name) => [glance(Buffer.from(name), 0, name.length), name]));
 }
