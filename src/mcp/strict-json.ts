@@ -41,9 +41,8 @@ class Fault extends Error {}
  * million levels and replaced bytes (threat row M8).
  */
 export function readJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS): ReadJson {
-  const reader = createReader(bytes, limits);
   try {
-    return { ok: true, value: reader.document() };
+    return { ok: true, value: new Reader(bytes, limits).document() };
   } catch (error) {
     if (error instanceof Fault || error instanceof SyntaxError) return { ok: false, detail: error.message };
     throw error;
@@ -66,80 +65,98 @@ Bare.prototype = Object.freeze(Object.create(null) as object);
 
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
-function createReader(bytes: Uint8Array, limits: JsonLimits) {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  // Parts of one string are cheaper than strings of their own, but each keeps the whole alive: only of short texts.
-  const cursor: Cursor = { text, latin1: text.length <= SHORT_TEXT ? text.toString("latin1") : null, at: 0 };
-  let members = 0;
+/** One text on its way: a method for each production of the grammar, with the cursor before and behind it. */
+class Reader {
+  readonly #text: Buffer;
+  readonly #cursor: Cursor;
+  readonly #limits: JsonLimits;
+  readonly #verbatim: boolean;
+  #members = 0;
 
-  function skipSpace(): number {
-    let byte = text[cursor.at];
+  constructor(bytes: Uint8Array, limits: JsonLimits) {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#text = text;
+    this.#limits = limits;
+    this.#verbatim = limits.verbatim === true;
+    // Parts of one string are cheaper than strings of their own, but each keeps the whole alive: only of short texts.
+    this.#cursor = { text, latin1: text.length <= SHORT_TEXT ? text.toString("latin1") : null, at: 0 };
+  }
+
+  document(): JsonValue {
+    const result = this.#value(0);
+    this.#skipSpace();
+    if (this.#cursor.at !== this.#text.length) throw new Fault("text after the value");
+    return result;
+  }
+
+  /** The byte that is next, or −1 at the end. */
+  #skipSpace(): number {
+    const cursor = this.#cursor;
+    let byte = this.#text[cursor.at];
     while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
       cursor.at += 1;
-      byte = text[cursor.at];
+      byte = this.#text[cursor.at];
     }
     return byte ?? -1;
   }
 
-  function count(): void {
-    members += 1;
-    if (members > limits.maxMembers) throw new Fault("too many members");
+  #count(): void {
+    this.#members += 1;
+    if (this.#members > this.#limits.maxMembers) throw new Fault("too many members");
   }
 
-  function value(depth: number): JsonValue {
-    const byte = skipSpace();
-    if (byte === QUOTE) return readString(cursor);
-    if (byte === OPEN_OBJECT) return object(depth + 1);
-    if (byte === OPEN_ARRAY) return array(depth + 1);
-    return literal();
+  #value(depth: number): JsonValue {
+    const byte = this.#skipSpace();
+    if (byte === QUOTE) return readString(this.#cursor);
+    if (byte !== OPEN_OBJECT && byte !== OPEN_ARRAY) return this.#literal();
+    if (depth >= this.#limits.maxDepth) throw new Fault("nested too deep");
+    this.#cursor.at += 1;
+    return byte === OPEN_OBJECT ? this.#object(depth + 1) : this.#array(depth + 1);
   }
 
-  function array(depth: number): JsonValue {
-    if (depth > limits.maxDepth) throw new Fault("nested too deep");
-    cursor.at += 1;
+  #array(depth: number): JsonValue {
     const items: JsonValue[] = [];
-    if (skipSpace() === CLOSE_ARRAY) {
-      cursor.at += 1;
+    if (this.#skipSpace() === CLOSE_ARRAY) {
+      this.#cursor.at += 1;
       return items;
     }
     for (;;) {
-      count();
-      items.push(value(depth));
-      const byte = skipSpace();
-      cursor.at += 1;
+      this.#count();
+      items.push(this.#value(depth));
+      const byte = this.#skipSpace();
+      this.#cursor.at += 1;
       if (byte === CLOSE_ARRAY) return items;
       if (byte !== COMMA) throw new Fault("expected , or ]");
     }
   }
 
-  function object(depth: number): JsonObject {
-    if (depth > limits.maxDepth) throw new Fault("nested too deep");
-    cursor.at += 1;
+  #object(depth: number): JsonObject {
     const result = new Bare();
-    if (skipSpace() === CLOSE_OBJECT) {
-      cursor.at += 1;
+    if (this.#skipSpace() === CLOSE_OBJECT) {
+      this.#cursor.at += 1;
       return result;
     }
     const names = new Names();
     for (;;) {
-      count();
-      if (skipSpace() !== QUOTE) throw new Fault("expected a name");
-      const name = readString(cursor);
-      if (limits.verbatim !== true) checkName(name, names);
+      this.#count();
+      if (this.#skipSpace() !== QUOTE) throw new Fault("expected a name");
+      const name = readString(this.#cursor);
+      if (!this.#verbatim) checkName(name, names);
       else if (Object.hasOwn(result, name)) throw new Fault("a name comes twice");
-      if (skipSpace() !== COLON) throw new Fault("expected :");
-      cursor.at += 1;
-      result[name] = value(depth);
-      const byte = skipSpace();
-      cursor.at += 1;
+      if (this.#skipSpace() !== COLON) throw new Fault("expected :");
+      this.#cursor.at += 1;
+      result[name] = this.#value(depth);
+      const byte = this.#skipSpace();
+      this.#cursor.at += 1;
       if (byte === CLOSE_OBJECT) return result;
       if (byte !== COMMA) throw new Fault("expected , or }");
     }
   }
 
-  function literal(): JsonValue {
+  #literal(): JsonValue {
+    const cursor = this.#cursor;
     const start = cursor.at;
-    while (cursor.at < text.length && isWordByte(text[cursor.at] ?? 0)) cursor.at += 1;
+    while (cursor.at < this.#text.length && isWordByte(this.#text[cursor.at] ?? 0)) cursor.at += 1;
     const word = plainText(cursor, start, cursor.at);
     if (word === "true") return true;
     if (word === "false") return false;
@@ -147,17 +164,8 @@ function createReader(bytes: Uint8Array, limits: JsonLimits) {
     if (!NUMBER.test(word)) throw new Fault("not a JSON value");
     const number = Number(word);
     if (!Number.isFinite(number)) throw new Fault("number out of range");
-    return limits.verbatim === true && String(number) !== word ? rawJSON(word) : number;
+    return this.#verbatim && String(number) !== word ? rawJSON(word) : number;
   }
-
-  return {
-    document(): JsonValue {
-      const result = value(0);
-      skipSpace();
-      if (cursor.at !== text.length) throw new Fault("text after the value");
-      return result;
-    },
-  };
 }
 
 /** Letters, digits, and + - . of numbers and the three words. */
