@@ -8,20 +8,12 @@ import {
 } from "@grpc/grpc-js";
 import { healthService, type Health } from "./health.ts";
 import type { Handler } from "./settle.ts";
+import { ReplaceableCredentials, type TlsMaterial } from "./tls-credentials.ts";
 
 /** Where a server listens: TCP, or a Unix socket. */
 export type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
-
-export interface TlsMaterial {
-  readonly key: Buffer;
-  readonly cert: Buffer;
-  /** Present: clients must show a certificate of this CA. */
-  readonly clientCa: Buffer | null;
-  /** One of these must be in the client's certificate (DNS or URI SAN, exact); empty: any certificate of the CA. */
-  readonly clientSans: readonly string[];
-}
 
 export interface GrpcServerOptions {
   readonly address: ListenAddress;
@@ -36,6 +28,8 @@ export interface GrpcServer {
   /** Resolves with the port (0 for a socket). */
   listen(): Promise<number>;
   setServing(serving: boolean): void;
+  /** Takes new certificates, for connections from now on. */
+  setTls(material: TlsMaterial): void;
   /** Stops taking calls, waits for those under way, and ends the rest after `ms`. */
   drain(ms: number): Promise<void>;
 }
@@ -69,11 +63,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   server.addService(SERVICE, { Check: checkMethod(options) });
   const { definition, implementation } = healthService(health);
   server.addService(definition, implementation);
+  const tls = options.tls === null ? null : new ReplaceableCredentials(options.tls);
   return {
-    listen: () => listen(server, options),
+    listen: () => listen(server, options.address, tls ?? ServerCredentials.createInsecure()),
     setServing: (serving) => {
       health.serving = serving;
     },
+    setTls: (material) => tls?.replace(material),
     drain: (ms) => drain(server, health, ms),
   };
 }
@@ -106,11 +102,11 @@ function isExpectedClient({ tls }: GrpcServerOptions, call: ServerUnaryCall<Buff
   return names.some((name) => name !== undefined && tls.clientSans.includes(name));
 }
 
-function listen(server: Server, { address, tls }: GrpcServerOptions): Promise<number> {
+function listen(server: Server, address: ListenAddress, credentials: ServerCredentials): Promise<number> {
   const target = address.kind === "unix" ? `unix:${address.path}` : `${bracketed(address.host)}:${address.port}`;
   if (address.kind === "unix") removeStaleSocket(address.path);
   return new Promise((done, fail) => {
-    server.bindAsync(target, credentials(tls), (error, port) => {
+    server.bindAsync(target, credentials, (error, port) => {
       if (error) {
         fail(new Error(`listen.authz: cannot listen on ${target}: ${error.message}`));
         return;
@@ -123,12 +119,6 @@ function listen(server: Server, { address, tls }: GrpcServerOptions): Promise<nu
 
 function bracketed(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
-}
-
-function credentials(tls: TlsMaterial | null): ServerCredentials {
-  if (tls === null) return ServerCredentials.createInsecure();
-  const pair = { private_key: tls.key, cert_chain: tls.cert };
-  return ServerCredentials.createSsl(tls.clientCa, [pair], tls.clientCa !== null);
 }
 
 /** A socket that a process left behind; nothing else is removed. */
