@@ -15,7 +15,7 @@ export async function reloadParts(log: Log, parts: ReloadParts): Promise<string[
       reloaded.push(name);
     } catch (error) {
       const message = error instanceof Error ? error.message : "failed";
-      log.error("not_reloaded", { what: name, message, live: "what was read before" });
+      log.error("reload_failed", { what: name, message, live: "what was read before" });
     }
   }
   return reloaded;
