@@ -5,7 +5,7 @@ import { drive, measure, type Load, type Samples } from "./measure.ts";
 import { residentMiB } from "./process.ts";
 import { report, type Row } from "./report.ts";
 import type { Running, Target } from "./target.ts";
-import { TARGETS } from "./targets.ts";
+import { chosen } from "./targets.ts";
 import { createWorld } from "./world.ts";
 
 const WARM_MS = 3000;
@@ -21,17 +21,6 @@ const { values, positionals } = parseArgs({
 const windows = Number(values.windows);
 const load: Load = { inFlight: Number(values["in-flight"]), windowMs: Number(values["window-ms"]) };
 
-/** The baseline, and those that were named; all when none was. */
-function chosen(): readonly [Target, ...Target[]] {
-  const [base, ...others] = TARGETS;
-  const unknown = positionals.find((name) => !TARGETS.some((target) => target.name === name));
-  if (unknown !== undefined) {
-    console.error(`no target ${unknown}; there are: ${TARGETS.map(({ name }) => name).join(", ")}`);
-    process.exit(2);
-  }
-  return [base, ...others.filter(({ name }) => positionals.length === 0 || positionals.includes(name))];
-}
-
 interface Entry {
   readonly target: Target;
   readonly running: Running;
@@ -42,7 +31,7 @@ async function run(): Promise<void> {
   const world = await createWorld();
   try {
     const entries: Entry[] = [];
-    for (const target of chosen()) {
+    for (const target of chosen(positionals)) {
       const running = await target.start(world);
       entries.push({ target, running, samples: { perSecond: [], cpuMicros: [] } });
     }
@@ -51,16 +40,21 @@ async function run(): Promise<void> {
     for (let i = 0; i < windows; i += 1)
       for (const { running, samples } of i % 2 === 0 ? entries : entries.toReversed())
         await measure(running, load, samples);
-    const rows = entries.map(({ target: { title }, running: { child }, samples }): Row => ({
-      title,
+    const rows = entries.map(({ target, running: { child }, samples }): Row => ({
+      target,
       samples,
       residentMiB: residentMiB(child),
     }));
-    console.log(report(rows as [Row, ...Row[]]));
+    console.log(report(rows));
   } finally {
     await world.close();
   }
 }
 
-await run();
-process.exit();
+try {
+  await run();
+  process.exit(0);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}

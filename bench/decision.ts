@@ -30,6 +30,7 @@ export function toolCall(token: string): Buffer {
 export const decisionTarget: Target = {
   name: "decision",
   title: "the full decision, warm",
+  against: "noop",
   async start(world) {
     const { child, address } = await world.startServe();
     return { child, call: checkCall(address, toolCall(world.token)) };

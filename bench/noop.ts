@@ -7,6 +7,7 @@ import type { Target } from "./target.ts";
 export const noopTarget: Target = {
   name: "noop",
   title: "no-op, grpc-js + proto-loader",
+  against: null,
   async start(world) {
     const child = world.spawn(["bench/noop-server.ts"]);
     const port = await firstLine(child);

@@ -1,17 +1,21 @@
 import { quantile, type Samples } from "./measure.ts";
+import type { Target } from "./target.ts";
 
 export interface Row {
-  readonly title: string;
+  readonly target: Target;
   readonly samples: Samples;
   readonly residentMiB: number;
 }
 
-/** The table, and every row but the first compared with the first, window by window. */
-export function report([base, ...others]: readonly [Row, ...Row[]]): string {
+/** The table, and each row compared, window by window, with the one that it is measured against. */
+export function report(rows: readonly Row[]): string {
   const lines = [line("", "per second (p10–p90)", "CPU µs", "RSS MiB")];
-  for (const { title, samples, residentMiB } of [base, ...others])
-    lines.push(line(title, range(samples.perSecond), range(samples.cpuMicros), String(residentMiB)));
-  for (const { title, samples } of others) lines.push(`${title} / ${base.title}: ${compared(samples, base.samples)}`);
+  for (const { target, samples, residentMiB } of rows)
+    lines.push(line(target.title, range(samples.perSecond), range(samples.cpuMicros), String(residentMiB)));
+  for (const { target, samples } of rows) {
+    const base = rows.find((row) => row.target.name === target.against);
+    if (base !== undefined) lines.push(`${target.title} / ${base.target.title}: ${compared(samples, base.samples)}`);
+  }
   return lines.join("\n");
 }
 

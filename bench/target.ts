@@ -7,6 +7,8 @@ export interface Target {
   readonly name: string;
   /** For the table that is printed. */
   readonly title: string;
+  /** The target that it is compared with; null for one that others are compared with. */
+  readonly against: string | null;
   start(world: World): Promise<Running>;
 }
 
