@@ -30,6 +30,7 @@ const DECISIONS: readonly AuditDecision[] = ["allow", "deny", "fail", "public"];
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  const decision = decisionPath(registry);
   const reloads = new Counter({
     name: "mcp_authz_policy_reloads_total",
     help: "Policy reloads",
@@ -54,7 +55,6 @@ export function createMetrics(): Metrics {
     registers,
   });
   for (const result of ["ok", "failed"]) reloads.inc({ result }, 0);
-  const decision = decisionPath(registry);
   return {
     ...besideTheDecision(registers, (seconds) => decision.observeStep("vault", seconds)),
     contentType: registry.contentType,
