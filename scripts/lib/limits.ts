@@ -64,7 +64,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "One evaluation of policy",
     () =>
-      `${figure("bin/serve.ts", "POLICY_LIMIT_MS")} ms, ${(figure("policy/engine.ts", "maximum") * 64) / 1024} MiB`,
+      `${figure("bin/serve.ts", "POLICY_LIMIT_MS")} ms of CPU, ${(figure("policy/engine.ts", "maximum") * 64) / 1024} MiB`,
     "`policy_unavailable`",
   ],
   [

@@ -15,24 +15,50 @@ export function createGuard(buffer: SharedArrayBuffer): { enter(): void; leave()
   };
 }
 
+export interface WatchOptions {
+  /** CPU time that one evaluation may use, in milliseconds. */
+  readonly limitMs: number;
+  /** Time that may go by at most, whatever the thread got of it. */
+  readonly patienceMs: number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly monotonic: () => number;
+  /** Milliseconds of CPU that the thread has used since its start. */
+  readonly cpu: () => Promise<number>;
+}
+
 /**
- * For the watcher: true once the same evaluation has been under way for longer than `limitMs`.
- * @param monotonic milliseconds of a clock that never jumps
+ * For the watcher, who calls it again and again: true once the same evaluation has used more than its share of CPU. Time
+ * alone would not do: on a busy machine a thread waits for its turn, and would be ended for that.
  */
-export function createWatch(buffer: SharedArrayBuffer, limitMs: number, monotonic: () => number): () => boolean {
+export function createWatch(
+  buffer: SharedArrayBuffer,
+  { limitMs, patienceMs, monotonic, cpu }: WatchOptions,
+): () => boolean {
   const counts = new Int32Array(buffer);
-  let seen = 0;
-  let since: number | null = null;
+  /** The evaluation that is being watched. */
+  let current = { entered: 0, since: 0, first: Number.NaN, last: Number.NaN };
+  let asking = false;
+
+  function ask(about: typeof current): void {
+    if (asking) return;
+    asking = true;
+    cpu()
+      .then((used) => {
+        if (Number.isNaN(about.first)) about.first = used;
+        about.last = used;
+      })
+      .catch(() => {}) // the thread has ended, or cannot say: then patience decides
+      .finally(() => (asking = false));
+  }
+
   return () => {
     const entered = Atomics.load(counts, ENTERED);
-    if (entered === Atomics.load(counts, LEFT)) {
-      since = null;
+    if (entered === Atomics.load(counts, LEFT)) return false;
+    if (entered !== current.entered) {
+      current = { entered, since: monotonic(), first: Number.NaN, last: Number.NaN };
       return false;
     }
-    if (since === null || entered !== seen) {
-      seen = entered;
-      since = monotonic();
-    }
-    return monotonic() - since > limitMs;
+    ask(current);
+    return current.last - current.first > limitMs || monotonic() - current.since > patienceMs;
   };
 }
