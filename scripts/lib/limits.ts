@@ -46,7 +46,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
       `${figure("mesh/listeners.ts", "max_request_headers_kb")} KiB, ${figure("mesh/listeners.ts", "max_headers_count")} of them`,
     "431 by Envoy",
   ],
-  ["Request headers at the Check", () => count("envoy/from-check-request.ts", "MAX_HEADERS"), "`header_too_large`"],
+  ["Request header lines at the Check", () => count("envoy/header-table.ts", "MAX_LINES"), "`header_too_large`"],
   ["A credential as a header", () => bytes("authz/grant.ts", "MAX_VALUE_BYTES"), "`credential_unavailable`"],
   ["Scopes that policy may ask for", () => count("policy/decision.ts", "MAX_SCOPES"), "`policy_unavailable`"],
   [
@@ -64,7 +64,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "One evaluation of policy",
     () =>
-      `${figure("bin/serve.ts", "POLICY_LIMIT_MS")} ms, ${(figure("policy/evaluator.ts", "maximum") * 64) / 1024} MiB`,
+      `${figure("bin/serve.ts", "POLICY_LIMIT_MS")} ms of CPU, ${(figure("policy/engine.ts", "maximum") * 64) / 1024} MiB`,
     "`policy_unavailable`",
   ],
   [

@@ -3,7 +3,13 @@ import { bearerToken } from "./bearer.ts";
 import { findEndpoint, type Endpoint, type EndpointTable } from "./endpoint.ts";
 import { grant, type HeaderSettings } from "./grant.ts";
 import { pass, refuse, type Outcome, type Refused, type Step } from "./outcome.ts";
-import { policyInput, type PolicyInput, type PolicyOperation } from "./policy-input.ts";
+import {
+  createPolicyCallers,
+  policyInput,
+  type PolicyCaller,
+  type PolicyInput,
+  type PolicyOperation,
+} from "./policy-input.ts";
 import type { Allowed, AuthzRequest, Identity, Ports, Visible, Wristband } from "./ports.ts";
 import {
   corsHeaders,
@@ -38,6 +44,7 @@ type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
 /** The pipeline (design 3): each step returns its value, or the one reason that ends the Check. */
 export function createCheck(settings: CheckSettings, ports: Ports): Check {
+  const callerOf = createPolicyCallers();
   return async (request, trail, signal) => {
     trail.sourceIp = sourceIp(settings, request);
     const endpoint = findEndpoint(settings.endpoints, request.host, request.path);
@@ -63,7 +70,7 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     if (!operation.ok) return operation;
     const target = resolveTarget(settings, endpoint.value, operation.value, trail);
     if (!target.ok) return target;
-    const input = inputOf(settings, request, identity.value, target.value, trail);
+    const input = inputOf(settings, request, callerOf(identity.value), target.value, trail);
     if (operation.value.class !== "named")
       return serve(
         settings,
@@ -132,7 +139,7 @@ function resolveTarget(
 function inputOf(
   settings: CheckSettings,
   request: AuthzRequest,
-  identity: Identity,
+  caller: PolicyCaller,
   operation: PolicyOperation,
   trail: Trail,
 ): PolicyInput {
@@ -143,7 +150,7 @@ function inputOf(
   }
   const { host, path } = request;
   const context = { host, path, sourceIp: trail.sourceIp ?? "", time: Math.floor(trail.arrivedAt / 1000), headers };
-  return policyInput(identity, operation, context, settings.compat);
+  return policyInput(caller, operation, context, settings.compat);
 }
 
 const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };

@@ -4,18 +4,20 @@ import type { Identity } from "./ports.ts";
 
 /** What policy may see, design 4.3. No tokens, no body bytes. Always a full object: a falsy input is no input to Rego. */
 export interface PolicyInput {
-  readonly identity: {
-    readonly issuer: string;
-    readonly subject: string;
-    readonly username: string | null;
-    readonly groups: readonly string[];
-    readonly scopes: readonly string[];
-    readonly claims: JsonObject;
-  };
+  readonly identity: PolicyCaller;
   readonly mcp: PolicyOperation;
   readonly request: PolicyRequest;
   /** Only with `policy.compat: authorino`. */
   readonly auth?: { readonly identity: JsonObject };
+}
+
+export interface PolicyCaller {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly username: string | null;
+  readonly groups: readonly string[];
+  readonly scopes: readonly string[];
+  readonly claims: JsonObject;
 }
 
 export interface PolicyOperation {
@@ -36,13 +38,28 @@ export interface PolicyRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/**
+ * What policy may see of a caller: never the token. The same object for the same verified token, so that whoever writes
+ * it as JSON can do so once.
+ */
+export function createPolicyCallers(): (identity: Identity) => PolicyCaller {
+  const callers = new WeakMap<Identity, PolicyCaller>();
+  return (identity) => {
+    let caller = callers.get(identity);
+    if (caller === undefined) {
+      const { issuer, subject, username, groups, scopes, claims } = identity;
+      callers.set(identity, (caller = { issuer, subject, username, groups, scopes, claims }));
+    }
+    return caller;
+  };
+}
+
 export function policyInput(
-  identity: Identity,
+  identity: PolicyCaller,
   mcp: PolicyOperation,
   request: PolicyRequest,
   compat: "authorino" | null,
 ): PolicyInput {
-  const { issuer, subject, username, groups, scopes, claims } = identity;
-  const input = { identity: { issuer, subject, username, groups, scopes, claims }, mcp, request };
-  return compat === "authorino" ? { ...input, auth: { identity: claims } } : input;
+  const input = { identity, mcp, request };
+  return compat === "authorino" ? { ...input, auth: { identity: identity.claims } } : input;
 }

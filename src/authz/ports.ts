@@ -39,7 +39,7 @@ export interface Identity {
   readonly username: string | null;
   readonly groups: readonly string[];
   readonly scopes: readonly string[];
-  /** All claims of the token; null-prototype objects. */
+  /** All claims of the token; objects that inherit no names. */
   readonly claims: JsonObject;
   /** Seconds since the epoch. */
   readonly expiresAt: number;

@@ -5,9 +5,14 @@ import { startBroker } from "./start-broker.ts";
 
 export const command: Command = {
   summary: "Run the broker: the MCP handshake, lists and calls, for those with a wristband",
-  usage: ["--config FILE [--log-level LEVEL]", "", CONFIG_USAGE, LOG_LEVEL_USAGE, "", "SIGTERM ends it with 0."].join(
-    "\n",
-  ),
+  usage: [
+    "--config FILE [--log-level LEVEL]",
+    "",
+    CONFIG_USAGE,
+    LOG_LEVEL_USAGE,
+    "",
+    "SIGTERM ends it with 0. SIGHUP re-reads the TLS files.",
+  ].join("\n"),
   options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },
   positionals: { min: 0, max: 0 },
   async run(args) {
@@ -15,6 +20,6 @@ export const command: Command = {
     const config = loadWithWarnings(configPath(args));
     const log = createLog((line) => process.stderr.write(line), level, Date.now);
     const broker = await startBroker(config, log);
-    return untilSignal({ terminate: () => broker.stop(), reload: () => Promise.resolve(), log });
+    return untilSignal({ terminate: () => broker.stop(), reload: () => broker.reload(), log });
   },
 };

@@ -6,7 +6,7 @@ import type { Audit } from "../ops/audit.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { createOpsServer, type OpsAnswer } from "../ops/ops-server.ts";
 import type { PolicyStore } from "../policy/store.ts";
-import { tlsMaterial } from "./serve-tls.ts";
+import { tlsOf } from "./tls-listeners.ts";
 
 /** What operators may look at. */
 export interface ServeParts {
@@ -27,7 +27,7 @@ export function serveOps(config: Config, parts: ServeParts) {
   return createOpsServer({
     name: "ops",
     address: config.listen.ops,
-    tls: tlsMaterial(config, "ops"),
+    tls: tlsOf(config, "ops"),
     routes: {
       "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
       "/readyz": () => readiness(parts),

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Step } from "../authz/outcome.ts";
 import { createBroker } from "../broker/broker-server.ts";
@@ -14,9 +13,13 @@ import { createVerifier } from "../wristband/verify.ts";
 import { brokerMetrics, brokerOps } from "./broker-ops.ts";
 import { buildRelay } from "./build-relay.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
+import { reloadParts } from "./reload.ts";
+import { tlsOf, tlsParts } from "./tls-listeners.ts";
 import { createListers } from "./upstreams.ts";
 
 export interface RunningBroker {
+  /** SIGHUP: TLS files. What cannot be read leaves what was there. */
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -86,6 +89,10 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     ready: keys.ready(),
   });
   return {
+    async reload() {
+      const parts = tlsParts(config, { broker: broker.setTls, brokerOps: ops.setTls });
+      log.info("reloaded", { what: (await reloadParts(log, parts)).join(", ") });
+    },
     async stop() {
       await broker.close(GRACE_MS);
       await calls.close();
@@ -125,13 +132,6 @@ function reporter(metrics: BrokerMetrics, log: Log) {
       if (before !== error) log.warn("upstream_not_listed", { server, message: error });
     }
   };
-}
-
-function tlsOf(config: Config, listener: "broker" | "brokerOps") {
-  const tls = config.tls[listener];
-  if (tls === undefined) return null;
-  const clientCa = tls.clientCaFile === null ? null : readFileSync(tls.clientCaFile);
-  return { key: readFileSync(tls.keyFile), cert: readFileSync(tls.certFile), clientCa, clientSans: tls.clientSans };
 }
 
 /** Where another process of ours finds a listener. */

@@ -18,11 +18,12 @@ import { loadSigningKeys, publicKeySet, type SigningKey } from "../wristband/key
 import { createSigner } from "../wristband/sign.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
 import { credentialChains } from "./credential-chains.ts";
+import { reloadParts } from "./reload.ts";
 import { serveOps } from "./serve-ops.ts";
 import { catalogFor, startPolicy } from "./serve-policy.ts";
-import { tlsMaterial } from "./serve-tls.ts";
 import { startRevocations } from "./start-revocations.ts";
 import { timedPorts } from "./timed-ports.ts";
+import { tlsOf, tlsParts } from "./tls-listeners.ts";
 
 export interface ServeOptions {
   readonly config: Config;
@@ -43,7 +44,7 @@ export interface ServeOptions {
 export interface Serve {
   readonly authzPort: number;
   readonly opsPort: number;
-  /** SIGHUP: wristband keys, the audit file and revocations. */
+  /** SIGHUP: wristband keys, TLS files, the audit file and revocations. What cannot be read leaves what was there. */
   reload(): Promise<void>;
   /** Not ready, drain, close. */
   stop(): Promise<void>;
@@ -94,10 +95,14 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     opsPort,
     async reload() {
       const next = options.reread();
-      keys = loadSigningKeys(next.wristband.keys);
-      await audit.reopen();
-      await revocations.poll();
-      reportReload(log, keys, changedKeys(config, next));
+      const reloaded = await reloadParts(log, {
+        "wristband keys": () => void (keys = loadSigningKeys(next.wristband.keys)),
+        ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
+        "audit file": audit.reopen,
+        revocations: revocations.poll,
+      });
+      log.info("reloaded", { what: reloaded.join(", "), kids: keys.map(({ kid }) => kid).join(" ") });
+      reportWaiting(log, changedKeys(config, next));
     },
     async stop() {
       stopping = true;
@@ -140,7 +145,7 @@ function grpcServer(config: Config, { check, audit, metrics }: Decided) {
   const answers = answerSettings(config);
   return createGrpcServer({
     address: config.listen.authz,
-    tls: tlsMaterial(config, "authz"),
+    tls: tlsOf(config, "authz"),
     handler: createSettle({
       check,
       answers,
@@ -154,9 +159,7 @@ function grpcServer(config: Config, { check, audit, metrics }: Decided) {
   });
 }
 
-function reportReload(log: Log, keys: readonly SigningKey[], waiting: readonly string[]): void {
-  const kids = keys.map(({ kid }) => kid).join(" ");
-  log.info("reloaded", { what: "wristband keys, audit file, revocations", kids });
+function reportWaiting(log: Log, waiting: readonly string[]): void {
   if (waiting.length > 0)
     log.warn("restart_needed", { message: `changed, but read at the start only: ${waiting.join(", ")}` });
 }

@@ -18,11 +18,13 @@ import { housekeeping, type BrokerView } from "./answers.ts";
 import { admitCall, type AdmitCallOptions, type RelayCall } from "./relay-call.ts";
 import type { Relay } from "./relay.ts";
 
+export type BrokerTls = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
+
 export interface BrokerOptions {
   readonly address:
     | { readonly kind: "tcp"; readonly host: string; readonly port: number }
     | { readonly kind: "unix"; readonly path: string };
-  readonly tls: ({ readonly key: Buffer; readonly cert: Buffer } & ClientNames) | null;
+  readonly tls: BrokerTls | null;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly answers: AnswerSettings;
   readonly wristbandHeader: string;
@@ -37,6 +39,8 @@ export interface BrokerOptions {
 
 export interface Broker {
   listen(): Promise<number>;
+  /** Takes new certificates, for connections from now on. */
+  setTls(material: BrokerTls): void;
   close(graceMs: number): Promise<void>;
 }
 
@@ -62,22 +66,19 @@ export function createBroker(options: BrokerOptions): Broker {
     void respond(options, request, response).catch(() => response.destroy());
   };
   const { tls } = options;
-  const server: Server =
-    tls === null
-      ? createServer(limits, listener)
-      : createTlsServer(
-          {
-            ...limits,
-            key: tls.key,
-            cert: tls.cert,
-            minVersion: "TLSv1.3",
-            ...(tls.clientCa && { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
-          },
-          listener,
-        );
+  if (tls === null) return running(createServer(limits, listener), options, () => {});
+  const server = createTlsServer({ ...limits, ...contextOf(tls), requestCert: tls.clientCa !== null }, listener);
+  return running(server, options, (material) => server.setSecureContext(contextOf(material)));
+}
+
+function running(server: Server, options: BrokerOptions, setTls: Broker["setTls"]): Broker {
   server.maxConnections = MAX_CONNECTIONS;
   server.setTimeout(SILENCE_MS);
-  return { listen: () => listen(server, options), close: (graceMs) => close(server, options.relay, graceMs) };
+  return { listen: () => listen(server, options), setTls, close: (graceMs) => close(server, options.relay, graceMs) };
+}
+
+function contextOf({ key, cert, clientCa }: BrokerTls) {
+  return { key, cert, minVersion: "TLSv1.3" as const, ...(clientCa !== null && { ca: clientCa }) };
 }
 
 /** What is sent: an answer of ours, nothing for a notification, or what a server answers to a call. */

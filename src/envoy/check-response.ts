@@ -1,4 +1,4 @@
-import { FieldReader, FieldWriter } from "./protobuf.ts";
+import { BackwardWriter } from "./protobuf.ts";
 
 /** A CheckResponse as data. The union has no member with status 0 but `ok`. */
 export type CheckResponse =
@@ -20,153 +20,74 @@ export type CheckResponse =
     };
 
 /** Dynamic metadata `mcp` (design 4.5). */
-export type Metadata = ReadonlyMap<string, string>;
+export type Metadata = Iterable<readonly [string, string]>;
 
 const OVERWRITE_IF_EXISTS_OR_ADD = 2;
 
+/** Encodes into one buffer. The writer goes backwards, so the fields stand here in reverse order. */
 export function encodeCheckResponse(response: CheckResponse): Buffer {
-  const message = new FieldWriter(1024);
-  if (response.kind === "ok") {
-    message.bytes(1, new Uint8Array(0)); // google.rpc.Status with code 0
-    message.bytes(3, okResponse(response.set, response.remove, response.responseHeaders));
-  } else {
-    const status = new FieldWriter(16);
-    status.int32(1, response.code);
-    message.bytes(1, status.finish());
-    message.bytes(2, deniedResponse(response.http, response.headers, response.body));
-  }
-  message.bytes(4, metadataStruct(response.metadata));
-  return message.finish();
+  const writer = new BackwardWriter();
+  writeMetadata(writer, response.metadata);
+  if (response.kind === "ok") writeOk(writer, response);
+  else writeDenied(writer, response);
+  return writer.finish();
 }
 
-function okResponse(
-  set: ReadonlyMap<string, string>,
-  remove: readonly string[],
-  response: ReadonlyMap<string, string>,
-): Buffer {
-  const message = new FieldWriter(1024);
-  for (const [name, value] of set) message.bytes(2, headerOption(name, value));
-  for (const name of remove) message.string(5, name);
-  for (const [name, value] of response) message.bytes(6, headerOption(name, value));
-  return message.finish();
+function writeOk(
+  writer: BackwardWriter,
+  { set, remove, responseHeaders }: Extract<CheckResponse, { kind: "ok" }>,
+): void {
+  const mark = writer.mark();
+  if (responseHeaders.size > 0) writeHeaders(writer, 6, responseHeaders);
+  for (let i = remove.length - 1; i >= 0; i -= 1) writer.string(5, remove[i] ?? "");
+  writeHeaders(writer, 2, set);
+  writer.message(3, mark);
+  writer.message(1, writer.mark()); // google.rpc.Status with code 0
 }
 
-function deniedResponse(http: number, headers: ReadonlyMap<string, string>, body: string): Buffer {
-  const message = new FieldWriter(1024);
-  const status = new FieldWriter(16);
-  status.int32(1, http);
-  message.bytes(1, status.finish());
-  for (const [name, value] of headers) message.bytes(2, headerOption(name, value));
-  message.string(3, body);
-  return message.finish();
+function writeDenied(
+  writer: BackwardWriter,
+  { code, http, headers, body }: Extract<CheckResponse, { kind: "denied" }>,
+): void {
+  const mark = writer.mark();
+  writer.string(3, body);
+  writeHeaders(writer, 2, headers);
+  const status = writer.mark();
+  writer.int32(1, http);
+  writer.message(1, status);
+  writer.message(2, mark);
+  const rpc = writer.mark();
+  writer.int32(1, code);
+  writer.message(1, rpc);
 }
 
 /** Both `append: false` and the action: with neither, some versions of Envoy add a second header (M3). */
-function headerOption(name: string, value: string): Buffer {
-  const header = new FieldWriter(name.length + value.length + 24);
-  header.string(1, name);
-  header.string(2, value);
-  const option = new FieldWriter(name.length + value.length + 48);
-  option.bytes(1, header.finish());
-  option.bytes(2, new Uint8Array(0)); // BoolValue false
-  option.int32(3, OVERWRITE_IF_EXISTS_OR_ADD);
-  return option.finish();
+function writeHeaders(writer: BackwardWriter, field: number, headers: ReadonlyMap<string, string>): void {
+  for (const [name, value] of [...headers].toReversed()) {
+    const option = writer.mark();
+    writer.int32(3, OVERWRITE_IF_EXISTS_OR_ADD);
+    writer.message(2, writer.mark()); // BoolValue false
+    const header = writer.mark();
+    writer.string(2, value);
+    writer.string(1, name);
+    writer.message(1, header);
+    writer.message(field, option);
+  }
 }
 
 /** google.protobuf.Struct {mcp: {name: "value", …}}. */
-function metadataStruct(metadata: Metadata): Buffer {
-  const inner = new FieldWriter();
+function writeMetadata(writer: BackwardWriter, metadata: Metadata): void {
+  const whole = writer.mark();
   for (const [name, value] of metadata) {
-    const string = new FieldWriter(value.length + 16);
-    string.string(3, value);
-    inner.bytes(1, mapEntry(name, string.finish()));
+    const entry = writer.mark();
+    writer.string(3, value); // Value.string_value
+    writer.message(2, entry);
+    writer.string(1, name);
+    writer.message(1, entry);
   }
-  const struct = new FieldWriter();
-  struct.bytes(5, inner.finish());
-  const outer = new FieldWriter();
-  outer.bytes(1, mapEntry("mcp", struct.finish()));
-  return outer.finish();
-}
-
-function mapEntry(name: string, value: Uint8Array): Buffer {
-  const entry = new FieldWriter(name.length + value.length + 16);
-  entry.string(1, name);
-  entry.bytes(2, value);
-  return entry.finish();
-}
-
-/** What the bytes say, as a client reads them. */
-export interface Sent {
-  readonly code: number;
-  readonly hasOk: boolean;
-  readonly hasDenied: boolean;
-  readonly http: number;
-  readonly set: readonly (readonly [string, string])[];
-  readonly remove: readonly string[];
-}
-
-/** Reads our own bytes back, independently of what they were made from. */
-export function decodeCheckResponse(bytes: Buffer): Sent {
-  const sent = {
-    code: 0,
-    hasOk: false,
-    hasDenied: false,
-    http: 0,
-    set: [] as [string, string][],
-    remove: [] as string[],
-  };
-  const message = new FieldReader(bytes);
-  while (message.next()) {
-    if (message.field === 1) sent.code = intField(message.message());
-    else if (message.field === 2) {
-      sent.hasDenied = true;
-      decodeDenied(message.message(), sent);
-    } else if (message.field === 3) {
-      sent.hasOk = true;
-      decodeOk(message.message(), sent);
-    } else message.skip();
-  }
-  return sent;
-}
-
-function decodeDenied(message: FieldReader, sent: { http: number }): void {
-  while (message.next()) {
-    if (message.field === 1) sent.http = intField(message.message());
-    else message.skip();
-  }
-}
-
-function decodeOk(message: FieldReader, sent: { set: [string, string][]; remove: string[] }): void {
-  while (message.next()) {
-    if (message.field === 2) sent.set.push(decodeHeader(message.message()));
-    else if (message.field === 5) sent.remove.push(message.string());
-    else message.skip();
-  }
-}
-
-function decodeHeader(option: FieldReader): [string, string] {
-  let name = "";
-  let value = "";
-  while (option.next()) {
-    if (option.field !== 1) {
-      option.skip();
-      continue;
-    }
-    const header = option.message();
-    while (header.next()) {
-      if (header.field === 1) name = header.string();
-      else if (header.field === 2) value = header.string();
-      else header.skip();
-    }
-  }
-  return [name, value];
-}
-
-function intField(message: FieldReader): number {
-  let value = 0;
-  while (message.next()) {
-    if (message.field === 1) value = message.int32();
-    else message.skip();
-  }
-  return value;
+  writer.message(5, whole); // Value.struct_value
+  writer.message(2, whole);
+  writer.string(1, "mcp");
+  writer.message(1, whole);
+  writer.message(4, whole);
 }

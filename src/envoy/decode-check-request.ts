@@ -1,5 +1,6 @@
 import type { RequestHeaders } from "../authz/ports.ts";
-import { FieldReader, WireFault } from "./protobuf.ts";
+import { headerName, HeaderTable } from "./header-table.ts";
+import { checkText, FieldReader, WireFault } from "./protobuf.ts";
 
 /** The fields of a CheckRequest that we read; null where the message has none. Field numbers: protos/. */
 export interface CheckRequestFields {
@@ -8,6 +9,8 @@ export interface CheckRequestFields {
   path: string;
   host: string;
   headers: RequestHeaders | null;
+  /** There were more header lines than a request may have; those beyond were not read. */
+  tooManyHeaders: boolean;
   /** As the data plane counts the body; −1 for a body that was cut, with some. */
   size: number;
   body: Buffer | null;
@@ -15,185 +18,205 @@ export interface CheckRequestFields {
   peer: string;
 }
 
+/** Singular fields, one bit each; those of `http` that we read have the bit of their number. */
+const ATTRIBUTES = 1 << 20;
+const SOURCE = 1 << 21;
+const REQUEST = 1 << 22;
+const HTTP = 1 << 23;
+const HEADER_MAP = 1 << 13;
+const HTTP_FIELDS = (1 << 2) | (1 << 4) | (1 << 5) | (1 << 9) | (1 << 11) | (1 << 12) | HEADER_MAP;
+
 /**
  * Decodes the bytes of a CheckRequest (envoy.service.auth.v3).
  * @throws {WireFault} for bytes that are none
  */
 export function decodeCheckRequest(bytes: Buffer): CheckRequestFields {
-  const fields: CheckRequestFields = {
+  const decoder = new Decoder(bytes);
+  decoder.message();
+  return decoder.fields;
+}
+
+/** Reads from the outside to the inside; each method walks one kind of message. */
+class Decoder {
+  readonly fields: CheckRequestFields = {
     method: "",
     path: "",
     host: "",
     headers: null,
+    tooManyHeaders: false,
     size: 0,
     body: null,
     rawBody: null,
     peer: "",
   };
-  const seen = new Set<string>();
-  const message = new FieldReader(bytes);
-  while (message.next()) {
-    if (message.field !== 1) message.skip();
-    else {
-      once(seen, "attributes");
-      decodeAttributes(message.message(), fields, seen);
+  readonly #reader: FieldReader;
+  readonly #headers: HeaderTable;
+  #seen = 0;
+
+  constructor(bytes: Buffer) {
+    this.#reader = new FieldReader(bytes);
+    this.#headers = new HeaderTable(bytes);
+  }
+
+  message(): void {
+    const reader = this.#reader;
+    while (reader.next()) {
+      if (reader.field === 1) this.#once(ATTRIBUTES).#attributes();
+      else reader.skip();
     }
   }
-  return fields;
-}
 
-/** A second copy of a singular field would win in some readers and be merged by others. */
-function once(seen: Set<string>, name: string): void {
-  if (seen.has(name)) throw new WireFault(`${name} comes twice`);
-  seen.add(name);
-}
-
-function decodeAttributes(message: FieldReader, fields: CheckRequestFields, seen: Set<string>): void {
-  while (message.next()) {
-    if (message.field === 1) {
-      once(seen, "source");
-      fields.peer = decodePeer(message.message());
-    } else if (message.field === 4) {
-      once(seen, "request");
-      decodeRequest(message.message(), fields, seen);
-    } else message.skip();
+  /** A second copy of a singular field would win in some readers and be merged by others. */
+  #once(bit: number): this {
+    if ((this.#seen & bit) !== 0) throw new WireFault("a singular field comes twice");
+    this.#seen |= bit;
+    return this;
   }
-}
 
-function decodeRequest(request: FieldReader, fields: CheckRequestFields, seen: Set<string>): void {
-  while (request.next()) {
-    if (request.field !== 2) request.skip();
-    else {
-      once(seen, "http");
-      decodeHttp(request.message(), fields, seen);
+  #attributes(): void {
+    const reader = this.#reader;
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === 1) this.#once(SOURCE).#peer();
+      else if (reader.field === 4) this.#once(REQUEST).#request();
+      else reader.skip();
     }
+    reader.leave(outer);
   }
-}
 
-/** The address of Peer.address.socket_address, or of a pipe. */
-function decodePeer(peer: FieldReader): string {
-  while (peer.next()) {
-    if (peer.field !== 1) {
-      peer.skip();
-      continue;
+  /** The address of Peer.address.socket_address, or of a pipe. */
+  #peer(): void {
+    const reader = this.#reader;
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === 1) this.#address();
+      else reader.skip();
     }
-    const address = peer.message();
-    while (address.next()) {
-      if (address.field === 1) return stringField(address.message(), 2);
-      if (address.field === 2) return stringField(address.message(), 1);
-      address.skip();
-    }
+    reader.leave(outer);
   }
-  return "";
-}
 
-function stringField(message: FieldReader, field: number): string {
-  let value = "";
-  while (message.next()) {
-    if (message.field === field) value = message.string();
-    else message.skip();
+  #address(): void {
+    const reader = this.#reader;
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === 1) this.#addressText(2);
+      else if (reader.field === 2) this.#addressText(1);
+      else reader.skip();
+    }
+    reader.leave(outer);
   }
-  return value;
-}
 
-function decodeHttp(http: FieldReader, fields: CheckRequestFields, seen: Set<string>): void {
-  const headers = new HeaderTable();
-  let mapped = false;
-  let listed = false;
-  while (http.next()) {
-    const { field } = http;
-    if (field === 3) {
-      mapped = true;
-      decodeMapEntry(http.message(), headers);
-      continue;
+  #addressText(field: number): void {
+    const reader = this.#reader;
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === field) this.fields.peer = reader.string();
+      else reader.skip();
     }
-    if (field === 13) {
-      once(seen, "header_map");
-      listed = true;
-      decodeHeaderMap(http.message(), headers);
-      continue;
-    }
-    const read = HTTP_FIELDS.get(field);
-    if (read === undefined) http.skip();
-    else {
-      once(seen, `http.${field}`);
-      read(http, fields);
-    }
+    reader.leave(outer);
   }
-  if (mapped && listed) throw new WireFault("both headers and header_map");
-  fields.headers = mapped || listed ? headers : null;
-}
 
-const HTTP_FIELDS: ReadonlyMap<number, (http: FieldReader, fields: CheckRequestFields) => void> = new Map([
-  [2, (http, fields) => void (fields.method = http.string())],
-  [4, (http, fields) => void (fields.path = http.string())],
-  [5, (http, fields) => void (fields.host = http.string())],
-  [9, (http, fields) => void (fields.size = http.int64())],
-  [11, (http, fields) => void (fields.body = Buffer.from(http.string()))],
-  [12, (http, fields) => void (fields.rawBody = http.bytes())],
-]);
-
-/** Envoy's map form: names are unique, the values of several lines already joined (threat row D11). */
-function decodeMapEntry(entry: FieldReader, headers: HeaderTable): void {
-  let name = "";
-  let value = "";
-  while (entry.next()) {
-    if (entry.field === 1) name = entry.string();
-    else if (entry.field === 2) value = entry.string();
-    else entry.skip();
-  }
-  if (!headers.put(name, value)) throw new WireFault("a header name comes twice in the map");
-}
-
-function decodeHeaderMap(map: FieldReader, headers: HeaderTable): void {
-  while (map.next()) {
-    if (map.field !== 1) {
-      map.skip();
-      continue;
+  #request(): void {
+    const reader = this.#reader;
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === 2) this.#once(HTTP).#http();
+      else reader.skip();
     }
-    const entry = map.message();
+    reader.leave(outer);
+  }
+
+  #http(): void {
+    const reader = this.#reader;
+    const outer = reader.enter();
+    let mapped = false;
+    while (reader.next()) {
+      if (reader.field !== 3) this.#httpField();
+      else {
+        mapped = true;
+        if (this.#headers.overflow) reader.skip();
+        else this.#mapEntry();
+      }
+    }
+    reader.leave(outer);
+    const listed = (this.#seen & HEADER_MAP) !== 0;
+    if (mapped && listed) throw new WireFault("both headers and header_map");
+    this.fields.headers = mapped || listed ? this.#headers : null;
+    this.fields.tooManyHeaders = this.#headers.overflow;
+  }
+
+  #httpField(): void {
+    const reader = this.#reader;
+    const { fields } = this;
+    const bit = reader.field < 31 ? 1 << reader.field : 0;
+    if ((bit & HTTP_FIELDS) === 0) {
+      reader.skip();
+      return;
+    }
+    this.#once(bit);
+    if (reader.field === 2) fields.method = reader.string();
+    else if (reader.field === 4) fields.path = reader.string();
+    else if (reader.field === 5) fields.host = reader.string();
+    else if (reader.field === 9) fields.size = reader.int64();
+    else if (reader.field === 11) fields.body = Buffer.from(reader.string());
+    else if (reader.field === 12) fields.rawBody = reader.bytesField();
+    else this.#headerMap();
+  }
+
+  /** Envoy's map form: names are unique, the values of several lines already joined (threat row D11). */
+  #mapEntry(): void {
+    const reader = this.#reader;
+    const { bytes } = reader;
+    const outer = reader.enter();
     let name = "";
-    let value = "";
-    while (entry.next()) {
-      if (entry.field === 1) name = entry.string();
-      else if (entry.field === 2) value ||= entry.string();
-      // Bytes as they came: latin1 keeps each, and nothing beyond ASCII passes a check of ours.
-      else if (entry.field === 3) value = entry.bytes().toString("latin1");
-      else entry.skip();
+    let start = 0;
+    let end = 0;
+    while (reader.next()) {
+      if (reader.field === 1) name = headerName(bytes, reader.span(), reader.at);
+      else if (reader.field === 2) {
+        start = reader.span();
+        end = reader.at;
+        checkText(bytes, start, end);
+      } else reader.skip();
     }
-    headers.append(name, value);
-  }
-}
-
-/** Header values by name in lower case. */
-class HeaderTable implements RequestHeaders {
-  readonly #values = new Map<string, string>();
-  readonly #repeated = new Set<string>();
-
-  /** False if the name is there already. */
-  put(name: string, value: string): boolean {
-    const key = name.toLowerCase();
-    if (this.#values.has(key)) return false;
-    this.#values.set(key, value);
-    return true;
+    reader.leave(outer);
+    if (!this.#headers.put(name, { start, end, raw: false })) {
+      throw new WireFault("a header name comes twice in the map");
+    }
   }
 
-  append(name: string, value: string): void {
-    const key = name.toLowerCase();
-    const before = this.#values.get(key);
-    if (before !== undefined) this.#repeated.add(key);
-    this.#values.set(key, before === undefined ? value : `${before},${value}`);
+  #headerMap(): void {
+    const reader = this.#reader;
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === 1 && !this.#headers.overflow) this.#headerValue();
+      else reader.skip();
+    }
+    reader.leave(outer);
   }
 
-  get(name: string): string | undefined {
-    return this.#values.get(name);
-  }
-
-  repeated(name: string): boolean {
-    return this.#repeated.has(name);
-  }
-
-  names(): Iterable<string> {
-    return this.#values.keys();
+  /** One line of the list form: `value` if it has any, else or above it `raw_value`. */
+  #headerValue(): void {
+    const reader = this.#reader;
+    const { bytes } = reader;
+    const outer = reader.enter();
+    let name = "";
+    let start = 0;
+    let end = 0;
+    let raw = false;
+    while (reader.next()) {
+      const { field } = reader;
+      if (field === 1) name = headerName(bytes, reader.span(), reader.at);
+      else if (field === 2 || field === 3) {
+        const from = reader.span();
+        if (field === 2) checkText(bytes, from, reader.at);
+        if (field === 2 && end > start) continue;
+        start = from;
+        end = reader.at;
+        raw = field === 3;
+      } else reader.skip();
+    }
+    reader.leave(outer);
+    this.#headers.append(name, { start, end, raw });
   }
 }

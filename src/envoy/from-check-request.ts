@@ -3,8 +3,6 @@ import type { AuthzRequest, RequestBody } from "../authz/ports.ts";
 import { decodeCheckRequest, type CheckRequestFields } from "./decode-check-request.ts";
 import { WireFault } from "./protobuf.ts";
 
-const MAX_HEADERS = 200;
-
 /** A Check's bytes as a request. Bytes that are no HTTP Check refuse: an error would follow the mesh's failure mode. */
 export function fromCheckRequest(bytes: Buffer): Step<AuthzRequest> {
   let fields: CheckRequestFields;
@@ -18,7 +16,7 @@ export function fromCheckRequest(bytes: Buffer): Step<AuthzRequest> {
   if (headers === null || method === "" || path === "" || host === "") {
     return refuse("header_malformed", "CheckRequest lacks headers, method, path or host");
   }
-  if ([...headers.names()].length > MAX_HEADERS) return refuse("header_too_large", "too many headers");
+  if (fields.tooManyHeaders) return refuse("header_too_large", "too many headers");
   if (fields.body !== null && fields.rawBody !== null) return refuse("body_malformed", "both body and raw_body");
   const cut = path.indexOf("?");
   return pass({

@@ -1,21 +1,19 @@
 import { chmodSync, lstatSync, rmSync } from "node:fs";
-import { Server, ServerCredentials, type handleUnaryCall, type ServiceDefinition } from "@grpc/grpc-js";
+import {
+  Server,
+  ServerCredentials,
+  type handleUnaryCall,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+} from "@grpc/grpc-js";
 import { healthService, type Health } from "./health.ts";
 import type { Handler } from "./settle.ts";
+import { ReplaceableCredentials, type TlsMaterial } from "./tls-credentials.ts";
 
 /** Where a server listens: TCP, or a Unix socket. */
 export type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
-
-export interface TlsMaterial {
-  readonly key: Buffer;
-  readonly cert: Buffer;
-  /** Present: clients must show a certificate of this CA. */
-  readonly clientCa: Buffer | null;
-  /** One of these must be in the client's certificate (DNS or URI SAN, exact); empty: any certificate of the CA. */
-  readonly clientSans: readonly string[];
-}
 
 export interface GrpcServerOptions {
   readonly address: ListenAddress;
@@ -30,6 +28,8 @@ export interface GrpcServer {
   /** Resolves with the port (0 for a socket). */
   listen(): Promise<number>;
   setServing(serving: boolean): void;
+  /** Takes new certificates, for connections from now on. */
+  setTls(material: TlsMaterial): void;
   /** Stops taking calls, waits for those under way, and ends the rest after `ms`. */
   drain(ms: number): Promise<void>;
 }
@@ -63,52 +63,50 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   server.addService(SERVICE, { Check: checkMethod(options) });
   const { definition, implementation } = healthService(health);
   server.addService(definition, implementation);
+  const tls = options.tls === null ? null : new ReplaceableCredentials(options.tls);
   return {
-    listen: () => listen(server, options),
+    listen: () => listen(server, options.address, tls ?? ServerCredentials.createInsecure()),
     setServing: (serving) => {
       health.serving = serving;
     },
+    setTls: (material) => tls?.replace(material),
     drain: (ms) => drain(server, health, ms),
   };
 }
 
 function checkMethod(options: GrpcServerOptions): handleUnaryCall<Buffer, Buffer> {
+  const { handler, strangerAnswer, checkTimeoutMs } = options;
   return (call, callback) => {
-    const controller = new AbortController();
-    let answered = false;
-    // grpc-js says "cancelled" after a normal answer too.
-    call.on("cancelled", () => {
-      if (!answered) controller.abort();
-    });
-    const deadline = call.getDeadline();
-    const left = (deadline instanceof Date ? deadline.getTime() : deadline) - Date.now();
-    const deadlineMs = Math.min(options.checkTimeoutMs, left * SHARE_OF_DEADLINE);
-    const finish = (bytes: Buffer) => {
-      answered = true;
-      callback(null, bytes);
-    };
-    if (!isExpectedClient(options, call.getAuthContext().sslPeerCertificate?.subjectaltname)) {
-      finish(options.strangerAnswer());
+    const answer = (bytes: Buffer) => callback(null, bytes);
+    if (!isExpectedClient(options, call)) {
+      answer(strangerAnswer());
       return;
     }
-    options
-      .handler(call.request, { deadlineMs, signal: controller.signal })
-      .then(finish, () => finish(options.strangerAnswer()));
+    const deadline = call.getDeadline();
+    const left = (deadline instanceof Date ? deadline.getTime() : deadline) - Date.now();
+    const deadlineMs = Math.min(checkTimeoutMs, left * SHARE_OF_DEADLINE);
+    // grpc-js says "cancelled" after a normal answer too: the handler knows what is over.
+    const onGone = (listener: () => void) => {
+      if (call.cancelled) listener();
+      else call.on("cancelled", listener);
+    };
+    handler(call.request, { deadlineMs, onGone }).then(answer, () => answer(strangerAnswer()));
   };
 }
 
 /** grpc-js takes any certificate of the CA, so the names are compared here. */
-function isExpectedClient({ tls }: GrpcServerOptions, subjectAltName: string | undefined): boolean {
+function isExpectedClient({ tls }: GrpcServerOptions, call: ServerUnaryCall<Buffer, Buffer>): boolean {
   if (tls === null || tls.clientSans.length === 0) return true;
+  const subjectAltName = call.getAuthContext().sslPeerCertificate?.subjectaltname;
   const names = (subjectAltName ?? "").split(", ").map((entry) => /^(?:DNS|URI):([^"]*)$/.exec(entry)?.[1]);
   return names.some((name) => name !== undefined && tls.clientSans.includes(name));
 }
 
-function listen(server: Server, { address, tls }: GrpcServerOptions): Promise<number> {
+function listen(server: Server, address: ListenAddress, credentials: ServerCredentials): Promise<number> {
   const target = address.kind === "unix" ? `unix:${address.path}` : `${bracketed(address.host)}:${address.port}`;
   if (address.kind === "unix") removeStaleSocket(address.path);
   return new Promise((done, fail) => {
-    server.bindAsync(target, credentials(tls), (error, port) => {
+    server.bindAsync(target, credentials, (error, port) => {
       if (error) {
         fail(new Error(`listen.authz: cannot listen on ${target}: ${error.message}`));
         return;
@@ -121,12 +119,6 @@ function listen(server: Server, { address, tls }: GrpcServerOptions): Promise<nu
 
 function bracketed(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
-}
-
-function credentials(tls: TlsMaterial | null): ServerCredentials {
-  if (tls === null) return ServerCredentials.createInsecure();
-  const pair = { private_key: tls.key, cert_chain: tls.cert };
-  return ServerCredentials.createSsl(tls.clientCa, [pair], tls.clientCa !== null);
 }
 
 /** A socket that a process left behind; nothing else is removed. */

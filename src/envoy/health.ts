@@ -5,7 +5,7 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { FieldReader, FieldWriter, WireFault } from "./protobuf.ts";
+import { BackwardWriter, FieldReader, WireFault } from "./protobuf.ts";
 
 /** What grpc.health.v1.Health answers. */
 export interface Health {
@@ -33,7 +33,7 @@ export function healthService(health: Health): {
   implementation: UntypedServiceImplementation;
 } {
   const answer = () => {
-    const message = new FieldWriter(8);
+    const message = new BackwardWriter(8);
     message.int32(1, health.serving ? SERVING : NOT_SERVING);
     return message.finish();
   };

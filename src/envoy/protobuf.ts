@@ -1,4 +1,4 @@
-import { isUtf8 } from "node:buffer";
+import { isAscii, isUtf8 } from "node:buffer";
 
 /** Bytes that are not the message they should be. Thrown and caught inside src/envoy only. */
 export class WireFault extends Error {}
@@ -8,62 +8,111 @@ const I64 = 1;
 const LEN = 2;
 const I32 = 5;
 const MAX_FIELD = 536_870_911;
+/** Up to here a loop over the bytes is faster than a call into Node's own functions. */
+const SHORT = 64;
 
-/** Walks the fields of one protobuf message (protobuf.dev/programming-guides/encoding). No copies but for strings. */
+/**
+ * Walks the fields of one protobuf message (protobuf.dev/programming-guides/encoding). One reader does for embedded
+ * messages too: `enter` narrows it to what is inside, `leave` widens it again. Nothing is copied but strings.
+ */
 export class FieldReader {
-  readonly #bytes: Buffer;
-  readonly #end: number;
-  #at: number;
+  readonly bytes: Buffer;
+  #end: number;
+  #at = 0;
+  #wireType = 0;
   /** Number of the field that {@link next} stopped at. */
   field = 0;
-  #wireType = 0;
 
-  constructor(bytes: Buffer, start = 0, end: number = bytes.length) {
-    this.#bytes = bytes;
-    this.#at = start;
-    this.#end = end;
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+    this.#end = bytes.length;
+  }
+
+  /** Where the next byte is read: after {@link span}, the end of what it found. */
+  get at(): number {
+    return this.#at;
   }
 
   /** Goes to the next field; false at the end of the message. */
   next(): boolean {
     if (this.#at >= this.#end) return false;
     const tag = this.#varint();
-    this.#wireType = tag % 8;
-    this.field = Math.floor(tag / 8);
+    this.#wireType = tag & 7;
+    this.field = tag < 0x80 ? tag >> 3 : Math.floor(tag / 8);
     if (this.field < 1 || this.field > MAX_FIELD) throw new WireFault("field number");
     return true;
   }
 
-  /** A 64-bit varint as a number; what is beyond ±2^53 loses precision, which no field of ours needs. */
-  int64(): number {
-    this.#expect(VARINT);
-    return Number(BigInt.asIntN(64, this.#varint64()));
+  /** Goes into an embedded message. @returns what {@link leave} needs */
+  enter(): number {
+    const start = this.span();
+    const outer = this.#end;
+    this.#end = this.#at;
+    this.#at = start;
+    return outer;
+  }
+
+  /** Goes on behind the embedded message, whatever of it was read. */
+  leave(outer: number): void {
+    this.#at = this.#end;
+    this.#end = outer;
+  }
+
+  /** Passes over a string, bytes or a message. @returns its start; its end is {@link at} */
+  span(): number {
+    this.#expect(LEN);
+    const length = this.#varint();
+    const start = this.#at;
+    this.#advance(length);
+    return start;
+  }
+
+  bytesField(): Buffer {
+    const start = this.span();
+    return this.bytes.subarray(start, this.#at);
+  }
+
+  string(): string {
+    const start = this.span();
+    return textAt(this.bytes, start, this.#at);
+  }
+
+  /** True if the string at the cursor is exactly this text. */
+  equals(text: string): boolean {
+    const start = this.span();
+    const { length } = text;
+    // As many bytes as UTF-16 units: then both are ASCII, or they differ.
+    if (this.#at - start !== length || length > SHORT) return this.bytes.toString("utf8", start, this.#at) === text;
+    for (let i = 0; i < length; i += 1) {
+      const byte = this.bytes[start + i] ?? 0x80;
+      if (byte >= 0x80 || byte !== text.charCodeAt(i)) return false;
+    }
+    return true;
   }
 
   int32(): number {
     return this.int64() | 0;
   }
 
-  bytes(): Buffer {
-    const [start, end] = this.#span();
-    return this.#bytes.subarray(start, end);
-  }
-
-  string(): string {
-    const [start, end] = this.#span();
-    const slice = this.#bytes.subarray(start, end);
-    if (!isUtf8(slice)) throw new WireFault("a string is not UTF-8");
-    return slice.toString("utf8");
-  }
-
-  message(): FieldReader {
-    const [start, end] = this.#span();
-    return new FieldReader(this.#bytes, start, end);
+  /** A 64-bit varint as a number; what is beyond ±2^53 loses precision, which no field of ours needs. */
+  int64(): number {
+    this.#expect(VARINT);
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      const byte = this.#byte();
+      const bits = byte & 0x7f;
+      if (shift < 32) low |= bits << shift;
+      if (shift === 28) high |= bits >> 4;
+      else if (shift > 28) high |= bits << (shift - 32);
+      if (byte < 0x80) return high * 2 ** 32 + (low >>> 0);
+    }
+    throw new WireFault("varint too long");
   }
 
   skip(): void {
-    if (this.#wireType === VARINT) this.#varint64();
-    else if (this.#wireType === LEN) this.#span();
+    if (this.#wireType === VARINT) this.int64();
+    else if (this.#wireType === LEN) this.span();
     else if (this.#wireType === I64) this.#advance(8);
     else if (this.#wireType === I32) this.#advance(4);
     else throw new WireFault("wire type");
@@ -78,97 +127,132 @@ export class FieldReader {
     if (this.#at > this.#end) throw new WireFault("truncated");
   }
 
-  #span(): [number, number] {
-    this.#expect(LEN);
-    const length = this.#varint();
-    const start = this.#at;
-    this.#advance(length);
-    return [start, this.#at];
+  #byte(): number {
+    const byte = this.#at < this.#end ? this.bytes[this.#at] : undefined;
+    if (byte === undefined) throw new WireFault("truncated");
+    this.#at += 1;
+    return byte;
   }
 
   /** A varint of at most 32 significant bits: tags and lengths. */
   #varint(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.#at < this.#end ? this.#bytes[this.#at] : undefined;
-      if (byte === undefined) throw new WireFault("truncated");
-      this.#at += 1;
+    let byte = this.#byte();
+    if (byte < 0x80) return byte;
+    let value = byte & 0x7f;
+    for (let shift = 7; shift < 35; shift += 7) {
+      byte = this.#byte();
       value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-    throw new WireFault("varint too long");
-  }
-
-  #varint64(): bigint {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = this.#at < this.#end ? this.#bytes[this.#at] : undefined;
-      if (byte === undefined) throw new WireFault("truncated");
-      this.#at += 1;
-      value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
     throw new WireFault("varint too long");
   }
 }
 
-/** Writes one protobuf message into a growing buffer. */
-export class FieldWriter {
+/** @throws {WireFault} for what is not UTF-8: Buffer.toString would replace it without a word */
+export function textAt(bytes: Buffer, start: number, end: number): string {
+  checkText(bytes, start, end);
+  return bytes.toString("utf8", start, end);
+}
+
+/** @throws {WireFault} for bytes that are not UTF-8 */
+export function checkText(bytes: Buffer, start: number, end: number): void {
+  if (end - start <= SHORT) {
+    let at = start;
+    while (at < end && (bytes[at] ?? 0x80) < 0x80) at += 1;
+    if (at === end) return;
+  }
+  const slice = bytes.subarray(start, end);
+  if (!isAscii(slice) && !isUtf8(slice)) throw new WireFault("a string is not UTF-8");
+}
+
+/**
+ * Writes one protobuf message from its end to its beginning, so fields come in reverse order: what is inside a message
+ * is there before its length is needed. Nothing is measured or copied twice.
+ */
+export class BackwardWriter {
   #bytes: Buffer;
-  #at = 0;
+  #at: number;
 
-  constructor(capacity = 512) {
+  constructor(capacity = 1024) {
     this.#bytes = Buffer.allocUnsafe(capacity);
+    this.#at = capacity;
   }
 
-  /** A view of what was written; valid until the next write. */
+  /** What was written. */
   finish(): Buffer {
-    return this.#bytes.subarray(0, this.#at);
+    return this.#bytes.subarray(this.#at);
   }
 
+  /** A place, for {@link message}: counted from the end, so that it holds when the buffer grows. */
+  mark(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  /** Makes all that was written since the mark an embedded message. */
+  message(field: number, mark: number): void {
+    this.#length(field, this.mark() - mark);
+  }
+
+  /** @param value not negative */
   int32(field: number, value: number): void {
-    this.#tag(field, VARINT);
     this.#varint(value);
+    this.#varint(field * 8 + VARINT);
   }
 
+  /** Text that is well-formed. */
   string(field: number, value: string): void {
-    const length = Buffer.byteLength(value);
-    this.#tag(field, LEN);
+    const length = this.#ascii(value) ? value.length : this.#text(value);
+    this.#length(field, length);
+  }
+
+  #length(field: number, length: number): void {
     this.#varint(length);
+    this.#varint(field * 8 + LEN);
+  }
+
+  /** Writes a short text of ASCII; false, and nothing written, for any other. */
+  #ascii(value: string): boolean {
+    const { length } = value;
+    if (length > SHORT) return false;
     this.#reserve(length);
+    const start = this.#at - length;
+    for (let i = 0; i < length; i += 1) {
+      const code = value.charCodeAt(i);
+      if (code >= 0x80) return false;
+      this.#bytes[start + i] = code;
+    }
+    this.#at = start;
+    return true;
+  }
+
+  #text(value: string): number {
+    const length = Buffer.byteLength(value);
+    this.#reserve(length);
+    this.#at -= length;
     this.#bytes.write(value, this.#at);
-    this.#at += length;
-  }
-
-  bytes(field: number, value: Uint8Array): void {
-    this.#tag(field, LEN);
-    this.#varint(value.length);
-    this.#reserve(value.length);
-    this.#bytes.set(value, this.#at);
-    this.#at += value.length;
-  }
-
-  #tag(field: number, wireType: number): void {
-    this.#varint(field * 8 + wireType);
+    return length;
   }
 
   /** @param value a non-negative safe integer */
   #varint(value: number): void {
-    this.#reserve(10);
+    let size = 1;
+    for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;
+    this.#reserve(size);
+    this.#at -= size;
     let rest = value;
-    while (rest >= 0x80) {
-      this.#bytes[this.#at] = (rest % 0x80) + 0x80;
-      this.#at += 1;
+    for (let i = 0; i < size - 1; i += 1) {
+      this.#bytes[this.#at + i] = (rest % 0x80) + 0x80;
       rest = Math.floor(rest / 0x80);
     }
-    this.#bytes[this.#at] = rest;
-    this.#at += 1;
+    this.#bytes[this.#at + size - 1] = rest;
   }
 
   #reserve(count: number): void {
-    if (this.#at + count <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + count));
-    this.#bytes.copy(larger, 0, 0, this.#at);
+    if (this.#at >= count) return;
+    const written = this.mark();
+    const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, written + count + 64));
+    this.#bytes.copy(larger, larger.length - written, this.#at);
     this.#bytes = larger;
+    this.#at = larger.length - written;
   }
 }

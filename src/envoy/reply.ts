@@ -5,7 +5,8 @@ import type { Outcome, Refused } from "../authz/outcome.ts";
 import type { Publication } from "../authz/publish.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { Trail } from "../authz/trail.ts";
-import { decodeCheckResponse, encodeCheckResponse, type CheckResponse } from "./check-response.ts";
+import { encodeCheckResponse, type CheckResponse, type Metadata } from "./check-response.ts";
+import { isAllow, isRefusal } from "./read-back.ts";
 
 /** Bytes for the wire, with the decision that they carry. */
 export interface Reply {
@@ -19,10 +20,6 @@ export interface Reply {
 const PERMISSION_DENIED = 7;
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
-
-const FORBIDDEN_NAME = /^(?::.*|host|content-length|transfer-encoding|connection|te|trailer|upgrade|keep-alive)$/;
-const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
-const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
 /** The refusal for when nothing else can be built: made once, before the first request. */
 const LAST_RESORT: Reply = {
@@ -102,37 +99,20 @@ function encoded(
 
 const MAX_METADATA = 256;
 
-function metadataOf(
-  trail: Trail,
-  decision: AuditDecision,
-  reason: Reason | null,
-  route: string | null,
-): Map<string, string> {
-  const facts: [string, string | null][] = [
-    ["route", route],
-    ["decision", decision],
-    ["reason", reason],
-    ["subject", trail.identity?.subject ?? null],
-    ["server", trail.server],
-    ["name", trail.name],
-  ];
-  const metadata = new Map<string, string>();
-  for (const [name, value] of facts)
-    if (value !== null) metadata.set(name, value.slice(0, MAX_METADATA).toWellFormed());
+function metadataOf(trail: Trail, decision: AuditDecision, reason: Reason | null, route: string | null): Metadata {
+  const metadata: [string, string][] = [];
+  const add = (name: string, value: string | null) => {
+    if (value !== null) metadata.push([name, value.slice(0, MAX_METADATA).toWellFormed()]);
+  };
+  add("route", route);
+  add("decision", decision);
+  add("reason", reason);
+  add("subject", trail.identity?.subject ?? null);
+  add("server", trail.server);
+  add("name", trail.name);
   return metadata;
 }
 
 function isSafe(bytes: Buffer, outcome: Outcome): boolean {
-  const sent = decodeCheckResponse(bytes);
-  if (sent.code !== 0) return sent.hasDenied && !sent.hasOk && sent.http >= 200 && sent.http < 600 && sent.http !== 204;
-  if (!outcome.ok || !Grant.is(outcome.value) || !sent.hasOk || sent.hasDenied) return false;
-  return isGranted(sent.set, sent.remove, outcome.value);
-}
-
-function isGranted(set: readonly (readonly [string, string])[], remove: readonly string[], granted: Grant): boolean {
-  const names = [...set.map(([name]) => name), ...remove];
-  if (new Set(names).size !== names.length) return false;
-  if (set.length !== granted.set.size || remove.length !== granted.remove.length) return false;
-  if (names.some((name) => !HEADER_NAME.test(name) || FORBIDDEN_NAME.test(name))) return false;
-  return set.every(([name, value]) => granted.set.get(name) === value && HEADER_VALUE.test(value));
+  return outcome.ok && Grant.is(outcome.value) ? isAllow(bytes, outcome.value) : isRefusal(bytes);
 }

@@ -56,7 +56,11 @@ async function run(
     now: options.now ?? Date.now,
     newRequestId: () => "req-1",
   });
-  const call = { deadlineMs: options.deadlineMs ?? 1000, signal: options.signal ?? new AbortController().signal };
+  const onGone = (listener: () => void) => {
+    if (options.signal?.aborted === true) listener();
+    else options.signal?.addEventListener("abort", listener);
+  };
+  const call = { deadlineMs: options.deadlineMs ?? 1000, onGone };
   const bytes = await handler(options.bytes ?? GOOD, call);
   const seen = response.decode(bytes) as {
     status: { code: number };
@@ -238,6 +242,60 @@ describe("faults inside", () => {
     const { seen, records } = await run(slow, { now: () => time });
     expect(seen.status.code).toBe(14);
     expect(records).toMatchObject([{ reason: "deadline" }]);
+  });
+
+  it("M13: an allow whose record took longer than the deadline is refused, even if no timer fired", async () => {
+    let time = 0;
+    const audit = (record: AuditRecord) => {
+      if (record.decision === "allow") time += 5000;
+      return Promise.resolve(true);
+    };
+    const { seen, records, counts } = await run(allow, { audit, now: () => time });
+    expect(seen.status.code).toBe(14);
+    expect(records.map(({ decision, reason }) => [decision, reason])).toEqual([
+      ["allow", null],
+      ["fail", "deadline"],
+    ]);
+    expect(counts).toEqual(["fail deadline"]);
+  });
+
+  it("D16, P15: what comes after the answer changes nothing", async () => {
+    const decision = Promise.withResolvers<Outcome>();
+    const late = await run(() => decision.promise, { deadlineMs: 20 });
+    decision.resolve(realGrant());
+    const writing = Promise.withResolvers<boolean>();
+    const audit = (record: AuditRecord) => (record.decision === "allow" ? writing.promise : Promise.resolve(true));
+    const unconfirmed = await run(allow, { audit, deadlineMs: 20 });
+    writing.resolve(true);
+    await new Promise((done) => setImmediate(done));
+    for (const { seen, counts } of [late, unconfirmed]) {
+      expect(seen.status.code).toBe(14);
+      expect(counts).toHaveLength(1);
+    }
+    expect(late.records).toMatchObject([{ reason: "deadline" }]);
+    expect(unconfirmed.records).toMatchObject([{ decision: "allow" }, { reason: "audit_unavailable" }]);
+  });
+
+  it("D16: a client that goes after its answer is no event", async () => {
+    const controller = new AbortController();
+    const { records, counts } = await run(allow, { signal: controller.signal });
+    controller.abort();
+    await new Promise((done) => setImmediate(done));
+    expect([records.length, counts]).toEqual([1, ["allow"]]);
+  });
+
+  it("a bug in what is around a Check ends in a rejection, which the transport answers with a refusal", async () => {
+    const handler = createSettle({
+      check: allow,
+      answers,
+      audit: () => Promise.resolve(true),
+      observe: () => {
+        throw new Error("SECRET-CANARY");
+      },
+      now: Date.now,
+      newRequestId: () => "req-1",
+    });
+    await expect(handler(GOOD, { deadlineMs: 1000, onGone: () => {} })).rejects.toThrow();
   });
 
   it("a client that is gone gets no allow", async () => {

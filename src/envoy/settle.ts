@@ -1,5 +1,5 @@
 import type { AnswerSettings } from "../authz/answer.ts";
-import { auditRecord, type AuditDecision, type AuditRecord } from "../authz/audit-record.ts";
+import { auditRecord, createIsoTime, type AuditDecision, type AuditRecord } from "../authz/audit-record.ts";
 import type { Check } from "../authz/check.ts";
 import { refuse, type Outcome } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
@@ -12,8 +12,8 @@ import { reply, type Reply } from "./reply.ts";
 export interface CallContext {
   /** Milliseconds from now until the answer must have left. */
   readonly deadlineMs: number;
-  /** Aborts when the client is gone. */
-  readonly signal: AbortSignal;
+  /** Names the one listener that is told when the client is gone; at once if it is gone already. */
+  onGone(listener: () => void): void;
 }
 
 /** The seam between transport and decision: bytes in, bytes out, never a throw. */
@@ -37,19 +37,114 @@ const LATE = refuse("deadline", "the time for this Check is over");
  * record, and is looked at once more against the deadline before it leaves (M13, P2, P15).
  */
 export function createSettle(ports: SettlePorts): Handler {
-  return async (bytes, call) => {
-    const trail = newTrail(ports.newRequestId(), ports.now());
-    const deadline = trail.arrivedAt + call.deadlineMs;
-    const timer = new DeadlineTimer(call);
+  const isoTime = createIsoTime();
+  return (bytes, call) => new Promise((done, fail) => new Settling(ports, isoTime, { done, fail }).start(bytes, call));
+}
+
+interface Ending {
+  readonly done: (bytes: Buffer) => void;
+  /** A bug in here: the transport answers with its own refusal. */
+  readonly fail: (error: unknown) => void;
+}
+
+/**
+ * One Check on its way: deciding, then for an allow confirming its record, then done. The deadline and the client's end
+ * meet it in any of these. No race of promises: a Check would pay for five of them.
+ */
+class Settling {
+  readonly #ports: SettlePorts;
+  readonly #isoTime: (ms: number) => string;
+  readonly #ending: Ending;
+  readonly #trail: Trail;
+  readonly #controller = new AbortController();
+  #phase: "deciding" | "confirming" | "done" = "deciding";
+  #deadline = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(ports: SettlePorts, isoTime: (ms: number) => string, ending: Ending) {
+    this.#ports = ports;
+    this.#isoTime = isoTime;
+    this.#ending = ending;
+    this.#trail = newTrail(ports.newRequestId(), ports.now());
+  }
+
+  start(bytes: Buffer, call: CallContext): void {
+    this.#deadline = this.#trail.arrivedAt + call.deadlineMs;
+    const late = () => this.#guarded(() => this.#late());
+    this.#timer = setTimeout(late, Math.max(0, call.deadlineMs));
+    call.onGone(late);
+    if (this.#phase === "done") return;
+    decide(this.#ports, bytes, this.#trail, this.#controller.signal).then(
+      (outcome) => this.#guarded(() => this.#decided(outcome)),
+      this.#ending.fail,
+    );
+  }
+
+  /** A throw in here must end the call, not the process: nothing else would answer. */
+  #guarded(step: () => void): void {
     try {
-      const outcome = await Promise.race([decide(ports, bytes, trail, timer.signal), timer.expired]);
-      const built = await confirm(ports, reply(ports.answers, outcome, trail), trail, deadline, timer);
-      ports.observe(built.decision, built.reason, (ports.now() - trail.arrivedAt) / 1000);
-      return built.bytes;
-    } finally {
-      timer.stop();
+      step();
+    } catch (error) {
+      clearTimeout(this.#timer);
+      this.#phase = "done";
+      this.#ending.fail(error);
     }
-  };
+  }
+
+  #late(): void {
+    if (this.#phase === "done") return;
+    this.#controller.abort();
+    if (this.#phase === "deciding") this.#decided(LATE);
+    // The record of an allow may be there already: the next line, with the same request id, says that it did not leave.
+    else this.#refuse("audit_unavailable");
+  }
+
+  #decided(outcome: Outcome): void {
+    if (this.#phase !== "deciding") return;
+    const built = reply(this.#ports.answers, outcome, this.#trail);
+    if (built.decision !== "allow") {
+      void this.#write(built);
+      this.#finish(built);
+    } else if (this.#isOver()) this.#refuse("deadline");
+    else {
+      this.#phase = "confirming";
+      void this.#write(built).then((written) => this.#guarded(() => this.#confirmed(built, written)));
+    }
+  }
+
+  #confirmed(built: Reply, written: boolean): void {
+    if (this.#phase !== "confirming") return;
+    if (!written) this.#refuse("audit_unavailable");
+    else if (this.#isOver()) this.#refuse("deadline");
+    else this.#finish(built);
+  }
+
+  #refuse(reason: Reason): void {
+    const refusal = reply(this.#ports.answers, refuse(reason), this.#trail);
+    void this.#write(refusal);
+    this.#finish(refusal);
+  }
+
+  #finish({ bytes, decision, reason }: Reply): void {
+    this.#phase = "done";
+    clearTimeout(this.#timer);
+    this.#ports.observe(decision, reason, (this.#ports.now() - this.#trail.arrivedAt) / 1000);
+    this.#ending.done(bytes);
+  }
+
+  #isOver(): boolean {
+    return this.#ports.now() >= this.#deadline;
+  }
+
+  /** Resolves to true once the record is written, to false for whatever else may happen. */
+  async #write(what: Reply): Promise<boolean> {
+    try {
+      const time = this.#isoTime(this.#trail.arrivedAt);
+      return await this.#ports.audit(auditRecord(this.#trail, what, time, this.#ports.now()));
+    } catch {
+      return false;
+    }
+  }
 }
 
 async function decide(ports: SettlePorts, bytes: Buffer, trail: Trail, signal: AbortSignal): Promise<Outcome> {
@@ -65,66 +160,6 @@ async function decide(ports: SettlePorts, bytes: Buffer, trail: Trail, signal: A
   }
 }
 
-/** Writes the record of what is about to be sent, and makes an allow wait for it. */
-async function confirm(
-  ports: SettlePorts,
-  built: Reply,
-  trail: Trail,
-  deadline: number,
-  timer: DeadlineTimer,
-): Promise<Reply> {
-  const write = (what: Reply) =>
-    ports.audit(auditRecord(trail, what.decision, what.reason, what.detail, ports.now())).catch(() => false);
-  if (built.decision !== "allow") {
-    void write(built);
-    return built;
-  }
-  if (ports.now() >= deadline) return refused(ports, "deadline", trail, write);
-  const written = await Promise.race([write(built), timer.expired.then(() => null)]);
-  // The record of an allow may be there already: the next line, with the same request id, says that it did not leave.
-  if (written !== true) return refused(ports, "audit_unavailable", trail, write);
-  return ports.now() >= deadline ? refused(ports, "deadline", trail, write) : built;
-}
-
-function refused(ports: SettlePorts, reason: Reason, trail: Trail, write: (what: Reply) => Promise<boolean>): Reply {
-  const late = reply(ports.answers, refuse(reason), trail);
-  void write(late);
-  return late;
-}
-
 function printable(text: string | undefined): string | null {
   return text !== undefined && /^[\x21-\x7e]{1,128}$/.test(text) ? text : null;
-}
-
-/** Ends a Check when its time is over or its client is gone. */
-class DeadlineTimer {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  readonly #call: CallContext;
-  readonly #onAbort: () => void;
-  readonly expired: Promise<typeof LATE>;
-
-  constructor(call: CallContext) {
-    this.#call = call;
-    let expire: (late: typeof LATE) => void = () => {};
-    this.expired = new Promise((done) => {
-      expire = done;
-    });
-    this.#onAbort = () => {
-      this.#controller.abort();
-      expire(LATE);
-    };
-    this.#timer = setTimeout(this.#onAbort, Math.max(0, call.deadlineMs));
-    if (call.signal.aborted) this.#onAbort();
-    else call.signal.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-    this.#call.signal.removeEventListener("abort", this.#onAbort);
-  }
 }

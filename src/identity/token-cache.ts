@@ -18,27 +18,35 @@ export interface TokenCache {
 
 /**
  * Verified tokens by the SHA-256 of the whole token, signature included: two spellings are two entries, and nothing read
- * before verification is ever a key (design 5.8). Least recently used entries leave first.
+ * before verification is ever a key (design 5.8). Two halves, so that a hit writes nothing: what is used in the older one
+ * moves to the newer, and when that is full the rest of the older leaves.
  */
 export function createTokenCache(maxEntries: number): TokenCache {
-  const entries = new Map<string, VerifiedToken>();
+  let newer = new Map<string, VerifiedToken>();
+  let older = new Map<string, VerifiedToken>();
   const keyOf = (token: string) => hash("sha256", token, "base64url");
+
+  function put(key: string, verified: VerifiedToken): void {
+    newer.set(key, verified);
+    if (newer.size * 2 < maxEntries) return;
+    older = newer;
+    newer = new Map();
+  }
+
   return {
     get(token) {
       const key = keyOf(token);
-      const found = entries.get(key);
-      if (found !== undefined) {
-        entries.delete(key);
-        entries.set(key, found);
-      }
-      return found;
+      const found = newer.get(key);
+      if (found !== undefined) return found;
+      const before = older.get(key);
+      if (before !== undefined) put(key, before);
+      return before;
     },
-    put(token, verified) {
-      entries.set(keyOf(token), verified);
-      if (entries.size <= maxEntries) return;
-      const oldest = entries.keys().next();
-      if (!oldest.done) entries.delete(oldest.value);
+    put: (token, verified) => put(keyOf(token), verified),
+    drop(token) {
+      const key = keyOf(token);
+      newer.delete(key);
+      older.delete(key);
     },
-    drop: (token) => void entries.delete(keyOf(token)),
   };
 }

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from "./json.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
 import { DEFAULT_LIMITS, foldName, readJson } from "./strict-json.ts";
+import { isLowerText } from "./strict-string.ts";
 
 /** One JSON-RPC message that is a request or a notification. */
 export interface Envelope {
@@ -29,7 +30,7 @@ const RESERVED_PARAMS = new Set([
 const META = ["protocolVersion", "clientCapabilities", "clientInfo"].map((name) => `io.modelcontextprotocol/${name}`);
 const RESERVED_META = new Set([...META, "progressToken"].map((name) => name.toLowerCase()));
 /** Lower-case spellings whose exact form has capitals. */
-const EXACT: Readonly<Record<string, string>> = Object.fromEntries(
+const EXACT: ReadonlyMap<string, string> = new Map(
   [...META, "progressToken", "protocolVersion", "clientInfo"].map((name) => [name.toLowerCase(), name]),
 );
 const INVALID_REQUEST = -32600;
@@ -83,8 +84,8 @@ function malformed(detail: string): OperationFault {
 
 function lookalike(object: JsonObject, reserved: ReadonlySet<string>): boolean {
   for (const name in object) {
-    const folded = foldName(name);
-    if (reserved.has(folded) && name !== (EXACT[folded] ?? folded)) return true;
+    const folded = isLowerText(name) ? name : foldName(name);
+    if (reserved.has(folded) && name !== (EXACT.get(folded) ?? folded)) return true;
   }
   return false;
 }

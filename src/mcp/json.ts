@@ -1,4 +1,4 @@
-/** A JSON value as our reader makes it: objects have a null prototype and no duplicate names. */
+/** A JSON value as our reader makes it: objects inherit no names and have none twice. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export interface JsonObject {
   readonly [name: string]: JsonValue;

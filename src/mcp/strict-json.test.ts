@@ -119,7 +119,15 @@ describe("B02–B12: what is refused", () => {
 
 it("objects have no prototype to pollute (A40)", () => {
   const result = read('{"__proto__":{"admin":true},"toString":1}');
-  expect(result.ok && Object.getPrototypeOf(result.value)).toBeNull();
+  if (!result.ok) throw new Error(result.detail);
+  const prototype = Object.getPrototypeOf(result.value) as object;
+  expect([Object.getPrototypeOf(prototype), Reflect.ownKeys(prototype), Object.isFrozen(prototype)]).toEqual([
+    null,
+    [],
+    true,
+  ]);
+  expect(Object.keys(result.value as object)).toEqual(["__proto__", "toString"]);
+  for (const name of ["constructor", "valueOf", "hasOwnProperty"]) expect(name in (result.value as object)).toBe(false);
   expect(({} as Record<string, unknown>)["admin"]).toBeUndefined();
 });
 
@@ -148,13 +156,22 @@ describe("verbatim, for what is only passed on", () => {
   );
 });
 
+it("B02: a name that comes twice is found among few and among many", () => {
+  for (const count of [1, 2, 15, 16, 17, 18, 100]) {
+    const members = Array.from({ length: count }, (_, i) => `"n${i}":0`);
+    expect(read(`{${members.join()}}`).ok).toBe(true);
+    for (const twice of [0, count - 1])
+      for (const name of [`n${twice}`, `N${twice}`]) expect(read(`{${members.join()},"${name}":1}`).ok).toBe(false);
+  }
+});
+
 const lowerNames = fc.jsonValue({ maxDepth: 5 });
 
 it("reads what JSON.parse reads, for values without lookalike names", () => {
   fc.assert(
-    fc.property(lowerNames, fc.constantFrom(undefined, 1, "\t"), (value, indent) => {
+    fc.property(lowerNames, fc.constantFrom(undefined, 1, "\t"), fc.boolean(), (value, indent, long) => {
       const text = JSON.stringify(value, null, indent);
-      const result = read(text);
+      const result = read(long ? text + " ".repeat(5000) : text);
       if (result.ok)
         expect(JSON.stringify(result.value)).toBe(text === undefined ? text : JSON.stringify(JSON.parse(text)));
       else expect(result.detail).toMatch(/twice|control|surrogate/);

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "./json.ts";
-import { readString, type Cursor } from "./strict-string.ts";
+import { isLowerText, plainText, readString, type Cursor } from "./strict-string.ts";
 
 export interface JsonLimits {
   /** Nested arrays and objects. */
@@ -19,6 +19,7 @@ export type ReadJson =
   | { readonly ok: true; readonly value: JsonValue }
   | { readonly ok: false; readonly detail: string };
 
+const SHORT_TEXT = 4096;
 export const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
 
 /** ECMAScript's "JSON.parse source text access", which the compiler's library does not know yet. */
@@ -42,9 +43,8 @@ class Fault extends Error {}
  * million levels and replaced bytes (threat row M8).
  */
 export function readJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS): ReadJson {
-  const reader = createReader(bytes, limits);
   try {
-    return { ok: true, value: reader.document() };
+    return { ok: true, value: new Reader(bytes, limits).document() };
   } catch (error) {
     if (error instanceof Fault || error instanceof SyntaxError) return { ok: false, detail: error.message };
     throw error;
@@ -58,96 +58,113 @@ const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
+/**
+ * Makes objects that inherit no name at all. Not Object.create(null): V8 keeps such an object as a hash table, which is
+ * several times slower to fill, to walk and to write.
+ */
+const Bare = function () {} as unknown as { new (): Record<string, JsonValue>; prototype: object };
+Bare.prototype = Object.freeze(Object.create(null) as object);
+
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
-function createReader(bytes: Uint8Array, limits: JsonLimits) {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const cursor: Cursor = { text, at: 0 };
-  let members = 0;
+/** One text on its way: a method for each production of the grammar, with the cursor before and behind it. */
+class Reader {
+  readonly #text: Buffer;
+  readonly #cursor: Cursor;
+  readonly #limits: JsonLimits;
+  readonly #verbatim: boolean;
+  #members = 0;
 
-  function skipSpace(): number {
-    let byte = text[cursor.at];
+  constructor(bytes: Uint8Array, limits: JsonLimits) {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#text = text;
+    this.#limits = limits;
+    this.#verbatim = limits.verbatim === true;
+    // Parts of one string are cheaper than strings of their own, but each keeps the whole alive: only of short texts.
+    this.#cursor = { text, latin1: text.length <= SHORT_TEXT ? text.toString("latin1") : null, at: 0 };
+  }
+
+  document(): JsonValue {
+    const result = this.#value(0);
+    this.#skipSpace();
+    if (this.#cursor.at !== this.#text.length) throw new Fault("text after the value");
+    return result;
+  }
+
+  /** The byte that is next, or −1 at the end. */
+  #skipSpace(): number {
+    const cursor = this.#cursor;
+    let byte = this.#text[cursor.at];
     while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
       cursor.at += 1;
-      byte = text[cursor.at];
+      byte = this.#text[cursor.at];
     }
     return byte ?? -1;
   }
 
-  function count(): void {
-    members += 1;
-    if (members > limits.maxMembers) throw new Fault("too many members");
+  #count(): void {
+    this.#members += 1;
+    if (this.#members > this.#limits.maxMembers) throw new Fault("too many members");
   }
 
-  function value(depth: number): JsonValue {
-    const byte = skipSpace();
-    if (byte === QUOTE) return readString(cursor);
-    if (byte === OPEN_OBJECT) return object(depth + 1);
-    if (byte === OPEN_ARRAY) return array(depth + 1);
-    return literal();
+  #value(depth: number): JsonValue {
+    const byte = this.#skipSpace();
+    if (byte === QUOTE) return readString(this.#cursor);
+    if (byte !== OPEN_OBJECT && byte !== OPEN_ARRAY) return this.#literal();
+    if (depth >= this.#limits.maxDepth) throw new Fault("nested too deep");
+    this.#cursor.at += 1;
+    return byte === OPEN_OBJECT ? this.#object(depth + 1) : this.#array(depth + 1);
   }
 
-  function array(depth: number): JsonValue {
-    if (depth > limits.maxDepth) throw new Fault("nested too deep");
-    cursor.at += 1;
+  #array(depth: number): JsonValue {
     const items: JsonValue[] = [];
-    if (skipSpace() === CLOSE_ARRAY) {
-      cursor.at += 1;
+    if (this.#skipSpace() === CLOSE_ARRAY) {
+      this.#cursor.at += 1;
       return items;
     }
     for (;;) {
-      count();
-      items.push(value(depth));
-      const byte = skipSpace();
-      cursor.at += 1;
+      this.#count();
+      items.push(this.#value(depth));
+      const byte = this.#skipSpace();
+      this.#cursor.at += 1;
       if (byte === CLOSE_ARRAY) return items;
       if (byte !== COMMA) throw new Fault("expected , or ]");
     }
   }
 
-  function object(depth: number): JsonObject {
-    if (depth > limits.maxDepth) throw new Fault("nested too deep");
-    cursor.at += 1;
-    const result = Object.create(null) as Record<string, JsonValue>;
-    if (skipSpace() === CLOSE_OBJECT) {
-      cursor.at += 1;
+  #object(depth: number): JsonObject {
+    const result = new Bare();
+    if (this.#skipSpace() === CLOSE_OBJECT) {
+      this.#cursor.at += 1;
       return result;
     }
-    const folded = new Set<string>();
+    const names = new Names();
     for (;;) {
-      count();
-      if (skipSpace() !== QUOTE) throw new Fault("expected a name");
-      const name = readString(cursor);
-      if (limits.verbatim !== true) checkName(name, folded);
+      this.#count();
+      if (this.#skipSpace() !== QUOTE) throw new Fault("expected a name");
+      const name = readString(this.#cursor);
+      if (!this.#verbatim) checkName(name, names);
       else if (Object.hasOwn(result, name)) throw new Fault("a name comes twice");
-      if (skipSpace() !== COLON) throw new Fault("expected :");
-      cursor.at += 1;
-      result[name] = value(depth);
-      const byte = skipSpace();
-      cursor.at += 1;
+      if (this.#skipSpace() !== COLON) throw new Fault("expected :");
+      this.#cursor.at += 1;
+      result[name] = this.#value(depth);
+      const byte = this.#skipSpace();
+      this.#cursor.at += 1;
       if (byte === CLOSE_OBJECT) return result;
       if (byte !== COMMA) throw new Fault("expected , or }");
     }
   }
 
-  function literal(): JsonValue {
+  #literal(): JsonValue {
+    const cursor = this.#cursor;
     const start = cursor.at;
-    while (cursor.at < text.length && isWordByte(text[cursor.at] ?? 0)) cursor.at += 1;
-    const word = text.toString("latin1", start, cursor.at);
+    while (cursor.at < this.#text.length && isWordByte(this.#text[cursor.at] ?? 0)) cursor.at += 1;
+    const word = plainText(cursor, start, cursor.at);
     if (word === "true") return true;
     if (word === "false") return false;
     if (word === "null") return null;
-    return numberOf(word, limits);
+    return numberOf(word, this.#limits);
   }
-
-  return {
-    document(): JsonValue {
-      const result = value(0);
-      skipSpace();
-      if (cursor.at !== text.length) throw new Fault("text after the value");
-      return result;
-    },
-  };
 }
 
 function numberOf(word: string, { exactIntegers, verbatim }: JsonLimits): JsonValue {
@@ -175,12 +192,29 @@ function isWordByte(byte: number): boolean {
   );
 }
 
+/** The names of one object, folded: a few in a list, many in a set. */
+class Names {
+  readonly #few: string[] = [];
+  #many: Set<string> | null = null;
+
+  /** False if it is there already. */
+  add(name: string): boolean {
+    if (this.#many !== null) {
+      const { size } = this.#many;
+      return this.#many.add(name).size > size;
+    }
+    if (this.#few.includes(name)) return false;
+    this.#few.push(name);
+    if (this.#few.length > 16) this.#many = new Set(this.#few);
+    return true;
+  }
+}
+
 /** Some parsers match names without regard to case or Unicode form, or end them at NUL (threat rows B02–B05). */
-function checkName(name: string, folded: Set<string>): void {
-  if (/\p{Cc}/u.test(name)) throw new Fault("control character in a name");
-  const key = foldName(name);
-  if (folded.has(key)) throw new Fault("a name comes twice");
-  folded.add(key);
+function checkName(name: string, names: Names): void {
+  const plain = isLowerText(name);
+  if (!plain && /\p{Cc}/u.test(name)) throw new Fault("control character in a name");
+  if (!names.add(plain ? name : foldName(name))) throw new Fault("a name comes twice");
 }
 
 /** A name as the most tolerant parser we know of compares it: Go's encoding/json folds ſ to s and K to k. */

@@ -3,6 +3,8 @@ import { isUtf8 } from "node:buffer";
 /** A place in a text that is being read. */
 export interface Cursor {
   readonly text: Buffer;
+  /** The whole text, a character for each byte, where somebody made it: parts of it then cost no call out of V8. */
+  readonly latin1?: string | null;
   at: number;
 }
 
@@ -18,6 +20,16 @@ const ESCAPES: Readonly<Record<string, string>> = {
   r: "\r",
   t: "\t",
 };
+
+/** A part of the text that is ASCII. */
+export function plainText({ text, latin1 }: Cursor, start: number, end: number): string {
+  return latin1?.slice(start, end) ?? text.toString("latin1", start, end);
+}
+
+/** True for printable ASCII without capitals: it is its own folded form. */
+export function isLowerText(text: string): boolean {
+  return /^[\x20-\x40\x5b-\x7e]*$/.test(text);
+}
 
 /**
  * Reads the string that begins at the cursor's quote, and puts the cursor behind it. One scan finds its end and whether
@@ -42,7 +54,7 @@ export function readString(cursor: Cursor): string {
     at += 1;
   }
   cursor.at = at + 1;
-  if (plain && !escaped) return text.toString("latin1", start, at);
+  if (plain && !escaped) return plainText(cursor, start, at);
   // Buffer.toString replaces bad bytes without a word, so they are looked for first.
   if (!plain && !isUtf8(text.subarray(start, at))) throw new SyntaxError("not UTF-8");
   const raw = text.toString("utf8", start, at);

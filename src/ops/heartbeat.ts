@@ -15,33 +15,50 @@ export function createGuard(buffer: SharedArrayBuffer): { enter(): void; leave()
   };
 }
 
-/** For the watcher of a thread. */
-export interface Watch {
-  /** True while the evaluation of the last look is still under way: only then it is worth to ask what it has spent. */
-  suspects(): boolean;
-  /**
-   * True once that evaluation has spent more than the limit.
-   * @param spentMs CPU time of the thread so far: on a busy machine a short evaluation takes long by any clock
-   */
-  isRunningAway(spentMs: number): boolean;
+export interface WatchOptions {
+  /** CPU time that one evaluation may use, in milliseconds. */
+  readonly limitMs: number;
+  /** Time that may go by at most, whatever the thread got of it. */
+  readonly patienceMs: number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly monotonic: () => number;
+  /** Milliseconds of CPU that the thread has used since its start. */
+  readonly cpu: () => Promise<number>;
 }
 
-export function createWatch(buffer: SharedArrayBuffer, limitMs: number): Watch {
+/**
+ * For the watcher, who calls it again and again: true once the same evaluation has used more than its share of CPU. Time
+ * alone would not do: on a busy machine a thread waits for its turn, and would be ended for that.
+ */
+export function createWatch(
+  buffer: SharedArrayBuffer,
+  { limitMs, patienceMs, monotonic, cpu }: WatchOptions,
+): () => boolean {
   const counts = new Int32Array(buffer);
-  let seen: number | null = null;
-  let since: number | null = null;
-  return {
-    suspects() {
-      const entered = Atomics.load(counts, ENTERED);
-      const underWay = entered === Atomics.load(counts, LEFT) ? null : entered;
-      const same = underWay !== null && underWay === seen;
-      if (!same) since = null;
-      seen = underWay;
-      return same;
-    },
-    isRunningAway(spentMs) {
-      since ??= spentMs;
-      return spentMs - since > limitMs;
-    },
+  /** The evaluation that is being watched. */
+  let current = { entered: 0, since: 0, first: Number.NaN, last: Number.NaN };
+  let asking = false;
+
+  function ask(about: typeof current): void {
+    if (asking) return;
+    asking = true;
+    cpu()
+      .then((used) => {
+        if (Number.isNaN(about.first)) about.first = used;
+        about.last = used;
+      })
+      .catch(() => {}) // the thread has ended, or cannot say: then patience decides
+      .finally(() => (asking = false));
+  }
+
+  return () => {
+    const entered = Atomics.load(counts, ENTERED);
+    if (entered === Atomics.load(counts, LEFT)) return false;
+    if (entered !== current.entered) {
+      current = { entered, since: monotonic(), first: Number.NaN, last: Number.NaN };
+      return false;
+    }
+    ask(current);
+    return current.last - current.first > limitMs || monotonic() - current.since > patienceMs;
   };
 }

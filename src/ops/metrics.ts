@@ -1,14 +1,8 @@
-import {
-  Counter,
-  Gauge,
-  Histogram,
-  Registry,
-  type Counter as CounterOf,
-  type Histogram as HistogramOf,
-} from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import type { AuditDecision } from "../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { createCredentialMetrics, type CredentialMetrics } from "./credential-metrics.ts";
+import { createTally, createTimes, type Cell, type Series } from "./plain-metrics.ts";
 import { createRevocationMetrics, type RevocationMetrics } from "./revocation-metrics.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
@@ -36,32 +30,7 @@ const DECISIONS: readonly AuditDecision[] = ["allow", "deny", "fail", "public"];
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const checks = new Counter({
-    name: "mcp_authz_checks_total",
-    help: "Checks answered",
-    labelNames: ["decision", "reason"],
-    registers,
-  });
-  const seconds = new Histogram({
-    name: "mcp_authz_check_seconds",
-    help: "Time of a Check",
-    labelNames: ["decision"],
-    buckets: SECONDS,
-    registers,
-  });
-  const steps = new Histogram({
-    name: "mcp_authz_step_seconds",
-    help: "Time of one step of a Check",
-    labelNames: ["step"],
-    buckets: SECONDS,
-    registers,
-  });
-  const caches = new Counter({
-    name: "mcp_authz_cache_requests_total",
-    help: "Look-ups per cache",
-    labelNames: ["cache", "result"],
-    registers,
-  });
+  const decision = decisionPath(registry);
   const reloads = new Counter({
     name: "mcp_authz_policy_reloads_total",
     help: "Policy reloads",
@@ -86,24 +55,10 @@ export function createMetrics(): Metrics {
     registers,
   });
   for (const result of ["ok", "failed"]) reloads.inc({ result }, 0);
-  const countOf = boundCounters(checks);
-  const timeOf = new Map<AuditDecision, HistogramOf.Internal<string>>(
-    DECISIONS.map((decision) => [decision, seconds.labels(decision)]),
-  );
-  const stepOf = new Map<string, HistogramOf.Internal<string>>();
   return {
-    ...besideTheDecision(registers, (duration) => steps.observe({ step: "vault" }, duration)),
+    ...besideTheDecision(registers, (seconds) => decision.observeStep("vault", seconds)),
     contentType: registry.contentType,
-    observeCheck(decision, reason, duration) {
-      countOf.get(`${decision} ${reason ?? ""}`)?.inc();
-      timeOf.get(decision)?.observe(duration);
-    },
-    observeStep(step, duration) {
-      let bound = stepOf.get(step);
-      if (bound === undefined) stepOf.set(step, (bound = steps.labels(step)));
-      bound.observe(duration);
-    },
-    cache: (name, result) => caches.inc({ cache: name, result }),
+    ...decision,
     policyReload(result) {
       reloads.inc({ result });
       stale.set(result === "ok" ? 0 : 1);
@@ -158,16 +113,59 @@ function besideTheDecision(registers: Registry[], observeVault: (seconds: number
   return { ...createCredentialMetrics(registers, observeVault), ...createRevocationMetrics(registers) };
 }
 
-/** Every row at 0 from the start, so that a dashboard sees what never happened; hashing labels per Check would cost more. */
-function boundCounters(checks: CounterOf): Map<string, CounterOf.Internal> {
-  const bound = new Map<string, CounterOf.Internal>();
-  const add = (decision: AuditDecision, reason: Reason | "") => {
-    const child = checks.labels(decision, reason);
-    child.inc(0);
-    bound.set(`${decision} ${reason}`, child);
+/** What is counted for each Check. */
+function decisionPath(registry: Registry): Pick<Metrics, "observeCheck" | "observeStep" | "cache"> {
+  const checks = checkCounts(registry);
+  const checkTimes = createTimes(
+    registry,
+    { name: "mcp_authz_check_seconds", help: "Time of a Check", labelNames: ["decision"] },
+    SECONDS,
+  );
+  const timeOf = new Map(DECISIONS.map((decision) => [decision, checkTimes(decision)]));
+  const stepTimes = createTimes(
+    registry,
+    { name: "mcp_authz_step_seconds", help: "Time of one step of a Check", labelNames: ["step"] },
+    SECONDS,
+  );
+  const steps = new Map<StepName, Series>();
+  const cacheCounts = createTally(registry, {
+    name: "mcp_authz_cache_requests_total",
+    help: "Look-ups per cache",
+    labelNames: ["cache", "result"],
+  });
+  const caches = new Map<string, Map<string, Cell>>();
+  return {
+    observeCheck(decision, reason, seconds) {
+      const cell = checks.get(reason ?? decision);
+      if (cell !== undefined) cell.count += 1;
+      timeOf.get(decision)?.observe(seconds);
+    },
+    observeStep(step, seconds) {
+      let series = steps.get(step);
+      if (series === undefined) steps.set(step, (series = stepTimes(step)));
+      series.observe(seconds);
+    },
+    cache(name, result) {
+      let results = caches.get(name);
+      if (results === undefined) caches.set(name, (results = new Map<string, Cell>()));
+      let cell = results.get(result);
+      if (cell === undefined) results.set(result, (cell = cacheCounts(name, result)));
+      cell.count += 1;
+    },
   };
-  add("allow", "");
-  add("public", "");
-  for (const reason of Object.keys(REFUSALS) as Reason[]) add(REFUSALS[reason].kind, reason);
-  return bound;
+}
+
+/** By reason, or by decision where there is none. Every row at 0 from the start: a dashboard sees what never happened. */
+function checkCounts(registry: Registry): ReadonlyMap<Reason | AuditDecision, Cell> {
+  const tally = createTally(registry, {
+    name: "mcp_authz_checks_total",
+    help: "Checks answered",
+    labelNames: ["decision", "reason"],
+  });
+  const reasons = Object.keys(REFUSALS) as Reason[];
+  return new Map<Reason | AuditDecision, Cell>([
+    ["allow", tally("allow", "")],
+    ["public", tally("public", "")],
+    ...reasons.map((reason): [Reason, Cell] => [reason, tally(REFUSALS[reason].kind, reason)]),
+  ]);
 }

@@ -1,7 +1,8 @@
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { TLSSocket } from "node:tls";
+import type { TlsMaterial } from "./tls-files.ts";
 
 export interface OpsAnswer {
   readonly status: number;
@@ -10,25 +11,20 @@ export interface OpsAnswer {
   readonly etag?: string;
 }
 
-export interface OpsTls {
-  readonly key: Buffer;
-  readonly cert: Buffer;
-  readonly clientCa: Buffer | null;
-  readonly clientSans: readonly string[];
-}
-
 export interface OpsServerOptions {
   readonly name: string;
   readonly address:
     | { readonly kind: "tcp"; readonly host: string; readonly port: number }
     | { readonly kind: "unix"; readonly path: string };
-  readonly tls: OpsTls | null;
+  readonly tls: TlsMaterial | null;
   /** Exact paths. */
   readonly routes: Readonly<Record<string, (request: IncomingMessage) => OpsAnswer | Promise<OpsAnswer>>>;
 }
 
 export interface OpsServer {
   listen(): Promise<number>;
+  /** Takes new certificates, for connections from now on. */
+  setTls(material: TlsMaterial): void;
   close(): Promise<void>;
 }
 
@@ -44,20 +40,17 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
   };
   const limits = { maxHeaderSize: 16 * 1024, requestTimeout: 10_000, headersTimeout: 5_000 };
   const { tls } = options;
-  const server: Server =
-    tls === null
-      ? createServer(limits, listener)
-      : createTlsServer(
-          {
-            ...limits,
-            key: tls.key,
-            cert: tls.cert,
-            minVersion: "TLSv1.3",
-            ...(tls.clientCa && { ca: tls.clientCa, requestCert: true }),
-          },
-          listener,
-        );
-  return { listen: () => listen(server, options), close: () => close(server) };
+  if (tls === null) return running(createServer(limits, listener), options, () => {});
+  const server = createTlsServer({ ...limits, ...contextOf(tls), requestCert: tls.clientCa !== null }, listener);
+  return running(server, options, (material) => server.setSecureContext(contextOf(material)));
+}
+
+function running(server: Server | TlsServer, options: OpsServerOptions, setTls: OpsServer["setTls"]): OpsServer {
+  return { listen: () => listen(server, options), setTls, close: () => close(server) };
+}
+
+function contextOf({ key, cert, clientCa }: TlsMaterial) {
+  return { key, cert, minVersion: "TLSv1.3" as const, ...(clientCa !== null && { ca: clientCa }) };
 }
 
 async function respond(
@@ -77,7 +70,7 @@ async function respond(
   }
 }
 
-function isExpectedClient(tls: OpsTls, socket: TLSSocket): boolean {
+function isExpectedClient(tls: TlsMaterial, socket: TLSSocket): boolean {
   if (tls.clientCa === null) return true;
   if (!socket.authorized) return false;
   if (tls.clientSans.length === 0) return true;

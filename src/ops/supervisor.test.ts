@@ -62,22 +62,59 @@ it("a start that fails is not tried again", async () => {
   expect(events()).toEqual([]);
 });
 
-it("many short evaluations are not one long one, and only time spent in one counts", () => {
-  const buffer = newHeartbeat();
-  const guard = createGuard(buffer);
-  const { suspects, isRunningAway } = createWatch(buffer, 100);
-  for (let spent = 0; spent < 2000; spent += 40) {
-    guard.enter();
-    expect(suspects()).toBe(false);
-    guard.leave();
+describe("the watch", () => {
+  function watched() {
+    const clock = { now: 0, cpu: 0 };
+    const buffer = newHeartbeat();
+    const cpu = () => Promise.resolve(clock.cpu);
+    const sample = createWatch(buffer, { limitMs: 100, patienceMs: 1000, monotonic: () => clock.now, cpu });
+    /** Looks as often as the supervisor would, while time goes by. */
+    const pass = async (ms: number, share: number): Promise<boolean> => {
+      for (let i = 0; i < ms; i += 20) {
+        clock.now += 20;
+        clock.cpu += 20 * share;
+        if (sample()) return true;
+        await new Promise((done) => setImmediate(done)); // the thread's answer
+      }
+      return sample();
+    };
+    return { guard: createGuard(buffer), pass };
   }
-  guard.enter();
-  expect(suspects()).toBe(false); // seen once
-  expect([suspects(), isRunningAway(5000)]).toEqual([true, false]);
-  expect([suspects(), isRunningAway(5100)]).toEqual([true, false]);
-  expect([suspects(), isRunningAway(5101)]).toEqual([true, true]);
-  guard.leave();
-  expect(suspects()).toBe(false);
-  guard.enter();
-  expect([suspects(), suspects(), isRunningAway(9000)]).toEqual([false, true, false]);
+
+  it("sees an evaluation that uses more than its share", async () => {
+    const { guard, pass } = watched();
+    guard.enter();
+    expect(await pass(80, 1)).toBe(false);
+    expect(await pass(100, 1)).toBe(true);
+  });
+
+  it("does not mistake many short evaluations for a long one", async () => {
+    const { guard, pass } = watched();
+    for (let i = 0; i < 50; i += 1) {
+      guard.enter();
+      expect(await pass(40, 1)).toBe(false);
+      guard.leave();
+    }
+    expect(await pass(2000, 1)).toBe(false);
+  });
+
+  it("gives a thread that waits for its turn its time", async () => {
+    const { guard, pass } = watched();
+    guard.enter();
+    expect(await pass(900, 0.1)).toBe(false);
+    guard.leave();
+  });
+
+  it("has an end of patience, also with a thread that does not answer", async () => {
+    const { guard, pass } = watched();
+    guard.enter();
+    expect(await pass(900, 0.01)).toBe(false);
+    expect(await pass(200, 0.01)).toBe(true);
+    const buffer = newHeartbeat();
+    const silent = { limitMs: 100, patienceMs: 1000, cpu: () => new Promise<number>(() => {}) };
+    let now = 0;
+    const sample = createWatch(buffer, { ...silent, monotonic: () => now });
+    createGuard(buffer).enter();
+    expect([sample(), ((now = 900), sample()), ((now = 1001), sample())]).toEqual([false, false, true]);
+  });
 });

@@ -1,5 +1,4 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { z } from "zod";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Visible } from "../authz/ports.ts";
@@ -9,38 +8,26 @@ const MAX_SCOPES = 64;
 /** Characters of the author's reason that reach the audit line. */
 const MAX_NOTE = 500;
 /** RFC 6749 §3.3: what a scope may be made of; it goes into a header. */
-const scope = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/);
-const decisionSchema = z
-  .strictObject({
-    allow: z.boolean(),
-    scope_insufficient: z.boolean(),
-    required_scopes: z.array(scope).max(MAX_SCOPES),
-    reason: z.string().nullable(),
-  })
-  .refine(({ allow, scope_insufficient: insufficient }) => !(allow && insufficient));
-const names = z.record(z.string(), z.array(z.string()));
-const visibleSchema = z.strictObject({ tools: names, prompts: names, resources: names });
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
 /** Asks policy about one operation. Only a whole, well-formed answer with `allow === true` allows (E01–E03). */
 export function decide(evaluator: Evaluator, input: PolicyInput): Step<Decision> {
   const result = evaluate(evaluator, "mcp_authz/decision", input);
   if (!result.ok) return result;
-  const parsed = decisionSchema.safeParse(result.value);
-  if (!parsed.success) return refuse("policy_unavailable", "the decision is malformed");
-  const { allow, scope_insufficient: insufficient, required_scopes: scopes, reason } = parsed.data;
+  if (!isDecision(result.value)) return refuse("policy_unavailable", "the decision is malformed");
+  const { allow, scope_insufficient: insufficient, required_scopes: scopes, reason } = result.value;
   const { revision } = evaluator;
   const note = reason === null ? null : reason.slice(0, MAX_NOTE);
   if (allow) return pass({ allow: true, revision, note });
-  return pass({ allow: false, revision, note, requiredScopes: insufficient ? scopes.sort() : null });
+  return pass({ allow: false, revision, note, requiredScopes: insufficient ? scopes.toSorted() : null });
 }
 
 /** Asks policy what the caller may see. WASM gives sets in no order, so everything is sorted here. */
 export function visible(evaluator: Evaluator, input: PolicyInput): Step<Visible> {
   const result = evaluate(evaluator, "mcp_authz/visible", input);
   if (!result.ok) return result;
-  const parsed = visibleSchema.safeParse(result.value);
-  if (!parsed.success) return refuse("policy_unavailable", "the list is malformed");
-  const { tools, prompts, resources } = parsed.data;
+  if (!isVisible(result.value)) return refuse("policy_unavailable", "the list is malformed");
+  const { tools, prompts, resources } = result.value;
   return pass({ tools: sorted(tools), prompts: sorted(prompts), resources: sorted(resources) });
 }
 
@@ -64,6 +51,47 @@ export async function visibleByServer(
   }
   const all = (kind: keyof Visible) => Object.fromEntries(parts.flatMap((part) => Object.entries(part[kind])));
   return pass({ tools: all("tools"), prompts: all("prompts"), resources: all("resources") });
+}
+
+/** What the library answers, with nothing missing and nothing added. */
+interface RawDecision {
+  readonly allow: boolean;
+  readonly scope_insufficient: boolean;
+  readonly required_scopes: readonly string[];
+  readonly reason: string | null;
+}
+
+/** Checked by hand, once per Check: a schema library takes as long for this as the evaluation. */
+function isDecision(value: unknown): value is RawDecision {
+  if (!isObjectOf(value, 4)) return false;
+  const { allow, scope_insufficient: insufficient, required_scopes: scopes, reason } = value;
+  if (typeof allow !== "boolean" || typeof insufficient !== "boolean" || (allow && insufficient)) return false;
+  if (reason !== null && typeof reason !== "string") return false;
+  return isList(scopes) && scopes.length <= MAX_SCOPES && scopes.every((scope) => SCOPE.test(scope));
+}
+
+type Names = Readonly<Record<string, readonly string[]>>;
+
+function isVisible(
+  value: unknown,
+): value is { readonly tools: Names; readonly prompts: Names; readonly resources: Names } {
+  if (!isObjectOf(value, 3)) return false;
+  return [value["tools"], value["prompts"], value["resources"]].every(
+    (names) => isObject(names) && Object.values(names).every(isList),
+  );
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** An object of so many members: whoever finds that many of the right names and types knows that there is no other. */
+function isObjectOf(value: unknown, members: number): value is Readonly<Record<string, unknown>> {
+  return isObject(value) && Object.keys(value).length === members;
+}
+
+function isList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 function evaluate(

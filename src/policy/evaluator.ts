@@ -1,14 +1,7 @@
-import { createRequire } from "node:module";
-import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
+import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Artifact } from "./artifact.ts";
-import { ENTRYPOINTS } from "./compile.ts";
-
-// Its ES module entry imports a CommonJS default in a way that loses the names; require gives them.
-const { loadPolicySync } = createRequire(import.meta.url)("@open-policy-agent/opa-wasm") as {
-  loadPolicySync: (wasm: WebAssembly.Module, memory: { initial: number; maximum: number }) => LoadedPolicy;
-};
-
-export type Entrypoint = (typeof ENTRYPOINTS)[number];
+import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
+import { createInputText } from "./input-text.ts";
 
 /** Called around every evaluation: whoever watches this thread can tell a runaway policy from a busy one. */
 export interface Guard {
@@ -18,13 +11,14 @@ export interface Guard {
 
 export interface Evaluator {
   readonly revision: string;
-  /** @throws anything at all: opa-wasm throws strings and plain objects */
-  evaluate(entrypoint: Entrypoint, input: object): unknown;
+  /**
+   * What the entrypoint says: a value that nobody may write to, or undefined.
+   * @throws anything at all: opa-wasm throws strings and plain objects
+   */
+  evaluate(entrypoint: Entrypoint, input: PolicyInput): unknown;
   /** The same policy with another catalogue, as a new value. */
   withCatalog(catalog: unknown): Evaluator;
 }
-
-const PAGES = { initial: 16, maximum: 1024 }; // of 64 KiB
 
 /**
  * Makes an artifact ready for evaluation. Nothing of the author runs here; the self-test is what tries it.
@@ -33,20 +27,22 @@ const PAGES = { initial: 16, maximum: 1024 }; // of 64 KiB
 export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unknown, guard: Guard): Evaluator {
   const module = compileModule(wasm);
   const authored = JSON.parse(data) as object;
+  const inputText = createInputText();
+  const readResult = createResultReader();
   const build = (entries: unknown): Evaluator => {
     const all = encode(entries === null ? authored : { ...authored, catalog: entries });
-    let ready: LoadedPolicy | null = instantiate(module, all);
+    let ready: Engine | null = createEngine(module, all);
     return {
       revision,
       withCatalog: build,
       evaluate(entrypoint, input) {
         guard.enter();
         try {
-          const instance = ready ?? instantiate(module, all);
+          const engine = ready ?? createEngine(module, all);
           ready = null; // until it has answered: an instance that threw may have a broken heap (E16)
-          const results: unknown = instance.evaluate(input, entrypoint);
-          ready = instance;
-          return singleResult(results);
+          const result = readResult(engine.evaluate(entrypoint, inputText(input)));
+          ready = engine;
+          return result;
         } finally {
           guard.leave();
         }
@@ -71,46 +67,39 @@ function compileModule(wasm: Uint8Array): WebAssembly.Module {
   return module;
 }
 
-function instantiate(module: WebAssembly.Module, data: ArrayBuffer): LoadedPolicy {
-  let policy: LoadedPolicy;
-  try {
-    policy = loadPolicySync(module, PAGES);
-    policy.setData(data);
-  } catch (error) {
-    throw new Error(`the policy cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
-  }
-  const names = Object.keys(policy.entrypoints as object).sort();
-  if (names.join() !== [...ENTRYPOINTS].sort().join()) {
-    throw new Error(
-      `the policy was not built for mcp-authz: it answers ${names.join(", ")}. Build it with mcp-authz build-policy`,
-    );
-  }
-  const foreign = hostBuiltins(policy);
-  if (foreign.length > 0) throw new Error(`the policy uses built-ins that are not available: ${foreign.join(", ")}`);
-  return policy;
-}
-
-/** What the policy wants the host to compute. The native ones suffice: JavaScript's would differ and can hang (E10, E11). */
-function hostBuiltins({ wasmInstance, mem }: LoadedPolicy): string[] {
-  const exports = (wasmInstance as WebAssembly.Instance).exports as {
-    builtins: () => number;
-    opa_json_dump: (address: number) => number;
-  };
-  const start = exports.opa_json_dump(exports.builtins());
-  const memory = Buffer.from(mem.buffer);
-  const names = JSON.parse(memory.toString("utf8", start, memory.indexOf(0, start))) as object;
-  return Object.keys(names).sort();
-}
-
 /** opa-wasm takes an ArrayBuffer for JSON text as it is: another instance then costs no second JSON.stringify. */
 function encode(data: object): ArrayBuffer {
   return new Uint8Array(Buffer.from(JSON.stringify(data))).buffer;
+}
+
+const MAX_KNOWN = 256;
+const MAX_KNOWN_LENGTH = 1024;
+
+/**
+ * Reads result sets. A policy says the same few things over and over, so a short text is parsed once; its value is
+ * frozen, because many requests share it (D22).
+ */
+function createResultReader(): (text: string) => unknown {
+  const known = new Map<string, unknown>();
+  return (text) => {
+    if (text.length > MAX_KNOWN_LENGTH) return singleResult(JSON.parse(text));
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    const result = frozen(singleResult(JSON.parse(text)));
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(text, result);
+    return result;
+  };
 }
 
 /** Undefined is an empty result set; several results cannot be. Both are nothing to decide by (E01, E02). */
 function singleResult(results: unknown): unknown {
   if (!Array.isArray(results) || results.length !== 1) return undefined;
   return (results[0] as { result?: unknown }).result;
+}
+
+function frozen(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  for (const part of Object.values(value)) frozen(part);
+  return Object.freeze(value);
 }

@@ -25,7 +25,7 @@ it("has the metrics of the registries: node scripts/docs.ts", async () =>
   expect(withTable(page, "metrics", await metricsTable())).toBe(page));
 
 it("has every field of the audit line, and no other", () => {
-  const fields = Object.keys(auditRecord(newTrail("r", 0), "allow", null, null, 0));
+  const fields = Object.keys(auditRecord(newTrail("r", 0), { decision: "allow", reason: null, detail: null }, "", 0));
   expect(spans(firstCells("Audit log")).toSorted()).toEqual(fields.toSorted());
 });
 

@@ -1,0 +1,130 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
+import { codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
+import { grant, type Grant } from "../authz/grant.ts";
+import { Secret } from "../authz/secret.ts";
+import { encodeCheckResponse } from "./check-response.ts";
+import { WireFault } from "./protobuf.ts";
+import { isAllow, isRefusal } from "./read-back.ts";
+
+const { response } = codecs(FULL_PROTO);
+
+function granted(value = "Bearer pat"): Grant {
+  const credential = { kind: "static" as const, header: "authorization", value: new Secret(value) };
+  const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: "x-mcp-route" };
+  const proof = { identity: ALICE, decision: "housekeeping" as const };
+  const wristband = { jws: "a.b.c", jti: "j" };
+  const step = grant(proof, { to: "relay", server: "s", credential, wristband }, settings, new Map());
+  if (!step.ok) throw new Error("no grant");
+  return step.value;
+}
+
+function bytesOf({ set, remove, responseHeaders }: Grant, metadata: [string, string][] = []): Buffer {
+  return encodeCheckResponse({ kind: "ok", set, remove, responseHeaders, metadata });
+}
+
+/** The verdict; bytes that are no message are nobody's allow. */
+function verdict(read: () => boolean): boolean {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof WireFault) return false;
+    throw error;
+  }
+}
+
+const BASE = granted();
+const GOOD = bytesOf(BASE);
+const METADATA_AT = GOOD.lastIndexOf(0x22, GOOD.indexOf("mcp", GOOD.length - 20));
+
+describe("M1, M3, C22: what leaves as an allow is read once more", () => {
+  it("an allow with its own grant", () => expect(isAllow(GOOD, BASE)).toBe(true));
+
+  it("no byte of it may differ", () => {
+    fc.assert(
+      fc.property(fc.nat(METADATA_AT - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
+        const mutant = Buffer.from(GOOD);
+        mutant[at] = (mutant[at] ?? 0) ^ change;
+        expect(verdict(() => isAllow(mutant, BASE))).toBe(false);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it("cut off, it is none", () => {
+    for (let at = 0; at < METADATA_AT; at += 1) {
+      expect(verdict(() => isAllow(GOOD.subarray(0, at), BASE))).toBe(false);
+    }
+  });
+
+  const set = (...headers: [string, string][]) => ({ ...BASE, set: new Map([...BASE.set, ...headers]) });
+  const only = (name: string, value: string) => ({ ...BASE, set: new Map([[name, value]]), remove: [] });
+  it.each<[string, Pick<Grant, "set" | "remove" | "route" | "responseHeaders">]>([
+    ["a header more", set(["x-extra", "1"])],
+    ["a header less", { ...BASE, set: new Map([...BASE.set].slice(1)) }],
+    ["another order", { ...BASE, set: new Map([...BASE.set].toReversed()) }],
+    ["a removal more", { ...BASE, remove: [...BASE.remove, "x-extra"] }],
+    ["a removal less", { ...BASE, remove: BASE.remove.slice(1) }],
+  ])("%s than in the grant", (_, other) => {
+    expect(isAllow(bytesOf(other as Grant), BASE)).toBe(false);
+    expect(isAllow(GOOD, other as Grant)).toBe(false);
+  });
+
+  it.each<[string, Pick<Grant, "set" | "remove" | "route" | "responseHeaders">]>([
+    ["set and removed", { ...BASE, remove: [...BASE.remove, "x-authorized-tools"] }],
+    ["removed twice", { ...BASE, remove: [...BASE.remove, BASE.remove[0] ?? ""] }],
+    ...["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"].flatMap(
+      (name): [string, Pick<Grant, "set" | "remove" | "route" | "responseHeaders">][] => [
+        [`sets ${name}`, only(name, "1")],
+        [`removes ${name}`, { ...BASE, remove: [name] }],
+      ],
+    ),
+    ["sets a pseudo-header", only(":path", "/admin")],
+    ["sets a name in upper case", only("Authorization", "x")],
+    ["sets nothing's name", only("", "x")],
+    ["an empty value", only("x", "")],
+    ["a value with a newline", only("x", "a\nb: c")],
+    ["a value that ends in a space", only("x", "a ")],
+    ["a value beyond ASCII", only("x", "é")],
+  ])("%s: not even if the grant says so", (_, wrong) => {
+    expect(isAllow(bytesOf(wrong as Grant), wrong as Grant)).toBe(false);
+  });
+
+  it("a long value is compared whole", () => {
+    const long = "x".repeat(40_000);
+    const bytes = bytesOf(granted(long));
+    expect(isAllow(bytes, granted(long))).toBe(true);
+    expect(isAllow(bytes, granted(`${long.slice(1)}y`))).toBe(false);
+  });
+
+  it("what the reference library reads as an allow beside a denial is none", () => {
+    const both = response.encode({ status: { code: 0 }, ok_response: {}, denied_response: {} });
+    expect(isAllow(Buffer.concat([GOOD, both]), BASE)).toBe(false);
+    expect(isAllow(Buffer.concat([GOOD, GOOD]), BASE)).toBe(false);
+    expect(isAllow(Buffer.alloc(0), BASE)).toBe(false);
+    const otherCode = Buffer.concat([Buffer.from([0x0a, 2, 8, 7]), GOOD.subarray(2)]);
+    expect(response.decode(otherCode)).toMatchObject({ status: { code: 7 }, http_response: "ok_response" });
+    expect(isAllow(otherCode, BASE)).toBe(false);
+  });
+});
+
+describe("D01: what leaves as a refusal is read once more", () => {
+  const denied = (code: number, http: number) =>
+    encodeCheckResponse({ kind: "denied", code, http, headers: new Map(), body: "x", metadata: [] });
+  it.each<[string, Buffer, boolean]>([
+    ["a refusal", denied(7, 403), true],
+    ["a document", denied(7, 200), true],
+    ["status 0", denied(0, 403), false],
+    ["no content", denied(7, 204), false],
+    ["an informational status", denied(7, 101), false],
+    ["no HTTP status", denied(7, 0), false],
+    ["600", denied(7, 600), false],
+    ["nothing", Buffer.alloc(0), false],
+    ["a code alone", response.encode({ status: { code: 7 } }), false],
+    ["an error_response", response.encode({ status: { code: 7 }, error_response: { status: { code: 403 } } }), false],
+    ["an allow", GOOD, false],
+    ["an allow behind a refusal", Buffer.concat([denied(7, 403), GOOD]), false],
+    ["two refusals", Buffer.concat([denied(7, 403), denied(7, 403)]), false],
+  ])("%s: %#", (_, bytes, expected) => expect(isRefusal(bytes)).toBe(expected));
+});

@@ -1,0 +1,102 @@
+import { createRequire } from "node:module";
+import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
+import { ENTRYPOINTS } from "./compile.ts";
+
+// Its ES module entry imports a CommonJS default in a way that loses the names; require gives them.
+const { loadPolicySync } = createRequire(import.meta.url)("@open-policy-agent/opa-wasm") as {
+  loadPolicySync: (wasm: WebAssembly.Module, memory: { initial: number; maximum: number }) => LoadedPolicy;
+};
+
+export type Entrypoint = (typeof ENTRYPOINTS)[number];
+
+/** One instance of a policy, with its data. */
+export interface Engine {
+  /**
+   * @param input JSON text of an object
+   * @returns JSON text of the result set
+   * @throws anything at all: opa-wasm throws strings and plain objects
+   */
+  evaluate(entrypoint: Entrypoint, input: string): string;
+}
+
+/** What we use of the module's exports (openpolicyagent.org/docs/wasm, ABI 1.2). */
+interface Exports {
+  readonly builtins: () => number;
+  readonly opa_json_dump: (address: number) => number;
+  /** Reserved (0), entrypoint, data, input, its length, heap, format (0: JSON). */
+  readonly opa_eval: (...parts: number[]) => number;
+}
+
+/** opa-wasm's own fields, which its types do not name. */
+interface Internals {
+  readonly dataAddr: number;
+  readonly dataHeapPtr: number;
+  readonly minorVersion: number;
+}
+
+const PAGE = 64 * 1024;
+const PAGES = { initial: 16, maximum: 1024 };
+
+/**
+ * Makes an instance ready. opa-wasm loads it: memory, ABI, data, aborts. Its `evaluate` is one call of the ABI between a
+ * JSON.stringify, a byte-wise search and a JSON.parse; here is the call alone, so that the caller keeps the texts that do
+ * not change (decision record 003).
+ * @throws {Error} that says why the policy cannot be used
+ */
+export function createEngine(module: WebAssembly.Module, data: ArrayBuffer): Engine {
+  const policy = load(module, data);
+  const exports = exportsOf(policy);
+  const ids = policy.entrypoints as Readonly<Record<Entrypoint, number>>;
+  const { mem } = policy;
+  const { dataAddr, dataHeapPtr } = policy as unknown as Internals;
+  let view = Buffer.from(mem.buffer);
+  // An evaluation may grow the memory, and a view of what it was is empty then.
+  const memory = () => (view.buffer === mem.buffer ? view : (view = Buffer.from(mem.buffer)));
+  return {
+    evaluate(entrypoint, input) {
+      const length = Buffer.byteLength(input);
+      const lacking = dataHeapPtr + length - memory().length;
+      if (lacking > 0) mem.grow(Math.ceil(lacking / PAGE));
+      memory().write(input, dataHeapPtr);
+      const heap = dataHeapPtr + length;
+      const result = exports.opa_eval(0, ids[entrypoint], dataAddr, dataHeapPtr, length, heap, 0);
+      return memory().toString("utf8", result, memory().indexOf(0, result));
+    },
+  };
+}
+
+function load(module: WebAssembly.Module, data: ArrayBuffer): LoadedPolicy {
+  let policy: LoadedPolicy;
+  try {
+    policy = loadPolicySync(module, PAGES);
+    policy.setData(data);
+  } catch (error) {
+    throw new Error(`the policy cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  const { minorVersion } = policy as unknown as Internals;
+  if (minorVersion < 2) throw new Error("the policy was built by an opa that is too old: its ABI is below 1.2");
+  const names = Object.keys(policy.entrypoints as object).sort();
+  if (names.join() !== [...ENTRYPOINTS].sort().join()) {
+    throw new Error(
+      `the policy was not built for mcp-authz: it answers ${names.join(", ")}. Build it with mcp-authz build-policy`,
+    );
+  }
+  const foreign = hostBuiltins(policy);
+  if (foreign.length > 0) throw new Error(`the policy uses built-ins that are not available: ${foreign.join(", ")}`);
+  return policy;
+}
+
+function exportsOf({ wasmInstance }: LoadedPolicy): Exports {
+  return (wasmInstance as WebAssembly.Instance).exports as unknown as Exports;
+}
+
+/** What the policy wants the host to compute. The native ones suffice: JavaScript's would differ and can hang (E10, E11). */
+function hostBuiltins(policy: LoadedPolicy): string[] {
+  const { builtins, opa_json_dump: dump } = exportsOf(policy);
+  const start = dump(builtins());
+  const memory = Buffer.from(policy.mem.buffer);
+  const names = JSON.parse(memory.toString("utf8", start, memory.indexOf(0, start))) as object;
+  return Object.keys(names).sort();
+}
