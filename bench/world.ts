@@ -13,6 +13,8 @@ const ORIGIN = "http://127.0.0.1:8080";
 
 /** What the targets share: a folder, an issuer with one caller, and a way to start our own processes. */
 export interface World {
+  /** Where configurations and secrets are. */
+  readonly folder: string;
   /** Alice's access token. */
   readonly token: string;
   /** Starts one of our own programs. */
@@ -39,6 +41,7 @@ export async function createWorld(): Promise<World> {
     return child;
   };
   return {
+    folder,
     token: aliceToken(issuer.issuer, key),
     spawn,
     async startServe({ config = {} } = {}) {
