@@ -1,6 +1,7 @@
 import type { Endpoint } from "./endpoint.ts";
 import { pass, refuse, type Step } from "./outcome.ts";
 import type { AuthzRequest } from "./ports.ts";
+import { trimSpace } from "../mcp/header-value.ts";
 
 export interface AdmitSettings {
   readonly publicOrigin: string;
@@ -14,7 +15,7 @@ type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
 const METHODS = new Set(["POST", "GET", "DELETE", "OPTIONS"]);
 /** What a `Connection` header may name; any other would strip a header of ours hop by hop (threat row C03). */
-const CONNECTION = /^[\t ]*(?:keep-alive|close|te)?[\t ]*(?:,[\t ]*(?:keep-alive|close|te)[\t ]*)*$/i;
+const CONNECTION = new Set(["keep-alive", "close", "te"]);
 const JSON_TYPE = /^application\/json[\t ]*(?:;[\t ]*charset[\t ]*=[\t ]*"?utf-8"?[\t ]*)?$/i;
 
 export interface Admission {
@@ -66,8 +67,14 @@ function checkOrigin(settings: AdmitSettings, request: AuthzRequest): Step<strin
   return pass(origin);
 }
 
+function isHarmless(connection: string | undefined): boolean {
+  if (connection === undefined) return true;
+  const names = connection.split(",").map((name) => trimSpace(name).toLowerCase());
+  return names.every((name, i) => CONNECTION.has(name) || (i === 0 && name === ""));
+}
+
 function checkNames(settings: AdmitSettings, request: AuthzRequest): Step<true> {
-  if (!CONNECTION.test(request.headers.get("connection") ?? "")) return refuse("header_malformed", "connection");
+  if (!isHarmless(request.headers.get("connection"))) return refuse("header_malformed", "connection");
   for (const name of request.headers.names()) {
     if (name.includes("_") && settings.lookalikes.has(name.replaceAll("-", "_"))) {
       return refuse("header_malformed", "a name that equals a managed header but for '_'");

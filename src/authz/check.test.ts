@@ -112,6 +112,12 @@ describe("header names", () => {
     "C03: Connection: %s is 400",
     async (value) => expect(await reasonOf({ headers: [["connection", value]] })).toBe("header_malformed"),
   );
+  it("P14, K06: 60 KB of spaces in Connection cost no time", async () => {
+    const from = performance.now();
+    const headers = [["connection", `${" ".repeat(60_000)}x`]] as const;
+    expect(await reasonOf({ token: null, headers })).toBe("header_malformed");
+    expect(performance.now() - from).toBeLessThan(1000);
+  });
   it.each(["keep-alive", "close", "Keep-Alive, TE", "te"])("Connection: %s is fine", async (value) =>
     expect(await reasonOf({ headers: [["connection", value]] })).toBe("grant server:s"),
   );

@@ -133,6 +133,16 @@ describe("createSessionPool", () => {
     expect(pool.size).toBe(2);
   });
 
+  it("K05: one caller with ever new credentials has a few, and takes nobody else's", async () => {
+    const { pool, owner, fake } = await setup({ maxSessions: 20 });
+    const others = [owner({ sub: "bob" }), owner({ idp: "j" }), owner({ server: "t" })];
+    const before = await Promise.all(others.map((one) => idOf(pool, one)));
+    for (let i = 0; i < 40; i += 1) await idOf(pool, owner({ credential: `Bearer ${i}` }));
+    expect(await Promise.all(others.map((one) => idOf(pool, one)))).toEqual(before);
+    expect(pool.size).toBe(others.length + 8);
+    await vi.waitFor(() => expect(fake.sessions.size).toBe(others.length + 8));
+  });
+
   it("one that is in use is deleted when its last user is done", async () => {
     const { pool, owner, fake } = await setup({ maxSessions: 1 });
     const lease = await pool.acquire(owner({ sub: "a" }), patient());

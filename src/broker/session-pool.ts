@@ -18,6 +18,9 @@ export interface SessionPoolOptions {
   readonly monotonic: () => number;
 }
 
+/** Of one caller at one server: an exchanged token lives for minutes, and each is a session of its own. */
+const MAX_PER_CALLER = 8;
+
 /**
  * Sessions with servers of the older revisions: one per caller and credential, opened once for all who wait. Most
  * recently used last; the first goes when there are too many.
@@ -43,6 +46,12 @@ export function createSessionPool({ maxSessions, idleMs, monotonic }: SessionPoo
     return session;
   }
 
+  /** Nobody's ever new credentials take the sessions of others away. */
+  function makeRoomFor({ caller }: Key): void {
+    const own = [...sessions].filter(([key]) => key.startsWith(caller));
+    for (const [key, session] of own.slice(0, -MAX_PER_CALLER)) remove(key, session);
+  }
+
   function makeRoom(): void {
     for (const [key, session] of sessions) {
       if (sessions.size <= maxSessions) return;
@@ -53,9 +62,11 @@ export function createSessionPool({ maxSessions, idleMs, monotonic }: SessionPoo
   return {
     acquire(owner, signal) {
       const key = keyOf(owner);
-      const session = sessions.get(key) ?? open(key, owner);
-      sessions.delete(key);
-      sessions.set(key, session);
+      const known = sessions.get(key.whole);
+      const session = known ?? open(key.whole, owner);
+      sessions.delete(key.whole);
+      sessions.set(key.whole, session);
+      if (known === undefined) makeRoomFor(key);
       makeRoom();
       return session.lease(signal);
     },
@@ -72,8 +83,15 @@ export function createSessionPool({ maxSessions, idleMs, monotonic }: SessionPoo
   };
 }
 
+interface Key {
+  /** What all keys of one caller at one server begin with, and no others: JSON of three texts ends where it ends. */
+  readonly caller: string;
+  readonly whole: string;
+}
+
 /** A list of fixed length as JSON is injective (P4); the credential itself is in no key. */
-function keyOf({ upstream, idp, sub, credential }: SessionOwner): string {
+function keyOf({ upstream, idp, sub, credential }: SessionOwner): Key {
   const secret = JSON.stringify(credential === null ? [] : [credential.header, credential.value.reveal()]);
-  return JSON.stringify([upstream.name, idp, sub, hash("sha256", secret, "base64url")]);
+  const caller = JSON.stringify([upstream.name, idp, sub]);
+  return { caller, whole: caller + hash("sha256", secret, "base64url") };
 }

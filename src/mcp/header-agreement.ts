@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { isObject, type Envelope } from "./envelope.ts";
+import { trimSpace } from "./header-value.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
 import type { McpHeaders, OperationFault } from "./operation.ts";
 import { ASSUMED, MODERN, SUPPORTED_VERSIONS } from "./versions.ts";
@@ -99,5 +100,5 @@ function decodeName(value: string | undefined): string | null | undefined {
 }
 
 function trimmed(value: string | undefined): string | undefined {
-  return value?.replace(/^[\t ]+|[\t ]+$/g, "");
+  return value === undefined ? undefined : trimSpace(value);
 }

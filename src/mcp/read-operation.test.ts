@@ -194,6 +194,12 @@ describe("headers that mirror the body (N-01, B20–B22)", () => {
   const sentinel = (text: string | Buffer) => `=?base64?${Buffer.from(text).toString("base64")}?=`;
 
   it("agree", () => expect(verdict(modern(), good)).toBe("ok tools/call read"));
+  it("P14: 60 KB of spaces in one cost no time", () => {
+    const from = performance.now();
+    for (const name of ["mcp-name", "mcp-protocol-version", "mcp-method"])
+      expect(verdict(modern(), changed(name, `a${" ".repeat(60_000)}b`))).not.toMatch(/^ok/);
+    expect(performance.now() - from).toBeLessThan(1000);
+  });
   it.each<[string, string, Pairs, string]>([
     ["method differs", modern(), changed("mcp-method", "tools/list"), "header_mismatch 1"],
     ["name differs", modern(), changed("mcp-name", "drop"), "header_mismatch 1"],

@@ -98,6 +98,7 @@ describe("B02–B12: what is refused", () => {
     ["full width", '{"name":1,"\uff4eame":2}'],
     ["B05 NUL in a name", '{"method\\u0000":1}'],
     ["DEL in a name", '{"a\u007f":1}'],
+    ["P14 a long name beyond ASCII", `{"${"é".repeat(257)}":1}`],
     ["B10 depth 65", "[".repeat(65) + "]".repeat(65)],
     ["B10 objects", '{"a":'.repeat(65) + "1" + "}".repeat(65)],
     ["B11 members", `[${"1,".repeat(10_000)}1]`],
@@ -109,6 +110,19 @@ describe("B02–B12: what is refused", () => {
   it("at the limits it is fine", () => {
     expect(read("[".repeat(64) + "]".repeat(64)).ok).toBe(true);
     expect(read(`[${"1,".repeat(9_999)}1]`).ok).toBe(true);
+    expect(read(`{"${"é".repeat(256)}":1,"${"a".repeat(100_000)}":2}`).ok).toBe(true);
+  });
+
+  it("P14, D27: names that Unicode would sort for minutes end early", () => {
+    // Halfwidth voiced marks are letters: runs of marks alone do not tell.
+    for (const pair of ["\u0301\u0323", "\u0301\uff9e"]) {
+      const from = performance.now();
+      expect(read(`{"a${pair.repeat(64_000)}":1}`).ok).toBe(false);
+      expect(
+        read(JSON.stringify(Object.fromEntries([...Array(1000).keys()].map((i) => [i + pair.repeat(120), i])))).ok,
+      ).toBe(true);
+      expect(performance.now() - from).toBeLessThan(2000);
+    }
   });
 
   it("B10, B11: bombs end early, and never deep in the stack", () => {

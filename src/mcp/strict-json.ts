@@ -65,6 +65,8 @@ const CLOSE_OBJECT = 0x7d;
 const Bare = function () {} as unknown as { new (): Record<string, JsonValue>; prototype: object };
 Bare.prototype = Object.freeze(Object.create(null) as object);
 
+/** Of names that are not ASCII, whose forms we compare: Unicode's way to sort marks takes the square of their number. */
+const MAX_OTHER_NAME = 256;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 /** One text on its way: a method for each production of the grammar, with the cursor before and behind it. */
@@ -214,11 +216,16 @@ class Names {
 function checkName(name: string, names: Names): void {
   const plain = isLowerText(name);
   if (!plain && /\p{Cc}/u.test(name)) throw new Fault("control character in a name");
+  if (!plain && name.length > MAX_OTHER_NAME && !isAscii(name)) throw new Fault("a long name that is not ASCII");
   if (!names.add(plain ? name : foldName(name))) throw new Fault("a name comes twice");
 }
 
 /** A name as the most tolerant parser we know of compares it: Go's encoding/json folds ſ to s and K to k. */
 export function foldName(name: string): string {
-  if (/^[\x20-\x7e]*$/.test(name)) return name.toLowerCase();
+  if (isAscii(name)) return name.toLowerCase();
   return name.normalize("NFKC").toLowerCase().replaceAll("\u017f", "s").replaceAll("\u212a", "k").normalize("NFKC");
+}
+
+function isAscii(name: string): boolean {
+  return /^[\x20-\x7e]*$/.test(name);
 }
