@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonValue } from "./json.ts";
-import { isExactNumber, readJson } from "./strict-json.ts";
+import { foldName, isExactNumber, readJson } from "./strict-json.ts";
 
 const read = (text: string | Buffer) => readJson(Buffer.from(text));
 const bytes = (...parts: (string | number[])[]) => Buffer.concat(parts.map((part) => Buffer.from(part as string)));
@@ -123,6 +123,13 @@ describe("B02–B12: what is refused", () => {
       ).toBe(true);
       expect(performance.now() - from).toBeLessThan(2000);
     }
+  });
+
+  it("P14, B51: nor do those of a server's definitions, which are read verbatim", () => {
+    const name = `a${"\u0301\u0323".repeat(64_000)}`;
+    const from = performance.now();
+    expect(foldName(name)).toBe(name);
+    expect(performance.now() - from).toBeLessThan(2000);
   });
 
   it("B10, B11: bombs end early, and never deep in the stack", () => {

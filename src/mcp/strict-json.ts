@@ -223,6 +223,7 @@ function checkName(name: string, names: Names): void {
 /** A name as the most tolerant parser we know of compares it: Go's encoding/json folds ſ to s and K to k. */
 export function foldName(name: string): string {
   if (isAscii(name)) return name.toLowerCase();
+  if (name.length > MAX_OTHER_NAME) return name; // as long as it is, no name that means something looks like it
   return name.normalize("NFKC").toLowerCase().replaceAll("\u017f", "s").replaceAll("\u212a", "k").normalize("NFKC");
 }
 
