@@ -68,7 +68,7 @@ export function registerExchange(provider: Provider, grant: ExchangeGrant): void
       checkTarget(subject, audience, grant.exchange);
       const scope = scopeFor(subject, exchange.scope);
       const ttl = (subject.exp ?? 0) - Math.ceil(Date.now() / 1000) - 1; // the token is dated a moment later
-      const token = new provider.AccessToken({ accountId: subject.sub, client, scope } as never);
+      const token = new provider.AccessToken({ accountId: subject.sub, client, scope, expiresIn: ttl } as never);
       token.resourceServer = new provider.ResourceServer(audience, grant.resourceServer(audience, ttl) as never);
       const answer = { access_token: await token.save(), issued_token_type: ACCESS_TOKEN, token_type: "Bearer" };
       exchange.granted = true;
