@@ -171,7 +171,7 @@ async function serve(
 ): Promise<Outcome> {
   const visible = isList ? await ports.visible(input, input.mcp.server, signal) : pass(NOTHING);
   if (!visible.ok) return visible;
-  const wristband = await ports.signWristband(identity, visible.value);
+  const wristband = await ports.signWristband(identity, visible.value, "list");
   if (!wristband.ok) return wristband;
   trail.wristband = wristband.value.jti;
   const proof = { identity, decision: "housekeeping" as const };
@@ -229,11 +229,12 @@ function relayWristband(
   server: string,
 ): Step<Wristband> | Promise<Step<Wristband>> {
   const names = { [server]: operation.name === null ? [] : [operation.name] };
-  return ports.signWristband(identity, {
+  const visible = {
     tools: operation.kind === "tool" ? names : {},
     prompts: operation.kind === "prompt" ? names : {},
     resources: operation.kind === "resource" ? names : {},
-  });
+  };
+  return ports.signWristband(identity, visible, "call");
 }
 
 function responseHeaders(trail: Trail): Map<string, string> {

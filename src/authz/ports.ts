@@ -77,6 +77,9 @@ export interface Visible {
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
+/** What a wristband is for (design 4.6). */
+export type WristbandUse = "list" | "call";
+
 export interface Wristband {
   readonly jws: string;
   readonly jti: string;
@@ -94,5 +97,6 @@ export interface Ports {
     identity: Identity,
     signal: AbortSignal,
   ): Step<Credential> | Promise<Step<Credential>>;
-  signWristband(identity: Identity, visible: Visible): Step<Wristband> | Promise<Step<Wristband>>;
+  /** @param use to show these names, or to carry a call of the one */
+  signWristband(identity: Identity, visible: Visible, use: WristbandUse): Step<Wristband> | Promise<Step<Wristband>>;
 }

@@ -117,10 +117,10 @@ function probeSigner({ wristband }: Config): SignerProbe {
   let said: string | null = null;
   return {
     said: () => said,
-    sign: (identity, visible) => {
+    sign: (identity, visible, use) => {
       try {
         const keys = loadSigningKeys(wristband.keys);
-        const signed = createSigner({ ...wristband, keys: () => keys, now: Date.now })(identity, visible);
+        const signed = createSigner({ ...wristband, keys: () => keys, now: Date.now })(identity, visible, use);
         said = signed.ok ? `signed with ${keys[0]?.kid ?? "?"} for the broker, names this call only` : signed.reason;
         return signed;
       } catch (error) {

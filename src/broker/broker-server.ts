@@ -141,6 +141,8 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
   const { operation } = read;
   trail.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
   trail.method = operation.method;
+  // The proof of one call shows nothing, and what shows names calls nothing (relay-call.ts).
+  if (operation.class !== "named" && wristband.value.use !== "list") return refuse("wristband_invalid", "another use");
   if (operation.class === "notification") return pass({ kind: "accepted" });
   if (operation.class === "named") {
     const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };

@@ -37,7 +37,7 @@ afterAll(async () => {
 
 function ping(client: string): Promise<number> {
   const pair = { key: read(`${client}.key`), cert: read(`${client}.pem`), ca: read("ca.pem") };
-  const headers = { "content-type": "application/json", "x-authorized-tools": wristband(claimsOf()) };
+  const headers = { "content-type": "application/json", "x-authorized-tools": wristband(claimsOf({ use: "list" })) };
   const target = { host: "127.0.0.1", port: broker.port, path: "/mcp", method: "POST", agent: false as const };
   return new Promise((done, fail) => {
     request({ ...target, ...pair, headers }, (answer) => {

@@ -300,6 +300,7 @@ const claims = () => {
     exp: now + 300,
     jti: "j",
     caller_exp: now + 3600,
+    use: "list",
     ...ALICE,
     tools: { git: ["read", "search"] },
   };
@@ -365,6 +366,16 @@ describe("F01, F02, F04, B55: without a valid wristband nothing is shown and not
     };
     const reply = await ask(broker, legacyBody("tools/list"), { headers });
     expect([reply.status, reply.message.error?.data.reason]).toEqual([403, "wristband_invalid"]);
+  });
+
+  it("M14: the proof of one call shows nothing, not even what it names", async () => {
+    const wristbands = [sign({ ...claims(), use: "call" })];
+    for (const method of ["tools/list", "initialize", "ping", "notifications/initialized"]) {
+      const isRequest = !method.startsWith("notifications/");
+      const body = JSON.stringify({ jsonrpc: "2.0", ...(isRequest && { id: 1 }), method, params: {} });
+      const reply = await ask(broker, body, { wristbands });
+      expect([reply.status, reply.message.error?.data.reason]).toEqual([403, "wristband_invalid"]);
+    }
   });
 
   it("M14, B38: a server that is not configured is nobody's, whatever the wristband says", async () => {

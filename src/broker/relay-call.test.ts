@@ -35,6 +35,7 @@ describe("a call that its wristband does not prove is refused, and reaches nobod
     ["F01: a forged one", { headers: { "x-authorized-tools": "a.b.c" } }],
     ["a wristband for nothing", names({})],
     ["a list's wristband", names({ s: ["echo", "other"] })],
+    ["M14: a list's wristband that happens to name this one tool", names({ s: ["echo"] }, { use: "list" })],
     ["a list over servers", names({ s: ["echo"], other: ["echo"] })],
     ["a list with an empty server", names({ s: ["echo"], other: [] })],
     ["a list over kinds", names({ s: ["echo"] }, { prompts: { s: ["echo"] } })],

@@ -49,7 +49,8 @@ export function admitCall({ resolver, upstreams }: AdmitCallOptions, arrived: Ar
   const upstream = target === null ? undefined : upstreams.get(target.server);
   if (target === null || upstream === undefined) return refuse("wristband_invalid", "no server");
   if (single(headers["x-mcp-server"]) !== target.server) return refuse("wristband_invalid", "another server");
-  if (!namesExactly(wristband, operation.kind, target)) return refuse("wristband_invalid", "another operation");
+  if (wristband.use !== "call" || !namesExactly(wristband, operation.kind, target))
+    return refuse("wristband_invalid", "another operation");
   const credential = credentialOf(upstream, headers);
   if (!credential.ok) return credential;
   const forwarded = forwardedHeaders(headers);

@@ -27,6 +27,8 @@ export const wristbandClaims = z.strictObject({
   jti: text,
   /** When the caller's own token ends, in seconds since the epoch: no stream of hers goes on after it. */
   caller_exp: seconds,
+  /** What it is for: to show what it names, or to carry the one call that it names. Neither serves as the other. */
+  use: z.enum(["list", "call"]),
   tools: names,
   prompts: names,
   resources: names,

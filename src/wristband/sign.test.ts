@@ -57,7 +57,7 @@ beforeEach(() => {
 });
 
 function jwsOf(identity = alice, visible = shown): string {
-  const step = sign(identity, visible);
+  const step = sign(identity, visible, "list");
   return step.ok ? step.value.jws : step.reason;
 }
 
@@ -83,6 +83,7 @@ it("P2.5-2: says who, for whom, until when, and what, sorted; nothing of the cal
     iat: NOW,
     exp: NOW + 300,
     caller_exp: NOW + 3600,
+    use: "list",
     tools: { github: ["read", "search"], zeta: ["a", "b"] },
     prompts: {},
     resources: {},
@@ -96,12 +97,12 @@ describe("its life", () => {
   it("ends with the caller's token", () => {
     expect(claimsOf(jwsOf({ ...alice, expiresAt: NOW + 10 })).exp).toBe(NOW + 10);
     for (const expiresAt of [NOW, NOW - 1, Number.NaN])
-      expect(sign({ ...alice, expiresAt }, shown)).toMatchObject({ ok: false, reason: "token_expired" });
+      expect(sign({ ...alice, expiresAt }, shown, "list")).toMatchObject({ ok: false, reason: "token_expired" });
   });
 
   it("is never longer than a verifier believes", () => {
     const long = createSigner({ ...parties, ttlSeconds: 100_000, keys: () => keys, now: () => now });
-    const step = long({ ...alice, expiresAt: NOW + 1_000_000 }, shown);
+    const step = long({ ...alice, expiresAt: NOW + 1_000_000 }, shown, "list");
     expect(step.ok && verify(step.value.jws).ok).toBe(true);
   });
 });
@@ -195,7 +196,7 @@ describe("M11, F05: size", () => {
   });
 
   it("2,000 tools do not, and nothing is signed", () => {
-    expect(sign(alice, { tools: tools(2000), prompts: {}, resources: {} })).toMatchObject({
+    expect(sign(alice, { tools: tools(2000), prompts: {}, resources: {} }, "list")).toMatchObject({
       ok: false,
       reason: "wristband_too_large",
     });
@@ -203,14 +204,14 @@ describe("M11, F05: size", () => {
 
   it("the limit is the exact size of what would be sent", () => {
     let lower = 1000;
-    while (sign(alice, { tools: tools(lower + 1), prompts: {}, resources: {} }).ok) lower += 1;
+    while (sign(alice, { tools: tools(lower + 1), prompts: {}, resources: {} }, "list").ok) lower += 1;
     expect(jwsOf(alice, { tools: tools(lower), prompts: {}, resources: {} }).length).toBeGreaterThan(32 * 1024 - 64);
   });
 });
 
 it("without a key nothing is signed", () => {
   keys = [];
-  expect(sign(alice, shown)).toMatchObject({ ok: false, reason: "internal" });
+  expect(sign(alice, shown, "list")).toMatchObject({ ok: false, reason: "internal" });
 });
 
 it("F08: no two signatures share their r", () => {

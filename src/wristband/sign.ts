@@ -1,6 +1,6 @@
 import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
-import type { Identity, Visible, Wristband } from "../authz/ports.ts";
+import type { Identity, Visible, Wristband, WristbandUse } from "../authz/ports.ts";
 import { createBoundedMap } from "./bounded-map.ts";
 import { MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";
@@ -31,15 +31,17 @@ interface Signed extends Wristband {
  * again while all its claims but `iat`, `exp` and `jti` are the same, it ends no later than this caller's token, and
  * more than half of its life is left.
  */
-export function createSigner(options: SignerOptions): (identity: Identity, visible: Visible) => Step<Wristband> {
+export function createSigner(
+  options: SignerOptions,
+): (identity: Identity, visible: Visible, use: WristbandUse) => Step<Wristband> {
   const reusable = createBoundedMap<Signed>(MAX_REUSED, MAX_REUSED_BYTES);
-  return (identity, visible) => {
+  return (identity, visible, use) => {
     const now = Math.floor(options.now() / 1000);
     const [key] = options.keys();
     if (key === undefined) return refuse("internal", "no wristband key");
     const ttl = Math.min(options.ttlSeconds, MAX_LIFETIME_SECONDS, identity.expiresAt - now);
     if (!(ttl > 0)) return refuse("token_expired");
-    const same = sameClaims(options, identity, visible);
+    const same = { ...sameClaims(options, identity, visible), use };
     // The key of the cache is everything that is signed but the three: JSON of a list of fixed length is injective.
     const digest = hash("sha256", JSON.stringify([key.kid, same]), "base64url");
     const before = reusable.get(digest);
@@ -60,7 +62,11 @@ export function createSigner(options: SignerOptions): (identity: Identity, visib
 
 type SameClaims = Omit<WristbandClaims, "iat" | "exp" | "jti">;
 
-function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, visible: Visible): SameClaims {
+function sameClaims(
+  { issuer, audience }: SignerOptions,
+  identity: Identity,
+  visible: Visible,
+): Omit<SameClaims, "use"> {
   return {
     iss: issuer,
     aud: audience,

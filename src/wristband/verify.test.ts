@@ -24,6 +24,7 @@ const good = {
   exp: NOW + 300,
   jti: "j",
   caller_exp: NOW + 3600,
+  use: "list",
   tools: { github: ["read", "search"] },
   prompts: {},
   resources: {},
@@ -264,6 +265,7 @@ describe("A21: one token is not taken for another", () => {
     const wristband = sign(
       { ...identity, username: null, groups: [], scopes: [], claims: {} },
       { tools: {}, prompts: {}, resources: {} },
+      "list",
     );
     expect(isCatalog(wristband.ok ? wristband.value.jws : "")).toBe(false);
     expect(isCatalog(make({ ...good, aud: "mcp-broker/catalog" }, { ...header, typ: "at+jwt" }))).toBe(false);

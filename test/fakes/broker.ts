@@ -86,6 +86,7 @@ export function claimsOf(more: Readonly<Record<string, unknown>> = {}): Record<s
     exp: now + 300,
     jti: randomUUID(),
     caller_exp: now + 3600,
+    use: "call",
     tools: {},
     prompts: {},
     resources: {},

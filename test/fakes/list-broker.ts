@@ -109,7 +109,7 @@ export async function startTestBroker(servers: Readonly<Record<string, Offered>>
         keys: () => [{ kid: signedBy.kid, privateKey: signedBy.privateKey, jwk: {} }],
         now: Date.now,
       });
-      const step = sign(identityOf(who), visible);
+      const step = sign(identityOf(who), visible, "list");
       if (!step.ok) throw new Error(step.reason);
       return step.value.jws;
     },
