@@ -61,7 +61,15 @@ describe("names", () => {
     expect(use("prompts", [{ name }, { name: "fine" }])).toMatchObject({ names: ["fine"], tally: only("name") });
   });
 
-  it.each(["", "x".repeat(2049), "docs://\u202e", "docs://\u0007", "docs://\u200b"])("the URI %j is none", (uri) => {
+  it.each([
+    "",
+    "x".repeat(2049),
+    "docs://a/../b",
+    "docs://a/%2e%2e/b",
+    "docs://\u202e",
+    "docs://\u0007",
+    "docs://\u200b",
+  ])("the URI %j is none", (uri) => {
     expect(use("resources", [{ uri, name: "n" }]).tally).toEqual(only("name"));
     expect(use("templates", [{ uriTemplate: uri, name: "n" }]).tally).toEqual(only("name"));
   });

@@ -1,7 +1,7 @@
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
 import { checkHeaders, versionOf } from "./header-agreement.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
-import { methodRow, type MethodRow } from "./method-table.ts";
+import { hasDotSegment, methodRow, type MethodRow } from "./method-table.ts";
 import type { McpHeaders, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
 
 const MAX_NAME = 128;
@@ -82,15 +82,6 @@ function faultOfName(name: JsonValue | undefined, param: "name" | "uri"): string
   if (name.length > (param === "uri" ? MAX_URI : MAX_NAME)) return `${param} is too long`;
   if (/\p{Cc}/u.test(name)) return `a control character in ${param}`;
   return param === "uri" && hasDotSegment(name) ? "a dot segment in uri" : null;
-}
-
-/**
- * RFC 3986 §5.2.4. Servers read the URI through a URL library, as the SDK does, which resolves `public/../private`:
- * policy would allow what it sees, and the server would hand out something else (B47).
- */
-function hasDotSegment(uri: string): boolean {
-  const plain = uri.replaceAll(/%2e/gi, ".").replaceAll(/%2f|%5c|\\/gi, "/");
-  return /(?:^|\/)\.{1,2}(?:[/?#]|$)/.test(plain);
 }
 
 const NO_ARGUMENTS: JsonObject = Object.freeze(Object.create(null) as JsonObject);
