@@ -15,7 +15,7 @@ import { readOperation } from "../mcp/read-operation.ts";
 import type { WristbandClaims } from "../wristband/claims.ts";
 import { acceptsOf } from "./accepts.ts";
 import { housekeeping, type BrokerView } from "./answers.ts";
-import { admitCall, type AdmitCallOptions, type RelayCall } from "./relay-call.ts";
+import { admitCall, type AdmitCallOptions, type Arrived, type RelayCall } from "./relay-call.ts";
 import type { Relay } from "./relay.ts";
 
 export type BrokerTls = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
@@ -141,15 +141,19 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
   const { operation } = read;
   trail.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
   trail.method = operation.method;
-  // The proof of one call shows nothing, and what shows names calls nothing (relay-call.ts).
-  if (operation.class !== "named" && wristband.value.use !== "list") return refuse("wristband_invalid", "another use");
-  if (operation.class === "notification") return pass({ kind: "accepted" });
+  return proven(options, { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct });
+}
+
+/** What the wristband proves. The proof of one call shows nothing, and what shows names calls nothing (relay-call.ts). */
+function proven({ calls, view }: BrokerOptions, arrived: Arrived): Step<Reply> {
+  const { endpoint, operation, body, wristband } = arrived;
   if (operation.class === "named") {
-    const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
-    const call = admitCall(options.calls, arrived);
+    const call = admitCall(calls, arrived);
     return call.ok ? pass({ kind: "call", call: call.value }) : call;
   }
-  return answered(operation, body, options.view(endpoint.server, wristband.value));
+  if (wristband.use !== "list") return refuse("wristband_invalid", "another use");
+  if (operation.class === "notification") return pass({ kind: "accepted" });
+  return answered(operation, body, view(endpoint.server, wristband));
 }
 
 function answered(operation: Operation, body: Buffer, view: BrokerView): Step<Reply> {
