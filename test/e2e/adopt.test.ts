@@ -201,6 +201,9 @@ describe("enforced for one route, by the printed Envoy behind the gateway", () =
         .replace(/ *- match: \{ path: \/tools\/demo \}\n(?:.*\n)*? *# <<<\n/, () => snippet("enforce-route"))
         .replace("  clusters:", cluster),
     );
+    // serve was ended and started before: Envoy asks it again after its next health check.
+    const challenged = async () => expect((await call(gateway, "whoami", { token: null })).status).toBe(401);
+    await vi.waitFor(challenged, { timeout: 10_000, interval: 100 });
   });
 
   it("alice's call arrives with the gateway's credential, and what policy withholds does not", async () => {
