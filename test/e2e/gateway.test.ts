@@ -235,9 +235,13 @@ it("M2, C17: with serve gone, Envoy answers 503 and nothing gets through; it hea
   expect(reply.status).toBe(503);
   expect(lab.demo.arrivals).toHaveLength(before);
   await lab.restartServe();
-  await delay(2500); // Envoy's next health check
-  const again = await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, { token: alice });
-  expect(again.status).toBe(200);
+  await vi.waitFor(
+    async () => {
+      const again = await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, { token: alice });
+      expect(again.status).toBe(200);
+    },
+    { timeout: 20_000, interval: 250 },
+  );
 }, 60_000);
 
 it("P6: no token, credential or key stands in any log", async () => {
