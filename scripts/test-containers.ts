@@ -6,12 +6,11 @@ import { PROJECT_PREFIX } from "../test/lab/container-lab.ts";
 import { freePorts } from "../test/lab/ports.ts";
 import { openEngine, provideImages, sweep, type Engine } from "./lib/engine.ts";
 import { requireTool } from "./lib/find-tool.ts";
-import { finish, run, runSuite, type Counts } from "./lib/suite.ts";
+import { count, finish, noCounts, run, runSuite } from "./lib/suite.ts";
 import { baseImages } from "./release-check.ts";
 import { smoke } from "./smoke.ts";
 
-const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-const skipped: string[] = [];
+const counts = noCounts();
 const begun = Date.now();
 
 class Stopped extends Error {}
@@ -36,10 +35,10 @@ function step(title: string, work: () => string): void {
   console.log(`\n── ${title}`);
   try {
     const about = work();
-    counts.passed += 1;
+    count(counts, title, true);
     console.log(`── ${title}: ok after ${seconds(started)} s${about === "" ? "" : `: ${about}`}`);
   } catch (error) {
-    counts.failed += 1;
+    count(counts, title, false);
     console.error(error instanceof Error ? error.message : "failed");
     throw new Stopped(title, { cause: error });
   }
@@ -47,7 +46,7 @@ function step(title: string, work: () => string): void {
 
 /** A step that the others do not need. */
 function check(title: string, command: string, args: readonly string[]): void {
-  counts[run(title, command, args) ? "passed" : "failed"] += 1;
+  count(counts, title, run(title, command, args));
 }
 
 function docker(...args: string[]): string {
@@ -98,7 +97,7 @@ async function stack(): Promise<void> {
     });
     await mayGoOn();
     console.log("\n── smoke test");
-    for (const { fault } of smoke()) counts[fault === null ? "passed" : "failed"] += 1;
+    for (const { title, fault } of smoke()) count(counts, `smoke test: ${title}`, fault === null);
   } finally {
     step("docker compose down", () => docker("compose", "down", "-v", "--timeout", "10"));
     for (const name of ["COMPOSE_PROJECT_NAME", "GATEWAY_PORT", "IDP_PORT"]) Reflect.deleteProperty(process.env, name);
@@ -127,7 +126,7 @@ async function all(): Promise<void> {
     await mayGoOn();
     process.env["LAB"] = lab;
     const files = lab === "containers" ? [] : ["test/containers/gateway.test.ts"];
-    runSuite(`lab of ${lab}`, ["run", "--project", "containers", ...files], counts, skipped);
+    runSuite(`lab of ${lab}`, ["run", "--project", "containers", ...files], counts);
   }
 }
 
@@ -161,5 +160,5 @@ try {
   console.error(`\nstopped at: ${error.message}`);
 }
 console.log(`\nall in ${seconds(begun)} s`);
-if (interruption.signal.aborted) counts.failed += 1;
-finish(counts, skipped);
+if (interruption.signal.aborted) count(counts, "interrupted by a signal", false);
+finish(counts);

@@ -2,11 +2,10 @@
 // Ends on one line: N passed, N failed, N skipped.
 import { resolve } from "node:path";
 import { installKeycloak, startKeycloak, type Keycloak } from "./lib/keycloak.ts";
-import { finish, runSuite, type Counts } from "./lib/suite.ts";
+import { count, finish, noCounts, runSuite } from "./lib/suite.ts";
 
 const REALM = resolve(import.meta.dirname, "../test/keycloak/realm.json");
-const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-const skipped: string[] = [];
+const counts = noCounts();
 
 // A terminal's Ctrl-C ends vitest by itself; what follows is the clean-up.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
@@ -26,13 +25,13 @@ async function start(): Promise<Keycloak | null> {
 }
 
 const keycloak = await start();
-if (keycloak === null) counts.failed += 1;
+if (keycloak === null) count(counts, "Keycloak", false);
 else {
   process.env["KEYCLOAK_URL"] = keycloak.url;
   try {
-    runSuite("keycloak", ["run", "--project", "keycloak"], counts, skipped);
+    runSuite("keycloak", ["run", "--project", "keycloak"], counts);
   } finally {
     await keycloak.stop();
   }
 }
-finish(counts, skipped);
+finish(counts);

@@ -1,7 +1,7 @@
 // `npm test`: brings the tools that the tests need, then format, lint, types, dead code, unit and service tests, and the
 // end-to-end tests with the real Envoy. Ends on one line: N passed, N failed, N skipped.
 import { spawnSync } from "node:child_process";
-import { finish, run, runSuite, type Counts } from "./lib/suite.ts";
+import { count, finish, noCounts, run, runSuite } from "./lib/suite.ts";
 
 const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
   ["format", "oxfmt", ["--check"]],
@@ -14,12 +14,11 @@ const SUITES: readonly (readonly [string, readonly string[]])[] = [
   ["e2e", ["run", "--project", "e2e", "--no-file-parallelism"]],
 ];
 
-const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-const skipped: string[] = [];
+const counts = noCounts();
 const tools = spawnSync(process.execPath, ["scripts/tools.ts", "envoy", "bao", "opa", "python-sdk"], {
   stdio: ["ignore", "inherit", "inherit"],
 });
-if (tools.status !== 0) counts.failed += 1;
-for (const [title, command, args] of CHECKS) counts[run(title, command, args) ? "passed" : "failed"] += 1;
-for (const [name, args] of SUITES) runSuite(name, args, counts, skipped);
-finish(counts, skipped);
+if (tools.status !== 0) count(counts, "the tools that the tests need", false);
+for (const [title, command, args] of CHECKS) count(counts, title, run(title, command, args));
+for (const [name, args] of SUITES) runSuite(name, args, counts);
+finish(counts);
