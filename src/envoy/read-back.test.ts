@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
 import { codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
@@ -42,14 +41,15 @@ describe("M1, M3, C22: what leaves as an allow is read once more", () => {
   it("an allow with its own grant", () => expect(isAllow(GOOD, BASE)).toBe(true));
 
   it("no byte of it may differ", () => {
-    fc.assert(
-      fc.property(fc.nat(METADATA_AT - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
+    const taken: string[] = [];
+    for (let at = 0; at < METADATA_AT; at += 1) {
+      for (let change = 1; change < 256; change += 1) {
         const mutant = Buffer.from(GOOD);
         mutant[at] = (mutant[at] ?? 0) ^ change;
-        expect(verdict(() => isAllow(mutant, BASE))).toBe(false);
-      }),
-      { numRuns: 3000 },
-    );
+        if (verdict(() => isAllow(mutant, BASE))) taken.push(`byte ${at} ^ ${change}`);
+      }
+    }
+    expect(taken).toEqual([]);
   });
 
   it("cut off, it is none", () => {

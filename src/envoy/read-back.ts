@@ -16,17 +16,22 @@ const OVERWRITE_IF_EXISTS_OR_ADD = 2;
  */
 export function isAllow(bytes: Buffer, granted: Grant): boolean {
   const reader = new FieldReader(bytes);
+  let statuses = 0;
   let oks = 0;
+  let metadata = 0;
   while (reader.next()) {
     if (reader.field === 1) {
+      statuses += 1;
       if (intOf(reader) !== 0) return false;
     } else if (reader.field === 3) {
       oks += 1;
       if (!isGranted(reader, granted)) return false;
-    } else if (reader.field === 4) reader.skip();
-    else return false;
+    } else if (reader.field === 4) {
+      metadata += 1;
+      reader.skip();
+    } else return false;
   }
-  return oks === 1;
+  return statuses === 1 && oks === 1 && metadata <= 1;
 }
 
 /**
