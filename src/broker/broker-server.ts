@@ -8,6 +8,7 @@ import type { Reason } from "../authz/refusal.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
+import { listen, type ListenAddress } from "../http/listen.ts";
 import { readEnvelope } from "../mcp/envelope.ts";
 import type { JsonObject } from "../mcp/json.ts";
 import type { Operation } from "../mcp/operation.ts";
@@ -21,9 +22,7 @@ import type { Relay } from "./relay.ts";
 export type BrokerTls = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
 
 export interface BrokerOptions {
-  readonly address:
-    | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-    | { readonly kind: "unix"; readonly path: string };
+  readonly address: ListenAddress;
   readonly tls: BrokerTls | null;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly answers: AnswerSettings;
@@ -74,7 +73,11 @@ export function createBroker(options: BrokerOptions): Broker {
 function running(server: Server, options: BrokerOptions, setTls: Broker["setTls"]): Broker {
   server.maxConnections = MAX_CONNECTIONS;
   server.setTimeout(SILENCE_MS);
-  return { listen: () => listen(server, options), setTls, close: (graceMs) => close(server, options.relay, graceMs) };
+  return {
+    listen: () => listen(server, "listen.broker", options.address),
+    setTls,
+    close: (graceMs) => close(server, options.relay, graceMs),
+  };
 }
 
 function contextOf({ key, cert, clientCa }: BrokerTls) {
@@ -202,25 +205,6 @@ function readBody(request: IncomingMessage): Promise<Buffer | null> {
     });
     request.on("end", () => done(bytes.take()));
     request.on("error", () => done(null));
-  });
-}
-
-function listen(server: Server, { address }: BrokerOptions): Promise<number> {
-  return new Promise((done, fail) => {
-    const where = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      fail(
-        new Error(
-          `listen.broker: cannot listen on ${where}: ${error.code === "EADDRINUSE" ? "another program listens there" : (error.code ?? "failed")}`,
-        ),
-      );
-    });
-    const listening = () => {
-      const bound = server.address();
-      done(typeof bound === "object" && bound !== null ? bound.port : 0);
-    };
-    if (address.kind === "unix") server.listen(address.path, listening);
-    else server.listen(address.port, address.host, listening);
   });
 }
 

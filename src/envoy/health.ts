@@ -1,10 +1,5 @@
-import {
-  status,
-  type handleUnaryCall,
-  type handleServerStreamingCall,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { ServerHttp2Stream } from "node:http2";
+import { answer, answerStatus, GRPC_STATUS, openAnswer, readMessage } from "./grpc-message.ts";
 import { BackwardWriter, FieldReader, WireFault } from "./protobuf.ts";
 
 /** What grpc.health.v1.Health answers. */
@@ -17,51 +12,42 @@ const NOT_SERVING = 2;
 /** The services that may be asked for: the whole server, and the one that Envoy names. */
 const KNOWN = new Set(["", "envoy.service.auth.v3.Authorization"]);
 const WATCH_EVERY_MS = 1000;
+const MAX_BYTES = 1024;
 
-const identity = (bytes: Buffer) => bytes;
-const METHOD = {
-  requestStream: false,
-  requestSerialize: identity,
-  requestDeserialize: identity,
-  responseSerialize: identity,
-  responseDeserialize: identity,
-};
+type Method = (health: Health, stream: ServerHttp2Stream) => void;
 
 /** The gRPC health protocol (grpc.health.v1), by hand: two messages of one field each are less than a dependency. */
-export function healthService(health: Health): {
-  definition: ServiceDefinition;
-  implementation: UntypedServiceImplementation;
-} {
-  const answer = () => {
-    const message = new BackwardWriter(8);
-    message.int32(1, health.serving ? SERVING : NOT_SERVING);
-    return message.finish();
+export const HEALTH_METHODS: ReadonlyMap<string, Method> = new Map([
+  ["/grpc.health.v1.Health/Check", check],
+  ["/grpc.health.v1.Health/Watch", watch],
+]);
+
+function check(health: Health, stream: ServerHttp2Stream): void {
+  readMessage(stream, MAX_BYTES, (message) => {
+    if (message !== null && KNOWN.has(serviceName(message))) answer(stream, stateOf(health));
+    else answerStatus(stream, GRPC_STATUS.notFound, "unknown service");
+  });
+}
+
+/** The state of the whole server, now and whenever it changes. */
+function watch(health: Health, stream: ServerHttp2Stream): void {
+  stream.resume();
+  const send = openAnswer(stream);
+  let last: boolean | null = null;
+  const tick = () => {
+    if (last === health.serving) return;
+    last = health.serving;
+    send(stateOf(health));
   };
-  const check: handleUnaryCall<Buffer, Buffer> = (call, callback) => {
-    if (KNOWN.has(serviceName(call.request))) callback(null, answer());
-    else callback({ code: status.NOT_FOUND, details: "unknown service" });
-  };
-  const watch: handleServerStreamingCall<Buffer, Buffer> = (call) => {
-    let last: boolean | null = null;
-    const tick = () => {
-      if (last === health.serving) return;
-      last = health.serving;
-      call.write(answer());
-    };
-    tick();
-    const timer = setInterval(tick, WATCH_EVERY_MS);
-    call.on("cancelled", () => {
-      clearInterval(timer);
-      call.end();
-    });
-  };
-  return {
-    definition: {
-      Check: { ...METHOD, path: "/grpc.health.v1.Health/Check", responseStream: false },
-      Watch: { ...METHOD, path: "/grpc.health.v1.Health/Watch", responseStream: true },
-    },
-    implementation: { Check: check, Watch: watch },
-  };
+  tick();
+  const timer = setInterval(tick, WATCH_EVERY_MS);
+  stream.on("close", () => clearInterval(timer));
+}
+
+function stateOf({ serving }: Health): Buffer {
+  const message = new BackwardWriter(8);
+  message.int32(1, serving ? SERVING : NOT_SERVING);
+  return message.finish();
 }
 
 function serviceName(bytes: Buffer): string {

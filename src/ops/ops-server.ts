@@ -1,7 +1,7 @@
-import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
-import type { TLSSocket } from "node:tls";
+import { isExpectedClient } from "../http/client-certificate.ts";
+import { listen, type ListenAddress } from "../http/listen.ts";
 import type { TlsMaterial } from "./tls-files.ts";
 
 export interface OpsAnswer {
@@ -13,9 +13,7 @@ export interface OpsAnswer {
 
 export interface OpsServerOptions {
   readonly name: string;
-  readonly address:
-    | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-    | { readonly kind: "unix"; readonly path: string };
+  readonly address: ListenAddress;
   readonly tls: TlsMaterial | null;
   /** Exact paths. */
   readonly routes: Readonly<Record<string, (request: IncomingMessage) => OpsAnswer | Promise<OpsAnswer>>>;
@@ -46,7 +44,11 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
 }
 
 function running(server: Server | TlsServer, options: OpsServerOptions, setTls: OpsServer["setTls"]): OpsServer {
-  return { listen: () => listen(server, options), setTls, close: () => close(server) };
+  return {
+    listen: () => listen(server, `listen.${options.name}`, options.address),
+    setTls,
+    close: () => close(server),
+  };
 }
 
 function contextOf({ key, cert, clientCa }: TlsMaterial) {
@@ -58,7 +60,7 @@ async function respond(
   routes: ReadonlyMap<string, (request: IncomingMessage) => OpsAnswer | Promise<OpsAnswer>>,
   request: IncomingMessage,
 ): Promise<OpsAnswer> {
-  if (tls !== null && !isExpectedClient(tls, request.socket as TLSSocket)) return FORBIDDEN;
+  if (tls !== null && !isExpectedClient(tls, request.socket)) return FORBIDDEN;
   const route = routes.get(request.url ?? "");
   if (route === undefined) return NOT_FOUND;
   if (request.method !== "GET" && request.method !== "HEAD")
@@ -68,16 +70,6 @@ async function respond(
   } catch {
     return FAILED;
   }
-}
-
-function isExpectedClient(tls: TlsMaterial, socket: TLSSocket): boolean {
-  if (tls.clientCa === null) return true;
-  if (!socket.authorized) return false;
-  if (tls.clientSans.length === 0) return true;
-  const names = (socket.getPeerCertificate().subjectaltname ?? "")
-    .split(", ")
-    .map((entry) => /^(?:DNS|URI):([^"]*)$/.exec(entry)?.[1]);
-  return names.some((name) => name !== undefined && tls.clientSans.includes(name));
 }
 
 function send(
@@ -93,32 +85,6 @@ function send(
     ...(etag !== undefined && { etag }),
   });
   response.end(request.method === "HEAD" ? undefined : body);
-}
-
-function listen(server: Server, { address, name }: OpsServerOptions): Promise<number> {
-  if (address.kind === "unix") removeStaleSocket(address.path);
-  return new Promise((done, fail) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const where = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
-      const why = error.code === "EADDRINUSE" ? "another program listens there" : (error.code ?? error.message);
-      fail(new Error(`listen.${name}: cannot listen on ${where}: ${why}`));
-    });
-    const listening = () => {
-      if (address.kind === "unix") chmodSync(address.path, 0o660);
-      const bound = server.address();
-      done(typeof bound === "object" && bound !== null ? bound.port : 0);
-    };
-    if (address.kind === "unix") server.listen(address.path, listening);
-    else server.listen(address.port, address.host, listening);
-  });
-}
-
-function removeStaleSocket(path: string): void {
-  try {
-    if (lstatSync(path).isSocket()) rmSync(path);
-  } catch {
-    // Not there: nothing to remove.
-  }
 }
 
 function close(server: Server): Promise<void> {

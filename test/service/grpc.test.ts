@@ -1,10 +1,17 @@
 // The gRPC service with a real client on loopback: TCP, socket, mTLS, garbage, deadlines, health, drain.
 import { execFileSync } from "node:child_process";
+import {
+  connect,
+  constants,
+  type ClientHttp2Session,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, credentials, status, type ChannelCredentials } from "@grpc/grpc-js";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createCheck, type Check } from "../../src/authz/check.ts";
 import { refuse } from "../../src/authz/outcome.ts";
 import { newTrail } from "../../src/authz/trail.ts";
@@ -265,6 +272,192 @@ describe("M2, D02, D03: never a gRPC error for a Check", () => {
     const stayers = await Promise.all(Array.from({ length: 50 }, () => call("", GOOD, { client })));
     expect(quitters).toHaveLength(200);
     expect(stayers.every(({ grpc, code }) => grpc === 0 && code === 0)).toBe(true);
+  });
+});
+
+describe("the wire below: HTTP/2 by hand", () => {
+  const CHECK = "/envoy.service.auth.v3.Authorization/Check";
+  const framed = (message: Buffer, flag = 0) => {
+    const bytes = Buffer.concat([Buffer.from([flag, 0, 0, 0, 0]), message]);
+    bytes.writeUInt32BE(message.length, 1);
+    return bytes;
+  };
+
+  interface Seen {
+    readonly status: number | undefined;
+    readonly grpc: string | undefined;
+    readonly body: Buffer;
+  }
+
+  /** Sends these parts as one call, with nobody's gRPC library in between. */
+  function send(session: ClientHttp2Session, parts: readonly Buffer[], headers: OutgoingHttpHeaders = {}) {
+    const stream = session.request({
+      ...{ ":method": "POST", ":path": CHECK, "content-type": "application/grpc", te: "trailers" },
+      ...headers,
+    });
+    const seen = new Promise<Seen>((done, fail) => {
+      const body: Buffer[] = [];
+      let head: IncomingHttpHeaders = {};
+      let tail: IncomingHttpHeaders = {};
+      stream.on("response", (received: IncomingHttpHeaders) => (head = received));
+      stream.on("trailers", (received: IncomingHttpHeaders) => (tail = received));
+      stream.on("data", (part: Buffer) => body.push(part));
+      stream.on("error", fail);
+      stream.on("close", () => {
+        const status = head[":status"] as number | undefined;
+        const grpc = (tail["grpc-status"] ?? head["grpc-status"]) as string | undefined;
+        done({ status, grpc, body: Buffer.concat(body) });
+      });
+    });
+    for (const part of parts) stream.write(part);
+    stream.end();
+    return { stream, seen };
+  }
+
+  async function connected(more: Partial<GrpcServerOptions> = {}, check?: Check) {
+    const { server, port } = await start(more, check);
+    const session = connect(`http://127.0.0.1:${port}`);
+    sessions.push(session);
+    return { server, session };
+  }
+  const sessions: ClientHttp2Session[] = [];
+  afterEach(() => {
+    for (const session of sessions.splice(0)) session.destroy();
+  });
+  /** The HTTP status that the answered Check tells Envoy; "" for an allow. */
+  const verdictOf = ({ body }: Seen) => {
+    expect(body.readUInt32BE(1)).toBe(body.length - 5);
+    const seen = response.decode(body.subarray(5)) as { denied_response?: { status: { code: string } } };
+    return seen.denied_response?.status.code ?? "";
+  };
+
+  it("a message in pieces is one message", async () => {
+    const { session } = await connected();
+    const seen = await send(
+      session,
+      [...framed(GOOD)].map((byte) => Buffer.from([byte])),
+    ).seen;
+    expect(seen).toMatchObject({ status: 200, grpc: "0" });
+    expect(verdictOf(seen)).toBe("");
+  });
+
+  it.each<[string, Buffer]>([
+    ["nothing", Buffer.alloc(0)],
+    ["half a prefix", Buffer.from([0, 0, 0])],
+    ["a prefix alone, for a message that does not come", Buffer.from([0, 0, 0, 0, 9])],
+    ["less than its prefix says", framed(GOOD).subarray(0, 50)],
+    ["more than its prefix says, a field at that", Buffer.concat([framed(GOOD), Buffer.from([0x78, 1])])],
+    ["two messages", Buffer.concat([framed(GOOD), framed(GOOD)])],
+    ["a compressed message", framed(GOOD, 1)],
+    ["an unknown flag", framed(GOOD, 2)],
+    ["a length with its highest bit", Buffer.concat([Buffer.from([0, 0x80, 0, 0, 0]), GOOD])],
+  ])("D02: %s is refused, with a record, and never by a gRPC error", async (_, bytes) => {
+    const { session } = await connected();
+    const seen = await send(session, [bytes]).seen;
+    expect(seen).toMatchObject({ status: 200, grpc: "0" });
+    expect(verdictOf(seen)).toBe("BadRequest");
+    expect(records).toMatchObject([{ decision: "deny", reason: "header_malformed" }]);
+  });
+
+  it("D02: a message beyond the limit is refused before its end", async () => {
+    const { session } = await connected();
+    const bytes = framed(Buffer.alloc(9 * 1024 * 1024));
+    const stream = session.request({ ":method": "POST", ":path": CHECK, "content-type": "application/grpc" });
+    const answered = new Promise<Buffer>((done) => stream.once("data", done));
+    stream.on("error", () => {});
+    stream.write(bytes); // and no end
+    const body = await answered;
+    expect(response.decode(body.subarray(5))).toMatchObject({ denied_response: { status: { code: "BadRequest" } } });
+    expect(records).toMatchObject([{ decision: "deny", reason: "header_malformed" }]);
+    stream.destroy();
+  });
+
+  it.each(["soon", "1000", "-5m", "1.5S", "123456789m", ""])(
+    "M4: of a patience that nobody can read (%o) nothing is left",
+    async (timeout) => {
+      const { session } = await connected();
+      expect(verdictOf(await send(session, [framed(GOOD)], { "grpc-timeout": timeout }).seen)).toBe(
+        "ServiceUnavailable",
+      );
+      expect(records.at(-1)).toMatchObject({ reason: "deadline" });
+    },
+  );
+
+  it.each(["1S", "1000m", "1000000u", "99999999n", "1M", "1H"])("a patience of %s is enough", async (timeout) => {
+    const { session } = await connected();
+    expect(verdictOf(await send(session, [framed(GOOD)], { "grpc-timeout": timeout }).seen)).toBe("");
+  });
+
+  it("who does not speak gRPC is told so by HTTP, and decides nothing", async () => {
+    const { session } = await connected();
+    const { seen: typed } = send(session, [framed(GOOD)], { "content-type": "application/json" });
+    expect(await typed).toMatchObject({ status: 415, grpc: undefined });
+    const { seen: got } = send(session, [], { ":method": "GET" });
+    expect(await got).toMatchObject({ status: 405, grpc: undefined });
+    expect(records).toEqual([]);
+  });
+
+  it("D05: three thousand calls that are given up do not cost the connection", async () => {
+    const { session } = await connected();
+    for (let round = 0; round < 30; round += 1) {
+      const quitters = Array.from({ length: 100 }, () => send(session, [framed(GOOD)]));
+      for (const { stream } of quitters) stream.close(constants.NGHTTP2_CANCEL);
+      await Promise.all(quitters.map(({ seen }) => seen));
+    }
+    expect(verdictOf(await send(session, [framed(GOOD)]).seen)).toBe("");
+  });
+
+  it("D16: a call that ends before its message is no Check", async () => {
+    const { session } = await connected();
+    const { stream, seen } = send(session, []);
+    stream.close(constants.NGHTTP2_CANCEL);
+    await seen;
+    const open = session.request({ ":method": "POST", ":path": CHECK, "content-type": "application/grpc" });
+    open.write(framed(GOOD).subarray(0, 20));
+    await new Promise((done) => setTimeout(done, 50));
+    open.close(constants.NGHTTP2_CANCEL);
+    expect(verdictOf(await send(session, [framed(GOOD)]).seen)).toBe("");
+    expect(records.filter(({ decision }) => decision === "allow")).toHaveLength(1);
+  });
+
+  it("D14: the Check of a client that goes is given up", async () => {
+    let signalled = false;
+    const { session } = await connected({ checkTimeoutMs: 60_000 }, (_request, _trail, signal) => {
+      signal.addEventListener("abort", () => (signalled = true));
+      return new Promise(() => {});
+    });
+    const { stream, seen } = send(session, [framed(GOOD)]);
+    await vi.waitFor(() => expect(stream.sentHeaders).toBeDefined());
+    await new Promise((done) => setTimeout(done, 50));
+    stream.close(constants.NGHTTP2_CANCEL);
+    await seen;
+    await vi.waitFor(() => expect(signalled).toBe(true));
+    expect(records).toMatchObject([{ reason: "deadline" }]);
+  });
+
+  it("health: whoever watches sees each change", async () => {
+    const { server, session } = await connected();
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/grpc.health.v1.Health/Watch",
+      "content-type": "application/grpc",
+    });
+    const states: number[] = [];
+    stream.on("data", (part: Buffer) => states.push(part.at(-1) ?? 0));
+    stream.end(framed(Buffer.alloc(0)));
+    await vi.waitFor(() => expect(states).toEqual([1]));
+    server.setServing(false);
+    await vi.waitFor(() => expect(states).toEqual([1, 2]), 3000);
+    stream.close();
+  });
+
+  it("what ends is ended: a call that hangs does not keep the process beyond the grace", async () => {
+    const { server, session } = await connected({ checkTimeoutMs: 60_000 }, () => new Promise(() => {}));
+    const { seen } = send(session, [framed(GOOD)]);
+    const ended = seen.catch(() => "broken off");
+    await new Promise((done) => setTimeout(done, 50));
+    await server.drain(100);
+    expect(await ended).not.toMatchObject({ grpc: "0" });
   });
 });
 

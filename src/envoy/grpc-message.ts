@@ -1,0 +1,90 @@
+import type { ServerHttp2Stream } from "node:http2";
+import { createByteCollector } from "../http/byte-collector.ts";
+
+// gRPC over HTTP/2, as far as calls of one message each way need it:
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+
+/** Compressed-Flag (one byte) and Message-Length (four). */
+const PREFIX_BYTES = 5;
+const HEADERS = { ":status": 200, "content-type": "application/grpc" };
+const WITH_TRAILERS = { waitForTrailers: true, sendDate: false };
+const WITHOUT_BODY = { endStream: true, sendDate: false };
+const OK = { "grpc-status": "0" };
+
+/** Status codes: https://grpc.io/docs/guides/status-codes/ */
+export const GRPC_STATUS = { notFound: 5, unimplemented: 12 } as const;
+
+/**
+ * Reads the one message of a call. @param done is told once: null for what is not exactly one message, uncompressed and
+ * within the limit; never, if the client leaves before the end
+ */
+export function readMessage(stream: ServerHttp2Stream, maxBytes: number, done: (message: Buffer | null) => void): void {
+  const bytes = createByteCollector(maxBytes + PREFIX_BYTES);
+  let over = false;
+  stream.on("data", (part: Buffer) => {
+    if (over) return;
+    over = bytes.length + part.length > maxBytes + PREFIX_BYTES;
+    if (over) done(null);
+    else bytes.push(part);
+  });
+  stream.on("end", () => {
+    if (!over) done(messageOf(bytes.take()));
+  });
+}
+
+function messageOf(bytes: Buffer): Buffer | null {
+  if (bytes.length < PREFIX_BYTES || bytes[0] !== 0) return null;
+  return bytes.readUInt32BE(1) === bytes.length - PREFIX_BYTES ? bytes.subarray(PREFIX_BYTES) : null;
+}
+
+function framed(message: Buffer): Buffer {
+  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
+  bytes[0] = 0;
+  bytes.writeUInt32BE(message.length, 1);
+  bytes.set(message, PREFIX_BYTES);
+  return bytes;
+}
+
+/** Opens the answer: any number of messages, then status 0. Nothing, if the client is gone. */
+export function openAnswer(stream: ServerHttp2Stream): (message: Buffer) => void {
+  if (!isThere(stream)) return () => {};
+  stream.respond(HEADERS, WITH_TRAILERS);
+  stream.on("wantTrailers", sendOk);
+  return (message) => void stream.write(framed(message));
+}
+
+/** Answers with one message and status 0. */
+export function answer(stream: ServerHttp2Stream, message: Buffer): void {
+  if (!isThere(stream)) return;
+  stream.respond(HEADERS, WITH_TRAILERS);
+  stream.on("wantTrailers", sendOk);
+  stream.end(framed(message));
+}
+
+function sendOk(this: ServerHttp2Stream): void {
+  this.sendTrailers(OK);
+}
+
+/** Answers with a status alone ("Trailers-Only"). @param text ASCII */
+export function answerStatus(stream: ServerHttp2Stream, status: number, text: string): void {
+  if (!isThere(stream)) return;
+  stream.respond({ ...HEADERS, "grpc-status": String(status), "grpc-message": text }, WITHOUT_BODY);
+}
+
+/** For a client that does not speak gRPC. */
+export function answerHttp(stream: ServerHttp2Stream, status: number): void {
+  if (isThere(stream)) stream.respond({ ":status": status }, WITHOUT_BODY);
+}
+
+export function isThere(stream: ServerHttp2Stream): boolean {
+  return !stream.destroyed && !stream.closed;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+
+/** Milliseconds of a `grpc-timeout`: Infinity without one, 0 for one that nobody can read. */
+export function timeoutMs(header: string | undefined): number {
+  if (header === undefined) return Infinity;
+  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(header) ?? [];
+  return Number(digits ?? 0) * (UNIT_MS[unit ?? ""] ?? 0);
+}
