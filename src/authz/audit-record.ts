@@ -4,7 +4,7 @@ import type { Trail } from "./trail.ts";
 /** What a Check ended in. `fail`: we could not decide, and refused. `public`: a document or preflight. */
 export type AuditDecision = "allow" | "deny" | "fail" | "public";
 
-/** One line of the audit log (design 4.8). Named fields only; no claims, tokens, arguments or detail. */
+/** One line of the audit log (design 4.8). Named fields only; no tokens, secrets or arguments. */
 export interface AuditRecord {
   readonly time: string;
   readonly request_id: string;
@@ -20,6 +20,9 @@ export interface AuditRecord {
   readonly kind: string | null;
   readonly name: string | null;
   readonly credential: string | null;
+  readonly credential_path: string | null;
+  readonly credential_version: number | null;
+  readonly credential_audience: string | null;
   readonly policy: string | null;
   readonly wristband: string | null;
   readonly source_ip: string | null;
@@ -64,6 +67,9 @@ export function auditRecord(
     kind: trail.kind,
     name: capped(trail.name),
     credential: trail.credential,
+    credential_path: capped(trail.origin?.path ?? null),
+    credential_version: trail.origin?.version ?? null,
+    credential_audience: capped(trail.origin?.audience ?? null),
     policy: trail.policy,
     wristband: trail.wristband,
     source_ip: capped(trail.sourceIp),

@@ -7,6 +7,7 @@ import type { AuditRecord } from "../authz/audit-record.ts";
 import { createCheck, type Check } from "../authz/check.ts";
 import { grant } from "../authz/grant.ts";
 import { pass, refuse, type Outcome } from "../authz/outcome.ts";
+import type { CredentialOrigin } from "../authz/ports.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { Secret } from "../authz/secret.ts";
 import { newTrail } from "../authz/trail.ts";
@@ -104,6 +105,25 @@ describe("a whole Check", () => {
       source_ip: "192.0.2.7",
     });
     expect(counts).toEqual(["allow"]);
+  });
+
+  it("P2.4-6, P7.4-4: the line names user, path, version or audience, and request id, and no value", async () => {
+    const value = new Secret("Bearer pat-canary");
+    const lineFor = async (kind: "vault" | "exchange", origin: CredentialOrigin) => {
+      const fetchCredential = () => pass({ kind, header: "authorization", value, origin });
+      const { records } = await run(createCheck(checkSettings(), allowingPorts({ fetchCredential })));
+      expect(JSON.stringify(records)).not.toContain("pat-canary");
+      return records[0];
+    };
+    const caller = { decision: "allow", subject: "alice-sub", request_id: "req-1" };
+    expect(await lineFor("vault", { path: "secret/alice/api.github.com", version: 7 })).toMatchObject({
+      ...{ ...caller, credential: "vault", credential_audience: null },
+      ...{ credential_path: "secret/alice/api.github.com", credential_version: 7 },
+    });
+    expect(await lineFor("exchange", { audience: "https://s.example.com" })).toMatchObject({
+      ...{ ...caller, credential: "exchange", credential_audience: "https://s.example.com" },
+      ...{ credential_path: null, credential_version: null },
+    });
   });
 
   it("D02, D10: bytes that are no Check are refused with 400 and recorded", async () => {

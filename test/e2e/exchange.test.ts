@@ -47,7 +47,12 @@ it("P2.3-4, P2.3-5: the server gets a token of its own for alice, and the next c
   expect(claimsOf(token)).toMatchObject({ aud: lab.demo.url, sub: "alice", scope: "mcp:read" });
   expect(JSON.stringify(lab.demo.arrivals)).not.toContain(alice);
   expect(lab.idp.exchanges).toMatchObject([{ client: EXCHANGE_CLIENT, subject: "alice", granted: true }]);
-  expect(audited()).toMatchObject({ decision: "allow", subject: "alice", credential: "exchange" });
+  expect(audited()).toMatchObject({
+    decision: "allow",
+    subject: "alice",
+    credential: "exchange",
+    credential_audience: lab.demo.url,
+  });
   expect((await call(token)).status).toBe(401);
 });
 

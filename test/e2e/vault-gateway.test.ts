@@ -81,7 +81,8 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     await call("alice", "demo");
     expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${PATS.demo}`);
     expect(JSON.stringify(lab.demo.arrivals.at(-1))).not.toContain(tokens["alice"]);
-    await audited({ decision: "allow", subject: "alice", server: "demo", credential: "vault" });
+    const read = { credential: "vault", credential_path: "secret/alice/demo", credential_version: 1 };
+    await audited({ decision: "allow", subject: "alice", server: "demo", ...read });
   });
 
   it("MS-09: the credential of one server reaches no other", async () => {
@@ -118,12 +119,13 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     await vi.waitFor(async () => expect(await refused("bob", "mixed")).toEqual([200, undefined]), SHORT);
   });
 
-  it("P2.4-5: a new version is used once the old one is forgotten", async () => {
+  it("P2.4-5, P2.4-6: a new version is used, and audited, once the old one is forgotten", async () => {
     await call("alice", "demo");
     await vault.put("alice/demo", { token: `${PATS.demo}-2` });
     await forgotten();
     await call("alice", "demo");
     expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${PATS.demo}-2`);
+    await audited({ credential_path: "secret/alice/demo", credential_version: 2 });
   });
 
   it("N01: a Vault that hangs: what is kept is used for its time, then 503; it heals within five seconds", async () => {

@@ -50,7 +50,8 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
     if ("cannotTell" in reading) return { answer: reading, ttlMs: 0 };
     if ("refused" in reading) return { answer: reading, ttlMs: options.negativeTtlMs };
     const value = headerValue(options.scheme, reading.granted);
-    const found = Object.freeze({ kind: "exchange" as const, header: options.header, value });
+    const origin = { audience: options.audience };
+    const found = Object.freeze({ kind: "exchange" as const, header: options.header, value, origin });
     return { answer: { found }, ...reading.life };
   }
 
