@@ -1,3 +1,5 @@
+import { actorsOf } from "./actor.ts";
+import type { CredentialOrigin, Identity } from "./ports.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { Trail } from "./trail.ts";
 
@@ -15,6 +17,8 @@ export interface AuditRecord {
   readonly reason: Reason | null;
   readonly issuer: string | null;
   readonly subject: string | null;
+  /** Who acts for the subject, by the caller's token (RFC 8693 §4.1). */
+  readonly actor: string | null;
   readonly server: string | null;
   readonly method: string | null;
   readonly kind: string | null;
@@ -34,6 +38,7 @@ export interface AuditRecord {
 }
 
 const MAX_TEXT = 256;
+const NO_ORIGIN: CredentialOrigin = {};
 
 /** What a Check ended in, and why. */
 export interface Verdict {
@@ -53,6 +58,7 @@ export function auditRecord(
   time: string,
   now: number,
 ): AuditRecord {
+  const { path, version, audience } = trail.origin ?? NO_ORIGIN;
   return {
     time,
     request_id: trail.requestId,
@@ -62,14 +68,15 @@ export function auditRecord(
     reason,
     issuer: capped(trail.identity?.issuer ?? null),
     subject: capped(trail.identity?.subject ?? null),
+    actor: actorOf(trail.identity),
     server: trail.server,
     method: capped(trail.method),
     kind: trail.kind,
     name: capped(trail.name),
     credential: trail.credential,
-    credential_path: capped(trail.origin?.path ?? null),
-    credential_version: trail.origin?.version ?? null,
-    credential_audience: capped(trail.origin?.audience ?? null),
+    credential_path: capped(path ?? null),
+    credential_version: version ?? null,
+    credential_audience: capped(audience ?? null),
     policy: trail.policy,
     wristband: trail.wristband,
     source_ip: capped(trail.sourceIp),
@@ -96,6 +103,10 @@ export function createIsoTime(): (ms: number) => string {
 /** The decision that a refusal stands for. */
 export function decisionOf(reason: Reason): "deny" | "fail" {
   return REFUSALS[reason].kind;
+}
+
+function actorOf(identity: Identity | null): string | null {
+  return identity === null ? null : (actorsOf(identity.claims)[0] ?? null);
 }
 
 function capped(text: string | null): string | null {

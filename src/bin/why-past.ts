@@ -84,7 +84,9 @@ function pastSteps(line: AuditLine, now: number): ReportStep[] {
 
 function callerOf(line: AuditLine): string {
   const subject = text(line, "subject");
-  return subject === null ? "nobody was identified" : `${subject} of ${shown(line, "issuer")}`;
+  const actor = text(line, "actor");
+  const acting = actor === null ? "" : `, for whom ${actor} acts`;
+  return subject === null ? "nobody was identified" : `${subject} of ${shown(line, "issuer")}${acting}`;
 }
 
 function operationOf(line: AuditLine): string {

@@ -4,6 +4,7 @@ import { ALICE, allowingPorts, checkSettings, MANAGED } from "../../test/fakes/a
 import { checkMessage, codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
 import type { AnswerSettings } from "../authz/answer.ts";
 import type { AuditRecord } from "../authz/audit-record.ts";
+import type { JsonObject } from "../mcp/json.ts";
 import { createCheck, type Check } from "../authz/check.ts";
 import { grant } from "../authz/grant.ts";
 import { pass, refuse, type Outcome } from "../authz/outcome.ts";
@@ -124,6 +125,16 @@ describe("a whole Check", () => {
       ...{ ...caller, credential: "exchange", credential_audience: "https://s.example.com" },
       ...{ credential_path: null, credential_version: null },
     });
+  });
+
+  it.each<[string, JsonObject, string | null]>([
+    ["nobody", {}, null],
+    ["the outermost", { sub: "mallory", act: { sub: "agent-2", act: { sub: "agent-1" } } }, "agent-2"],
+    ["one without sub, whatever it holds", { act: { client_id: "x", act: { sub: "agent-1" } } }, null],
+  ])("H05: the line names caller and actor of the verified token: %s", async (_, claims, actor) => {
+    const identify = () => pass({ ...ALICE, claims });
+    const { records } = await run(createCheck(checkSettings(), allowingPorts({ identify })));
+    expect(records[0]).toMatchObject({ decision: "allow", subject: "alice-sub", actor });
   });
 
   it("D02, D10: bytes that are no Check are refused with 400 and recorded", async () => {
