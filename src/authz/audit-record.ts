@@ -27,6 +27,7 @@ export interface AuditRecord {
   readonly credential_path: string | null;
   readonly credential_version: number | null;
   readonly credential_audience: string | null;
+  readonly credential_actors: readonly string[] | null;
   readonly policy: string | null;
   readonly wristband: string | null;
   readonly source_ip: string | null;
@@ -58,7 +59,7 @@ export function auditRecord(
   time: string,
   now: number,
 ): AuditRecord {
-  const { path, version, audience } = trail.origin ?? NO_ORIGIN;
+  const { path, version, audience, actors } = trail.origin ?? NO_ORIGIN;
   return {
     time,
     request_id: trail.requestId,
@@ -77,6 +78,7 @@ export function auditRecord(
     credential_path: capped(path ?? null),
     credential_version: version ?? null,
     credential_audience: capped(audience ?? null),
+    credential_actors: actors ?? null,
     policy: trail.policy,
     wristband: trail.wristband,
     source_ip: capped(trail.sourceIp),

@@ -70,6 +70,8 @@ export interface CredentialOrigin {
   readonly version?: number;
   /** That an exchange asked for. */
   readonly audience?: string;
+  /** Who acts by the exchanged token, the current one first. */
+  readonly actors?: readonly string[];
 }
 
 /** What goes upstream in place of the caller's token. `value` is the whole header value; null for kind `none`. */

@@ -25,7 +25,7 @@ type Entry = Config["servers"][string]["credential"][number];
 /** The kinds of credential, one row each. @throws {Error} that names the key at fault */
 export function credentialChains(config: Config, deps: CredentialDeps): CredentialChains {
   const vault = createVaultSources(config, deps);
-  const exchanges = createExchangeSources(config, deps.metrics);
+  const exchanges = createExchangeSources(config, deps);
   const source = (entry: Entry, server: string, key: string): CredentialSource => {
     if (entry.kind === "static") return staticSource(entry);
     if (entry.kind === "none") return noneSource();
@@ -39,7 +39,9 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
         server.credential.map((entry, i) => source(entry, name, `servers.${name}.credential[${i}]`)),
       ]),
     ),
-    start: () => vault.start(),
+    async start() {
+      await Promise.all([vault.start(), exchanges.start()]);
+    },
     async close() {
       exchanges.close();
       await vault.close();

@@ -17,12 +17,21 @@ let alice: string;
 
 /** The demo server with exchanged tokens; bob may call it as far as policy goes. */
 function withExchange(config: Record<string, unknown>): void {
-  const server = (config["servers"] as Record<string, Record<string, unknown>>)["demo"] ?? {};
+  const servers = config["servers"] as Record<string, Record<string, unknown>>;
+  const server = servers["demo"] ?? {};
   const [issuer] = (config["identity"] as { issuers: { issuer: string }[] }).issuers;
   const client = { id: EXCHANGE_CLIENT, secret: { file: "secrets/exchange" } };
   const exchange = { tokenEndpoint: `${issuer?.issuer}/token`, client, audience: server["url"], scope: "mcp:read" };
   server["credential"] = [{ exchange: { ...exchange, timeoutMs: 700 } }, { static: { file: "secrets/demo" } }];
-  const grants = { finance: { demo: { tool: ["whoami"] } }, engineering: { demo: { tool: ["whoami", "echo"] } } };
+  // The same server once more, where the gateway acts for the caller.
+  servers["acting"] = { ...server, credential: [{ exchange: { ...exchange, timeoutMs: 700, mode: "delegation" } }] };
+  const grants = {
+    finance: { demo: { tool: ["whoami"] } },
+    engineering: {
+      demo: { tool: ["whoami", "echo"] },
+      acting: { tool: ["whoami"] },
+    },
+  };
   writeFileSync(join(folder, "policies/data.yaml"), JSON.stringify({ grants, limits: { transfer: 1000 } }));
 }
 
@@ -56,6 +65,18 @@ it("P2.3-4, P2.3-5: the server gets a token of its own for alice, and the next c
   expect((await call(token)).status).toBe(401);
 });
 
+it("P2.3-6, H05: with the gateway as actor the server sees both, and so does the audit line", async () => {
+  const agents = await lab.idp.mint("alice", { extra: { act: { sub: "agent" } } });
+  const path = "/servers/acting/mcp";
+  const reply = await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, { token: agents, path });
+  expect(reply.status).toBe(200);
+  const token = String(lab.demo.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");
+  expect(claimsOf(token)).toMatchObject({ aud: lab.demo.url, sub: "alice", act: { sub: EXCHANGE_CLIENT } });
+  expect(lab.idp.exchanges.at(-1)).toMatchObject({ subject: "alice", actor: EXCHANGE_CLIENT });
+  const actors = { actor: "agent", credential_actors: [EXCHANGE_CLIENT, "agent"] };
+  expect(audited()).toMatchObject({ decision: "allow", subject: "alice", server: "acting", ...actors });
+});
+
 it("4.7: somebody whom the IdP refuses gets 403, and nobody else's credential", async () => {
   const before = lab.demo.arrivals.length;
   const bob = await lab.idp.mint("bob");
@@ -79,7 +100,7 @@ it("P2.3-1: who is refused before is not exchanged for; neither is housekeeping"
 
 it("P6: audit log, logs and metrics hold no token and no secret", async () => {
   const metrics = await (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
-  expect(metrics).toContain('mcp_authz_exchanges_total{outcome="ok"} 1');
+  expect(metrics).toContain('mcp_authz_exchanges_total{outcome="ok"} 2');
   expect(metrics).toContain('mcp_authz_exchanges_total{outcome="none"} 1');
   expect(metrics).toContain('mcp_authz_cache_requests_total{cache="credential",result="hit"} 2');
   const exchanged = String(lab.demo.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");

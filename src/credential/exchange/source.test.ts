@@ -32,6 +32,7 @@ beforeAll(async () => {
     audience: AUDIENCE,
     scope: SCOPE,
     unknownAudience: "refused",
+    actor: CLIENT.id,
     caller: (person) => Promise.resolve(callerOf(person)),
     close: fake.close,
   };
