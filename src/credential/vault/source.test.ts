@@ -136,6 +136,16 @@ describe("P4, D17: what the key tells apart", () => {
   });
 });
 
+it("G05: two issuers with the same sub, username and path share neither an answer nor a read under way", async () => {
+  const { read, source } = setUp(() => found("pat"));
+  const other = { ...ALICE, issuer: "https://other.example.com" };
+  const github = source();
+  await Promise.all([ALICE, other, ALICE, other].map(async (person) => github.get(person, never)));
+  expect(read).toHaveBeenCalledTimes(2);
+  await Promise.all([ALICE, other].map(async (person) => github.get(person, never)));
+  expect(read).toHaveBeenCalledTimes(2);
+});
+
 it("P5: fifty first calls at once are one read", async () => {
   const { read, source } = setUp(() => found("pat"));
   const github = source();
