@@ -1,4 +1,5 @@
 import type { Config } from "../config.ts";
+import type { Owner } from "../credential/answer-cache.ts";
 import { noneSource } from "../credential/none.ts";
 import type { CredentialSource } from "../credential/source.ts";
 import { staticSource } from "../credential/static.ts";
@@ -12,6 +13,8 @@ export interface CredentialChains {
   readonly chains: ReadonlyMap<string, readonly CredentialSource[]>;
   /** Opens what the sources need. Resolves after the first try, well or not; what is away is tried again. */
   start(): Promise<void>;
+  /** Forgets at once what is kept for callers who were revoked (threat row G18). */
+  purge(isRevoked: (owner: Owner) => boolean): void;
   close(): Promise<void>;
 }
 
@@ -41,6 +44,10 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
     ),
     async start() {
       await Promise.all([vault.start(), exchanges.start()]);
+    },
+    purge(isRevoked) {
+      vault.purge(isRevoked);
+      exchanges.purge(isRevoked);
     },
     async close() {
       exchanges.close();

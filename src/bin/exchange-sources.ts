@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Config } from "../config.ts";
-import { createAnswerCache } from "../credential/answer-cache.ts";
+import { createAnswerCache, type AnswerCache } from "../credential/answer-cache.ts";
 import { createActor, type Actor } from "../credential/exchange/actor.ts";
 import { exchangeSource } from "../credential/exchange/source.ts";
 import { createTokenEndpoint, type TokenEndpoint } from "../credential/exchange/token-endpoint.ts";
@@ -15,6 +15,7 @@ export interface ExchangeSources {
   source(entry: Entry, key: string): CredentialSource;
   /** Fetches the gateway's own tokens where it is an actor. Resolves after the first try, well or not. */
   start(): Promise<void>;
+  readonly purge: AnswerCache["purge"];
   close(): void;
 }
 
@@ -45,6 +46,7 @@ export function createExchangeSources(
     async start() {
       await Promise.all(actors.map((actor) => actor.get()));
     },
+    purge: cache.purge,
     close() {
       for (const endpoint of endpoints.values()) endpoint.close();
     },

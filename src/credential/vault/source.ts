@@ -89,7 +89,7 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
       const issuerAlias = deps.aliasOf(issuer);
       const path = fillPath(entry.path, { username, subject, issuerAlias, server, host: entry.host });
       if (path === null) return NO_PATH;
-      return deps.cache.get(`${fixed}${cacheKey(issuer, subject, path)}`, () => ask(identity, path), signal);
+      return deps.cache.get(`${fixed}${cacheKey(issuer, subject, path)}`, identity, () => ask(identity, path), signal);
     },
   };
 }
