@@ -237,6 +237,16 @@ describe("every problem names its key", () => {
       ["G20: plain http", tree({}, { address: "http://vault.example.com" }), /^vault\.address: plain http/],
       ["P7.2-1: an inline token", tree({}, { auth: { token: "s.x" } }), /never the value itself/],
       ["two ways to log in", tree({}, { auth: { token: { file: "pat" }, approle: {} } }), /vault\.auth/],
+      ...["jwt", "kubernetes", "oidc", "cert", "plugin"].map((name): [string, Tree, RegExp] => [
+        `G14, G15: ${name}, by which a Vault may be shown other tokens`,
+        tree({}, { auth: { [name]: { mount: name, role: "default" } } }),
+        new RegExp(`^vault\\.auth\\.${name}: is no way to log in: there are approle and token$`, "m"),
+      ]),
+      [
+        "G14: another one beside approle",
+        tree({}, { auth: { jwt: {}, token: { file: "pat" } } }),
+        /^vault\.auth\.jwt: is no/m,
+      ],
       ["a token that is no header", tree({}, { auth: { token: { file: "lines" } } }), /^vault\.auth\.token: is not a/],
       ["an alias in capitals", tree({}, {}, [{ alias: "Acme" }]), /issuers\[0\]\.alias: must be 1 to 63/],
       [

@@ -123,7 +123,8 @@ function toProblems(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((name) => ({
       key: key === "" ? name : `${key}.${name}`,
-      message: "is not a key of this file",
+      // zod's own words name the keys once more
+      message: issue.message.startsWith("Unrecognized key") ? "is not a key of this file" : issue.message,
     }));
   }
   if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ key, message }));
