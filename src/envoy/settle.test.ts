@@ -12,6 +12,8 @@ import type { CredentialOrigin } from "../authz/ports.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { Secret } from "../authz/secret.ts";
 import { newTrail } from "../authz/trail.ts";
+import { createCredentials } from "../credential/chain.ts";
+import type { Answer } from "../credential/source.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { reply } from "./reply.ts";
 import { createSettle } from "./settle.ts";
@@ -135,6 +137,23 @@ describe("a whole Check", () => {
     const identify = () => pass({ ...ALICE, claims });
     const { records } = await run(createCheck(checkSettings(), allowingPorts({ identify })));
     expect(records[0]).toMatchObject({ decision: "allow", subject: "alice-sub", actor });
+  });
+
+  it("G21: whether there is an entry, and whose, cannot be told from a refusal", async () => {
+    const answers: Answer[] = [
+      { hasNone: "no entry" },
+      { hasNone: "the entry is deleted" },
+      { refused: "the entry does not say that it is this caller's" },
+      { refused: "a name of this caller cannot be part of a path, or is not in the token" },
+    ];
+    const seen = new Set<string>();
+    for (const answer of answers) {
+      const fetchCredential = createCredentials(new Map([["s", [{ kind: "vault" as const, get: () => answer }]]]));
+      const refused = await run(createCheck(checkSettings(), allowingPorts({ fetchCredential })));
+      expect(refused.records).toMatchObject([{ reason: "credential_missing", credential_path: null }]);
+      seen.add(JSON.stringify(refused.seen));
+    }
+    expect(seen.size).toBe(1);
   });
 
   it("D02, D10: bytes that are no Check are refused with 400 and recorded", async () => {
