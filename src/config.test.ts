@@ -317,6 +317,16 @@ it("Q07: warns of a secret that everybody can read", () => {
   );
 });
 
+it("F07, Q07: warns of a private key that everybody can read, and of none that is not there yet", () => {
+  const tree = (file: string) => ({
+    ...withValue("wristband.keys", [{ kid: "k1", file }]),
+    tls: { ops: { certFile: "cert.pem", keyFile: file } },
+  });
+  const opened = load(tree("open")).warnings.map(({ key }) => key);
+  expect(opened.filter((key) => key === join(folder, "open"))).toHaveLength(2);
+  expect(load(tree("pat")).warnings).toEqual(load(tree("none.pem")).warnings);
+});
+
 it("says so when the file is not there", () => {
   expect(() => loadConfig(join(folder, "none.yaml"), {})).toThrow(
     /cannot be read \(ENOENT\); name it with --config or MCP_AUTHZ_CONFIG/,
