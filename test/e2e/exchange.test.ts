@@ -1,8 +1,8 @@
 // Token exchange through the real Envoy: whose token arrives at the server, and what happens when there is none.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { claimsOf } from "../contract/exchange.ts";
 import { EXCHANGE_CLIENT } from "../lab/idp-exchange.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
@@ -11,6 +11,7 @@ import { freePorts, type Ports } from "../lab/ports.ts";
 import { legacy, reasonOf } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-e2e-"));
+const revocationFile = join(folder, "revoked.jsonl");
 let lab: Lab;
 let ports: Ports;
 let alice: string;
@@ -19,6 +20,8 @@ let alice: string;
 function withExchange(config: Record<string, unknown>): void {
   const servers = config["servers"] as Record<string, Record<string, unknown>>;
   const server = servers["demo"] ?? {};
+  config["identity"] = { ...(config["identity"] as object), revocationFile };
+  writeFileSync(revocationFile, "");
   const [issuer] = (config["identity"] as { issuers: { issuer: string }[] }).issuers;
   const client = { id: EXCHANGE_CLIENT, secret: { file: "secrets/exchange" } };
   const exchange = { tokenEndpoint: `${issuer?.issuer}/token`, client, audience: server["url"], scope: "mcp:read" };
@@ -98,9 +101,23 @@ it("P2.3-1: who is refused before is not exchanged for; neither is housekeeping"
   expect(lab.idp.exchanges).toHaveLength(before);
 });
 
+it("H06: a caller whose token is revoked is exchanged for no more, nor served with what was", async () => {
+  const token = await lab.idp.mint("alice");
+  expect((await call(token)).status).toBe(200);
+  const [exchanges, arrivals] = [lab.idp.exchanges.length, lab.demo.arrivals.length];
+  const { iss, jti, exp: until } = claimsOf(token);
+  appendFileSync(revocationFile, `${JSON.stringify({ iss, jti, until })}\n`);
+  lab.children.serve.kill("SIGHUP");
+  const revoked = { decision: "deny", reason: "token_revoked", credential: null };
+  await vi.waitFor(() => expect(lab.children.serve.output()).toContain('"reloaded"'), 5000);
+  expect((await call(token)).status).toBe(401);
+  expect(audited()).toMatchObject(revoked);
+  expect([lab.idp.exchanges.length, lab.demo.arrivals.length]).toEqual([exchanges, arrivals]);
+});
+
 it("P6: audit log, logs and metrics hold no token and no secret", async () => {
   const metrics = await (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
-  expect(metrics).toContain('mcp_authz_exchanges_total{outcome="ok"} 2');
+  expect(metrics).toContain('mcp_authz_exchanges_total{outcome="ok"} 3');
   expect(metrics).toContain('mcp_authz_exchanges_total{outcome="none"} 1');
   expect(metrics).toContain('mcp_authz_cache_requests_total{cache="credential",result="hit"} 2');
   const exchanged = String(lab.demo.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");
