@@ -54,7 +54,8 @@ describe("exchange", () => {
     expect(warnings).toEqual([]);
     const entry = config.servers["s"]?.credential[0];
     expect(entry).toMatchObject({
-      ...{ kind: "exchange", profile: "rfc8693", allowScopes: [], timeoutMs: 500, caFile: null },
+      ...{ kind: "exchange", profile: "rfc8693", mode: "impersonation", allowScopes: [] },
+      ...{ timeoutMs: 500, caFile: null },
       ...{ header: "authorization", scheme: "Bearer" },
     });
     expect(inspect(entry, { depth: 9 })).not.toContain("s3cret-canary");
@@ -80,6 +81,12 @@ describe("exchange", () => {
     ["no audience", { audience: "" }, /audience/],
     ["an unknown profile", { profile: "entra" }, /profile/],
     ["a misspelt key", { allowScope: [] }, /allowScope: is not a key/],
+    [
+      "P2.3-6: delegation at Keycloak",
+      { mode: "delegation", profile: "keycloak" },
+      /mode: delegation is not to be had: Keycloak's standard token exchange \(V2\) ignores actor_token/,
+    ],
+    ["an unknown mode", { mode: "both" }, /mode/],
     ["no time", { timeoutMs: 0 }, /timeoutMs/],
     ["as much time as the Check", { timeoutMs: 800 }, /timeoutMs: 800 must be smaller than checkTimeoutMs \(800\)/],
   ])("%s", (_, changes, message) => {

@@ -23,6 +23,7 @@ export function exchangeSchema<P extends z.core.$ZodLooseShape>({ url, file, sec
     ),
     issuer: url.nullable().default(null),
     profile: z.enum(["rfc8693", "keycloak"]).default("rfc8693"),
+    mode: z.enum(["impersonation", "delegation"]).default("impersonation"),
     client: z.strictObject({ id: z.string().min(1), secret }),
     audience: z.string().min(1),
     scope: z
@@ -53,6 +54,8 @@ interface Checked {
   readonly entry: {
     readonly issuer: string | null;
     readonly timeoutMs: number;
+    readonly profile: string;
+    readonly mode: string;
     readonly scope: string | null;
     readonly allowScopes: readonly string[];
   };
@@ -67,6 +70,9 @@ export function checkExchange({ key, checkTimeoutMs, issuers, entry }: Checked, 
   }
   if (entry.issuer !== null && !issuers.includes(entry.issuer)) {
     problem(`${key}.issuer`, `${entry.issuer} is none of identity.issuers`);
+  }
+  if (entry.mode === "delegation" && entry.profile === "keycloak") {
+    problem(`${key}.mode`, "delegation is not to be had: Keycloak's standard token exchange (V2) ignores actor_token");
   }
   if (entry.timeoutMs >= checkTimeoutMs) {
     problem(

@@ -176,10 +176,17 @@ function vaultSchema(file: z.ZodType<string, string>, secret: z.ZodType<Secret, 
   return z.strictObject({
     address: origin,
     auth: z
-      .strictObject({
-        approle: z.strictObject({ mount: vaultPath.default("approle"), roleId: secret, secretId: secret }),
-        token: secret,
-      })
+      .strictObject(
+        {
+          approle: z.strictObject({ mount: vaultPath.default("approle"), roleId: secret, secretId: secret }),
+          token: secret,
+        },
+        // Those that take a caller's token, a plugin's among them, would show it to the Vault (threat rows G14, G15).
+        {
+          error: ({ code }) =>
+            code === "unrecognized_keys" ? "is no way to log in: there are approle and token" : undefined,
+        },
+      )
       .partial()
       .refine((auth) => Object.keys(auth).length === 1, "must name exactly one of approle, token"),
     namespace: vaultPath.nullable().default(null),

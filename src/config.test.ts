@@ -237,6 +237,16 @@ describe("every problem names its key", () => {
       ["G20: plain http", tree({}, { address: "http://vault.example.com" }), /^vault\.address: plain http/],
       ["P7.2-1: an inline token", tree({}, { auth: { token: "s.x" } }), /never the value itself/],
       ["two ways to log in", tree({}, { auth: { token: { file: "pat" }, approle: {} } }), /vault\.auth/],
+      ...["jwt", "kubernetes", "oidc", "cert", "plugin"].map((name): [string, Tree, RegExp] => [
+        `G14, G15: ${name}, by which a Vault may be shown other tokens`,
+        tree({}, { auth: { [name]: { mount: name, role: "default" } } }),
+        new RegExp(`^vault\\.auth\\.${name}: is no way to log in: there are approle and token$`, "m"),
+      ]),
+      [
+        "G14: another one beside approle",
+        tree({}, { auth: { jwt: {}, token: { file: "pat" } } }),
+        /^vault\.auth\.jwt: is no/m,
+      ],
       ["a token that is no header", tree({}, { auth: { token: { file: "lines" } } }), /^vault\.auth\.token: is not a/],
       ["an alias in capitals", tree({}, {}, [{ alias: "Acme" }]), /issuers\[0\]\.alias: must be 1 to 63/],
       [
@@ -305,6 +315,16 @@ it("Q07: warns of a secret that everybody can read", () => {
   expect(load(withValue("servers.github.credential", [{ static: { file: "open" } }])).warnings[0]?.message).toContain(
     "chmod 600",
   );
+});
+
+it("F07, Q07: warns of a private key that everybody can read, and of none that is not there yet", () => {
+  const tree = (file: string) => ({
+    ...withValue("wristband.keys", [{ kid: "k1", file }]),
+    tls: { ops: { certFile: "cert.pem", keyFile: file } },
+  });
+  const opened = load(tree("open")).warnings.map(({ key }) => key);
+  expect(opened.filter((key) => key === join(folder, "open"))).toHaveLength(2);
+  expect(load(tree("pat")).warnings).toEqual(load(tree("none.pem")).warnings);
 });
 
 it("says so when the file is not there", () => {

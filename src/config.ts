@@ -44,7 +44,7 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
   if (!parsed.success) throw new ConfigError(path, parsed.error.issues.flatMap(toProblems));
   const rules = checkRules(parsed.data);
   if (rules.problems.length > 0) throw new ConfigError(path, rules.problems);
-  return { config: parsed.data, warnings: [...warnings, ...rules.warnings] };
+  return { config: parsed.data, warnings: [...warnings, ...openKeys(parsed.data), ...rules.warnings] };
 }
 
 function readYaml(path: string): unknown {
@@ -100,15 +100,32 @@ function readSecretFile(path: string, warnings: Problem[]): string {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
-    if ((statSync(path).mode & 0o004) !== 0) {
-      warnings.push({ key: path, message: "holds a secret and can be read by every user: chmod 600" });
-    }
+    if (isOpenToAll(path)) warnings.push(openFile(path));
   } catch (error) {
     throw new Error(`the file ${path} cannot be read (${errorCode(error)})`, { cause: error });
   }
   const secret = text.replace(/\r?\n$/, "");
   if (secret === "") throw new Error(`the file ${path} is empty`);
   return secret;
+}
+
+/** Private keys, which are read later: whoever can read one can be us (threat row F07). */
+function openKeys({ wristband, tls }: Config): Problem[] {
+  const listeners = [tls.authz, tls.ops, tls.broker, tls.brokerOps];
+  const files = [...wristband.keys.map(({ file }) => file), ...listeners.flatMap((one) => one?.keyFile ?? [])];
+  return files.filter(isOpenToAll).map(openFile);
+}
+
+function isOpenToAll(path: string): boolean {
+  try {
+    return (statSync(path).mode & 0o004) !== 0;
+  } catch {
+    return false; // who needs it will say so
+  }
+}
+
+function openFile(path: string): Problem {
+  return { key: path, message: "holds a secret and can be read by every user: chmod 600" };
 }
 
 function errorCode(error: unknown): string {
@@ -123,7 +140,8 @@ function toProblems(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((name) => ({
       key: key === "" ? name : `${key}.${name}`,
-      message: "is not a key of this file",
+      // zod's own words name the keys once more
+      message: issue.message.startsWith("Unrecognized key") ? "is not a key of this file" : issue.message,
     }));
   }
   if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ key, message }));

@@ -1,10 +1,12 @@
+import { actorsOf } from "./actor.ts";
+import type { CredentialOrigin, Identity } from "./ports.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { Trail } from "./trail.ts";
 
 /** What a Check ended in. `fail`: we could not decide, and refused. `public`: a document or preflight. */
 export type AuditDecision = "allow" | "deny" | "fail" | "public";
 
-/** One line of the audit log (design 4.8). Named fields only; no claims, tokens, arguments or detail. */
+/** One line of the audit log (design 4.8). Named fields only; no tokens, secrets or arguments. */
 export interface AuditRecord {
   readonly time: string;
   readonly request_id: string;
@@ -15,11 +17,17 @@ export interface AuditRecord {
   readonly reason: Reason | null;
   readonly issuer: string | null;
   readonly subject: string | null;
+  /** Who acts for the subject, by the caller's token (RFC 8693 §4.1). */
+  readonly actor: string | null;
   readonly server: string | null;
   readonly method: string | null;
   readonly kind: string | null;
   readonly name: string | null;
   readonly credential: string | null;
+  readonly credential_path: string | null;
+  readonly credential_version: number | null;
+  readonly credential_audience: string | null;
+  readonly credential_actors: readonly string[] | null;
   readonly policy: string | null;
   readonly wristband: string | null;
   readonly source_ip: string | null;
@@ -31,6 +39,7 @@ export interface AuditRecord {
 }
 
 const MAX_TEXT = 256;
+const NO_ORIGIN: CredentialOrigin = {};
 
 /** What a Check ended in, and why. */
 export interface Verdict {
@@ -50,6 +59,7 @@ export function auditRecord(
   time: string,
   now: number,
 ): AuditRecord {
+  const { path, version, audience, actors } = trail.origin ?? NO_ORIGIN;
   return {
     time,
     request_id: trail.requestId,
@@ -59,11 +69,16 @@ export function auditRecord(
     reason,
     issuer: capped(trail.identity?.issuer ?? null),
     subject: capped(trail.identity?.subject ?? null),
+    actor: actorOf(trail.identity),
     server: trail.server,
     method: capped(trail.method),
     kind: trail.kind,
     name: capped(trail.name),
     credential: trail.credential,
+    credential_path: capped(path ?? null),
+    credential_version: version ?? null,
+    credential_audience: capped(audience ?? null),
+    credential_actors: actors ?? null,
     policy: trail.policy,
     wristband: trail.wristband,
     source_ip: capped(trail.sourceIp),
@@ -90,6 +105,10 @@ export function createIsoTime(): (ms: number) => string {
 /** The decision that a refusal stands for. */
 export function decisionOf(reason: Reason): "deny" | "fail" {
   return REFUSALS[reason].kind;
+}
+
+function actorOf(identity: Identity | null): string | null {
+  return identity === null ? null : (actorsOf(identity.claims)[0] ?? null);
 }
 
 function capped(text: string | null): string | null {

@@ -204,6 +204,7 @@ async function carry(
   const credential = await ports.fetchCredential(server, identity, signal);
   if (!credential.ok) return credential;
   trail.credential = credential.value.kind;
+  trail.origin = credential.value.origin ?? null;
   const proof = { identity, decision: decision.value satisfies Allowed };
   const response = responseHeaders(trail);
   if (settings.routing[server] === "direct" && call.input.request.path !== "/mcp") {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
-import { Grant, grant, type Passage } from "./grant.ts";
+import { Grant, grant, managedHeaders, type Passage } from "./grant.ts";
 import { Secret } from "./secret.ts";
 
 const proof = { identity: ALICE, decision: "housekeeping" as const };
@@ -44,6 +44,18 @@ describe("4.5: every managed header is set or removed, never both", () => {
     ]);
     expect(relay.remove).toContain("authorization");
     expect(relay.route).toBe("broker");
+  });
+
+  it("P2.5-3: the wristband goes by its configured name, and a client's own of that name never goes on", () => {
+    const managed = managedHeaders("x-mcp-authorized", null, ["authorization"]);
+    const named = { managed, wristbandHeader: "x-mcp-authorized", routeHeader: null };
+    const to = (passage: Passage) => {
+      const step = grant(proof, passage, named, new Map());
+      return step.ok ? step.value : null;
+    };
+    const broker = to({ to: "broker", wristband: { jws: "a.b.c", jti: "j" } });
+    expect([...(broker?.set ?? [])]).toEqual([["x-mcp-authorized", "a.b.c"]]);
+    expect(to(toServer("Bearer pat"))?.remove).toContain("x-mcp-authorized");
   });
 
   it("the broker is told the credential's header if it is not authorization", () => {

@@ -63,11 +63,23 @@ export type Allowed = Extract<Decision, { allow: true }>;
 
 export type CredentialKind = "vault" | "exchange" | "static" | "none";
 
+/** Where a credential comes from, as the audit line names it: never a value, never a token. */
+export interface CredentialOrigin {
+  /** Mount and path of an entry in a Vault, and the version that was read. */
+  readonly path?: string;
+  readonly version?: number;
+  /** That an exchange asked for. */
+  readonly audience?: string;
+  /** Who acts by the exchanged token, the current one first. */
+  readonly actors?: readonly string[];
+}
+
 /** What goes upstream in place of the caller's token. `value` is the whole header value; null for kind `none`. */
 export interface Credential {
   readonly kind: CredentialKind;
   readonly header: string;
   readonly value: Secret | null;
+  readonly origin?: CredentialOrigin;
 }
 
 /** Names that a caller may see or use, per server; each list sorted. */

@@ -1,6 +1,6 @@
 import type { Kind, RpcContext } from "../mcp/operation.ts";
 import type { Endpoint } from "./endpoint.ts";
-import type { CredentialKind, Identity } from "./ports.ts";
+import type { CredentialKind, CredentialOrigin, Identity } from "./ports.ts";
 
 /**
  * What became known on the way of one request, for its answer and its audit line. The pipeline alone writes to it, and
@@ -22,6 +22,7 @@ export interface Trail {
   kind: Kind | null;
   name: string | null;
   credential: CredentialKind | null;
+  origin: CredentialOrigin | null;
   /** Revision of the policy that decided. */
   policy: string | null;
   /** The author's `reason`. */
@@ -48,6 +49,7 @@ export function newTrail(requestId: string, arrivedAt: number): Trail {
     kind: null,
     name: null,
     credential: null,
+    origin: null,
     policy: null,
     note: null,
     wristband: null,

@@ -85,6 +85,7 @@ async function revocationsNow({ identity }: Config): Promise<(identity: Identity
     remembered: null,
     onReload: () => {},
     onSeen: () => {},
+    onRevoked: () => {},
   });
   return revoked;
 }

@@ -1,4 +1,5 @@
 import type { Config } from "../config.ts";
+import type { Owner } from "../credential/answer-cache.ts";
 import { noneSource } from "../credential/none.ts";
 import type { CredentialSource } from "../credential/source.ts";
 import { staticSource } from "../credential/static.ts";
@@ -12,6 +13,8 @@ export interface CredentialChains {
   readonly chains: ReadonlyMap<string, readonly CredentialSource[]>;
   /** Opens what the sources need. Resolves after the first try, well or not; what is away is tried again. */
   start(): Promise<void>;
+  /** Forgets at once what is kept for callers who were revoked (threat row G18). */
+  purge(isRevoked: (owner: Owner) => boolean): void;
   close(): Promise<void>;
 }
 
@@ -25,7 +28,7 @@ type Entry = Config["servers"][string]["credential"][number];
 /** The kinds of credential, one row each. @throws {Error} that names the key at fault */
 export function credentialChains(config: Config, deps: CredentialDeps): CredentialChains {
   const vault = createVaultSources(config, deps);
-  const exchanges = createExchangeSources(config, deps.metrics);
+  const exchanges = createExchangeSources(config, deps);
   const source = (entry: Entry, server: string, key: string): CredentialSource => {
     if (entry.kind === "static") return staticSource(entry);
     if (entry.kind === "none") return noneSource();
@@ -39,7 +42,13 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
         server.credential.map((entry, i) => source(entry, name, `servers.${name}.credential[${i}]`)),
       ]),
     ),
-    start: () => vault.start(),
+    async start() {
+      await Promise.all([vault.start(), exchanges.start()]);
+    },
+    purge(isRevoked) {
+      vault.purge(isRevoked);
+      exchanges.purge(isRevoked);
+    },
     async close() {
       exchanges.close();
       await vault.close();

@@ -1,5 +1,5 @@
 import type { Config } from "../config.ts";
-import { createRevocations, type Revocations } from "../identity/revocations.ts";
+import { createRevocations, type RevocationOptions, type Revocations } from "../identity/revocations.ts";
 import type { Log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
 
@@ -10,6 +10,7 @@ export interface RevocationStart {
   /** What an earlier thread of this process has seen; null in its first one. */
   readonly remembered: readonly string[] | null;
   readonly onRemember: (lines: readonly string[], replace: boolean) => void;
+  readonly onRevoked: RevocationOptions["onRevoked"];
 }
 
 /** Without a file nobody is revoked. */
@@ -23,7 +24,7 @@ const NONE: Revocations = {
 
 /** The revocations of serve, with their log lines and metrics. @throws {Error} when the file cannot be read at the start */
 export async function startRevocations(start: RevocationStart): Promise<Revocations> {
-  const { config, log, metrics, remembered, onRemember } = start;
+  const { config, log, metrics, remembered, onRemember, onRevoked } = start;
   const file = config.identity.revocationFile;
   if (file === null) return NONE;
   return createRevocations({
@@ -37,5 +38,6 @@ export async function startRevocations(start: RevocationStart): Promise<Revocati
       else log.error("revocations_not_read", { file, message });
     },
     onSeen: onRemember,
+    onRevoked,
   });
 }

@@ -61,7 +61,8 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   metrics.restarts(options.restarts);
   let keys = loadSigningKeys(config.wristband.keys);
   const policy = await startPolicy(options, metrics);
-  const revocations = await startRevocations({ ...options, metrics });
+  const credentials = credentialChains(config, { log, metrics });
+  const revocations = await startRevocations({ ...options, metrics, onRevoked: credentials.purge });
   const identity = identityOf(options, metrics, revocations);
   const audit = createAudit({
     file: config.audit.file,
@@ -69,7 +70,6 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     monotonic: () => performance.now(),
     onFailure: (message) => log.error("audit_failed", { message }),
   });
-  const credentials = credentialChains(config, { log, metrics });
   const ports = timedPorts(metrics, {
     identify: identity.identify,
     decide: policy.decide,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { hostOf } from "../config-rules-vault.ts";
 import type { Config } from "../config.ts";
-import { createAnswerCache } from "../credential/answer-cache.ts";
+import { createAnswerCache, type AnswerCache } from "../credential/answer-cache.ts";
 import type { CredentialSource } from "../credential/source.ts";
 import { parsePath } from "../credential/vault/path.ts";
 import { createVault, type Vault } from "../credential/vault/vault.ts";
@@ -13,6 +13,7 @@ type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "v
 export interface VaultSources {
   source(entry: Entry, server: string): CredentialSource;
   start(): Promise<void>;
+  readonly purge: AnswerCache["purge"];
   close(): Promise<void>;
 }
 
@@ -24,7 +25,8 @@ export interface VaultSourcesDeps {
 /** One login for all servers. A Vault that is configured but that nobody needs is not logged in to. */
 export function createVaultSources(config: Config, deps: VaultSourcesDeps): VaultSources {
   const used = Object.values(config.servers).some(({ credential }) => credential.some(({ kind }) => kind === "vault"));
-  const vault = used ? vaultOf(config, deps) : null;
+  const cache = createAnswerCache({ count: (result) => deps.metrics.cache("credential", result) });
+  const vault = used ? vaultOf(config, cache, deps) : null;
   return {
     source(entry, server) {
       const path = parsePath(entry.path);
@@ -34,12 +36,13 @@ export function createVaultSources(config: Config, deps: VaultSourcesDeps): Vaul
       const host = hostOf(config.servers[server]?.url ?? "");
       return vault.source({ server, host, mount, path, field, requireOwner, header, scheme });
     },
+    purge: cache.purge,
     start: async () => vault?.start(),
     close: async () => vault?.close(),
   };
 }
 
-function vaultOf(config: Config, { log, metrics }: VaultSourcesDeps): Vault | null {
+function vaultOf(config: Config, cache: AnswerCache, { log, metrics }: VaultSourcesDeps): Vault | null {
   if (config.vault === null) return null;
   const { address, namespace, caFile, timeoutMs, cacheTtlMs } = config.vault;
   const { approle, token } = config.vault.auth;
@@ -52,7 +55,7 @@ function vaultOf(config: Config, { log, metrics }: VaultSourcesDeps): Vault | nu
       ca: caFile === null ? null : readCa(caFile),
       aliasOf: (issuer) => aliases.get(issuer) ?? null,
     },
-    { cache: createAnswerCache({ count: (result) => metrics.cache("credential", result) }), log, metrics },
+    { cache, log, metrics },
   );
 }
 

@@ -68,7 +68,8 @@ function realChains(config: Config, server: string, askVault: boolean): Credenti
 function notAsked(entry: Entry, askVault: boolean): string | null {
   if (entry.kind === "exchange") {
     const scope = entry.scope === null ? "" : `, scope "${entry.scope}"`;
-    return `would exchange the caller's token at ${entry.tokenEndpoint} for audience "${entry.audience}"${scope}`;
+    const actor = entry.mode === "delegation" ? ", with the gateway as its actor" : "";
+    return `would exchange the caller's token at ${entry.tokenEndpoint} for audience "${entry.audience}"${scope}${actor}`;
   }
   if (entry.kind !== "vault" || askVault) return null;
   return `would read ${entry.mount}/${entry.path}, field ${entry.field}; --credentials asks Vault`;

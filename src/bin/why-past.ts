@@ -77,20 +77,31 @@ function pastSteps(line: AuditLine, now: number): ReportStep[] {
     step("caller", `${callerOf(line)}; from ${shown(line, "source_ip")}`),
     step("operation", operationOf(line)),
     step("policy", policyOf(line)),
-    step("credential", text(line, "credential") ?? "none was fetched"),
+    step("credential", credentialOf(line)),
     ...(detail === null ? [] : [step("detail", detail)]),
   ];
 }
 
 function callerOf(line: AuditLine): string {
   const subject = text(line, "subject");
-  return subject === null ? "nobody was identified" : `${subject} of ${shown(line, "issuer")}`;
+  const actor = text(line, "actor");
+  const acting = actor === null ? "" : `, for whom ${actor} acts`;
+  return subject === null ? "nobody was identified" : `${subject} of ${shown(line, "issuer")}${acting}`;
 }
 
 function operationOf(line: AuditLine): string {
   const what = ["method", "kind", "name"].map((name) => text(line, name)).filter((part) => part !== null);
   const server = text(line, "server");
   return `${what.length === 0 ? "not read" : what.join(" ")}${server === null ? "" : ` of ${server}`}`;
+}
+
+function credentialOf(line: AuditLine): string {
+  const kind = text(line, "credential");
+  if (kind === null) return "none was fetched";
+  const path = text(line, "credential_path");
+  const audience = text(line, "credential_audience");
+  if (path !== null) return `${kind}: ${path}, version ${String(line["credential_version"])}`;
+  return audience === null ? kind : `${kind}: for audience ${audience}`;
 }
 
 function policyOf(line: AuditLine): string {

@@ -75,7 +75,8 @@ const git = "/servers/git/mcp";
 describe.each(eras)("lists of the revision %s", (version, send) => {
   const modern = version === "2026-07-28";
 
-  it("P2.5-4: /mcp holds her tools of all servers, prefixed, definitions whole; nothing of the other kinds", async () => {
+  // No policy and no serve is at hand here: the wristband alone says what she sees.
+  it("P2.5-4, P2.5-6: /mcp holds her tools of all servers, prefixed, definitions whole; nothing of the other kinds", async () => {
     const wristbands = [broker.wristband("alice", { ...ALICE, tools: { git: ["read", "search"], big: ["t000"] } })];
     const reply = await send("tools/list", {}, { wristbands });
     expect(itemsOf(reply, "tools/list")).toEqual([

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import type { Identity } from "../authz/ports.ts";
 import type { Answer } from "./source.ts";
 
 /** An answer and how long it may be used again; 0: for nobody but those who wait for it now. */
@@ -15,9 +16,27 @@ export interface Kept {
 /** Asks the store or the IdP once. Has its own time limit: it runs for everybody who waits, not for one of them. */
 export type Ask = () => Promise<Kept>;
 
+/** By what a revocation may name the caller for whom was asked. */
+export interface Owner {
+  readonly iss: string;
+  readonly sub: string;
+  readonly jti: unknown;
+  readonly sid: unknown;
+}
+
 export interface AnswerCache {
-  /** @param key injective over everything that the answer depends on (design 5.8), see {@link cacheKey} */
-  get(key: string, ask: Ask, signal: AbortSignal): Answer | Promise<Answer>;
+  /**
+   * @param key injective over everything that the answer depends on (design 5.8), see {@link cacheKey}
+   * @param identity for whom is asked
+   */
+  get(key: string, identity: Identity, ask: Ask, signal: AbortSignal): Answer | Promise<Answer>;
+  /** Forgets at once what was found for these callers, and keeps nothing of what is being asked for them. */
+  purge(isRevoked: (owner: Owner) => boolean): void;
+}
+
+interface Question {
+  readonly owner: Owner;
+  readonly answer: Promise<Answer>;
 }
 
 export interface AnswerCacheOptions {
@@ -48,34 +67,49 @@ export function createAnswerCache({
   now = Date.now,
   count = () => {},
 }: AnswerCacheOptions = {}): AnswerCache {
-  const kept = new LRUCache<string, Kept>({ max: maxEntries, ttlResolution: 0, perf: { now: monotonic } });
-  const underWay = new Map<string, Promise<Answer>>();
+  const kept = new LRUCache<string, Kept & { readonly owner: Owner }>({
+    max: maxEntries,
+    ttlResolution: 0,
+    perf: { now: monotonic },
+  });
+  const underWay = new Map<string, Question>();
 
-  function start(key: string, ask: Ask): Promise<Answer> {
-    const flight = ask()
+  function start(key: string, owner: Owner, ask: Ask): Question {
+    const isCurrent = () => underWay.get(key) === question; // not purged
+    const answer = ask()
       .then((result) => {
         const { answer, ttlMs } = result;
-        if (ttlMs >= 1 && !("cannotTell" in answer)) kept.set(key, result, { ttl: Math.floor(ttlMs) });
+        const isKept = isCurrent() && ttlMs >= 1 && !("cannotTell" in answer);
+        if (isKept) kept.set(key, { ...result, owner }, { ttl: Math.floor(ttlMs) });
         return answer;
       })
       .catch(() => BROKEN)
-      .finally(() => underWay.delete(key));
-    underWay.set(key, flight);
-    return flight;
+      .finally(() => isCurrent() && underWay.delete(key));
+    const question: Question = { owner, answer };
+    underWay.set(key, question);
+    return question;
   }
 
   return {
-    get(key, ask, signal) {
+    get(key, identity, ask, signal) {
       const hit = kept.get(key);
       if (hit !== undefined && (hit.endsAt === undefined || hit.endsAt > now())) {
         count("hit");
         return hit.answer;
       }
-      const flight = underWay.get(key);
-      count(flight === undefined ? "miss" : "joined");
-      return untilAborted(flight ?? start(key, ask), signal);
+      const question = underWay.get(key);
+      count(question === undefined ? "miss" : "joined");
+      return untilAborted((question ?? start(key, ownerOf(identity), ask)).answer, signal);
+    },
+    purge(isRevoked) {
+      for (const [key, { owner }] of underWay) if (isRevoked(owner)) underWay.delete(key);
+      for (const [key, { owner }] of [...kept.entries()]) if (isRevoked(owner)) kept.delete(key);
     },
   };
+}
+
+function ownerOf({ issuer, subject, claims }: Identity): Owner {
+  return { iss: issuer, sub: subject, jti: claims["jti"], sid: claims["sid"] };
 }
 
 /** The flight's answer, or *cannot tell* when this caller's time is over; the flight goes on for the others. */

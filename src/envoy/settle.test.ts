@@ -4,12 +4,16 @@ import { ALICE, allowingPorts, checkSettings, MANAGED } from "../../test/fakes/a
 import { checkMessage, codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
 import type { AnswerSettings } from "../authz/answer.ts";
 import type { AuditRecord } from "../authz/audit-record.ts";
+import type { JsonObject } from "../mcp/json.ts";
 import { createCheck, type Check } from "../authz/check.ts";
 import { grant } from "../authz/grant.ts";
 import { pass, refuse, type Outcome } from "../authz/outcome.ts";
+import type { CredentialOrigin } from "../authz/ports.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { Secret } from "../authz/secret.ts";
 import { newTrail } from "../authz/trail.ts";
+import { createCredentials } from "../credential/chain.ts";
+import type { Answer } from "../credential/source.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { reply } from "./reply.ts";
 import { createSettle } from "./settle.ts";
@@ -104,6 +108,52 @@ describe("a whole Check", () => {
       source_ip: "192.0.2.7",
     });
     expect(counts).toEqual(["allow"]);
+  });
+
+  it("P2.4-6, P7.4-4: the line names user, path, version or audience, and request id, and no value", async () => {
+    const value = new Secret("Bearer pat-canary");
+    const lineFor = async (kind: "vault" | "exchange", origin: CredentialOrigin) => {
+      const fetchCredential = () => pass({ kind, header: "authorization", value, origin });
+      const { records } = await run(createCheck(checkSettings(), allowingPorts({ fetchCredential })));
+      expect(JSON.stringify(records)).not.toContain("pat-canary");
+      return records[0];
+    };
+    const caller = { decision: "allow", subject: "alice-sub", request_id: "req-1" };
+    expect(await lineFor("vault", { path: "secret/alice/api.github.com", version: 7 })).toMatchObject({
+      ...{ ...caller, credential: "vault", credential_audience: null },
+      ...{ credential_path: "secret/alice/api.github.com", credential_version: 7 },
+    });
+    expect(await lineFor("exchange", { audience: "https://s.example.com" })).toMatchObject({
+      ...{ ...caller, credential: "exchange", credential_audience: "https://s.example.com" },
+      ...{ credential_path: null, credential_version: null },
+    });
+  });
+
+  it.each<[string, JsonObject, string | null]>([
+    ["nobody", {}, null],
+    ["the outermost", { sub: "mallory", act: { sub: "agent-2", act: { sub: "agent-1" } } }, "agent-2"],
+    ["one without sub, whatever it holds", { act: { client_id: "x", act: { sub: "agent-1" } } }, null],
+  ])("H05: the line names caller and actor of the verified token: %s", async (_, claims, actor) => {
+    const identify = () => pass({ ...ALICE, claims });
+    const { records } = await run(createCheck(checkSettings(), allowingPorts({ identify })));
+    expect(records[0]).toMatchObject({ decision: "allow", subject: "alice-sub", actor });
+  });
+
+  it("G21: whether there is an entry, and whose, cannot be told from a refusal", async () => {
+    const answers: Answer[] = [
+      { hasNone: "no entry" },
+      { hasNone: "the entry is deleted" },
+      { refused: "the entry does not say that it is this caller's" },
+      { refused: "a name of this caller cannot be part of a path, or is not in the token" },
+    ];
+    const seen = new Set<string>();
+    for (const answer of answers) {
+      const fetchCredential = createCredentials(new Map([["s", [{ kind: "vault" as const, get: () => answer }]]]));
+      const refused = await run(createCheck(checkSettings(), allowingPorts({ fetchCredential })));
+      expect(refused.records).toMatchObject([{ reason: "credential_missing", credential_path: null }]);
+      seen.add(JSON.stringify(refused.seen));
+    }
+    expect(seen.size).toBe(1);
   });
 
   it("D02, D10: bytes that are no Check are refused with 400 and recorded", async () => {

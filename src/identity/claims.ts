@@ -1,3 +1,4 @@
+import { isPlainText, partyOf } from "../authz/actor.ts";
 import type { JsonObject, JsonValue } from "../mcp/json.ts";
 
 export interface ClaimPaths {
@@ -22,7 +23,6 @@ export interface CheckedClaims {
 const MAX_LIFETIME_SECONDS = 24 * 3600;
 /** How far clocks may be apart (RFC 7519 §4.1.4). */
 export const SKEW_SECONDS = 60;
-const MAX_TEXT = 256;
 const MAX_LIST = 2048;
 const POLLUTING = new Set(["__proto__", "constructor", "prototype"]);
 /** What only ID, logout and refresh tokens carry (OpenID Connect Core §2, Back-Channel Logout §2.4). */
@@ -75,6 +75,8 @@ function faultOfKind(claims: JsonObject, tokenType: "at+jwt" | "jwt"): string | 
   if ("cnf" in claims) return "the token is bound to a key";
   // Entra's overage: the groups are elsewhere. Missing groups must not be read as none that forbid.
   if ("_claim_names" in claims || "_claim_sources" in claims) return "the groups are not in the token";
+  // RFC 8693 §4.1, §4.4. Policy and audit build on who acts: what cannot be read is not passed over as nobody.
+  for (const name of ["act", "may_act"]) if (name in claims && partyOf(claims[name]) === undefined) return name;
   if (tokenType === "at+jwt") return null;
   if (ID_TOKEN_CLAIMS.some((name) => name in claims)) return "an ID or logout token";
   const { typ } = claims;
@@ -89,11 +91,6 @@ function pollutes(value: JsonValue): boolean {
 
 function isTime(value: JsonValue | undefined): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
-}
-
-function isPlainText(value: JsonValue | undefined): value is string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return typeof value === "string" && value !== "" && Buffer.byteLength(value) <= MAX_TEXT && !/\p{Cc}/u.test(value);
 }
 
 /** A string, or an array of strings. */

@@ -90,6 +90,8 @@ describe("a good token", () => {
       () => token({ groups: undefined, scope: undefined, preferred_username: undefined }),
     ],
     ["no iat", () => token({ iat: undefined })],
+    ["H05: with an actor, who is not the subject", () => token({ act: { sub: "agent" }, may_act: { sub: "gw" } })],
+    ["H05: with an actor of other claims", () => token({ act: { iss: "x", client_id: "agent" } })],
   ])("%s", async (_, make) => expect(await verdict(make())).toBe("ok alice"));
 });
 
@@ -236,6 +238,22 @@ describe("hostile tokens", () => {
     ["A44 cnf", () => token({ cnf: { jkt: "x" } })],
     ...[[], ["alice"], {}, 1, null, "", "a\u0000b", "a".repeat(257), true, undefined].map(
       (sub): [string, () => string] => [`A49 sub ${JSON.stringify(sub)?.slice(0, 20)}`, () => token({ sub })],
+    ),
+    ...["act", "may_act"].flatMap((name) =>
+      [
+        null,
+        "agent",
+        1,
+        [],
+        [{ sub: "agent" }],
+        { sub: 1 },
+        { sub: "" },
+        { sub: "a\nb" },
+        { sub: "a".repeat(257) },
+      ].map((party): [string, () => string] => [
+        `H05 ${name} ${JSON.stringify(party)}`,
+        () => token({ [name]: party }),
+      ]),
     ),
     ["A49 lone surrogate", () => compact(key, header(), JSON.stringify(claims()).replace('"alice"', '"\\ud800"'))],
     ["a payload that is a list", () => compact(key, header(), [])],

@@ -205,6 +205,36 @@ describe("A10, CF-36: where metadata may lead", () => {
     ["none", { issuer }, [], expect.stringContaining("no jwks_uri")],
   ])("%s", (_, document, allowed, expected) => expect(at(document, allowed)).toEqual(expected));
 
+  it.each<[string, object, string]>([
+    ["names another issuer", { issuer: "https://evil.example.com", jwks_uri: `${issuer}/keys` }, "another issuer"],
+    ["differs by a slash", { issuer: `${issuer}/`, jwks_uri: `${issuer}/keys` }, "another issuer"],
+    ["has its keys on another host", { issuer, jwks_uri: "https://evil.example.com/keys" }, "allowedHosts"],
+    ["has them on another port", { issuer, jwks_uri: "https://idp.example.com:8443/keys" }, "allowedHosts"],
+  ])(
+    "H08: metadata that %s is refused: nobody is verified by it, and nothing is fetched from there",
+    async (_, document, part) => {
+      const asked: string[] = [];
+      const fetcher = (url: string) => {
+        asked.push(url);
+        if (url.includes("/keys")) return Promise.resolve(Response.json({ keys: [key.jwk] }));
+        return Promise.resolve(asked.length === 1 ? Response.json(document) : new Response(null, { status: 404 }));
+      };
+      const claims = { username: "u", groups: "g", scopes: "s" };
+      const options = { issuer, audiences: ["gateway"], algorithms: ["ES256"], tokenType: "at+jwt", claims } as const;
+      const issuers = [{ ...options, jwksUri: null, allowedHosts: [] }];
+      const service = createIdentity({ issuers, now: () => NOW * 1000, fetch: fetcher as typeof fetch });
+      open.push(service);
+      await service.start();
+      const token = { iss: issuer, aud: "gateway", sub: "alice", exp: NOW + 300 };
+      const signed = compact(key, { alg: "ES256", typ: "at+jwt", kid: "k1" }, token);
+      expect(await service.identify(signed, "r", AbortSignal.timeout(2000))).toMatchObject({
+        reason: "keys_unavailable",
+      });
+      expect(service.status()).toMatchObject([{ keys: 0, lastError: expect.stringContaining(part) as string }]);
+      expect(asked).toEqual(metadataUrls(issuer));
+    },
+  );
+
   it.each([
     "127.0.0.1",
     "10.1.2.3",

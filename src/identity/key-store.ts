@@ -87,16 +87,19 @@ export function createKeyStore(source: KeySource, deps: KeyStoreDeps): KeyStore 
 
   async function jwksUri(): Promise<string> {
     if (source.jwksUri !== null) return source.jwksUri;
-    let problem = "no metadata";
+    let unread = "no metadata";
+    let refused: string | null = null; // tells more than a 404 at one of the other places
     for (const url of new Set(metadataUrls(source.issuer))) {
-      const found = await fetchDocument(deps.fetch, url, LIMITS).then(
-        (document) => jwksUriOf(document, source.issuer, source.allowedHosts),
-        (error: unknown) => describe(error),
-      );
+      const document = await fetchDocument(deps.fetch, url, LIMITS).catch((error: unknown) => describe(error));
+      if (typeof document === "string") {
+        unread = document;
+        continue;
+      }
+      const found = jwksUriOf(document, source.issuer, source.allowedHosts);
       if (typeof found !== "string") return found.url;
-      problem = found;
+      refused ??= found;
     }
-    throw new Error(problem);
+    throw new Error(refused ?? unread);
   }
 
   function schedule(): void {

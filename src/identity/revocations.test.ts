@@ -9,7 +9,7 @@ import type { Identity } from "../authz/ports.ts";
 import { createIdentity } from "./identity.ts";
 import { MAX_LINES, readRevocation, readRevocations, type Revocation } from "./revocation-lines.ts";
 import { createRevocationMemory } from "./revocation-memory.ts";
-import { createRevocations, type RevocationOptions, type Revocations } from "./revocations.ts";
+import { createRevocations, type CallerMarks, type RevocationOptions, type Revocations } from "./revocations.ts";
 
 const ISS = "https://idp.example.com";
 const NOW = 1_790_000_000;
@@ -107,10 +107,12 @@ describe("one line", () => {
 describe("the file", () => {
   let told: string[];
   let seen: string[];
+  let revokes: ((marks: CallerMarks) => boolean) | null;
   let opened: Revocations[] = [];
   beforeEach(() => {
     told = [];
     seen = [];
+    revokes = null;
     for (const revocations of opened) revocations.close();
     opened = [];
     writeFileSync(file, "");
@@ -124,6 +126,7 @@ describe("the file", () => {
       remembered: null,
       onReload: (result, message) => told.push(`${result}: ${message}`),
       onSeen: (news) => seen.push(...news),
+      onRevoked: (isRevoked) => (revokes = isRevoked),
       ...more,
     });
     opened.push(revocations);
@@ -168,6 +171,26 @@ describe("the file", () => {
     expect(revoked(identityOf({ iat: NOW }))).toBeNull();
     expect(revoked(identityOf({}))).toBe("sub");
     expect(revoked(identityOf({ iat: "1790000001" }))).toBe("sub");
+  });
+
+  it("G18: tells who is newly revoked: token, session, or subject whenever his tokens were issued; and nothing twice", async () => {
+    const revocations = await open();
+    expect(revokes).toBeNull();
+    put(lines(byJti("j"), { iss: ISS, sid: "s", until: NOW + 600 }, { iss: ISS, sub: "alice", before: NOW }));
+    await revocations.poll();
+    const marks = { iss: ISS, sub: "bob", jti: "x", sid: "y" };
+    const others = [
+      { jti: "j" },
+      { sid: "s" },
+      { sub: "alice" },
+      {},
+      { sub: "alice", iss: "https://other.example.com" },
+    ];
+    expect(others.map((more) => revokes?.({ ...marks, ...more }))).toEqual([true, true, true, false, false]);
+    revokes = null;
+    put(lines(byJti("j")));
+    await revocations.poll();
+    expect(revokes).toBeNull();
   });
 
   it("A09, A43: a line is of one issuer's ids, byte for byte, never of a username", async () => {
@@ -314,7 +337,12 @@ describe("A31 with real tokens", () => {
   it("a cached token is revoked at its next use, and so is its twin (A15)", async () => {
     writeFileSync(file, "");
     const options = { file, now: () => NOW * 1000, monotonic: () => 0, remembered: null };
-    const revocations = await createRevocations({ ...options, onReload: () => {}, onSeen: () => {} });
+    const revocations = await createRevocations({
+      ...options,
+      onReload: () => {},
+      onSeen: () => {},
+      onRevoked: () => {},
+    });
     const hits: string[] = [];
     const service = createIdentity({
       issuers: [

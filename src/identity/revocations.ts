@@ -7,7 +7,7 @@ import {
   writeRevocation,
   type Revocation,
 } from "./revocation-lines.ts";
-import { createRevocationMemory, type RevocationMemory } from "./revocation-memory.ts";
+import { createRevocationMemory, type RevocationMemory, type TokenMarks } from "./revocation-memory.ts";
 
 export interface RevocationOptions {
   /** JSON lines; see docs/operations.md. */
@@ -22,7 +22,12 @@ export interface RevocationOptions {
   readonly onReload: (result: "ok" | "failed", message: string) => void;
   /** Told of every line that was new, so that it outlives this thread; with `replace`, of all there are. */
   readonly onSeen: (lines: readonly string[], replace: boolean) => void;
+  /** Told when somebody is newly revoked, with whether a caller is, by token, session or as a subject. */
+  readonly onRevoked: (isRevoked: (marks: CallerMarks) => boolean) => void;
 }
+
+/** As {@link TokenMarks}, of a caller whose token may be any of the subject's. */
+export type CallerMarks = Omit<TokenMarks, "iat">;
 
 export interface Revocations {
   /** Which sort of line holds for a verified token, or null. At each use of a token, in constant time. */
@@ -77,6 +82,7 @@ export async function createRevocations(options: RevocationOptions): Promise<Rev
     }
     const { news, pruned } = added;
     if (news.length > 0 || pruned) options.onSeen((pruned ? memory.all() : news).map(writeRevocation), pruned);
+    if (news.length > 0) options.onRevoked((marks) => memory.find({ ...marks, iat: undefined }) !== null);
     if (!torn) stale = null;
     options.onReload("ok", `${news.length} new, ${memory.size()} in all`);
   }

@@ -336,12 +336,13 @@ describe("E08, E09: bundles that are refused", () => {
   });
 });
 
-describe("P7.3-2: what a rule may look at", () => {
+describe("P7.3-2, P2.5-1: what a rule may look at", () => {
   const RULES = `
 allow if { input.mcp.name == "time"; input.request.time < 1790000001 }
 allow if { input.mcp.name == "address"; net.cidr_contains("192.0.2.0/24", input.request.sourceIp) }
 allow if { input.mcp.name == "country"; input.request.headers["x-country"] in {"FR", "DE"} }
 allow if { input.mcp.name == "device"; input.identity.claims.device.compliant == true }
+allow if { input.mcp.name == "roles"; input.mcp.name in input.identity.claims.resource_access[input.mcp.server].roles }
 allow if { input.mcp.name == "user"; input.identity.username == "alice" }
 allow if { input.mcp.name == "method"; input.mcp.method == "tools/call" }
 allow if { input.mcp.name == "arguments"; input.mcp.arguments.value == "yes" }
@@ -358,6 +359,11 @@ allow if { input.mcp.name == "arguments"; input.mcp.arguments.value == "yes" }
         "device",
         { identity: { ...identity, claims: { device: { compliant: true } } } },
         { identity: { ...identity, claims: { device: { compliant: "true" } } } },
+      ],
+      [
+        "roles",
+        { identity: { ...identity, claims: { resource_access: { demo: { roles: ["roles"] } } } } },
+        { identity: { ...identity, claims: { resource_access: { other: { roles: ["roles"] } } } } },
       ],
       ["user", { identity: { ...identity, username: "alice" } }, {}],
       ["method", {}, { mcp: { ...mcp, method: "prompts/get" } }],

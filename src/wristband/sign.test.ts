@@ -93,6 +93,18 @@ it("P2.5-2: says who, for whom, until when, and what, sorted; nothing of the cal
   expect(Buffer.from(jws.split(".")[1] ?? "", "base64url").toString()).not.toContain("alices-token");
 });
 
+it("P9.1-2: key id and issuer as configured, and the tools that policy gave", () => {
+  const { privateKey } = first;
+  const key = { kid: "wristband-signing-key", privateKey, jwk: {} };
+  const issuer = "https://gateway.example.com";
+  const signer = createSigner({ ...parties, issuer, ttlSeconds: 300, keys: () => [key], now: () => now });
+  const step = signer(alice, { tools: { github: ["read"] }, prompts: {}, resources: {} }, "list");
+  const [header = "", claims = ""] = step.ok ? step.value.jws.split(".") : [];
+  const read = (part: string) => JSON.parse(Buffer.from(part, "base64url").toString()) as unknown;
+  expect(read(header)).toEqual({ alg: "ES256", typ: "wristband+jwt", kid: "wristband-signing-key" });
+  expect(read(claims)).toMatchObject({ iss: issuer, tools: { github: ["read"] } });
+});
+
 describe("its life", () => {
   it("ends with the caller's token", () => {
     expect(claimsOf(jwsOf({ ...alice, expiresAt: NOW + 10 })).exp).toBe(NOW + 10);

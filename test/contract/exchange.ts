@@ -4,6 +4,7 @@ import type { Identity } from "../../src/authz/ports.ts";
 import { Secret } from "../../src/authz/secret.ts";
 import { createAnswerCache } from "../../src/credential/answer-cache.ts";
 import type { Profile } from "../../src/credential/exchange/errors.ts";
+import { createActor } from "../../src/credential/exchange/actor.ts";
 import { exchangeSource, type ExchangeOptions, type ExchangeOutcome } from "../../src/credential/exchange/source.ts";
 import { createTokenEndpoint } from "../../src/credential/exchange/token-endpoint.ts";
 import type { Answer } from "../../src/credential/source.ts";
@@ -18,6 +19,8 @@ export interface ExchangeWorld {
   readonly allowScopes?: readonly string[];
   /** What an audience means that the IdP does not know. */
   readonly unknownAudience: "refused" | "cannotTell";
+  /** Whom `act` names when the gateway is the actor; null for an IdP that does not know `actor_token`. */
+  readonly actor: string | null;
   caller(person: "alice" | "bob"): Promise<Identity>;
   close(): Promise<void>;
 }
@@ -25,10 +28,10 @@ export interface ExchangeWorld {
 const never = new AbortController().signal;
 
 /** An exchange source of this world with parts of the options changed, and what it did. */
-export function sourceOf(world: ExchangeWorld, changes: Partial<ExchangeOptions> = {}) {
+export function sourceOf(world: ExchangeWorld, changes: Partial<ExchangeOptions> = {}, isDelegation = false) {
   const { audience, scope, profile, client, allowScopes = [] } = world;
   const endpoint = createTokenEndpoint({ url: world.tokenEndpoint, ca: null });
-  const clocks = { monotonic: performance.now(), asked: 0 };
+  const clocks = { monotonic: performance.now(), asked: 0, ahead: 0 };
   const outcomes: ExchangeOutcome[] = [];
   const counted: typeof endpoint = {
     ...endpoint,
@@ -53,7 +56,9 @@ export function sourceOf(world: ExchangeWorld, changes: Partial<ExchangeOptions>
   };
   const cache = createAnswerCache({ monotonic: () => clocks.monotonic });
   const onOutcome = (outcome: ExchangeOutcome) => outcomes.push(outcome);
-  const source = exchangeSource(options, { endpoint: counted, cache, now: Date.now, onOutcome });
+  const deps = { endpoint: counted, cache, now: () => Date.now() + clocks.ahead, onOutcome };
+  const actor = createActor({ ...options, ...deps, onAsked: () => {} });
+  const source = exchangeSource(options, isDelegation ? { ...deps, actor } : deps);
   return {
     source,
     get: async (identity: Identity): Promise<Answer> => source.get(identity, never),
@@ -79,8 +84,8 @@ export function exchangeContract(name: string, start: () => Promise<ExchangeWorl
     let alice: Identity;
     let bob: Identity;
     const open: { close(): void }[] = [];
-    const using = (changes: Partial<ExchangeOptions> = {}) => {
-      const source = sourceOf(world, changes);
+    const using = (changes: Partial<ExchangeOptions> = {}, isDelegation = false) => {
+      const source = sourceOf(world, changes, isDelegation);
       open.push(source);
       return source;
     };
@@ -150,6 +155,17 @@ export function exchangeContract(name: string, start: () => Promise<ExchangeWorl
       expect(await using().get({ ...alice, token: new Secret(forged) })).toMatchObject({
         refused: expect.any(String) as string,
       });
+    });
+
+    it("P2.3-6, H05: with the gateway as actor the token names both, or there is none", async () => {
+      const answer = await using({}, true).get(alice);
+      if (world.actor === null) {
+        expect(answer).toHaveProperty("cannotTell");
+        return;
+      }
+      expect(claimsOf(foundToken(answer))).toMatchObject({ sub: alice.subject, act: { sub: world.actor } });
+      expect(answer).toMatchObject({ found: { origin: { audience: world.audience, actors: [world.actor] } } });
+      expect(await using({}, true).get(bob)).toHaveProperty("refused");
     });
 
     it("a wrong client secret is cannot tell, and is never remembered", async () => {

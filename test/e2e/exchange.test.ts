@@ -1,8 +1,8 @@
 // Token exchange through the real Envoy: whose token arrives at the server, and what happens when there is none.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { claimsOf } from "../contract/exchange.ts";
 import { EXCHANGE_CLIENT } from "../lab/idp-exchange.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
@@ -11,18 +11,30 @@ import { freePorts, type Ports } from "../lab/ports.ts";
 import { legacy, reasonOf } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-e2e-"));
+const revocationFile = join(folder, "revoked.jsonl");
 let lab: Lab;
 let ports: Ports;
 let alice: string;
 
 /** The demo server with exchanged tokens; bob may call it as far as policy goes. */
 function withExchange(config: Record<string, unknown>): void {
-  const server = (config["servers"] as Record<string, Record<string, unknown>>)["demo"] ?? {};
+  const servers = config["servers"] as Record<string, Record<string, unknown>>;
+  const server = servers["demo"] ?? {};
+  config["identity"] = { ...(config["identity"] as object), revocationFile };
+  writeFileSync(revocationFile, "");
   const [issuer] = (config["identity"] as { issuers: { issuer: string }[] }).issuers;
   const client = { id: EXCHANGE_CLIENT, secret: { file: "secrets/exchange" } };
   const exchange = { tokenEndpoint: `${issuer?.issuer}/token`, client, audience: server["url"], scope: "mcp:read" };
   server["credential"] = [{ exchange: { ...exchange, timeoutMs: 700 } }, { static: { file: "secrets/demo" } }];
-  const grants = { finance: { demo: { tool: ["whoami"] } }, engineering: { demo: { tool: ["whoami", "echo"] } } };
+  // The same server once more, where the gateway acts for the caller.
+  servers["acting"] = { ...server, credential: [{ exchange: { ...exchange, timeoutMs: 700, mode: "delegation" } }] };
+  const grants = {
+    finance: { demo: { tool: ["whoami"] } },
+    engineering: {
+      demo: { tool: ["whoami", "echo"] },
+      acting: { tool: ["whoami"] },
+    },
+  };
   writeFileSync(join(folder, "policies/data.yaml"), JSON.stringify({ grants, limits: { transfer: 1000 } }));
 }
 
@@ -47,8 +59,25 @@ it("P2.3-4, P2.3-5: the server gets a token of its own for alice, and the next c
   expect(claimsOf(token)).toMatchObject({ aud: lab.demo.url, sub: "alice", scope: "mcp:read" });
   expect(JSON.stringify(lab.demo.arrivals)).not.toContain(alice);
   expect(lab.idp.exchanges).toMatchObject([{ client: EXCHANGE_CLIENT, subject: "alice", granted: true }]);
-  expect(audited()).toMatchObject({ decision: "allow", subject: "alice", credential: "exchange" });
+  expect(audited()).toMatchObject({
+    decision: "allow",
+    subject: "alice",
+    credential: "exchange",
+    credential_audience: lab.demo.url,
+  });
   expect((await call(token)).status).toBe(401);
+});
+
+it("P2.3-6, H05: with the gateway as actor the server sees both, and so does the audit line", async () => {
+  const agents = await lab.idp.mint("alice", { extra: { act: { sub: "agent" } } });
+  const path = "/servers/acting/mcp";
+  const reply = await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, { token: agents, path });
+  expect(reply.status).toBe(200);
+  const token = String(lab.demo.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");
+  expect(claimsOf(token)).toMatchObject({ aud: lab.demo.url, sub: "alice", act: { sub: EXCHANGE_CLIENT } });
+  expect(lab.idp.exchanges.at(-1)).toMatchObject({ subject: "alice", actor: EXCHANGE_CLIENT });
+  const actors = { actor: "agent", credential_actors: [EXCHANGE_CLIENT, "agent"] };
+  expect(audited()).toMatchObject({ decision: "allow", subject: "alice", server: "acting", ...actors });
 });
 
 it("4.7: somebody whom the IdP refuses gets 403, and nobody else's credential", async () => {
@@ -72,9 +101,23 @@ it("P2.3-1: who is refused before is not exchanged for; neither is housekeeping"
   expect(lab.idp.exchanges).toHaveLength(before);
 });
 
+it("H06: a caller whose token is revoked is exchanged for no more, nor served with what was", async () => {
+  const token = await lab.idp.mint("alice");
+  expect((await call(token)).status).toBe(200);
+  const [exchanges, arrivals] = [lab.idp.exchanges.length, lab.demo.arrivals.length];
+  const { iss, jti, exp: until } = claimsOf(token);
+  appendFileSync(revocationFile, `${JSON.stringify({ iss, jti, until })}\n`);
+  lab.children.serve.kill("SIGHUP");
+  const revoked = { decision: "deny", reason: "token_revoked", credential: null };
+  await vi.waitFor(() => expect(lab.children.serve.output()).toContain('"reloaded"'), 5000);
+  expect((await call(token)).status).toBe(401);
+  expect(audited()).toMatchObject(revoked);
+  expect([lab.idp.exchanges.length, lab.demo.arrivals.length]).toEqual([exchanges, arrivals]);
+});
+
 it("P6: audit log, logs and metrics hold no token and no secret", async () => {
   const metrics = await (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
-  expect(metrics).toContain('mcp_authz_exchanges_total{outcome="ok"} 1');
+  expect(metrics).toContain('mcp_authz_exchanges_total{outcome="ok"} 3');
   expect(metrics).toContain('mcp_authz_exchanges_total{outcome="none"} 1');
   expect(metrics).toContain('mcp_authz_cache_requests_total{cache="credential",result="hit"} 2');
   const exchanged = String(lab.demo.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");

@@ -1,6 +1,6 @@
 // Each caller's own credential through the whole system: OpenBao, serve, Envoy and two MCP servers.
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -17,6 +17,7 @@ const PATS = { demo: "pat-of-alice-at-demo-c4n4ry", other: "pat-of-alice-at-othe
 
 describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault credentials", () => {
   const folder = mkdtempSync(join(tmpdir(), "mcp-authz-e2e-vault-"));
+  const revocationFile = join(folder, "revoked.jsonl");
   const tokens: Record<string, string> = {};
   let vault: VaultLab;
   let other: DemoServer;
@@ -31,6 +32,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     await vault.put("alice/other", { token: PATS.other });
     other = await startDemoServer(0);
     closing.push(() => other.close());
+    writeFileSync(revocationFile, "");
     const policyFolder = join(folder, "policies");
     cpSync(resolve(import.meta.dirname, "../../policies/demo"), policyFolder, { recursive: true });
     const tools = "{tool: [whoami]}";
@@ -50,6 +52,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     const approle = { roleId: { file: vault.roleIdFile }, secretId: { file: vault.secretIdFile } };
     config["vault"] = { address: vault.address, auth: { approle }, timeoutMs: 600, cacheTtlMs: CACHE_MS };
     config["negativeTtlMs"] = CACHE_MS;
+    config["identity"] = { ...(config["identity"] as object), revocationFile };
     const own = { vault: { mount: "secret", path: "{username}/{server}" } };
     const { demo } = config["servers"] as { demo: { url: string } };
     const server = (url: string, ...credential: object[]) => ({ url, callRouting: "direct", credential });
@@ -81,7 +84,8 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     await call("alice", "demo");
     expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${PATS.demo}`);
     expect(JSON.stringify(lab.demo.arrivals.at(-1))).not.toContain(tokens["alice"]);
-    await audited({ decision: "allow", subject: "alice", server: "demo", credential: "vault" });
+    const read = { credential: "vault", credential_path: "secret/alice/demo", credential_version: 1 };
+    await audited({ decision: "allow", subject: "alice", server: "demo", ...read });
   });
 
   it("MS-09: the credential of one server reaches no other", async () => {
@@ -118,12 +122,29 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     await vi.waitFor(async () => expect(await refused("bob", "mixed")).toEqual([200, undefined]), SHORT);
   });
 
-  it("P2.4-5: a new version is used once the old one is forgotten", async () => {
+  it("P2.4-5, P2.4-6: a new version is used, and audited, once the old one is forgotten", async () => {
     await call("alice", "demo");
     await vault.put("alice/demo", { token: `${PATS.demo}-2` });
     await forgotten();
     await call("alice", "demo");
     expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${PATS.demo}-2`);
+    await audited({ credential_path: "secret/alice/demo", credential_version: 2 });
+  });
+
+  it("G18: once alice is revoked, what was kept for her is gone: her next log-in reads the Vault anew", async () => {
+    await forgotten();
+    await call("alice", "demo");
+    await vault.put("alice/demo", { token: `${PATS.demo}-3` });
+    const line = { iss: lab.idp.issuer, sub: "alice", before: Math.floor(Date.now() / 1000) };
+    appendFileSync(revocationFile, `${JSON.stringify(line)}\n`);
+    lab.children.serve.kill("SIGHUP"); // well within the time for which it would have been kept
+    await vi.waitFor(async () => expect((await call("alice", "demo")).status).toBe(401), {
+      timeout: SHORT,
+      interval: 20,
+    });
+    tokens["alice"] = await lab.idp.mint("alice");
+    await call("alice", "demo");
+    expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${PATS.demo}-3`);
   });
 
   it("N01: a Vault that hangs: what is kept is used for its time, then 503; it heals within five seconds", async () => {

@@ -1,5 +1,6 @@
 // A token endpoint for faults: it answers as the test says. Left alone it exchanges, for the people, audience and scope
 // that it knows.
+import { randomUUID } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { Identity } from "../../src/authz/ports.ts";
 import { Secret } from "../../src/authz/secret.ts";
@@ -105,17 +106,29 @@ function honest(response: ServerResponse, { headers, form }: TokenRequest): void
   const encoded = (text: string) => new URLSearchParams({ "": text }).toString().slice(1);
   const credentials = Buffer.from(`${encoded(CLIENT.id)}:${encoded(CLIENT.secret)}`).toString("base64");
   if (headers.authorization !== `Basic ${credentials}`) return error(401, "invalid_client");
-  const subject = subjectOf(form.get("subject_token") ?? "");
-  if (subject === null) return error(400, "invalid_request");
+  if (form.get("grant_type") === "client_credentials") return answerJson(response, 200, ownGrant());
+  const subject = subjectOf(form.get("subject_token"));
+  const actor = subjectOf(form.get("actor_token"));
+  if (subject === null || (form.has("actor_token") && actor === null)) return error(400, "invalid_request");
   if (form.get("audience") !== AUDIENCE) return error(400, "invalid_target");
   if (subject.startsWith("bob")) return error(400, "access_denied");
   const scope = form.get("scope") ?? "";
-  if (scope.split(" ").some((name) => !["mcp:tools", "mcp:read", ""].includes(name)))
-    return error(400, "invalid_scope");
-  return answerJson(response, 200, granting(exchangedFor(subject), { scope }));
+  if (!isKnownScope(scope)) return error(400, "invalid_scope");
+  const act = actor === null ? {} : { act: { sub: actor } };
+  return answerJson(response, 200, granting(exchangedFor(subject, AUDIENCE, act), { scope }));
 }
 
-function subjectOf(token: string): string | null {
-  if (!issued.has(token)) return null;
+function isKnownScope(scope: string): boolean {
+  return scope.split(" ").every((name) => ["mcp:tools", "mcp:read", ""].includes(name));
+}
+
+/** The answer to client_credentials: the client's own token. */
+export function ownGrant(claims: object = {}): Record<string, unknown> {
+  const token = tokenOf({ sub: CLIENT.id, exp: seconds() + 300, jti: randomUUID(), ...claims });
+  return { access_token: token, token_type: "Bearer", expires_in: 300 };
+}
+
+function subjectOf(token: string | null): string | null {
+  if (token === null || !issued.has(token)) return null;
   return (JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { sub: string }).sub;
 }

@@ -57,6 +57,7 @@ const world: ExchangeWorld = {
   audience: BACKEND,
   scope: "mcp:tools mcp:read",
   unknownAudience: "cannotTell",
+  actor: null,
   caller: async (person) => callerOf(await logIn(person)),
   close: () => Promise.resolve(),
 };

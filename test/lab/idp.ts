@@ -17,11 +17,19 @@ const SCOPES = ["mcp:read", "mcp:write"];
 export interface Idp {
   readonly issuer: string;
   /** A token as this person's client would get it. */
-  mint(person: string, options?: { scope?: string; audience?: string; ttlSeconds?: number }): Promise<string>;
+  mint(person: string, options?: MintOptions): Promise<string>;
   readonly tokenEndpoint: string;
   /** Token exchanges that were asked for, oldest first. */
   readonly exchanges: readonly Exchange[];
   close(): Promise<void>;
+}
+
+export interface MintOptions {
+  readonly scope?: string;
+  readonly audience?: string;
+  readonly ttlSeconds?: number;
+  /** Further claims, `act` for example. */
+  readonly extra?: object;
 }
 
 export interface IdpOptions {
@@ -64,12 +72,16 @@ export async function startIdp({ port, gateway, ttlSeconds, exchange, published 
     issuer,
     tokenEndpoint: `${issuer}/token`,
     exchanges,
-    mint: async (person, { scope = SCOPES.join(" "), audience = gateway, ttlSeconds: ttl = ttlSeconds } = {}) => {
+    mint: async (
+      person,
+      { scope = SCOPES.join(" "), audience = gateway, ttlSeconds: ttl = ttlSeconds, extra = {} } = {},
+    ) => {
       const client = await provider.Client.find("demo-cli");
       if (!client) throw new Error("no client");
       const grant = { accountId: person, client, scope, gty: "authorization_code", expiresIn: ttl };
       const token = new provider.AccessToken(grant as never);
       token.resourceServer = new provider.ResourceServer(audience, resourceServer(audience, ttl));
+      token.extra = extra as never;
       return token.save();
     },
     close: () =>
@@ -120,6 +132,7 @@ function configuration(jwk: object, gateway: string, ttlSeconds: number, clients
     ttl: {
       AccessToken: ttlSeconds,
       AuthorizationCode: 60,
+      ClientCredentials: ttlSeconds,
       Grant: ttlSeconds,
       IdToken: 3600,
       Interaction: 600,
@@ -130,13 +143,14 @@ function configuration(jwk: object, gateway: string, ttlSeconds: number, clients
     ...loginConfiguration(),
     findAccount: (_ctx: unknown, id: string) =>
       isPerson(id) ? { accountId: id, claims: () => ({ sub: id, name: PEOPLE[id].name }) } : undefined,
-    extraTokenClaims: (_ctx: unknown, token: { accountId?: string }) => {
+    extraTokenClaims: (_ctx: unknown, token: { accountId?: string; extra?: object }) => {
       const id = token.accountId ?? "";
-      return isPerson(id) ? { groups: PEOPLE[id].groups, preferred_username: id } : undefined;
+      return isPerson(id) ? { groups: PEOPLE[id].groups, preferred_username: id, ...token.extra } : undefined;
     },
     features: {
       devInteractions: { enabled: false },
       registration: { enabled: true },
+      clientCredentials: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => `${gateway}/mcp`,

@@ -289,6 +289,9 @@ describe("a past decision", () => {
       issuer: "ISSUER",
       subject: "alice",
       name: "echo",
+      credential: "vault",
+      credential_path: "secret/alice/demo",
+      credential_version: 3,
     },
   ];
 
@@ -332,6 +335,7 @@ describe("a past decision", () => {
     const other = await why(["--request-id", "r3", "--audit", auditFile(), "--token-file", tokenFile("bob")]);
     expect([other.code, other.first]).toEqual([0, "allow"]);
     expect(other.out).toContain("The token is another caller's");
+    expect(other.out).toMatch(/credential +- +vault: secret\/alice\/demo, version 3/);
   });
 
   it("before policy is explained without asking again; the log may come from standard input", async () => {

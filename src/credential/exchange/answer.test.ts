@@ -22,6 +22,7 @@ const EXPECTED: Expectation = {
   secrets: ["client-secret-canary", "short"],
   subject: ALICE.subject,
   subjectToken: OWN,
+  actor: null,
   subjectExp: ALICE.expiresAt,
   askedAt: NOW,
   now: NOW,

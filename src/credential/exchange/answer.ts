@@ -5,7 +5,7 @@ import { readError } from "./errors.ts";
 import { checkToken, type TokenExpectation } from "./exchanged-token.ts";
 import { lifeOf, type Life } from "./lifetime.ts";
 import { ACCESS_TOKEN_TYPE, JWT_TYPE } from "./request.ts";
-import { scopeNames, scopesForPeople } from "./scope.ts";
+import { scopeNames, scopesForPeople, tellsOf } from "./scope.ts";
 
 /** What an answer is held against: the configuration, the caller, and the clock. */
 export interface Expectation extends TokenExpectation {
@@ -22,46 +22,64 @@ export interface Expectation extends TokenExpectation {
 
 /** What the token endpoint said. */
 export type Reading =
-  | { readonly granted: string; readonly life: Life }
+  /** Who acts by the token, the current one first. */
+  | { readonly granted: string; readonly life: Life; readonly actors: readonly string[] }
   | { readonly refused: string }
   | { readonly cannotTell: string };
 
 /** RFC 8693 answers are a token and a few words. */
 const LIMITS = { maxDepth: 16, maxMembers: 1000 };
+export const NOT_JSON = "the answer is not one strict JSON object";
 const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/i;
 
 /**
  * Reads an answer of the token endpoint (RFC 8693 §2.2). Only a bearer access token for this caller and this audience,
  * not wider than configured, is granted; whatever else is not plainly about this caller is *cannot tell*.
  */
-export function readAnswer({ status, headers, body }: HttpAnswer, expected: Expectation): Reading {
-  const json = JSON_TYPE.test(headers["content-type"] ?? "") ? readObject(body) : null;
-  if (status !== 200) return readError(status, json?.["error"], expected.profile);
-  if (json === null) return { cannotTell: "the answer is not one strict JSON object" };
+export function readAnswer(answer: HttpAnswer, expected: Expectation): Reading {
+  const json = jsonOf(answer);
+  if (answer.status !== 200) return readError(answer.status, json?.["error"], expected.profile);
+  if (json === null) return { cannotTell: NOT_JSON };
   const read = readGrant(json, expected);
   return typeof read === "string" ? { cannotTell: read } : read;
 }
 
-function readObject(bytes: Buffer): JsonObject | null {
-  const json = readJson(bytes, LIMITS);
+export function jsonOf({ headers, body }: HttpAnswer): JsonObject | null {
+  if (!JSON_TYPE.test(headers["content-type"] ?? "")) return null;
+  const json = readJson(body, LIMITS);
   if (!json.ok || typeof json.value !== "object" || json.value === null || Array.isArray(json.value)) return null;
   return json.value as JsonObject;
 }
 
 function readGrant(json: JsonObject, expected: Expectation): Reading | string {
-  const { access_token: token, token_type: type, issued_token_type: issued, expires_in: expiresIn } = json;
-  if ("error" in json) return "the answer is 200 with an error";
-  // RFC 6749 §5.1: in any case. N_A and DPoP are no bearer tokens (RFC 8693 §2.2.1, RFC 9449 §5).
-  if (typeof type !== "string" || type.toLowerCase() !== "bearer") return "token_type is not Bearer";
+  const { access_token: token, issued_token_type: issued, expires_in: expiresIn } = json;
+  const fault = faultOfGrant(json);
+  if (fault !== null) return fault;
   if (issued !== ACCESS_TOKEN_TYPE && issued !== JWT_TYPE) return "issued_token_type is not that of an access token";
-  if (expiresIn !== undefined && !isPositive(expiresIn)) return "expires_in is not a positive whole number of seconds";
   const facts = checkToken(token, issued, expected);
   if (typeof facts === "string") return facts;
   const tooWide = faultOfScope(json["scope"], facts.scopes, expected, token as string);
   if (tooWide !== null) return tooWide;
   const { subjectExp, askedAt, now } = expected;
-  const life = lifeOf({ expiresIn: expiresIn ?? null, tokenExp: facts.expiresAt, subjectExp, askedAt, now });
-  return life === null ? "the token's life is over already" : { granted: token as string, life };
+  const life = lifeOf({
+    expiresIn: (expiresIn as number | undefined) ?? null,
+    tokenExp: facts.expiresAt,
+    subjectExp,
+    askedAt,
+    now,
+  });
+  if (life === null) return "the token's life is over already";
+  const tells = tellsOf([token as string, expected.subjectToken, ...expected.secrets]);
+  return { granted: token as string, life, actors: facts.actors.map((name) => (tells(name) ? "(hidden)" : name)) };
+}
+
+/** What holds for every token that is granted (RFC 6749 §5.1), or what is wrong. */
+export function faultOfGrant({ token_type: type, expires_in: expiresIn, error }: JsonObject): string | null {
+  if (error !== undefined) return "the answer is 200 with an error";
+  // In any case. N_A and DPoP are no bearer tokens (RFC 8693 §2.2.1, RFC 9449 §5).
+  if (typeof type !== "string" || type.toLowerCase() !== "bearer") return "token_type is not Bearer";
+  if (expiresIn !== undefined && !isPositive(expiresIn)) return "expires_in is not a positive whole number of seconds";
+  return null;
 }
 
 function isPositive(value: JsonValue): value is number {

@@ -39,13 +39,21 @@ export function readError(
   code: unknown,
   profile: Profile,
 ): { readonly refused: string } | { readonly cannotTell: string } {
-  const known = typeof code === "string" && Object.hasOwn(ERRORS, code) ? code : null;
-  const meaning = known === null ? undefined : ERRORS[known];
-  const said = known === null ? String(status) : `${status} ${known}`;
+  const meaning = isKnown(code) ? ERRORS[code] : undefined;
+  const said = statusAndCode(status, code);
   const hint = profile === "keycloak" ? KEYCLOAK_HINTS[said] : undefined;
   if (status === 400 && meaning === "refused") return { refused: `${said}: ${hint ?? REFUSED}` };
   const about = typeof meaning === "object" && status < 404 ? meaning.see : seeAt(status);
   return { cannotTell: `the token endpoint answered ${said}: ${hint ?? about}` };
+}
+
+/** The status, with the error code if it is one of the table. */
+export function statusAndCode(status: number, code: unknown): string {
+  return isKnown(code) ? `${status} ${code}` : String(status);
+}
+
+function isKnown(code: unknown): code is string {
+  return typeof code === "string" && Object.hasOwn(ERRORS, code);
 }
 
 function seeAt(status: number): string {

@@ -1,3 +1,4 @@
+import { actorsOf } from "../../authz/actor.ts";
 import { readToken } from "../../authz/token-form.ts";
 import type { JsonObject, JsonValue } from "../../mcp/json.ts";
 import type { Profile } from "./errors.ts";
@@ -14,12 +15,16 @@ export interface TokenExpectation {
   /** Of the caller, whose token was exchanged. */
   readonly subject: string;
   readonly subjectToken: string;
+  /** Whom the token must name as its actor; null for an impersonation. */
+  readonly actor: string | null;
 }
 
 export interface TokenFacts {
   /** Seconds since the epoch; null for a token that only its issuer can read. */
   readonly expiresAt: number | null;
   readonly scopes: readonly string[];
+  /** By `act`, the current one first. */
+  readonly actors: readonly string[];
 }
 
 /**
@@ -31,10 +36,12 @@ export function checkToken(
   issuedTokenType: string,
   expected: TokenExpectation,
 ): TokenFacts | string {
-  if (typeof token !== "string" || !FORM.test(token)) return "access_token is not up to 16 KiB of visible ASCII";
+  if (!isTokenText(token)) return "access_token is not up to 16 KiB of visible ASCII";
   if (isSameToken(token, expected.subjectToken)) return "the answer holds the caller's own token";
   const mustBeJwt = issuedTokenType === JWT_TYPE || expected.profile === "keycloak";
-  if (!mustBeJwt && !looksLikeJwt(token)) return { expiresAt: null, scopes: [] };
+  if (expected.actor !== null && !looksLikeJwt(token))
+    return "the token is no JWT: whether it names the actor is unknown";
+  if (!mustBeJwt && !looksLikeJwt(token)) return { expiresAt: null, scopes: [], actors: [] };
   const read = readToken(token);
   if (typeof read === "string") return `access_token is no JWT in its strict form (${read})`;
   return faultOfClaims(read.payload, expected) ?? factsOf(read.payload);
@@ -47,17 +54,25 @@ function isSameToken(a: string, b: string): boolean {
   return a.includes(".") && b.includes(".") && signed(a) === signed(b);
 }
 
+export function isTokenText(token: JsonValue | undefined): token is string {
+  return typeof token === "string" && FORM.test(token);
+}
+
 /** RFC 8693 §3: an access token may be a JWT without saying so. Lenient, so that a JWT of odd spelling is checked too. */
-function looksLikeJwt(token: string): boolean {
+export function looksLikeJwt(token: string): boolean {
   const [header = "", ...rest] = token.split(".");
   return rest.length === 2 && Buffer.from(header, "base64url").toString("latin1").trimStart().startsWith("{");
 }
 
-function faultOfClaims(claims: JsonObject, { audience, subject, profile }: TokenExpectation): string | null {
+function faultOfClaims(claims: JsonObject, { audience, subject, actor, profile }: TokenExpectation): string | null {
   const { aud, sub, cnf, typ } = claims;
   const audiences = Array.isArray(aud) ? (aud as readonly JsonValue[]) : [aud];
   if (!audiences.includes(audience)) return "the token's aud does not name the configured audience";
   if (sub !== undefined && sub !== subject) return "the token's sub is not the caller";
+  // RFC 8693 §4.1: an IdP that does not know actor_token gives an impersonation, which nobody asked for.
+  if (actor !== null && sub === undefined) return "the token has no sub";
+  if (actor !== null && actorsOf(claims)[0] !== actor)
+    return "the IdP ignored the actor: the token's act.sub is not the gateway; see mode";
   // RFC 9449 §7.1, RFC 8705 §3: nobody can use a bound token without its proof.
   if (cnf !== undefined) return "the token is bound to a key";
   // Keycloak's ID and refresh tokens differ from access tokens in this claim only.
@@ -70,5 +85,5 @@ function factsOf(claims: JsonObject): TokenFacts | string {
   if (exp !== undefined && !(Number.isSafeInteger(exp) && (exp as number) > 0)) return "the token's exp is malformed";
   const scopes = scopeNames(scope ?? scp ?? "");
   if (scopes === null) return "the token's scope is malformed";
-  return { expiresAt: typeof exp === "number" ? exp : null, scopes };
+  return { expiresAt: typeof exp === "number" ? exp : null, scopes, actors: actorsOf(claims) };
 }

@@ -168,7 +168,7 @@ describe("P6: no secret leaves", () => {
       fake.respond = (response) => response.destroy();
       const world: ExchangeWorld = {
         ...{ tokenEndpoint: url, profile: "rfc8693", client: CLIENT, audience: "a", scope: SCOPE },
-        ...{ unknownAudience: "refused", caller: async () => ALICE, close: async () => {} },
+        ...{ unknownAudience: "refused", actor: null, caller: async () => ALICE, close: async () => {} },
       };
       const text = printed(await sourceOf(world).get(ALICE));
       for (const secret of [ALICE.token.reveal(), CLIENT.secret]) expect(text).not.toContain(secret);

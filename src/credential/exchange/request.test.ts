@@ -1,12 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { Secret } from "../../authz/secret.ts";
-import { basicCredentials, exchangeForm } from "./request.ts";
+import { basicCredentials, exchangeForm, type ExchangeRequest } from "./request.ts";
 
-const form = (scope: string | null) => exchangeForm("https://backend-mcp-server.example.com", scope, "e30.e30.c2ln");
+const REQUEST = {
+  audience: "https://backend-mcp-server.example.com",
+  scope: "mcp:tools mcp:read",
+  subjectToken: "e30.e30.c2ln",
+  actorToken: null,
+};
+const form = (changes: Partial<ExchangeRequest> = {}) => exchangeForm({ ...REQUEST, ...changes });
 
 describe("exchangeForm", () => {
   it("P9.3-1: byte for byte", () => {
-    expect(form("mcp:tools mcp:read")).toBe(
+    expect(form()).toBe(
       "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange" +
         "&subject_token=e30.e30.c2ln" +
         "&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token" +
@@ -15,9 +21,16 @@ describe("exchangeForm", () => {
         "&scope=mcp%3Atools+mcp%3Aread",
     );
   });
-  it("without a scope there is no such parameter", () => expect(form(null)).not.toContain("scope"));
+  it("without a scope there is no such parameter", () => expect(form({ scope: null })).not.toContain("scope"));
+  it("P2.3-6: an actor's token comes behind everything else, with its type", () => {
+    expect(form({ actorToken: "e30.e30.YWN0" })).toBe(
+      `${form()}&actor_token=e30.e30.YWN0&actor_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token`,
+    );
+  });
   it("a value cannot bring a parameter along", () => {
-    const sent = new URLSearchParams(exchangeForm("a&scope=admin", "b&actor_token=x", "c=&d#\r\n+ %26"));
+    const sent = new URLSearchParams(
+      form({ audience: "a&scope=admin", scope: "b&actor_token=x", subjectToken: "c=&d#\r\n+ %26" }),
+    );
     expect([...sent.keys()]).toEqual([
       ...["grant_type", "subject_token", "subject_token_type", "requested_token_type", "audience", "scope"],
     ]);

@@ -9,12 +9,24 @@ export interface ExchangeClient {
 export const ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token";
 export const JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt";
 
+/** The body of RFC 6749 §4.4.2. */
+export const CLIENT_CREDENTIALS_FORM = "grant_type=client_credentials";
+
+export interface ExchangeRequest {
+  readonly audience: string;
+  /** Sent as written; null: the parameter is left out. */
+  readonly scope: string | null;
+  readonly subjectToken: string;
+  /** The gateway's own token; null: the exchange is an impersonation. */
+  readonly actorToken: string | null;
+}
+
 /**
- * The body of a token exchange (RFC 8693 §2.1), with these names in this order and no others: `resource` and
- * `actor_token` are ignored by IdPs that do not know them, which would widen the token in silence.
- * @param scope sent as written; null: the parameter is left out
+ * The body of a token exchange (RFC 8693 §2.1), with these names in this order and no others. IdPs ignore what they do
+ * not know: `resource` is never sent, as that would widen the token in silence; that `actor_token` counted, the answer
+ * must show.
  */
-export function exchangeForm(audience: string, scope: string | null, subjectToken: string): string {
+export function exchangeForm({ audience, scope, subjectToken, actorToken }: ExchangeRequest): string {
   const form = new URLSearchParams({
     grant_type: "urn:ietf:params:oauth:grant-type:token-exchange",
     subject_token: subjectToken,
@@ -23,6 +35,10 @@ export function exchangeForm(audience: string, scope: string | null, subjectToke
     audience,
   });
   if (scope !== null) form.set("scope", scope);
+  if (actorToken !== null) {
+    form.set("actor_token", actorToken);
+    form.set("actor_token_type", ACCESS_TOKEN_TYPE);
+  }
   return form.toString();
 }
 

@@ -16,10 +16,16 @@ export function scopeNames(value: JsonValue): readonly string[] | null {
 
 /** Names scopes for the operator: they are the IdP's text, which must not bring a secret into the log. */
 export function scopesForPeople(names: readonly string[], secrets: readonly string[]): string {
-  const hidden = secrets.flatMap(spellings);
-  const isSafe = (name: string) => PRINTABLE.test(name) && !hidden.some((secret) => reveals(name, secret));
+  const tells = tellsOf(secrets);
+  const isSafe = (name: string) => PRINTABLE.test(name) && !tells(name);
   const shown = names.slice(0, MAX_NAMED).map((name) => (isSafe(name) ? name : "(not printable)"));
   return names.length > MAX_NAMED ? `${shown.join(" ")} and ${names.length - MAX_NAMED} more` : shown.join(" ");
+}
+
+/** Whether a text of the IdP holds one of the secrets, or much of one. */
+export function tellsOf(secrets: readonly string[]): (name: string) => boolean {
+  const hidden = secrets.flatMap(spellings);
+  return (name) => hidden.some((secret) => reveals(name, secret));
 }
 
 function reveals(name: string, secret: string): boolean {

@@ -32,6 +32,7 @@ beforeAll(async () => {
     audience: AUDIENCE,
     scope: SCOPE,
     unknownAudience: "refused",
+    actor: CLIENT.id,
     caller: (person) => Promise.resolve(callerOf(person)),
     close: fake.close,
   };
@@ -63,6 +64,13 @@ describe("exchangeSource", () => {
     expect(await get({ ...ALICE, issuer: "https://other.example.com" })).toHaveProperty("hasNone");
     expect(fake.requests.length).toBe(before);
     expect(await get(ALICE)).toHaveProperty("found");
+  });
+
+  it("G05: two issuers with the same sub, and even the same token, share no exchanged token", async () => {
+    const { get, clocks } = sourceOf(world);
+    const other = { ...ALICE, issuer: "https://other.example.com" };
+    for (const person of [ALICE, other, ALICE, other]) foundToken(await get(person));
+    expect(clocks.asked).toBe(2);
   });
 
   it("the header and the scheme are the configured ones", async () => {

@@ -12,6 +12,7 @@ export type Reading =
 
 export interface Entry {
   readonly value: string;
+  readonly version: number;
   readonly owner: { readonly issuer: JsonValue | undefined; readonly subject: JsonValue | undefined };
   /** Milliseconds since the epoch at which a Vault will delete this version by itself; null for never. */
   readonly endsAt: number | null;
@@ -32,10 +33,11 @@ export function readEntry(reply: Reply, field: string): Reading {
   const data = member(reply.body, "data");
   const metadata = member(data, "metadata");
   // A KV v1 mount answers 200 without metadata.
-  if (!isObject(metadata) || typeof metadata["version"] !== "number") return { cannotTell: "not an answer of KV v2" };
+  const version = member(metadata, "version");
+  if (!isObject(metadata) || typeof version !== "number") return { cannotTell: "not an answer of KV v2" };
   const content = member(data, "data");
   if (!isObject(content)) return { cannotTell: "the entry is empty" };
-  return readValue(content[field], metadata);
+  return readValue(content[field], version, metadata);
 }
 
 function readAbsence(body: JsonValue): Reading {
@@ -49,14 +51,14 @@ function readAbsence(body: JsonValue): Reading {
   return { cannotTell: "status 404 of something else than an entry: is the mount or the namespace there?" };
 }
 
-function readValue(value: JsonValue | undefined, metadata: JsonObject): Reading {
+function readValue(value: JsonValue | undefined, version: number, metadata: JsonObject): Reading {
   if (value === undefined) return { cannotTell: "the entry has no such field" };
   if (typeof value !== "string" || value === "") return { cannotTell: "the field is not a text" };
   if (value.length > MAX_VALUE) return { cannotTell: "the field is longer than 4096 characters" };
   if (!VISIBLE.test(value)) return { cannotTell: "the field holds something else than visible ASCII" };
   const custom = metadata["custom_metadata"];
   const owner = { issuer: member(custom, "owner_iss"), subject: member(custom, "owner_sub") };
-  return { found: { value, owner, endsAt: endOf(metadata) } };
+  return { found: { value, version, owner, endsAt: endOf(metadata) } };
 }
 
 /** `deletion_time`: also in the future, for versions that end by themselves. What cannot be read has ended. */

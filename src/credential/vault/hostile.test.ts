@@ -10,7 +10,9 @@ import { inspect, promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ask, openVault, person, type OpenVault } from "../../../test/fakes/open-vault.ts";
+import { compact, makeKey } from "../../../test/fakes/issuer.ts";
 import { startFakeVault, type FakeVault } from "../../../test/fakes/vault.ts";
+import { Secret } from "../../authz/secret.ts";
 import type { CredentialSource } from "../source.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-hostile-"));
@@ -239,6 +241,58 @@ describe("M10, P13", () => {
     const [{ method, headers, body } = { method: "", headers: {}, body: "" }] = fake.requests;
     expect([method, body]).toEqual(["GET", ""]);
     expect(Object.keys(headers).sort()).toEqual(["accept", "connection", "host", "x-vault-request", "x-vault-token"]);
+  });
+});
+
+describe("G12, G14, G15: what a Vault is shown", () => {
+  const OURS = ["accept", "connection", "host", "x-vault-request"];
+  const PATHS = [
+    "POST /v1/auth/approle/login",
+    "GET /v1/sys/internal/ui/mounts/secret",
+    "GET /v1/secret/data/alice/api.github.com",
+    "GET /v1/auth/token/lookup-self",
+    "POST /v1/auth/token/renew-self",
+    "POST /v1/auth/token/revoke-self",
+  ];
+
+  it("of a whole life: no header but ours, nothing of the caller's token, and no other path", async () => {
+    const token = compact(
+      makeKey("k1"),
+      { alg: "ES256", typ: "at+jwt" },
+      { sub: "alice-sub", groups: ["canary-group"] },
+    );
+    const alice = person("alice", { token: new Secret(token), claims: { groups: ["canary-group"] } });
+    fake.requests.length = 0;
+    fake.ttl.seconds = 1; // renewed in this test's time
+    const other = openVault(fake, { cacheTtlMs: 0.5 });
+    try {
+      await other.vault.start();
+      await ask(other.source(), alice);
+      fake.forbidden.add("alice/api.github.com");
+      await ask(other.source(), alice);
+      await vi.waitFor(() => expect(fake.requests.some(({ url }) => url.endsWith("/renew-self"))).toBe(true), 5000);
+    } finally {
+      fake.forbidden.clear();
+      fake.ttl.seconds = 3600;
+      await other.vault.close();
+    }
+    expect(new Set(fake.requests.map(({ method, url }) => `${method} ${url}`))).toEqual(new Set(PATHS));
+    for (const { url, method, headers, body } of fake.requests) {
+      const sent = [...(method === "POST" ? ["content-length"] : []), ...(body === "" ? [] : ["content-type"])];
+      const login = url.endsWith("/login") ? [] : ["x-vault-token"];
+      expect([url, ...Object.keys(headers).toSorted()]).toEqual([url, ...[...OURS, ...sent, ...login].toSorted()]);
+      const text = `${method} ${url} ${JSON.stringify(headers)} ${body}`;
+      for (const part of [token, ...token.split("."), "canary-group"]) expect(text).not.toContain(part);
+    }
+  });
+
+  it("G12: nothing is wrapped: an answer that is, is not unwrapped and holds no credential", async () => {
+    const wrap_info = { token: "s.wrapping-canary", ttl: 30, creation_path: "secret/data/alice/api.github.com" };
+    reads(json(200, { data: null, wrap_info }));
+    fake.requests.length = 0;
+    expect(await ask(source, ALICE)).toEqual(["cannotTell", "not an answer of KV v2"]);
+    expect(fake.requests).toHaveLength(1);
+    expect(JSON.stringify(ours.told)).not.toContain("canary");
   });
 });
 

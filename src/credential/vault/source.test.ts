@@ -9,7 +9,9 @@ const never = new AbortController().signal;
 const ALICE = person("alice");
 const NOBODY = { issuer: undefined, subject: undefined };
 
-const found = (value: string, endsAt: number | null = null): Reading => ({ found: { value, owner: NOBODY, endsAt } });
+const found = (value: string, endsAt: number | null = null): Reading => ({
+  found: { value, version: 7, owner: NOBODY, endsAt },
+});
 
 function setUp(reading: (path: string) => Reading, random = 0.5) {
   const clock = { ms: 1 };
@@ -96,6 +98,15 @@ describe("what is kept", () => {
   });
 });
 
+it("P2.4-6, P7.4-4: the path and the version that were read go to the audit line, also when the answer was kept", async () => {
+  const { read, source } = setUp(() => found("pat"));
+  for (let i = 0; i < 2; i += 1) {
+    const answer = await source().get(ALICE, never);
+    expect("found" in answer && answer.found.origin).toEqual({ path: "secret/alice/api.github.com", version: 7 });
+  }
+  expect(read).toHaveBeenCalledTimes(1);
+});
+
 describe("P4, D17: what the key tells apart", () => {
   it.each<[string, Partial<VaultEntry>, Partial<VaultSourceDeps>]>([
     ["server", { server: "gitlab" }, {}],
@@ -125,6 +136,16 @@ describe("P4, D17: what the key tells apart", () => {
   });
 });
 
+it("G05: two issuers with the same sub, username and path share neither an answer nor a read under way", async () => {
+  const { read, source } = setUp(() => found("pat"));
+  const other = { ...ALICE, issuer: "https://other.example.com" };
+  const github = source();
+  await Promise.all([ALICE, other, ALICE, other].map(async (person) => github.get(person, never)));
+  expect(read).toHaveBeenCalledTimes(2);
+  await Promise.all([ALICE, other].map(async (person) => github.get(person, never)));
+  expect(read).toHaveBeenCalledTimes(2);
+});
+
 it("P5: fifty first calls at once are one read", async () => {
   const { read, source } = setUp(() => found("pat"));
   const github = source();
@@ -142,7 +163,7 @@ it("M10: a name that is no segment is refused at once, without a promise and wit
 
 it("requireOwner: somebody else's entry is refused, and counted", async () => {
   const owned = (issuer: unknown, subject: unknown) =>
-    ({ found: { value: "pat", owner: { issuer, subject }, endsAt: null } }) as Reading;
+    ({ found: { value: "pat", version: 7, owner: { issuer, subject }, endsAt: null } }) as Reading;
   const cases: [Reading, string][] = [
     [found("pat"), "refused"],
     [owned(ALICE.issuer, undefined), "refused"],

@@ -71,13 +71,14 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
       told("none", reading.none);
       return { answer: { hasNone: reading.none }, ttlMs: deps.negativeTtlMs };
     }
-    const { value, owner } = reading.found;
+    const { value, version, owner } = reading.found;
     if (requireOwner && (owner.issuer !== issuer || owner.subject !== subject)) {
       told("not_owner", "custom_metadata.owner_iss and owner_sub are not the caller's");
       return { answer: NOT_OWNER, ttlMs: deps.negativeTtlMs };
     }
     told("ok", "");
-    const found = { kind: "vault" as const, header, value: headerValue(scheme, value) };
+    const origin = { path: `${mount}/${path}`, version };
+    const found = { kind: "vault" as const, header, value: headerValue(scheme, value), origin };
     return { answer: { found }, ttlMs: lifeOf(reading.found, deps) };
   }
 
@@ -88,7 +89,7 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
       const issuerAlias = deps.aliasOf(issuer);
       const path = fillPath(entry.path, { username, subject, issuerAlias, server, host: entry.host });
       if (path === null) return NO_PATH;
-      return deps.cache.get(`${fixed}${cacheKey(issuer, subject, path)}`, () => ask(identity, path), signal);
+      return deps.cache.get(`${fixed}${cacheKey(issuer, subject, path)}`, identity, () => ask(identity, path), signal);
     },
   };
 }

@@ -61,7 +61,7 @@ function encodings(secret: string): string[] {
 
 describe("properties", () => {
   it.each([1, 2])(
-    "P5, P6, D18: 2,000 interleaved calls of 20 users at 5 servers, with faults: nobody gets another's (seed %i)",
+    "P5, P6, D18, G17: 2,000 interleaved calls of 20 users at 5 servers, with faults: nobody gets another's (seed %i)",
     async (seed) => {
       const random = randomOf(seed);
       const fake = await startFakeVault();
