@@ -29,7 +29,7 @@ export function answer(settings: AnswerSettings, refused: Refused, trail: Trail)
   ]);
   if (trail.corsOrigin !== null) for (const [name, value] of corsHeaders(trail.corsOrigin)) headers.set(name, value);
   if (refusal.http === 401 || refused.reason === "scope_insufficient") {
-    headers.set("www-authenticate", challenge(settings, trail.path ?? "/mcp", refused.reason, refused.scopes ?? []));
+    headers.set("www-authenticate", challenge(settings, trail.path ?? "/mcp", refused));
   }
   if (refusal.http === 405) headers.set("allow", trail.endpoint?.kind === "document" ? "GET, HEAD, OPTIONS" : "POST");
   if (refusal.http === 503 || refusal.http === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);

@@ -49,19 +49,19 @@ export interface Verdict {
   readonly detail: string | null;
 }
 
-/**
- * @param time of the Check's arrival, ISO 8601
- * @param now milliseconds since the epoch
- */
-export function auditRecord(
-  trail: Trail,
-  { decision, reason, detail }: Verdict,
-  time: string,
-  now: number,
-): AuditRecord {
+/** The time, and how it is written. */
+export interface AuditClock {
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** ISO 8601, of milliseconds since the epoch; see {@link createIsoTime}. */
+  readonly isoTime: (ms: number) => string;
+}
+
+/** The record of a Check that ends now; its `time` is that of the Check's arrival. */
+export function auditRecord(trail: Trail, { decision, reason, detail }: Verdict, clock: AuditClock): AuditRecord {
   const { path, version, audience, actors } = trail.origin ?? NO_ORIGIN;
   return {
-    time,
+    time: clock.isoTime(trail.arrivedAt),
     request_id: trail.requestId,
     mesh_request_id: capped(trail.meshRequestId),
     trace_id: trail.traceId,
@@ -84,7 +84,7 @@ export function auditRecord(
     source_ip: capped(trail.sourceIp),
     note: capped(trail.note),
     detail: capped(detail),
-    ms: Math.max(0, Math.round((now - trail.arrivedAt) * 1000) / 1000),
+    ms: Math.max(0, Math.round((clock.now() - trail.arrivedAt) * 1000) / 1000),
   };
 }
 

@@ -1,5 +1,5 @@
 import { WELL_KNOWN } from "./endpoint.ts";
-import type { Reason } from "./refusal.ts";
+import type { Refused } from "./outcome.ts";
 
 export interface ChallengeSettings {
   readonly publicOrigin: string;
@@ -11,17 +11,11 @@ export interface ChallengeSettings {
  * The `WWW-Authenticate` of a 401, or of a 403 that a wider token would cure (RFC 6750 §3, RFC 9728 §5.1).
  * The origin comes from the configuration; the path is one of our own table.
  * @param path the endpoint's path
- * @param scopes for `scope_insufficient`: what this operation needs
  */
-export function challenge(
-  settings: ChallengeSettings,
-  path: string,
-  reason: Reason,
-  scopes: readonly string[],
-): string {
+export function challenge(settings: ChallengeSettings, path: string, { reason, scopes }: Refused): string {
   const metadata = `${settings.publicOrigin}${WELL_KNOWN}${path}`;
   const parts = [`Bearer realm="${settings.publicOrigin}"`, `resource_metadata="${metadata}"`];
-  if (reason === "scope_insufficient") parts.push('error="insufficient_scope"', `scope="${scopes.join(" ")}"`);
+  if (reason === "scope_insufficient") parts.push('error="insufficient_scope"', `scope="${(scopes ?? []).join(" ")}"`);
   else {
     if (reason !== "token_missing") parts.push('error="invalid_token"');
     if (settings.scopes.length > 0) parts.push(`scope="${settings.scopes.join(" ")}"`);

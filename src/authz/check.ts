@@ -1,7 +1,7 @@
 import { admit, admitBody, admitMedia, type AdmitSettings } from "./admit.ts";
 import { bearerToken } from "./bearer.ts";
 import { findEndpoint, type Endpoint, type EndpointTable } from "./endpoint.ts";
-import { grant, type HeaderSettings } from "./grant.ts";
+import { Grant, type HeaderSettings } from "./grant.ts";
 import { pass, refuse, type Outcome, type Refused, type Step } from "./outcome.ts";
 import {
   createPolicyCallers,
@@ -40,17 +40,27 @@ export interface CheckSettings {
 /** Decides one request. Fills `trail` with the facts as they are proven. */
 export type Check = (request: AuthzRequest, trail: Trail, signal: AbortSignal) => Promise<Outcome>;
 
+/** What the steps of one Check share: made once per Check. */
+interface CheckContext {
+  readonly settings: CheckSettings;
+  readonly ports: Ports;
+  readonly request: AuthzRequest;
+  readonly trail: Trail;
+  readonly signal: AbortSignal;
+}
+
 type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
 /** The pipeline (design 3): each step returns its value, or the one reason that ends the Check. */
 export function createCheck(settings: CheckSettings, ports: Ports): Check {
   const callerOf = createPolicyCallers();
   return async (request, trail, signal) => {
-    trail.sourceIp = sourceIp(settings, request);
+    const context: CheckContext = { settings, ports, request, trail, signal };
+    trail.sourceIp = sourceIp(context);
     const endpoint = findEndpoint(settings.endpoints, request.host, request.path);
     if (!endpoint.ok) return endpoint;
     trail.endpoint = endpoint.value;
-    if (endpoint.value.kind === "document") return document(settings, request, endpoint.value.resource);
+    if (endpoint.value.kind === "document") return document(context, endpoint.value.resource);
     trail.path = request.path;
     trail.server = endpoint.value.server;
 
@@ -66,29 +76,23 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     trail.identity = identity.value;
     if (request.method !== "POST") return refuse("method_not_allowed", "no sessions");
 
-    const operation = operationOf(settings, request, trail);
+    const operation = operationOf(context);
     if (!operation.ok) return operation;
-    const target = resolveTarget(settings, endpoint.value, operation.value, trail);
+    const target = resolveTarget(context, endpoint.value, operation.value);
     if (!target.ok) return target;
-    const input = inputOf(settings, request, callerOf(identity.value), target.value, trail);
+    const input = inputOf(context, callerOf(identity.value), target.value);
     if (operation.value.class !== "named")
-      return serve(
-        settings,
-        ports,
-        { identity: identity.value, input, isList: operation.value.class === "list" },
-        trail,
-        signal,
-      );
-    return carry(settings, ports, { identity: identity.value, input, operation: target.value }, trail, signal);
+      return serve(context, { identity: identity.value, input, isList: operation.value.class === "list" });
+    return carry(context, { identity: identity.value, input, operation: target.value });
   };
 }
 
-function sourceIp(settings: CheckSettings, request: AuthzRequest): string {
+function sourceIp({ settings, request }: CheckContext): string {
   if (settings.clientAddress === "peer") return request.peer;
   return request.headers.get("x-envoy-external-address") ?? request.peer;
 }
 
-function document(settings: CheckSettings, request: AuthzRequest, resource: string): Outcome {
+function document({ settings, request }: CheckContext, resource: string): Outcome {
   if (request.method === "OPTIONS") return pass(publicPreflight());
   if (request.method !== "GET" && request.method !== "HEAD") return refuse("method_not_allowed");
   return pass(protectedResourceDocument(settings.documents, resource));
@@ -98,7 +102,7 @@ function preflight(corsOrigin: string | null): Outcome {
   return corsOrigin === null ? refuse("method_not_allowed", "OPTIONS") : pass(endpointPreflight(corsOrigin));
 }
 
-function operationOf(settings: CheckSettings, request: AuthzRequest, trail: Trail): Step<Operation> {
+function operationOf({ settings, request, trail }: CheckContext): Step<Operation> {
   const media = admitMedia(request);
   if (!media.ok) return media;
   const bytes = admitBody(settings.admit, request);
@@ -118,10 +122,9 @@ function operationOf(settings: CheckSettings, request: AuthzRequest, trail: Trai
 
 /** The operation with its server found and its prefix taken off. What is nobody's name is refused like a denied one. */
 function resolveTarget(
-  settings: CheckSettings,
+  { settings, trail }: CheckContext,
   endpoint: McpEndpoint,
   operation: Operation,
-  trail: Trail,
 ): Step<PolicyOperation & { readonly server: string | null }> {
   const { method, kind, version } = operation;
   const at = { method, kind, version, arguments: operation.arguments };
@@ -137,11 +140,9 @@ function resolveTarget(
 }
 
 function inputOf(
-  settings: CheckSettings,
-  request: AuthzRequest,
-  caller: PolicyCaller,
-  operation: PolicyOperation,
-  trail: Trail,
+  { settings, request, trail }: CheckContext,
+  identity: PolicyCaller,
+  mcp: PolicyOperation,
 ): PolicyInput {
   const headers: Record<string, string> = {};
   for (const name of settings.policyHeaders) {
@@ -149,8 +150,9 @@ function inputOf(
     if (value !== undefined) headers[name] = value;
   }
   const { host, path } = request;
-  const context = { host, path, sourceIp: trail.sourceIp ?? "", time: Math.floor(trail.arrivedAt / 1000), headers };
-  return policyInput(caller, operation, context, settings.compat);
+  const time = Math.floor(trail.arrivedAt / 1000);
+  const described = { host, path, sourceIp: trail.sourceIp ?? "", time, headers };
+  return policyInput({ identity, mcp, request: described }, settings.compat);
 }
 
 const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
@@ -162,20 +164,16 @@ interface Housekeeping {
 }
 
 /** Housekeeping: the broker answers, and shows what the wristband names. */
-async function serve(
-  settings: CheckSettings,
-  ports: Ports,
-  { identity, input, isList }: Housekeeping,
-  trail: Trail,
-  signal: AbortSignal,
-): Promise<Outcome> {
+async function serve(context: CheckContext, { identity, input, isList }: Housekeeping): Promise<Outcome> {
+  const { settings, ports, trail, signal } = context;
   const visible = isList ? await ports.visible(input, input.mcp.server, signal) : pass(NOTHING);
   if (!visible.ok) return visible;
-  const wristband = await ports.signWristband(identity, visible.value, "list");
-  if (!wristband.ok) return wristband;
-  trail.wristband = wristband.value.jti;
+  const signed = await ports.signWristband(identity, visible.value, "list");
+  if (!signed.ok) return signed;
+  const wristband = signed.value;
+  trail.wristband = wristband.jti;
   const proof = { identity, decision: "housekeeping" as const };
-  return grant(proof, { to: "broker", wristband: wristband.value }, settings.headers, responseHeaders(trail));
+  return Grant.of(proof, { to: "broker", wristband, responseHeaders: corsOf(trail) }, settings.headers);
 }
 
 interface Call {
@@ -185,15 +183,9 @@ interface Call {
 }
 
 /** A named operation: policy, then the credential, then the wristband if the broker carries it. */
-async function carry(
-  settings: CheckSettings,
-  ports: Ports,
-  call: Call,
-  trail: Trail,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const { identity, operation } = call;
-  const server = operation.server;
+async function carry({ settings, ports, trail, signal }: CheckContext, call: Call): Promise<Outcome> {
+  const { identity } = call;
+  const { server } = call.operation;
   if (server === null) return refuse("internal", "a named operation without a server");
   const decision = ports.decide(call.input);
   if (!decision.ok) return decision;
@@ -201,20 +193,20 @@ async function carry(
   trail.note = decision.value.note;
   if (!decision.value.allow) return denied(decision.value.requiredScopes);
 
-  const credential = await ports.fetchCredential(server, identity, signal);
-  if (!credential.ok) return credential;
-  trail.credential = credential.value.kind;
-  trail.origin = credential.value.origin ?? null;
+  const fetched = await ports.fetchCredential(server, identity, signal);
+  if (!fetched.ok) return fetched;
+  const credential = fetched.value;
+  trail.credential = credential.kind;
+  trail.origin = credential.origin ?? null;
   const proof = { identity, decision: decision.value satisfies Allowed };
-  const response = responseHeaders(trail);
-  if (settings.routing[server] === "direct" && call.input.request.path !== "/mcp") {
-    return grant(proof, { to: "server", server, credential: credential.value }, settings.headers, response);
-  }
-  const wristband = await relayWristband(ports, identity, operation, server);
-  if (!wristband.ok) return wristband;
-  trail.wristband = wristband.value.jti;
-  const passage = { to: "relay" as const, server, credential: credential.value, wristband: wristband.value };
-  return grant(proof, passage, settings.headers, response);
+  const responseHeaders = corsOf(trail);
+  if (settings.routing[server] === "direct" && call.input.request.path !== "/mcp")
+    return Grant.of(proof, { to: "server", server, credential, responseHeaders }, settings.headers);
+  const signed = await relayWristband(ports, call, server);
+  if (!signed.ok) return signed;
+  const wristband = signed.value;
+  trail.wristband = wristband.jti;
+  return Grant.of(proof, { to: "relay", server, credential, wristband, responseHeaders }, settings.headers);
 }
 
 function denied(requiredScopes: readonly string[] | null): Refused {
@@ -225,8 +217,7 @@ function denied(requiredScopes: readonly string[] | null): Refused {
 /** For a relayed call the wristband names exactly that operation: no catalogue is needed. */
 function relayWristband(
   ports: Ports,
-  identity: Identity,
-  operation: PolicyOperation,
+  { identity, operation }: Call,
   server: string,
 ): Step<Wristband> | Promise<Step<Wristband>> {
   const names = { [server]: operation.name === null ? [] : [operation.name] };
@@ -238,6 +229,6 @@ function relayWristband(
   return ports.signWristband(identity, visible, "call");
 }
 
-function responseHeaders(trail: Trail): Map<string, string> {
+function corsOf(trail: Trail): Map<string, string> {
   return trail.corsOrigin === null ? new Map<string, string>() : corsHeaders(trail.corsOrigin);
 }

@@ -1,21 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
-import { Grant, grant, managedHeaders, type Passage } from "./grant.ts";
+import { Grant, managedHeaders, type Destination } from "./grant.ts";
 import { Secret } from "./secret.ts";
 
 const proof = { identity: ALICE, decision: "housekeeping" as const };
 const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null };
 const credential = (value: string | null, header = "authorization") =>
   ({ kind: "static", header, value: value === null ? null : new Secret(value) }) as const;
-const toServer = (value: string | null, header?: string): Passage => ({
+const toServer = (value: string | null, header?: string): Destination => ({
   to: "server",
   server: "s",
   credential: credential(value, header),
 });
 
-function granted(passage: Passage): Grant {
-  const step = grant(proof, passage, settings, new Map());
+const responseHeaders = new Map<string, string>();
+
+function granted(destination: Destination): Grant {
+  const step = Grant.of(proof, { ...destination, responseHeaders }, settings);
   if (!step.ok) throw new Error(step.reason);
   return step.value;
 }
@@ -49,8 +51,8 @@ describe("4.5: every managed header is set or removed, never both", () => {
   it("P2.5-3: the wristband goes by its configured name, and a client's own of that name never goes on", () => {
     const managed = managedHeaders("x-mcp-authorized", null, ["authorization"]);
     const named = { managed, wristbandHeader: "x-mcp-authorized", routeHeader: null };
-    const to = (passage: Passage) => {
-      const step = grant(proof, passage, named, new Map());
+    const to = (destination: Destination) => {
+      const step = Grant.of(proof, { ...destination, responseHeaders }, named);
       return step.ok ? step.value : null;
     };
     const broker = to({ to: "broker", wristband: { jws: "a.b.c", jti: "j" } });
@@ -90,7 +92,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
 it.each(["", "abc\r\nx: y", "abc\n", "abc\u0000", "caf\u00e9", " abc", "abc ", "\t", "a".repeat(50_000)])(
   "C08, G16: %j cannot be a header and refuses",
   (value) => {
-    const step = grant(proof, toServer(value), settings, new Map());
+    const step = Grant.of(proof, { ...toServer(value), responseHeaders }, settings);
     expect(step).toMatchObject({ ok: false, reason: "credential_unavailable" });
     expect(JSON.stringify(step)).not.toContain("abc");
   },

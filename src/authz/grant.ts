@@ -1,5 +1,5 @@
 import type { Allowed, Credential, Identity, Wristband } from "./ports.ts";
-import { refuse, type Step } from "./outcome.ts";
+import { pass, refuse, type Step } from "./outcome.ts";
 
 /** Removed from every request, whatever happens: credentials of the client that are nobody's business upstream. */
 const ALWAYS_REMOVED = ["cookie", "proxy-authorization", "x-vault-token", "x-vault-namespace", "x-mcp-subject"];
@@ -28,26 +28,27 @@ export class Grant {
   /** Added to the upstream's response: CORS for a listed origin. */
   readonly responseHeaders: ReadonlyMap<string, string>;
 
-  private constructor(set: Map<string, string>, remove: string[], route: string, responseHeaders: Map<string, string>) {
+  private constructor(passage: Passage, set: ReadonlyMap<string, string>, remove: readonly string[]) {
     this.set = set;
     this.remove = remove;
-    this.route = route;
-    this.responseHeaders = responseHeaders;
+    this.route = routeOf(passage);
+    this.responseHeaders = passage.responseHeaders;
   }
 
   static is(value: unknown): value is Grant {
     return typeof value === "object" && value !== null && #proven in value && value.#proven;
   }
 
-  /** @internal {@link grant} is the way in. */
-  static of(
-    _proof: Proof,
-    set: Map<string, string>,
-    remove: string[],
-    route: string,
-    response: Map<string, string>,
-  ): Grant {
-    return new Grant(set, remove, route, response);
+  /** The only way to a grant. Refuses with `credential_unavailable` when a value cannot be a header. */
+  static of(_proof: Proof, passage: Passage, settings: HeaderSettings): Step<Grant> {
+    const set = headersOf(passage, settings);
+    for (const [name, value] of set) {
+      if (!HEADER_VALUE.test(value) || value.length > MAX_VALUE_BYTES) {
+        return refuse("credential_unavailable", `the value for ${name} cannot be a header`);
+      }
+    }
+    const remove = settings.managed.filter((name) => !set.has(name));
+    return pass(new Grant(passage, set, remove));
   }
 }
 
@@ -57,8 +58,14 @@ export interface Proof {
   readonly decision: Allowed | "housekeeping";
 }
 
+/** Where the request goes, what it carries there, and what its answer carries back. */
+export type Passage = Destination & {
+  /** Added to the upstream's response: CORS for a listed origin. */
+  readonly responseHeaders: ReadonlyMap<string, string>;
+};
+
 /** Where the request goes, and what it carries there. */
-export type Passage =
+export type Destination =
   /** Straight to its server: the credential and nothing of ours. */
   | { readonly to: "server"; readonly server: string; readonly credential: Credential }
   /** A call that the broker relays. */
@@ -83,32 +90,23 @@ export function managedHeaders(
   return [...new Set([...ALWAYS_MANAGED, ...own, ...credentialHeaders, ...ALWAYS_REMOVED])].sort();
 }
 
-/** The only way to a {@link Grant}. Refuses with `credential_unavailable` when a value cannot be a header. */
-export function grant(
-  proof: Proof,
-  passage: Passage,
-  settings: HeaderSettings,
-  response: Map<string, string>,
-): Step<Grant> {
+function routeOf(destination: Destination): string {
+  return destination.to === "server" ? `server:${destination.server}` : "broker";
+}
+
+function headersOf(destination: Destination, settings: HeaderSettings): Map<string, string> {
   const set = new Map<string, string>();
-  if (passage.to === "server") {
-    putCredential(set, passage.credential);
+  if (destination.to === "server") {
+    putCredential(set, destination.credential);
   } else {
-    set.set(settings.wristbandHeader, passage.wristband.jws);
-    if (passage.to === "relay") {
-      set.set("x-mcp-server", passage.server);
-      putRelayedCredential(set, passage.credential);
+    set.set(settings.wristbandHeader, destination.wristband.jws);
+    if (destination.to === "relay") {
+      set.set("x-mcp-server", destination.server);
+      putRelayedCredential(set, destination.credential);
     }
   }
-  const route = passage.to === "server" ? `server:${passage.server}` : "broker";
-  if (settings.routeHeader !== null) set.set(settings.routeHeader, route);
-  for (const [name, value] of set) {
-    if (!HEADER_VALUE.test(value) || value.length > MAX_VALUE_BYTES) {
-      return refuse("credential_unavailable", `the value for ${name} cannot be a header`);
-    }
-  }
-  const remove = settings.managed.filter((name) => !set.has(name));
-  return { ok: true, value: Grant.of(proof, set, remove, route, response) };
+  if (settings.routeHeader !== null) set.set(settings.routeHeader, routeOf(destination));
+  return set;
 }
 
 /** The broker puts the value into the header of its kind; the name goes along unless it is the usual one. */

@@ -3,12 +3,16 @@ import type { Kind } from "../mcp/operation.ts";
 import type { Identity } from "./ports.ts";
 
 /** What policy may see, design 4.3. No tokens, no body bytes. Always a full object: a falsy input is no input to Rego. */
-export interface PolicyInput {
+export interface PolicyInput extends PolicyFacts {
+  /** Only with `policy.compat: authorino`. */
+  readonly auth?: { readonly identity: JsonObject };
+}
+
+/** What every policy sees. */
+export interface PolicyFacts {
   readonly identity: PolicyCaller;
   readonly mcp: PolicyOperation;
   readonly request: PolicyRequest;
-  /** Only with `policy.compat: authorino`. */
-  readonly auth?: { readonly identity: JsonObject };
 }
 
 export interface PolicyCaller {
@@ -54,12 +58,7 @@ export function createPolicyCallers(): (identity: Identity) => PolicyCaller {
   };
 }
 
-export function policyInput(
-  identity: PolicyCaller,
-  mcp: PolicyOperation,
-  request: PolicyRequest,
-  compat: "authorino" | null,
-): PolicyInput {
-  const input = { identity, mcp, request };
-  return compat === "authorino" ? { ...input, auth: { identity: identity.claims } } : input;
+/** The input of a policy; for one that was written for Authorino, with the claims where that has them. */
+export function policyInput(facts: PolicyFacts, compat: "authorino" | null): PolicyInput {
+  return compat === "authorino" ? { ...facts, auth: { identity: facts.identity.claims } } : facts;
 }

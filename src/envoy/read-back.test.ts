@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
 import { codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
-import { grant, type Grant } from "../authz/grant.ts";
+import { Grant } from "../authz/grant.ts";
 import { Secret } from "../authz/secret.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { WireFault } from "./protobuf.ts";
@@ -14,7 +14,8 @@ function granted(value = "Bearer pat"): Grant {
   const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: "x-mcp-route" };
   const proof = { identity: ALICE, decision: "housekeeping" as const };
   const wristband = { jws: "a.b.c", jti: "j" };
-  const step = grant(proof, { to: "relay", server: "s", credential, wristband }, settings, new Map());
+  const passage = { to: "relay" as const, server: "s", credential, wristband, responseHeaders: new Map() };
+  const step = Grant.of(proof, passage, settings);
   if (!step.ok) throw new Error("no grant");
   return step.value;
 }

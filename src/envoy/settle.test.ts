@@ -6,7 +6,7 @@ import type { AnswerSettings } from "../authz/answer.ts";
 import type { AuditRecord } from "../authz/audit-record.ts";
 import type { JsonObject } from "../mcp/json.ts";
 import { createCheck, type Check } from "../authz/check.ts";
-import { grant } from "../authz/grant.ts";
+import { Grant } from "../authz/grant.ts";
 import { pass, refuse, type Outcome } from "../authz/outcome.ts";
 import type { CredentialOrigin } from "../authz/ports.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
@@ -28,13 +28,13 @@ function realGrant() {
     to: "server" as const,
     server: "s",
     credential: { kind: "static" as const, header: "authorization", value: new Secret("Bearer pat") },
+    responseHeaders: new Map(),
   };
-  const step = grant(
-    { identity: ALICE, decision: "housekeeping" },
-    passage,
-    { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },
-    new Map(),
-  );
+  const step = Grant.of({ identity: ALICE, decision: "housekeeping" }, passage, {
+    managed: MANAGED,
+    wristbandHeader: "x-authorized-tools",
+    routeHeader: null,
+  });
   if (!step.ok) throw new Error("no grant");
   return step;
 }

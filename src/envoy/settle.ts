@@ -1,5 +1,11 @@
 import type { AnswerSettings } from "../authz/answer.ts";
-import { auditRecord, createIsoTime, type AuditDecision, type AuditRecord } from "../authz/audit-record.ts";
+import {
+  auditRecord,
+  createIsoTime,
+  type AuditClock,
+  type AuditDecision,
+  type AuditRecord,
+} from "../authz/audit-record.ts";
 import type { Check } from "../authz/check.ts";
 import { refuse, type Outcome } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
@@ -37,8 +43,8 @@ const LATE = refuse("deadline", "the time for this Check is over");
  * record, and is looked at once more against the deadline before it leaves (M13, P2, P15).
  */
 export function createSettle(ports: SettlePorts): Handler {
-  const isoTime = createIsoTime();
-  return (bytes, call) => new Promise((done, fail) => new Settling(ports, isoTime, { done, fail }).start(bytes, call));
+  const clock: AuditClock = { now: ports.now, isoTime: createIsoTime() };
+  return (bytes, call) => new Promise((done, fail) => new Settling(ports, clock, { done, fail }).start(bytes, call));
 }
 
 interface Ending {
@@ -53,7 +59,7 @@ interface Ending {
  */
 class Settling {
   readonly #ports: SettlePorts;
-  readonly #isoTime: (ms: number) => string;
+  readonly #clock: AuditClock;
   readonly #ending: Ending;
   readonly #trail: Trail;
   readonly #controller = new AbortController();
@@ -61,9 +67,9 @@ class Settling {
   #deadline = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(ports: SettlePorts, isoTime: (ms: number) => string, ending: Ending) {
+  constructor(ports: SettlePorts, clock: AuditClock, ending: Ending) {
     this.#ports = ports;
-    this.#isoTime = isoTime;
+    this.#clock = clock;
     this.#ending = ending;
     this.#trail = newTrail(ports.newRequestId(), ports.now());
   }
@@ -74,10 +80,21 @@ class Settling {
     this.#timer = setTimeout(late, Math.max(0, call.deadlineMs));
     call.onGone(late);
     if (this.#phase === "done") return;
-    decide(this.#ports, bytes, this.#trail, this.#controller.signal).then(
-      (outcome) => this.#guarded(() => this.#decided(outcome)),
-      this.#ending.fail,
-    );
+    this.#decide(bytes).then((outcome) => this.#guarded(() => this.#decided(outcome)), this.#ending.fail);
+  }
+
+  async #decide(bytes: Buffer): Promise<Outcome> {
+    const trail = this.#trail;
+    try {
+      const request = fromCheckRequest(bytes);
+      if (!request.ok) return request;
+      trail.meshRequestId = printable(request.value.headers.get("x-request-id"));
+      trail.traceId = traceId(request.value.headers.get("traceparent"));
+      return await this.#ports.check(request.value, trail, this.#controller.signal);
+    } catch (error) {
+      // A bug: the class of it is all that a log may hold.
+      return refuse("internal", error instanceof Error ? error.name : typeof error);
+    }
   }
 
   /** A throw in here must end the call, not the process: nothing else would answer. */
@@ -139,24 +156,10 @@ class Settling {
   /** Resolves to true once the record is written, to false for whatever else may happen. */
   async #write(what: Reply): Promise<boolean> {
     try {
-      const time = this.#isoTime(this.#trail.arrivedAt);
-      return await this.#ports.audit(auditRecord(this.#trail, what, time, this.#ports.now()));
+      return await this.#ports.audit(auditRecord(this.#trail, what, this.#clock));
     } catch {
       return false;
     }
-  }
-}
-
-async function decide(ports: SettlePorts, bytes: Buffer, trail: Trail, signal: AbortSignal): Promise<Outcome> {
-  try {
-    const request = fromCheckRequest(bytes);
-    if (!request.ok) return request;
-    trail.meshRequestId = printable(request.value.headers.get("x-request-id"));
-    trail.traceId = traceId(request.value.headers.get("traceparent"));
-    return await ports.check(request.value, trail, signal);
-  } catch (error) {
-    // A bug: the class of it is all that a log may hold.
-    return refuse("internal", error instanceof Error ? error.name : typeof error);
   }
 }
 
