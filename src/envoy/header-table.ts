@@ -88,7 +88,7 @@ export class HeaderTable implements RequestHeaders {
  */
 export function headerName(bytes: Buffer, start: number, end: number): string {
   const known = COMMON.get(glance(bytes, start, end));
-  if (known !== undefined && isAt(known, bytes, start, end)) return known;
+  if (known?.length === end - start && standsAt(known, bytes, start)) return known;
   const name = textAt(bytes, start, end);
   return /[^\x21-\x40\x5b-\x7e]/.test(name) ? name.toLowerCase() : name;
 }
@@ -101,8 +101,7 @@ function glance(bytes: Uint8Array, start: number, end: number): number {
   return (length << 24) ^ (byte(0) << 16) ^ middle ^ (byte(length - 1) << 4);
 }
 
-function isAt(name: string, bytes: Buffer, start: number, end: number): boolean {
-  if (end - start !== name.length) return false;
+function standsAt(name: string, bytes: Buffer, start: number): boolean {
   for (let i = 0; i < name.length; i += 1) if (bytes[start + i] !== name.charCodeAt(i)) return false;
   return true;
 }

@@ -1,5 +1,5 @@
 import { answer, type AnswerSettings } from "../authz/answer.ts";
-import { decisionOf, type AuditDecision } from "../authz/audit-record.ts";
+import { decisionOf, type Verdict } from "../authz/audit-record.ts";
 import { Grant } from "../authz/grant.ts";
 import type { Outcome, Refused } from "../authz/outcome.ts";
 import type { Publication } from "../authz/publish.ts";
@@ -9,12 +9,12 @@ import { encodeCheckResponse, type CheckResponse, type Metadata } from "./check-
 import { isAllow, isRefusal } from "./read-back.ts";
 
 /** Bytes for the wire, with the decision that they carry. */
-export interface Reply {
+export interface Reply extends Verdict {
   readonly bytes: Buffer;
-  readonly decision: AuditDecision;
-  readonly reason: Reason | null;
-  readonly detail: string | null;
 }
+
+const ALLOW: Verdict = { decision: "allow", reason: null, detail: null };
+const PUBLIC: Verdict = { decision: "public", reason: null, detail: null };
 
 /** google.rpc.Code: what Envoy logs; any but 0 refuses. */
 const PERMISSION_DENIED = 7;
@@ -59,27 +59,21 @@ function build(settings: AnswerSettings, outcome: Outcome, trail: Trail): Reply 
 
 function allow(granted: Grant, trail: Trail): Reply {
   const { set, remove, responseHeaders, route } = granted;
-  const metadata = metadataOf(trail, "allow", null, route);
-  return encoded({ kind: "ok", set, remove, responseHeaders, metadata }, "allow", null, null);
+  return encoded({ kind: "ok", set, remove, responseHeaders, metadata: metadataOf(trail, ALLOW, route) }, ALLOW);
 }
 
 function publication({ headers, body, published }: Publication, trail: Trail): Reply {
   if (!published) throw new TypeError("neither a grant nor a publication");
-  const metadata = metadataOf(trail, "public", null, null);
-  return encoded({ kind: "denied", code: PERMISSION_DENIED, http: 200, headers, body, metadata }, "public", null, null);
+  const metadata = metadataOf(trail, PUBLIC, null);
+  return encoded({ kind: "denied", code: PERMISSION_DENIED, http: 200, headers, body, metadata }, PUBLIC);
 }
 
 function refusal(settings: AnswerSettings, refused: Refused, trail: Trail): Reply {
   const { status: http, headers, body } = answer(settings, refused, trail);
-  const decision = decisionOf(refused.reason);
-  const metadata = metadataOf(trail, decision, refused.reason, null);
-  const code = grpcCode(refused.reason);
-  return encoded(
-    { kind: "denied", code, http, headers, body, metadata },
-    decision,
-    refused.reason,
-    refused.detail ?? null,
-  );
+  const { reason, detail = null } = refused;
+  const verdict: Verdict = { decision: decisionOf(reason), reason, detail };
+  const metadata = metadataOf(trail, verdict, null);
+  return encoded({ kind: "denied", code: grpcCode(reason), http, headers, body, metadata }, verdict);
 }
 
 function grpcCode(reason: Reason): number {
@@ -88,18 +82,13 @@ function grpcCode(reason: Reason): number {
   return kind === "fail" ? UNAVAILABLE : PERMISSION_DENIED;
 }
 
-function encoded(
-  response: CheckResponse,
-  decision: AuditDecision,
-  reason: Reason | null,
-  detail: string | null,
-): Reply {
+function encoded(response: CheckResponse, { decision, reason, detail }: Verdict): Reply {
   return { bytes: encodeCheckResponse(response), decision, reason, detail };
 }
 
 const MAX_METADATA = 256;
 
-function metadataOf(trail: Trail, decision: AuditDecision, reason: Reason | null, route: string | null): Metadata {
+function metadataOf(trail: Trail, { decision, reason }: Verdict, route: string | null): Metadata {
   const metadata: [string, string][] = [];
   const add = (name: string, value: string | null) => {
     if (value !== null) metadata.push([name, value.slice(0, MAX_METADATA).toWellFormed()]);
