@@ -8,6 +8,12 @@ export interface ClaimPaths {
   readonly scopes: string;
 }
 
+/** How an issuer's claims are read. */
+export interface ClaimRules {
+  readonly claims: ClaimPaths;
+  readonly tokenType: "at+jwt" | "jwt";
+}
+
 /** The claims that we use, with their types checked. */
 export interface CheckedClaims {
   readonly subject: string;
@@ -34,16 +40,11 @@ const OTHER_PAYLOAD_TYPES = new Set(["ID", "Refresh", "Offline", "Logout"]);
  * duplicate claims (M6); what policy and caches build on must be exact.
  * @param now seconds since the epoch
  */
-export function checkClaims(
-  claims: JsonObject,
-  paths: ClaimPaths,
-  tokenType: "at+jwt" | "jwt",
-  now: number,
-): CheckedClaims | string {
+export function checkClaims(claims: JsonObject, rules: ClaimRules, now: number): CheckedClaims | string {
   if (pollutes(claims)) return "a name that is no claim's";
-  const fault = faultOfKind(claims, tokenType) ?? faultOfTimes(claims, now);
+  const fault = faultOfKind(claims, rules.tokenType) ?? faultOfTimes(claims, now);
   if (fault !== null) return fault;
-  return usedClaims(claims, paths);
+  return usedClaims(claims, rules.claims);
 }
 
 function usedClaims(claims: JsonObject, paths: ClaimPaths): CheckedClaims | string {
@@ -70,7 +71,7 @@ function faultOfTimes({ exp, iat, nbf }: JsonObject, now: number): string | null
   return exp - from > MAX_LIFETIME_SECONDS + SKEW_SECONDS ? "lifetime" : null;
 }
 
-function faultOfKind(claims: JsonObject, tokenType: "at+jwt" | "jwt"): string | null {
+function faultOfKind(claims: JsonObject, tokenType: ClaimRules["tokenType"]): string | null {
   // RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is not a bearer token.
   if ("cnf" in claims) return "the token is bound to a key";
   // Entra's overage: the groups are elsewhere. Missing groups must not be read as none that forbid.

@@ -2,22 +2,21 @@ import { compactVerify, errors } from "jose";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { Identity } from "../authz/ports.ts";
 import { Secret } from "../authz/secret.ts";
-import { readToken, type UnverifiedToken } from "../authz/token-form.ts";
-import { checkClaims, SKEW_SECONDS, type ClaimPaths } from "./claims.ts";
+import { readToken } from "../authz/token-form.ts";
+import type { JsonObject } from "../mcp/json.ts";
+import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
 import { createKeyStore, type KeyStatus, type KeyStore } from "./key-store.ts";
 import type { VerificationKey } from "./key-set.ts";
-import { createTokenCache, type VerifiedToken } from "./token-cache.ts";
+import { createTokenCache, type TokenCache, type VerifiedToken } from "./token-cache.ts";
 import { checkHeader } from "./token-header.ts";
 
-export interface IssuerOptions {
+export interface IssuerOptions extends ClaimRules {
   readonly issuer: string;
   /** Accepted at every endpoint, beside the endpoint's own resource URL. */
   readonly audiences: readonly string[];
   readonly algorithms: readonly string[];
-  readonly tokenType: "at+jwt" | "jwt";
   readonly jwksUri: string | null;
   readonly allowedHosts: readonly string[];
-  readonly claims: ClaimPaths;
 }
 
 export interface IdentityOptions {
@@ -61,45 +60,10 @@ export function createIdentity(options: IdentityOptions): IdentityService {
   const issuers = new Map<string, Issuer>(
     options.issuers.map((issuer) => [issuer.issuer, { options: issuer, keys: createKeyStore(issuer, deps) }]),
   );
-  const cache = createTokenCache(MAX_CACHED_TOKENS);
   const stores = [...issuers.values()].map(({ keys }) => keys);
-
-  function identify(token: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>> {
-    const cached = cache.get(token);
-    if (cached !== undefined) {
-      const issuer = issuers.get(cached.identity.issuer);
-      if (issuer !== undefined && issuer.keys.has(cached.key)) {
-        options.onCache?.("hit");
-        return judge(cached, issuer, resource, options);
-      }
-      cache.drop(token); // its key was withdrawn
-    }
-    options.onCache?.("miss");
-    return verify(token, resource, signal);
-  }
-
-  async function verify(token: string, resource: string, signal: AbortSignal): Promise<Step<Identity>> {
-    const read = readToken(token);
-    if (typeof read === "string") return refuse("token_invalid", read);
-    // The issuer's name only selects among configured ones; nothing else of an unverified token is used (A10, A28).
-    const { iss } = read.payload;
-    const issuer = typeof iss === "string" ? issuers.get(iss) : undefined;
-    if (issuer === undefined) return refuse("token_invalid", "issuer is not configured");
-    const header = checkHeader(read.header, issuer.options.algorithms, issuer.options.tokenType);
-    if (typeof header === "string") return refuse("token_invalid", header);
-    const lookup = await issuer.keys.find(header.kid, signal);
-    if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
-    if (lookup === "unknown") return refuse("token_invalid", "kid is unknown");
-    if (!lookup.found.algorithms.includes(header.alg)) return refuse("token_invalid", "alg does not fit the key");
-    if (!(await isSigned(token, lookup.found, header.alg))) return refuse("token_invalid", "signature");
-    const verified = admitClaims(token, read, issuer, lookup.found, options.now());
-    if (!verified.ok) return verified;
-    cache.put(token, verified.value);
-    return judge(verified.value, issuer, resource, options);
-  }
-
+  const verifier = new TokenVerifier(issuers, options);
   return {
-    identify,
+    identify: (token, resource, signal) => verifier.identify(token, resource, signal),
     start: async () => {
       await Promise.all(stores.map((keys) => keys.start()));
     },
@@ -109,6 +73,66 @@ export function createIdentity(options: IdentityOptions): IdentityService {
       for (const keys of stores) keys.close();
     },
   };
+}
+
+/** Verifies each token's signature and claims once, and what changes with time and place at each use. */
+class TokenVerifier {
+  readonly #issuers: ReadonlyMap<string, Issuer>;
+  readonly #options: IdentityOptions;
+  readonly #cache: TokenCache = createTokenCache(MAX_CACHED_TOKENS);
+
+  constructor(issuers: ReadonlyMap<string, Issuer>, options: IdentityOptions) {
+    this.#issuers = issuers;
+    this.#options = options;
+  }
+
+  identify(token: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>> {
+    const cached = this.#cache.get(token);
+    if (cached !== undefined) {
+      const issuer = this.#issuers.get(cached.identity.issuer);
+      if (issuer !== undefined && issuer.keys.has(cached.key)) {
+        this.#options.onCache?.("hit");
+        return this.#judge(cached, issuer.options, resource);
+      }
+      this.#cache.drop(token); // its key was withdrawn
+    }
+    this.#options.onCache?.("miss");
+    return this.#verify(token, resource, signal);
+  }
+
+  async #verify(token: string, resource: string, signal: AbortSignal): Promise<Step<Identity>> {
+    const read = readToken(token);
+    if (typeof read === "string") return refuse("token_invalid", read);
+    // The issuer's name only selects among configured ones; nothing else of an unverified token is used (A10, A28).
+    const { iss } = read.payload;
+    const issuer = typeof iss === "string" ? this.#issuers.get(iss) : undefined;
+    if (issuer === undefined) return refuse("token_invalid", "issuer is not configured");
+    const { options, keys } = issuer;
+    const header = checkHeader(read.header, options.algorithms, options.tokenType);
+    if (typeof header === "string") return refuse("token_invalid", header);
+    const lookup = await keys.find(header.kid, signal);
+    if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
+    if (lookup === "unknown") return refuse("token_invalid", "kid is unknown");
+    const key = lookup.found;
+    if (!key.algorithms.includes(header.alg)) return refuse("token_invalid", "alg does not fit the key");
+    if (!(await isSigned(token, key, header.alg))) return refuse("token_invalid", "signature");
+    const verified = admitClaims({ token, payload: read.payload, key }, options, this.#options.now());
+    if (!verified.ok) return verified;
+    this.#cache.put(token, verified.value);
+    return this.#judge(verified.value, options, resource);
+  }
+
+  /** Lifetime, revocation and audience, at each use: the cache only spares the signature. */
+  #judge({ identity, claims }: VerifiedToken, issuer: IssuerOptions, resource: string): Step<Identity> {
+    const now = this.#options.now() / 1000;
+    if (claims.expiresAt + SKEW_SECONDS <= now) return refuse("token_expired");
+    if (claims.notBefore !== null && claims.notBefore - SKEW_SECONDS > now)
+      return refuse("token_invalid", "not valid yet");
+    const by = this.#options.revoked?.(identity) ?? null;
+    if (by !== null) return refuse("token_revoked", `by ${by}`);
+    const accepted = claims.audiences.some((audience) => audience === resource || issuer.audiences.includes(audience));
+    return accepted ? pass(identity) : refuse("token_audience");
+  }
 }
 
 async function isSigned(token: string, key: VerificationKey, alg: string): Promise<boolean> {
@@ -121,43 +145,26 @@ async function isSigned(token: string, key: VerificationKey, alg: string): Promi
   }
 }
 
-function admitClaims(
-  token: string,
-  read: UnverifiedToken,
-  issuer: Issuer,
-  key: VerificationKey,
-  nowMs: number,
-): Step<VerifiedToken> {
-  const { options } = issuer;
-  const claims = checkClaims(read.payload, options.claims, options.tokenType, nowMs / 1000);
+/** A token whose signature was verified, with this key. */
+interface SignedToken {
+  readonly token: string;
+  readonly payload: JsonObject;
+  readonly key: VerificationKey;
+}
+
+function admitClaims({ token, payload, key }: SignedToken, issuer: IssuerOptions, nowMs: number): Step<VerifiedToken> {
+  const claims = checkClaims(payload, issuer, nowMs / 1000);
   if (typeof claims === "string") return refuse("token_invalid", `claim: ${claims}`);
   const { subject, username, groups, scopes, expiresAt } = claims;
   const identity: Identity = {
-    issuer: options.issuer,
+    issuer: issuer.issuer,
     subject,
     username,
     groups,
     scopes,
-    claims: read.payload,
+    claims: payload,
     expiresAt,
     token: new Secret(token),
   };
   return pass({ identity, claims, key });
-}
-
-/** Lifetime, revocation and audience, at each use: the cache only spares the signature. */
-function judge(
-  { identity, claims }: VerifiedToken,
-  { options }: Issuer,
-  resource: string,
-  { now: clock, revoked }: IdentityOptions,
-): Step<Identity> {
-  const now = clock() / 1000;
-  if (claims.expiresAt + SKEW_SECONDS <= now) return refuse("token_expired");
-  if (claims.notBefore !== null && claims.notBefore - SKEW_SECONDS > now)
-    return refuse("token_invalid", "not valid yet");
-  const by = revoked?.(identity) ?? null;
-  if (by !== null) return refuse("token_revoked", `by ${by}`);
-  const accepted = claims.audiences.some((audience) => audience === resource || options.audiences.includes(audience));
-  return accepted ? pass(identity) : refuse("token_audience");
 }

@@ -1,5 +1,5 @@
-import { fetchDocument, type Fetch } from "./fetch-document.ts";
-import { jwksUriOf, metadataUrls } from "./issuer-urls.ts";
+import { describeFault, fetchDocument, type Fetch } from "./fetch-document.ts";
+import { findJwksUri } from "./jwks-uri.ts";
 import { readKeySet, type KeySet, type VerificationKey } from "./key-set.ts";
 
 export interface KeySource {
@@ -43,102 +43,105 @@ const MAX_STALE_MS = 24 * 3600_000;
 /** Between two fetches for keys that nobody has seen: a flood of unknown `kid`s costs one request (A32). */
 const COOLDOWN_MS = 30_000;
 const FIRST_RETRY_MS = 500;
-const LIMITS = { maxBytes: 256 * 1024, timeoutMs: 3000 };
+const MAX_RETRY_MS = 60_000;
 
 /**
  * The published keys of one issuer. Fetches happen beside the requests: known keys are served while the issuer is slow
  * or down, for a day at most; a set is replaced as a whole, so a key that is gone is gone (A33, A36).
  */
 export function createKeyStore(source: KeySource, deps: KeyStoreDeps): KeyStore {
-  let keys: KeySet = new Map();
-  let fetchedAt: number | null = null;
-  let triedAt = -Infinity;
-  let failures = 0;
-  let lastError: string | null = null;
-  let flight: Promise<void> | null = null;
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
+  return new IssuerKeyStore(source, deps);
+}
 
-  const age = () => (fetchedAt === null ? null : deps.monotonic() - fetchedAt);
+class IssuerKeyStore implements KeyStore {
+  readonly #source: KeySource;
+  readonly #deps: KeyStoreDeps;
+  #keys: KeySet = new Map();
+  #fetchedAt: number | null = null;
+  #triedAt = -Infinity;
+  #failures = 0;
+  #lastError: string | null = null;
+  #flight: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
-  function refresh(): Promise<void> {
-    flight ??= load().finally(() => {
-      flight = null;
-      schedule();
+  constructor(source: KeySource, deps: KeyStoreDeps) {
+    this.#source = source;
+    this.#deps = deps;
+  }
+
+  find(kid: string | null, signal: AbortSignal): KeyLookup | Promise<KeyLookup> {
+    const known = this.#lookup(kid);
+    if (typeof known === "object") return known;
+    const isCoolingDown = this.#deps.monotonic() - this.#triedAt < COOLDOWN_MS;
+    if (isCoolingDown && this.#flight === null) return settled(known, this.#lastError);
+    return Promise.race([this.start(), aborted(signal)]).then(() => {
+      const now = this.#lookup(kid);
+      return typeof now === "object" ? now : settled(now, signal.aborted ? "late" : this.#lastError);
     });
-    return flight;
   }
 
-  async function load(): Promise<void> {
-    triedAt = deps.monotonic();
+  has(key: VerificationKey): boolean {
+    const published = this.#keys.get(key.kid);
+    return published === key || sameKey(published, key);
+  }
+
+  start(): Promise<void> {
+    this.#flight ??= this.#load().finally(() => {
+      this.#flight = null;
+      this.#schedule();
+    });
+    return this.#flight;
+  }
+
+  status(): KeyStatus {
+    return { issuer: this.#source.issuer, keys: this.#keys.size, ageMs: this.#ageMs(), lastError: this.#lastError };
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #load(): Promise<void> {
+    this.#triedAt = this.#deps.monotonic();
     try {
-      const next = readKeySet(await fetchDocument(deps.fetch, await jwksUri(), LIMITS));
+      const uri = this.#source.jwksUri ?? (await findJwksUri(this.#source, this.#deps.fetch));
+      const next = readKeySet(await fetchDocument(this.#deps.fetch, uri));
       if (typeof next === "string") throw new Error(next);
-      keys = next;
-      fetchedAt = deps.monotonic();
-      failures = 0;
-      lastError = null;
+      this.#keys = next;
+      this.#fetchedAt = this.#deps.monotonic();
+      this.#failures = 0;
+      this.#lastError = null;
     } catch (error) {
-      failures += 1;
-      lastError = describe(error);
+      this.#failures += 1;
+      this.#lastError = describeFault(error);
     }
-    deps.onFetch(source.issuer, lastError);
+    this.#deps.onFetch(this.#source.issuer, this.#lastError);
   }
 
-  async function jwksUri(): Promise<string> {
-    if (source.jwksUri !== null) return source.jwksUri;
-    let unread = "no metadata";
-    let refused: string | null = null; // tells more than a 404 at one of the other places
-    for (const url of new Set(metadataUrls(source.issuer))) {
-      const document = await fetchDocument(deps.fetch, url, LIMITS).catch((error: unknown) => describe(error));
-      if (typeof document === "string") {
-        unread = document;
-        continue;
-      }
-      const found = jwksUriOf(document, source.issuer, source.allowedHosts);
-      if (typeof found !== "string") return found.url;
-      refused ??= found;
-    }
-    throw new Error(refused ?? unread);
+  #schedule(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.start(), this.#failures === 0 ? FRESH_MS : retryMs(this.#failures));
+    this.#timer.unref();
   }
 
-  function schedule(): void {
-    if (closed) return;
-    clearTimeout(timer);
-    // Full jitter, doubling up to a minute: many replicas must not come back in step.
-    const wait =
-      failures === 0
-        ? FRESH_MS
-        : Math.min(60_000, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2);
-    timer = setTimeout(() => void refresh(), wait);
-    timer.unref();
+  #ageMs(): number | null {
+    return this.#fetchedAt === null ? null : this.#deps.monotonic() - this.#fetchedAt;
   }
 
-  function lookup(kid: string | null): KeyLookup {
-    const ageMs = age();
+  #lookup(kid: string | null): KeyLookup {
+    const ageMs = this.#ageMs();
     if (ageMs === null || ageMs > MAX_STALE_MS) return "unavailable";
-    const key = kid === null ? onlyKey(keys) : keys.get(kid);
+    const key = kid === null ? onlyKey(this.#keys) : this.#keys.get(kid);
     return key === undefined ? "unknown" : { found: key };
   }
+}
 
-  return {
-    find(kid, signal) {
-      const known = lookup(kid);
-      if (typeof known === "object") return known;
-      if (deps.monotonic() - triedAt < COOLDOWN_MS && flight === null) return settled(known, lastError);
-      return Promise.race([refresh(), aborted(signal)]).then(() => {
-        const now = lookup(kid);
-        return typeof now === "object" ? now : settled(now, signal.aborted ? "late" : lastError);
-      });
-    },
-    has: (key) => keys.get(key.kid) === key || sameKey(keys.get(key.kid), key),
-    start: refresh,
-    status: () => ({ issuer: source.issuer, keys: keys.size, ageMs: age(), lastError }),
-    close() {
-      closed = true;
-      clearTimeout(timer);
-    },
-  };
+/** Full jitter, doubling up to a minute: many replicas must not come back in step. */
+function retryMs(failures: number): number {
+  return Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2);
 }
 
 /** A key we do not know is unknown only if the issuer could be asked; else nobody can tell. */
@@ -161,12 +164,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) done();
     else signal.addEventListener("abort", () => done(), { once: true });
   });
-}
-
-/** A short reason without the library's text, which can hold addresses and answers. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return "failed";
-  if (error.name === "TimeoutError" || error.name === "AbortError") return "timed out";
-  const cause = error.cause instanceof Error && "code" in error.cause ? String(error.cause.code) : "";
-  return cause !== "" ? cause : error.message.slice(0, 120);
 }

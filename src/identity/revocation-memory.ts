@@ -41,73 +41,83 @@ type Times = Record<Revocation["by"], Map<string, number>>;
  * over when both the wall clock and the time that has passed since the start say so: a clock that was set forward ends
  * none, and one that is set back brings none of the tokens back (P12).
  */
-export function createRevocationMemory({ now, monotonic, maxEntries }: MemoryOptions): RevocationMemory {
-  const issuers = new Map<string, Times>();
-  const start = { wall: now(), monotonic: monotonic() };
-  let size = 0;
+export function createRevocationMemory(options: MemoryOptions): RevocationMemory {
+  return new SeenRevocations(options);
+}
 
-  const isOver = (until: number) => {
-    const passed = start.wall + (monotonic() - start.monotonic);
-    return until + SKEW_SECONDS < Math.min(now(), passed) / 1000;
-  };
+class SeenRevocations implements RevocationMemory {
+  readonly #issuers = new Map<string, Times>();
+  readonly #isOver: (until: number) => boolean;
+  readonly #maxEntries: number;
+  #size = 0;
 
-  function holds(times: Map<string, number>, id: unknown): boolean {
-    const until = typeof id === "string" ? times.get(id) : undefined;
-    return until !== undefined && !isOver(until);
+  constructor({ now, monotonic, maxEntries }: MemoryOptions) {
+    const startedAt = now() - monotonic();
+    this.#isOver = (until) => until + SKEW_SECONDS < Math.min(now(), startedAt + monotonic()) / 1000;
+    this.#maxEntries = maxEntries;
   }
 
-  function isNews(revocation: Revocation): boolean {
-    const known = issuers.get(revocation.iss)?.[revocation.by].get(revocation.id);
+  find({ iss, sub, jti, sid, iat }: TokenMarks): Revocation["by"] | null {
+    const times = this.#issuers.get(iss);
+    if (times === undefined) return null;
+    if (this.#holds(times.jti, jti)) return "jti";
+    if (this.#holds(times.sid, sid)) return "sid";
+    const before = times.sub.get(sub);
+    // A token that does not say when it was issued may be an old one.
+    return before !== undefined && !(typeof iat === "number" && iat >= before) ? "sub" : null;
+  }
+
+  add(revocations: readonly Revocation[]): Added | string {
+    const news = revocations.filter((revocation) => this.#isNews(revocation));
+    const pruned = this.#size + news.length > this.#maxEntries;
+    if (pruned) this.#prune();
+    if (this.#size + news.length > this.#maxEntries) return `more than ${this.#maxEntries} revocations are in force`;
+    for (const revocation of news) this.#put(revocation);
+    return { news, pruned };
+  }
+
+  all(): Revocation[] {
+    return [...this.#issuers].flatMap(([iss, times]) => [
+      ...(["jti", "sid"] as const).flatMap((by) => [...times[by]].map(([id, until]) => ({ by, iss, id, until }))),
+      ...[...times.sub].map(([id, before]) => ({ by: "sub" as const, iss, id, before })),
+    ]);
+  }
+
+  size(): number {
+    return this.#size;
+  }
+
+  #holds(times: ReadonlyMap<string, number>, id: unknown): boolean {
+    const until = typeof id === "string" ? times.get(id) : undefined;
+    return until !== undefined && !this.#isOver(until);
+  }
+
+  #isNews(revocation: Revocation): boolean {
+    const known = this.#issuers.get(revocation.iss)?.[revocation.by].get(revocation.id);
     return known === undefined || known < timeOf(revocation);
   }
 
-  function put(revocation: Revocation): void {
-    let times = issuers.get(revocation.iss);
+  #put(revocation: Revocation): void {
+    let times = this.#issuers.get(revocation.iss);
     if (times === undefined) {
       times = { jti: new Map(), sid: new Map(), sub: new Map() };
-      issuers.set(revocation.iss, times);
+      this.#issuers.set(revocation.iss, times);
     }
     const known = times[revocation.by].get(revocation.id);
-    if (known === undefined) size += 1;
+    if (known === undefined) this.#size += 1;
     times[revocation.by].set(revocation.id, Math.max(known ?? 0, timeOf(revocation)));
   }
 
   /** Room for new ones, at the cost of those whose time is over. */
-  function prune(): void {
-    for (const { jti, sid } of issuers.values()) size -= dropOver(jti) + dropOver(sid);
+  #prune(): void {
+    for (const { jti, sid } of this.#issuers.values()) this.#size -= this.#dropOver(jti) + this.#dropOver(sid);
   }
 
-  function dropOver(times: Map<string, number>): number {
-    const over = [...times].filter(([, until]) => isOver(until));
+  #dropOver(times: Map<string, number>): number {
+    const over = [...times].filter(([, until]) => this.#isOver(until));
     for (const [id] of over) times.delete(id);
     return over.length;
   }
-
-  return {
-    find({ iss, sub, jti, sid, iat }) {
-      const times = issuers.get(iss);
-      if (times === undefined) return null;
-      if (holds(times.jti, jti)) return "jti";
-      if (holds(times.sid, sid)) return "sid";
-      const before = times.sub.get(sub);
-      // A token that does not say when it was issued may be an old one.
-      return before !== undefined && !(typeof iat === "number" && iat >= before) ? "sub" : null;
-    },
-    add(revocations) {
-      const news = revocations.filter(isNews);
-      const pruned = size + news.length > maxEntries;
-      if (pruned) prune();
-      if (size + news.length > maxEntries) return `more than ${maxEntries} revocations are in force`;
-      for (const revocation of news) put(revocation);
-      return { news, pruned };
-    },
-    all: () =>
-      [...issuers].flatMap(([iss, times]) => [
-        ...(["jti", "sid"] as const).flatMap((by) => [...times[by]].map(([id, until]) => ({ by, iss, id, until }))),
-        ...[...times.sub].map(([id, before]) => ({ by: "sub" as const, iss, id, before })),
-      ]),
-    size: () => size,
-  };
 }
 
 function timeOf(revocation: Revocation): number {

@@ -7,7 +7,7 @@ import {
   writeRevocation,
   type Revocation,
 } from "./revocation-lines.ts";
-import { createRevocationMemory, type RevocationMemory, type TokenMarks } from "./revocation-memory.ts";
+import { createRevocationMemory, type Added, type RevocationMemory, type TokenMarks } from "./revocation-memory.ts";
 
 export interface RevocationOptions {
   /** JSON lines; see docs/operations.md. */
@@ -50,48 +50,15 @@ const TORN = "the last line is cut off and does not count: write it whole, with 
  */
 export async function createRevocations(options: RevocationOptions): Promise<Revocations> {
   const memory = createRevocationMemory({ ...options, maxEntries: MAX_REMEMBERED });
-  let content: Buffer | null = null;
-  let stale: string | null = null;
-  let torn = false;
+  const file = new RevocationFile(memory, options);
   let timer: NodeJS.Timeout | undefined;
   let flight: Promise<void> | null = null;
+  const poll = () => (flight ??= file.load().finally(() => (flight = null)));
 
-  function fail(message: string): void {
-    if (stale !== message) options.onReload("failed", message);
-    stale = message;
-  }
-
-  async function load(): Promise<void> {
-    const bytes = await readWhole(options.file);
-    if (typeof bytes === "string") {
-      content = null; // whatever stands there next is read anew
-      fail(bytes);
-    } else if (content?.equals(bytes) === true) {
-      if (torn) fail(TORN); // still, after a second
-    } else await take(bytes);
-  }
-
-  async function take(bytes: Buffer): Promise<void> {
-    const read = await readRevocations(bytes);
-    content = bytes;
-    torn = typeof read !== "string" && read.torn;
-    const added = typeof read === "string" ? read : memory.add(read.revocations);
-    if (typeof added === "string") {
-      fail(added);
-      return;
-    }
-    const { news, pruned } = added;
-    if (news.length > 0 || pruned) options.onSeen((pruned ? memory.all() : news).map(writeRevocation), pruned);
-    if (news.length > 0) options.onRevoked((marks) => memory.find({ ...marks, iat: undefined }) !== null);
-    if (!torn) stale = null;
-    options.onReload("ok", `${news.length} new, ${memory.size()} in all`);
-  }
-
-  const poll = () => (flight ??= load().finally(() => (flight = null)));
   remember(memory, options.remembered ?? []);
   await poll();
-  if (stale !== null && options.remembered === null)
-    throw new Error(`identity.revocationFile: ${options.file}: ${String(stale)}`);
+  if (file.stale !== null && options.remembered === null)
+    throw new Error(`identity.revocationFile: ${options.file}: ${file.stale}`);
   return {
     revoked: ({ issuer, subject, claims }) =>
       memory.find({ iss: issuer, sub: subject, jti: claims["jti"], sid: claims["sid"], iat: claims["iat"] }),
@@ -100,9 +67,61 @@ export async function createRevocations(options: RevocationOptions): Promise<Rev
       timer = setInterval(() => void poll(), everyMs);
       timer.unref();
     },
-    status: () => ({ entries: memory.size(), stale }),
+    status: () => ({ entries: memory.size(), stale: file.stale }),
     close: () => clearInterval(timer),
   };
+}
+
+/** The file as it was last read: what counted of it, and what is wrong with it. */
+class RevocationFile {
+  readonly #memory: RevocationMemory;
+  readonly #options: RevocationOptions;
+  #content: Buffer | null = null;
+  #torn = false;
+  #stale: string | null = null;
+
+  constructor(memory: RevocationMemory, options: RevocationOptions) {
+    this.#memory = memory;
+    this.#options = options;
+  }
+
+  /** What is wrong with the file, or null. */
+  get stale(): string | null {
+    return this.#stale;
+  }
+
+  async load(): Promise<void> {
+    const bytes = await readWhole(this.#options.file);
+    if (typeof bytes === "string") {
+      this.#content = null; // whatever stands there next is read anew
+      this.#fail(bytes);
+    } else if (this.#content?.equals(bytes) === true) {
+      if (this.#torn) this.#fail(TORN); // still, after a second
+    } else await this.#take(bytes);
+  }
+
+  async #take(bytes: Buffer): Promise<void> {
+    const read = await readRevocations(bytes);
+    this.#content = bytes;
+    this.#torn = typeof read !== "string" && read.torn;
+    const added = typeof read === "string" ? read : this.#memory.add(read.revocations);
+    if (typeof added === "string") this.#fail(added);
+    else this.#added(added);
+  }
+
+  #added({ news, pruned }: Added): void {
+    const memory = this.#memory;
+    const { onSeen, onRevoked, onReload } = this.#options;
+    if (news.length > 0 || pruned) onSeen((pruned ? memory.all() : news).map(writeRevocation), pruned);
+    if (news.length > 0) onRevoked((marks) => memory.find({ ...marks, iat: undefined }) !== null);
+    if (!this.#torn) this.#stale = null;
+    onReload("ok", `${news.length} new, ${memory.size()} in all`);
+  }
+
+  #fail(message: string): void {
+    if (this.#stale !== message) this.#options.onReload("failed", message);
+    this.#stale = message;
+  }
 }
 
 function remember(memory: RevocationMemory, lines: readonly string[]): void {
