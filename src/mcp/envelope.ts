@@ -41,9 +41,9 @@ const LIMITS = { ...DEFAULT_LIMITS, exactIntegers: true };
 /** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the answer. */
 export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
   const json = readJson(bytes, LIMITS);
-  if (!json.ok) return fault("body_malformed", json.detail, null);
-  if (Array.isArray(json.value)) return fault("body_batch", "an array", null);
-  if (!isObject(json.value)) return fault("body_malformed", "not an object", null, INVALID_REQUEST);
+  if (!json.ok) return fault("body_malformed", json.detail);
+  if (Array.isArray(json.value)) return fault("body_batch", "an array");
+  if (!isObject(json.value)) return fault("body_malformed", "not an object", INVALID_REQUEST);
   const message = json.value;
   const id = isId(message["id"]) ? message["id"] : null;
   const wrong = faultOf(message, id);
@@ -99,6 +99,7 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function fault(reason: OperationFault["reason"], detail: string, id: RpcId | null, rpcCode?: number): ReadEnvelope {
-  return { ok: false, fault: { reason, detail, ...(rpcCode !== undefined && { rpcCode }) }, id };
+/** Of what is no message: it has no id. */
+function fault(reason: OperationFault["reason"], detail: string, rpcCode?: number): ReadEnvelope {
+  return { ok: false, fault: { reason, detail, ...(rpcCode !== undefined && { rpcCode }) }, id: null };
 }

@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { isObject, type Envelope } from "./envelope.ts";
 import { trimSpace } from "./header-value.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject } from "./json.ts";
 import type { McpHeaders, OperationFault } from "./operation.ts";
 import { ASSUMED, MODERN, SUPPORTED_VERSIONS } from "./versions.ts";
 
@@ -23,12 +23,14 @@ const SENTINEL = /^=\?base64\?(.*)\?=$/;
  */
 export function checkHeaders(envelope: Envelope, name: string | null, headers: McpHeaders): Agreement {
   const meta = metaOf(envelope);
-  const inBody = meta?.[META_VERSION];
   const inHeader = trimmed(headers.get("mcp-protocol-version"));
-  const version = versionOf(inBody, inHeader);
+  const version = versionOf(meta?.[META_VERSION], inHeader);
   const malformed = malformedHeader(headers);
   if (malformed !== null) return { ok: false, fault: { reason: "header_malformed", detail: malformed }, version };
-  const fault = faultOfVersion(meta, inBody, inHeader, version) ?? faultOfMirrors(envelope, name, headers, version);
+  const fault =
+    faultOfVersion(meta, inHeader, version) ??
+    faultOfMethod(envelope.method, headers, version) ??
+    faultOfName(name, headers, version);
   return fault === null ? { ok: true, version } : { ok: false, fault, version };
 }
 
@@ -39,10 +41,10 @@ function metaOf(envelope: Envelope): JsonObject | undefined {
 
 function faultOfVersion(
   meta: JsonObject | undefined,
-  inBody: JsonValue | undefined,
   inHeader: string | undefined,
   version: string,
 ): OperationFault | null {
+  const inBody = meta?.[META_VERSION];
   if (inBody !== undefined && typeof inBody !== "string")
     return { reason: "params_invalid", detail: "the revision in _meta is no string" };
   const unsupported = [inBody, inHeader].some((stated) => stated !== undefined && !SUPPORTED_VERSIONS.includes(stated));
@@ -54,14 +56,12 @@ function faultOfVersion(
   return inBody === undefined || inBody === inHeader ? null : mismatch("mcp-protocol-version");
 }
 
-function faultOfMirrors(
-  envelope: Envelope,
-  name: string | null,
-  headers: McpHeaders,
-  version: string,
-): OperationFault | null {
+function faultOfMethod(method: string, headers: McpHeaders, version: string): OperationFault | null {
+  return agrees(headers.get("mcp-method"), method, version === MODERN) ? null : mismatch("mcp-method");
+}
+
+function faultOfName(name: string | null, headers: McpHeaders, version: string): OperationFault | null {
   const modern = version === MODERN;
-  if (!agrees(headers.get("mcp-method"), envelope.method, modern)) return mismatch("mcp-method");
   if (name === null) return modern && headers.get("mcp-name") !== undefined ? mismatch("mcp-name names nothing") : null;
   return agrees(decodeName(headers.get("mcp-name")), name, modern) ? null : mismatch("mcp-name");
 }

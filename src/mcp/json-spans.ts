@@ -152,13 +152,13 @@ function expect(text: Buffer, from: number, byte: number): number {
 function valueEnd(text: Buffer, at: number, depth: number): number {
   const byte = text[at];
   if (byte === QUOTE) return stringEnd(text, at);
-  if (byte === OPEN_OBJECT) return containerEnd(text, at, depth + 1, CLOSE_OBJECT);
-  if (byte === OPEN_ARRAY) return containerEnd(text, at, depth + 1, CLOSE_ARRAY);
+  if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) return containerEnd(text, at, depth + 1);
   return wordEnd(text, at);
 }
 
-function containerEnd(text: Buffer, start: number, depth: number, close: number): number {
+function containerEnd(text: Buffer, start: number, depth: number): number {
   if (depth > MAX_DEPTH) throw new Fault();
+  const close = text[start] === OPEN_OBJECT ? CLOSE_OBJECT : CLOSE_ARRAY;
   let at = skipSpace(text, start + 1);
   if (text[at] === close) return at + 1;
   for (;;) {

@@ -12,29 +12,25 @@ const MAX_DEPTH = 16;
  */
 export function paramHeaders(inputSchema: JsonValue | undefined, args: JsonObject): Record<string, string | null> {
   const headers: Record<string, string | null> = {};
-  collect(inputSchema, args, headers, MAX_DEPTH);
+  // Annotations count on a chain of `properties` only: anywhere else they make the tool invalid, and nobody lists it.
+  const collect = (schema: JsonValue | undefined, value: JsonValue | undefined, depth: number): void => {
+    if (!isObject(schema) || depth === 0) return;
+    const name = schema["x-mcp-header"];
+    if (typeof name === "string" && TOKEN.test(name)) headers[`mcp-param-${name.toLowerCase()}`] = headerOf(value);
+    const { properties } = schema;
+    if (!isObject(properties)) return;
+    for (const [member, inner] of Object.entries(properties)) {
+      const isThere = isObject(value) && Object.hasOwn(value, member);
+      collect(inner, isThere ? value[member] : undefined, depth - 1);
+    }
+  };
+  collect(inputSchema, args, MAX_DEPTH);
   return headers;
 }
 
-/** Annotations count on a chain of `properties` only: anywhere else they make the tool invalid, and nobody lists it. */
-function collect(
-  schema: JsonValue | undefined,
-  value: JsonValue | undefined,
-  headers: Record<string, string | null>,
-  depth: number,
-): void {
-  if (!isObject(schema) || depth === 0) return;
-  const name = schema["x-mcp-header"];
-  if (typeof name === "string" && TOKEN.test(name)) {
-    const text = textOf(value);
-    headers[`mcp-param-${name.toLowerCase()}`] = text === null ? null : encodeHeaderValue(text);
-  }
-  const { properties } = schema;
-  if (!isObject(properties)) return;
-  for (const [member, inner] of Object.entries(properties)) {
-    const isThere = isObject(value) && Object.hasOwn(value, member);
-    collect(inner, isThere ? value[member] : undefined, headers, depth - 1);
-  }
+function headerOf(value: JsonValue | undefined): string | null {
+  const text = textOf(value);
+  return text === null ? null : encodeHeaderValue(text);
 }
 
 function textOf(value: JsonValue | undefined): string | null {
