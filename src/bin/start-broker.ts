@@ -76,7 +76,8 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       catalog,
       keys,
       started: () => started,
-      isCatalogToken: (token) => isCatalogToken({ issuer, audience }, token, keys.find, Date.now()),
+      isCatalogToken: (token) =>
+        isCatalogToken(token, { parties: { issuer, audience }, findKey: keys.find, now: Date.now }),
     },
   );
   await ops.listen();

@@ -24,6 +24,14 @@ const catalogClaims = z.strictObject({
   jti: z.string().min(1).max(128),
 });
 
+/** Whom a token is held against, and when. */
+export interface CatalogVerifier {
+  readonly parties: CatalogParties;
+  readonly findKey: FindKey;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
 /** A token of one minute, for one reader: the catalogue tells what all servers offer. */
 export function signCatalogToken({ issuer, audience }: CatalogParties, key: SigningKey, now: number): string {
   const iat = Math.floor(now / 1000);
@@ -31,23 +39,15 @@ export function signCatalogToken({ issuer, audience }: CatalogParties, key: Sign
   return signCompact({ alg: "ES256", typ: CATALOG_TYPE, kid: key.kid }, claims, key);
 }
 
-/**
- * True for a catalogue token of serve that is valid now.
- * @param now milliseconds since the epoch
- */
-export function isCatalogToken(
-  { issuer, audience }: CatalogParties,
-  token: string,
-  findKey: FindKey,
-  now: number,
-): boolean {
+/** True for a catalogue token of serve that is valid now. */
+export function isCatalogToken(token: string, { parties, findKey, now }: CatalogVerifier): boolean {
   const read = verifyCompact(token, CATALOG_TYPE, findKey);
   const parsed = catalogClaims.safeParse(typeof read === "string" ? null : read.claims);
   if (!parsed.success) return false;
   const { iss, aud, iat, exp } = parsed.data;
-  const at = now / 1000;
+  const at = now() / 1000;
   const isTimely = exp > at && iat <= at + SKEW_SECONDS && exp > iat && exp - iat <= LIFETIME_SECONDS;
-  return iss === issuer && aud === catalogAudience(audience) && isTimely;
+  return iss === parties.issuer && aud === catalogAudience(parties.audience) && isTimely;
 }
 
 function catalogAudience(audience: string): string {

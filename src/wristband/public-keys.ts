@@ -22,8 +22,10 @@ export interface PublicKeysOptions {
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
   /** Runs something later. Injected, so that tests need not wait. */
-  readonly later?: (run: () => void, milliseconds: number) => { cancel(): void };
+  readonly later?: Later;
 }
+
+type Later = (run: () => void, milliseconds: number) => { cancel(): void };
 
 const MAX_BYTES = 64 * 1024;
 const TIMEOUT_MS = 3000;
@@ -36,75 +38,126 @@ const KEEP_MS = 3_600_000;
 
 /** serve's public keys, fetched beside the requests. The set is replaced as a whole: a key that is gone is gone. */
 export function createPublicKeys(options: PublicKeysOptions): PublicKeys {
-  const { url, fetch: fetcher, monotonic, later = timer } = options;
-  let keys: ReadonlyMap<string, PublicKey> = new Map();
-  let lastError: string | null = "not fetched yet";
-  let triedAt = -Infinity;
-  let fetchedAt = -Infinity;
-  let flight: Promise<void> | null = null;
-  let pending: { readonly done: Promise<void>; cancel(): void } | null = null; // a fetch that waits for the cool-down
-  let next: { cancel(): void } | null = null;
-  let closed = false;
+  const { monotonic, later = timer } = options;
+  const published = new PublishedKeys(options);
+  const fetches = new PacedFetches({ load: () => published.load(), monotonic, later });
+  return {
+    find: (kid) => published.find(kid),
+    refresh: () => fetches.refresh(),
+    start: () => fetches.fetchNow(),
+    ready: () => published.size > 0,
+    lastError: () => published.lastError,
+    close: () => fetches.close(),
+  };
+}
 
-  async function load(): Promise<void> {
-    triedAt = monotonic();
+/** The last set that was read, for as long as it is believed. */
+class PublishedKeys {
+  readonly #options: PublicKeysOptions;
+  #keys: ReadonlyMap<string, PublicKey> = new Map();
+  #lastError: string | null = "not fetched yet";
+  #fetchedAt = -Infinity;
+
+  constructor(options: PublicKeysOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  get lastError(): string | null {
+    return this.#lastError;
+  }
+
+  find(kid: string): KeyObject | undefined {
+    return this.#keys.get(kid)?.key;
+  }
+
+  /** Resolves to true when the set could be fetched. */
+  async load(): Promise<boolean> {
+    const { url, fetch: fetcher, monotonic } = this.#options;
     try {
       const response = await fetcher(url, { redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (response.status !== 200) {
         await response.body?.cancel();
         throw new Error(`status ${response.status}`);
       }
-      keys = readKeySet(await readLimited(response, MAX_BYTES), keys);
-      fetchedAt = monotonic();
-      lastError = null;
+      this.#keys = readKeySet(await readLimited(response, MAX_BYTES), this.#keys);
+      this.#fetchedAt = monotonic();
+      this.#lastError = null;
     } catch (error) {
-      lastError = describe(error);
-      if (monotonic() - fetchedAt > KEEP_MS) keys = new Map();
+      this.#lastError = describe(error);
+      if (monotonic() - this.#fetchedAt > KEEP_MS) this.#keys = new Map();
     }
+    return this.#lastError === null;
+  }
+}
+
+interface Pace {
+  /** Resolves to true when it went well. */
+  readonly load: () => Promise<boolean>;
+  readonly monotonic: () => number;
+  readonly later: Later;
+}
+
+/** When to fetch: one at a time, again and again, and for whoever asks once the cool-down is over. */
+class PacedFetches {
+  readonly #pace: Pace;
+  #triedAt = -Infinity;
+  #flight: Promise<void> | null = null;
+  /** A fetch that waits for the cool-down. */
+  #pending: { readonly done: Promise<void>; cancel(): void } | null = null;
+  #next: { cancel(): void } | null = null;
+  #closed = false;
+
+  constructor(pace: Pace) {
+    this.#pace = pace;
   }
 
-  function fetchOnce(): Promise<void> {
-    flight ??= load().finally(() => {
-      flight = null;
-      next?.cancel();
-      if (!closed) next = later(() => void fetchOnce(), lastError === null ? EVERY_MS : RETRY_MS);
-    });
-    return flight;
+  /** One for all who ask while it is under way. */
+  fetchNow(): Promise<void> {
+    this.#flight ??= this.#fetch();
+    return this.#flight;
+  }
+
+  refresh(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    const wait = this.#triedAt + COOLDOWN_MS - this.#pace.monotonic();
+    return wait <= 0 ? this.fetchNow() : this.#fetchLater(wait);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#next?.cancel();
+    this.#pending?.cancel();
+  }
+
+  async #fetch(): Promise<void> {
+    const { load, monotonic, later } = this.#pace;
+    this.#triedAt = monotonic();
+    const isGood = await load();
+    this.#flight = null;
+    this.#next?.cancel();
+    if (!this.#closed) this.#next = later(() => void this.fetchNow(), isGood ? EVERY_MS : RETRY_MS);
   }
 
   /** A fetch at the end of the cool-down; one for all who wait. */
-  function fetchLater(milliseconds: number): Promise<void> {
-    if (pending === null) {
+  #fetchLater(milliseconds: number): Promise<void> {
+    if (this.#pending === null) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const alarm = later(() => {
-        pending = null;
-        void fetchOnce().then(resolve);
+      const alarm = this.#pace.later(() => {
+        this.#pending = null;
+        void this.fetchNow().then(resolve);
       }, milliseconds);
       const cancel = () => {
         alarm.cancel();
         resolve();
       };
-      pending = { done: promise, cancel };
+      this.#pending = { done: promise, cancel };
     }
-    return pending.done;
+    return this.#pending.done;
   }
-
-  return {
-    find: (kid) => keys.get(kid)?.key,
-    refresh() {
-      if (closed) return Promise.resolve();
-      const wait = triedAt + COOLDOWN_MS - monotonic();
-      return wait <= 0 ? fetchOnce() : fetchLater(wait);
-    },
-    start: fetchOnce,
-    ready: () => keys.size > 0,
-    lastError: () => lastError,
-    close() {
-      closed = true;
-      next?.cancel();
-      pending?.cancel();
-    },
-  };
 }
 
 function timer(run: () => void, milliseconds: number): { cancel(): void } {

@@ -247,7 +247,8 @@ describe("what was verified before", () => {
 describe("A21: one token is not taken for another", () => {
   const signer: SigningKey = { kid: "k1", privateKey: key.privateKey, jwk: {} };
   const parties = { issuer: ISSUER, audience: AUDIENCE };
-  const isCatalog = (token: string, at = NOW * 1000) => isCatalogToken(parties, token, (kid) => keys.get(kid), at);
+  const isCatalog = (token: string, at = NOW * 1000) =>
+    isCatalogToken(token, { parties, findKey: (kid) => keys.get(kid), now: () => at });
   const catalogHeader = { ...header, typ: "catalog+jwt" };
   const catalogClaims = { iss: ISSUER, aud: "mcp-broker/catalog", iat: NOW, exp: NOW + 60, jti: "j" };
 
