@@ -12,19 +12,19 @@ describe("createAnswerCache", () => {
   it("P5: fifty callers at once ask once", async () => {
     const cache = createAnswerCache();
     const ask = once({ answer: HAS_NONE, ttlMs: 1000 });
-    await Promise.all(Array.from({ length: 50 }, async () => cache.get("k", ALICE, ask, never)));
+    await Promise.all(Array.from({ length: 50 }, async () => cache.get({ key: "k", identity: ALICE, ask }, never)));
     expect(ask).toHaveBeenCalledTimes(1);
-    expect(cache.get("k", ALICE, ask, never)).toBe(HAS_NONE);
+    expect(cache.get({ key: "k", identity: ALICE, ask }, never)).toBe(HAS_NONE);
   });
   it("H04: an answer lives for its own time and no longer", async () => {
     let now = 1;
     const cache = createAnswerCache({ monotonic: () => now });
     const ask = once({ answer: HAS_NONE, ttlMs: 5000 });
-    await cache.get("k", ALICE, ask, never);
+    await cache.get({ key: "k", identity: ALICE, ask }, never);
     now += 4990;
-    expect(cache.get("k", ALICE, ask, never)).toBe(HAS_NONE);
+    expect(cache.get({ key: "k", identity: ALICE, ask }, never)).toBe(HAS_NONE);
     now += 20;
-    await cache.get("k", ALICE, ask, never);
+    await cache.get({ key: "k", identity: ALICE, ask }, never);
     expect(ask).toHaveBeenCalledTimes(2);
   });
   it("P12: an answer with an end by the wall clock is not used after it, whichever clock jumps", async () => {
@@ -32,15 +32,15 @@ describe("createAnswerCache", () => {
     let monotonic = 1;
     const cache = createAnswerCache({ monotonic: () => monotonic, now: () => now });
     const ask = once({ answer: HAS_NONE, ttlMs: 5000, endsAt: 1_005_000 });
-    await cache.get("k", ALICE, ask, never);
+    await cache.get({ key: "k", identity: ALICE, ask }, never);
     now = 1_004_999;
-    expect(cache.get("k", ALICE, ask, never)).toBe(HAS_NONE);
+    expect(cache.get({ key: "k", identity: ALICE, ask }, never)).toBe(HAS_NONE);
     now = 1_005_000; // the machine slept: only the wall clock went on
-    await cache.get("k", ALICE, ask, never);
+    await cache.get({ key: "k", identity: ALICE, ask }, never);
     expect(ask).toHaveBeenCalledTimes(2);
     now = 0; // set back: the other clock still ends it
     monotonic += 5001;
-    await cache.get("k", ALICE, ask, never);
+    await cache.get({ key: "k", identity: ALICE, ask }, never);
     expect(ask).toHaveBeenCalledTimes(3);
   });
   it.each([
@@ -51,16 +51,16 @@ describe("createAnswerCache", () => {
   ] satisfies [string, Kept][])("keeps nothing for %s", async (_, kept) => {
     const cache = createAnswerCache();
     const ask = once(kept);
-    await cache.get("k", ALICE, ask, never);
-    await cache.get("k", ALICE, ask, never);
+    await cache.get({ key: "k", identity: ALICE, ask }, never);
+    await cache.get({ key: "k", identity: ALICE, ask }, never);
     expect(ask).toHaveBeenCalledTimes(2);
   });
   it("one caller who gives up does not end the question of the others", async () => {
     const cache = createAnswerCache();
     const answer = Promise.withResolvers<Kept>();
     const hurried = new AbortController();
-    const first = cache.get("k", ALICE, () => answer.promise, hurried.signal);
-    const second = cache.get("k", ALICE, () => Promise.reject(new Error("asked twice")), never);
+    const first = cache.get({ key: "k", identity: ALICE, ask: () => answer.promise }, hurried.signal);
+    const second = cache.get({ key: "k", identity: ALICE, ask: () => Promise.reject(new Error("asked twice")) }, never);
     hurried.abort();
     expect(await first).toMatchObject({ cannotTell: expect.stringContaining("time") as string });
     answer.resolve({ answer: HAS_NONE, ttlMs: 1 });
@@ -69,8 +69,8 @@ describe("createAnswerCache", () => {
   it("a question that throws is cannot tell, and is asked again", async () => {
     const cache = createAnswerCache();
     const ask = vi.fn<() => Promise<Kept>>(() => Promise.reject(new Error("token s3cr3t")));
-    expect(await cache.get("k", ALICE, ask, never)).toEqual({ cannotTell: "internal" });
-    await cache.get("k", ALICE, ask, never);
+    expect(await cache.get({ key: "k", identity: ALICE, ask }, never)).toEqual({ cannotTell: "internal" });
+    await cache.get({ key: "k", identity: ALICE, ask }, never);
     expect(ask).toHaveBeenCalledTimes(2);
   });
   describe("G18: what was found for somebody who is revoked is forgotten at once", () => {
@@ -88,7 +88,8 @@ describe("createAnswerCache", () => {
       const people = [ALICE, bob, other];
       const ask = async () => {
         found.mockClear();
-        for (const [i, person] of people.entries()) await cache.get(`${i}`, person, found, never);
+        for (const [i, person] of people.entries())
+          await cache.get({ key: `${i}`, identity: person, ask: found }, never);
         return found.mock.calls.length;
       };
       expect([await ask(), await ask()]).toEqual([3, 0]);
@@ -99,22 +100,22 @@ describe("createAnswerCache", () => {
     it("an answer that was under way is given to those who wait, and not kept", async () => {
       const cache = createAnswerCache();
       const late = Promise.withResolvers<Kept>();
-      const waiting = cache.get("k", bob, () => late.promise, never);
+      const waiting = cache.get({ key: "k", identity: bob, ask: () => late.promise }, never);
       cache.purge(isBob);
       const fresh = once({ answer: HAS_NONE, ttlMs: 1000 });
-      const next = cache.get("k", bob, fresh, never);
+      const next = cache.get({ key: "k", identity: bob, ask: fresh }, never);
       late.resolve({ answer: { refused: "old" }, ttlMs: 60_000 });
       expect([await waiting, await next]).toEqual([{ refused: "old" }, HAS_NONE]);
-      expect(cache.get("k", bob, fresh, never)).toBe(HAS_NONE);
+      expect(cache.get({ key: "k", identity: bob, ask: fresh }, never)).toBe(HAS_NONE);
       expect(fresh).toHaveBeenCalledTimes(1);
     });
 
     it("has none and refused, which are nobody's credential, go with it", async () => {
       const cache = createAnswerCache();
       const none = once({ answer: HAS_NONE, ttlMs: 60_000 });
-      await cache.get("k", bob, none, never);
+      await cache.get({ key: "k", identity: bob, ask: none }, never);
       cache.purge(isBob);
-      expect(await cache.get("k", bob, none, never)).toBe(HAS_NONE);
+      expect(await cache.get({ key: "k", identity: bob, ask: none }, never)).toBe(HAS_NONE);
       expect(none).toHaveBeenCalledTimes(2);
     });
   });

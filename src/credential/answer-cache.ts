@@ -24,17 +24,21 @@ export interface Owner {
   readonly sid: unknown;
 }
 
+/** What is to be known, for whom, and how it is found out. */
+export interface Question {
+  /** Injective over everything that the answer depends on (design 5.8), see {@link cacheKey}. */
+  readonly key: string;
+  readonly identity: Identity;
+  readonly ask: Ask;
+}
+
 export interface AnswerCache {
-  /**
-   * @param key injective over everything that the answer depends on (design 5.8), see {@link cacheKey}
-   * @param identity for whom is asked
-   */
-  get(key: string, identity: Identity, ask: Ask, signal: AbortSignal): Answer | Promise<Answer>;
+  get(question: Question, signal: AbortSignal): Answer | Promise<Answer>;
   /** Forgets at once what was found for these callers, and keeps nothing of what is being asked for them. */
   purge(isRevoked: (owner: Owner) => boolean): void;
 }
 
-interface Question {
+interface Flight {
   readonly owner: Owner;
   readonly answer: Promise<Answer>;
 }
@@ -72,10 +76,11 @@ export function createAnswerCache({
     ttlResolution: 0,
     perf: { now: monotonic },
   });
-  const underWay = new Map<string, Question>();
+  const underWay = new Map<string, Flight>();
 
-  function start(key: string, owner: Owner, ask: Ask): Question {
-    const isCurrent = () => underWay.get(key) === question; // not purged
+  function start({ key, identity, ask }: Question): Flight {
+    const owner = ownerOf(identity);
+    const isCurrent = () => underWay.get(key) === flight; // not purged
     const answer = ask()
       .then((result) => {
         const { answer, ttlMs } = result;
@@ -85,21 +90,21 @@ export function createAnswerCache({
       })
       .catch(() => BROKEN)
       .finally(() => isCurrent() && underWay.delete(key));
-    const question: Question = { owner, answer };
-    underWay.set(key, question);
-    return question;
+    const flight: Flight = { owner, answer };
+    underWay.set(key, flight);
+    return flight;
   }
 
   return {
-    get(key, identity, ask, signal) {
-      const hit = kept.get(key);
+    get(question, signal) {
+      const hit = kept.get(question.key);
       if (hit !== undefined && (hit.endsAt === undefined || hit.endsAt > now())) {
         count("hit");
         return hit.answer;
       }
-      const question = underWay.get(key);
-      count(question === undefined ? "miss" : "joined");
-      return untilAborted((question ?? start(key, ownerOf(identity), ask)).answer, signal);
+      const flight = underWay.get(question.key);
+      count(flight === undefined ? "miss" : "joined");
+      return untilAborted((flight ?? start(question)).answer, signal);
     },
     purge(isRevoked) {
       for (const [key, { owner }] of underWay) if (isRevoked(owner)) underWay.delete(key);

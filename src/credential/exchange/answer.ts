@@ -58,7 +58,9 @@ function readGrant(json: JsonObject, expected: Expectation): Reading | string {
   if (issued !== ACCESS_TOKEN_TYPE && issued !== JWT_TYPE) return "issued_token_type is not that of an access token";
   const facts = checkToken(token, issued, expected);
   if (typeof facts === "string") return facts;
-  const tooWide = faultOfScope(json["scope"], facts.scopes, expected, token as string);
+  const scopes = grantedScopes(json["scope"], facts.scopes);
+  if (scopes === null) return "scope is malformed";
+  const tooWide = faultOfScope(scopes, expected, token as string);
   if (tooWide !== null) return tooWide;
   const { subjectExp, askedAt, now } = expected;
   const life = lifeOf({
@@ -86,16 +88,15 @@ function isPositive(value: JsonValue): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
 }
 
-/** Design 5.7: what was granted, by the answer or by the token, must be configured. */
-function faultOfScope(
-  said: JsonValue | undefined,
-  inToken: readonly string[],
-  expected: Expectation,
-  token: string,
-): string | null {
-  if (said !== undefined && typeof said !== "string") return "scope is malformed";
+/** By the answer and by the token; null when the answer's word is malformed. */
+function grantedScopes(said: JsonValue | undefined, inToken: readonly string[]): ReadonlySet<string> | null {
+  if (said !== undefined && typeof said !== "string") return null;
+  return new Set([...(scopeNames(said ?? "") ?? []), ...inToken]);
+}
+
+/** Design 5.7: what was granted must be configured. */
+function faultOfScope(granted: ReadonlySet<string>, expected: Expectation, token: string): string | null {
   const allowed = new Set([...(scopeNames(expected.scope ?? "") ?? []), ...expected.allowScopes]);
-  const granted = new Set([...(scopeNames(said ?? "") ?? []), ...inToken]);
   const wider = [...granted].filter((name) => !allowed.has(name));
   if (wider.length === 0) return null;
   const names = scopesForPeople(wider, [token, expected.subjectToken, ...expected.secrets]);

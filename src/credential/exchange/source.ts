@@ -93,7 +93,7 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
       if (options.issuer !== null && identity.issuer !== options.issuer) return OTHER_ISSUER;
       // Its verification allows for clocks that differ; whether it is over, we cannot tell (design 5.7).
       if (identity.expiresAt * 1000 <= deps.now()) return { cannotTell: "the caller's token is about to end" };
-      return deps.cache.get(keyOf(options, deps, identity), identity, () => exchange(identity), signal);
+      return deps.cache.get({ key: keyOf(options, deps, identity), identity, ask: () => exchange(identity) }, signal);
     },
   };
 }

@@ -89,7 +89,8 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
       const issuerAlias = deps.aliasOf(issuer);
       const path = fillPath(entry.path, { username, subject, issuerAlias, server, host: entry.host });
       if (path === null) return NO_PATH;
-      return deps.cache.get(`${fixed}${cacheKey(issuer, subject, path)}`, identity, () => ask(identity, path), signal);
+      const key = `${fixed}${cacheKey(issuer, subject, path)}`;
+      return deps.cache.get({ key, identity, ask: () => ask(identity, path) }, signal);
     },
   };
 }
