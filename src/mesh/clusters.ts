@@ -73,7 +73,11 @@ function clientTls(tls: NonNullable<ClientTls>, alpn: readonly string[]): object
       : {
           tls_certificates: [{ certificate_chain: { filename: tls.certFile }, private_key: { filename: tls.keyFile } }],
         };
-  return upstreamTls(tls.serverName, tls.caFile, { alpn_protocols: alpn, ...pair }, "TLSv1_3");
+  return upstreamTls(tls.serverName, tls.caFile, {
+    alpn_protocols: alpn,
+    ...pair,
+    tls_params: versionsFrom("TLSv1_3"),
+  });
 }
 
 /** Always verified: its CA, and that the certificate is for this host. */
@@ -85,18 +89,24 @@ function upstreamCluster(name: string, server: ServerConfig): object {
     ...cluster(serverCluster(name), { kind: "tcp", host, port }),
     connect_timeout: "5s",
     ...(url.protocol === "https:" && {
-      transport_socket: upstreamTls(host, server.caFile ?? SYSTEM_CA, { alpn_protocols: ["http/1.1"] }, "TLSv1_2"),
+      transport_socket: upstreamTls(host, server.caFile ?? SYSTEM_CA, {
+        alpn_protocols: ["http/1.1"],
+        tls_params: versionsFrom("TLSv1_2"),
+      }),
     }),
   };
 }
 
-function upstreamTls(host: string, caFile: string, context: object, minimum: string): object {
+function versionsFrom(minimum: string): object {
+  return { tls_minimum_protocol_version: minimum, tls_maximum_protocol_version: "TLSv1_3" };
+}
+
+function upstreamTls(host: string, caFile: string, context: object): object {
   const isAddress = isIP(host) !== 0;
   return typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
     ...(!isAddress && { sni: host }),
     common_tls_context: {
       ...context,
-      tls_params: { tls_minimum_protocol_version: minimum, tls_maximum_protocol_version: "TLSv1_3" },
       validation_context: {
         trusted_ca: { filename: caFile },
         match_typed_subject_alt_names: [{ san_type: isAddress ? "IP_ADDRESS" : "DNS", matcher: { exact: host } }],
