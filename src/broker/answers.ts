@@ -39,7 +39,10 @@ export function visible<T extends { readonly name: string }>(entries: readonly T
 export function housekeeping(operation: Operation, params: JsonObject, view: BrokerView): Step<string> {
   const isModern = operation.version === MODERN;
   const kind = (Object.keys(LISTS) as ListKind[]).find((each) => LISTS[each].method === operation.method);
-  if (kind !== undefined) return list(kind, params["cursor"], isModern, view);
+  if (kind !== undefined) {
+    const members = listMembers(kind, params["cursor"], view);
+    return members.ok ? pass(isModern ? modernList(members.value, view) : `{${members.value}}`) : members;
+  }
   const result = greeting(operation.method, params, view);
   return pass(JSON.stringify(isModern ? { resultType: "complete", ...result } : result));
 }
@@ -72,14 +75,18 @@ function capabilities({ server, offers }: BrokerView): object {
   return Object.fromEntries(names.map((name) => [name, {}]));
 }
 
-function list(kind: ListKind, cursor: unknown, isModern: boolean, view: BrokerView): Step<string> {
+/** A page's entries and its cursor, as members of the result. */
+function listMembers(kind: ListKind, cursor: unknown, view: BrokerView): Step<string> {
   const page = pageOf(view.server === null ? merged(kind, view) : ofServer(kind, view.server, view), cursor);
   if (page === null) return refuse("params_invalid", "cursor");
   const next = page.nextCursor === null ? "" : `,"nextCursor":"${page.nextCursor}"`;
-  const items = `"${LISTS[kind].member}":[${page.items.join(",")}]${next}`;
-  if (!isModern) return pass(`{${items}}`);
-  const ttlMs = Math.max(0, Math.min(LIST_TTL_MS, view.wristband.exp * 1000 - view.now));
-  return pass(`{"resultType":"complete",${items},"ttlMs":${ttlMs},"cacheScope":"private"}`);
+  return pass(`"${LISTS[kind].member}":[${page.items.join(",")}]${next}`);
+}
+
+/** In the stateless revision a list says how long it may be kept: no longer than the wristband that it is made of. */
+function modernList(members: string, { wristband, now }: BrokerView): string {
+  const ttlMs = Math.max(0, Math.min(LIST_TTL_MS, wristband.exp * 1000 - now));
+  return `{"resultType":"complete",${members},"ttlMs":${ttlMs},"cacheScope":"private"}`;
 }
 
 /** All servers' tools under their public names. Prompts and resources are served per server (design 3.5). */

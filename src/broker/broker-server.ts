@@ -91,26 +91,28 @@ interface Carried {
   readonly call: RelayCall;
 }
 
+/** One request, where its answer goes, and what became known of it. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly trail: Trail;
+}
+
 async function respond(options: BrokerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const trail = newTrail(randomUUID(), Date.now());
   response.on("error", () => {}); // a client that leaves while we write
   const outcome = await decide(options, request, trail).catch(() => refuse("internal"));
   if (!outcome.ok) options.observe(trail.method, outcome.reason);
   else if (outcome.value.kind !== "call") options.observe(trail.method, null);
-  const refused = outcome.ok ? await reply(options, outcome.value, request, response, trail) : outcome;
+  const refused = outcome.ok ? await reply(options.relay, outcome.value, { request, response, trail }) : outcome;
   if (refused === null) return;
   const { status, headers, body } = answer(options.answers, refused, trail);
   response.writeHead(status, Object.fromEntries(headers)).end(body);
 }
 
 /** Null if the client has its answer. */
-async function reply(
-  { relay }: BrokerOptions,
-  what: Reply,
-  request: IncomingMessage,
-  response: ServerResponse,
-  trail: Trail,
-): Promise<Refused | null> {
+async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Refused | null> {
+  const { request, response, trail } = exchange;
   if (what.kind === "call") {
     request.socket.setTimeout(0); // a call takes the time that its server is given
     const refused = await relay.carry(what.call, {

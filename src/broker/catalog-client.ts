@@ -38,71 +38,87 @@ const KEEP_MS = 10 * 60_000;
 
 /** serve's view of the broker's catalogue: asked often, transferred only when it changed. */
 export function createCatalogClient(options: CatalogClientOptions): CatalogClient {
-  const { monotonic } = options;
-  let catalog: CatalogNames | null = null;
-  let etag = "";
-  let fetchedAt = -Infinity;
-  let error: string | null = "not_asked_yet";
-  let busy = false;
-  let timer: NodeJS.Timeout | undefined;
+  return new PolledCatalog(options);
+}
 
-  async function load(): Promise<void> {
-    const headers = { authorization: `Bearer ${options.token()}`, ...(etag !== "" && { "if-none-match": etag }) };
+class PolledCatalog implements CatalogClient {
+  readonly #options: CatalogClientOptions;
+  #catalog: CatalogNames | null = null;
+  #etag = "";
+  #fetchedAt = -Infinity;
+  #error: string | null = "not_asked_yet";
+  #busy = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: CatalogClientOptions) {
+    this.#options = options;
+  }
+
+  async poll(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      await this.#load();
+      this.#report(null);
+    } catch (fault) {
+      this.#report(fault instanceof HttpFault ? fault.code : "failed");
+      if (this.#catalog !== null && this.#ageMs() > KEEP_MS) this.#forget();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  watch(everyMs: number): void {
+    void this.poll();
+    this.#timer = setInterval(() => void this.poll(), everyMs);
+    this.#timer.unref();
+  }
+
+  state(): CatalogState {
+    return {
+      ageSeconds: this.#catalog === null ? null : Math.round(this.#ageMs() / 1000),
+      names: countsOf(this.#catalog),
+      error: this.#error,
+    };
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#options.http.close();
+  }
+
+  async #load(): Promise<void> {
+    const { http, path, token, servers, onChange, monotonic } = this.#options;
+    const condition = this.#etag !== "" && { "if-none-match": this.#etag };
+    const headers = { authorization: `Bearer ${token()}`, ...condition };
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const request = { method: "GET", path: options.path, headers, body: null, signal };
-    const answer = await options.http.fetch(request, MAX_BYTES);
+    const answer = await http.fetch({ method: "GET", path, headers, body: null, signal }, MAX_BYTES);
     if (answer.status !== 304) {
       // A redirect is an answer like any other: none.
       if (answer.status !== 200) throw new HttpFault(`status_${answer.status}`);
-      const read = readCatalog(answer.body, options.servers);
+      const read = readCatalog(answer.body, servers);
       if (read === null) throw new HttpFault("malformed");
-      options.onChange(read);
-      catalog = read;
-      etag = tagOf(answer.headers.etag);
+      onChange(read);
+      this.#catalog = read;
+      this.#etag = tagOf(answer.headers.etag);
     }
-    fetchedAt = monotonic();
+    this.#fetchedAt = monotonic();
   }
 
-  function report(now: string | null): void {
-    if (now !== error) options.onFault(now);
-    error = now;
+  #forget(): void {
+    this.#catalog = null;
+    this.#etag = "";
+    this.#options.onChange(null);
   }
 
-  async function poll(): Promise<void> {
-    if (busy) return;
-    busy = true;
-    try {
-      await load();
-      report(null);
-    } catch (fault) {
-      report(fault instanceof HttpFault ? fault.code : "failed");
-      if (catalog !== null && monotonic() - fetchedAt > KEEP_MS) {
-        catalog = null;
-        etag = "";
-        options.onChange(null);
-      }
-    } finally {
-      busy = false;
-    }
+  #report(error: string | null): void {
+    if (error !== this.#error) this.#options.onFault(error);
+    this.#error = error;
   }
 
-  return {
-    poll,
-    watch(everyMs) {
-      void poll();
-      timer = setInterval(() => void poll(), everyMs);
-      timer.unref();
-    },
-    state: () => ({
-      ageSeconds: catalog === null ? null : Math.round((monotonic() - fetchedAt) / 1000),
-      names: countsOf(catalog),
-      error,
-    }),
-    close() {
-      clearInterval(timer);
-      options.http.close();
-    },
-  };
+  #ageMs(): number {
+    return this.#options.monotonic() - this.#fetchedAt;
+  }
 }
 
 function tagOf(etag: string | undefined): string {

@@ -47,16 +47,22 @@ export interface CatalogOptions {
   /** Told of each attempt: null, or what failed. */
   readonly onListed: (server: string, error: string | null) => void;
   /** Runs something later, and can be told not to. Injected, so that tests need not wait. */
-  readonly later?: (run: () => void, milliseconds: number) => { cancel(): void };
+  readonly later?: (run: () => void, milliseconds: number) => Alarm;
   /** 0 up to 1: brokers that started together must not ask together for ever. */
   readonly random?: () => number;
 }
 
-interface Slot {
-  listed: ServerSnapshot | null;
-  at: number;
-  error: string | null;
-  failures: number;
+interface Alarm {
+  cancel(): void;
+}
+
+/** How one server is listed, again and again. */
+interface Listings {
+  readonly list: () => Promise<Listing>;
+  readonly monotonic: () => number;
+  readonly onListed: (error: string | null) => void;
+  readonly later: (run: () => void, milliseconds: number) => Alarm;
+  readonly random: () => number;
 }
 
 export const REFRESH_MS = 30_000;
@@ -68,69 +74,98 @@ const KEEP_MS = 10 * 60_000;
 /** What all servers offer, kept up to date server by server: one that hangs or fails does not touch the others (B45). */
 export function createCatalog(options: CatalogOptions): Catalog {
   const { servers, monotonic, onListed, later = timer, random = Math.random } = options;
-  const slots = new Map<string, Slot>(
-    [...servers.keys()].sort().map((name) => [name, { listed: null, at: 0, error: null, failures: 0 }]),
+  const upstreams = new Map(
+    [...servers]
+      .map(([name, list]): [string, ListedServer] => {
+        const told = (error: string | null) => onListed(name, error);
+        return [name, new ListedServer({ list, monotonic, onListed: told, later, random })];
+      })
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
-  const alarms = new Map<string, { cancel(): void }>();
   let snapshot = snapshotOf(new Map());
-  let closed = false;
-
-  async function refresh(name: string, slot: Slot, list: () => Promise<Listing>): Promise<void> {
-    try {
-      const listing = await list();
-      const revision = revisionOf(listing);
-      // The same again stays the same object, and with it the snapshot.
-      if (slot.listed?.revision !== revision) slot.listed = { ...listing, revision };
-      Object.assign(slot, { at: monotonic(), error: null, failures: 0 });
-    } catch (error) {
-      slot.error = faultWord(error);
-      slot.failures += 1;
-    }
-    if (closed) return;
-    onListed(name, slot.error);
-    const wait = slot.failures === 0 ? REFRESH_MS : Math.min(REFRESH_MS, RETRY_MS * 2 ** (slot.failures - 1));
-    const jittered = wait * (1 - JITTER * random());
-    alarms.set(
-      name,
-      later(() => void refresh(name, slot, list), jittered),
-    );
-  }
-
-  const isKept = ({ error, at }: Slot) => error === null || monotonic() - at < KEEP_MS;
-
   return {
     current() {
       const shown = new Map<string, ServerSnapshot>();
-      for (const [name, slot] of slots) if (slot.listed !== null && isKept(slot)) shown.set(name, slot.listed);
+      for (const [name, { kept }] of upstreams) if (kept !== null) shown.set(name, kept);
       if (!isSame(shown, snapshot.servers)) snapshot = snapshotOf(shown);
       return snapshot;
     },
-    offers: (server) => slots.get(server)?.listed?.offers ?? null,
-    states: () =>
-      [...slots].map(([server, slot]) => ({
-        server,
-        state: stateOf(slot, isKept(slot)),
-        error: slot.error,
-        ageSeconds: slot.listed === null ? null : Math.round((monotonic() - slot.at) / 1000),
-        listed: isKept(slot) ? slot.listed : null,
-      })),
+    offers: (server) => upstreams.get(server)?.offers ?? null,
+    states: () => [...upstreams].map(([server, upstream]) => ({ server, ...upstream.state() })),
     async start() {
-      const first = [...slots].map(async ([name, slot]) => {
-        const list = servers.get(name);
-        if (list !== undefined) await refresh(name, slot, list);
-      });
-      await Promise.all(first);
+      await Promise.all([...upstreams.values()].map((upstream) => upstream.refresh()));
     },
     close() {
-      closed = true;
-      for (const alarm of alarms.values()) alarm.cancel();
+      for (const upstream of upstreams.values()) upstream.close();
     },
   };
 }
 
-function stateOf({ listed, error }: Slot, kept: boolean): UpstreamState["state"] {
-  if (error === null) return listed === null ? "waiting" : "ready";
-  return listed !== null && kept ? "stale" : "down";
+/** One server's last list, and how it is kept up to date. */
+class ListedServer {
+  readonly #listings: Listings;
+  #listed: ServerSnapshot | null = null;
+  #listedAt = 0;
+  #error: string | null = null;
+  #failures = 0;
+  #alarm: Alarm | null = null;
+  #closed = false;
+
+  constructor(listings: Listings) {
+    this.#listings = listings;
+  }
+
+  /** What may be shown: also of a server that is down, for a while. */
+  get kept(): ServerSnapshot | null {
+    return this.#error === null || this.#ageMs() < KEEP_MS ? this.#listed : null;
+  }
+
+  get offers(): Offers | null {
+    return this.#listed?.offers ?? null;
+  }
+
+  state(): Omit<UpstreamState, "server"> {
+    const ageSeconds = this.#listed === null ? null : Math.round(this.#ageMs() / 1000);
+    return { state: this.#state(), error: this.#error, ageSeconds, listed: this.kept };
+  }
+
+  async refresh(): Promise<void> {
+    const { list, monotonic, onListed, later } = this.#listings;
+    try {
+      const listing = await list();
+      const revision = revisionOf(listing);
+      // The same again stays the same object, and with it the snapshot.
+      if (this.#listed?.revision !== revision) this.#listed = { ...listing, revision };
+      this.#listedAt = monotonic();
+      this.#error = null;
+      this.#failures = 0;
+    } catch (error) {
+      this.#error = faultWord(error);
+      this.#failures += 1;
+    }
+    if (this.#closed) return;
+    onListed(this.#error);
+    this.#alarm = later(() => void this.refresh(), this.#waitMs());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#alarm?.cancel();
+  }
+
+  #state(): UpstreamState["state"] {
+    if (this.#error === null) return this.#listed === null ? "waiting" : "ready";
+    return this.kept === null ? "down" : "stale";
+  }
+
+  #ageMs(): number {
+    return this.#listings.monotonic() - this.#listedAt;
+  }
+
+  #waitMs(): number {
+    const wait = this.#failures === 0 ? REFRESH_MS : Math.min(REFRESH_MS, RETRY_MS * 2 ** (this.#failures - 1));
+    return wait * (1 - JITTER * this.#listings.random());
+  }
 }
 
 function isSame(a: ReadonlyMap<string, ServerSnapshot>, b: ReadonlyMap<string, ServerSnapshot>): boolean {
@@ -164,7 +199,7 @@ function digestOf(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex");
 }
 
-function timer(run: () => void, milliseconds: number): { cancel(): void } {
+function timer(run: () => void, milliseconds: number): Alarm {
   const handle = setTimeout(run, milliseconds);
   handle.unref();
   return { cancel: () => clearTimeout(handle) };

@@ -1,4 +1,4 @@
-import { createByteCollector } from "../http/byte-collector.ts";
+import { createByteCollector, type ByteCollector } from "../http/byte-collector.ts";
 
 /** One event of a stream that has data. */
 export interface StreamEvent {
@@ -31,66 +31,81 @@ const MAX_TYPE = 64;
  * @param maxBytes of one event's data, and of one line
  */
 export function createEventParser(maxBytes: number): EventParser {
-  const held = createByteCollector(maxBytes); // the beginning of a line whose end has not come
-  const data = createByteCollector(maxBytes);
-  let hasData = false;
-  let type = "";
-  let isFirst = true;
-  let afterCr = false;
+  return new LineByLineParser(maxBytes);
+}
 
-  function line(part: Buffer, found: StreamEvent[]): void {
-    let whole = part;
-    if (held.length > 0) {
-      held.push(part);
-      whole = held.take();
+class LineByLineParser implements EventParser {
+  /** The beginning of a line whose end has not come. */
+  readonly #held: ByteCollector;
+  readonly #data: ByteCollector;
+  #found: StreamEvent[] = [];
+  #hasData = false;
+  #type = "";
+  #isFirst = true;
+  #afterCr = false;
+
+  constructor(maxBytes: number) {
+    this.#held = createByteCollector(maxBytes);
+    this.#data = createByteCollector(maxBytes);
+  }
+
+  push(chunk: Buffer): StreamEvent[] {
+    const endFrom = lineEnds(chunk);
+    let at = 0;
+    while (at < chunk.length) {
+      const isRestOfCrLf = this.#afterCr && chunk[at] === LF;
+      this.#afterCr = false;
+      const end = isRestOfCrLf ? at : endFrom(at);
+      if (end === -1) break;
+      if (!isRestOfCrLf) this.#line(chunk.subarray(at, end));
+      this.#afterCr = chunk[end] === CR;
+      at = end + 1;
     }
-    if (isFirst && whole.subarray(0, 3).equals(BOM)) whole = whole.subarray(3);
-    isFirst = false;
-    if (whole.length === 0) dispatch(found);
-    else field(whole);
+    if (at < chunk.length) this.#held.push(chunk.subarray(at));
+    return this.#take();
   }
 
-  function field(whole: Buffer): void {
-    const colon = whole.indexOf(COLON);
-    const name = whole.toString("latin1", 0, colon === -1 ? whole.length : Math.min(colon, MAX_FIELD_NAME));
-    const start = colon === -1 ? whole.length : colon + (whole[colon + 1] === SPACE ? 2 : 1);
-    if (name === "event") type = whole.toString("latin1", start, start + MAX_TYPE);
+  end(): StreamEvent[] {
+    if (this.#held.length > 0) this.#line(NOTHING);
+    this.#dispatch();
+    return this.#take();
+  }
+
+  #line(part: Buffer): void {
+    let whole = part;
+    if (this.#held.length > 0) {
+      this.#held.push(part);
+      whole = this.#held.take();
+    }
+    if (this.#isFirst && whole.subarray(0, 3).equals(BOM)) whole = whole.subarray(3);
+    this.#isFirst = false;
+    if (whole.length === 0) this.#dispatch();
+    else this.#field(whole);
+  }
+
+  #field(line: Buffer): void {
+    const colon = line.indexOf(COLON);
+    const name = line.toString("latin1", 0, colon === -1 ? line.length : Math.min(colon, MAX_FIELD_NAME));
+    const start = colon === -1 ? line.length : colon + (line[colon + 1] === SPACE ? 2 : 1);
+    if (name === "event") this.#type = line.toString("latin1", start, start + MAX_TYPE);
     if (name !== "data") return;
-    if (hasData) data.push(NEWLINE);
-    data.push(whole.subarray(start));
-    hasData = true;
+    if (this.#hasData) this.#data.push(NEWLINE);
+    this.#data.push(line.subarray(start));
+    this.#hasData = true;
   }
 
-  function dispatch(found: StreamEvent[]): void {
-    if (data.length > 0) found.push({ type: type === "" ? "message" : type, data: data.take() });
-    hasData = false;
-    type = "";
+  #dispatch(): void {
+    const type = this.#type === "" ? "message" : this.#type;
+    if (this.#data.length > 0) this.#found.push({ type, data: this.#data.take() });
+    this.#hasData = false;
+    this.#type = "";
   }
 
-  return {
-    push(chunk) {
-      const found: StreamEvent[] = [];
-      const endFrom = lineEnds(chunk);
-      let at = 0;
-      while (at < chunk.length) {
-        const isRestOfCrLf = afterCr && chunk[at] === LF;
-        afterCr = false;
-        const end = isRestOfCrLf ? at : endFrom(at);
-        if (end === -1) break;
-        if (!isRestOfCrLf) line(chunk.subarray(at, end), found);
-        afterCr = chunk[end] === CR;
-        at = end + 1;
-      }
-      if (at < chunk.length) held.push(chunk.subarray(at));
-      return found;
-    },
-    end() {
-      const found: StreamEvent[] = [];
-      if (held.length > 0) line(NOTHING, found);
-      dispatch(found);
-      return found;
-    },
-  };
+  #take(): StreamEvent[] {
+    const found = this.#found;
+    this.#found = [];
+    return found;
+  }
 }
 
 /** Finds the next CR or LF. Neither is looked for twice in the same bytes: a chunk can hold thousands of lines. */

@@ -10,23 +10,23 @@ export interface RelayAnswer {
   readonly body: Buffer;
 }
 
-type Answer = Extract<UpstreamMessage, { kind: "answer" }>;
+/** What a server answered. */
+export interface ServerAnswer {
+  readonly bytes: Buffer;
+  /** `bytes`, read. */
+  readonly message: Extract<UpstreamMessage, { kind: "answer" }>;
+  /** The HTTP status under which it came. */
+  readonly status: number;
+}
 
 const METHOD_NOT_FOUND = -32_601;
 
 /**
  * Turns an answer round: the client's id in place of the wire's, and what the client's revision demands. Every other byte
  * stays. Null for a result that a client of an older revision cannot handle: the server asks back, or hands out a task.
- * @param message `bytes`, read
- * @param upstreamStatus the HTTP status under which it came
  */
-export function relayAnswer(
-  bytes: Buffer,
-  message: Answer,
-  request: RelayRequest,
-  operation: Operation,
-  upstreamStatus: number,
-): RelayAnswer | null {
+export function relayAnswer(answer: ServerAnswer, request: RelayRequest, operation: Operation): RelayAnswer | null {
+  const { bytes, message, status } = answer;
   const edits: Edit[] = [];
   if (message.idSpan !== null) edits.push({ ...message.idSpan, text: request.clientId });
   const { result } = message;
@@ -39,7 +39,7 @@ export function relayAnswer(
     const type = result.members.get("resultType");
     if (type !== undefined && shortValue(bytes, type) !== "complete") return null;
   }
-  return { status: statusOf(isModernClient, message.errorCode, upstreamStatus), body: splice(bytes, edits) };
+  return { status: statusOf(operation.version, message.errorCode, status), body: splice(bytes, edits) };
 }
 
 /** Members that the stateless revision requires of a result; a server of an older one does not know them. */
@@ -49,7 +49,8 @@ function modernMembers({ method }: Operation): Record<string, string> {
 }
 
 /** To a client of an older revision 404 means that its session has ended; one of today's expects it for its one code. */
-function statusOf(isModernClient: boolean, errorCode: number | null, upstreamStatus: number): number {
+function statusOf(clientVersion: string, errorCode: number | null, upstreamStatus: number): number {
+  const isModernClient = clientVersion === MODERN;
   if (errorCode === null) return 200;
   if (isModernClient && errorCode === METHOD_NOT_FOUND) return 404;
   return upstreamStatus === 400 || (isModernClient && upstreamStatus === 404) ? 400 : 200;

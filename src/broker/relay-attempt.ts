@@ -3,10 +3,10 @@ import type { IncomingMessage } from "node:http";
 import { refuse, type Refused } from "../authz/outcome.ts";
 import { HttpFault } from "../http/client.ts";
 import type { RpcId } from "../mcp/operation.ts";
-import { readUpstreamMessage, type UpstreamMessage } from "../mcp/upstream-message.ts";
+import { readUpstreamMessage } from "../mcp/upstream-message.ts";
 import { MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "./era.ts";
 import { whileHeld, type Leash } from "./leash.ts";
-import { relayAnswer } from "./relay-answer.ts";
+import { relayAnswer, type ServerAnswer } from "./relay-answer.ts";
 import type { RelayCall } from "./relay-call.ts";
 import { beginStream, endStream, sendAnswer, type RelayClient } from "./relay-client.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./relay-request.ts";
@@ -27,7 +27,7 @@ export interface AttemptOptions {
 }
 
 /** One call under way. */
-interface Passage {
+export interface Passage {
   readonly call: RelayCall;
   readonly client: RelayClient;
   readonly leash: Leash;
@@ -70,7 +70,7 @@ async function send(options: AttemptOptions, passage: Passage, lease: Lease | nu
   const { upstream } = passage.call;
   const { signal } = passage.leash;
   const dialect: Dialect = lease?.dialect ?? { era: "modern" };
-  const request = relayRequest(passage.call, dialect, randomInt(1, MAX_WIRE_ID), options.findSchema);
+  const request = relayRequest(passage.call, { dialect, wireId: randomInt(1, MAX_WIRE_ID) }, options.findSchema);
   const { headers, body } = request;
   try {
     const answer = await upstream.client.open({ method: "POST", path: upstream.path, headers, body, signal });
@@ -121,15 +121,10 @@ async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Re
     const hadSession = isMisunderstood(status) && forgetTerms(options, exchanged);
     return hadSession && status !== 405 ? "session_gone" : refuse("upstream_unavailable", read);
   }
-  const turned = relayAnswer(read.bytes, read.message, request, call.operation, status);
+  const turned = relayAnswer(read, request, call.operation);
   if (turned === null) return refuse("capability_missing", "input_required");
   sendAnswer(client, turned);
   return null;
-}
-
-interface ReadAnswer {
-  readonly bytes: Buffer;
-  readonly message: Answer;
 }
 
 /** The answer to this request, or a word for what came instead: nothing of that is read further, and nothing passed on. */
@@ -137,7 +132,7 @@ async function readAnswer(
   answer: IncomingMessage,
   request: RelayRequest,
   status: number,
-): Promise<ReadAnswer | string> {
+): Promise<ServerAnswer | string> {
   const isRpc = [200, 400, 404].includes(status) && mediaOf(answer) === "json";
   if (!isRpc) {
     letGo(answer);
@@ -145,11 +140,11 @@ async function readAnswer(
   }
   const bytes = await readWhole(answer, MAX_ANSWER_BYTES);
   const message = answerTo(request, bytes, status);
-  if (message !== null) return { bytes, message };
+  if (message !== null) return { bytes, message, status };
   return status === 200 ? "not_an_answer" : `status_${status}`;
 }
 
-type Answer = Extract<UpstreamMessage, { kind: "answer" }>;
+type Answer = ServerAnswer["message"];
 
 /** The answer to this request; under 400 and 404 an error only. */
 function answerTo(request: RelayRequest, bytes: Buffer, status: number): Answer | null {

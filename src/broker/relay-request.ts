@@ -17,16 +17,23 @@ import { META, type Dialect } from "./era.ts";
 import type { RelayCall } from "./relay-call.ts";
 import { credentialHeader } from "./upstreams.ts";
 
+/** How a call is told to its server. */
+export interface WireTerms {
+  /**
+   * The id on the way to the server, which no other call has: nearly all clients count from 0, and there are servers that
+   * find whom they answer by the id alone (B32).
+   */
+  readonly wireId: number;
+  readonly dialect: Dialect;
+}
+
 /** What goes to the server, and what its answer must be matched with. */
-export interface RelayRequest {
+export interface RelayRequest extends WireTerms {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  /** The id on the way to the server. */
-  readonly wireId: number;
   /** The client's id, byte for byte. */
   readonly clientId: Buffer;
   readonly progressToken: RpcId | null;
-  readonly dialect: Dialect;
 }
 
 /** Finds a tool's input schema; undefined if it is not known. */
@@ -35,10 +42,8 @@ export type FindSchema = (server: string, tool: string) => JsonValue | undefined
 /**
  * A call as its server must get it: the client's bytes but for the id, the name without its prefix, and `_meta` where the
  * server's revision demands it.
- * @param wireId an id that no other call has: nearly all clients count from 0, and there are servers that find whom they
- * answer by the id alone (B32)
  */
-export function relayRequest(call: RelayCall, dialect: Dialect, wireId: number, findSchema: FindSchema): RelayRequest {
+export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, findSchema: FindSchema): RelayRequest {
   const { body, operation } = call;
   const spans = spansOf(call);
   const needsMeta = dialect.era === "modern" && operation.version !== MODERN;

@@ -66,5 +66,5 @@ function judge({ request, operation }: RelayStream, { type, data }: StreamEvent)
     return isForeign ? "dropped" : "notification";
   }
   if (message?.kind !== "answer" || message.id !== request.wireId) return "dropped";
-  return relayAnswer(data, message, request, operation, 200);
+  return relayAnswer({ bytes: data, message, status: 200 }, request, operation);
 }

@@ -3,7 +3,7 @@ import type { Reason } from "../authz/refusal.ts";
 import { HttpFault } from "../http/client.ts";
 import type { Eras } from "./era.ts";
 import { createLeash, faultIn, type Leash } from "./leash.ts";
-import { attempt } from "./relay-attempt.ts";
+import { attempt, type Passage } from "./relay-attempt.ts";
 import type { RelayCall } from "./relay-call.ts";
 import { endStream, type RelayClient } from "./relay-client.ts";
 import type { FindSchema } from "./relay-request.ts";
@@ -57,11 +57,11 @@ export function createRelay(options: RelayOptions): Relay {
       const leave = turns.enter(JSON.stringify([idp, sub]));
       if (leave === null) {
         const refused = refuse("rate_limited");
-        report(options, call, client.requestId, refused, 0);
+        report(options, { call, client }, { end: refused, ms: 0 });
         return Promise.resolve(refused);
       }
       const leash = createLeash(call.upstream.timeoutMs, options.now);
-      const done = carry(options, call, client, leash).finally(() => {
+      const done = carry(options, { call, client, leash }).finally(() => {
         active.delete(leash);
         // What she does not read is still ours to hold: up to 8 MiB.
         const { response } = client;
@@ -78,12 +78,8 @@ export function createRelay(options: RelayOptions): Relay {
   };
 }
 
-async function carry(
-  options: RelayOptions,
-  call: RelayCall,
-  client: RelayClient,
-  leash: Leash,
-): Promise<Refused | null> {
+async function carry(options: RelayOptions, passage: Passage): Promise<Refused | null> {
+  const { client, leash } = passage;
   const { eras, sessions, findSchema, observer, monotonic } = options;
   const started = monotonic();
   const leave = () => leash.end("left");
@@ -92,7 +88,7 @@ async function carry(
   let refused: Refused | null;
   try {
     const attemptOptions = { eras, sessions, findSchema, onDropped: observer.dropped, monotonic };
-    refused = await attempt(attemptOptions, { call, client, leash });
+    refused = await attempt(attemptOptions, passage);
   } catch (error) {
     refused = refusedBy(leash.signal.aborted ? faultIn(leash.signal) : error);
   } finally {
@@ -100,7 +96,7 @@ async function carry(
     leash.drop();
   }
   const hasLeft = refused?.detail === LEFT;
-  report(options, call, client.requestId, hasLeft ? LEFT : refused, monotonic() - started);
+  report(options, passage, { end: hasLeft ? LEFT : refused, ms: monotonic() - started });
   if (refused === null || hasLeft) return null;
   if (!client.response.headersSent) return refused;
   endStream(client, Buffer.from(client.errorBody(refused)));
@@ -116,16 +112,21 @@ function refusedBy(error: unknown): Refused {
   return refuse("upstream_unavailable", error.code);
 }
 
+/** How a call ended, and after how long; null: answered. */
+interface Ending {
+  readonly end: Refused | typeof LEFT | null;
+  readonly ms: number;
+}
+
 function report(
   { observer, log }: RelayOptions,
-  { upstream, operation }: RelayCall,
-  requestId: string,
-  end: Refused | typeof LEFT | null,
-  ms: number,
+  { call, client }: Pick<Passage, "call" | "client">,
+  { end, ms }: Ending,
 ): void {
+  const { upstream, operation } = call;
   const outcome: RelayOutcome = end === null ? "answered" : end === LEFT ? LEFT : end.reason;
   observer.observe(upstream.name, outcome, ms / 1000);
-  const fields = { request_id: requestId, server: upstream.name, method: operation.method, outcome };
+  const fields = { request_id: client.requestId, server: upstream.name, method: operation.method, outcome };
   if (end === null || end === LEFT) log.debug("relayed", { ...fields, ms: Math.round(ms) });
   else log.warn("relay_failed", { ...fields, detail: end.detail ?? "", ms: Math.round(ms) });
 }

@@ -25,62 +25,74 @@ const MAX_PER_CALLER = 8;
  * Sessions with servers of the older revisions: one per caller and credential, opened once for all who wait. Most
  * recently used last; the first goes when there are too many.
  */
-export function createSessionPool({ maxSessions, idleMs, monotonic }: SessionPoolOptions): SessionPool {
-  const sessions = new Map<string, Session>();
-  const goodbyes = new Set<Promise<void>>();
+export function createSessionPool(options: SessionPoolOptions): SessionPool {
+  return new CallerSessions(options);
+}
 
-  function remove(key: string, session: Session): void {
-    if (sessions.get(key) === session) sessions.delete(key);
-    session.end();
+class CallerSessions implements SessionPool {
+  readonly #options: SessionPoolOptions;
+  readonly #sessions = new Map<string, Session>();
+  readonly #goodbyes = new Set<Promise<void>>();
+
+  constructor(options: SessionPoolOptions) {
+    this.#options = options;
   }
 
-  function open(key: string, owner: SessionOwner): Session {
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  acquire(owner: SessionOwner, signal: AbortSignal): Promise<Lease> {
+    const key = keyOf(owner);
+    const known = this.#sessions.get(key.whole);
+    const session = known ?? this.#open(key.whole, owner);
+    this.#sessions.delete(key.whole);
+    this.#sessions.set(key.whole, session);
+    if (known === undefined) this.#makeRoomFor(key);
+    this.#makeRoom();
+    return session.lease(signal);
+  }
+
+  sweep(): void {
+    for (const [key, session] of this.#sessions) {
+      if (session.idleFor() > this.#options.idleMs) this.#remove(key, session);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const [key, session] of this.#sessions) this.#remove(key, session);
+    await Promise.all(this.#goodbyes);
+  }
+
+  #open(key: string, owner: SessionOwner): Session {
     const session = createSession(owner, {
-      monotonic,
-      onUnusable: () => remove(key, session),
+      monotonic: this.#options.monotonic,
+      onUnusable: () => this.#remove(key, session),
       onGoodbye: (told) => {
-        goodbyes.add(told);
-        void told.finally(() => goodbyes.delete(told));
+        this.#goodbyes.add(told);
+        void told.finally(() => this.#goodbyes.delete(told));
       },
     });
     return session;
   }
 
-  /** Nobody's ever new credentials take the sessions of others away. */
-  function makeRoomFor({ caller }: Key): void {
-    const own = [...sessions].filter(([key]) => key.startsWith(caller));
-    for (const [key, session] of own.slice(0, -MAX_PER_CALLER)) remove(key, session);
+  #remove(key: string, session: Session): void {
+    if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+    session.end();
   }
 
-  function makeRoom(): void {
-    for (const [key, session] of sessions) {
-      if (sessions.size <= maxSessions) return;
-      remove(key, session);
+  /** Nobody's ever new credentials take the sessions of others away. */
+  #makeRoomFor({ caller }: Key): void {
+    const own = [...this.#sessions].filter(([key]) => key.startsWith(caller));
+    for (const [key, session] of own.slice(0, -MAX_PER_CALLER)) this.#remove(key, session);
+  }
+
+  #makeRoom(): void {
+    for (const [key, session] of this.#sessions) {
+      if (this.#sessions.size <= this.#options.maxSessions) return;
+      this.#remove(key, session);
     }
   }
-
-  return {
-    acquire(owner, signal) {
-      const key = keyOf(owner);
-      const known = sessions.get(key.whole);
-      const session = known ?? open(key.whole, owner);
-      sessions.delete(key.whole);
-      sessions.set(key.whole, session);
-      if (known === undefined) makeRoomFor(key);
-      makeRoom();
-      return session.lease(signal);
-    },
-    sweep() {
-      for (const [key, session] of sessions) if (session.idleFor() > idleMs) remove(key, session);
-    },
-    async close() {
-      for (const [key, session] of sessions) remove(key, session);
-      await Promise.all(goodbyes);
-    },
-    get size() {
-      return sessions.size;
-    },
-  };
 }
 
 interface Key {

@@ -40,12 +40,19 @@ const OWN_ID = 1;
 /** A definition deeper than may be shown is left out alone; it must be read for that. */
 const LIMITS = { maxDepth: 256, maxMembers: 200_000, verbatim: true };
 
+/** The server that is asked, and what asking it may cost. */
+interface Asking {
+  readonly upstream: UpstreamOptions;
+  readonly budget: Budget;
+}
+
 /** Begins a conversation as the gateway itself. @throws {HttpFault} */
-export async function converse(options: UpstreamOptions, budget: Budget): Promise<Conversation> {
+export async function converse(upstream: UpstreamOptions, budget: Budget): Promise<Conversation> {
+  const asking: Asking = { upstream, budget };
   const met: { greeting: JsonObject | null; session: string | null } = { greeting: null, session: null };
-  const end = (version: string) => endSession(options, version, met.session);
+  const end = (version: string) => endSession(upstream, version, met.session);
   const dialect = await negotiate(async (at, method, params) => {
-    const answer = await post(options, at, method, params, budget);
+    const answer = await post(asking, at, { method, params });
     const result = answer.message?.["result"];
     if (isObject(result)) met.greeting = result;
     met.session ??= at.era === "legacy" ? answer.session : null;
@@ -59,7 +66,7 @@ export async function converse(options: UpstreamOptions, budget: Budget): Promis
   const { capabilities } = met.greeting;
   return {
     capabilities: isObject(capabilities) ? capabilities : {},
-    ask: async (method, params) => resultOf(await post(options, dialect, method, params, budget)),
+    ask: async (method, params) => resultOf(await post(asking, dialect, { method, params })),
     close: () => (dialect.era === "legacy" ? end(dialect.version) : Promise.resolve()),
   };
 }
@@ -85,12 +92,15 @@ async function endSession({ http, path, credential }: UpstreamOptions, version: 
   await http.fetch(request, MAX_ACKNOWLEDGEMENT).catch(() => undefined);
 }
 
+interface OwnMessage {
+  readonly method: string;
+  readonly params: object;
+}
+
 async function post(
-  options: UpstreamOptions,
+  { upstream, budget }: Asking,
   dialect: Dialect,
-  method: string,
-  params: object,
-  budget: Budget,
+  { method, params }: OwnMessage,
 ): Promise<UpstreamAnswer> {
   const isNotification = method.startsWith("notifications/");
   const isModern = dialect.era === "modern";
@@ -100,10 +110,10 @@ async function post(
     method,
     params: isModern ? { ...params, _meta: META } : params,
   };
-  const answer = await options.http.open({
+  const answer = await upstream.http.open({
     method: "POST",
-    path: options.path,
-    headers: headersOf(options, dialect, method),
+    path: upstream.path,
+    headers: headersOf(upstream, dialect, method),
     body: Buffer.from(JSON.stringify(body)),
     signal: budget.signal,
   });
