@@ -5,7 +5,6 @@ import type { Decision, Identity, Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { Config } from "../config.ts";
 import { createIdentity } from "../identity/identity.ts";
-import { createRevocations } from "../identity/revocations.ts";
 import { decideBounded } from "../policy/bounded.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
 import { loadPolicy } from "../policy/store.ts";
@@ -13,6 +12,7 @@ import { loadSigningKeys } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { captureInput, requestOf, type CallSpec } from "./call-spec.ts";
 import { checkSettings } from "./check-settings.ts";
+import { readRevocationFile } from "./start-revocations.ts";
 import { probeCredentials, type CredentialNote } from "./why-credential.ts";
 
 export interface AskOptions {
@@ -44,7 +44,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
   const identity = createIdentity({
     issuers: config.identity.issuers,
     now: Date.now,
-    revoked: await revocationsNow(config),
+    revoked: (await readRevocationFile(config)).revoked,
   });
   await identity.start();
   const settings = checkSettings(config);
@@ -73,20 +73,6 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
   } finally {
     identity.close();
   }
-}
-
-/** The revocation file as it is now. A running serve may remember more than stands there. */
-async function revocationsNow({ identity }: Config): Promise<(identity: Identity) => string | null> {
-  if (identity.revocationFile === null) return () => null;
-  const { revoked } = await createRevocations({
-    file: identity.revocationFile,
-    now: Date.now,
-    monotonic: () => performance.now(),
-    remembered: null,
-    onReload: () => {},
-    onSeen: () => {},
-  });
-  return revoked;
 }
 
 /** The policy of the files, in bounded time, with the rules that decided where opa can name them. */

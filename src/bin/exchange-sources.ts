@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import type { Config } from "../config.ts";
 import { createAnswerCache } from "../credential/answer-cache.ts";
 import { exchangeSource } from "../credential/exchange/source.ts";
 import { createTokenEndpoint, type TokenEndpoint } from "../credential/exchange/token-endpoint.ts";
 import type { CredentialSource } from "../credential/source.ts";
 import type { Metrics } from "../ops/metrics.ts";
+import { readCaFile } from "./ca-file.ts";
 
 type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;
 
@@ -23,7 +23,9 @@ export function createExchangeSources(
   const endpoints = new Map<string, TokenEndpoint>();
   const endpointOf = ({ tokenEndpoint: url, caFile }: Entry, key: string): TokenEndpoint => {
     const id = JSON.stringify([url, caFile]);
-    const made = endpoints.get(id) ?? createTokenEndpoint({ url, ca: readCa(caFile, key) });
+    const made =
+      endpoints.get(id) ??
+      createTokenEndpoint({ url, ca: caFile === null ? null : readCaFile(`${key}.exchange.caFile`, caFile) });
     endpoints.set(id, made);
     return made;
   };
@@ -36,13 +38,4 @@ export function createExchangeSources(
       for (const endpoint of endpoints.values()) endpoint.close();
     },
   };
-}
-
-function readCa(file: string | null, key: string): Buffer | null {
-  if (file === null) return null;
-  try {
-    return readFileSync(file);
-  } catch {
-    throw new Error(`${key}.exchange.caFile: ${file} cannot be read`);
-  }
 }

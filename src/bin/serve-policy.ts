@@ -1,9 +1,10 @@
 import { createCatalogClient } from "../broker/catalog-client.ts";
 import { createHttpClient } from "../http/client.ts";
 import type { Metrics } from "../ops/metrics.ts";
-import { createPolicyStore, type PolicyStore } from "../policy/store.ts";
+import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../policy/store.ts";
 import { signCatalogToken } from "../wristband/catalog-token.ts";
 import type { SigningKey } from "../wristband/keys.ts";
+import { policyError } from "./config-files.ts";
 import { urlOf } from "./start-broker.ts";
 import type { ServeOptions } from "./start-serve.ts";
 import { partsOf } from "./upstreams.ts";
@@ -11,7 +12,7 @@ import { partsOf } from "./upstreams.ts";
 /** The policy, with its metrics and log lines. */
 export async function startPolicy(options: ServeOptions, metrics: Metrics): Promise<PolicyStore> {
   const { config, log } = options;
-  const store: PolicyStore = await createPolicyStore({
+  const store: PolicyStore = await openStore({
     path: config.policy.path,
     rego: config.policy.rego,
     opaPath: options.opaPath,
@@ -29,6 +30,14 @@ export async function startPolicy(options: ServeOptions, metrics: Metrics): Prom
   metrics.policyRevision(store.revision());
   options.onRevision(store.revision());
   return store;
+}
+
+async function openStore(options: PolicyOptions): Promise<PolicyStore> {
+  try {
+    return await createPolicyStore(options);
+  } catch (error) {
+    throw policyError(options.path, error);
+  }
 }
 
 /** Brings the broker's catalogue to the policy. */
