@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { clientLines, inspectorLine, printedSteps, WORLD_STEPS, type DemoPlace } from "./demo-steps.ts";
 import { startLab, type Lab } from "./lab.ts";
+import { followLog, policyNews } from "./policy-news.ts";
 import { DEMO_PORTS, takenPort } from "./ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -51,7 +52,7 @@ Your own client needs only the URL. It sends you to a page where you choose to b
    ${clientLines(lab.gateway)}
 
 Tokens live 8 hours: ${relative(process.cwd(), FOLDER)}/alice.token, bob.token, carol.token.
-Edit policies/demo/*.rego or data.yaml: live within 2 seconds (needs opa: npm run tools opa).
+Edit policies/demo/*.rego or data.yaml: live within 2 seconds, or said here why not (needs opa: npm run tools opa).
 Every decision: tail -f ${relative(process.cwd(), lab.auditFile)}    Other logs: ${relative(process.cwd(), FOLDER)}/logs/
 Ctrl-C ends everything.`);
 }
@@ -89,7 +90,12 @@ async function main(): Promise<number> {
     progress: (line) => console.log(`  ${line}`),
   });
   await printLines(lab);
+  const unfollow = followLog(lab.children.serve.logFile, (line) => {
+    const news = policyNews(line, relative(process.cwd(), lab.policyFolder));
+    if (news !== null) console.log(news);
+  });
   const code = await untilEnd(lab);
+  unfollow();
   console.log("\nEnding …");
   await lab.stop();
   return code;
