@@ -12,6 +12,7 @@ import { loadSigningKeys } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { captureInput, requestOf, type CallSpec } from "./call-spec.ts";
 import { checkSettings } from "./check-settings.ts";
+import { livePolicy, type LivePolicy } from "./live-policy.ts";
 import { readRevocationFile } from "./start-revocations.ts";
 import { probeCredentials, type CredentialNote } from "./why-credential.ts";
 
@@ -34,6 +35,10 @@ export interface Attempt {
 export interface AskedPolicy {
   readonly decision: Step<Decision>;
   readonly rules: Explanation;
+  /** False when the files hold no policy that can be asked. */
+  readonly loaded: boolean;
+  /** Null when no serve of this configuration answers. */
+  readonly live: LivePolicy | null;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -78,6 +83,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
 /** The policy of the files, in bounded time, with the rules that decided where opa can name them. */
 export async function askPolicy(config: Config, input: PolicyInput, opaPath: string | null): Promise<AskedPolicy> {
   const { path, rego } = config.policy;
+  const live = await livePolicy(config);
   try {
     const { artifact, files } = await loadPolicy({ path, rego, opaPath });
     const decision = await decideBounded(artifact, input, POLICY_LIMIT_MS);
@@ -85,10 +91,11 @@ export async function askPolicy(config: Config, input: PolicyInput, opaPath: str
       files === null
         ? { unknown: "policy.path is a bundle: the rules are in the folder that it was built from" }
         : await explain({ files, rego, opaPath }, input);
-    return { decision, rules };
+    return { decision, rules, loaded: true, live };
   } catch (error) {
     const detail = error instanceof Error ? error.message : "cannot be loaded";
-    return { decision: refuse("policy_unavailable", detail), rules: { unknown: "the policy cannot be loaded" } };
+    const rules = { unknown: "the policy cannot be loaded" };
+    return { decision: refuse("policy_unavailable", detail), rules, loaded: false, live };
   }
 }
 

@@ -17,6 +17,8 @@ export interface Report {
   readonly reason: string | null;
   /** What exactly was wrong, in our words. */
   readonly detail: string | null;
+  /** What the verdict leaves open: a credential that was not fetched. */
+  readonly caveat: string | null;
   readonly meaning: string | null;
   readonly remedy: string | null;
   readonly steps: readonly ReportStep[];
@@ -36,6 +38,7 @@ export function reportOf(config: Config, spec: CallSpec, attempt: Attempt, now: 
   const refused = attempt.outcome.ok ? null : attempt.outcome;
   return {
     ...verdictOf(refused),
+    ...(refused === null && openEnd(config, spec, attempt)),
     steps: [
       endpointStep(config, spec, attempt, refused),
       tokenStep(config, spec, attempt, refused, now),
@@ -48,8 +51,34 @@ export function reportOf(config: Config, spec: CallSpec, attempt: Attempt, now: 
 }
 
 export function verdictOf(refused: Refused | null): Omit<Report, "steps"> {
-  if (refused === null) return { verdict: "allow", reason: null, detail: null, meaning: null, remedy: null };
-  return { verdict: "refuse", reason: refused.reason, detail: refused.detail ?? null, ...REMEDIES[refused.reason] };
+  const caveat = null;
+  if (refused === null) return { verdict: "allow", reason: null, detail: null, caveat, meaning: null, remedy: null };
+  const { reason, detail = null } = refused;
+  return { verdict: "refuse", reason, detail, caveat, ...REMEDIES[reason] };
+}
+
+/** Where the chain came to a kind that is not asked here: an allow holds up to there. */
+function openEnd(
+  config: Config,
+  { server }: CallSpec,
+  { credentials }: Attempt,
+): Pick<Report, "caveat" | "meaning" | "remedy"> | null {
+  const from = credentials.findIndex(({ answer }) => answer === "not asked");
+  if (from === -1) return null;
+  const kinds = (config.servers[server]?.credential ?? []).map(({ kind }) => kind).slice(from);
+  return {
+    caveat: `up to the credential, which was NOT fetched (not asked: ${kinds.join(", then ")})`,
+    meaning:
+      "Nothing refuses this call before its credential. Where nobody has one for the caller, serve refuses it after all, with credential_missing; where it cannot tell, with credential_unavailable.",
+    remedy: [
+      ...(kinds[0] === "vault" ? ["Add --credentials: it asks Vault."] : []),
+      ...(kinds.includes("exchange")
+        ? [
+            "An exchange is never tried here, for the IdP would issue a token: make the call, and look up the request id of its answer with --request-id.",
+          ]
+        : []),
+    ].join(" "),
+  };
 }
 
 /** True when nobody could decide: exit code 2. */
@@ -142,7 +171,24 @@ function operationStep(spec: CallSpec, { identified, input }: Attempt, refused: 
 
 export function policySteps(policy: AskedPolicy | null): ReportStep[] {
   if (policy === null) return [{ step: "policy", outcome: "not reached", says: ["not asked"] }];
-  return [decisionStep(policy), rulesStep(policy)];
+  return [decisionStep(policy), rulesStep(policy), ...liveStep(policy)];
+}
+
+/** Where a running serve decides by another policy than the one of the files. */
+function liveStep({ decision, loaded, live }: AskedPolicy): ReportStep[] {
+  const revision = decision.ok ? decision.value.revision : null;
+  if (loaded && (live === null || revision === null || live.revision === revision)) return [];
+  const says =
+    live === null
+      ? "a running serve decides by the last good policy; its /readyz and the event policy_live in its log name the revision"
+      : `serve decides by another policy, revision ${live.revision.slice(0, 12)}`;
+  const because = live?.stale == null ? [] : [`it says of the files: ${live.stale}`];
+  const how = loaded
+    ? []
+    : [
+        "to judge by that one, put its files back for a moment (git stash) and ask again; what serve decided: --request-id",
+      ];
+  return [{ step: "serve", outcome: "note", says: [says, ...because, ...how], facts: { live } }];
 }
 
 function decisionStep({ decision }: AskedPolicy): ReportStep {
@@ -243,17 +289,24 @@ export function distance(ms: number): string {
   return ms < 0 ? `${parts.join(" ")} ago` : `in ${parts.join(" ")}`;
 }
 
+/** `allow`, `public`, or `refuse` with its reason. */
+export function firstLine({ verdict, reason }: Report): string {
+  return verdict === "refuse" ? `refuse ${reason ?? ""}` : verdict;
+}
+
 const LABEL = 12;
 
 /** For a terminal: the verdict first, then a step per line, then what it means. */
-export function reportText({ verdict, reason, meaning, remedy, steps }: Report): string {
-  const lines = [verdict === "refuse" ? `refuse ${reason ?? ""}` : verdict, ""];
+export function reportText(report: Report): string {
+  const { reason, caveat, meaning, remedy, steps } = report;
+  const lines = [firstLine(report), ...(caveat === null ? [] : [`      ${caveat}`]), ""];
   for (const { step, outcome, says } of steps) {
     const mark = outcome === "ok" ? "ok  " : outcome === "refused" ? "NO  " : "-   ";
     says.forEach((line, i) => lines.push(`${(i === 0 ? step : "").padEnd(LABEL)}${i === 0 ? mark : "    "}${line}`));
   }
   if (meaning !== null) lines.push("", `meaning     ${meaning}`);
-  if (remedy !== null) lines.push(`to do       ${remedy}`, `more        docs/refusals.md#${reason ?? ""}`);
+  if (remedy !== null) lines.push(`to do       ${remedy}`);
+  if (reason !== null) lines.push(`more        docs/refusals.md#${reason}`);
   // Names and claims come from outside: nothing of them may move the cursor or hide a line.
   return `${lines.map((line) => line.replaceAll(/\p{Cc}|\p{Cf}/gu, "?")).join("\n")}\n`;
 }
