@@ -16,6 +16,12 @@ const TASKS = {
   "test:containers": ["scripts/test-containers.ts"],
   tools: ["scripts/tools.ts"],
   bench: ["bench/bench.ts"],
+  smoke: ["scripts/smoke.ts"],
+  docs: ["scripts/docs.ts"],
+  screens: ["scripts/screens.ts"],
+  "compile-demo": ["scripts/compile-demo.ts"],
+  "compose-envoy": ["scripts/compose-envoy.ts"],
+  "release-check": ["scripts/release-check.ts"],
 };
 
 function say(text) {

@@ -82,7 +82,7 @@ describe("npm start", () => {
     expect(explained.status).toBe(1);
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");
     const renewed = withScreen(withScreen(readme, "start", startScreen(text)), "why", whyScreen(explained.stdout));
-    expect(renewed, "node scripts/screens.ts renews them").toBe(readme);
+    expect(renewed, "npm run screens renews them").toBe(readme);
     await expectPolicyNews(() => text);
     const exited = new Promise<number | null>((done) => child.on("exit", done));
     // The whole group and our forwarding both deliver it, as a terminal and npm do.
