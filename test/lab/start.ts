@@ -12,6 +12,9 @@ const FOLDER = join(ROOT, "run/demo");
 
 class StartError extends Error {}
 
+/** Somebody wants it to end before it is up. */
+class Stopped extends Error {}
+
 function installTools(): void {
   const { status } = spawnSync(process.execPath, [join(ROOT, "scripts/tools.ts"), "envoy", "bao"], {
     stdio: "inherit",
@@ -57,16 +60,26 @@ Every decision: tail -f ${relative(process.cwd(), lab.auditFile)}    Other logs:
 Ctrl-C ends everything.`);
 }
 
+/**
+ * Signals from the first moment on: one that comes while the demo starts must not end us before the children that are there.
+ * `on`, not `once`: a terminal and npm may both send it.
+ */
+function listenForSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => controller.abort());
+  return controller.signal;
+}
+
 /** Resolves with the exit code: 0 after a signal, 1 when a part of the demo ends by itself. */
-function untilEnd(lab: Lab): Promise<number> {
+function untilEnd(lab: Lab, stopped: AbortSignal): Promise<number> {
   return new Promise((done) => {
     let ending = false;
     const end = (code: number) => {
       ending = true;
       done(code);
     };
-    // `on`, not `once`: a terminal and npm may both send it, and the second one must not end us before our children.
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => end(0));
+    if (stopped.aborted) end(0);
+    stopped.addEventListener("abort", () => end(0));
     for (const child of [...Object.values(lab.children), ...(lab.world?.children ?? [])]) {
       void child.exited.then((code) => {
         if (ending) return;
@@ -78,6 +91,7 @@ function untilEnd(lab: Lab): Promise<number> {
 }
 
 async function main(): Promise<number> {
+  const stopped = listenForSignals();
   installTools();
   await refuseTakenPort();
   mkdirSync(FOLDER, { recursive: true });
@@ -87,14 +101,17 @@ async function main(): Promise<number> {
     ports: DEMO_PORTS,
     policyFolder: join(ROOT, "policies/demo"),
     world: true,
-    progress: (line) => console.log(`  ${line}`),
+    progress: (line) => {
+      if (stopped.aborted) throw new Stopped(); // the lab ends what it has started
+      console.log(`  ${line}`);
+    },
   });
   await printLines(lab);
   const unfollow = followLog(lab.children.serve.logFile, (line) => {
     const news = policyNews(line, relative(process.cwd(), lab.policyFolder));
     if (news !== null) console.log(news);
   });
-  const code = await untilEnd(lab);
+  const code = await untilEnd(lab, stopped);
   unfollow();
   console.log("\nEnding …");
   await lab.stop();
@@ -104,8 +121,12 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  console.error(error instanceof Error ? error.message : "failed");
-  process.exitCode = 1;
+  if (error instanceof Stopped) {
+    console.log("\nEnded before it was up.");
+  } else {
+    console.error(error instanceof Error ? error.message : "failed");
+    process.exitCode = 1;
+  }
 }
 // The OIDC provider's library keeps timers of its own.
 process.exit();

