@@ -137,7 +137,8 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   },
   audit_unavailable: {
     meaning: "The audit log could not be written, so nothing is allowed.",
-    remedy: "Is the disk full, or does nobody read standard output? `mcp_authz_audit_failures` counts.",
+    remedy:
+      "The event `audit_failed` in serve's log says why: a full disk, a folder that is gone, a standard output that nobody reads. `mcp_authz_audit_failures` counts. It heals by itself.",
   },
   wristband_too_large: {
     meaning: "The caller may see more names than a header can carry.",

@@ -1,4 +1,4 @@
-import { createLog } from "../ops/log.ts";
+import { createLog, writeStderr } from "../ops/log.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./cli.ts";
 import { requireFiles } from "./config-files.ts";
@@ -21,7 +21,7 @@ export const command: Command = {
     const configFile = configPath(args);
     const config = loadWithWarnings(configFile);
     await requireFiles(configFile, config, "broker");
-    const log = createLog((line) => process.stderr.write(line), level, Date.now);
+    const log = createLog(writeStderr, level, Date.now);
     const broker = await startBroker(config, log);
     return untilSignal({ terminate: () => broker.stop(), reload: () => broker.reload(), log });
   },

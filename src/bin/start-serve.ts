@@ -10,7 +10,7 @@ import { reply } from "../envoy/reply.ts";
 import { createSettle } from "../envoy/settle.ts";
 import { createIdentity } from "../identity/identity.ts";
 import type { Revocations } from "../identity/revocations.ts";
-import { createAudit, type Audit } from "../ops/audit.ts";
+import { auditFault, createAudit, type Audit } from "../ops/audit.ts";
 import type { Log } from "../ops/log.ts";
 import { createMetrics, type Metrics } from "../ops/metrics.ts";
 import type { Guard } from "../policy/evaluator.ts";
@@ -67,7 +67,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     file: config.audit.file,
     maxQueued: AUDIT_QUEUE,
     monotonic: () => performance.now(),
-    onFailure: (message) => log.error("audit_failed", { message }),
+    onFailure: (code) => log.error("audit_failed", { code, file: config.audit.file, message: auditFault(code) }),
   });
   const credentials = credentialChains(config, { log, metrics });
   const ports = timedPorts(metrics, {

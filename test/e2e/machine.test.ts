@@ -1,10 +1,16 @@
 // Faults of the machine: what is missing is a sentence that says what to do, and nothing is left behind.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DEMO_PORTS, freePort, takenPort } from "../lab/ports.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { requireTool } from "../../scripts/lib/find-tool.ts";
+import { makeSmallDisk, type SmallDisk } from "../fakes/small-disk.ts";
+import { startLab, type Lab } from "../lab/lab.ts";
+import { DEMO_PORTS, freePort, freePorts, takenPort } from "../lab/ports.ts";
+import { jsonLines } from "../lab/process-lab.ts";
+import { legacy, reasonOf } from "./client.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const NOT_IN_A_CLONE = new Set(["node_modules", ".git", ".tools", "run"]);
@@ -130,6 +136,106 @@ describe("npm run tools opa", () => {
     expect([status, lines.at(-1)]).toEqual([
       1,
       "opa is built with Go, and Go is not here: install Go 1.26 or newer, or name an opa 1.x with the variable OPA.",
+    ]);
+  });
+});
+
+describe("a full disk", () => {
+  const disks: SmallDisk[] = [];
+  const labs: Lab[] = [];
+  afterEach(async () => {
+    for (const lab of labs.splice(0)) await lab.stop();
+    for (const disk of disks.splice(0)) disk.remove();
+  });
+
+  function diskAt(path: string, file = "none"): SmallDisk {
+    const disk = makeSmallDisk(path, file);
+    disks.push(disk);
+    return disk;
+  }
+
+  async function labIn(name: string, auditFile: string): Promise<Lab> {
+    const config = (tree: Record<string, unknown>) => void (tree["audit"] = { file: auditFile });
+    const ports = await freePorts();
+    const lab = await startLab({ folder: join(folder, name), ports, policyFolder: null, progress: () => {}, config });
+    labs.push(lab);
+    return lab;
+  }
+
+  async function metric(lab: Lab, name: string): Promise<string | undefined> {
+    const ops = /ops: (127\.0\.0\.1:\d+)/.exec(readFileSync(lab.configFile, "utf8"))?.[1] ?? "";
+    const text = await (await fetch(`http://${ops}/metrics`)).text();
+    return new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1];
+  }
+
+  /** A call with a token that nobody has seen. */
+  async function call(lab: Lab): Promise<[number, unknown]> {
+    const token = await lab.idp.mint("alice");
+    const to = { token, path: "/servers/demo/mcp" };
+    const reply = await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, to);
+    return [reply.status, reasonOf(reply)];
+  }
+
+  const untilItIs = (lab: Lab, expected: [number, unknown]) =>
+    vi.waitFor(async () => expect(await call(lab)).toEqual(expected), { timeout: 5000, interval: 100 });
+
+  it("under the audit log: nothing is allowed, the log says why, and room heals it within 5 s", async () => {
+    const at = join(folder, "audit/small");
+    const disk = diskAt(at, "audit.jsonl");
+    const lab = await labIn("audit", join(at, "audit.jsonl"));
+    await untilItIs(lab, [200, undefined]);
+    disk.fill();
+    lab.children.serve.kill("SIGHUP"); // in a file's place it has to be opened
+    await untilItIs(lab, [503, "audit_unavailable"]);
+    const before = lab.demo.arrivals.length;
+    expect(await call(lab)).toEqual([503, "audit_unavailable"]);
+    expect(lab.demo.arrivals).toHaveLength(before);
+    const failure = jsonLines(lab.children.serve.output()).find(({ event }) => event === "audit_failed");
+    expect(failure).toMatchObject({
+      code: "ENOSPC",
+      file: join(at, "audit.jsonl"),
+      message: expect.stringMatching(/^the disk is full: make room where audit\.file is; nothing is allowed/) as string,
+    });
+    disk.makeRoom();
+    await untilItIs(lab, [200, undefined]);
+    const lines = readFileSync(join(at, "audit.jsonl"), "utf8").trim().split("\n");
+    expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ decision: "allow" });
+  });
+
+  it("under every log: the services live on, and heal", async ({ skip }) => {
+    const at = join(folder, "logs/logs");
+    const disk = diskAt(at);
+    if (!disk.mounted) skip("this user may not mount a file system");
+    const lab = await labIn("logs", join(at, "audit.jsonl"));
+    await untilItIs(lab, [200, undefined]);
+    disk.fill();
+    await untilItIs(lab, [503, "audit_unavailable"]);
+    // Each is logged: soon a line no longer fits into the last block that a log has.
+    const { serve, broker } = lab.children;
+    const sizes = () => [serve, broker].map(({ logFile }) => statSync(logFile).size).join(" ");
+    for (let before = ""; before !== sizes();) {
+      before = sizes();
+      for (const child of [serve, broker]) child.kill("SIGHUP");
+      await delay(100);
+    }
+    await untilItIs(lab, [503, "audit_unavailable"]);
+    expect(Object.values(lab.children).map((child) => child.running())).toEqual([true, true, true]);
+    disk.makeRoom();
+    await untilItIs(lab, [200, undefined]);
+    expect(await metric(lab, "mcp_authz_restarts")).toBe("0");
+  });
+
+  it("under npm start: one sentence", ({ skip }) => {
+    const disk = diskAt(join(clone, "run"));
+    if (!disk.mounted) skip("this user may not mount a file system");
+    disk.fill();
+    disk.makeRoom();
+    const { status, lines } = run({ ENVOY: requireTool("envoy"), BAO: requireTool("bao") }, "start");
+    expect([status, lines]).toEqual([
+      1,
+      [
+        `The disk of ${join(clone, "run/demo")} is full: 1 MB are free, and the demo needs 16. Make room, then run npm start again.`,
+      ],
     ]);
   });
 });

@@ -1,6 +1,6 @@
 // `npm start`: the demo on loopback, with lines to copy.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { clientLines, inspectorLine, printedSteps, WORLD_STEPS, type DemoPlace } from "./demo-steps.ts";
 import { startLab, type Lab } from "./lab.ts";
@@ -20,6 +20,18 @@ function installTools(): void {
     stdio: "inherit",
   });
   if (status !== 0) throw new StartError("The demo needs Envoy and OpenBao; the line above says what is missing.");
+}
+
+/** For configuration, keys and the logs of an afternoon. */
+const NEEDED_BYTES = 16 * 1024 * 1024;
+
+function refuseFullDisk(): void {
+  mkdirSync(FOLDER, { recursive: true });
+  const { bavail, bsize } = statfsSync(FOLDER);
+  if (bavail * bsize >= NEEDED_BYTES) return;
+  throw new StartError(
+    `The disk of ${FOLDER} is full: ${Math.floor((bavail * bsize) / 1024 ** 2)} MB are free, and the demo needs ${NEEDED_BYTES / 1024 ** 2}. Make room, then run npm start again.`,
+  );
 }
 
 async function refuseTakenPort(): Promise<void> {
@@ -94,7 +106,7 @@ async function main(): Promise<number> {
   const stopped = listenForSignals();
   installTools();
   await refuseTakenPort();
-  mkdirSync(FOLDER, { recursive: true });
+  refuseFullDisk();
   console.log("Starting the demo:");
   const lab = await startLab({
     folder: FOLDER,
@@ -124,7 +136,9 @@ try {
   if (error instanceof Stopped) {
     console.log("\nEnded before it was up.");
   } else {
-    console.error(error instanceof Error ? error.message : "failed");
+    const full = error instanceof Error && "code" in error && error.code === "ENOSPC";
+    const message = error instanceof Error ? error.message : "failed";
+    console.error(full ? `The disk is full (${message}). Make room, then run npm start again.` : message);
     process.exitCode = 1;
   }
 }
