@@ -24,7 +24,8 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   },
   token_expired: {
     meaning: "The token's life is over.",
-    remedy: "Get a new token. If new tokens are refused too, compare the clocks of this machine and of the issuer.",
+    remedy:
+      "Get a new token. If new tokens are refused too, a clock is wrong: the event `clock_differs` in serve's log has both times.",
   },
   token_audience: {
     meaning: "The token was issued for somebody else.",

@@ -4,7 +4,7 @@ import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Identity, Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { Config } from "../config.ts";
-import { createIdentity } from "../identity/identity.ts";
+import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import { decideBounded } from "../policy/bounded.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
 import { loadPolicy } from "../policy/store.ts";
@@ -12,6 +12,7 @@ import { loadSigningKeys } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { captureInput, requestOf, type CallSpec } from "./call-spec.ts";
 import { checkSettings } from "./check-settings.ts";
+import { clockFault, type ClockFault } from "./clock-fault.ts";
 import { livePolicy, type LivePolicy } from "./live-policy.ts";
 import { readRevocationFile } from "./start-revocations.ts";
 import { probeCredentials, type CredentialNote } from "./why-credential.ts";
@@ -30,6 +31,8 @@ export interface Attempt {
   readonly policy: AskedPolicy | null;
   readonly credentials: readonly CredentialNote[];
   readonly wristband: string | null;
+  /** Issuers whose clock is far from ours. */
+  readonly clocks: readonly ClockFault[];
 }
 
 export interface AskedPolicy {
@@ -52,6 +55,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
     revoked: (await readRevocationFile(config)).revoked,
   });
   await identity.start();
+  const clocks = clockFaults(identity, Date.now());
   const settings = checkSettings(config);
   const request = requestOf(spec, config);
   const signal = AbortSignal.timeout(TIMEOUT_MS);
@@ -60,7 +64,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
   try {
     const captured = await captureInput(settings, identify, request, signal);
     const { input } = captured;
-    if (input === null) return { ...captured, identified, policy: null, credentials: [], wristband: null };
+    if (input === null) return { ...captured, identified, policy: null, credentials: [], wristband: null, clocks };
     const policy = await askPolicy(config, input, options.opaPath);
     const credentials = probeCredentials(config, spec.server, options.askVault);
     if (policy.decision.ok && policy.decision.value.allow) await credentials.start();
@@ -74,10 +78,16 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
     };
     const trail = newTrail("why", Date.now());
     const outcome = await createCheck(settings, ports)(request, trail, signal).finally(credentials.close);
-    return { outcome, trail, identified, input, policy, credentials: credentials.notes, wristband: signer.said() };
+    const probed = { credentials: credentials.notes, wristband: signer.said() };
+    return { outcome, trail, identified, input, policy, clocks, ...probed };
   } finally {
     identity.close();
   }
+}
+
+function clockFaults(identity: IdentityService, now: number): ClockFault[] {
+  const status = identity.status();
+  return status.map(({ issuer }) => clockFault(status, issuer, now)).filter((fault) => fault !== null);
 }
 
 /** The policy of the files, in bounded time, with the rules that decided where opa can name them. */

@@ -8,6 +8,7 @@ import type { JsonValue } from "../mcp/json.ts";
 import type { RuleLine } from "../policy/explain.ts";
 import type { Attempt, AskedPolicy } from "./ask.ts";
 import type { CallSpec } from "./call-spec.ts";
+import type { ClockFault } from "./clock-fault.ts";
 import { chainOf } from "./why-credential.ts";
 
 /** What `why` prints, as text or as JSON. */
@@ -104,10 +105,11 @@ function endpointStep(config: Config, spec: CallSpec, { trail }: Attempt, refuse
 function tokenStep(
   config: Config,
   spec: CallSpec,
-  { identified }: Attempt,
+  { identified, clocks }: Attempt,
   refused: Refused | null,
   now: number,
 ): ReportStep {
+  const clockLines = clocks.map(clockLine);
   if (identified?.ok !== true) {
     const unverified = readToken(spec.token);
     const claims = typeof unverified === "string" ? null : unverified.payload;
@@ -118,6 +120,7 @@ function tokenStep(
       says: [
         ...(wrong === null ? [] : [whatWasWrong(wrong)]),
         ...(claims === null ? [] : claimedLines(config, spec, claims, now)),
+        ...clockLines,
       ],
     };
   }
@@ -128,9 +131,14 @@ function tokenStep(
     says: [
       `${facts.subject} of ${facts.issuer}; expires ${facts.expires} (${distance(identified.value.expiresAt * 1000 - now)})`,
       `username ${facts.username ?? "none"}; groups ${listed(facts.groups)}; scopes ${listed(facts.scopes)}; audience ${text(facts.audience)}`,
+      ...clockLines,
     ],
     facts,
   };
+}
+
+function clockLine({ issuer, issuer_time, own_time, message }: ClockFault): string {
+  return `CLOCK: it is ${own_time} here and ${issuer_time} at ${issuer}: ${message}`;
 }
 
 function tokenFacts({ issuer, subject, username, groups, scopes, claims, expiresAt }: Identity) {
@@ -140,18 +148,21 @@ function tokenFacts({ issuer, subject, username, groups, scopes, claims, expires
 
 /** What a refused token says of itself. It proves nothing; it is what its owner has to compare. */
 function claimedLines(config: Config, { server }: CallSpec, claims: Readonly<Record<string, JsonValue>>, now: number) {
-  const { iss, sub, aud, exp } = claims;
+  const { iss, sub, aud, exp, iat } = claims;
   const known = config.identity.issuers.find(({ issuer }) => issuer === iss);
   const audiences = known?.audiences ?? config.identity.issuers.flatMap((issuer) => issuer.audiences);
-  const expires =
-    typeof exp === "number" && Math.abs(exp) < 8.64e12
-      ? `${new Date(exp * 1000).toISOString()} (${distance(exp * 1000 - now)})`
-      : text(exp);
   return [
-    `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, expires ${expires}`,
+    `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, issued ${timeText(iat, now)}, expires ${timeText(exp, now)}`,
+    `the clock here says ${new Date(now).toISOString()}`,
     `accepted here: issuer ${listed(config.identity.issuers.map(({ issuer }) => issuer))}`,
     `accepted here: audience ${listed([`${config.publicOrigin}/servers/${server}/mcp`, ...audiences])}`,
   ];
+}
+
+function timeText(seconds: JsonValue | undefined, now: number): string {
+  return typeof seconds === "number" && Math.abs(seconds) < 8.64e12
+    ? `${new Date(seconds * 1000).toISOString()} (${distance(seconds * 1000 - now)})`
+    : text(seconds);
 }
 
 function operationStep(spec: CallSpec, { identified, input }: Attempt, refused: Refused | null): ReportStep {

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { requireTool } from "../../scripts/lib/find-tool.ts";
 import { makeSmallDisk, type SmallDisk } from "../fakes/small-disk.ts";
-import { startLab, type Lab } from "../lab/lab.ts";
+import { startLab, type Lab, type LabOptions } from "../lab/lab.ts";
 import { DEMO_PORTS, freePort, freePorts, takenPort } from "../lab/ports.ts";
 import { jsonLines } from "../lab/process-lab.ts";
 import { legacy, reasonOf } from "./client.ts";
@@ -140,11 +140,30 @@ describe("npm run tools opa", () => {
   });
 });
 
+const labs: Lab[] = [];
+async function stopLabs(): Promise<void> {
+  for (const lab of labs.splice(0)) await lab.stop();
+}
+
+async function startIn(name: string, options: Partial<LabOptions>): Promise<Lab> {
+  const ports = await freePorts();
+  const lab = await startLab({ folder: join(folder, name), ports, policyFolder: null, progress: () => {}, ...options });
+  labs.push(lab);
+  return lab;
+}
+
+/** A call with a token that nobody has seen. */
+async function call(lab: Lab): Promise<[number, unknown]> {
+  const token = await lab.idp.mint("alice");
+  const to = { token, path: "/servers/demo/mcp" };
+  const reply = await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, to);
+  return [reply.status, reasonOf(reply)];
+}
+
 describe("a full disk", () => {
   const disks: SmallDisk[] = [];
-  const labs: Lab[] = [];
   afterEach(async () => {
-    for (const lab of labs.splice(0)) await lab.stop();
+    await stopLabs();
     for (const disk of disks.splice(0)) disk.remove();
   });
 
@@ -154,26 +173,13 @@ describe("a full disk", () => {
     return disk;
   }
 
-  async function labIn(name: string, auditFile: string): Promise<Lab> {
-    const config = (tree: Record<string, unknown>) => void (tree["audit"] = { file: auditFile });
-    const ports = await freePorts();
-    const lab = await startLab({ folder: join(folder, name), ports, policyFolder: null, progress: () => {}, config });
-    labs.push(lab);
-    return lab;
-  }
+  const labIn = (name: string, auditFile: string) =>
+    startIn(name, { config: (tree) => void (tree["audit"] = { file: auditFile }) });
 
   async function metric(lab: Lab, name: string): Promise<string | undefined> {
     const ops = /ops: (127\.0\.0\.1:\d+)/.exec(readFileSync(lab.configFile, "utf8"))?.[1] ?? "";
     const text = await (await fetch(`http://${ops}/metrics`)).text();
     return new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1];
-  }
-
-  /** A call with a token that nobody has seen. */
-  async function call(lab: Lab): Promise<[number, unknown]> {
-    const token = await lab.idp.mint("alice");
-    const to = { token, path: "/servers/demo/mcp" };
-    const reply = await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, to);
-    return [reply.status, reasonOf(reply)];
   }
 
   const untilItIs = (lab: Lab, expected: [number, unknown]) =>

@@ -26,6 +26,8 @@ export interface LabOptions {
   readonly progress: (line: string) => void;
   /** True: the whole demo, with OpenBao, token exchange and four servers. Else one server and a static credential. */
   readonly world?: boolean;
+  /** Added to the environment of `serve`. */
+  readonly serveEnv?: Readonly<Record<string, string>>;
   /** Changes to the configuration, deep at the top level only. */
   readonly config?: (config: Record<string, unknown>) => void;
 }
@@ -75,7 +77,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     options.config?.(config);
     writeFileSync(configFile, stringify(config));
     const start = (name: string, command: string, args: readonly string[]) => {
-      const child = startChild({ name, command, args, cwd: folder, logFile: join(folder, "logs", `${name}.log`) });
+      const env = name === "serve" ? options.serveEnv : undefined;
+      const logFile = join(folder, "logs", `${name}.log`);
+      const child = startChild({ name, command, args, cwd: folder, logFile, ...(env && { env }) });
       started.push(child);
       return child;
     };

@@ -4,7 +4,7 @@ import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { clientLines, inspectorLine, printedSteps, WORLD_STEPS, type DemoPlace } from "./demo-steps.ts";
 import { startLab, type Lab } from "./lab.ts";
-import { followLog, policyNews } from "./policy-news.ts";
+import { followLog, newsOf } from "./news.ts";
 import { DEMO_PORTS, takenPort } from "./ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -120,7 +120,7 @@ async function main(): Promise<number> {
   });
   await printLines(lab);
   const unfollow = followLog(lab.children.serve.logFile, (line) => {
-    const news = policyNews(line, relative(process.cwd(), lab.policyFolder));
+    const news = newsOf(line, relative(process.cwd(), lab.policyFolder));
     if (news !== null) console.log(news);
   });
   const code = await untilEnd(lab, stopped);

@@ -1,4 +1,5 @@
-// What becomes of an edit of the policy, for the terminal of `npm start`: read from serve's log, one line each.
+// What serve has to say to the person at the terminal of `npm start`, read from its log, one line each: what became of an
+// edit of the policy, and a clock that is wrong.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
 const POLL_MS = 200;
@@ -6,10 +7,11 @@ const MAX_SENTENCE = 300;
 /** What opa puts before the file of its first fault. */
 const PREFACE = /^error: (?:[a-z ]+: )?\d+ errors? occurred(?: during loading)?: /;
 
-/** What a line of serve's log says about an edit, or null. @param folder of the policy, as a person would write it */
-export function policyNews(line: string, folder: string): string | null {
+/** What a line of serve's log says to that person, or null. @param folder of the policy, as a person would write it */
+export function newsOf(line: string, folder: string): string | null {
   const { event, message, revision } = fieldsOf(line);
   if (event === "policy_live") return `Policy is live: revision ${String(revision).slice(0, 12)}.`;
+  if (event === "clock_differs") return `A clock is wrong: ${String(message)}.`;
   if (event !== "policy_not_reloaded") return null;
   return `Policy NOT taken: ${sentenceOf(String(message), folder)} The last good policy stays in force.`;
 }
@@ -29,10 +31,10 @@ function fieldsOf(line: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** Hands over every line that a log grows by from now on. @returns what ends it */
+/** Hands over every line of a log, those to come included. @returns what ends it */
 export function followLog(file: string, onLine: (line: string) => void): () => void {
   const fd = openSync(file, "r");
-  let at = fstatSync(fd).size;
+  let at = 0;
   let rest = "";
   const timer = setInterval(() => {
     const grown = Buffer.alloc(Math.max(0, fstatSync(fd).size - at));
