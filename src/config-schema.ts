@@ -198,7 +198,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     })
     .transform((source, ctx) => {
       try {
-        return new Secret(readSecret(source));
+        return new Secret(readSecret(source), () => readSecret(source));
       } catch (error) {
         ctx.addIssue(error instanceof Error ? error.message : "cannot be read");
         return z.NEVER;
