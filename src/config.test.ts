@@ -152,6 +152,7 @@ describe("every problem names its key", () => {
       withValue(`${server}.credential`, [{ none: {}, static: { file: "pat" } }]),
       /exactly one of/,
     ],
+    ["a CA without https", withValue("catalog", { caFile: "ca.pem" }), /^catalog\.caFile: needs an https catalog\.url/],
     ["empty chain", withValue(`${server}.credential`, []), /empty chain/],
     [
       "missing secret file",

@@ -45,6 +45,7 @@ function namedFiles(config: Config): NamedFile[] {
 function caFiles(config: Config): [NamedFile["reader"], string, string | null][] {
   const { authz, broker } = config.envoy.tls;
   return [
+    ["serve", "catalog.caFile", config.catalog.caFile],
     ["serve", "vault.caFile", config.vault?.caFile ?? null],
     ...Object.entries(config.servers).flatMap(([name, { caFile, credential }]): ReturnType<typeof caFiles> => [
       ["broker", `servers.${name}.caFile`, caFile],

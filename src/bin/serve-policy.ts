@@ -4,6 +4,7 @@ import type { Metrics } from "../ops/metrics.ts";
 import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../policy/store.ts";
 import { signCatalogToken } from "../wristband/catalog-token.ts";
 import type { SigningKey } from "../wristband/keys.ts";
+import { readCaFile } from "./ca-file.ts";
 import { policyError } from "./config-files.ts";
 import { urlOf } from "./start-broker.ts";
 import type { ServeOptions } from "./start-serve.ts";
@@ -42,10 +43,12 @@ async function openStore(options: PolicyOptions): Promise<PolicyStore> {
 
 /** Brings the broker's catalogue to the policy. */
 export function catalogFor({ config, log }: ServeOptions, keys: () => readonly SigningKey[], policy: PolicyStore) {
+  const { caFile } = config.catalog;
   const url = config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`;
   const { origin, path } = partsOf(url);
+  const ca = caFile === null ? null : readCaFile("catalog.caFile", caFile);
   return createCatalogClient({
-    http: createHttpClient({ origin, ca: null, maxConnections: 1 }),
+    http: createHttpClient({ origin, ca, maxConnections: 1 }),
     path,
     token: () => {
       const [key] = keys();

@@ -47,6 +47,7 @@ function good(): Tree {
     tls: { authz: tls, ops: tls, broker: tls, brokerOps: tls },
     envoy: { tls: { listen: { certFile: "leaf.pem", keyFile: "leaf.key" }, authz: client, broker: client } },
     audit: { file: "audit.jsonl" },
+    catalog: { url: "https://broker.example.com:9004/catalog", caFile: "ca.pem" },
     identity: {
       issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] }],
       revocationFile: "revoked.jsonl",
@@ -108,7 +109,7 @@ it("good files are ok, and nothing is written", async () => {
   expect(() => rmSync(at("audit.jsonl"))).toThrow("ENOENT");
 });
 
-const CAS = ["vault.caFile", "servers.demo.caFile", "servers.demo.credential[0].exchange.caFile"];
+const CAS = ["catalog.caFile", "vault.caFile", "servers.demo.caFile", "servers.demo.credential[0].exchange.caFile"];
 const PAIRS = ["tls.authz", "tls.ops", "tls.broker", "tls.brokerOps"];
 
 describe("one sentence with the key, the path and what to do", () => {
