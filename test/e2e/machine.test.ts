@@ -269,3 +269,15 @@ describe("Ctrl-C while the demo starts", () => {
     },
   );
 });
+
+it("a terminal that goes away while the demo starts leaves nothing behind", async () => {
+  const child = spawn(process.execPath, ["scripts/run.mjs", "start"], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const exited = new Promise<number | null>((done) => child.on("exit", done));
+  let text = "";
+  child.stdout.on("data", (data: Buffer) => {
+    text += data.toString();
+    if (text.includes("OpenBao")) child.stdout.destroy();
+  });
+  expect(await exited).toBe(0);
+  expect(await takenPort(DEMO_PORTS)).toBeNull();
+});

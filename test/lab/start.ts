@@ -79,6 +79,8 @@ Ctrl-C ends everything.`);
 function listenForSignals(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => controller.abort());
+  // Nobody reads any more (`npm start | head`).
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => controller.abort());
   return controller.signal;
 }
 
