@@ -79,7 +79,14 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
         trail,
         signal,
       );
-    return carry(settings, ports, { identity: identity.value, input, operation: target.value }, trail, signal);
+    const straight = goesStraight(settings, request, target.value.server);
+    return carry(
+      settings,
+      ports,
+      { identity: identity.value, input, operation: target.value, straight },
+      trail,
+      signal,
+    );
   };
 }
 
@@ -182,6 +189,19 @@ interface Call {
   readonly identity: Identity;
   readonly input: PolicyInput;
   readonly operation: PolicyOperation & { readonly server: string | null };
+  /** To its server, and not by the broker. */
+  readonly straight: boolean;
+}
+
+/**
+ * Whether Envoy sends a call to its server itself. `Mcp-Param-*` mirror arguments under names that only the tool's schema
+ * knows, so here they cannot be compared with the body that policy saw (B23): the broker, which has the schema, makes them
+ * anew, and lets no older client have any.
+ */
+function goesStraight(settings: CheckSettings, { path, headers }: AuthzRequest, server: string | null): boolean {
+  if (server === null || settings.routing[server] !== "direct" || path === "/mcp") return false;
+  for (const name of headers.names()) if (name.startsWith("mcp-param-")) return false;
+  return true;
 }
 
 /** A named operation: policy, then the credential, then the wristband if the broker carries it. */
@@ -207,7 +227,7 @@ async function carry(
   trail.origin = credential.value.origin ?? null;
   const proof = { identity, decision: decision.value satisfies Allowed };
   const response = responseHeaders(trail);
-  if (settings.routing[server] === "direct" && call.input.request.path !== "/mcp") {
+  if (call.straight) {
     return grant(proof, { to: "server", server, credential: credential.value }, settings.headers, response);
   }
   const wristband = await relayWristband(ports, identity, operation, server);

@@ -18,6 +18,8 @@ export interface KeyStatus {
   /** Milliseconds of the monotonic clock since the last good fetch; null before the first. */
   readonly ageMs: number | null;
   readonly lastError: string | null;
+  /** How far the issuer's clock is ahead of ours, at the last good fetch; null when it did not say. */
+  readonly clockAheadMs: number | null;
 }
 
 export interface KeyStore {
@@ -34,6 +36,8 @@ export interface KeyStoreDeps {
   readonly fetch: Fetch;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   readonly onFetch: (issuer: string, error: string | null) => void;
 }
 
@@ -55,6 +59,7 @@ export function createKeyStore(source: KeySource, deps: KeyStoreDeps): KeyStore 
   let triedAt = -Infinity;
   let failures = 0;
   let lastError: string | null = null;
+  let clockAheadMs: number | null = null;
   let flight: Promise<void> | null = null;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -72,7 +77,9 @@ export function createKeyStore(source: KeySource, deps: KeyStoreDeps): KeyStore 
   async function load(): Promise<void> {
     triedAt = deps.monotonic();
     try {
-      const next = readKeySet(await fetchDocument(deps.fetch, await jwksUri(), LIMITS));
+      const { bytes, date } = await fetchDocument(deps.fetch, await jwksUri(), LIMITS);
+      clockAheadMs = date === null ? null : date - deps.now();
+      const next = readKeySet(bytes);
       if (typeof next === "string") throw new Error(next);
       keys = next;
       fetchedAt = deps.monotonic();
@@ -95,7 +102,7 @@ export function createKeyStore(source: KeySource, deps: KeyStoreDeps): KeyStore 
         unread = document;
         continue;
       }
-      const found = jwksUriOf(document, source.issuer, source.allowedHosts);
+      const found = jwksUriOf(document.bytes, source.issuer, source.allowedHosts);
       if (typeof found !== "string") return found.url;
       refused ??= found;
     }
@@ -133,7 +140,7 @@ export function createKeyStore(source: KeySource, deps: KeyStoreDeps): KeyStore 
     },
     has: (key) => keys.get(key.kid) === key || sameKey(keys.get(key.kid), key),
     start: refresh,
-    status: () => ({ issuer: source.issuer, keys: keys.size, ageMs: age(), lastError }),
+    status: () => ({ issuer: source.issuer, keys: keys.size, ageMs: age(), lastError, clockAheadMs }),
     close() {
       closed = true;
       clearTimeout(timer);

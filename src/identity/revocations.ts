@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import type { Identity } from "../authz/ports.ts";
 import {
   MAX_FILE_BYTES,
+  NOTHING_READ,
   readRevocation,
   readRevocations,
   writeRevocation,
@@ -51,6 +52,7 @@ const TORN = "the last line is cut off and does not count: write it whole, with 
 export async function createRevocations(options: RevocationOptions): Promise<Revocations> {
   const memory = createRevocationMemory({ ...options, maxEntries: MAX_REMEMBERED });
   let content: Buffer | null = null;
+  let known = NOTHING_READ;
   let stale: string | null = null;
   let torn = false;
   let timer: NodeJS.Timeout | undefined;
@@ -65,6 +67,7 @@ export async function createRevocations(options: RevocationOptions): Promise<Rev
     const bytes = await readWhole(options.file);
     if (typeof bytes === "string") {
       content = null; // whatever stands there next is read anew
+      known = NOTHING_READ;
       fail(bytes);
     } else if (content?.equals(bytes) === true) {
       if (torn) fail(TORN); // still, after a second
@@ -72,14 +75,22 @@ export async function createRevocations(options: RevocationOptions): Promise<Rev
   }
 
   async function take(bytes: Buffer): Promise<void> {
-    const read = await readRevocations(bytes);
+    const grew = content !== null && isBeginning(content.subarray(0, known.bytes), bytes);
+    const read = await readRevocations(bytes, grew ? known : NOTHING_READ);
     content = bytes;
-    torn = typeof read !== "string" && read.torn;
-    const added = typeof read === "string" ? read : memory.add(read.revocations);
+    known = NOTHING_READ;
+    torn = false;
+    if (typeof read === "string") {
+      fail(read);
+      return;
+    }
+    ({ torn } = read);
+    const added = memory.add(read.revocations);
     if (typeof added === "string") {
       fail(added);
       return;
     }
+    known = read.read;
     const { news, pruned } = added;
     if (news.length > 0 || pruned) options.onSeen((pruned ? memory.all() : news).map(writeRevocation), pruned);
     if (news.length > 0) options.onRevoked((marks) => memory.find({ ...marks, iat: undefined }) !== null);
@@ -108,6 +119,10 @@ export async function createRevocations(options: RevocationOptions): Promise<Rev
 function remember(memory: RevocationMemory, lines: readonly string[]): void {
   const revocations = lines.map((line) => readRevocation(Buffer.from(line)));
   memory.add(revocations.filter((revocation) => typeof revocation !== "string"));
+}
+
+function isBeginning(part: Buffer, bytes: Buffer): boolean {
+  return part.equals(bytes.subarray(0, part.length));
 }
 
 /** The file's bytes, or why they cannot be had. */
