@@ -1,4 +1,4 @@
-// `node scripts/compose-envoy.ts` writes envoy/envoy.yaml: what `mcp-authz envoy-config` prints for the configuration of
+// `npm run compose-envoy` writes envoy/envoy.yaml: what `mcp-authz envoy-config` prints for the configuration of
 // compose.yaml. A test keeps the two equal.
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

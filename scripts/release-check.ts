@@ -1,4 +1,4 @@
-// `node scripts/release-check.ts IMAGE…`: refuses images that must not be published. A stand-in is an image that a machine
+// `npm run release-check IMAGE…`: refuses images that must not be published. A stand-in is an image that a machine
 // without a registry built under a public image's name; its label is inherited by what is built on it.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -46,6 +46,6 @@ function main(images: readonly string[]): number {
 
 if (process.argv[1]?.endsWith("release-check.ts") === true) {
   const images = process.argv.slice(2);
-  if (images.length === 0) console.error("name the images: node scripts/release-check.ts IMAGE…");
+  if (images.length === 0) console.error("name the images: npm run release-check IMAGE…");
   process.exitCode = images.length === 0 ? 2 : main(images);
 }

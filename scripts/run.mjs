@@ -16,6 +16,12 @@ const TASKS = {
   "test:containers": ["scripts/test-containers.ts"],
   tools: ["scripts/tools.ts"],
   bench: ["bench/bench.ts"],
+  smoke: ["scripts/smoke.ts"],
+  docs: ["scripts/docs.ts"],
+  screens: ["scripts/screens.ts"],
+  "compile-demo": ["scripts/compile-demo.ts"],
+  "compose-envoy": ["scripts/compose-envoy.ts"],
+  "release-check": ["scripts/release-check.ts"],
 };
 
 function say(text) {
@@ -44,7 +50,8 @@ function install() {
   });
   if (error || status !== 0) {
     fail(
-      "npm ci failed (its message stands above). Is the network there, and the disk not full? Then run the same command again.",
+      "The packages of package-lock.json could not be installed (npm's message stands above). Is the network there, and the disk " +
+        "not full? Behind a proxy: npm config set proxy URL; for a mirror: npm config set registry URL. Then run the same command again.",
     );
   }
   writeFileSync(stamp, lockHash());

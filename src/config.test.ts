@@ -55,6 +55,21 @@ function withValue(path: string, value: unknown): Tree {
   return tree;
 }
 
+it("a secret can be read anew where it came from, and stays where that is gone", () => {
+  const path = join(folder, "rotated");
+  const revealed = () => config.vault?.auth.token?.latest().reveal();
+  writeFileSync(path, "first", { mode: 0o600 });
+  const vault = { address: "https://vault.example.com", auth: { token: { file: "rotated" } } };
+  const { config } = load({ ...good(), vault });
+  expect(revealed()).toBe("first");
+  writeFileSync(path, "second");
+  expect(revealed()).toBe("second");
+  writeFileSync(path, "");
+  expect(revealed()).toBe("first");
+  rmSync(path);
+  expect(revealed()).toBe("first");
+});
+
 describe("a minimal file", () => {
   it("gets every default", () => {
     const { config, warnings } = load(good());
@@ -137,6 +152,7 @@ describe("every problem names its key", () => {
       withValue(`${server}.credential`, [{ none: {}, static: { file: "pat" } }]),
       /exactly one of/,
     ],
+    ["a CA without https", withValue("catalog", { caFile: "ca.pem" }), /^catalog\.caFile: needs an https catalog\.url/],
     ["empty chain", withValue(`${server}.credential`, []), /empty chain/],
     [
       "missing secret file",

@@ -4,6 +4,7 @@ import { parseDocument } from "yaml";
 import type { z } from "zod";
 import { checkRules, type Problem } from "./config-rules.ts";
 import { configSchema, type Config } from "./config-schema.ts";
+import { unreadable } from "./unreadable.ts";
 
 export type { Config } from "./config-schema.ts";
 
@@ -102,10 +103,10 @@ function readSecretFile(path: string, warnings: Problem[]): string {
     text = readFileSync(path, "utf8");
     if (isOpenToAll(path)) warnings.push(openFile(path));
   } catch (error) {
-    throw new Error(`the file ${path} cannot be read (${errorCode(error)})`, { cause: error });
+    throw new Error(`the file ${path} ${unreadable(error)}`, { cause: error });
   }
   const secret = text.replace(/\r?\n$/, "");
-  if (secret === "") throw new Error(`the file ${path} is empty`);
+  if (secret === "") throw new Error(`the file ${path} is empty: write the secret into it`);
   return secret;
 }
 

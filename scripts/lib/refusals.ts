@@ -91,6 +91,6 @@ export function refusalsPage(): string {
     ].join("\n"),
     ["| reason | kind | HTTP | JSON-RPC code | meaning |", "|---|---|---|---|---|", ...REASONS.map(row)].join("\n"),
     ...REASONS.map(section),
-    "Made by `node scripts/docs.ts` from `src/authz/refusal.ts`, `src/authz/remedies.ts` and `src/authz/answer.ts`.\n",
+    "Made by `npm run docs` from `src/authz/refusal.ts`, `src/authz/remedies.ts` and `src/authz/answer.ts`.\n",
   ].join("\n\n");
 }

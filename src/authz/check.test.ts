@@ -128,6 +128,8 @@ describe("header names", () => {
 describe("who goes where", () => {
   it.each<[string, RequestParts, string]>([
     ["a call on a direct server", {}, "grant server:s"],
+    ["B23: with a parameter in a header", { headers: [["mcp-param-region", "eu"]] }, "grant broker"],
+    ["with another mcp- header", { headers: [["mcp-parameter", "eu"]] }, "grant server:s"],
     ["a call on a relayed server", { path: "/servers/t/mcp" }, "grant broker"],
     ["a call on /mcp", { path: "/mcp", message: call("s_read") }, "grant broker"],
     ["a list", { message: { jsonrpc: "2.0", id: 1, method: "tools/list" } }, "grant broker"],

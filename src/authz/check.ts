@@ -182,8 +182,20 @@ interface Call {
   readonly operation: PolicyOperation & { readonly server: string | null };
 }
 
+/**
+ * Whether Envoy sends a call to its server itself. `Mcp-Param-*` mirror arguments under names that only the tool's schema
+ * knows, so here they cannot be compared with the body that policy saw (B23): the broker, which has the schema, makes them
+ * anew, and lets no older client have any.
+ */
+function goesStraight({ settings, request: { path, headers } }: CheckContext, server: string): boolean {
+  if (settings.routing[server] !== "direct" || path === "/mcp") return false;
+  for (const name of headers.names()) if (name.startsWith("mcp-param-")) return false;
+  return true;
+}
+
 /** A named operation: policy, then the credential, then the wristband if the broker carries it. */
-async function carry({ settings, ports, trail, signal }: CheckContext, call: Call): Promise<Outcome> {
+async function carry(context: CheckContext, call: Call): Promise<Outcome> {
+  const { settings, ports, trail, signal } = context;
   const { identity } = call;
   const { server } = call.operation;
   if (server === null) return refuse("internal", "a named operation without a server");
@@ -200,7 +212,7 @@ async function carry({ settings, ports, trail, signal }: CheckContext, call: Cal
   trail.origin = credential.origin ?? null;
   const proof = { identity, decision: decision.value satisfies Allowed };
   const responseHeaders = corsOf(trail);
-  if (settings.routing[server] === "direct" && call.input.request.path !== "/mcp")
+  if (goesStraight(context, server))
     return Grant.of(proof, { to: "server", server, credential, responseHeaders }, settings.headers);
   const signed = await relayWristband(ports, call, server);
   if (!signed.ok) return signed;

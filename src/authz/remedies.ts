@@ -24,7 +24,8 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   },
   token_expired: {
     meaning: "The token's life is over.",
-    remedy: "Get a new token. If new tokens are refused too, compare the clocks of this machine and of the issuer.",
+    remedy:
+      "Get a new token. If new tokens are refused too, a clock is wrong: the event `clock_differs` in serve's log has both times.",
   },
   token_audience: {
     meaning: "The token was issued for somebody else.",
@@ -137,7 +138,8 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   },
   audit_unavailable: {
     meaning: "The audit log could not be written, so nothing is allowed.",
-    remedy: "Is the disk full, or does nobody read standard output? `mcp_authz_audit_failures` counts.",
+    remedy:
+      "The event `audit_failed` in serve's log says why: a full disk, a folder that is gone, a standard output that nobody reads. `mcp_authz_audit_failures` counts. It heals by itself.",
   },
   wristband_too_large: {
     meaning: "The caller may see more names than a header can carry.",

@@ -6,9 +6,21 @@ import { inspect } from "node:util";
  */
 export class Secret {
   readonly #value: string;
+  readonly #again: (() => string) | null;
 
-  constructor(value: string) {
+  /** @param again reads it anew where it came from */
+  constructor(value: string, again: (() => string) | null = null) {
     this.#value = value;
+    this.#again = again;
+  }
+
+  /** As it stands where it came from now; what is known where it cannot be read. */
+  latest(): Secret {
+    try {
+      return this.#again === null ? this : new Secret(this.#again(), this.#again);
+    } catch {
+      return this;
+    }
   }
 
   reveal(): string {

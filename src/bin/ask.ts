@@ -4,8 +4,7 @@ import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Identity, Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { Config } from "../config.ts";
-import { createIdentity } from "../identity/identity.ts";
-import { createRevocations } from "../identity/revocations.ts";
+import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import { decideBounded } from "../policy/bounded.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
 import { loadPolicy } from "../policy/store.ts";
@@ -13,6 +12,9 @@ import { loadSigningKeys } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { captureInput, requestOf, type CallSpec } from "./call-spec.ts";
 import { checkSettings } from "./check-settings.ts";
+import { clockFault, type ClockFault } from "./clock-fault.ts";
+import { livePolicy, type LivePolicy } from "./live-policy.ts";
+import { readRevocationFile } from "./start-revocations.ts";
 import { probeCredentials, type CredentialNote } from "./why-credential.ts";
 
 export interface AskOptions {
@@ -29,11 +31,17 @@ export interface Attempt {
   readonly policy: AskedPolicy | null;
   readonly credentials: readonly CredentialNote[];
   readonly wristband: string | null;
+  /** Issuers whose clock is far from ours. */
+  readonly clocks: readonly ClockFault[];
 }
 
 export interface AskedPolicy {
   readonly decision: Step<Decision>;
   readonly rules: Explanation;
+  /** False when the files hold no policy that can be asked. */
+  readonly loaded: boolean;
+  /** Null when no serve of this configuration answers. */
+  readonly live: LivePolicy | null;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -44,9 +52,10 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
   const identity = createIdentity({
     issuers: config.identity.issuers,
     now: Date.now,
-    revoked: await revocationsNow(config),
+    revoked: (await readRevocationFile(config)).revoked,
   });
   await identity.start();
+  const clocks = clockFaults(identity, Date.now());
   const settings = checkSettings(config);
   const request = requestOf(spec, config);
   const signal = AbortSignal.timeout(TIMEOUT_MS);
@@ -55,7 +64,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
   try {
     const captured = await captureInput(settings, identify, request, signal);
     const { input } = captured;
-    if (input === null) return { ...captured, identified, policy: null, credentials: [], wristband: null };
+    if (input === null) return { ...captured, identified, policy: null, credentials: [], wristband: null, clocks };
     const policy = await askPolicy(config, input, options.opaPath);
     const credentials = probeCredentials(config, spec.server, options.askVault);
     if (policy.decision.ok && policy.decision.value.allow) await credentials.start();
@@ -69,30 +78,22 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
     };
     const trail = newTrail("why", Date.now());
     const outcome = await createCheck(settings, ports)(request, trail, signal).finally(credentials.close);
-    return { outcome, trail, identified, input, policy, credentials: credentials.notes, wristband: signer.said() };
+    const probed = { credentials: credentials.notes, wristband: signer.said() };
+    return { outcome, trail, identified, input, policy, clocks, ...probed };
   } finally {
     identity.close();
   }
 }
 
-/** The revocation file as it is now. A running serve may remember more than stands there. */
-async function revocationsNow({ identity }: Config): Promise<(identity: Identity) => string | null> {
-  if (identity.revocationFile === null) return () => null;
-  const { revoked } = await createRevocations({
-    file: identity.revocationFile,
-    now: Date.now,
-    monotonic: () => performance.now(),
-    remembered: null,
-    onReload: () => {},
-    onSeen: () => {},
-    onRevoked: () => {},
-  });
-  return revoked;
+function clockFaults(identity: IdentityService, now: number): ClockFault[] {
+  const status = identity.status();
+  return status.map(({ issuer }) => clockFault(status, issuer, now)).filter((fault) => fault !== null);
 }
 
 /** The policy of the files, in bounded time, with the rules that decided where opa can name them. */
 export async function askPolicy(config: Config, input: PolicyInput, opaPath: string | null): Promise<AskedPolicy> {
   const { path, rego } = config.policy;
+  const live = await livePolicy(config);
   try {
     const { artifact, files } = await loadPolicy({ path, rego, opaPath });
     const decision = await decideBounded(artifact, input, POLICY_LIMIT_MS);
@@ -100,10 +101,11 @@ export async function askPolicy(config: Config, input: PolicyInput, opaPath: str
       files === null
         ? { unknown: "policy.path is a bundle: the rules are in the folder that it was built from" }
         : await explain({ files, rego, opaPath }, input);
-    return { decision, rules };
+    return { decision, rules, loaded: true, live };
   } catch (error) {
     const detail = error instanceof Error ? error.message : "cannot be loaded";
-    return { decision: refuse("policy_unavailable", detail), rules: { unknown: "the policy cannot be loaded" } };
+    const rules = { unknown: "the policy cannot be loaded" };
+    return { decision: refuse("policy_unavailable", detail), rules, loaded: false, live };
   }
 }
 

@@ -1,6 +1,7 @@
-import { createLog } from "../ops/log.ts";
+import { createLog, writeStderr } from "../ops/log.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./cli.ts";
+import { requireFiles } from "./config-files.ts";
 import { startBroker } from "./start-broker.ts";
 
 export const command: Command = {
@@ -17,8 +18,10 @@ export const command: Command = {
   positionals: { min: 0, max: 0 },
   async run(args) {
     const level = logLevel(args);
-    const config = loadWithWarnings(configPath(args));
-    const log = createLog((line) => process.stderr.write(line), level, Date.now);
+    const configFile = configPath(args);
+    const config = loadWithWarnings(configFile);
+    await requireFiles(configFile, config, "broker");
+    const log = createLog(writeStderr, level, Date.now);
     const broker = await startBroker(config, log);
     return untilSignal({ terminate: () => broker.stop(), reload: () => broker.reload(), log });
   },

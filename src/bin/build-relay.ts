@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { createEras } from "../broker/era.ts";
 import type { FindSchema } from "../broker/relay-request.ts";
 import { createRelay, type Relay, type RelayObserver } from "../broker/relay.ts";
@@ -7,6 +6,7 @@ import { createUpstreams, type Upstreams, type UpstreamSettings } from "../broke
 import type { Config } from "../config.ts";
 import type { ServerConfig } from "../config-schema.ts";
 import type { Log } from "../ops/log.ts";
+import { readCaFile } from "./ca-file.ts";
 
 export interface RelayParts {
   readonly relay: Relay;
@@ -61,17 +61,9 @@ function settingsOf(name: string, { url, caFile, timeoutMs, credential }: Server
   const filled = credential.filter(({ kind }) => kind !== "none");
   return {
     url,
-    ca: caFile === null ? null : readCa(name, caFile),
+    ca: caFile === null ? null : readCaFile(`servers.${name}.caFile`, caFile),
     timeoutMs,
     credentialHeaders: new Set(filled.map(({ header }) => header)),
     needsCredential: filled.length === credential.length,
   };
-}
-
-function readCa(name: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new Error(`servers.${name}.caFile: ${file} cannot be read`, { cause: error });
-  }
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { Config } from "../config.ts";
 import { createAnswerCache, type AnswerCache } from "../credential/answer-cache.ts";
 import { createActor, type Actor } from "../credential/exchange/actor.ts";
@@ -7,6 +6,7 @@ import { createTokenEndpoint, type TokenEndpoint } from "../credential/exchange/
 import type { CredentialSource } from "../credential/source.ts";
 import type { Log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
+import { readCaFile } from "./ca-file.ts";
 
 type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;
 
@@ -29,7 +29,9 @@ export function createExchangeSources(
   const endpoints = new Map<string, TokenEndpoint>();
   const endpointOf = ({ tokenEndpoint: url, caFile }: Entry, key: string): TokenEndpoint => {
     const id = JSON.stringify([url, caFile]);
-    const made = endpoints.get(id) ?? createTokenEndpoint({ url, ca: readCa(caFile, key) });
+    const made =
+      endpoints.get(id) ??
+      createTokenEndpoint({ url, ca: caFile === null ? null : readCaFile(`${key}.exchange.caFile`, caFile) });
     endpoints.set(id, made);
     return made;
   };
@@ -63,13 +65,4 @@ function actorReport(key: string, log: Pick<Log, "error">): (fault: string | nul
     }
     isFailing = fault !== null;
   };
-}
-
-function readCa(file: string | null, key: string): Buffer | null {
-  if (file === null) return null;
-  try {
-    return readFileSync(file);
-  } catch {
-    throw new Error(`${key}.exchange.caFile: ${file} cannot be read`);
-  }
 }

@@ -48,7 +48,10 @@ function readiness({ stopping, policy, identity, revocations, catalog }: ServePa
   const body = {
     ready,
     policy: { revision: policy.revision(), stale: policy.stale() },
-    issuers: identity.status().map(({ issuer, keys, lastError }) => ({ issuer, keys, lastError })),
+    issuers: identity.status().map(({ issuer, keys, lastError, clockAheadMs }) => ({
+      ...{ issuer, keys, lastError },
+      clockAheadSeconds: clockAheadMs === null ? null : Math.round(clockAheadMs / 1000),
+    })),
     revocations: revocations.status(),
     catalog: catalog.state(),
   };

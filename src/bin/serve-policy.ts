@@ -1,9 +1,11 @@
 import { createCatalogClient } from "../broker/catalog-client.ts";
 import { createHttpClient } from "../http/client.ts";
 import type { Metrics } from "../ops/metrics.ts";
-import { createPolicyStore, type PolicyStore } from "../policy/store.ts";
+import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../policy/store.ts";
 import { signCatalogToken } from "../wristband/catalog-token.ts";
 import type { SigningKey } from "../wristband/keys.ts";
+import { readCaFile } from "./ca-file.ts";
+import { policyError } from "./config-files.ts";
 import { urlOf } from "./start-broker.ts";
 import type { ServeOptions } from "./start-serve.ts";
 import { partsOf } from "./upstreams.ts";
@@ -11,7 +13,7 @@ import { partsOf } from "./upstreams.ts";
 /** The policy, with its metrics and log lines. */
 export async function startPolicy(options: ServeOptions, metrics: Metrics): Promise<PolicyStore> {
   const { config, log } = options;
-  const store: PolicyStore = await createPolicyStore({
+  const store: PolicyStore = await openStore({
     path: config.policy.path,
     rego: config.policy.rego,
     opaPath: options.opaPath,
@@ -31,12 +33,22 @@ export async function startPolicy(options: ServeOptions, metrics: Metrics): Prom
   return store;
 }
 
+async function openStore(options: PolicyOptions): Promise<PolicyStore> {
+  try {
+    return await createPolicyStore(options);
+  } catch (error) {
+    throw policyError(options.path, error);
+  }
+}
+
 /** Brings the broker's catalogue to the policy. */
 export function catalogFor({ config, log }: ServeOptions, keys: () => readonly SigningKey[], policy: PolicyStore) {
+  const { caFile } = config.catalog;
   const url = config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`;
   const { origin, path } = partsOf(url);
+  const ca = caFile === null ? null : readCaFile("catalog.caFile", caFile);
   return createCatalogClient({
-    http: createHttpClient({ origin, ca: null, maxConnections: 1 }),
+    http: createHttpClient({ origin, ca, maxConnections: 1 }),
     path,
     token: () => {
       const [key] = keys();

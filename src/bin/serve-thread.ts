@@ -1,10 +1,9 @@
 // The thread that `mcp-authz serve` supervises: the whole service.
-import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { findTool } from "../../scripts/lib/find-tool.ts";
 import { loadConfig } from "../config.ts";
 import { createGuard } from "../ops/heartbeat.ts";
-import { createLog, type LogLevel } from "../ops/log.ts";
+import { createLog, writeStderr, type LogLevel } from "../ops/log.ts";
 import type { FromThread, ThreadData, ToThread } from "../ops/supervisor.ts";
 import { startServe } from "./start-serve.ts";
 
@@ -16,11 +15,10 @@ export interface ServeData {
 
 const { heartbeat, quarantined, restarts, remembered, data } = workerData as ThreadData<ServeData>;
 const say = (message: FromThread) => parentPort?.postMessage(message);
-// Straight to the descriptor: a thread's own streams go through the main thread, which must stay free to watch.
-const log = createLog((line) => void writeSync(2, line), data.level, Date.now);
+const log = createLog(writeStderr, data.level, Date.now);
 
 function fail(error: unknown): void {
-  writeSync(2, `mcp-authz serve: ${error instanceof Error ? error.message : "failed"}\n`);
+  writeStderr(`mcp-authz serve: ${error instanceof Error ? error.message : "failed"}\n`);
   say({ type: "ended", code: 1 });
   parentPort?.close();
 }

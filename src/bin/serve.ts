@@ -1,5 +1,6 @@
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./cli.ts";
-import { createLog } from "../ops/log.ts";
+import { requireFiles } from "./config-files.ts";
+import { createLog, writeStderr } from "../ops/log.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { supervise } from "../ops/supervisor.ts";
 
@@ -23,8 +24,9 @@ export const command: Command = {
   async run(args) {
     const level = logLevel(args);
     const configFile = configPath(args);
-    loadWithWarnings(configFile); // every problem and warning, before anything starts
-    const log = createLog((line) => process.stderr.write(line), level, Date.now);
+    const config = loadWithWarnings(configFile); // every problem and warning, before anything starts
+    await requireFiles(configFile, config, "serve");
+    const log = createLog(writeStderr, level, Date.now);
     const supervisor = supervise({
       script: new URL("serve-thread.ts", import.meta.url),
       data: { configFile, level },

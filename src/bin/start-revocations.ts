@@ -22,6 +22,23 @@ const NONE: Revocations = {
   close: () => {},
 };
 
+/**
+ * The revocations that stand in the file now. A running serve may remember more.
+ * @throws {Error} that names the key at fault
+ */
+export async function readRevocationFile({ identity }: Config): Promise<Revocations> {
+  if (identity.revocationFile === null) return NONE;
+  return createRevocations({
+    file: identity.revocationFile,
+    now: Date.now,
+    monotonic: () => performance.now(),
+    remembered: null,
+    onReload: () => {},
+    onSeen: () => {},
+    onRevoked: () => {},
+  });
+}
+
 /** The revocations of serve, with their log lines and metrics. @throws {Error} when the file cannot be read at the start */
 export async function startRevocations(start: RevocationStart): Promise<Revocations> {
   const { config, log, metrics, remembered, onRemember, onRevoked } = start;

@@ -8,15 +8,16 @@ import { createCredentials } from "../credential/chain.ts";
 import { createGrpcServer } from "../envoy/grpc-server.ts";
 import { reply } from "../envoy/reply.ts";
 import { createSettle } from "../envoy/settle.ts";
-import { createIdentity } from "../identity/identity.ts";
+import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import type { Revocations } from "../identity/revocations.ts";
-import { createAudit, type Audit } from "../ops/audit.ts";
+import { auditFault, createAudit, type Audit } from "../ops/audit.ts";
 import type { Log } from "../ops/log.ts";
 import { createMetrics, type Metrics } from "../ops/metrics.ts";
 import type { Guard } from "../policy/evaluator.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
+import { clockFault } from "./clock-fault.ts";
 import { credentialChains } from "./credential-chains.ts";
 import { reloadParts } from "./reload.ts";
 import { serveOps } from "./serve-ops.ts";
@@ -68,7 +69,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     file: config.audit.file,
     maxQueued: AUDIT_QUEUE,
     monotonic: () => performance.now(),
-    onFailure: (message) => log.error("audit_failed", { message }),
+    onFailure: (code) => log.error("audit_failed", { code, file: config.audit.file, message: auditFault(code) }),
   });
   const ports = timedPorts(metrics, {
     identify: identity.identify,
@@ -116,7 +117,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
 }
 
 function identityOf({ config, log }: ServeOptions, metrics: Metrics, revocations: Revocations) {
-  return createIdentity({
+  const identity: IdentityService = createIdentity({
     issuers: config.identity.issuers,
     now: Date.now,
     revoked: revocations.revoked,
@@ -124,9 +125,12 @@ function identityOf({ config, log }: ServeOptions, metrics: Metrics, revocations
       metrics.keyFetch(issuer, error === null);
       if (error === null) log.debug("keys_fetched", { issuer });
       else log.warn("keys_not_fetched", { issuer, message: error });
+      const clocks = clockFault(identity.status(), issuer, Date.now());
+      if (clocks !== null) log.warn("clock_differs", { ...clocks });
     },
     onCache: (result) => metrics.cache("token", result),
   });
+  return identity;
 }
 
 function signerOf({ wristband }: Config, keys: () => readonly SigningKey[], metrics: Metrics) {

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { listUpstream, type Listing } from "../broker/listing.ts";
 import type { Config, ServerConfig } from "../config-schema.ts";
 import { headerValue } from "../credential/static.ts";
 import { createHttpClient, type HttpClient } from "../http/client.ts";
+import { readCaFile } from "./ca-file.ts";
 
 /** A server is asked for one list at a time. */
 const LISTING_CONNECTIONS = 2;
@@ -47,12 +47,7 @@ function discoveryCredential({ discovery }: ServerConfig): { header: string; val
 }
 
 function caOf(name: string, { caFile }: ServerConfig): Buffer | null {
-  if (caFile === null) return null;
-  try {
-    return readFileSync(caFile);
-  } catch {
-    throw new Error(`servers.${name}.caFile: ${caFile} cannot be read`);
-  }
+  return caFile === null ? null : readCaFile(`servers.${name}.caFile`, caFile);
 }
 
 /** The path as it is written: nothing is cleaned or decoded. */

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { hostOf } from "../config-rules-vault.ts";
 import type { Config } from "../config.ts";
 import { createAnswerCache, type AnswerCache } from "../credential/answer-cache.ts";
@@ -7,6 +6,7 @@ import { parsePath } from "../credential/vault/path.ts";
 import { createVault, type Vault } from "../credential/vault/vault.ts";
 import type { Log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
+import { readCaFile } from "./ca-file.ts";
 
 type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "vault" }>;
 
@@ -52,17 +52,9 @@ function vaultOf(config: Config, cache: AnswerCache, { log, metrics }: VaultSour
   return createVault(
     {
       ...{ address, auth, namespace, timeoutMs, cacheTtlMs, negativeTtlMs: config.negativeTtlMs },
-      ca: caFile === null ? null : readCa(caFile),
+      ca: caFile === null ? null : readCaFile("vault.caFile", caFile),
       aliasOf: (issuer) => aliases.get(issuer) ?? null,
     },
     { cache, log, metrics },
   );
-}
-
-function readCa(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch {
-    throw new Error(`vault.caFile: ${file} cannot be read`);
-  }
 }

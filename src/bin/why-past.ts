@@ -7,7 +7,7 @@ import type { Kind } from "../mcp/operation.ts";
 import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit-search.ts";
 import { ask, askPolicy, type AskOptions, type AskedPolicy } from "./ask.ts";
 import type { CallSpec } from "./call-spec.ts";
-import { distance, policySteps, reportOf, type Report, type ReportStep } from "./why-report.ts";
+import { distance, firstLine, policySteps, reportOf, type Report, type ReportStep } from "./why-report.ts";
 
 export interface PastOptions extends AskOptions {
   /** Ours or the mesh's. */
@@ -58,10 +58,11 @@ function pastVerdict(line: AuditLine): Omit<Report, "steps"> {
   const decision = text(line, "decision");
   const reason = text(line, "reason");
   const detail = text(line, "detail");
+  const caveat = null; // what became of a credential stands in the line
   if (reason === null)
-    return { verdict: decision === "allow" ? "allow" : "public", reason, detail, meaning: null, remedy: null };
+    return { verdict: decision === "allow" ? "allow" : "public", reason, detail, caveat, meaning: null, remedy: null };
   const known = Object.hasOwn(REFUSALS, reason) ? REMEDIES[reason as Reason] : null;
-  return { verdict: "refuse", reason, detail, meaning: known?.meaning ?? null, remedy: known?.remedy ?? null };
+  return { verdict: "refuse", reason, detail, caveat, meaning: known?.meaning ?? null, remedy: known?.remedy ?? null };
 }
 
 function pastSteps(line: AuditLine, now: number): ReportStep[] {
@@ -151,13 +152,13 @@ async function askWithToken(
   const report = reportOf(config, spec, attempt, now);
   const identity = attempt.identified?.ok === true ? attempt.identified.value : null;
   const same = identity?.issuer === line["issuer"] && identity?.subject === line["subject"];
-  const verdict = report.verdict === "refuse" ? `refuse ${report.reason ?? ""}` : report.verdict;
   return [
     {
       step: "now",
       outcome: attempt.outcome.ok ? "ok" : "refused",
       says: [
-        `${verdict}, asked with this token and these arguments.`,
+        `${firstLine(report)}, asked with this token and these arguments.`,
+        ...(report.caveat === null ? [] : [report.caveat]),
         ...(identity !== null && !same ? ["The token is another caller's than the one of the decision."] : []),
         ...(attempt.policy === null ? [] : [changed(attempt.policy, line)]),
       ],

@@ -8,6 +8,7 @@ import type { JsonValue } from "../mcp/json.ts";
 import type { RuleLine } from "../policy/explain.ts";
 import type { Attempt, AskedPolicy } from "./ask.ts";
 import type { CallSpec } from "./call-spec.ts";
+import type { ClockFault } from "./clock-fault.ts";
 import { chainOf } from "./why-credential.ts";
 
 /** What `why` prints, as text or as JSON. */
@@ -17,6 +18,8 @@ export interface Report {
   readonly reason: string | null;
   /** What exactly was wrong, in our words. */
   readonly detail: string | null;
+  /** What the verdict leaves open: a credential that was not fetched. */
+  readonly caveat: string | null;
   readonly meaning: string | null;
   readonly remedy: string | null;
   readonly steps: readonly ReportStep[];
@@ -36,6 +39,7 @@ export function reportOf(config: Config, spec: CallSpec, attempt: Attempt, now: 
   const refused = attempt.outcome.ok ? null : attempt.outcome;
   return {
     ...verdictOf(refused),
+    ...(refused === null && openEnd(config, spec, attempt)),
     steps: [
       endpointStep(config, spec, attempt, refused),
       tokenStep(config, spec, attempt, refused, now),
@@ -48,8 +52,34 @@ export function reportOf(config: Config, spec: CallSpec, attempt: Attempt, now: 
 }
 
 export function verdictOf(refused: Refused | null): Omit<Report, "steps"> {
-  if (refused === null) return { verdict: "allow", reason: null, detail: null, meaning: null, remedy: null };
-  return { verdict: "refuse", reason: refused.reason, detail: refused.detail ?? null, ...REMEDIES[refused.reason] };
+  const caveat = null;
+  if (refused === null) return { verdict: "allow", reason: null, detail: null, caveat, meaning: null, remedy: null };
+  const { reason, detail = null } = refused;
+  return { verdict: "refuse", reason, detail, caveat, ...REMEDIES[reason] };
+}
+
+/** Where the chain came to a kind that is not asked here: an allow holds up to there. */
+function openEnd(
+  config: Config,
+  { server }: CallSpec,
+  { credentials }: Attempt,
+): Pick<Report, "caveat" | "meaning" | "remedy"> | null {
+  const from = credentials.findIndex(({ answer }) => answer === "not asked");
+  if (from === -1) return null;
+  const kinds = (config.servers[server]?.credential ?? []).map(({ kind }) => kind).slice(from);
+  return {
+    caveat: `up to the credential, which was NOT fetched (not asked: ${kinds.join(", then ")})`,
+    meaning:
+      "Nothing refuses this call before its credential. Where nobody has one for the caller, serve refuses it after all, with credential_missing; where it cannot tell, with credential_unavailable.",
+    remedy: [
+      ...(kinds[0] === "vault" ? ["Add --credentials: it asks Vault."] : []),
+      ...(kinds.includes("exchange")
+        ? [
+            "An exchange is never tried here, for the IdP would issue a token: make the call, and look up the request id of its answer with --request-id.",
+          ]
+        : []),
+    ].join(" "),
+  };
 }
 
 /** True when nobody could decide: exit code 2. */
@@ -75,10 +105,11 @@ function endpointStep(config: Config, spec: CallSpec, { trail }: Attempt, refuse
 function tokenStep(
   config: Config,
   spec: CallSpec,
-  { identified }: Attempt,
+  { identified, clocks }: Attempt,
   refused: Refused | null,
   now: number,
 ): ReportStep {
+  const clockLines = clocks.map(clockLine);
   if (identified?.ok !== true) {
     const unverified = readToken(spec.token);
     const claims = typeof unverified === "string" ? null : unverified.payload;
@@ -89,6 +120,7 @@ function tokenStep(
       says: [
         ...(wrong === null ? [] : [whatWasWrong(wrong)]),
         ...(claims === null ? [] : claimedLines(config, spec, claims, now)),
+        ...clockLines,
       ],
     };
   }
@@ -99,9 +131,14 @@ function tokenStep(
     says: [
       `${facts.subject} of ${facts.issuer}; expires ${facts.expires} (${distance(identified.value.expiresAt * 1000 - now)})`,
       `username ${facts.username ?? "none"}; groups ${listed(facts.groups)}; scopes ${listed(facts.scopes)}; audience ${text(facts.audience)}`,
+      ...clockLines,
     ],
     facts,
   };
+}
+
+function clockLine({ issuer, issuer_time, own_time, message }: ClockFault): string {
+  return `CLOCK: it is ${own_time} here and ${issuer_time} at ${issuer}: ${message}`;
 }
 
 function tokenFacts({ issuer, subject, username, groups, scopes, claims, expiresAt }: Identity) {
@@ -111,18 +148,21 @@ function tokenFacts({ issuer, subject, username, groups, scopes, claims, expires
 
 /** What a refused token says of itself. It proves nothing; it is what its owner has to compare. */
 function claimedLines(config: Config, { server }: CallSpec, claims: Readonly<Record<string, JsonValue>>, now: number) {
-  const { iss, sub, aud, exp } = claims;
+  const { iss, sub, aud, exp, iat } = claims;
   const known = config.identity.issuers.find(({ issuer }) => issuer === iss);
   const audiences = known?.audiences ?? config.identity.issuers.flatMap((issuer) => issuer.audiences);
-  const expires =
-    typeof exp === "number" && Math.abs(exp) < 8.64e12
-      ? `${new Date(exp * 1000).toISOString()} (${distance(exp * 1000 - now)})`
-      : text(exp);
   return [
-    `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, expires ${expires}`,
+    `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, issued ${timeText(iat, now)}, expires ${timeText(exp, now)}`,
+    `the clock here says ${new Date(now).toISOString()}`,
     `accepted here: issuer ${listed(config.identity.issuers.map(({ issuer }) => issuer))}`,
     `accepted here: audience ${listed([`${config.publicOrigin}/servers/${server}/mcp`, ...audiences])}`,
   ];
+}
+
+function timeText(seconds: JsonValue | undefined, now: number): string {
+  return typeof seconds === "number" && Math.abs(seconds) < 8.64e12
+    ? `${new Date(seconds * 1000).toISOString()} (${distance(seconds * 1000 - now)})`
+    : text(seconds);
 }
 
 function operationStep(spec: CallSpec, { identified, input }: Attempt, refused: Refused | null): ReportStep {
@@ -142,7 +182,24 @@ function operationStep(spec: CallSpec, { identified, input }: Attempt, refused: 
 
 export function policySteps(policy: AskedPolicy | null): ReportStep[] {
   if (policy === null) return [{ step: "policy", outcome: "not reached", says: ["not asked"] }];
-  return [decisionStep(policy), rulesStep(policy)];
+  return [decisionStep(policy), rulesStep(policy), ...liveStep(policy)];
+}
+
+/** Where a running serve decides by another policy than the one of the files. */
+function liveStep({ decision, loaded, live }: AskedPolicy): ReportStep[] {
+  const revision = decision.ok ? decision.value.revision : null;
+  if (loaded && (live === null || revision === null || live.revision === revision)) return [];
+  const says =
+    live === null
+      ? "a running serve decides by the last good policy; its /readyz and the event policy_live in its log name the revision"
+      : `serve decides by another policy, revision ${live.revision.slice(0, 12)}`;
+  const because = live?.stale == null ? [] : [`it says of the files: ${live.stale}`];
+  const how = loaded
+    ? []
+    : [
+        "to judge by that one, put its files back for a moment (git stash) and ask again; what serve decided: --request-id",
+      ];
+  return [{ step: "serve", outcome: "note", says: [says, ...because, ...how], facts: { live } }];
 }
 
 function decisionStep({ decision }: AskedPolicy): ReportStep {
@@ -243,17 +300,24 @@ export function distance(ms: number): string {
   return ms < 0 ? `${parts.join(" ")} ago` : `in ${parts.join(" ")}`;
 }
 
+/** `allow`, `public`, or `refuse` with its reason. */
+export function firstLine({ verdict, reason }: Report): string {
+  return verdict === "refuse" ? `refuse ${reason ?? ""}` : verdict;
+}
+
 const LABEL = 12;
 
 /** For a terminal: the verdict first, then a step per line, then what it means. */
-export function reportText({ verdict, reason, meaning, remedy, steps }: Report): string {
-  const lines = [verdict === "refuse" ? `refuse ${reason ?? ""}` : verdict, ""];
+export function reportText(report: Report): string {
+  const { reason, caveat, meaning, remedy, steps } = report;
+  const lines = [firstLine(report), ...(caveat === null ? [] : [`      ${caveat}`]), ""];
   for (const { step, outcome, says } of steps) {
     const mark = outcome === "ok" ? "ok  " : outcome === "refused" ? "NO  " : "-   ";
     says.forEach((line, i) => lines.push(`${(i === 0 ? step : "").padEnd(LABEL)}${i === 0 ? mark : "    "}${line}`));
   }
   if (meaning !== null) lines.push("", `meaning     ${meaning}`);
-  if (remedy !== null) lines.push(`to do       ${remedy}`, `more        docs/refusals.md#${reason ?? ""}`);
+  if (remedy !== null) lines.push(`to do       ${remedy}`);
+  if (reason !== null) lines.push(`more        docs/refusals.md#${reason}`);
   // Names and claims come from outside: nothing of them may move the cursor or hide a line.
   return `${lines.map((line) => line.replaceAll(/\p{Cc}|\p{Cf}/gu, "?")).join("\n")}\n`;
 }

@@ -22,8 +22,9 @@ export const command: Command = {
     "  --json              for programs",
     "",
     "The same pipeline as serve's, without its traces: no audit line, no metric, nothing sent upstream. The policy is the one of the",
-    "files: what a running serve has live may be older (its /readyz says so).",
+    "files; where a serve that runs here decides by another one, that is said.",
     "Exit code 0: allow. 1: refuse. 2: nobody can tell, because keys, policy, configuration or the audit line are not to be had.",
+    "An allow reaches to the credential: the second line says if it was not fetched, for then serve may refuse after all.",
   ].join("\n"),
   options: {
     ...CALL_OPTIONS,

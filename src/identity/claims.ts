@@ -66,7 +66,8 @@ function usedClaims(claims: JsonObject, paths: ClaimPaths): CheckedClaims | stri
 function faultOfTimes({ exp, iat, nbf }: JsonObject, now: number): string | null {
   if (!isTime(exp)) return "exp";
   if (nbf !== undefined && !isTime(nbf)) return "nbf";
-  if (iat !== undefined && (!isTime(iat) || iat > now + SKEW_SECONDS)) return "iat";
+  if (iat !== undefined && !isTime(iat)) return "iat";
+  if (iat !== undefined && iat > now + SKEW_SECONDS) return "iat is in the future, if this machine's clock is right";
   const from = isTime(iat) ? iat : now - SKEW_SECONDS;
   return exp - from > MAX_LIFETIME_SECONDS + SKEW_SECONDS ? "lifetime" : null;
 }

@@ -1,5 +1,11 @@
 export type Fetch = typeof fetch;
 
+export interface FetchedDocument {
+  readonly bytes: Uint8Array;
+  /** The clock of whoever answered, in milliseconds since the epoch; null when the answer does not say. */
+  readonly date: number | null;
+}
+
 const MAX_BYTES = 256 * 1024;
 const TIMEOUT_MS = 3000;
 
@@ -7,7 +13,7 @@ const TIMEOUT_MS = 3000;
  * Reads a small document from an issuer: 200 only, no redirect, bounded in size and time (threat rows A34, A35).
  * @throws {Error} with a short reason; never with content of the answer
  */
-export async function fetchDocument(fetcher: Fetch, url: string): Promise<Uint8Array> {
+export async function fetchDocument(fetcher: Fetch, url: string): Promise<FetchedDocument> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const response = await fetcher(url, { redirect: "manual", signal, headers: { accept: "application/json" } });
   if (response.status !== 200) {
@@ -21,7 +27,14 @@ export async function fetchDocument(fetcher: Fetch, url: string): Promise<Uint8A
     if (size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES} bytes`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks);
+  return { bytes: Buffer.concat(chunks), date: dateOf(response.headers) };
+}
+
+/** RFC 9111 §4.2.3: an answer out of a cache keeps the origin's `Date`, and says in `Age` how long ago that was. */
+function dateOf(headers: Headers): number | null {
+  const date = Date.parse(headers.get("date") ?? "");
+  const age = Number(headers.get("age") ?? 0);
+  return Number.isNaN(date) || !Number.isFinite(age) ? null : date + age * 1000;
 }
 
 /** A short reason without the library's text, which can hold addresses and answers. */

@@ -50,11 +50,17 @@ interface Issuer {
 
 const MAX_CACHED_TOKENS = 10_000;
 
+/** True when two clocks are further apart than the verification of times tolerates. @param aheadMs null: not known */
+export function clocksDiffer(aheadMs: number | null): aheadMs is number {
+  return aheadMs !== null && Math.abs(aheadMs) > SKEW_SECONDS * 1000;
+}
+
 /** Verifies bearer JWTs of the configured issuers (RFC 9068, RFC 8725). Identity is (issuer, subject), byte for byte. */
 export function createIdentity(options: IdentityOptions): IdentityService {
   const deps = {
     fetch: options.fetch ?? fetch,
     monotonic: options.monotonic ?? (() => performance.now()),
+    now: options.now,
     onFetch: options.onFetch ?? (() => {}),
   };
   const issuers = new Map<string, Issuer>(
@@ -127,7 +133,7 @@ class TokenVerifier {
     const now = this.#options.now() / 1000;
     if (claims.expiresAt + SKEW_SECONDS <= now) return refuse("token_expired");
     if (claims.notBefore !== null && claims.notBefore - SKEW_SECONDS > now)
-      return refuse("token_invalid", "not valid yet");
+      return refuse("token_invalid", "not valid yet, if this machine's clock is right");
     const by = this.#options.revoked?.(identity) ?? null;
     if (by !== null) return refuse("token_revoked", `by ${by}`);
     const accepted = claims.audiences.some((audience) => audience === resource || issuer.audiences.includes(audience));

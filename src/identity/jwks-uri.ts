@@ -19,7 +19,7 @@ export async function findJwksUri({ issuer, allowedHosts }: DiscoveredIssuer, fe
       unread = document;
       continue;
     }
-    const found = jwksUriOf(document, issuer, allowedHosts);
+    const found = jwksUriOf(document.bytes, issuer, allowedHosts);
     if (typeof found !== "string") return found.url;
     refused ??= found;
   }

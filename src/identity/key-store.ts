@@ -18,6 +18,8 @@ export interface KeyStatus {
   /** Milliseconds of the monotonic clock since the last good fetch; null before the first. */
   readonly ageMs: number | null;
   readonly lastError: string | null;
+  /** How far the issuer's clock is ahead of ours, at the last good fetch; null when it did not say. */
+  readonly clockAheadMs: number | null;
 }
 
 export interface KeyStore {
@@ -34,6 +36,8 @@ export interface KeyStoreDeps {
   readonly fetch: Fetch;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   readonly onFetch: (issuer: string, error: string | null) => void;
 }
 
@@ -61,6 +65,7 @@ class IssuerKeyStore implements KeyStore {
   #triedAt = -Infinity;
   #failures = 0;
   #lastError: string | null = null;
+  #clockAheadMs: number | null = null;
   #flight: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -95,7 +100,13 @@ class IssuerKeyStore implements KeyStore {
   }
 
   status(): KeyStatus {
-    return { issuer: this.#source.issuer, keys: this.#keys.size, ageMs: this.#ageMs(), lastError: this.#lastError };
+    return {
+      issuer: this.#source.issuer,
+      keys: this.#keys.size,
+      ageMs: this.#ageMs(),
+      lastError: this.#lastError,
+      clockAheadMs: this.#clockAheadMs,
+    };
   }
 
   close(): void {
@@ -107,7 +118,9 @@ class IssuerKeyStore implements KeyStore {
     this.#triedAt = this.#deps.monotonic();
     try {
       const uri = this.#source.jwksUri ?? (await findJwksUri(this.#source, this.#deps.fetch));
-      const next = readKeySet(await fetchDocument(this.#deps.fetch, uri));
+      const { bytes, date } = await fetchDocument(this.#deps.fetch, uri);
+      this.#clockAheadMs = date === null ? null : date - this.#deps.now();
+      const next = readKeySet(bytes);
       if (typeof next === "string") throw new Error(next);
       this.#keys = next;
       this.#fetchedAt = this.#deps.monotonic();

@@ -16,21 +16,33 @@ const NEWLINE = 0x0a;
 /** So many lines are read in one go; requests come in between. */
 const SLICE = 1000;
 
+/** How far a file was read: up to the end of a line that has its newline. */
+export interface Read {
+  readonly bytes: number;
+  readonly lines: number;
+}
+
+export const NOTHING_READ: Read = { bytes: 0, lines: 0 };
+
 export interface RevocationFile {
+  /** Those of the lines that were read now. */
   readonly revocations: readonly Revocation[];
   /** True when the last line is not whole: it is being written, or was cut off. */
   readonly torn: boolean;
+  readonly read: Read;
 }
 
 /**
  * Reads JSON lines, or says what is wrong with which one. A last line without its newline may be one that is being
  * written: it counts once it is whole. Any other fault spoils the file: a line passed over would be a token that lives on.
+ * @param from where an earlier reading of the same bytes ended: a full file that only grew costs what is new
  */
-export async function readRevocations(bytes: Uint8Array): Promise<RevocationFile | string> {
+export async function readRevocations(bytes: Uint8Array, from = NOTHING_READ): Promise<RevocationFile | string> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const revocations: Revocation[] = [];
-  let number = 0;
-  for (let at = 0; at < buffer.length;) {
+  let number = from.lines;
+  let read = from;
+  for (let at = from.bytes; at < buffer.length;) {
     const newline = buffer.indexOf(NEWLINE, at);
     const end = newline === -1 ? buffer.length : newline;
     const line = buffer.subarray(at, end);
@@ -38,13 +50,14 @@ export async function readRevocations(bytes: Uint8Array): Promise<RevocationFile
     if (number > MAX_LINES) return `more than ${MAX_LINES} lines: remove those whose time is over`;
     const revocation = isBlank(line) ? null : readRevocation(line);
     if (typeof revocation === "string") {
-      return newline === -1 ? { revocations, torn: true } : `line ${number}: ${revocation}`;
+      return newline === -1 ? { revocations, torn: true, read } : `line ${number}: ${revocation}`;
     }
     if (revocation !== null) revocations.push(revocation);
     at = end + 1;
+    if (newline !== -1) read = { bytes: at, lines: number };
     if (number % SLICE === 0) await new Promise((done) => setImmediate(done));
   }
-  return { revocations, torn: false };
+  return { revocations, torn: false, read };
 }
 
 /**
@@ -57,15 +70,20 @@ const PLAIN =
 /** One line, or what is wrong with it. */
 export function readRevocation(line: Uint8Array): Revocation | string {
   const plain = PLAIN.exec(Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString("latin1"));
-  if (plain !== null) {
-    const [, iss = "", by = "", id = "", time = "", seconds = ""] = plain;
-    return fromObject({ iss, [by]: id, [time]: Number(seconds) });
-  }
+  if (plain !== null) return fromPlain(plain);
   const json = readJson(line, LIMITS);
   if (!json.ok) return `not JSON: ${json.detail}`;
   const { value } = json;
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "not an object";
   return fromObject(value as JsonObject);
+}
+
+/** Tokens and sessions, nearly all there is, without an object in between. */
+function fromPlain([, iss = "", by = "", id = "", time = "", seconds = ""]: RegExpExecArray): Revocation | string {
+  const number = Number(seconds);
+  const isUsual = time === "until" && by !== "sub" && isText(iss) && isText(id) && isTime(number);
+  if (isUsual) return { by: by as "jti" | "sid", iss, id, until: number };
+  return fromObject({ iss, [by]: id, [time]: number });
 }
 
 /** As a line of the file. */

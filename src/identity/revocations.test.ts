@@ -97,8 +97,38 @@ describe("one line", () => {
     );
   });
 
-  it("too many lines spoil the file", async () => {
+  it("property: what is read on from an earlier end is what is read in one go", async () => {
+    const piece = fc.constantFrom(
+      lines(byJti("a")),
+      lines({ iss: ISS, sub: "s", before: NOW }),
+      "\n",
+      "\r\n",
+      "{",
+      '"}',
+      " ",
+    );
+    const text = fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join(""));
+    await fc.assert(
+      fc.asyncProperty(text, text, fc.nat({ max: 99 }), async (first, more, cut) => {
+        const earlier = await readRevocations(Buffer.from(first.slice(0, first.length - cut)));
+        if (typeof earlier === "string") return;
+        const whole = Buffer.from(first.slice(0, earlier.read.bytes) + more);
+        const [inOneGo, readOn] = [await readRevocations(whole), await readRevocations(whole, earlier.read)];
+        if (typeof inOneGo === "string" || typeof readOn === "string") expect(readOn).toBe(inOneGo);
+        else {
+          expect([readOn.torn, readOn.read]).toEqual([inOneGo.torn, inOneGo.read]);
+          expect(inOneGo.revocations.slice(-readOn.revocations.length || Infinity)).toEqual(readOn.revocations);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("too many lines spoil the file, also one after the other", async () => {
     const line = lines(byJti("a"));
+    const full = await readRevocations(Buffer.from(line.repeat(MAX_LINES)));
+    const more = Buffer.from(line.repeat(MAX_LINES + 1));
+    expect(typeof full === "string" ? full : await readRevocations(more, full.read)).toMatch(/more than 100000 lines/);
     expect(await read(line.repeat(MAX_LINES))).toMatchObject({ count: MAX_LINES });
     expect(await read(line.repeat(MAX_LINES + 1))).toMatch(/more than 100000 lines/);
   });
@@ -246,6 +276,30 @@ describe("the file", () => {
     put(lines(byJti("a"), byJti("b")));
     await revocations.poll();
     expect([revocations.revoked(token("b")), revocations.status().stale]).toEqual(["jti", null]);
+  });
+
+  it("a full file that grows by a line costs the line, and one that was written anew is read anew", async () => {
+    const many = Array.from({ length: 50_000 }, (_, i) => byJti(`j${i}`));
+    put(lines(...many));
+    const revocations = await open();
+    const timed = async (text: string) => {
+      put(text);
+      const from = performance.now();
+      await revocations.poll();
+      return performance.now() - from;
+    };
+    const grown = [];
+    for (const jti of ["new", "new2", "new3"]) {
+      many.push(byJti(jti));
+      grown.push(await timed(lines(...many)));
+      expect([revocations.revoked(token(jti)), told.at(-1)]).toEqual(["jti", `ok: 1 new, ${many.length} in all`]);
+    }
+    const anew = await timed(lines(byJti("other"), ...many));
+    expect([revocations.revoked(token("other")), told.at(-1)]).toEqual(["jti", `ok: 1 new, ${many.length + 1} in all`]);
+    expect(Math.min(...grown)).toBeLessThan(anew / 2);
+    put(lines(...many).replace('"j7"', '"swapped"') + lines(byJti("last")));
+    await revocations.poll();
+    expect(["swapped", "last"].map((jti) => revocations.revoked(token(jti)))).toEqual(["jti", "jti"]);
   });
 
   it("N03: a new thread knows what the one before it had seen, also when the file is gone", async () => {

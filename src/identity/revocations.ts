@@ -2,9 +2,11 @@ import { readFile, stat } from "node:fs/promises";
 import type { Identity } from "../authz/ports.ts";
 import {
   MAX_FILE_BYTES,
+  NOTHING_READ,
   readRevocation,
   readRevocations,
   writeRevocation,
+  type RevocationFile,
   type Revocation,
 } from "./revocation-lines.ts";
 import { createRevocationMemory, type Added, type RevocationMemory, type TokenMarks } from "./revocation-memory.ts";
@@ -50,7 +52,7 @@ const TORN = "the last line is cut off and does not count: write it whole, with 
  */
 export async function createRevocations(options: RevocationOptions): Promise<Revocations> {
   const memory = createRevocationMemory({ ...options, maxEntries: MAX_REMEMBERED });
-  const file = new RevocationFile(memory, options);
+  const file = new WatchedFile(memory, options);
   let timer: NodeJS.Timeout | undefined;
   let flight: Promise<void> | null = null;
   const poll = () => (flight ??= file.load().finally(() => (flight = null)));
@@ -73,10 +75,12 @@ export async function createRevocations(options: RevocationOptions): Promise<Rev
 }
 
 /** The file as it was last read: what counted of it, and what is wrong with it. */
-class RevocationFile {
+class WatchedFile {
   readonly #memory: RevocationMemory;
   readonly #options: RevocationOptions;
   #content: Buffer | null = null;
+  /** How far `#content` was read. */
+  #read = NOTHING_READ;
   #torn = false;
   #stale: string | null = null;
 
@@ -94,6 +98,7 @@ class RevocationFile {
     const bytes = await readWhole(this.#options.file);
     if (typeof bytes === "string") {
       this.#content = null; // whatever stands there next is read anew
+      this.#read = NOTHING_READ;
       this.#fail(bytes);
     } else if (this.#content?.equals(bytes) === true) {
       if (this.#torn) this.#fail(TORN); // still, after a second
@@ -101,15 +106,31 @@ class RevocationFile {
   }
 
   async #take(bytes: Buffer): Promise<void> {
-    const read = await readRevocations(bytes);
+    const file = await readRevocations(bytes, this.#hasGrownTo(bytes) ? this.#read : NOTHING_READ);
     this.#content = bytes;
-    this.#torn = typeof read !== "string" && read.torn;
-    const added = typeof read === "string" ? read : this.#memory.add(read.revocations);
-    if (typeof added === "string") this.#fail(added);
-    else this.#added(added);
+    this.#read = NOTHING_READ;
+    this.#torn = false;
+    if (typeof file === "string") this.#fail(file);
+    else this.#add(file);
   }
 
-  #added({ news, pruned }: Added): void {
+  #hasGrownTo(bytes: Buffer): boolean {
+    const read = this.#content?.subarray(0, this.#read.bytes);
+    return read?.equals(bytes.subarray(0, read.length)) === true;
+  }
+
+  #add({ revocations, torn, read }: RevocationFile): void {
+    this.#torn = torn;
+    const added = this.#memory.add(revocations);
+    if (typeof added === "string") {
+      this.#fail(added);
+      return;
+    }
+    this.#read = read;
+    this.#tell(added);
+  }
+
+  #tell({ news, pruned }: Added): void {
     const memory = this.#memory;
     const { onSeen, onRevoked, onReload } = this.#options;
     if (news.length > 0 || pruned) onSeen((pruned ? memory.all() : news).map(writeRevocation), pruned);

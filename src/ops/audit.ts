@@ -140,6 +140,20 @@ export function createAudit(options: AuditOptions): Audit {
   }
 }
 
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full: make room where audit.file is",
+  EDQUOT: "the disk quota of this user is used up: make room where audit.file is",
+  EROFS: "the file system of audit.file is read-only",
+  ENOENT: "the folder of audit.file is gone: create it",
+  EACCES: "this user may not write audit.file",
+  EPIPE: "nobody reads standard output any more: start it with a reader, or name audit.file",
+};
+
+/** What is wrong with the sink, for the operator. @param code as `onFailure` is told it */
+export function auditFault(code: string): string {
+  return `${REMEDIES[code] ?? `audit lines cannot be written: ${code}`}; nothing is allowed until they can be, which is tried with each call`;
+}
+
 /** Tells of a failing sink, at most once a second. */
 function oncePerSecond({ monotonic, onFailure }: AuditOptions): (error: unknown) => void {
   let toldAt = -Infinity;

@@ -1,3 +1,7 @@
+import { writeSync } from "node:fs";
+
+const STDERR = 2;
+
 /** Fields of a log line: named values only, never an object from outside. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -6,6 +10,18 @@ export interface Log {
   info(event: string, fields?: LogFields): void;
   warn(event: string, fields?: LogFields): void;
   error(event: string, fields?: LogFields): void;
+}
+
+/**
+ * A line straight to the descriptor: a thread's own stream goes through the main thread, which must stay free to watch. On a
+ * full disk, or where nobody reads, the line is lost, and nothing else: a log must not end what it tells of.
+ */
+export function writeStderr(line: string): void {
+  try {
+    writeSync(STDERR, line);
+  } catch {
+    // There is nowhere to say so.
+  }
 }
 
 /** From all to little. */

@@ -25,18 +25,19 @@ export interface TlsMaterial {
  * belong together, or a certificate that has ended, would refuse every new connection.
  * @param listener its key below `tls`
  * @param now milliseconds since the epoch
+ * @param above where the listener's key stands
  * @throws {Error} that names the key at fault and says what to do
  */
-export function readTlsFiles(listener: string, files: TlsFiles, now: number): TlsMaterial {
+export function readTlsFiles(listener: string, files: TlsFiles, now: number, above = "tls"): TlsMaterial {
   const read = (key: "certFile" | "keyFile" | "clientCaFile", file: string) => {
     try {
       return readFileSync(file);
     } catch {
-      throw new Error(`tls.${listener}.${key}: ${file} cannot be read: does it exist, and may this user read it?`);
+      throw new Error(`${above}.${listener}.${key}: ${file} cannot be read: does it exist, and may this user read it?`);
     }
   };
   const fault = (key: "certFile" | "keyFile" | "clientCaFile", what: string) =>
-    new Error(`tls.${listener}.${key}: ${files[key]} ${what}`);
+    new Error(`${above}.${listener}.${key}: ${files[key]} ${what}`);
   const cert = read("certFile", files.certFile);
   const key = read("keyFile", files.keyFile);
   const clientCa = files.clientCaFile === null ? null : read("clientCaFile", files.clientCaFile);

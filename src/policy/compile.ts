@@ -74,7 +74,9 @@ async function checkPackages(opaPath: string, folder: string, rego: "v0" | "v1")
     const root = /^data\.?(?:([A-Za-z0-9_]+)|\["([^"]*)"\])?/.exec(name);
     const taken = root?.[1] ?? root?.[2] ?? "";
     if (RESERVED.includes(taken))
-      throw new Error(`${where[0] ?? "?"}: the package ${taken} is reserved; use package mcp.authz`);
+      throw new Error(
+        `${where[0]?.replace(/^policy\//, "") ?? "?"}: the package ${taken} is reserved; use package mcp.authz`,
+      );
   }
   if (!("data.mcp.authz" in namespaces))
     throw new Error("no file has `package mcp.authz`: that is where `allow` is looked for");

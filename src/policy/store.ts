@@ -75,8 +75,12 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
   function changed(): boolean {
     try {
       const found = look(options);
+      const wasAway = unreadable !== null;
       unreadable = null;
-      if (found.hash === hash) return false;
+      if (found.hash === hash) {
+        if (wasAway) options.onReload(failure === null ? "ok" : "failed", failure ?? "the policy is there again");
+        return false;
+      }
       ({ hash, load } = found);
       return true;
     } catch (error) {

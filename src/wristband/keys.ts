@@ -8,32 +8,47 @@ export interface SigningKey {
   readonly jwk: Readonly<Record<string, string>>;
 }
 
+/** One of `wristband.keys`. */
+interface KeyFile {
+  readonly kid: string;
+  readonly file: string;
+}
+
 /**
  * Reads the P-256 private keys of the configuration.
  * @throws {Error} that names the key and the remedy
  */
-export function loadSigningKeys(keys: readonly { readonly kid: string; readonly file: string }[]): SigningKey[] {
-  return keys.map(({ kid, file }, i) => {
-    if (keys.findIndex((other) => other.kid === kid) !== i)
-      throw new Error(`wristband.keys[${i}].kid: ${kid} comes twice; give each key its own`);
-    const fail = (why: string) =>
-      new Error(
-        `wristband.keys[${i}]: ${file} ${why}. Make one: openssl ecparam -name prime256v1 -genkey -noout -out ${file}`,
-      );
-    let privateKey: KeyObject;
-    try {
-      privateKey = createPrivateKey(readFileSync(file));
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "ENOENT") throw fail("does not exist");
-      if (code === "EACCES") throw fail("cannot be read by this user");
-      throw fail("is no private key in PEM form without a passphrase");
-    }
-    if (privateKey.asymmetricKeyType !== "ec" || privateKey.asymmetricKeyDetails?.namedCurve !== "prime256v1")
-      throw fail("is not a P-256 key");
-    const { x = "", y = "" } = createPublicKey(privateKey).export({ format: "jwk" });
-    return { kid, privateKey, jwk: { kty: "EC", crv: "P-256", x, y, kid, alg: "ES256", use: "sig" } };
-  });
+export function loadSigningKeys(keys: readonly KeyFile[]): SigningKey[] {
+  return keys.map((_, i) => loadSigningKey(keys, i));
+}
+
+/** As {@link loadSigningKeys}, of one of them. */
+export function loadSigningKey(keys: readonly KeyFile[], i: number): SigningKey {
+  const { kid = "", file = "" } = keys[i] ?? {};
+  if (keys.findIndex((other) => other.kid === kid) !== i)
+    throw new Error(`wristband.keys[${i}].kid: ${kid} comes twice; give each key its own`);
+  const fail = (why: string) =>
+    new Error(
+      `wristband.keys[${i}]: ${file} ${why}. Make one: openssl ecparam -name prime256v1 -genkey -noout -out ${file}`,
+    );
+  const privateKey = readPrivateKey(file);
+  if (typeof privateKey === "string") throw fail(privateKey);
+  if (privateKey.asymmetricKeyType !== "ec" || privateKey.asymmetricKeyDetails?.namedCurve !== "prime256v1")
+    throw fail("is not a P-256 key");
+  const { x = "", y = "" } = createPublicKey(privateKey).export({ format: "jwk" });
+  return { kid, privateKey, jwk: { kty: "EC", crv: "P-256", x, y, kid, alg: "ES256", use: "sig" } };
+}
+
+/** The key, or why it cannot be had. */
+function readPrivateKey(file: string): KeyObject | string {
+  try {
+    return createPrivateKey(readFileSync(file));
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT") return "does not exist";
+    if (code === "EACCES") return "cannot be read by this user";
+    return "is no private key in PEM form without a passphrase";
+  }
 }
 
 /** The JWK Set that serve publishes (RFC 7517 §5): public halves only. */

@@ -98,6 +98,17 @@ it("a rule on arguments holds on the wire", async () => {
   for (const amount of [1001, "1", null]) expect(reasonOf(await transfer(amount))).toBe("policy_denied");
 });
 
+it("B23: a header that repeats an argument does not reach a direct server unchecked: the broker carries the call", async () => {
+  const headers = { "mcp-param-amount": "9999" };
+  const call = { name: "transfer", arguments: { to: "carol", amount: 5 } };
+  const reply = await legacy(lab.gateway, "tools/call", call, { token: alice, headers });
+  expect([reply.status, reply.text]).toEqual([200, expect.stringContaining("sent 5 to carol")]);
+  const arrived = lab.demo.arrivals.at(-1);
+  expect(arrived?.headers).not.toHaveProperty("mcp-param-amount");
+  expect(arrived?.headers.authorization).toBe(`Bearer ${DEMO_CREDENTIAL}`);
+  expect(auditLines().at(-1)).toMatchObject({ decision: "allow", wristband: expect.any(String) as string });
+});
+
 it("CF-24: traceparent and tracestate reach the server, and the audit line has the trace", async () => {
   const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
   const headers = { traceparent: `00-${trace}-00f067aa0ba902b7-01`, tracestate: "vendor=value" };

@@ -1,6 +1,6 @@
 // `npm start` as a person runs it: it comes up, a second one says what is wrong, and Ctrl-C leaves nothing behind.
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -16,7 +16,9 @@ const run = () =>
     stdio: ["ignore", "pipe", "pipe"],
   });
 const started: ReturnType<typeof run>[] = [];
+const BROKEN_EDIT = join(ROOT, "policies/demo/of-a-test.rego");
 afterAll(() => {
+  rmSync(BROKEN_EDIT, { force: true });
   for (const child of started)
     if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
 });
@@ -28,6 +30,24 @@ async function until(check: () => boolean | Promise<boolean>): Promise<boolean> 
     await new Promise((done) => setTimeout(done, 100));
   }
   return false;
+}
+
+/** A broken edit is in the terminal within about 2 s, and so is the one that mends it. Then the policy is as it was. */
+async function expectPolicyNews(text: () => string): Promise<void> {
+  const quietSoFar = text();
+  const says = async (line: RegExp) => {
+    const from = Date.now();
+    expect(await until(() => line.test(text().slice(quietSoFar.length)))).toBe(true);
+    return Date.now() - from;
+  };
+  writeFileSync(BROKEN_EDIT, "package mcp.authz\n\nallow if {\n");
+  const broken = says(
+    /^Policy NOT taken: policies\/demo\/of-a-test\.rego:\d+: rego_parse_error: .*\. The last good policy stays in force\.$/m,
+  );
+  expect(await broken).toBeLessThan(4000); // 2 s on a machine that does nothing else
+  rmSync(BROKEN_EDIT);
+  expect(await says(/^Policy is live: revision [0-9a-f]{12}\.$/m)).toBeLessThan(4000);
+  expect(text().slice(quietSoFar.length).trim().split("\n")).toHaveLength(2);
 }
 
 describe("npm start", () => {
@@ -62,7 +82,8 @@ describe("npm start", () => {
     expect(explained.status).toBe(1);
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");
     const renewed = withScreen(withScreen(readme, "start", startScreen(text)), "why", whyScreen(explained.stdout));
-    expect(renewed, "node scripts/screens.ts renews them").toBe(readme);
+    expect(renewed, "npm run screens renews them").toBe(readme);
+    await expectPolicyNews(() => text);
     const exited = new Promise<number | null>((done) => child.on("exit", done));
     // The whole group and our forwarding both deliver it, as a terminal and npm do.
     if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");

@@ -13,6 +13,7 @@ import { legacy, reasonOf, type Reply } from "./client.ts";
 
 const CACHE_MS = 1000;
 const SHORT = 5000;
+const NEW_SECRET_ID = "a-new-secret-id-of-the-gateway";
 const PATS = { demo: "pat-of-alice-at-demo-c4n4ry", other: "pat-of-alice-at-other-c4n4ry" };
 
 describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault credentials", () => {
@@ -214,6 +215,28 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     expect([away.status, away.first]).toEqual([2, "refuse credential_unavailable"]);
   }, 120_000);
 
+  it("a new secret id in its file counts at the next log-in, without a restart", async () => {
+    const role = "auth/approle/role/mcp-authz";
+    await vault.api("POST", `${role}/secret-id/destroy`, { secret_id: vault.secretId });
+    await vault.api("POST", `${role}/custom-secret-id`, { secret_id: NEW_SECRET_ID });
+    await revokeLogins();
+    await forgotten();
+    const refusedLogIn = () => expect(lab.children.serve.output()).toContain("vault_login_refused");
+    expect(await refused("alice", "demo")).toEqual([503, "credential_unavailable"]);
+    await vi.waitFor(refusedLogIn, SHORT);
+    writeFileSync(vault.secretIdFile, `${NEW_SECRET_ID}\n`, { mode: 0o600 });
+    await vi.waitFor(async () => expect(await refused("alice", "demo")).toEqual([200, undefined]), SHORT);
+  });
+
+  async function revokeLogins(): Promise<void> {
+    const { body } = await vault.api("LIST", "auth/token/accessors");
+    for (const accessor of (body as { data: { keys: string[] } }).data.keys) {
+      const { body: found } = await vault.api("POST", "auth/token/lookup-accessor", { accessor });
+      if ((found as { data?: { display_name?: string } }).data?.display_name === "approle")
+        await vault.api("POST", "auth/token/revoke-accessor", { accessor });
+    }
+  }
+
   it("counts look-ups, log-ins and the cache", async () => {
     const metrics = await (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
     for (const line of [
@@ -231,7 +254,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     const logs = ["serve.log", "broker.log", "envoy.log", "audit.jsonl"]
       .map((name) => readFileSync(join(folder, "logs", name), "utf8"))
       .join("\n");
-    for (const secret of [...Object.values(PATS), vault.roleId, vault.secretId, DEMO_CREDENTIAL]) {
+    for (const secret of [...Object.values(PATS), vault.roleId, vault.secretId, NEW_SECRET_ID, DEMO_CREDENTIAL]) {
       for (const form of [secret, Buffer.from(secret).toString("base64"), Buffer.from(secret).toString("hex")]) {
         expect(logs).not.toContain(form);
       }

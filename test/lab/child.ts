@@ -28,6 +28,12 @@ export interface ChildSpec {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** Those that run. They are detached, so nobody but us ends them: not even an exception that nobody caught leaves one behind. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 export function startChild(spec: ChildSpec): Child {
   const log = openSync(spec.logFile, "w");
   const child: ChildProcess = spawn(spec.command, [...spec.args], {
@@ -37,16 +43,16 @@ export function startChild(spec: ChildSpec): Child {
     detached: true, // a terminal's Ctrl-C must not reach it: we end it ourselves, in order
   });
   closeSync(log);
+  running.add(child);
   let ended = false;
   const exited = new Promise<number>((done) => {
-    child.on("error", () => {
+    const end = (code: number) => {
       ended = true;
-      done(127);
-    });
-    child.on("exit", (code) => {
-      ended = true;
-      done(code ?? 1);
-    });
+      running.delete(child);
+      done(code);
+    };
+    child.on("error", () => end(127));
+    child.on("exit", (code) => end(code ?? 1));
   });
   return {
     name: spec.name,

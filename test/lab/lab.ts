@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { stringify } from "yaml";
 import { requireTool } from "../../scripts/lib/find-tool.ts";
 import { startChild, waitReady, type Child } from "./child.ts";
@@ -26,6 +27,8 @@ export interface LabOptions {
   readonly progress: (line: string) => void;
   /** True: the whole demo, with OpenBao, token exchange and four servers. Else one server and a static credential. */
   readonly world?: boolean;
+  /** Added to the environment of `serve`. */
+  readonly serveEnv?: Readonly<Record<string, string>>;
   /** Changes to the configuration, deep at the top level only. */
   readonly config?: (config: Record<string, unknown>) => void;
 }
@@ -75,7 +78,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     options.config?.(config);
     writeFileSync(configFile, stringify(config));
     const start = (name: string, command: string, args: readonly string[]) => {
-      const child = startChild({ name, command, args, cwd: folder, logFile: join(folder, "logs", `${name}.log`) });
+      const env = name === "serve" ? options.serveEnv : undefined;
+      const logFile = join(folder, "logs", `${name}.log`);
+      const child = startChild({ name, command, args, cwd: folder, logFile, ...(env && { env }) });
       started.push(child);
       return child;
     };
@@ -93,6 +98,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     const flags = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn"];
     children.envoy = start("envoy", envoyBinary, ["-c", envoyFile, ...flags]);
     await waitReady(children.envoy, `http://127.0.0.1:${ports.envoyOps}/ready`);
+    await untilListable(ports);
     return {
       gateway,
       folder,
@@ -118,6 +124,19 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+const LISTABLE_MS = 3000;
+
+/** serve looks for the broker's catalogue once a second, and refuses lists before it has it. */
+async function untilListable({ ops }: Ports): Promise<void> {
+  const end = Date.now() + LISTABLE_MS;
+  while (Date.now() < end) {
+    const response = await fetch(`http://127.0.0.1:${ops}/readyz`);
+    const { catalog } = (await response.json()) as { catalog: { ageSeconds: number | null } };
+    if (catalog.ageSeconds !== null) return;
+    await delay(50);
   }
 }
 

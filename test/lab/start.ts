@@ -1,9 +1,10 @@
 // `npm start`: the demo on loopback, with lines to copy.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { clientLines, inspectorLine, printedSteps, WORLD_STEPS, type DemoPlace } from "./demo-steps.ts";
 import { startLab, type Lab } from "./lab.ts";
+import { followLog, newsOf } from "./news.ts";
 import { DEMO_PORTS, takenPort } from "./ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -11,11 +12,26 @@ const FOLDER = join(ROOT, "run/demo");
 
 class StartError extends Error {}
 
+/** Somebody wants it to end before it is up. */
+class Stopped extends Error {}
+
 function installTools(): void {
   const { status } = spawnSync(process.execPath, [join(ROOT, "scripts/tools.ts"), "envoy", "bao"], {
     stdio: "inherit",
   });
   if (status !== 0) throw new StartError("The demo needs Envoy and OpenBao; the line above says what is missing.");
+}
+
+/** For configuration, keys and the logs of an afternoon. */
+const NEEDED_BYTES = 16 * 1024 * 1024;
+
+function refuseFullDisk(): void {
+  mkdirSync(FOLDER, { recursive: true });
+  const { bavail, bsize } = statfsSync(FOLDER);
+  if (bavail * bsize >= NEEDED_BYTES) return;
+  throw new StartError(
+    `The disk of ${FOLDER} is full: ${Math.floor((bavail * bsize) / 1024 ** 2)} MB are free, and the demo needs ${NEEDED_BYTES / 1024 ** 2}. Make room, then run npm start again.`,
+  );
 }
 
 async function refuseTakenPort(): Promise<void> {
@@ -51,21 +67,33 @@ Your own client needs only the URL. It sends you to a page where you choose to b
    ${clientLines(lab.gateway)}
 
 Tokens live 8 hours: ${relative(process.cwd(), FOLDER)}/alice.token, bob.token, carol.token.
-Edit policies/demo/*.rego or data.yaml: live within 2 seconds (needs opa: npm run tools opa).
+Edit policies/demo/*.rego or data.yaml: live within 2 seconds, or said here why not (needs opa: npm run tools opa).
 Every decision: tail -f ${relative(process.cwd(), lab.auditFile)}    Other logs: ${relative(process.cwd(), FOLDER)}/logs/
 Ctrl-C ends everything.`);
 }
 
+/**
+ * Signals from the first moment on: one that comes while the demo starts must not end us before the children that are there.
+ * `on`, not `once`: a terminal and npm may both send it.
+ */
+function listenForSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => controller.abort());
+  // Nobody reads any more (`npm start | head`).
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => controller.abort());
+  return controller.signal;
+}
+
 /** Resolves with the exit code: 0 after a signal, 1 when a part of the demo ends by itself. */
-function untilEnd(lab: Lab): Promise<number> {
+function untilEnd(lab: Lab, stopped: AbortSignal): Promise<number> {
   return new Promise((done) => {
     let ending = false;
     const end = (code: number) => {
       ending = true;
       done(code);
     };
-    // `on`, not `once`: a terminal and npm may both send it, and the second one must not end us before our children.
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => end(0));
+    if (stopped.aborted) end(0);
+    stopped.addEventListener("abort", () => end(0));
     for (const child of [...Object.values(lab.children), ...(lab.world?.children ?? [])]) {
       void child.exited.then((code) => {
         if (ending) return;
@@ -77,19 +105,28 @@ function untilEnd(lab: Lab): Promise<number> {
 }
 
 async function main(): Promise<number> {
+  const stopped = listenForSignals();
   installTools();
   await refuseTakenPort();
-  mkdirSync(FOLDER, { recursive: true });
+  refuseFullDisk();
   console.log("Starting the demo:");
   const lab = await startLab({
     folder: FOLDER,
     ports: DEMO_PORTS,
     policyFolder: join(ROOT, "policies/demo"),
     world: true,
-    progress: (line) => console.log(`  ${line}`),
+    progress: (line) => {
+      if (stopped.aborted) throw new Stopped(); // the lab ends what it has started
+      console.log(`  ${line}`);
+    },
   });
   await printLines(lab);
-  const code = await untilEnd(lab);
+  const unfollow = followLog(lab.children.serve.logFile, (line) => {
+    const news = newsOf(line, relative(process.cwd(), lab.policyFolder));
+    if (news !== null) console.log(news);
+  });
+  const code = await untilEnd(lab, stopped);
+  unfollow();
   console.log("\nEnding …");
   await lab.stop();
   return code;
@@ -98,8 +135,14 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  console.error(error instanceof Error ? error.message : "failed");
-  process.exitCode = 1;
+  if (error instanceof Stopped) {
+    console.log("\nEnded before it was up.");
+  } else {
+    const full = error instanceof Error && "code" in error && error.code === "ENOSPC";
+    const message = error instanceof Error ? error.message : "failed";
+    console.error(full ? `The disk is full (${message}). Make room, then run npm start again.` : message);
+    process.exitCode = 1;
+  }
 }
 // The OIDC provider's library keeps timers of its own.
 process.exit();

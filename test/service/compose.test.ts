@@ -97,7 +97,7 @@ it("each secret goes to those who need it: the wristband key to serve, the unsea
     if (name !== "init") for (const volume of volumes ?? []) expect(volume).toMatch(/:ro$/);
 });
 
-it("envoy/envoy.yaml is what envoy-config prints for this configuration (else: node scripts/compose-envoy.ts)", () => {
+it("envoy/envoy.yaml is what envoy-config prints for this configuration (else: npm run compose-envoy)", () => {
   expect(read("envoy/envoy.yaml")).toBe(composeEnvoyYaml());
 });
 

@@ -34,7 +34,7 @@ describe("the schema for editors", () => {
   const check = (yaml: string) => z.fromJSONSchema(file).safeParse(parse(yaml)).success;
   const smallest = /The smallest file:\n\n```yaml\n([^`]*)```/.exec(configPage())?.[1] ?? "";
 
-  it("is the one of the code: node scripts/docs.ts", () => {
+  it("is the one of the code: npm run docs", () => {
     expect(readFileSync(join(root, "docs/mcp-authz.schema.json"), "utf8")).toBe(configSchemaFile());
   });
 

@@ -57,7 +57,7 @@ function expectReal(expr: string, legends: readonly string[]): void {
 }
 
 describe("deploy/grafana/mcp-authz.json", () => {
-  it("is what the list of panels says: node scripts/docs.ts", () => {
+  it("is what the list of panels says: npm run docs", () => {
     expect(read("deploy/grafana/mcp-authz.json")).toBe(dashboardFile());
     const { panels: drawn } = JSON.parse(dashboardFile()) as {
       panels: { id: number; gridPos: { x: number; y: number } }[];

@@ -13,7 +13,7 @@ import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 const root = resolve(import.meta.dirname, "../..");
 const read = (name: string) => readFileSync(join(root, name), "utf8");
 
-it("docs/refusals.md is what the tables say: node scripts/docs.ts", () =>
+it("docs/refusals.md is what the tables say: npm run docs", () =>
   expect(read("docs/refusals.md")).toBe(refusalsPage()));
 
 it("docs/credentials.md gives the Vault policy that the tests run with", () =>
@@ -43,11 +43,17 @@ it.each(PAGES)("the links of %s lead somewhere", (page) => {
   }
 });
 
+it.each(PAGES)("the commands of %s need only npm, and are there", (page) => {
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Readonly<Record<string, string>> };
+  const named = [...read(page).matchAll(/\bnpm run ([\w:-]+)/g)].map(([, name = ""]) => name);
+  expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
+  expect(read(page)).not.toMatch(/\bnode (?:scripts|src|test)\//);
+});
+
 describe("docs/adopt.md", () => {
   const page = read("docs/adopt.md");
 
-  it("has the limits of the code: node scripts/docs.ts", () =>
-    expect(withTable(page, "limits", limitsTable())).toBe(page));
+  it("has the limits of the code: npm run docs", () => expect(withTable(page, "limits", limitsTable())).toBe(page));
 
   it("names parts that the printed Envoy configuration has", () => {
     const config = configSchema(

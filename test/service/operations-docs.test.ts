@@ -21,7 +21,7 @@ function firstCells(heading: string): string[] {
 const spans = (cells: readonly string[]) =>
   cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text));
 
-it("has the metrics of the registries: node scripts/docs.ts", async () =>
+it("has the metrics of the registries: npm run docs", async () =>
   expect(withTable(page, "metrics", await metricsTable())).toBe(page));
 
 it("has every field of the audit line, and no other", () => {

@@ -1,6 +1,7 @@
 // `serve` as its thread is wired, but for the thread: keys, their rotation, and the catalogue.
 import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -8,6 +9,7 @@ import { stringify } from "yaml";
 import { startServe, type Serve } from "../../src/bin/start-serve.ts";
 import { loadConfig } from "../../src/config.ts";
 import { createLog } from "../../src/ops/log.ts";
+import { makeCa, makeLeaf } from "../fakes/certificates.ts";
 import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
 import { freePorts, type Ports } from "../lab/ports.ts";
@@ -140,6 +142,34 @@ describe("F06: SIGHUP rotates the wristband's keys", () => {
     expect(warned).toContain("hosts");
     expect(warned).not.toContain("wristband");
   });
+});
+
+it("the catalogue over TLS: by its own CA, and by no other", async () => {
+  const ca = makeCa(folder, "ca");
+  makeCa(folder, "other");
+  const { cert, key } = makeLeaf(folder, { name: "broker", san: "IP:127.0.0.1", ca });
+  const served = createServer({ cert, key }, (_, response) =>
+    response.setHeader("etag", '"r1"').end('{"servers":{"demo":{"tools":["echo"],"prompts":[],"resources":[]}}}'),
+  );
+  await new Promise<void>((done) => served.listen(0, "127.0.0.1", done));
+  const address = served.address();
+  const url = `https://127.0.0.1:${typeof address === "object" ? address?.port : 0}/catalog`;
+  const shown = async () => JSON.parse((await ops("/readyz")).text) as unknown;
+  try {
+    configure(["k1"], { catalog: { url, caFile: "other.pem" } });
+    await start();
+    expect(await shown()).toMatchObject({
+      catalog: { error: expect.stringMatching(/CERT|SIGNATURE|ISSUER/) as string },
+    });
+    await serve?.stop();
+    configure(["k1"], { catalog: { url, caFile: "ca.pem" } });
+    await start();
+    expect(await shown()).toMatchObject({ catalog: { error: null, names: { tools: 1 } } });
+  } finally {
+    await serve?.stop();
+    serve = undefined;
+    await new Promise((done) => served.close(done));
+  }
 });
 
 describe("the catalogue", () => {

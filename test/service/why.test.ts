@@ -206,6 +206,19 @@ describe("a credential", () => {
     expect([chained.code, exchanging.code]).toEqual([0, 0]);
     expect(chained.out).toContain("would read secret/{username}/{host}, field token; --credentials asks Vault");
     expect(exchanging.out).toMatch(/exchange: not asked, would exchange .* for audience "api", scope "read"/);
+    expect(exchanging.out.split("\n").slice(0, 3)).toEqual([
+      "allow",
+      "      up to the credential, which was NOT fetched (not asked: exchange)",
+      "",
+    ]);
+    expect(exchanging.out).toMatch(/^meaning +Nothing refuses this call before its credential\. .*credential_missing/m);
+    expect(exchanging.out).toMatch(/^to do +An exchange is never tried here.* with --request-id\.$/m);
+    expect(exchanging.out).not.toContain("--credentials: it asks Vault");
+    expect(JSON.parse(chained.out)).toMatchObject({
+      verdict: "allow",
+      caveat: expect.stringMatching(/NOT fetched \(not asked: vault, then exchange\)$/) as string,
+      remedy: expect.stringContaining("Add --credentials: it asks Vault. An exchange") as string,
+    });
     expect(arrivals).toBe(0);
   });
 
@@ -218,6 +231,49 @@ describe("a credential", () => {
     writeFileSync(data, `grants: {engineering: ${grants}}\nlimits: {transfer: 1000}\n`);
     return writeConfig("all.yaml", { policy: { path: "all" } });
   }
+});
+
+describe("a serve that runs", () => {
+  const LIVE = "f".repeat(64);
+  let ops: Server;
+  let answer: object;
+  beforeAll(async () => {
+    ops = createServer((_, response) => response.end(JSON.stringify(answer)));
+    await new Promise<void>((done) => ops.listen(0, "127.0.0.1", done));
+  });
+  afterAll(() => new Promise((done) => ops.close(done)));
+
+  const ask = (policy: string, live: object | null) => {
+    answer = { ready: true, policy: live };
+    const address = ops.address();
+    const listen = { ops: `127.0.0.1:${typeof address === "object" ? address?.port : 0}` };
+    const config = writeConfig("live.yaml", { listen, policy: { path: policy } });
+    return why(["--token-file", tokenFile("alice"), "--server", "demo", "--tool", "echo"], config);
+  };
+
+  it("with the last good policy of files that are broken: which, why, and how to ask it", async () => {
+    mkdirSync(join(folder, "edited"), { recursive: true });
+    writeFileSync(join(folder, "edited/policy.rego"), "package mcp.authz\nallow if {");
+    const { code, out, first } = await ask("edited", { revision: LIVE, stale: "policy.rego:3: unexpected eof" });
+    expect([code, first]).toEqual([2, "refuse policy_unavailable"]);
+    expect(out).toContain("serve       -   serve decides by another policy, revision ffffffffffff\n");
+    expect(out).toContain("it says of the files: policy.rego:3: unexpected eof\n");
+    expect(out).toMatch(/to judge by that one, put its files back .*--request-id/);
+    const unknown = await ask("edited", null);
+    expect(unknown.out).toMatch(/^serve +- +a running serve decides by the last good policy; its \/readyz/m);
+  });
+
+  it("with another revision is told, with the same one not", async () => {
+    const other = await ask("policies", { revision: LIVE, stale: null });
+    expect(other.out).toMatch(/^allow\n[^]*^serve +- +serve decides by another policy, revision f{12}$/m);
+    const { out } = await call("alice", "echo", "--json");
+    const { steps } = JSON.parse(out) as { steps: { step: string; facts?: { revision?: string } }[] };
+    const { revision } = steps.find(({ step }) => step === "policy")?.facts ?? {};
+    const same = await ask("policies", { revision, stale: null });
+    expect(same.out).not.toMatch(/^serve /m);
+    const silent = await ask("policies", null);
+    expect(silent.out).not.toMatch(/^serve /m);
+  });
 });
 
 describe("exit code 2: nobody can tell", () => {

@@ -27,9 +27,9 @@ export type NewClient = (token: Secret | null) => VaultClient;
 const REFUSING = new Set([400, 403, 404, 405]);
 const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 
-/** One log-in, on a client of its own. */
+/** One log-in, on a client of its own, with what the files of the secrets hold now. */
 export function logIn(auth: VaultAuth, newClient: NewClient): Promise<LoginResult> {
-  return "token" in auth ? confirmToken(newClient(auth.token)) : byAppRole(auth.approle, newClient);
+  return "token" in auth ? confirmToken(newClient(auth.token.latest())) : byAppRole(auth.approle, newClient);
 }
 
 /**
@@ -49,7 +49,7 @@ async function byAppRole(
   { mount, roleId, secretId }: Extract<VaultAuth, { approle: object }>["approle"],
   newClient: NewClient,
 ): Promise<LoginResult> {
-  const reply = await newClient(null).loginByAppRole(mount, roleId, secretId);
+  const reply = await newClient(null).loginByAppRole(mount, roleId.latest(), secretId.latest());
   if (!reply.ok || reply.status !== 200) return failed(reply);
   const auth = member(reply.body, "auth");
   const token = member(auth, "client_token");

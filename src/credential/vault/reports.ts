@@ -60,11 +60,12 @@ export function createReports(
 
 function remedyOf(auth: VaultAuth): { key: string; message: string } {
   if ("token" in auth) {
-    const message = "the token is wrong, has ended, or may not read auth/token/lookup-self: give another and restart";
+    const message =
+      "the token is wrong, has ended, or may not read auth/token/lookup-self: put another into its file, which is read at each try";
     return { key: "vault.auth.token", message };
   }
   const message =
-    "role id, secret id, mount or namespace is wrong, or the secret id has ended: give a new one and restart";
+    "role id, secret id, mount or namespace is wrong, or the secret id has ended: put a new one into its file, which is read at each try";
   return { key: "vault.auth.approle", message };
 }
 

@@ -1,0 +1,14 @@
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOENT: "create it, or correct the path",
+  ENOTDIR: "a part of the path is no folder; correct the path",
+  EACCES: "let this user read it, and every folder above it",
+  EPERM: "let this user read it",
+  EISDIR: "it is a folder; name a file",
+};
+
+/** Why a file that the configuration names cannot be read, and what to do: the rest of a sentence after its path. */
+export function unreadable(error: unknown): string {
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unreadable";
+  const remedy = REMEDIES[code];
+  return `cannot be read (${code})${remedy === undefined ? "" : `: ${remedy}`}`;
+}
