@@ -9,9 +9,9 @@ export interface Row {
 
 /** The table, and each row compared, window by window, with the one that it is measured against. */
 export function report(rows: readonly Row[]): string {
-  const lines = [line("", "per second (p10–p90)", "CPU µs", "RSS MiB")];
+  const lines = [line("", ["per second (p10–p90)", "CPU µs", "RSS MiB"])];
   for (const { target, samples, residentMiB } of rows)
-    lines.push(line(target.title, range(samples.perSecond), range(samples.cpuMicros), String(residentMiB)));
+    lines.push(line(target.title, [range(samples.perSecond), range(samples.cpuMicros), String(residentMiB)]));
   for (const { target, samples } of rows) {
     const base = rows.find((row) => row.target.name === target.against);
     if (base !== undefined) lines.push(`${target.title} / ${base.target.title}: ${compared(samples, base.samples)}`);
@@ -19,7 +19,7 @@ export function report(rows: readonly Row[]): string {
   return lines.join("\n");
 }
 
-function line(title: string, rate: string, cpu: string, memory: string): string {
+function line(title: string, [rate, cpu, memory]: readonly [rate: string, cpu: string, memory: string]): string {
   return `${title.padEnd(32)} ${rate.padStart(22)} ${cpu.padStart(16)} ${memory.padStart(8)}`;
 }
 
