@@ -28,12 +28,12 @@ const graph = (title: string, about: string, unit: Panel["unit"], ...queries: Qu
   kind: "timeseries",
   queries,
 });
-const stat = (title: string, about: string, expr: string, legend = ""): Panel => ({
+const stat = (title: string, about: string, expr: string): Panel => ({
   title,
   about,
   unit: "short",
   kind: "stat",
-  queries: [{ expr, legend }],
+  queries: [{ expr, legend: "" }],
 });
 const quantile = (q: number, metric: string, by: string): Query => ({
   expr: `histogram_quantile(${q}, sum by (le, ${by}) (rate(${metric}_bucket${RATE})))`,
