@@ -16,6 +16,7 @@ import {
   result,
   startFakeUpstream,
   stream,
+  withHeaders,
   type Arrival,
   type FakeEra,
   type FakeUpstream,
@@ -103,7 +104,7 @@ describe("headers that come back", () => {
       location: CANARY,
     };
     const { broker } = await setup("modern", (arrival, response) => {
-      if (!arrival.body.includes("stream")) json(response, 200, result(arrival), evil);
+      if (!arrival.body.includes("stream")) json(withHeaders(response, evil), 200, result(arrival));
       else stream(response, [event(result(arrival))], { headers: evil });
     });
     for (const id of [1, 2]) {
@@ -129,15 +130,11 @@ describe("PO-12, B51: what is no answer is a refusal of ours", () => {
   const status =
     (code: number, headers: Record<string, string> = {}): OnCall =>
     (arrival, response) =>
-      json(
-        response,
-        code,
-        { jsonrpc: "2.0", id: arrival.message?.id, error: { code: 1, message: CANARY } },
-        {
-          ...evil,
-          ...headers,
-        },
-      );
+      json(withHeaders(response, { ...evil, ...headers }), code, {
+        jsonrpc: "2.0",
+        id: arrival.message?.id,
+        error: { code: 1, message: CANARY },
+      });
   const text =
     (body: string | Buffer, headers: Record<string, string> = {}): OnCall =>
     (_, response) => {
@@ -168,7 +165,7 @@ describe("PO-12, B51: what is no answer is a refusal of ours", () => {
     ["no content type", (_, r) => r.writeHead(200).end(CANARY), "content_type"],
     [
       "JSON in UTF-16",
-      (a, r) => json(r, 200, result(a), { "content-type": "application/json; charset=utf-16" }),
+      (a, r) => json(withHeaders(r, { "content-type": "application/json; charset=utf-16" }), 200, result(a)),
       "content_type",
     ],
     ["broken JSON", text(`{"a": ${CANARY}`), "not_an_answer"],
@@ -223,7 +220,7 @@ describe("PO-12, B51: what is no answer is a refusal of ours", () => {
     ],
     [
       "40 KB of headers",
-      (a, r) => json(r, 200, result(a), { "x-big": CANARY.padEnd(40_000, "x") }),
+      (a, r) => json(withHeaders(r, { "x-big": CANARY.padEnd(40_000, "x") }), 200, result(a)),
       "HPE_HEADER_OVERFLOW",
     ],
     [
@@ -407,7 +404,7 @@ describe("eras", () => {
     const { upstream, broker } = await setup();
     upstream.onAny = ({ headers, message }, response) => {
       if (headers.authorization !== "Bearer unknown") return false;
-      const answer = () => json(response, 404, "not found", { "content-type": "text/plain" });
+      const answer = () => json(withHeaders(response, { "content-type": "text/plain" }), 404, "not found");
       if (message?.method === "server/discover") setTimeout(answer, 100);
       else answer();
       return true;

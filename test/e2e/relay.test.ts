@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../../scripts/lib/find-tool.ts";
-import { json, startFakeUpstream, type FakeUpstream } from "../fakes/upstream.ts";
+import { json, startFakeUpstream, withHeaders, type FakeUpstream } from "../fakes/upstream.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
 import { freePort, freePorts } from "../lab/ports.ts";
 import { startBudget, startEverything, type LabUpstream } from "../lab/upstreams.ts";
@@ -241,8 +241,8 @@ describe.skipIf(!hasOpa)("a server that misbehaves", () => {
     );
 
   it("PO-12: its 401 is a 502 of ours, without its challenge", async () => {
-    evil.onCall = (_, response) =>
-      json(response, 401, { error: "canary" }, { "www-authenticate": "Bearer canary", "set-cookie": "canary" });
+    const headers = { "www-authenticate": "Bearer canary", "set-cookie": "canary" };
+    evil.onCall = (_, response) => json(withHeaders(response, headers), 401, { error: "canary" });
     const reply = await call();
     expect([reply.status, reasonOf(reply), reply.message?.["id"]]).toEqual([502, "upstream_unavailable", 1]);
     expect(reply.text + JSON.stringify([...reply.headers])).not.toContain("canary");

@@ -4,9 +4,9 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker, type BrokerOptions } from "../../src/broker/broker-server.ts";
 import { createEras } from "../../src/broker/era.ts";
-import { createRelay, type RelayOutcome } from "../../src/broker/relay.ts";
+import { createRelay, type RelayOptions, type RelayOutcome } from "../../src/broker/relay.ts";
 import { createSessionPool } from "../../src/broker/session-pool.ts";
-import { createUpstreams } from "../../src/broker/upstreams.ts";
+import { createUpstreams, type Upstreams } from "../../src/broker/upstreams.ts";
 import type { JsonObject } from "../../src/mcp/json.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";
@@ -99,39 +99,23 @@ const NOTHING_LISTED = { servers: new Map(), revision: "", names: { servers: {} 
 export const wristband = (claims: Readonly<Record<string, unknown>>) =>
   compact(key, { alg: "ES256", typ: "wristband+jwt", kid: "k1" }, claims);
 
-export async function startTestBroker(
-  servers: Readonly<Record<string, TestServer>>,
-  { maxSessions = 100, maxCallsPerCaller = 1000, tls = null }: BrokerLimits = {},
-): Promise<TestBroker> {
-  const observed: (readonly [string, RelayOutcome])[] = [];
-  const log: string[] = [];
-  let dropped = 0;
+type TestServers = Readonly<Record<string, TestServer>>;
+
+export async function startTestBroker(servers: TestServers, limits: BrokerLimits = {}): Promise<TestBroker> {
+  const { maxSessions = 100, maxCallsPerCaller = 1000, tls = null } = limits;
   const names = Object.keys(servers);
   const resolver = createResolver(Object.fromEntries(names.map((name) => [name, `${name}_`])));
+  const seen: Seen = { observed: [], log: [], dropped: 0 };
   const test = { ahead: 0 };
   const monotonic = () => performance.now() + test.ahead;
   const now = () => Date.now() + test.ahead;
-  const upstreams = createUpstreams(
-    new Map(
-      Object.entries(servers).map(([name, { url, timeoutMs = 2000, headers = ["authorization"] }]) => {
-        const credentialHeaders = new Set(headers);
-        return [name, { url, ca: null, timeoutMs, credentialHeaders, needsCredential: headers !== null }];
-      }),
-    ),
-  );
+  const upstreams = upstreamsOf(servers);
   const sessions = createSessionPool({ maxSessions, idleMs: 60_000, monotonic });
   const relay = createRelay({
     eras: createEras(monotonic),
     sessions,
     findSchema: (server, tool) => servers[server]?.tools?.find(({ name }) => name === tool)?.["inputSchema"],
-    observer: {
-      observe: (server, outcome) => observed.push([server, outcome]),
-      dropped: (_, events) => (dropped += events),
-    },
-    log: {
-      debug: (name, fields) => log.push(JSON.stringify({ name, ...fields })),
-      warn: (name, fields) => log.push(JSON.stringify({ name, level: "warn", ...fields })),
-    },
+    ...recorder(seen),
     now,
     monotonic,
     maxCallsPerCaller,
@@ -153,9 +137,9 @@ export async function startTestBroker(
   const port = await broker.listen();
   return {
     port,
-    observed,
-    log,
-    dropped: () => dropped,
+    observed: seen.observed,
+    log: seen.log,
+    dropped: () => seen.dropped,
     sessions: () => sessions.size,
     sweep: () => sessions.sweep(),
     get ahead() {
@@ -171,6 +155,37 @@ export async function startTestBroker(
       await broker.close(graceMs);
       await sessions.close();
       upstreams.close();
+    },
+  };
+}
+
+function upstreamsOf(servers: TestServers): Upstreams {
+  return createUpstreams(
+    new Map(
+      Object.entries(servers).map(([name, { url, timeoutMs = 2000, headers = ["authorization"] }]) => {
+        const credentialHeaders = new Set(headers);
+        return [name, { url, ca: null, timeoutMs, credentialHeaders, needsCredential: headers !== null }];
+      }),
+    ),
+  );
+}
+
+/** What the relay told. */
+interface Seen {
+  readonly observed: (readonly [string, RelayOutcome])[];
+  readonly log: string[];
+  dropped: number;
+}
+
+function recorder(seen: Seen): Pick<RelayOptions, "observer" | "log"> {
+  return {
+    observer: {
+      observe: (server, outcome) => seen.observed.push([server, outcome]),
+      dropped: (_, events) => (seen.dropped += events),
+    },
+    log: {
+      debug: (name, fields) => seen.log.push(JSON.stringify({ name, ...fields })),
+      warn: (name, fields) => seen.log.push(JSON.stringify({ name, level: "warn", ...fields })),
     },
   };
 }

@@ -17,68 +17,91 @@ interface Options {
 
 /** A tolerant recursive parser that keeps every member in order, duplicates too. */
 function parse(text: string, options: Options = {}): Value | null {
-  let at = 0;
-  const fail = (): never => {
-    throw new SyntaxError("model");
-  };
-  const space = () => {
-    for (;;) {
-      while (/[ \t\r\n]/.test(text[at] ?? "")) at += 1;
-      if (options.comments === true && text.startsWith("//", at))
-        at = (text.indexOf("\n", at) + 1 || text.length + 1) - 1;
-      else if (options.comments === true && text.startsWith("/*", at))
-        at = text.indexOf("*/", at) === -1 ? fail() : text.indexOf("*/", at) + 2;
-      else return;
-    }
-  };
-  const string = (): string => {
-    const match = /"(?:[^"\\\n]|\\.)*"/sy;
-    match.lastIndex = at;
-    const found = match.exec(text)?.[0] ?? fail();
-    at += found.length;
-    return JSON.parse(found) as string;
-  };
-  const value = (depth: number): Value => {
-    if (depth > 500) fail();
-    space();
-    if (text[at] === "{") return { members: list("}", () => member(depth)) as Members };
-    if (text[at] === "[") return { items: list("]", () => value(depth + 1)) as Value[] };
-    if (text[at] === '"') return { scalar: string() };
-    const match = /-?[0-9][0-9.eE+-]*|true|false|null/y;
-    match.lastIndex = at;
-    const word = match.exec(text)?.[0] ?? fail();
-    at += word.length;
-    return { scalar: JSON.parse(word) as unknown };
-  };
-  const member = (depth: number): readonly [string, Value] => {
-    space();
-    const name = string();
-    space();
-    if (text[at] !== ":") fail();
-    at += 1;
-    return [name, value(depth + 1)];
-  };
-  const list = (end: string, item: () => unknown): unknown[] => {
-    at += 1;
-    const found: unknown[] = [];
-    space();
-    while (text[at] !== end) {
-      found.push(item());
-      space();
-      if (text[at] === ",") at += 1;
-      else if (text[at] !== end) fail();
-      space();
-    }
-    at += 1;
-    return found;
-  };
   try {
-    const result = value(0);
-    space();
-    return at === text.length ? result : null;
+    return new TolerantParser(text, options).parse();
   } catch {
     return null;
   }
+}
+
+class TolerantParser {
+  readonly #text: string;
+  readonly #options: Options;
+  #at = 0;
+
+  constructor(text: string, options: Options) {
+    this.#text = text;
+    this.#options = options;
+  }
+
+  /** Null when something follows the value. @throws {SyntaxError} */
+  parse(): Value | null {
+    const result = this.#value(0);
+    this.#space();
+    return this.#at === this.#text.length ? result : null;
+  }
+
+  #value(depth: number): Value {
+    if (depth > 500) fail();
+    this.#space();
+    const first = this.#text[this.#at];
+    if (first === "{") return { members: this.#list("}", () => this.#member(depth)) };
+    if (first === "[") return { items: this.#list("]", () => this.#value(depth + 1)) };
+    if (first === '"') return { scalar: this.#string() };
+    return { scalar: JSON.parse(this.#match(/-?[0-9][0-9.eE+-]*|true|false|null/y)) as unknown };
+  }
+
+  #member(depth: number): readonly [string, Value] {
+    this.#space();
+    const name = this.#string();
+    this.#space();
+    if (this.#text[this.#at] !== ":") fail();
+    this.#at += 1;
+    return [name, this.#value(depth + 1)];
+  }
+
+  #list<T>(end: string, item: () => T): T[] {
+    this.#at += 1;
+    const found: T[] = [];
+    this.#space();
+    while (this.#text[this.#at] !== end) {
+      found.push(item());
+      this.#space();
+      if (this.#text[this.#at] === ",") this.#at += 1;
+      else if (this.#text[this.#at] !== end) fail();
+      this.#space();
+    }
+    this.#at += 1;
+    return found;
+  }
+
+  #string(): string {
+    return JSON.parse(this.#match(/"(?:[^"\\\n]|\\.)*"/sy)) as string;
+  }
+
+  /** What stands here, read over. @param pattern sticky */
+  #match(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0] ?? fail();
+    this.#at += found.length;
+    return found;
+  }
+
+  #space(): void {
+    const text = this.#text;
+    for (;;) {
+      while (/[ \t\r\n]/.test(text[this.#at] ?? "")) this.#at += 1;
+      if (this.#options.comments === true && text.startsWith("//", this.#at))
+        this.#at = (text.indexOf("\n", this.#at) + 1 || text.length + 1) - 1;
+      else if (this.#options.comments === true && text.startsWith("/*", this.#at))
+        this.#at = text.indexOf("*/", this.#at) === -1 ? fail() : text.indexOf("*/", this.#at) + 2;
+      else return;
+    }
+  }
+}
+
+function fail(): never {
+  throw new SyntaxError("model");
 }
 
 type Pick = (members: Members, wanted: string) => Value | undefined;

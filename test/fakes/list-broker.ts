@@ -1,5 +1,5 @@
 // A broker in this process: real lists, real wristbands, and the keys in the test's hand.
-import { createPublicKey } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
 import { request as send } from "node:http";
 import type { Identity, Visible } from "../../src/authz/ports.ts";
 import { refuse } from "../../src/authz/outcome.ts";
@@ -13,7 +13,7 @@ import { createUpstreams } from "../../src/broker/upstreams.ts";
 import type { JsonValue } from "../../src/mcp/json.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
-import { createVerifier } from "../../src/wristband/verify.ts";
+import { createVerifier, type FindKey } from "../../src/wristband/verify.ts";
 import { makeKey, type TestKey } from "./issuer.ts";
 
 export const WRISTBAND = { issuer: "https://gw.example.com", audience: "mcp-broker" };
@@ -58,13 +58,6 @@ export async function startTestBroker(servers: Readonly<Record<string, Offered>>
   const names = Object.keys(servers);
   const key = makeKey("k1");
   const known = new Map([[key.kid, key]]);
-  const publicKeys = new Map<TestKey, ReturnType<typeof createPublicKey>>();
-  const publicKeyOf = (kid: string) => {
-    const found = known.get(kid);
-    if (found === undefined) return undefined;
-    if (!publicKeys.has(found)) publicKeys.set(found, createPublicKey({ key: found.jwk as never, format: "jwk" }));
-    return publicKeys.get(found);
-  };
   const catalog = createCatalog({
     servers: new Map(Object.entries(servers).map(([name, offered]) => [name, async () => listingOf(name, offered)])),
     monotonic: () => performance.now(),
@@ -72,7 +65,7 @@ export async function startTestBroker(servers: Readonly<Record<string, Offered>>
   });
   await catalog.start();
   const observed: string[] = [];
-  const verify = createVerifier({ ...WRISTBAND, findKey: publicKeyOf, now: Date.now });
+  const verify = createVerifier({ ...WRISTBAND, findKey: publicKeysOf(known), now: Date.now });
   const broker: Broker = createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls: null,
@@ -102,22 +95,31 @@ export async function startTestBroker(servers: Readonly<Record<string, Offered>>
     key,
     known,
     observed,
-    wristband(who, visible, signedBy = key) {
-      const sign = createSigner({
-        ...WRISTBAND,
-        ttlSeconds: 300,
-        keys: () => [{ kid: signedBy.kid, privateKey: signedBy.privateKey, jwk: {} }],
-        now: Date.now,
-      });
-      const step = sign(identityOf(who), visible, "list");
-      if (!step.ok) throw new Error(step.reason);
-      return step.value.jws;
-    },
+    wristband: (who, visible, signedBy = key) => wristbandOf(who, visible, signedBy),
     async close() {
       catalog.close();
       await broker.close(0);
     },
   };
+}
+
+/** Their public halves, made once: the broker compares them by identity. */
+function publicKeysOf(known: ReadonlyMap<string, TestKey>): FindKey {
+  const publicKeys = new Map<TestKey, KeyObject>();
+  return (kid) => {
+    const found = known.get(kid);
+    if (found === undefined) return undefined;
+    const made = publicKeys.get(found) ?? createPublicKey({ key: found.jwk as never, format: "jwk" });
+    publicKeys.set(found, made);
+    return made;
+  };
+}
+
+function wristbandOf(who: string, visible: Visible, { kid, privateKey }: TestKey): string {
+  const keys = () => [{ kid, privateKey, jwk: {} }];
+  const step = createSigner({ ...WRISTBAND, ttlSeconds: 300, keys, now: Date.now })(identityOf(who), visible, "list");
+  if (!step.ok) throw new Error(step.reason);
+  return step.value.jws;
 }
 
 function identityOf(subject: string): Identity {

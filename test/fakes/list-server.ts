@@ -24,11 +24,11 @@ export interface FakeUpstream {
   close(): Promise<void>;
 }
 
-export const json = (response: ServerResponse, status: number, value: unknown, headers: object = {}) =>
-  void response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
+export const json = (response: ServerResponse, status: number, value: unknown) =>
+  void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
 
-export const rpcError = (response: ServerResponse, status: number, code: number, data?: unknown) =>
-  json(response, status, { jsonrpc: "2.0", id: 1, error: { code, message: "no", data } });
+export const rpcError = (response: ServerResponse, status: number, code: number) =>
+  json(response, status, { jsonrpc: "2.0", id: 1, error: { code, message: "no" } });
 
 async function read(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
@@ -102,7 +102,8 @@ export function sessionServer(lists: Lists, version = "2025-06-18"): Respond {
         capabilities: offering(lists),
         serverInfo: { name: "f", version: "1" },
       };
-      return json(response, 200, { jsonrpc: "2.0", id: 1, result }, { "mcp-session-id": "session-1" });
+      response.setHeader("mcp-session-id", "session-1");
+      return json(response, 200, { jsonrpc: "2.0", id: 1, result });
     }
     if (headers["mcp-session-id"] !== "session-1") return rpcError(response, 400, -32000);
     if (method.startsWith("notifications/")) return void response.writeHead(202).end();

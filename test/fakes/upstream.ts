@@ -41,9 +41,16 @@ export interface FakeUpstream {
 /** `sessions`: an older revision that wants a session. */
 export type FakeEra = "modern" | "legacy" | "sessions";
 
-export function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}) {
+export function json(response: ServerResponse, status: number, body: unknown) {
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  response.writeHead(status, { "content-type": "application/json", ...headers }).end(text);
+  if (!response.hasHeader("content-type")) response.setHeader("content-type", "application/json");
+  response.writeHead(status).end(text);
+}
+
+/** The response, with headers that the server makes up. */
+export function withHeaders(response: ServerResponse, headers: Readonly<Record<string, string>>): ServerResponse {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  return response;
 }
 
 export function result(arrival: Arrival, value: object = { content: [{ type: "text", text: "ok" }] }) {
@@ -82,7 +89,7 @@ export async function startFakeUpstream(era: FakeEra = "modern", onCall: OnCall 
       const { method = "", url: path = "", headers, rawHeaders } = request;
       const arrival = { method, path, headers, rawHeaders, body, message: parsed(body) };
       arrivals.push(arrival);
-      if (!fake.onAny(arrival, response)) answer(fake, sessions, arrival, response);
+      if (!fake.onAny(arrival, response)) answer({ fake, sessions }, arrival, response);
     });
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
@@ -112,12 +119,18 @@ const rpcError = (id: unknown, code: number, message: string) => ({
   error: { code, message },
 });
 
-function answer(fake: FakeUpstream, sessions: Set<string>, arrival: Arrival, response: ServerResponse): void {
+/** The fake, and its sessions, which it alone may change. */
+interface Server {
+  readonly fake: FakeUpstream;
+  readonly sessions: Set<string>;
+}
+
+function answer({ fake, sessions }: Server, arrival: Arrival, response: ServerResponse): void {
   if (fake.era === "modern") answerModern(fake, arrival, response);
   else if (arrival.method === "DELETE") {
     sessions.delete(String(arrival.headers["mcp-session-id"]));
     response.writeHead(204).end();
-  } else answerLegacy(fake, sessions, arrival, response);
+  } else answerLegacy({ fake, sessions }, arrival, response);
 }
 
 function answerModern(fake: FakeUpstream, arrival: Arrival, response: ServerResponse): void {
@@ -128,24 +141,24 @@ function answerModern(fake: FakeUpstream, arrival: Arrival, response: ServerResp
   else json(response, 400, rpcError(message?.id, -32_022, "Unsupported protocol version"));
 }
 
-function answerLegacy(fake: FakeUpstream, sessions: Set<string>, arrival: Arrival, response: ServerResponse): void {
+function answerLegacy({ fake, sessions }: Server, arrival: Arrival, response: ServerResponse): void {
   const { headers, message } = arrival;
   const session = headers["mcp-session-id"];
   const isLost = fake.era === "sessions" && !sessions.has(String(session));
   if (headers["mcp-protocol-version"] === "2026-07-28")
     json(response, 400, rpcError(null, -32_000, "Bad Request: Unsupported protocol version"));
-  else if (message?.method === "initialize") openSession(fake, sessions, arrival, response);
+  else if (message?.method === "initialize") openSession({ fake, sessions }, arrival, response);
   else if (isLost) json(response, session === undefined ? 400 : 404, rpcError(null, -32_001, "Session not found"));
   else if (message?.method?.startsWith("notifications/") === true) response.writeHead(202).end();
   else fake.onCall(arrival, response);
 }
 
-function openSession(fake: FakeUpstream, sessions: Set<string>, arrival: Arrival, response: ServerResponse): void {
+function openSession({ fake, sessions }: Server, arrival: Arrival, response: ServerResponse): void {
   const opened = randomUUID();
   const wantsSession = fake.era === "sessions";
   if (wantsSession) sessions.add(opened);
   const welcome = result(arrival, { protocolVersion: "2025-06-18", capabilities: {}, serverInfo: {} });
-  json(response, 200, welcome, wantsSession ? { "mcp-session-id": opened } : {});
+  json(wantsSession ? withHeaders(response, { "mcp-session-id": opened }) : response, 200, welcome);
 }
 
 function parsed(body: string): Message | null {

@@ -147,7 +147,7 @@ function answer(store: Store, request: SeenRequest): readonly [number, unknown] 
   const token = String(request.headers["x-vault-token"] ?? "");
   const held = store.tokens.get(token);
   if (token !== store.rootToken && (held === undefined || held.endsAt <= Date.now())) return DENIED;
-  if (path.startsWith("auth/")) return ofToken(store, path, token, held);
+  if (path.startsWith("auth/")) return ofToken(store, path, { token, held });
   return inMount(store, path);
 }
 
@@ -184,7 +184,13 @@ function login(store: Store, body: string): readonly [number, unknown] {
   return [200, wrap(null, { client_token: token, lease_duration: store.ttl.seconds, renewable: true, num_uses: 0 })];
 }
 
-function ofToken(store: Store, path: string, token: string, held: Token | undefined): readonly [number, unknown] {
+/** The token of a request, and what is known of it. */
+interface Presented {
+  readonly token: string;
+  readonly held: Token | undefined;
+}
+
+function ofToken(store: Store, path: string, { token, held }: Presented): readonly [number, unknown] {
   if (path === "auth/token/lookup-self") {
     const ttl = held === undefined ? 0 : Math.floor((held.endsAt - Date.now()) / 1000);
     return [200, wrap({ id: token, ttl, renewable: held !== undefined })];
