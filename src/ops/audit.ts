@@ -40,103 +40,132 @@ const FLAGS = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY;
  * when the queue is full the answer is "not written".
  */
 export function createAudit(options: AuditOptions): Audit {
-  const queue: Waiting[] = [];
-  const stats = { queued: 0, failed: 0 };
-  const tell = oncePerSecond(options);
-  let descriptor: number | null = null;
-  let wantsReopen = false;
-  let pumping = false;
-  let torn = false;
-  let closed = false;
-  let idle: (() => void)[] = [];
+  const queue = new AuditQueue(options);
+  return {
+    stats: queue.stats,
+    write: (record) => queue.write(record),
+    reopen: () => queue.reopen(),
+    close: () => queue.close(),
+  };
+}
 
-  async function pump(): Promise<void> {
-    if (pumping) return;
-    pumping = true;
-    // What this turn of the event loop decides goes in one write: a system call per line would cost more than the decision.
-    await new Promise((done) => setImmediate(done));
-    do await step();
-    while (hasWork());
-    pumping = false;
-    for (const done of idle.splice(0)) done();
-    idle = [];
+class AuditQueue {
+  readonly stats = { queued: 0, failed: 0 };
+  readonly #sink: AuditSink;
+  readonly #maxQueued: number;
+  readonly #tell: (error: unknown) => void;
+  readonly #waiting: Waiting[] = [];
+  readonly #idle: (() => void)[] = [];
+  #wantsReopen = false;
+  #pumping = false;
+  #closed = false;
+
+  constructor(options: AuditOptions) {
+    this.#sink = new AuditSink(options.file);
+    this.#maxQueued = options.maxQueued;
+    this.#tell = oncePerSecond(options);
   }
 
-  const hasWork = () => queue.length > 0 || wantsReopen;
+  write(record: object): Promise<boolean> {
+    if (this.#closed || this.#waiting.length >= this.#maxQueued) {
+      this.stats.failed += 1;
+      this.#tell(new Error("the queue is full"));
+      return Promise.resolve(false);
+    }
+    return new Promise((done) => {
+      this.#waiting.push({ line: `${JSON.stringify(record)}\n`, done });
+      this.stats.queued = this.#waiting.length;
+      void this.#pump();
+    });
+  }
 
-  async function step(): Promise<void> {
-    const batch = takeBatch(queue);
-    stats.queued = queue.length;
+  async reopen(): Promise<void> {
+    this.#wantsReopen = true;
+    await this.#settle();
+  }
+
+  async close(): Promise<void> {
+    await this.#settle();
+    this.#closed = true;
+    await this.#sink.release();
+  }
+
+  #settle(): Promise<void> {
+    return new Promise((done) => {
+      this.#idle.push(done);
+      void this.#pump();
+    });
+  }
+
+  async #pump(): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    // What this turn of the event loop decides goes in one write: a system call per line would cost more than the decision.
+    await new Promise((done) => setImmediate(done));
+    do await this.#step();
+    while (this.#waiting.length > 0 || this.#wantsReopen);
+    this.#pumping = false;
+    for (const done of this.#idle.splice(0)) done();
+  }
+
+  async #step(): Promise<void> {
+    const batch = takeBatch(this.#waiting);
+    this.stats.queued = this.#waiting.length;
     try {
-      const fd = await ensureOpen();
-      if (batch.length > 0)
-        await writeAll(fd, Buffer.from(`${torn ? "\n" : ""}${batch.map(({ line }) => line).join("")}`));
-      torn = false;
+      if (this.#wantsReopen) {
+        this.#wantsReopen = false;
+        await this.#sink.release();
+      }
+      await this.#sink.append(batch.map(({ line }) => line).join(""));
       for (const { done } of batch) done(true);
     } catch (error) {
-      stats.failed += batch.length;
-      tell(error);
-      await drop();
+      this.stats.failed += batch.length;
+      this.#tell(error);
+      await this.#sink.release();
       for (const { done } of batch) done(false);
     }
   }
+}
 
-  async function ensureOpen(): Promise<number> {
-    if (wantsReopen) {
-      wantsReopen = false;
-      await drop();
-    }
-    if (options.file === null) return STDOUT;
-    descriptor ??= await openFile(options.file, FLAGS, 0o640);
-    return descriptor;
+/** Where the lines go. A file is opened when it is needed. */
+class AuditSink {
+  readonly #file: string | null;
+  #descriptor: number | null = null;
+  /** True while the last line is not whole. */
+  #torn = false;
+
+  constructor(file: string | null) {
+    this.#file = file;
   }
 
-  async function writeAll(fd: number, bytes: Buffer): Promise<void> {
-    for (let at = 0; at < bytes.length;) {
-      const written = await writeSome(fd, bytes, at);
-      at += written;
-      torn = at > 0 && at < bytes.length;
-      // A pipe that nobody reads takes nothing: come back later, without holding the thread.
-      if (written === 0) await new Promise((done) => setTimeout(done, RETRY_MS));
-    }
+  /** Resolves once the operating system has taken all of it. @throws {Error} of the operating system */
+  async append(lines: string): Promise<void> {
+    const fd = await this.#open();
+    if (lines !== "") await this.#writeAll(fd, Buffer.from(this.#torn ? `\n${lines}` : lines));
+    this.#torn = false;
   }
 
-  async function drop(): Promise<void> {
-    const fd = descriptor;
-    descriptor = null;
+  /** Closes the file; the next line opens it anew. */
+  async release(): Promise<void> {
+    const fd = this.#descriptor;
+    this.#descriptor = null;
     if (fd !== null) await closeFile(fd).catch(() => {});
   }
 
-  return {
-    stats,
-    write(record) {
-      if (closed || queue.length >= options.maxQueued) {
-        stats.failed += 1;
-        tell(new Error("the queue is full"));
-        return Promise.resolve(false);
-      }
-      return new Promise((done) => {
-        queue.push({ line: `${JSON.stringify(record)}\n`, done });
-        stats.queued = queue.length;
-        void pump();
-      });
-    },
-    async reopen() {
-      wantsReopen = true;
-      await settle();
-    },
-    async close() {
-      await settle();
-      closed = true;
-      await drop();
-    },
-  };
+  async #open(): Promise<number> {
+    if (this.#file === null) return STDOUT;
+    this.#descriptor ??= await openFile(this.#file, FLAGS, 0o640);
+    return this.#descriptor;
+  }
 
-  function settle(): Promise<void> {
-    return new Promise((done) => {
-      idle.push(done);
-      void pump();
-    });
+  async #writeAll(fd: number, bytes: Buffer): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const written = await writeSome(fd, bytes, at);
+      at += written;
+      this.#torn = at > 0 && at < bytes.length;
+      // A pipe that nobody reads takes nothing: come back later, without holding the thread.
+      if (written === 0) await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
   }
 }
 
