@@ -31,14 +31,19 @@ export function visible(evaluator: Evaluator, input: PolicyInput): Step<Visible>
   return pass({ tools: sorted(tools), prompts: sorted(prompts), resources: sorted(resources) });
 }
 
+/** What is asked of each of these servers. */
+export interface ListQuestion {
+  readonly input: PolicyInput;
+  readonly servers: readonly string[];
+}
+
 /**
  * The same for all servers, asked server by server: a large catalogue in one evaluation would keep every other request
  * waiting, and look like a policy that runs away. Requests get their turn in between.
  */
 export async function visibleByServer(
   evaluator: Evaluator,
-  input: PolicyInput,
-  servers: readonly string[],
+  { input, servers }: ListQuestion,
   signal: AbortSignal,
 ): Promise<Step<Visible>> {
   const parts: Visible[] = [];

@@ -40,7 +40,7 @@ export async function explain({ files, rego, opaPath }: ExplainOptions, input: P
   try {
     folder = await mkdtemp(join(tmpdir(), "mcp-authz-explain-"));
     await layOut(folder, files, rego);
-    const output = await evaluate(opaPath, folder, rego, JSON.stringify(input));
+    const output = await evaluate({ opaPath, rego }, folder, JSON.stringify(input));
     const parsed = outputSchema.safeParse(JSON.parse(output));
     if (!parsed.success) return { unknown: "this opa prints its trace in another form" };
     const rules = explainTrace(parsed.data.explanation, "policy/");
@@ -52,7 +52,12 @@ export async function explain({ files, rego, opaPath }: ExplainOptions, input: P
   }
 }
 
-function evaluate(opaPath: string, cwd: string, rego: "v0" | "v1", input: string): Promise<string> {
+interface Opa {
+  readonly opaPath: string;
+  readonly rego: "v0" | "v1";
+}
+
+function evaluate({ opaPath, rego }: Opa, cwd: string, input: string): Promise<string> {
   const args = [
     "eval",
     ...["-d", "mcp_authz", "-d", "policy", "--capabilities", CAPABILITIES_FILE, "--ignore", "*_test.rego"],

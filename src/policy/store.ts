@@ -11,11 +11,15 @@ import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
 import { selfTest } from "./self-test.ts";
 import { readSources, sourcesHash, type SourceFile } from "./sources.ts";
 
-export interface PolicyOptions {
+/** Where a policy is, and what makes it one that runs. */
+export interface PolicySource {
   /** A folder of sources, or a bundle. */
   readonly path: string;
   readonly rego: "v0" | "v1";
   readonly opaPath: string | null;
+}
+
+export interface PolicyOptions extends PolicySource {
   readonly guard: Guard;
   /** A revision that ran away too often: it is not evaluated again until it changes. */
   readonly quarantined: string | null;
@@ -49,84 +53,133 @@ export interface PolicyStore {
  * @throws {Error} at the start, when there is no policy to begin with
  */
 export async function createPolicyStore(options: PolicyOptions): Promise<PolicyStore> {
-  let { hash, load } = look(options);
-  let catalog: CatalogData | null = null;
-  let evaluator: Evaluator = createEvaluator(await tested(load), catalog, options.guard);
-  let failure: string | null = null;
-  let unreadable: string | null = null;
+  const found = look(options);
+  const live = new LivePolicy(options, await tested(found.load));
+  const files = new PolicyFiles(options, found, live);
   let timer: NodeJS.Timeout | undefined;
-  let busy = false;
-  let closed = false;
-
-  async function reload(): Promise<void> {
-    try {
-      const loaded = await tested(load);
-      if (closed) return;
-      evaluator = createEvaluator(loaded, catalog, options.guard);
-      failure = null;
-      options.onReload("ok", `policy ${evaluator.revision} is live`);
-    } catch (error) {
-      if (closed) return;
-      failure = error instanceof Error ? error.message : "failed";
-      options.onReload("failed", failure);
-    }
-  }
-
-  function changed(): boolean {
-    try {
-      const found = look(options);
-      const wasAway = unreadable !== null;
-      unreadable = null;
-      if (found.hash === hash) {
-        if (wasAway) options.onReload(failure === null ? "ok" : "failed", failure ?? "the policy is there again");
-        return false;
-      }
-      ({ hash, load } = found);
-      return true;
-    } catch (error) {
-      const message = error instanceof Error ? error.message : "the policy cannot be read";
-      if (unreadable !== message) options.onReload("failed", message);
-      unreadable = message;
-      return false;
-    }
-  }
-
-  async function poll(): Promise<void> {
-    if (busy || closed) return;
-    busy = true;
-    if (changed()) await reload();
-    busy = false;
-  }
-
-  const usable = () => (evaluator.revision === options.quarantined ? null : evaluator);
   return {
-    decide(input) {
-      const live = usable();
-      return live === null ? quarantine() : decide(live, input);
-    },
-    visible(input, server, signal) {
-      const live = usable();
-      if (live === null) return quarantine();
-      if (catalog === null) return refuse("catalog_unavailable", "no catalogue yet");
-      if (server !== null || isSmall(catalog)) return visible(live, input);
-      return visibleByServer(live, input, Object.keys(catalog.servers), signal);
-    },
-    setCatalog(next) {
-      evaluator = evaluator.withCatalog(next);
-      catalog = next;
-    },
-    revision: () => evaluator.revision,
-    stale: () => unreadable ?? failure,
-    poll,
+    decide: (input) => live.decide(input),
+    visible: (input, server, signal) => live.visible(input, server, signal),
+    setCatalog: (catalog) => live.setCatalog(catalog),
+    revision: () => live.revision,
+    stale: () => files.stale,
+    poll: () => files.poll(),
     watch(everyMs) {
-      timer = setInterval(() => void poll(), everyMs);
+      timer = setInterval(() => void files.poll(), everyMs);
       timer.unref();
     },
     close() {
-      closed = true;
+      files.close();
       clearInterval(timer);
     },
   };
+}
+
+/** The policy and the catalogue that decide now. */
+class LivePolicy {
+  readonly #guard: Guard;
+  readonly #quarantined: string | null;
+  #evaluator: Evaluator;
+  #catalog: CatalogData | null = null;
+
+  constructor({ guard, quarantined }: PolicyOptions, loaded: Artifact) {
+    this.#guard = guard;
+    this.#quarantined = quarantined;
+    this.#evaluator = createEvaluator(loaded, null, guard);
+  }
+
+  get revision(): string {
+    return this.#evaluator.revision;
+  }
+
+  replace(loaded: Artifact): void {
+    this.#evaluator = createEvaluator(loaded, this.#catalog, this.#guard);
+  }
+
+  setCatalog(catalog: CatalogData | null): void {
+    this.#evaluator = this.#evaluator.withCatalog(catalog);
+    this.#catalog = catalog;
+  }
+
+  decide(input: PolicyInput): Step<Decision> {
+    return this.#isQuarantined() ? quarantine() : decide(this.#evaluator, input);
+  }
+
+  visible(input: PolicyInput, server: string | null, signal: AbortSignal): Step<Visible> | Promise<Step<Visible>> {
+    if (this.#isQuarantined()) return quarantine();
+    if (this.#catalog === null) return refuse("catalog_unavailable", "no catalogue yet");
+    if (server !== null || isSmall(this.#catalog)) return visible(this.#evaluator, input);
+    return visibleByServer(this.#evaluator, { input, servers: Object.keys(this.#catalog.servers) }, signal);
+  }
+
+  #isQuarantined(): boolean {
+    return this.#evaluator.revision === this.#quarantined;
+  }
+}
+
+/** The files of the policy: what of them is live, and why what stands there now is not. */
+class PolicyFiles {
+  readonly #options: PolicyOptions;
+  readonly #live: LivePolicy;
+  #found: Found;
+  #failure: string | null = null;
+  #unreadable: string | null = null;
+  #busy = false;
+  #closed = false;
+
+  constructor(options: PolicyOptions, found: Found, live: LivePolicy) {
+    this.#options = options;
+    this.#found = found;
+    this.#live = live;
+  }
+
+  get stale(): string | null {
+    return this.#unreadable ?? this.#failure;
+  }
+
+  async poll(): Promise<void> {
+    if (this.#busy || this.#closed) return;
+    this.#busy = true;
+    if (this.#hasChanged()) await this.#reload();
+    this.#busy = false;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      const loaded = await tested(this.#found.load);
+      if (this.#closed) return;
+      this.#live.replace(loaded);
+      this.#failure = null;
+      this.#options.onReload("ok", `policy ${this.#live.revision} is live`);
+    } catch (error) {
+      if (this.#closed) return;
+      this.#failure = error instanceof Error ? error.message : "failed";
+      this.#options.onReload("failed", this.#failure);
+    }
+  }
+
+  #hasChanged(): boolean {
+    const { onReload } = this.#options;
+    try {
+      const found = look(this.#options);
+      const wasAway = this.#unreadable !== null;
+      this.#unreadable = null;
+      const isSame = found.hash === this.#found.hash;
+      if (!isSame) this.#found = found;
+      else if (wasAway)
+        onReload(this.#failure === null ? "ok" : "failed", this.#failure ?? "the policy is there again");
+      return !isSame;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : "the policy cannot be read";
+      if (this.#unreadable !== message) onReload("failed", message);
+      this.#unreadable = message;
+      return false;
+    }
+  }
 }
 
 /** Names that policy is asked about in one evaluation: a few milliseconds. */
@@ -150,14 +203,15 @@ interface Found {
   readonly load: () => Promise<Artifact>;
 }
 
-function look({ path, rego, opaPath }: Pick<PolicyOptions, "path" | "rego" | "opaPath">): Found {
+function look(source: PolicySource): Found {
+  const { path, rego } = source;
   if (!isFolder(path)) {
     const bytes = readFileSync(path);
     return { hash: createHash("sha256").update(bytes).digest("hex"), load: async () => readBundle(bytes) };
   }
   const files = readSources(path);
   const hash = sourcesHash(files, rego);
-  return { hash, load: async () => readCompiled(path, hash) ?? compileFiles(path, files, rego, opaPath) };
+  return { hash, load: async () => readCompiled(path, hash) ?? compileFiles(source, files) };
 }
 
 /**
@@ -166,10 +220,10 @@ function look({ path, rego, opaPath }: Pick<PolicyOptions, "path" | "rego" | "op
  * @throws {Error} whose message is for the author
  */
 export async function loadPolicy(
-  options: Pick<PolicyOptions, "path" | "rego" | "opaPath">,
+  source: PolicySource,
 ): Promise<{ readonly artifact: Artifact; readonly files: readonly SourceFile[] | null }> {
-  const loaded = await tested(look(options).load);
-  return { artifact: loaded, files: isFolder(options.path) ? readSources(options.path) : null };
+  const loaded = await tested(look(source).load);
+  return { artifact: loaded, files: isFolder(source.path) ? readSources(source.path) : null };
 }
 
 async function tested(load: Found["load"]): Promise<Artifact> {
@@ -183,12 +237,7 @@ function isFolder(path: string): boolean {
   return statSync(path).isDirectory();
 }
 
-function compileFiles(
-  path: string,
-  files: readonly SourceFile[],
-  rego: "v0" | "v1",
-  opaPath: string | null,
-): Promise<Artifact> {
+function compileFiles({ path, rego, opaPath }: PolicySource, files: readonly SourceFile[]): Promise<Artifact> {
   if (!files.some((file) => file.path.endsWith(".rego"))) throw new Error(`policy.path: ${path} holds no .rego file`);
   return compilePolicy({ files, rego, opaPath });
 }
