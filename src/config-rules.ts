@@ -10,6 +10,11 @@ export interface Problem {
 
 export type Say = (key: string, message: string) => void;
 
+interface Says {
+  readonly problem: Say;
+  readonly warn: Say;
+}
+
 /** Rules between keys, which the shape alone cannot say. */
 export function checkRules(config: Config): { problems: Problem[]; warnings: Problem[] } {
   const problems: Problem[] = [];
@@ -27,15 +32,15 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
   for (const [name, server] of Object.entries(config.servers)) {
     server.credential.forEach((entry, i) => {
       const key = `servers.${name}.credential[${i}].${entry.kind}`;
-      checkCredential(config, entry, key, problem);
+      checkCredential(config, { key, entry }, problem);
       if (entry.kind !== "exchange") return;
       const issuers = config.identity.issuers.map(({ issuer }) => issuer);
       checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, issuers, entry }, problem, warn);
     });
     server.discovery.forEach((entry, i) => {
-      checkCredential(config, entry, `servers.${name}.discovery[${i}].${entry.kind}`, problem);
+      checkCredential(config, { key: `servers.${name}.discovery[${i}].${entry.kind}`, entry }, problem);
     });
-    checkDiscovery(server, `servers.${name}.discovery`, problem, warn);
+    checkDiscovery(server, `servers.${name}.discovery`, { problem, warn });
     checkDirect(config, name, { problem, warn });
   }
   return { problems, warnings };
@@ -165,7 +170,13 @@ function checkHeaders(config: Config, problem: Say): void {
   if (config.routeHeader === config.wristband.header) problem("routeHeader", "is the same as wristband.header");
 }
 
-function checkCredential(config: Config, entry: CredentialConfig, key: string, problem: Say): void {
+/** An entry of a chain, and where it stands. */
+interface ChainEntry {
+  readonly key: string;
+  readonly entry: CredentialConfig;
+}
+
+function checkCredential(config: Config, { key, entry }: ChainEntry, problem: Say): void {
   if (
     RESERVED_HEADERS.has(entry.header) ||
     [config.wristband.header, config.routeHeader].includes(entry.header) ||
@@ -177,7 +188,7 @@ function checkCredential(config: Config, entry: CredentialConfig, key: string, p
 }
 
 /** What holds for servers to which Envoy sends calls straight. */
-function checkDirect(config: Config, name: string, { problem, warn }: { problem: Say; warn: Say }): void {
+function checkDirect(config: Config, name: string, { problem, warn }: Says): void {
   const server = config.servers[name];
   if (server === undefined || (server.callRouting ?? config.callRouting) === "broker") return;
   // Envoy puts the path of the URL in place of ours, and keeps the client's query.
@@ -190,7 +201,7 @@ function checkDirect(config: Config, name: string, { problem, warn }: { problem:
     );
 }
 
-function checkDiscovery(server: Config["servers"][string], key: string, problem: Say, warn: Say): void {
+function checkDiscovery(server: Config["servers"][string], key: string, { problem, warn }: Says): void {
   server.discovery.forEach((entry, i) => {
     if (entry.kind === "vault" || entry.kind === "exchange") {
       problem(`${key}[${i}]`, `${entry.kind} needs a user; discovery has none: use static or none`);

@@ -196,10 +196,8 @@ function vaultSchema(file: z.ZodType<string, string>, secret: z.ZodType<Secret, 
   });
 }
 
-/** The shape and the defaults of `mcp-authz.yaml` (docs/configuration.md). Defaults live here and nowhere else. */
-export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
-  const file = z.string().min(1).transform(resolvePath);
-  const secret = z
+function secretSchema(readSecret: ReadSecret) {
+  return z
     .union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ env: z.string().min(1) })], {
       error: "a secret is {file: PATH} or {env: NAME}, never the value itself",
     })
@@ -211,8 +209,10 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
         return z.NEVER;
       }
     });
-  const credential = credentialSchema(file, secret);
-  const server = z.strictObject({
+}
+
+function serverSchema(file: z.ZodType<string, string>, credential: ReturnType<typeof credentialSchema>) {
+  return z.strictObject({
     url,
     prefix: z
       .string()
@@ -231,6 +231,40 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
       .min(1, "an empty chain can never yield a credential; say [{none: {}}] to list the server without one")
       .default([{ kind: "none", header: "authorization" }]),
   });
+}
+
+const listenSchema = z
+  .strictObject({
+    authz: address.prefault("127.0.0.1:9001"),
+    ops: address.prefault("127.0.0.1:9002"),
+    broker: address.prefault("127.0.0.1:9003"),
+    brokerOps: address.prefault("127.0.0.1:9004"),
+    plaintext: z.boolean().default(false),
+  })
+  .prefault({});
+
+const policySchema = (file: z.ZodType<string, string>) =>
+  z.strictObject({
+    path: file,
+    rego: z.enum(["v1", "v0"]).default("v1"),
+    headers: z.array(headerName).default([]),
+    compat: z.enum(["authorino"]).nullable().default(null),
+  });
+
+const wristbandSchema = (file: z.ZodType<string, string>) =>
+  z.strictObject({
+    issuer: url,
+    audience: z.string().min(1).default("mcp-broker"),
+    keys: z.array(z.strictObject({ kid: z.string().regex(/^[\x21-\x7e]{1,256}$/), file })).min(1),
+    header: headerName.default("x-authorized-tools"),
+    ttlSeconds: positive.max(3600).default(300),
+    jwksUrl: url.nullable().default(null),
+  });
+
+/** The shape and the defaults of `mcp-authz.yaml` (docs/configuration.md). Defaults live here and nowhere else. */
+export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
+  const file = z.string().min(1).transform(resolvePath);
+  const secret = secretSchema(readSecret);
   return z.strictObject({
     publicOrigin: origin,
     hosts: z.array(hostName).default([]),
@@ -239,15 +273,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     checkTimeoutMs: positive.default(800),
     drainMs: positive.default(10_000),
     allowHttp: z.array(hostName).default([]),
-    listen: z
-      .strictObject({
-        authz: address.prefault("127.0.0.1:9001"),
-        ops: address.prefault("127.0.0.1:9002"),
-        broker: address.prefault("127.0.0.1:9003"),
-        brokerOps: address.prefault("127.0.0.1:9004"),
-        plaintext: z.boolean().default(false),
-      })
-      .prefault({}),
+    listen: listenSchema,
     tls: tlsSchema(file),
     envoy: envoySchema(file),
     challenge: z
@@ -259,25 +285,13 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     routeHeader: headerName.nullable().default(null),
     audit: z.strictObject({ file: file.nullable().default(null) }).prefault({}),
     identity: identitySchema(file),
-    policy: z.strictObject({
-      path: file,
-      rego: z.enum(["v1", "v0"]).default("v1"),
-      headers: z.array(headerName).default([]),
-      compat: z.enum(["authorino"]).nullable().default(null),
-    }),
-    wristband: z.strictObject({
-      issuer: url,
-      audience: z.string().min(1).default("mcp-broker"),
-      keys: z.array(z.strictObject({ kid: z.string().regex(/^[\x21-\x7e]{1,256}$/), file })).min(1),
-      header: headerName.default("x-authorized-tools"),
-      ttlSeconds: positive.max(3600).default(300),
-      jwksUrl: url.nullable().default(null),
-    }),
+    policy: policySchema(file),
+    wristband: wristbandSchema(file),
     catalog: z.strictObject({ url: url.nullable().default(null), caFile: file.nullable().default(null) }).prefault({}),
     vault: vaultSchema(file, secret).nullable().default(null),
     negativeTtlMs: positive.default(5_000),
     servers: z
-      .record(serverName, server)
+      .record(serverName, serverSchema(file, credentialSchema(file, secret)))
       .refine((servers) => Object.keys(servers).length > 0, "name at least one server"),
   });
 }

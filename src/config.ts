@@ -35,7 +35,7 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
   const warnings: Problem[] = [];
   const tree = readYaml(path);
   const unset: Problem[] = [];
-  const expanded = expand(tree, "", env, unset);
+  const expanded = expand(tree, "", { env, unset });
   if (unset.length > 0) throw new ConfigError(path, unset);
   const folder = dirname(resolve(path));
   const resolvePath = (text: string) => resolve(folder, text);
@@ -68,26 +68,24 @@ function readYaml(path: string): unknown {
   }
 }
 
-function expand(
-  node: unknown,
-  key: string,
-  env: Readonly<Record<string, string | undefined>>,
-  unset: Problem[],
-): unknown {
+/** Where `${VAR}` looks, and which of them it did not find. */
+interface Variables {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly unset: Problem[];
+}
+
+function expand(node: unknown, key: string, variables: Variables): unknown {
   if (typeof node === "string") {
     return node.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => {
-      const value = env[name];
-      if (value === undefined) unset.push({ key, message: `the variable ${name} is not set` });
+      const value = variables.env[name];
+      if (value === undefined) variables.unset.push({ key, message: `the variable ${name} is not set` });
       return value ?? "";
     });
   }
-  if (Array.isArray(node)) return node.map((item, i) => expand(item, `${key}[${i}]`, env, unset));
+  if (Array.isArray(node)) return node.map((item, i) => expand(item, `${key}[${i}]`, variables));
   if (typeof node !== "object" || node === null) return node;
   return Object.fromEntries(
-    Object.entries(node).map(([name, value]) => [
-      name,
-      expand(value, key === "" ? name : `${key}.${name}`, env, unset),
-    ]),
+    Object.entries(node).map(([name, value]) => [name, expand(value, key === "" ? name : `${key}.${name}`, variables)]),
   );
 }
 
