@@ -62,7 +62,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
   let identified: Step<Identity> | null = null;
   const identify: Ports["identify"] = async (...args) => (identified ??= await identity.identify(...args));
   try {
-    const captured = await captureInput(settings, identify, request, signal);
+    const captured = await captureInput({ settings, identify }, request, signal);
     const { input } = captured;
     if (input === null) return { ...captured, identified, policy: null, credentials: [], wristband: null, clocks };
     const policy = await askPolicy(config, input, options.opaPath);

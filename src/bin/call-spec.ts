@@ -94,6 +94,12 @@ function operationOf({ kind, name, args }: CallSpec): object {
   return { method: kind === "tool" ? "tools/call" : "prompts/get", params: { name, arguments: args } };
 }
 
+/** What of serve's pipeline runs before policy. */
+export interface CapturedPipeline {
+  readonly settings: CheckSettings;
+  readonly identify: Ports["identify"];
+}
+
 export interface Captured {
   /** Null when the call is refused before policy is asked. */
   readonly input: PolicyInput | null;
@@ -103,8 +109,7 @@ export interface Captured {
 
 /** Runs the pipeline up to policy, and tells what policy would be asked. */
 export async function captureInput(
-  settings: CheckSettings,
-  identify: Ports["identify"],
+  { settings, identify }: CapturedPipeline,
   request: AuthzRequest,
   signal: AbortSignal,
 ): Promise<Captured> {

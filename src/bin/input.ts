@@ -22,7 +22,8 @@ export const command: Command = {
     const identity = createIdentity({ issuers: config.identity.issuers, now: Date.now });
     await identity.start();
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const { input, outcome } = await captureInput(checkSettings(config), identity.identify, request, signal);
+    const pipeline = { settings: checkSettings(config), identify: identity.identify };
+    const { input, outcome } = await captureInput(pipeline, request, signal);
     identity.close();
     if (input !== null) {
       console.log(JSON.stringify(input, null, 2));

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Step } from "../authz/outcome.ts";
-import { createBroker } from "../broker/broker-server.ts";
-import { createCatalog } from "../broker/catalog.ts";
+import { createBroker, type BrokerOptions } from "../broker/broker-server.ts";
+import { createCatalog, type Catalog } from "../broker/catalog.ts";
+import type { FindSchema } from "../broker/relay-request.ts";
 import type { Config } from "../config.ts";
 import type { Address } from "../config-schema.ts";
 import type { BrokerMetrics } from "../ops/broker-metrics.ts";
@@ -23,33 +24,19 @@ export interface RunningBroker {
   stop(): Promise<void>;
 }
 
+const monotonic = () => performance.now();
 const GRACE_MS = 2000;
 /** How long the first requests wait for the servers' first lists: one that hangs must not keep the others away (B45). */
 const FIRST_ROUND_MS = 3000;
 
 /** Builds and starts the broker. @throws {Error} that names the key at fault */
 export async function startBroker(config: Config, log: Log): Promise<RunningBroker> {
-  const monotonic = () => performance.now();
-  const { issuer, audience } = config.wristband;
   const { endpoints, resolver } = checkSettings(config);
   const metrics = brokerMetrics(config);
-  const keys = createPublicKeys({
-    url: config.wristband.jwksUrl ?? `${urlOf(config.listen.ops, "ops")}/.well-known/jwks.json`,
-    fetch,
-    monotonic,
-  });
+  const keys = publicKeysOf(config);
   const listers = createListers(config, resolver.publicName);
-  const catalog = createCatalog({
-    servers: listers.lists,
-    monotonic,
-    onListed: reporter(metrics, log),
-  });
-  const findSchema = (server: string, tool: string) =>
-    catalog
-      .current()
-      .servers.get(server)
-      ?.tools.find(({ name }) => name === tool)?.headerSchema ?? undefined;
-  const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
+  const catalog = createCatalog({ servers: listers.lists, monotonic, onListed: reporter(metrics, log) });
+  const calls = buildRelay(config, { monotonic, log, findSchema: schemasOf(catalog), observer: metrics.calls });
   const broker = createBroker({
     address: config.listen.broker,
     tls: tlsOf(config, "broker"),
@@ -57,13 +44,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     answers: answerSettings(config),
     wristbandHeader: config.wristband.header,
     verify: verifier(config, keys, metrics),
-    view: (server, wristband) => ({
-      snapshot: catalog.current(),
-      offers: server === null ? null : catalog.offers(server),
-      server,
-      wristband,
-      now: Date.now(),
-    }),
+    view: viewsOf(catalog),
     calls: { resolver, upstreams: calls.upstreams },
     relay: calls.relay,
     observe: metrics.observeRequest,
@@ -77,7 +58,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       keys,
       started: () => started,
       isCatalogToken: (token) =>
-        isCatalogToken(token, { parties: { issuer, audience }, findKey: keys.find, now: Date.now }),
+        isCatalogToken(token, { parties: config.wristband, findKey: keys.find, now: Date.now }),
     },
   );
   await ops.listen();
@@ -103,6 +84,28 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       await ops.close();
     },
   };
+}
+
+function publicKeysOf({ wristband, listen }: Config): PublicKeys {
+  const url = wristband.jwksUrl ?? `${urlOf(listen.ops, "ops")}/.well-known/jwks.json`;
+  return createPublicKeys({ url, fetch, monotonic });
+}
+
+function schemasOf(catalog: Catalog): FindSchema {
+  return (server, tool) => {
+    const tools = catalog.current().servers.get(server)?.tools;
+    return tools?.find(({ name }) => name === tool)?.headerSchema ?? undefined;
+  };
+}
+
+function viewsOf(catalog: Catalog): BrokerOptions["view"] {
+  return (server, wristband) => ({
+    snapshot: catalog.current(),
+    offers: server === null ? null : catalog.offers(server),
+    server,
+    wristband,
+    now: Date.now(),
+  });
 }
 
 /** A wristband whose key is not known yet may have been signed by one that was just rotated in. */

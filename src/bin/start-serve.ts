@@ -60,31 +60,26 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const { config, log } = options;
   const metrics = createMetrics();
   metrics.restarts(options.restarts);
-  let keys = loadSigningKeys(config.wristband.keys);
+  const keys = signingKeys(config);
   const policy = await startPolicy(options, metrics);
   const credentials = credentialChains(config, { log, metrics });
   const revocations = await startRevocations({ ...options, metrics, onRevoked: credentials.purge });
   const identity = identityOf(options, metrics, revocations);
-  const audit = createAudit({
-    file: config.audit.file,
-    maxQueued: AUDIT_QUEUE,
-    monotonic: () => performance.now(),
-    onFailure: (code) => log.error("audit_failed", { code, file: config.audit.file, message: auditFault(code) }),
-  });
+  const audit = auditOf(options);
   const ports = timedPorts(metrics, {
     identify: identity.identify,
     decide: policy.decide,
     visible: policy.visible,
     fetchCredential: createCredentials(credentials.chains),
-    signWristband: signerOf(config, () => keys, metrics),
+    signWristband: signerOf(config, keys.current, metrics),
   });
   const grpc = grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics });
-  const catalog = catalogFor(options, () => keys, policy);
+  const catalog = catalogFor(options, keys.current, policy);
   let stopping = false;
   const ops = serveOps(config, {
     ...{ metrics, policy, identity, revocations, catalog, audit },
     stopping: () => stopping,
-    keySet: () => publicKeySet(keys),
+    keySet: () => publicKeySet(keys.current()),
   });
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
@@ -94,17 +89,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   return {
     authzPort,
     opsPort,
-    async reload() {
-      const next = options.reread();
-      const reloaded = await reloadParts(log, {
-        "wristband keys": () => void (keys = loadSigningKeys(next.wristband.keys)),
-        ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
-        "audit file": audit.reopen,
-        revocations: revocations.poll,
-      });
-      log.info("reloaded", { what: reloaded.join(", "), kids: keys.map(({ kid }) => kid).join(" ") });
-      reportWaiting(log, changedKeys(config, next));
-    },
+    reload: () => reload(options, { keys, grpc, ops, audit, revocations }),
     async stop() {
       stopping = true;
       await grpc.drain(config.drainMs);
@@ -114,6 +99,54 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
       await ops.close();
     },
   };
+}
+
+/** The keys that sign wristbands now. */
+interface SigningKeys {
+  current(): readonly SigningKey[];
+  /** @throws {Error} that names the key at fault; those that were there stay */
+  reload(config: Config): void;
+}
+
+function signingKeys(config: Config): SigningKeys {
+  let keys = loadSigningKeys(config.wristband.keys);
+  return {
+    current: () => keys,
+    reload: (next) => void (keys = loadSigningKeys(next.wristband.keys)),
+  };
+}
+
+function auditOf({ config, log }: ServeOptions): Audit {
+  const { file } = config.audit;
+  return createAudit({
+    file,
+    maxQueued: AUDIT_QUEUE,
+    monotonic: () => performance.now(),
+    onFailure: (code) => log.error("audit_failed", { code, file, message: auditFault(code) }),
+  });
+}
+
+/** What SIGHUP reads again. */
+interface Reloadable {
+  readonly keys: SigningKeys;
+  readonly grpc: ReturnType<typeof createGrpcServer>;
+  readonly ops: ReturnType<typeof serveOps>;
+  readonly audit: Audit;
+  readonly revocations: Revocations;
+}
+
+async function reload({ config, log, reread }: ServeOptions, parts: Reloadable): Promise<void> {
+  const { keys, grpc, ops, audit, revocations } = parts;
+  const next = reread();
+  const reloaded = await reloadParts(log, {
+    "wristband keys": () => keys.reload(next),
+    ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
+    "audit file": audit.reopen,
+    revocations: revocations.poll,
+  });
+  const kids = keys.current().map(({ kid }) => kid);
+  log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
+  reportWaiting(log, changedKeys(config, next));
 }
 
 function identityOf({ config, log }: ServeOptions, metrics: Metrics, revocations: Revocations) {

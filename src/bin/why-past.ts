@@ -18,11 +18,22 @@ export interface PastOptions extends AskOptions {
   readonly again: { readonly token: string; readonly args: unknown } | null;
 }
 
+/** A past decision, as the audit log holds it. */
+interface Past {
+  readonly config: Config;
+  readonly line: AuditLine;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
 /** What became of a past request, or a sentence that says why that cannot be told. */
 export async function pastReport(config: Config, options: PastOptions, now: number): Promise<Report | string> {
   const line = await findLine(config, options);
   if (typeof line === "string") return line;
-  return { ...pastVerdict(line), steps: [...pastSteps(line, now), ...(await askAgain(config, options, line, now))] };
+  return {
+    ...pastVerdict(line),
+    steps: [...pastSteps(line, now), ...(await askAgain({ config, line, now }, options))],
+  };
 }
 
 async function findLine(config: Config, { id, auditFile }: PastOptions): Promise<AuditLine | string> {
@@ -114,11 +125,12 @@ function policyOf(line: AuditLine): string {
 }
 
 /** The same question to the policy of the files, as far as it can be put. */
-async function askAgain(config: Config, options: PastOptions, line: AuditLine, now: number): Promise<ReportStep[]> {
+async function askAgain(past: Past, options: PastOptions): Promise<ReportStep[]> {
+  const { config, line } = past;
   const call = callOf(config, line);
   if (typeof call === "string") return [{ step: "now", outcome: "note", says: [`not asked again: ${call}`] }];
   const { again } = options;
-  if (again !== null) return askWithToken(config, { ...call, ...again }, options, line, now);
+  if (again !== null) return askWithToken(past, { ...call, ...again }, options);
   const policy = await askPolicy(config, inputOf(config, call, line), options.opaPath);
   return [
     {
@@ -141,15 +153,9 @@ function asFarAsTheLogGoes(step: ReportStep): ReportStep {
   return { ...step, outcome: "note", says: [`as far as the log goes: ${first}`, ...rest] };
 }
 
-async function askWithToken(
-  config: Config,
-  spec: CallSpec,
-  options: AskOptions,
-  line: AuditLine,
-  now: number,
-): Promise<ReportStep[]> {
+async function askWithToken({ config, line, now }: Past, spec: CallSpec, options: AskOptions): Promise<ReportStep[]> {
   const attempt = await ask(config, spec, options);
-  const report = reportOf(config, spec, attempt, now);
+  const report = reportOf({ config, spec, now }, attempt);
   const identity = attempt.identified?.ok === true ? attempt.identified.value : null;
   const same = identity?.issuer === line["issuer"] && identity?.subject === line["subject"];
   return [

@@ -34,18 +34,26 @@ export interface ReportStep {
   readonly facts?: Readonly<Record<string, unknown>>;
 }
 
-/** @param now milliseconds since the epoch */
-export function reportOf(config: Config, spec: CallSpec, attempt: Attempt, now: number): Report {
+/** What is asked about, and when. */
+export interface Question {
+  readonly config: Config;
+  readonly spec: CallSpec;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+export function reportOf(question: Question, attempt: Attempt): Report {
+  const { config, spec } = question;
   const refused = attempt.outcome.ok ? null : attempt.outcome;
   return {
     ...verdictOf(refused),
     ...(refused === null && openEnd(config, spec, attempt)),
     steps: [
-      endpointStep(config, spec, attempt, refused),
-      tokenStep(config, spec, attempt, refused, now),
+      endpointStep(question, attempt, refused),
+      tokenStep(question, attempt, refused),
       operationStep(spec, attempt, refused),
       ...policySteps(attempt.policy),
-      credentialStep(config, spec, attempt, refused),
+      credentialStep(question, attempt, refused),
       wristbandStep(attempt),
     ],
   };
@@ -87,7 +95,7 @@ export function isUndecided(reason: Reason): boolean {
   return REFUSALS[reason].kind === "fail";
 }
 
-function endpointStep(config: Config, spec: CallSpec, { trail }: Attempt, refused: Refused | null): ReportStep {
+function endpointStep({ config, spec }: Question, { trail }: Attempt, refused: Refused | null): ReportStep {
   const { url, callRouting } = config.servers[spec.server] ?? { url: "", callRouting: null };
   const endpoint = `${config.publicOrigin}/servers/${spec.server}/mcp`;
   const route = callRouting ?? config.callRouting;
@@ -102,13 +110,8 @@ function endpointStep(config: Config, spec: CallSpec, { trail }: Attempt, refuse
   };
 }
 
-function tokenStep(
-  config: Config,
-  spec: CallSpec,
-  { identified, clocks }: Attempt,
-  refused: Refused | null,
-  now: number,
-): ReportStep {
+function tokenStep(question: Question, { identified, clocks }: Attempt, refused: Refused | null): ReportStep {
+  const { spec, now } = question;
   const clockLines = clocks.map(clockLine);
   if (identified?.ok !== true) {
     const unverified = readToken(spec.token);
@@ -119,7 +122,7 @@ function tokenStep(
       outcome: "refused",
       says: [
         ...(wrong === null ? [] : [whatWasWrong(wrong)]),
-        ...(claims === null ? [] : claimedLines(config, spec, claims, now)),
+        ...(claims === null ? [] : claimedLines(question, claims)),
         ...clockLines,
       ],
     };
@@ -147,7 +150,7 @@ function tokenFacts({ issuer, subject, username, groups, scopes, claims, expires
 }
 
 /** What a refused token says of itself. It proves nothing; it is what its owner has to compare. */
-function claimedLines(config: Config, { server }: CallSpec, claims: Readonly<Record<string, JsonValue>>, now: number) {
+function claimedLines({ config, spec, now }: Question, claims: Readonly<Record<string, JsonValue>>) {
   const { iss, sub, aud, exp, iat } = claims;
   const known = config.identity.issuers.find(({ issuer }) => issuer === iss);
   const audiences = known?.audiences ?? config.identity.issuers.flatMap((issuer) => issuer.audiences);
@@ -155,7 +158,7 @@ function claimedLines(config: Config, { server }: CallSpec, claims: Readonly<Rec
     `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, issued ${timeText(iat, now)}, expires ${timeText(exp, now)}`,
     `the clock here says ${new Date(now).toISOString()}`,
     `accepted here: issuer ${listed(config.identity.issuers.map(({ issuer }) => issuer))}`,
-    `accepted here: audience ${listed([`${config.publicOrigin}/servers/${server}/mcp`, ...audiences])}`,
+    `accepted here: audience ${listed([`${config.publicOrigin}/servers/${spec.server}/mcp`, ...audiences])}`,
   ];
 }
 
@@ -237,8 +240,7 @@ function ruleLine({ rule, file, line, holds, stopsAt, text: source }: RuleLine):
 }
 
 function credentialStep(
-  config: Config,
-  spec: CallSpec,
+  { config, spec }: Question,
   { credentials, trail }: Attempt,
   refused: Refused | null,
 ): ReportStep {

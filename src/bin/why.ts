@@ -70,7 +70,7 @@ function askOptions(args: Arguments): AskOptions {
 async function whyCall(config: Config, args: Arguments): Promise<Said> {
   const spec = callSpec(args, config);
   const attempt = await ask(config, spec, askOptions(args));
-  const report = reportOf(config, spec, attempt, Date.now());
+  const report = reportOf({ config, spec, now: Date.now() }, attempt);
   if (attempt.outcome.ok) return { report, code: CODES.allow };
   return { report, code: isUndecided(attempt.outcome.reason) ? CODES.unknown : CODES.refuse };
 }
