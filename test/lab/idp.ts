@@ -53,7 +53,7 @@ export async function startIdp({ port, gateway, ttlSeconds, exchange, published 
   if (address === null || typeof address === "string") throw new Error("no port");
   const issuer = published?.issuer ?? `http://127.0.0.1:${address.port}`;
   const jwk = { ...(published?.key ?? (await newKey())), kid: "demo-1", alg: "ES256", use: "sig" };
-  const settings = configuration(jwk, gateway, ttlSeconds, exchangeClients(exchange));
+  const settings = configuration({ gateway, ttlSeconds }, jwk, exchangeClients(exchange));
   const provider = quietly(() => new Provider(issuer, settings));
   provider.on("server_error", (_ctx: unknown, error: Error) =>
     process.stderr.write(`oidc provider: ${error.message}\n`),
@@ -111,20 +111,21 @@ function isPerson(id: string): id is PersonId {
   return Object.hasOwn(PEOPLE, id);
 }
 
-function configuration(jwk: object, gateway: string, ttlSeconds: number, clients: readonly object[]): object {
+const DEMO_CLIENT = {
+  client_id: "demo-cli",
+  token_endpoint_auth_method: "none",
+  application_type: "native",
+  redirect_uris: ["http://127.0.0.1/callback"],
+  grant_types: ["authorization_code", "refresh_token"],
+  response_types: ["code"],
+};
+
+type Audience = Pick<IdpOptions, "gateway" | "ttlSeconds">;
+
+function configuration({ gateway, ttlSeconds }: Audience, jwk: object, clients: readonly object[]): object {
   return {
     jwks: { keys: [jwk] },
-    clients: [
-      {
-        client_id: "demo-cli",
-        token_endpoint_auth_method: "none",
-        application_type: "native",
-        redirect_uris: ["http://127.0.0.1/callback"],
-        grant_types: ["authorization_code", "refresh_token"],
-        response_types: ["code"],
-      },
-      ...clients,
-    ],
+    clients: [DEMO_CLIENT, ...clients],
     pkce: { required: () => true },
     clientDefaults: { id_token_signed_response_alg: "ES256" },
     scopes: ["openid", "offline_access", ...SCOPES],

@@ -14,6 +14,7 @@ import type { Ports } from "./ports.ts";
 import { DEMO_EXCHANGE_SECRET, exchangeOptions, startWorld, worldConfig, type World } from "./world.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
+const MCP_AUTHZ = join(ROOT, "src/bin/mcp-authz.ts");
 const TOKEN_HOURS = 8;
 export const DEMO_CREDENTIAL = "demo-credential-of-the-gateway";
 
@@ -53,7 +54,7 @@ export interface Lab {
 
 export async function startLab(options: LabOptions): Promise<Lab> {
   const { folder, ports, progress } = options;
-  const envoyBinary = requireTool("envoy");
+  const processes = new GatewayProcesses(options);
   for (const name of ["logs", "run", "keys", "secrets"]) mkdirSync(join(folder, name), { recursive: true });
   const gateway = `http://127.0.0.1:${ports.gateway}`;
   const policyFolder = options.policyFolder ?? join(folder, "policies");
@@ -63,67 +64,118 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600, exchange });
   progress(`MCP server "demo"       http://127.0.0.1:${ports.demo}/mcp`);
   const demo = await startDemoServer(ports.demo);
-  const configFile = join(folder, "mcp-authz.yaml");
   writeSecrets(folder);
-  const started: Child[] = [];
   let world: World | null = null;
   const stop = async () => {
-    for (const child of started.toReversed()) await child.stop();
+    await processes.stop();
     await Promise.all([demo.close(), idp.close(), world?.stop()]);
   };
   try {
     if (options.world === true) world = await startWorld({ folder, ports, progress });
-    const config = configuration(ports, gateway, idp.issuer, demo.url, policyFolder, folder);
+    const config = configuration({ folder, ports, policyFolder }, { gateway, issuer: idp.issuer, demo: demo.url });
     if (world !== null) Object.assign(config, worldConfig(world, ports, idp.tokenEndpoint));
     options.config?.(config);
-    writeFileSync(configFile, stringify(config));
-    const start = (name: string, command: string, args: readonly string[]) => {
-      const env = name === "serve" ? options.serveEnv : undefined;
-      const logFile = join(folder, "logs", `${name}.log`);
-      const child = startChild({ name, command, args, cwd: folder, logFile, ...(env && { env }) });
-      started.push(child);
-      return child;
-    };
-    const ours = (name: string) =>
-      start(name, process.execPath, [join(ROOT, "src/bin/mcp-authz.ts"), name, "--config", configFile]);
-    progress(`mcp-authz serve         127.0.0.1:${ports.authz} (gRPC)`);
-    const children = { serve: ours("serve"), broker: null as unknown as Child, envoy: null as unknown as Child };
-    await waitReady(children.serve, `http://127.0.0.1:${ports.ops}/readyz`);
-    progress(`mcp-authz broker        127.0.0.1:${ports.broker}`);
-    children.broker = ours("broker");
-    await waitReady(children.broker, `http://127.0.0.1:${ports.brokerOps}/readyz`);
-    progress(`Envoy                   ${gateway}`);
-    const envoyFile = join(folder, "envoy.yaml");
-    writeFileSync(envoyFile, envoyConfig(configFile));
-    const flags = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn"];
-    children.envoy = start("envoy", envoyBinary, ["-c", envoyFile, ...flags]);
-    await waitReady(children.envoy, `http://127.0.0.1:${ports.envoyOps}/ready`);
+    writeFileSync(processes.configFile, stringify(config));
+    await processes.start();
     await untilListable(ports);
-    return {
-      gateway,
-      folder,
-      configFile,
-      policyFolder,
-      idp,
-      demo,
-      world,
-      children,
-      auditFile: join(folder, "logs/audit.jsonl"),
-      async restartServe() {
-        await children.serve.stop();
-        children.serve = ours("serve");
-        await waitReady(children.serve, `http://127.0.0.1:${ports.ops}/readyz`);
-      },
-      async restartBroker() {
-        await children.broker.stop();
-        children.broker = ours("broker");
-        await waitReady(children.broker, `http://127.0.0.1:${ports.brokerOps}/readyz`);
-      },
-      stop,
-    };
   } catch (error) {
     await stop();
     throw error;
+  }
+  return {
+    gateway,
+    folder,
+    configFile: processes.configFile,
+    policyFolder,
+    idp,
+    demo,
+    world,
+    children: processes.children(),
+    auditFile: join(folder, "logs/audit.jsonl"),
+    restartServe: () => processes.restart("serve"),
+    restartBroker: () => processes.restart("broker"),
+    stop,
+  };
+}
+
+type ProcessName = keyof Lab["children"];
+
+/** `mcp-authz serve` and `broker`, and Envoy with the configuration that we print for it. */
+class GatewayProcesses {
+  readonly configFile: string;
+  readonly #options: LabOptions;
+  readonly #envoyBinary = requireTool("envoy");
+  /** Oldest first. */
+  readonly #running = new Map<ProcessName, Child>();
+
+  constructor(options: LabOptions) {
+    this.#options = options;
+    this.configFile = join(options.folder, "mcp-authz.yaml");
+  }
+
+  /** By the configuration of `configFile`. */
+  async start(): Promise<void> {
+    const { ports, progress } = this.#options;
+    progress(`mcp-authz serve         127.0.0.1:${ports.authz} (gRPC)`);
+    await this.#launch("serve");
+    progress(`mcp-authz broker        127.0.0.1:${ports.broker}`);
+    await this.#launch("broker");
+    progress(`Envoy                   http://127.0.0.1:${ports.gateway}`);
+    await this.#launch("envoy");
+  }
+
+  async restart(name: ProcessName): Promise<void> {
+    await this.#of(name).stop();
+    this.#running.delete(name);
+    await this.#launch(name);
+  }
+
+  async stop(): Promise<void> {
+    for (const child of [...this.#running.values()].toReversed()) await child.stop();
+  }
+
+  /** Each as it runs now, after a restart too. */
+  children(): Lab["children"] {
+    const of = (name: ProcessName) => this.#of(name);
+    return {
+      get serve() {
+        return of("serve");
+      },
+      get broker() {
+        return of("broker");
+      },
+      get envoy() {
+        return of("envoy");
+      },
+    };
+  }
+
+  #of(name: ProcessName): Child {
+    const child = this.#running.get(name);
+    if (child === undefined) throw new Error(`${name} was never started`);
+    return child;
+  }
+
+  async #launch(name: ProcessName): Promise<void> {
+    const { folder, ports, serveEnv } = this.#options;
+    const env = name === "serve" && serveEnv !== undefined ? { env: serveEnv } : {};
+    const logFile = join(folder, "logs", `${name}.log`);
+    const child = startChild({ name, ...this.#commandOf(name), cwd: folder, logFile, ...env });
+    this.#running.set(name, child);
+    const ready = {
+      serve: `http://127.0.0.1:${ports.ops}/readyz`,
+      broker: `http://127.0.0.1:${ports.brokerOps}/readyz`,
+      envoy: `http://127.0.0.1:${ports.envoyOps}/ready`,
+    };
+    await waitReady(child, ready[name]);
+  }
+
+  #commandOf(name: ProcessName): { readonly command: string; readonly args: readonly string[] } {
+    if (name !== "envoy") return { command: process.execPath, args: [MCP_AUTHZ, name, "--config", this.configFile] };
+    const envoyFile = join(this.#options.folder, "envoy.yaml");
+    writeFileSync(envoyFile, envoyConfig(this.configFile));
+    const flags = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn"];
+    return { command: this.#envoyBinary, args: ["-c", envoyFile, ...flags] };
   }
 }
 
@@ -151,17 +203,27 @@ function writeSecrets(folder: string): void {
 
 /** Printed by our own command, as an operator would do it. */
 function envoyConfig(configFile: string): string {
-  const args = [join(ROOT, "src/bin/mcp-authz.ts"), "envoy-config", "--config", configFile];
+  const args = [MCP_AUTHZ, "envoy-config", "--config", configFile];
   return execFileSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
 }
 
+/** Where the gateway's files are, and what it listens at. */
+interface Place {
+  readonly folder: string;
+  readonly policyFolder: string;
+  readonly ports: Ports;
+}
+
+/** URLs of the gateway itself, its issuer and its server. */
+interface Origins {
+  readonly gateway: string;
+  readonly issuer: string;
+  readonly demo: string;
+}
+
 function configuration(
-  ports: Ports,
-  gateway: string,
-  issuer: string,
-  demoUrl: string,
-  policyFolder: string,
-  folder: string,
+  { folder, policyFolder, ports }: Place,
+  { gateway, issuer, demo }: Origins,
 ): Record<string, unknown> {
   const local = (port: number) => `127.0.0.1:${port}`;
   return {
@@ -180,7 +242,7 @@ function configuration(
     policy: { path: policyFolder },
     wristband: { issuer: gateway, keys: [{ kid: "demo", file: "keys/wristband.pem" }] },
     servers: {
-      demo: { url: demoUrl, callRouting: "direct", credential: [{ static: { file: "secrets/demo" } }] },
+      demo: { url: demo, callRouting: "direct", credential: [{ static: { file: "secrets/demo" } }] },
     },
   };
 }

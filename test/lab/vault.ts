@@ -48,86 +48,114 @@ path "auth/token/revoke-self" { capabilities = ["update"] }
 `;
 const secretOf = (name: string) => `${name}-${randomBytes(16).toString("hex")}`;
 
-export async function startVault({ port, folder, policy = "" }: VaultOptions): Promise<VaultLab> {
-  const address = `http://127.0.0.1:${port}`;
-  const account = { roleId: secretOf("role"), secretId: secretOf("secret") };
-  const rootToken = secretOf("root");
-  const files = {
-    roleIdFile: join(folder, "secrets/vault-role-id"),
-    secretIdFile: join(folder, "secrets/vault-secret-id"),
+export async function startVault(options: VaultOptions): Promise<VaultLab> {
+  const store = new DevelopmentStore(options);
+  try {
+    await store.ready();
+  } catch (error) {
+    await store.child.stop();
+    throw error;
+  }
+  const { address, account, files } = store;
+  return {
+    address,
+    ...account,
+    ...files,
+    auditFile: auditFileOf(options.folder),
+    api: (method, path, body) => store.api(method, path, body),
+    get child() {
+      return store.child;
+    },
+    put: (...entry) => store.put(entry),
+    seal: () => store.done("PUT", "sys/seal"),
+    unseal: () => store.done("PUT", "sys/unseal", { key: /Unseal Key: (\S+)/.exec(store.child.output())?.[1] }),
+    restart: () => store.restart(),
+    stop: () => store.child.stop(),
   };
-  const written: [path: string, data: unknown, metadata: Readonly<Record<string, string>> | undefined][] = [];
-  mkdirSync(join(folder, "secrets"), { recursive: true });
-  writeFileSync(files.roleIdFile, `${account.roleId}\n`, { mode: 0o600 });
-  writeFileSync(files.secretIdFile, `${account.secretId}\n`, { mode: 0o600 });
-  const state = { child: launch(port, folder, rootToken) };
+}
 
-  const api: VaultLab["api"] = async (method, path, body) => {
-    const response = await fetch(`${address}/v1/${path}`, {
-      method,
-      headers: { "x-vault-token": rootToken },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+type Entry = Parameters<VaultLab["put"]>;
+
+/** OpenBao's process, set up for the gateway, and what was put into it: a restart forgets all, so it is put again. */
+class DevelopmentStore {
+  readonly address: string;
+  readonly account = { roleId: secretOf("role"), secretId: secretOf("secret") };
+  readonly files: { readonly roleIdFile: string; readonly secretIdFile: string };
+  readonly #options: VaultOptions;
+  readonly #rootToken = secretOf("root");
+  readonly #written: Entry[] = [];
+  #child: Child;
+
+  constructor(options: VaultOptions) {
+    this.#options = options;
+    this.address = `http://127.0.0.1:${options.port}`;
+    const secrets = join(options.folder, "secrets");
+    this.files = { roleIdFile: join(secrets, "vault-role-id"), secretIdFile: join(secrets, "vault-secret-id") };
+    mkdirSync(secrets, { recursive: true });
+    writeFileSync(this.files.roleIdFile, `${this.account.roleId}\n`, { mode: 0o600 });
+    writeFileSync(this.files.secretIdFile, `${this.account.secretId}\n`, { mode: 0o600 });
+    this.#child = launch(options, this.#rootToken);
+  }
+
+  get child(): Child {
+    return this.#child;
+  }
+
+  /** Waits for the process, and gives it the AppRole, the policy and every entry. */
+  async ready(): Promise<void> {
+    await waitReady(this.#child, `${this.address}/v1/sys/health`);
+    await this.done("POST", "sys/auth/approle", { type: "approle" });
+    await this.done("POST", "sys/policies/acl/mcp-authz", {
+      policy: `${GATEWAY_POLICY}${this.#options.policy ?? ""}`,
     });
-    const text = await response.text();
-    return { status: response.status, body: text === "" ? {} : (JSON.parse(text) as Record<string, unknown>) };
-  };
-  const done = async (method: string, path: string, body?: unknown) => {
-    const { status } = await api(method, path, body);
-    if (status >= 300) throw new Error(`OpenBao: ${method} ${path} gave ${status}`);
-  };
-  const write = async (path: string, data: unknown, metadata?: Readonly<Record<string, string>>) => {
-    await done("POST", `secret/data/${path}`, { data });
-    if (metadata !== undefined) await done("POST", `secret/metadata/${path}`, { custom_metadata: metadata });
-  };
-  async function ready(): Promise<void> {
-    await waitReady(state.child, `${address}/v1/sys/health`);
-    await done("POST", "sys/auth/approle", { type: "approle" });
-    await done("POST", "sys/policies/acl/mcp-authz", { policy: `${GATEWAY_POLICY}${policy}` });
     const role = {
       token_policies: ["mcp-authz"],
       token_no_default_policy: true,
       token_ttl: "1h",
       token_max_ttl: "24h",
     };
-    await done("POST", "auth/approle/role/mcp-authz", role);
-    await done("POST", "auth/approle/role/mcp-authz/role-id", { role_id: account.roleId });
-    await done("POST", "auth/approle/role/mcp-authz/custom-secret-id", { secret_id: account.secretId });
-    for (const entry of written) await write(...entry);
+    await this.done("POST", "auth/approle/role/mcp-authz", role);
+    await this.done("POST", "auth/approle/role/mcp-authz/role-id", { role_id: this.account.roleId });
+    await this.done("POST", "auth/approle/role/mcp-authz/custom-secret-id", { secret_id: this.account.secretId });
+    for (const entry of this.#written) await this.#write(entry);
   }
 
-  try {
-    await ready();
-  } catch (error) {
-    await state.child.stop();
-    throw error;
+  async api(method: string, path: string, body?: unknown): Promise<ApiAnswer> {
+    const response = await fetch(`${this.address}/v1/${path}`, {
+      method,
+      headers: { "x-vault-token": this.#rootToken },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, body: text === "" ? {} : (JSON.parse(text) as Record<string, unknown>) };
   }
-  return {
-    address,
-    ...account,
-    ...files,
-    auditFile: auditFileOf(folder),
-    api,
-    get child() {
-      return state.child;
-    },
-    async put(path, data, metadata) {
-      await write(path, data, metadata);
-      written.push([path, data, metadata]);
-    },
-    seal: () => done("PUT", "sys/seal"),
-    unseal: () => done("PUT", "sys/unseal", { key: /Unseal Key: (\S+)/.exec(state.child.output())?.[1] }),
-    async restart() {
-      await state.child.stop();
-      state.child = launch(port, folder, rootToken);
-      await ready();
-    },
-    stop: () => state.child.stop(),
-  };
+
+  /** A request that must succeed. */
+  async done(method: string, path: string, body?: unknown): Promise<void> {
+    const { status } = await this.api(method, path, body);
+    if (status >= 300) throw new Error(`OpenBao: ${method} ${path} gave ${status}`);
+  }
+
+  async put(entry: Entry): Promise<void> {
+    await this.#write(entry);
+    this.#written.push(entry);
+  }
+
+  async restart(): Promise<void> {
+    await this.#child.stop();
+    this.#child = launch(this.#options, this.#rootToken);
+    await this.ready();
+  }
+
+  async #write([path, data, metadata]: Entry): Promise<void> {
+    await this.done("POST", `secret/data/${path}`, { data });
+    if (metadata !== undefined) await this.done("POST", `secret/metadata/${path}`, { custom_metadata: metadata });
+  }
 }
 
 const auditFileOf = (folder: string) => join(folder, "openbao-audit.jsonl");
 
-function launch(port: number, folder: string, rootToken: string): Child {
+function launch({ port, folder }: VaultOptions, rootToken: string): Child {
   const config = join(folder, "openbao.hcl");
   writeFileSync(config, `audit "file" "log" {\n  options { file_path = "${auditFileOf(folder)}" }\n}\n`);
   return startChild({
