@@ -66,7 +66,7 @@ function envoyPairs({ envoy }: Config): NamedFile[] {
     if (files?.certFile == null || files.keyFile == null) return [];
     const { certFile, keyFile } = files;
     const pair = { certFile, keyFile, clientCaFile: null, clientSans: [] };
-    return [{ reader: "envoy", read: () => readTlsFiles(name, pair, Date.now(), "envoy.tls") }];
+    return [{ reader: "envoy", read: () => readTlsFiles(`envoy.tls.${name}`, pair, Date.now()) }];
   });
 }
 

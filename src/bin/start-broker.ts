@@ -11,7 +11,7 @@ import { isCatalogToken } from "../wristband/catalog-token.ts";
 import type { WristbandClaims } from "../wristband/claims.ts";
 import { createPublicKeys, type PublicKeys } from "../wristband/public-keys.ts";
 import { createVerifier } from "../wristband/verify.ts";
-import { brokerMetrics, brokerOps } from "./broker-ops.ts";
+import { brokerMetrics, brokerOps, type BrokerOpsSources } from "./broker-ops.ts";
 import { buildRelay } from "./build-relay.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
 import { reloadParts } from "./reload.ts";
@@ -50,17 +50,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     observe: metrics.observeRequest,
   });
   let started = false;
-  const ops = brokerOps(
-    { address: config.listen.brokerOps, tls: tlsOf(config, "brokerOps") },
-    {
-      metrics,
-      catalog,
-      keys,
-      started: () => started,
-      isCatalogToken: (token) =>
-        isCatalogToken(token, { parties: config.wristband, findKey: keys.find, now: Date.now }),
-    },
-  );
+  const ops = opsOf(config, { metrics, catalog, keys, started: () => started });
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
   await broker.listen();
@@ -89,6 +79,14 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
 function publicKeysOf({ wristband, listen }: Config): PublicKeys {
   const url = wristband.jwksUrl ?? `${urlOf(listen.ops, "ops")}/.well-known/jwks.json`;
   return createPublicKeys({ url, fetch, monotonic });
+}
+
+function opsOf(config: Config, sources: Omit<BrokerOpsSources, "isCatalogToken"> & { readonly keys: PublicKeys }) {
+  const verifier = { parties: config.wristband, findKey: sources.keys.find, now: Date.now };
+  return brokerOps(
+    { address: config.listen.brokerOps, tls: tlsOf(config, "brokerOps") },
+    { ...sources, isCatalogToken: (token) => isCatalogToken(token, verifier) },
+  );
 }
 
 function schemasOf(catalog: Catalog): FindSchema {

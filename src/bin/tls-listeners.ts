@@ -7,7 +7,7 @@ type TlsListener = keyof Config["tls"];
 /** The TLS material of a listener, or null where it speaks without. @throws {Error} that names the key at fault */
 export function tlsOf(config: Config, listener: TlsListener): TlsMaterial | null {
   const files = config.tls[listener];
-  return files === undefined ? null : readTlsFiles(listener, files, Date.now());
+  return files === undefined ? null : readTlsFiles(`tls.${listener}`, files, Date.now());
 }
 
 /** What SIGHUP does about the TLS files of these listeners; those that speak without are left out. */
@@ -19,7 +19,9 @@ export function tlsParts(
   return Object.fromEntries(
     entries.flatMap(([name, replace]) => {
       const files = config.tls[name];
-      return files === undefined ? [] : [[`tls.${name}`, () => replace(readTlsFiles(name, files, Date.now()))]];
+      return files === undefined
+        ? []
+        : [[`tls.${name}`, () => replace(readTlsFiles(`tls.${name}`, files, Date.now()))]];
     }),
   );
 }

@@ -26,8 +26,8 @@ const now = Date.now();
 
 it("gives what is in the files", () => {
   const { key, cert } = good;
-  expect(readTlsFiles("authz", files, now)).toEqual({ key, cert, clientCa: ca.cert, clientSans: ["DNS:a"] });
-  expect(readTlsFiles("authz", { ...files, clientCaFile: null }, now).clientCa).toBeNull();
+  expect(readTlsFiles("tls.authz", files, now)).toEqual({ key, cert, clientCa: ca.cert, clientSans: ["DNS:a"] });
+  expect(readTlsFiles("tls.authz", { ...files, clientCaFile: null }, now).clientCa).toBeNull();
 });
 
 it.each<[string, Partial<TlsFiles>, number, RegExp]>([
@@ -43,5 +43,5 @@ it.each<[string, Partial<TlsFiles>, number, RegExp]>([
   ["one that has expired", { certFile: old.certFile, keyFile: old.keyFile }, now, /^tls\.ops\.certFile: .*has expired/],
   ["one of the future", {}, now - 86_400_000, /^tls\.ops\.certFile: .*is not valid yet/],
 ])("refuses %s and names the key", (_, wrong, at, message) => {
-  expect(() => readTlsFiles("ops", { ...files, ...wrong }, at)).toThrow(message);
+  expect(() => readTlsFiles("tls.ops", { ...files, ...wrong }, at)).toThrow(message);
 });

@@ -23,21 +23,20 @@ export interface TlsMaterial {
 /**
  * Reads a listener's TLS files and tries them, so that a server is never given what it cannot use: a pair that does not
  * belong together, or a certificate that has ended, would refuse every new connection.
- * @param listener its key below `tls`
+ * @param at the listener's key in the configuration, as `tls.authz`
  * @param now milliseconds since the epoch
- * @param above where the listener's key stands
  * @throws {Error} that names the key at fault and says what to do
  */
-export function readTlsFiles(listener: string, files: TlsFiles, now: number, above = "tls"): TlsMaterial {
+export function readTlsFiles(at: string, files: TlsFiles, now: number): TlsMaterial {
   const read = (key: "certFile" | "keyFile" | "clientCaFile", file: string) => {
     try {
       return readFileSync(file);
     } catch {
-      throw new Error(`${above}.${listener}.${key}: ${file} cannot be read: does it exist, and may this user read it?`);
+      throw new Error(`${at}.${key}: ${file} cannot be read: does it exist, and may this user read it?`);
     }
   };
   const fault = (key: "certFile" | "keyFile" | "clientCaFile", what: string) =>
-    new Error(`${above}.${listener}.${key}: ${files[key]} ${what}`);
+    new Error(`${at}.${key}: ${files[key]} ${what}`);
   const cert = read("certFile", files.certFile);
   const key = read("keyFile", files.keyFile);
   const clientCa = files.clientCaFile === null ? null : read("clientCaFile", files.clientCaFile);
