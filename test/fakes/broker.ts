@@ -4,6 +4,7 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker, type BrokerOptions } from "../../src/broker/broker-server.ts";
 import { createEras } from "../../src/broker/era.ts";
+import type { FindSchema } from "../../src/broker/relay-request.ts";
 import { createRelay, type RelayOptions, type RelayOutcome } from "../../src/broker/relay.ts";
 import { createSessionPool } from "../../src/broker/session-pool.ts";
 import { createUpstreams, type Upstreams } from "../../src/broker/upstreams.ts";
@@ -70,6 +71,7 @@ export interface TestBroker {
 }
 
 const key = makeKey("k1");
+const PUBLIC_KEY = createPublicKey({ key: key.jwk, format: "jwk" });
 const META = {
   "io.modelcontextprotocol/protocolVersion": "2026-07-28",
   "io.modelcontextprotocol/clientCapabilities": {},
@@ -111,17 +113,9 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
   const now = () => Date.now() + test.ahead;
   const upstreams = upstreamsOf(servers);
   const sessions = createSessionPool({ maxSessions, idleMs: 60_000, monotonic });
-  const relay = createRelay({
-    eras: createEras(monotonic),
-    sessions,
-    findSchema: (server, tool) => servers[server]?.tools?.find(({ name }) => name === tool)?.["inputSchema"],
-    ...recorder(seen),
-    now,
-    monotonic,
-    maxCallsPerCaller,
-  });
-  const publicKey = createPublicKey({ key: key.jwk, format: "jwk" });
-  const verify = createVerifier({ issuer: GATEWAY, audience: "mcp-broker", findKey: () => publicKey, now });
+  const parts = { eras: createEras(monotonic), sessions, findSchema: schemasOf(servers), now, monotonic };
+  const relay = createRelay({ ...parts, ...recorder(seen), maxCallsPerCaller });
+  const verify = createVerifier({ issuer: GATEWAY, audience: "mcp-broker", findKey: () => PUBLIC_KEY, now });
   const broker: Broker = createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls,
@@ -168,6 +162,10 @@ function upstreamsOf(servers: TestServers): Upstreams {
       }),
     ),
   );
+}
+
+function schemasOf(servers: TestServers): FindSchema {
+  return (server, tool) => servers[server]?.tools?.find(({ name }) => name === tool)?.["inputSchema"];
 }
 
 /** What the relay told. */
