@@ -19,6 +19,16 @@ export function partyOf(value: JsonValue | undefined): string | null | undefined
   return isPlainText(sub) ? sub : undefined;
 }
 
+/**
+ * Whether `act` or `may_act` names this party. RFC 8693 §4.1: `iss` and `sub` name it together; without an `iss` it is one
+ * of the token's own issuer.
+ */
+export function isParty(value: JsonValue | undefined, subject: string, issuer: JsonValue | undefined): boolean {
+  if (partyOf(value) !== subject) return false;
+  const { iss } = value as JsonObject;
+  return iss === undefined || iss === issuer;
+}
+
 /** Who acts for the subject of a token, and who did before, as far as they are named by `sub`: the current one first. */
 export function actorsOf(claims: JsonObject): string[] {
   const actors: string[] = [];

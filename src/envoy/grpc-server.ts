@@ -8,6 +8,7 @@ import {
   type ServerHttp2Stream,
   type ServerOptions,
 } from "node:http2";
+import type { Socket } from "node:net";
 import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
 import { listen, type ListenAddress } from "../http/listen.ts";
 import { answer, answerHttp, answerStatus, GRPC_STATUS, isThere, readMessage, timeoutMs } from "./grpc-message.ts";
@@ -54,6 +55,9 @@ const HTTP2: ServerOptions = {
   streamResetRate: 10_000,
   settings: { maxConcurrentStreams: 4096, initialWindowSize: WINDOW_BYTES },
 };
+/** Finds out about peers that vanished without a word. */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 };
+const HANDSHAKE_MS = 5000;
 
 /**
  * The ext_authz gRPC service: bytes to the handler and back. A Check never ends in a gRPC error (M2). Node's HTTP/2
@@ -61,14 +65,19 @@ const HTTP2: ServerOptions = {
  */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health: Health = { serving: true };
-  const sessions = new Set<ServerHttp2Session>();
+  const open: OpenConnections = { sessions: new Set(), sockets: new Set() };
   const { tls } = options;
-  const secure = tls === null ? null : createSecureServer({ ...HTTP2, ...contextOf(tls), ...clientsOf(tls) });
-  const server = secure ?? createServer(HTTP2);
+  const secure =
+    tls === null ? null : createSecureServer({ ...HTTP2, ...KEEP_ALIVE, ...contextOf(tls), ...clientsOf(tls) });
+  const server = secure ?? createServer({ ...HTTP2, ...KEEP_ALIVE });
+  server.on("connection", (socket: Socket) => {
+    open.sockets.add(socket);
+    socket.on("close", () => open.sockets.delete(socket));
+  });
   server.on("session", (session) => {
-    sessions.add(session);
+    open.sessions.add(session);
     session.setLocalWindowSize(WINDOW_BYTES * 16);
-    session.on("close", () => sessions.delete(session));
+    session.on("close", () => open.sessions.delete(session));
     session.on("error", () => session.destroy());
   });
   const isExpected = createDoor(tls);
@@ -84,7 +93,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     setTls: (material) => secure?.setSecureContext(contextOf(material)),
     drain: (ms) => {
       health.serving = false;
-      return drain(server, sessions, ms);
+      return drain(server, open, ms);
     },
   };
 }
@@ -95,7 +104,7 @@ function contextOf({ key, cert, clientCa }: TlsMaterial) {
 
 /** Whether clients must show a certificate is settled at the start. */
 function clientsOf({ clientCa }: TlsMaterial) {
-  return { requestCert: clientCa !== null, rejectUnauthorized: clientCa !== null };
+  return { requestCert: clientCa !== null, rejectUnauthorized: clientCa !== null, handshakeTimeout: HANDSHAKE_MS };
 }
 
 /** Looks at each connection's certificate once. */
@@ -108,6 +117,12 @@ function createDoor(tls: TlsMaterial | null): (stream: ServerHttp2Stream) => boo
     if (expected === undefined) known.set(session, (expected = isExpectedClient(tls, session.socket)));
     return expected;
   };
+}
+
+/** What must be closed at the end. */
+interface OpenConnections {
+  readonly sessions: Set<ServerHttp2Session>;
+  readonly sockets: Set<Socket>;
 }
 
 interface Desk {
@@ -130,15 +145,17 @@ function dispatch(desk: Desk, stream: ServerHttp2Stream, headers: IncomingHttpHe
 
 function check({ options, isExpected }: Desk, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const { handler, strangerAnswer, checkTimeoutMs } = options;
+  if (!isExpected(stream)) {
+    answer(stream, strangerAnswer());
+    return;
+  }
   const arrived = performance.now();
-  const timeout = timeoutMs(headers["grpc-timeout"] as string | undefined);
-  readMessage(stream, MAX_MESSAGE_BYTES, (message) => {
-    if (!isExpected(stream)) {
-      answer(stream, strangerAnswer());
-      return;
-    }
-    const left = timeout - (performance.now() - arrived);
-    const deadlineMs = Math.min(checkTimeoutMs, left * SHARE_OF_DEADLINE);
+  const patienceMs = Math.min(
+    checkTimeoutMs,
+    timeoutMs(headers["grpc-timeout"] as string | undefined) * SHARE_OF_DEADLINE,
+  );
+  readMessage(stream, { maxBytes: MAX_MESSAGE_BYTES, patienceMs }, (message) => {
+    const deadlineMs = patienceMs - (performance.now() - arrived);
     // It closes after a normal answer too: the handler knows what is over.
     const onGone = (listener: () => void) => {
       if (isThere(stream)) stream.on("close", listener);
@@ -151,19 +168,16 @@ function check({ options, isExpected }: Desk, stream: ServerHttp2Stream, headers
   });
 }
 
-async function drain(
-  server: Http2Server | Http2SecureServer,
-  sessions: ReadonlySet<ServerHttp2Session>,
-  ms: number,
-): Promise<void> {
+async function drain(server: Http2Server | Http2SecureServer, open: OpenConnections, ms: number): Promise<void> {
   const closed = new Promise<void>((done) => server.close(() => done()));
-  for (const session of sessions) session.close();
+  for (const session of open.sessions) session.close();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((done) => {
     timer = setTimeout(done, ms);
   });
   await Promise.race([closed, late]);
   clearTimeout(timer);
-  for (const session of sessions) session.destroy();
+  // A session would wait for its peer; and who is still in the handshake has none.
+  for (const socket of open.sockets) socket.destroy();
   await closed;
 }

@@ -12,7 +12,7 @@ const NOT_SERVING = 2;
 /** The services that may be asked for: the whole server, and the one that Envoy names. */
 const KNOWN = new Set(["", "envoy.service.auth.v3.Authorization"]);
 const WATCH_EVERY_MS = 1000;
-const MAX_BYTES = 1024;
+const LIMITS = { maxBytes: 1024, patienceMs: 5000 };
 
 type Method = (health: Health, stream: ServerHttp2Stream) => void;
 
@@ -23,7 +23,7 @@ export const HEALTH_METHODS: ReadonlyMap<string, Method> = new Map([
 ]);
 
 function check(health: Health, stream: ServerHttp2Stream): void {
-  readMessage(stream, MAX_BYTES, (message) => {
+  readMessage(stream, LIMITS, (message) => {
     if (message !== null && KNOWN.has(serviceName(message))) answer(stream, stateOf(health));
     else answerStatus(stream, GRPC_STATUS.notFound, "unknown service");
   });

@@ -1,5 +1,5 @@
 import { chmodSync, lstatSync, rmSync } from "node:fs";
-import type { Server } from "node:net";
+import { connect, type Server } from "node:net";
 
 /** Where a server listens: TCP, or a Unix socket. */
 export type ListenAddress =
@@ -12,16 +12,23 @@ export type ListenAddress =
  * @returns the port, 0 for a socket
  * @throws {Error} that names the key at fault
  */
-export function listen(server: Server, key: string, address: ListenAddress): Promise<number> {
-  if (address.kind === "unix") removeStaleSocket(address.path);
+export async function listen(server: Server, key: string, address: ListenAddress): Promise<number> {
+  const where = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
+  const taken = () => new Error(`${key}: cannot listen on ${where}: another program listens there`);
+  if (address.kind === "unix" && !(await makeRoom(address.path))) throw taken();
   return new Promise((done, fail) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const where = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
-      const why = error.code === "EADDRINUSE" ? "another program listens there" : (error.code ?? "failed");
-      fail(new Error(`${key}: cannot listen on ${where}: ${why}`));
+    // It stays: a connection that could not be accepted, for want of descriptors say, must not end the process.
+    server.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") fail(taken());
+      else fail(new Error(`${key}: cannot listen on ${where}: ${error.code ?? "failed"}`));
     });
     const listening = () => {
-      if (address.kind === "unix") chmodSync(address.path, 0o660);
+      try {
+        if (address.kind === "unix") chmodSync(address.path, 0o660);
+      } catch {
+        fail(new Error(`${key}: ${where} is gone again`));
+        return;
+      }
       const bound = server.address();
       done(typeof bound === "object" && bound !== null ? bound.port : 0);
     };
@@ -30,11 +37,25 @@ export function listen(server: Server, key: string, address: ListenAddress): Pro
   });
 }
 
-/** A socket that a process left behind; nothing else is removed. */
-function removeStaleSocket(path: string): void {
+/** Removes a socket that a process left behind, and nothing else. False if somebody listens on it. */
+async function makeRoom(path: string): Promise<boolean> {
   try {
-    if (lstatSync(path).isSocket()) rmSync(path);
+    if (!lstatSync(path).isSocket()) return true;
+    if (await answers(path)) return false;
+    rmSync(path);
   } catch {
     // Not there: nothing to remove.
   }
+  return true;
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(path);
+    socket.on("connect", () => {
+      socket.destroy();
+      done(true);
+    });
+    socket.on("error", () => done(false));
+  });
 }

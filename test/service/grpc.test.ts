@@ -1,5 +1,5 @@
 // The gRPC service with a real client on loopback: TCP, socket, mTLS, garbage, deadlines, health, drain.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   connect,
   constants,
@@ -7,7 +7,8 @@ import {
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from "node:http2";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect as connectTcp, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, credentials, status, type ChannelCredentials } from "@grpc/grpc-js";
@@ -58,6 +59,19 @@ async function start(
   });
   servers.push(server);
   return { server, port: await server.listen() };
+}
+
+/** The client's first words (RFC 9113 §3.4): the preface, and SETTINGS of nothing. */
+const PREFACE = Buffer.concat([
+  Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+  Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
+]);
+const LEAVES_A_SOCKET = `require("node:net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))`;
+
+function selfSigned() {
+  const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=a"];
+  execFileSync("openssl", [...args, "-keyout", "self.key", "-out", "self.pem"], { cwd: folder, stdio: "ignore" });
+  return { key: readFileSync(join(folder, "self.key")), cert: readFileSync(join(folder, "self.pem")) };
 }
 
 const identity = (bytes: Buffer) => bytes;
@@ -113,7 +127,13 @@ describe("transports", () => {
 
   it("a Unix socket, over one that a dead process left; other files are not touched", async () => {
     const path = join(folder, "authz.sock");
+    const dead = spawnSync(process.execPath, ["-e", LEAVES_A_SOCKET, path]);
+    expect([dead.signal, existsSync(path)]).toEqual(["SIGKILL", true]);
     await start({ address: { kind: "unix", path } });
+    expect((await call(`unix:${path}`, GOOD)).code).toBe(0);
+    await expect(start({ address: { kind: "unix", path } })).rejects.toThrow(
+      `listen.authz: cannot listen on ${path}: another program listens there`,
+    );
     expect((await call(`unix:${path}`, GOOD)).code).toBe(0);
     const file = join(folder, "not-a-socket");
     writeFileSync(file, "keep me");
@@ -235,7 +255,7 @@ describe("M2, D02, D03: never a gRPC error for a Check", () => {
 
   it("D14, M4: answers before the caller's patience ends", async () => {
     const { port } = await start({ checkTimeoutMs: 10_000 }, () => new Promise(() => {}));
-    expect(await call(`127.0.0.1:${port}`, GOOD, { timeoutMs: 500 })).toMatchObject({
+    expect(await call(`127.0.0.1:${port}`, GOOD, { timeoutMs: 2000 })).toMatchObject({
       grpc: 0,
       http: "ServiceUnavailable",
     });
@@ -369,7 +389,25 @@ describe("the wire below: HTTP/2 by hand", () => {
     const body = await answered;
     expect(response.decode(body.subarray(5))).toMatchObject({ denied_response: { status: { code: "BadRequest" } } });
     expect(records).toMatchObject([{ decision: "deny", reason: "header_malformed" }]);
-    stream.destroy();
+    await new Promise((done) => stream.once("close", done)); // it goes on sending, and is stopped
+  });
+
+  it.each<[string, Buffer[]]>([
+    ["nothing of it comes", []],
+    ["a piece of it comes", [framed(GOOD).subarray(0, 50)]],
+  ])("M4, D08: a message that is not here in time is refused in time, and the call is closed: %s", async (_, parts) => {
+    const { session } = await connected({ checkTimeoutMs: 60_000 });
+    const stream = session.request({
+      ...{ ":method": "POST", ":path": CHECK, "content-type": "application/grpc", "grpc-timeout": "2000m" },
+    });
+    for (const part of parts) stream.write(part);
+    const started = performance.now();
+    const body = await new Promise<Buffer>((done) => stream.once("data", done));
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect(response.decode(body.subarray(5))).toHaveProperty("denied_response");
+    expect(records).toHaveLength(1);
+    expect(records[0]?.decision).not.toBe("allow");
+    await new Promise((done) => stream.once("close", done));
   });
 
   it.each(["soon", "1000", "-5m", "1.5S", "123456789m", ""])(
@@ -449,6 +487,25 @@ describe("the wire below: HTTP/2 by hand", () => {
     server.setServing(false);
     await vi.waitFor(() => expect(states).toEqual([1, 2]), 3000);
     stream.close();
+  });
+
+  it.each<[string, boolean, (socket: Socket) => void]>([
+    ["says nothing", false, () => {}],
+    ["speaks HTTP/2 and does not leave", false, (socket) => socket.write(PREFACE)],
+    ["does not begin its handshake", true, () => {}],
+  ])("D06: a peer who %s does not hold up the end", async (_, isSecure, speak) => {
+    const material = { clientCa: null, clientSans: [], ...selfSigned() };
+    const { server, port } = await start(isSecure ? { tls: material } : {});
+    const socket = connectTcp({ port, host: "127.0.0.1", allowHalfOpen: true });
+    await new Promise((done) => socket.once("connect", done));
+    speak(socket);
+    await new Promise((done) => setTimeout(done, 50));
+    const closed = new Promise((done) => socket.once("close", done));
+    socket.on("error", () => {});
+    socket.resume();
+    await server.drain(150);
+    socket.end();
+    await closed;
   });
 
   it("what ends is ended: a call that hangs does not keep the process beyond the grace", async () => {

@@ -74,13 +74,22 @@ describe("P2.3-6: mode delegation", () => {
   });
 
   it("a token of its own that ended early is replaced when something was refused with it", async () => {
-    const { get, close } = delegating();
+    const { get, clocks, close } = delegating();
     await get(ALICE);
+    clocks.ahead = 31_000;
     answering("exchange", 400, () => ({ error: "invalid_request" }));
     expect(await get(callerOf("carol"))).toHaveProperty("refused");
     fake.respond = fake.honest;
     foundToken(await get(callerOf("dora")));
     expect(asked()).toEqual(["own", "exchange", "exchange", "own", "exchange"]);
+    close();
+  });
+
+  it("who is refused again and again does not cost the gateway its own token each time", async () => {
+    const { get, close } = delegating();
+    answering("exchange", 400, () => ({ error: "invalid_request" }));
+    for (let i = 0; i < 50; i += 1) expect(await get(callerOf(`mallory-${i}`))).toHaveProperty("refused");
+    expect(asked().filter((what) => what === "own")).toHaveLength(1);
     close();
   });
 
@@ -121,6 +130,11 @@ describe("H05: a delegation is never silently something else", () => {
     ["the IdP ignored the actor", () => exchangedFor("alice"), "the IdP ignored the actor"],
     ["another actor", () => exchangedFor("alice", AUDIENCE, { act: { sub: "mallory" } }), "ignored the actor"],
     ["the gateway below another", () => exchangedFor("alice", AUDIENCE, { act: { sub: "m", ...act } }), "ignored"],
+    [
+      "the gateway's name at another issuer",
+      () => exchangedFor("alice", AUDIENCE, { act: { ...act.act, iss: "https://other.example.com" } }),
+      "ignored the actor",
+    ],
     ["an actor of another form", () => exchangedFor("alice", AUDIENCE, { act: CLIENT.id }), "ignored the actor"],
     ["the actor as the subject", () => exchangedFor(CLIENT.id, AUDIENCE, act), "sub is not the caller"],
     ["no subject", () => exchangedFor("alice", AUDIENCE, { ...act, sub: undefined }), "no sub"],
@@ -129,6 +143,16 @@ describe("H05: a delegation is never silently something else", () => {
     answering("exchange", 200, () => granting(token()));
     const { get, close } = delegating();
     expect(await get(ALICE)).toEqual({ cannotTell: text(part) });
+    close();
+  });
+
+  it("a chain that the caller's token had already is no sign of this delegation", async () => {
+    const before = { ...ALICE, claims: { ...ALICE.claims, ...act } };
+    const { get, close } = delegating();
+    answering("exchange", 200, () => granting(exchangedFor("alice", AUDIENCE, act)));
+    expect(await get(before)).toEqual({ cannotTell: text("ignored the actor") });
+    answering("exchange", 200, () => granting(exchangedFor("alice", AUDIENCE, { act: { ...act.act, ...act } })));
+    foundToken(await get(before));
     close();
   });
 
@@ -143,6 +167,8 @@ describe("H05: a delegation is never silently something else", () => {
     ["the gateway", { sub: CLIENT.id }, true],
     ["another", { sub: "https://other.example.com" }, false],
     ["another case", { sub: CLIENT.id.toUpperCase() }, false],
+    ["the gateway of the same issuer", { sub: CLIENT.id, iss: "https://idp.example.com" }, true],
+    ["its namesake at another", { sub: CLIENT.id, iss: "https://other.example.com" }, false],
     ["nobody by sub", { client_id: CLIENT.id }, false],
     ["what is malformed", CLIENT.id, false],
   ])("RFC 8693 §4.4: may_act names %s", async (_, party, isAsked) => {

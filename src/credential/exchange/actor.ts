@@ -19,7 +19,7 @@ export interface ActorToken {
 export interface Actor {
   /** A token that lives, or why there is none. Asked for once, however many wait for it. */
   get(): Promise<ActorToken | string>;
-  /** Something was refused that was asked with this token: the next caller asks with a new one. */
+  /** Something was refused that was asked with this token: the next caller asks with a new one, unless it is new. */
   drop(token: ActorToken): void;
 }
 
@@ -35,7 +35,11 @@ export interface ActorDeps {
 
 interface Held extends ActorToken {
   readonly life: Life;
+  readonly askedAt: number;
 }
+
+/** A token that was used for less is not what is wrong: a caller who is refused each time must not cost one each time. */
+const MIN_USE_MS = 30_000;
 
 /** Keeps the gateway's own token (RFC 6749 §4.4, same client and endpoint as the exchange) until shortly before its end. */
 export function createActor({ endpoint, client, timeoutMs, now, onAsked }: ActorDeps): Actor {
@@ -58,7 +62,7 @@ export function createActor({ endpoint, client, timeoutMs, now, onAsked }: Actor
       return (flight ??= ask().finally(() => (flight = null)));
     },
     drop(token) {
-      if (held?.token === token.token) held = null;
+      if (held?.token === token.token && now() - held.askedAt >= MIN_USE_MS) held = null;
     },
   };
 }
@@ -90,5 +94,5 @@ function heldOf(
   const life = lifeOf({ expiresIn, tokenExp: typeof exp === "number" ? exp : null, subjectExp: Infinity, ...times });
   if (life === null) return "the token's life is over already";
   // RFC 9068 §2.2: without a user, `sub` is the client. Of an opaque token we know no more than whose it is.
-  return { token, subject: isPlainText(sub) ? sub : clientId, life };
+  return { token, subject: isPlainText(sub) ? sub : clientId, life, askedAt: times.askedAt };
 }

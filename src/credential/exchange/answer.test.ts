@@ -23,6 +23,7 @@ const EXPECTED: Expectation = {
   subject: ALICE.subject,
   subjectToken: OWN,
   actor: null,
+  before: [],
   subjectExp: ALICE.expiresAt,
   askedAt: NOW,
   now: NOW,

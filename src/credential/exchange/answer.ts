@@ -7,6 +7,9 @@ import { lifeOf, type Life } from "./lifetime.ts";
 import { ACCESS_TOKEN_TYPE, JWT_TYPE } from "./request.ts";
 import { scopeNames, scopesForPeople, tellsOf } from "./scope.ts";
 
+/** Of a chain, what the audit line names. */
+const MAX_ACTORS = 4;
+
 /** What an answer is held against: the configuration, the caller, and the clock. */
 export interface Expectation extends TokenExpectation {
   readonly scope: string | null;
@@ -72,7 +75,8 @@ function readGrant(json: JsonObject, expected: Expectation): Reading | string {
   });
   if (life === null) return "the token's life is over already";
   const tells = tellsOf([token as string, expected.subjectToken, ...expected.secrets]);
-  return { granted: token as string, life, actors: facts.actors.map((name) => (tells(name) ? "(hidden)" : name)) };
+  const actors = facts.actors.slice(0, MAX_ACTORS).map((name) => (tells(name) ? "(hidden)" : name));
+  return { granted: token as string, life, actors };
 }
 
 /** What holds for every token that is granted (RFC 6749 §5.1), or what is wrong. */

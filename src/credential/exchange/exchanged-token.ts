@@ -1,4 +1,4 @@
-import { actorsOf } from "../../authz/actor.ts";
+import { actorsOf, isParty } from "../../authz/actor.ts";
 import { readToken } from "../../authz/token-form.ts";
 import type { JsonObject, JsonValue } from "../../mcp/json.ts";
 import type { Profile } from "./errors.ts";
@@ -17,6 +17,8 @@ export interface TokenExpectation {
   readonly subjectToken: string;
   /** Whom the token must name as its actor; null for an impersonation. */
   readonly actor: string | null;
+  /** Who acted for the caller by her own token, the current one first. */
+  readonly before: readonly string[];
 }
 
 export interface TokenFacts {
@@ -64,20 +66,27 @@ export function looksLikeJwt(token: string): boolean {
   return rest.length === 2 && Buffer.from(header, "base64url").toString("latin1").trimStart().startsWith("{");
 }
 
-function faultOfClaims(claims: JsonObject, { audience, subject, actor, profile }: TokenExpectation): string | null {
+function faultOfClaims(claims: JsonObject, expected: TokenExpectation): string | null {
+  const { audience, subject, actor, profile } = expected;
   const { aud, sub, cnf, typ } = claims;
   const audiences = Array.isArray(aud) ? (aud as readonly JsonValue[]) : [aud];
   if (!audiences.includes(audience)) return "the token's aud does not name the configured audience";
   if (sub !== undefined && sub !== subject) return "the token's sub is not the caller";
   // RFC 8693 §4.1: an IdP that does not know actor_token gives an impersonation, which nobody asked for.
   if (actor !== null && sub === undefined) return "the token has no sub";
-  if (actor !== null && actorsOf(claims)[0] !== actor)
+  if (actor !== null && !isActing(claims, actor, expected.before))
     return "the IdP ignored the actor: the token's act.sub is not the gateway; see mode";
   // RFC 9449 §7.1, RFC 8705 §3: nobody can use a bound token without its proof.
   if (cnf !== undefined) return "the token is bound to a key";
   // Keycloak's ID and refresh tokens differ from access tokens in this claim only.
   if (profile === "keycloak" && typ !== "Bearer") return "the token's typ is not Bearer";
   return null;
+}
+
+/** The gateway acts now, and not only before: a chain that the caller's token had already says nothing about this one. */
+function isActing(claims: JsonObject, actor: string, before: readonly string[]): boolean {
+  if (!isParty(claims["act"], actor, claims["iss"])) return false;
+  return before[0] !== actor || actorsOf(claims).length > before.length;
 }
 
 function factsOf(claims: JsonObject): TokenFacts | string {

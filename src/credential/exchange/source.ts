@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Identity } from "../../authz/ports.ts";
-import { partyOf } from "../../authz/actor.ts";
+import { actorsOf, isParty } from "../../authz/actor.ts";
 import { cacheKey, type AnswerCache, type Kept } from "../answer-cache.ts";
 import type { Answer, CredentialSource } from "../source.ts";
 import { headerValue, type Placement } from "../static.ts";
@@ -81,7 +81,8 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
     const { subject, expiresAt: subjectExp } = identity;
     const hidden = actor === null ? secrets : [...secrets, actor.token];
     const configured = { profile, audience, scope, allowScopes, secrets: hidden };
-    const caller = { subject, subjectToken, subjectExp, actor: actor?.subject ?? null };
+    const before = actorsOf(identity.claims);
+    const caller = { subject, subjectToken, subjectExp, actor: actor?.subject ?? null, before };
     const expected: Expectation = { ...configured, ...caller, askedAt, now: deps.now() };
     return readAnswer(answer, expected);
   }
@@ -118,8 +119,8 @@ function keyOf({ entry, audience, scope, client }: ExchangeOptions, deps: Exchan
 }
 
 /** RFC 8693 §4.4: where the token says who may act for its subject, nobody else may. */
-function mayAct({ claims }: Identity, { subject }: ActorToken): boolean {
-  return !("may_act" in claims) || partyOf(claims["may_act"]) === subject;
+function mayAct({ claims, issuer }: Identity, { subject }: ActorToken): boolean {
+  return !("may_act" in claims) || isParty(claims["may_act"], subject, issuer);
 }
 
 function outcomeOf(reading: Reading): ExchangeOutcome {
