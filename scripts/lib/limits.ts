@@ -80,7 +80,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   ],
   [
     "Keys of one issuer",
-    () => `${count("identity/key-set.ts", "MAX_KEYS")}, ${bytes("identity/key-store.ts", "maxBytes")}`,
+    () => `${count("identity/key-set.ts", "MAX_KEYS")}, ${bytes("identity/fetch-document.ts", "MAX_BYTES")}`,
     "`keys_unavailable`",
   ],
   ["Audit lines that wait", () => count("bin/start-serve.ts", "AUDIT_QUEUE"), "`audit_unavailable`"],
