@@ -171,10 +171,12 @@ describe("one sentence with the key, the path and what to do", () => {
 
   it("a file that this user may not read", async () => {
     writeFileSync(at("secluded"), "x");
+    for (const name of ["secret", "leaf.key", "wristband.pem"]) chmodSync(at(name), 0o644); // a warning at most
     chmodSync(at("secluded"), 0);
     chmodSync(folder, 0o777);
     rmSync(at("mcp-authz.yaml"), { force: true }); // nobody writes its own
     const { text } = await asNobody(() => run(withValue("vault.caFile", "secluded")));
+    for (const name of ["secret", "leaf.key", "wristband.pem"]) chmodSync(at(name), 0o600);
     expect(text).toMatch(/vault\.caFile: .*secluded cannot be read \(EACCES\): let this user read it/);
   });
 });
