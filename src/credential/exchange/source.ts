@@ -32,9 +32,9 @@ export interface ExchangeDeps {
   readonly cache: AnswerCache;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Told how every exchange ended, however many callers waited for it. */
   /** Who acts for the caller (`mode: delegation`); without one the exchange is an impersonation. */
   readonly actor?: Actor;
+  /** Told how every exchange ended, however many callers waited for it. */
   readonly onOutcome: (outcome: ExchangeOutcome) => void;
 }
 
