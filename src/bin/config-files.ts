@@ -5,6 +5,7 @@ import { ConfigError, type Config } from "../config.ts";
 import type { Problem } from "../config-rules.ts";
 import { readTlsFiles } from "../ops/tls-files.ts";
 import { OPA_MISSING } from "../policy/compile.ts";
+import { OPEN_TO_ALL } from "../policy/self-test.ts";
 import { loadPolicy } from "../policy/store.ts";
 import { unreadable } from "../unreadable.ts";
 import { loadSigningKey } from "../wristband/keys.ts";
@@ -115,7 +116,7 @@ export async function requireFiles(path: string, config: Config, reader: "serve"
 
 /**
  * Reads every file, the policy included, and returns what is worth a warning: a file of Envoy's, which may be elsewhere, or a
- * policy that only opa could judge.
+ * policy that only opa could judge, or that lets everybody do everything.
  * @param path of the configuration
  * @param reader whose files; null for all
  * @throws {ConfigError} with all that is wrong with the others
@@ -123,23 +124,32 @@ export async function requireFiles(path: string, config: Config, reader: "serve"
 export async function checkFiles(path: string, config: Config, reader: Reader | null): Promise<Problem[]> {
   const files = namedFiles(config).filter((file) => reader === null || file.reader === reader);
   const isEnvoys = (file: NamedFile) => file.reader === "envoy";
-  const policy = reader === null || reader === "serve" ? await policyFault(config) : null;
+  const policy = reader === null || reader === "serve" ? await tryPolicy(config) : { fault: null, warning: null };
   const problems = await faultsOf(files.filter((file) => !isEnvoys(file)));
   const warnings = (await faultsOf(files.filter(isEnvoys))).map(({ key, message }) => ({
     key,
     message: `${message} (no fault if it is there where Envoy runs)`,
   }));
-  if (policy !== null) (policy.message.includes(OPA_MISSING) ? warnings : problems).push(policy);
+  if (policy.warning !== null) warnings.push(policy.warning);
+  if (policy.fault !== null) problems.push(policy.fault);
   if (problems.length > 0) throw new ConfigError(path, problems);
   return warnings;
 }
 
-async function policyFault({ policy: { path, rego } }: Config): Promise<Problem | null> {
+interface PolicyVerdict {
+  readonly fault: Problem | null;
+  readonly warning: Problem | null;
+}
+
+async function tryPolicy({ policy: { path, rego } }: Config): Promise<PolicyVerdict> {
   try {
-    await loadPolicy({ path, rego, opaPath: findTool("opa") });
-    return null;
+    const { tried } = await loadPolicy({ path, rego, opaPath: findTool("opa") });
+    return { fault: null, warning: tried.allowsStrangers ? { key: "policy.path", message: OPEN_TO_ALL } : null };
   } catch (error) {
-    return asProblem(policyError(path, error));
+    const problem = asProblem(policyError(path, error));
+    return problem.message.includes(OPA_MISSING)
+      ? { fault: null, warning: problem }
+      : { fault: problem, warning: null };
   }
 }
 

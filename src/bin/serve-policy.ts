@@ -1,6 +1,8 @@
 import { createCatalogClient } from "../broker/catalog-client.ts";
 import { createHttpClient } from "../http/client.ts";
+import type { Log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
+import { OPEN_TO_ALL } from "../policy/self-test.ts";
 import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../policy/store.ts";
 import { signCatalogToken } from "../wristband/catalog-token.ts";
 import type { SigningKey } from "../wristband/keys.ts";
@@ -25,12 +27,19 @@ export async function startPolicy(options: ServeOptions, metrics: Metrics): Prom
         metrics.policyRevision(store.revision());
         options.onRevision(store.revision());
         log.info("policy_live", { revision: store.revision() });
+        warnOfOpenness(store, log);
       } else log.error("policy_not_reloaded", { message, live: store.revision() });
     },
   });
   metrics.policyRevision(store.revision());
   options.onRevision(store.revision());
+  warnOfOpenness(store, log);
   return store;
+}
+
+function warnOfOpenness(store: PolicyStore, log: Log): void {
+  if (store.tried().allowsStrangers)
+    log.warn("policy_open_to_all", { revision: store.revision(), message: OPEN_TO_ALL });
 }
 
 async function openStore(options: PolicyOptions): Promise<PolicyStore> {

@@ -6,20 +6,31 @@ import { createEvaluator } from "./evaluator.ts";
 
 const SELF_TEST_MS = 10_000;
 
+/** What the self-test found in a policy that passed it. */
+export interface Tried {
+  /** It allows a caller of whom nothing but a name is known, with a tool that nobody has: everybody, everything. */
+  readonly allowsStrangers: boolean;
+}
+
+/** For people: what {@link Tried.allowsStrangers} means, and what to do if that is no purpose. */
+export const OPEN_TO_ALL =
+  "the policy allows every caller with a token every tool: if that is not the purpose, ask in `allow` for something of the caller and of the operation";
+
 /**
  * Tries a policy before it goes live, on a thread of its own: one that runs away is stopped there, and never meets the
  * thread that serves.
  * @throws {Error} that says what is wrong with the policy
  */
-export async function selfTest(artifact: Artifact, timeoutMs = SELF_TEST_MS): Promise<void> {
+export async function selfTest(artifact: Artifact, timeoutMs = SELF_TEST_MS): Promise<Tried> {
   const worker = new Worker(new URL("self-test-worker.ts", import.meta.url), { workerData: artifact });
   let timer: NodeJS.Timeout | undefined;
   try {
-    await new Promise<void>((resolve, reject) => {
+    return await new Promise<Tried>((resolve, reject) => {
       const fail = () => reject(new Error(`the self-test failed: no answer within ${timeoutMs} ms`));
       timer = setTimeout(fail, timeoutMs);
       worker.once("error", reject);
-      worker.once("exit", (code) => (code === 0 ? resolve() : reject(new Error("the self-test failed: no answer"))));
+      worker.once("message", resolve);
+      worker.once("exit", () => reject(new Error("the self-test failed: no answer")));
     });
   } finally {
     clearTimeout(timer);
@@ -37,10 +48,10 @@ const CATALOG = { servers: { "self-test": { tools: ["self-test"], prompts: [], r
 
 /**
  * What a policy must be able to do: refuse a request without anything in it and one of nobody, and answer for a
- * stranger, whatever the answer.
+ * stranger, whatever the answer: who lets everybody in may mean it.
  * @throws {Error} that says what it could not
  */
-export function tryOut(artifact: Artifact): void {
+export function tryOut(artifact: Artifact): Tried {
   const evaluator = createEvaluator(artifact, CATALOG, { enter: () => {}, leave: () => {} });
   for (const input of [{} as PolicyInput, NOBODY]) {
     const decision = decide(evaluator, input);
@@ -48,7 +59,9 @@ export function tryOut(artifact: Artifact): void {
     if (decision.value.allow) throw new Error("the self-test failed: the policy does not refuse an empty request");
   }
   const asked = { ...STRANGER, mcp: { ...STRANGER.mcp, method: "tools/list", server: null, name: null } };
-  for (const answer of [decide(evaluator, STRANGER), visible(evaluator, asked)]) {
+  const stranger = decide(evaluator, STRANGER);
+  for (const answer of [stranger, visible(evaluator, asked)]) {
     if (!answer.ok) throw new Error(`the self-test failed: ${answer.detail ?? answer.reason}`);
   }
+  return { allowsStrangers: stranger.ok && stranger.value.allow };
 }

@@ -108,6 +108,22 @@ describe("the demo's policy", () => {
     }
   });
 
+  it.skipIf(opa === null).each<[string, string, boolean]>([
+    ["everybody everything", "allow := true", true],
+    ["everybody with a name", 'allow if input.identity.subject != ""', true],
+    ["everybody what is read-only", 'allow if input.mcp.kind == "tool"', true],
+    ["everybody one server", 'allow if input.mcp.server == "demo"', false],
+    ["everybody one tool", 'allow if input.mcp.name == "echo"', false],
+    ["a group everything", 'allow if "finance" in input.identity.groups', false],
+  ])("the self-test tells whether it allows strangers: %s", async (_, rule, allowsStrangers) => {
+    const { store } = await open(folderOf(policy(rule)));
+    expect(store.tried()).toEqual({ allowsStrangers });
+  });
+
+  it("the demo's allows no stranger", async () => {
+    expect((await open(DEMO)).store.tried()).toEqual({ allowsStrangers: false });
+  });
+
   it("an edit without opa says in one sentence what to install", async () => {
     const copy = join(root, "edited");
     cpSync(DEMO, copy, { recursive: true });

@@ -8,7 +8,7 @@ import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
 import { decide, visible, visibleByServer } from "./decision.ts";
 import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
-import { selfTest } from "./self-test.ts";
+import { selfTest, type Tried } from "./self-test.ts";
 import { readSources, sourcesHash, type SourceFile } from "./sources.ts";
 
 /** Where a policy is, and what makes it one that runs. */
@@ -38,6 +38,8 @@ export interface PolicyStore {
   /** Null when there is none: then lists are refused. */
   setCatalog(catalog: CatalogData | null): void;
   revision(): string;
+  /** What the self-test of the live policy found. */
+  tried(): Tried;
   /** The message of the last failed reload, or null when the files' policy is live. */
   stale(): string | null;
   /** Looks for a change, and makes it live or keeps what is there. */
@@ -62,6 +64,7 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
     visible: (input, server, signal) => live.visible(input, server, signal),
     setCatalog: (catalog) => live.setCatalog(catalog),
     revision: () => live.revision,
+    tried: () => live.tried,
     stale: () => files.stale,
     poll: () => files.poll(),
     watch(everyMs) {
@@ -80,20 +83,27 @@ class LivePolicy {
   readonly #guard: Guard;
   readonly #quarantined: string | null;
   #evaluator: Evaluator;
+  #tried: Tried;
   #catalog: CatalogData | null = null;
 
-  constructor({ guard, quarantined }: PolicyOptions, loaded: Artifact) {
+  constructor({ guard, quarantined }: PolicyOptions, { artifact: loaded, tried }: Tested) {
     this.#guard = guard;
     this.#quarantined = quarantined;
     this.#evaluator = createEvaluator(loaded, null, guard);
+    this.#tried = tried;
+  }
+
+  get tried(): Tried {
+    return this.#tried;
   }
 
   get revision(): string {
     return this.#evaluator.revision;
   }
 
-  replace(loaded: Artifact): void {
+  replace({ artifact: loaded, tried }: Tested): void {
     this.#evaluator = createEvaluator(loaded, this.#catalog, this.#guard);
+    this.#tried = tried;
   }
 
   setCatalog(catalog: CatalogData | null): void {
@@ -221,15 +231,20 @@ function look(source: PolicySource): Found {
  */
 export async function loadPolicy(
   source: PolicySource,
-): Promise<{ readonly artifact: Artifact; readonly files: readonly SourceFile[] | null }> {
+): Promise<Tested & { readonly files: readonly SourceFile[] | null }> {
   const loaded = await tested(look(source).load);
-  return { artifact: loaded, files: isFolder(source.path) ? readSources(source.path) : null };
+  return { ...loaded, files: isFolder(source.path) ? readSources(source.path) : null };
 }
 
-async function tested(load: Found["load"]): Promise<Artifact> {
+/** A policy that passed its self-test. */
+interface Tested {
+  readonly artifact: Artifact;
+  readonly tried: Tried;
+}
+
+async function tested(load: Found["load"]): Promise<Tested> {
   const loaded = await load();
-  await selfTest(loaded);
-  return loaded;
+  return { artifact: loaded, tried: await selfTest(loaded) };
 }
 
 function isFolder(path: string): boolean {

@@ -11,6 +11,7 @@ const PREFACE = /^error: (?:[a-z ]+: )?\d+ errors? occurred(?: during loading)?:
 export function newsOf(line: string, folder: string): string | null {
   const { event, message, revision } = fieldsOf(line);
   if (event === "policy_live") return `Policy is live: revision ${String(revision).slice(0, 12)}.`;
+  if (event === "policy_open_to_all") return `Look again: ${String(message)}.`;
   if (event === "clock_differs") return `A clock is wrong: ${String(message)}.`;
   if (event !== "policy_not_reloaded") return null;
   return `Policy NOT taken: ${sentenceOf(String(message), folder)} The last good policy stays in force.`;

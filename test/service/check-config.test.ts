@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
+import { findTool } from "../../scripts/lib/find-tool.ts";
 import { runMain } from "../../src/bin/cli.ts";
 import { COMMANDS } from "../../src/bin/commands.ts";
 import { makeCa, makeLeaf } from "../fakes/certificates.ts";
@@ -179,6 +180,13 @@ describe("one sentence with the key, the path and what to do", () => {
     for (const name of ["secret", "leaf.key", "wristband.pem"]) chmodSync(at(name), 0o600);
     expect(text).toMatch(/vault\.caFile: .*secluded cannot be read \(EACCES\): let this user read it/);
   });
+});
+
+it.skipIf(findTool("opa") === null)("a policy that lets everybody do everything is a warning", async () => {
+  mkdirSync(at("open"), { recursive: true });
+  writeFileSync(at("open/policy.rego"), "package mcp.authz\n\nallow := true\n");
+  const { code, text } = await run(withValue("policy.path", "open"));
+  expect([code, text]).toEqual([0, expect.stringMatching(/^warning: policy\.path: the policy allows every caller/m)]);
 });
 
 describe("whose files", () => {
