@@ -143,8 +143,25 @@ async function askAgain(past: Past, options: PastOptions): Promise<ReportStep[]>
         changed(policy, line),
       ],
     },
-    ...policySteps(policy).map(asFarAsTheLogGoes),
+    ...(isAlike(policy, line) ? policySteps(policy).map(asFarAsTheLogGoes) : [NOT_COMPARABLE]),
   ];
+}
+
+const NOT_COMPARABLE: ReportStep = {
+  step: "policy",
+  outcome: "note",
+  says: [
+    "With what the log holds the policy answers otherwise than it did then, so its rules would mislead here:",
+    "what decided is a group, a scope, a claim or an argument. Add --token-file.",
+  ],
+};
+
+/** Whether the policy says what it said then: the same verdict, for the same reason. */
+function isAlike({ decision }: AskedPolicy, line: AuditLine): boolean {
+  if (!decision.ok) return line["reason"] === decision.reason;
+  // What ended in another refusal had been allowed by policy.
+  const wasDenied = line["reason"] === "policy_denied" || line["reason"] === "scope_insufficient";
+  return decision.value.allow === !wasDenied && decision.value.note === text(line, "note");
 }
 
 /** No verdict: most policies ask for groups, which the log does not hold. */

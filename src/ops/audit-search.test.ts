@@ -33,6 +33,17 @@ describe("the line of a decision", () => {
     expect(await search("", "a")).toBeNull();
   });
 
+  it("is found behind a collector's prefix and between a terminal's escapes", async () => {
+    const escaped = `\u001b[2K${line("a").trimEnd()}\u001b[0m\r\n`;
+    const prefixed = `serve-1  | ${line("b")}`;
+    for (const id of ["a", "b"]) {
+      expect(await search(escaped + prefixed, id)).toMatchObject({ request_id: id });
+      const streamed = await searchAuditStream(Readable.from([Buffer.from(escaped + prefixed)]), id);
+      expect(streamed).toMatchObject({ line: { request_id: id }, oldest: "2026-11-25T10:00:00.000Z" });
+    }
+    expect(await search(`serve-1  | ${line("x", { name: '{"time":"', note: "a" })}`, "a")).toBeNull();
+  });
+
   it("J06: an id that stands in another field is not a match", async () => {
     expect(await search(line("x", { name: "a", note: '"a"' }), "a")).toBeNull();
   });

@@ -66,9 +66,17 @@ function matcher(id: string): (bytes: Buffer) => AuditLine | null {
   const needle = Buffer.from(JSON.stringify(id));
   return (bytes) => {
     if (!bytes.includes(needle)) return null; // nearly every line is dismissed without being parsed
-    const line = parsed(bytes);
+    const line = parsed(recordIn(bytes));
     return line?.["request_id"] === id || line?.["mesh_request_id"] === id ? line : null;
   };
+}
+
+const OPENING = Buffer.from('{"time":"');
+const CLOSING = "}".charCodeAt(0);
+
+/** The record of a line: collectors put a name or a terminal's escapes around what they pass on. */
+function recordIn(line: Buffer): Buffer {
+  return line.subarray(Math.max(0, line.indexOf(OPENING)), line.lastIndexOf(CLOSING) + 1);
 }
 
 function parsed(bytes: Buffer): AuditLine | null {
@@ -81,7 +89,7 @@ function parsed(bytes: Buffer): AuditLine | null {
 }
 
 function timeOf(bytes: Buffer): string | null {
-  return /^\{"time":"([0-9TZ:.+-]{20,32})"/.exec(bytes.toString("latin1", 0, 64))?.[1] ?? null;
+  return /^\{"time":"([0-9TZ:.+-]{20,32})"/.exec(recordIn(bytes).toString("latin1", 0, 64))?.[1] ?? null;
 }
 
 /** Lines, last first. */

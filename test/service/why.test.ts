@@ -349,6 +349,14 @@ describe("a past decision", () => {
       credential_path: "secret/alice/demo",
       credential_version: 3,
     },
+    {
+      request_id: "r4",
+      decision: "deny",
+      reason: "policy_denied",
+      issuer: "ISSUER",
+      subject: "alice",
+      note: "no group of the caller is granted this",
+    },
   ];
 
   beforeAll(() => {
@@ -382,6 +390,16 @@ describe("a past decision", () => {
     expect(out).toContain("add --token-file");
     expect(out).toContain("The policy has changed since.");
     expect(out).toMatch(/meaning +Policy does not allow this/);
+  });
+
+  it("asked again without groups, rules of another answer are not shown; those of the same are", async () => {
+    const { out: otherNote } = await why(["--request-id", "r1", "--audit", auditFile()]);
+    expect(otherNote).toContain("its rules would mislead here");
+    expect(otherNote).not.toContain("as far as the log goes");
+    const { out: wasAllowed } = await why(["--request-id", "r3", "--audit", auditFile()]);
+    expect(wasAllowed).toContain("its rules would mislead here");
+    const { out: same } = await why(["--request-id", "r4", "--audit", auditFile()]);
+    expect(same).toMatch(/as far as the log goes: does not allow; reason: no group/);
   });
 
   it("is repeated with a token, and says when that is another caller's", async () => {
