@@ -399,7 +399,7 @@ describe("a past decision", () => {
     const { out: wasAllowed } = await why(["--request-id", "r3", "--audit", auditFile()]);
     expect(wasAllowed).toContain("its rules would mislead here");
     const { out: same } = await why(["--request-id", "r4", "--audit", auditFile()]);
-    expect(same).toMatch(/as far as the log goes: does not allow; reason: no group/);
+    expect(same).toMatch(/as far as the log goes: does not allow; reason: "no group/);
   });
 
   it("is repeated with a token, and says when that is another caller's", async () => {
