@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ALICE, allowingPorts, checkSettings, ORIGIN, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
 import { createCheck } from "./check.ts";
 import { Grant } from "./grant.ts";
-import { pass, refuse } from "./outcome.ts";
+import { pass, refuse, type Refused } from "./outcome.ts";
 import type { PolicyInput } from "./policy-input.ts";
 import type { Identity, Ports, Visible } from "./ports.ts";
 import { newTrail } from "./trail.ts";
@@ -27,6 +27,16 @@ const call = (name: unknown, more: object = {}) => ({
   id: 1,
   method: "tools/call",
   params: { name, ...more },
+});
+
+it("whose token is not taken stands in the trail once its signature was verified, and nobody else", async () => {
+  const trailOf = async (refused: Refused) => {
+    const { outcome, trail } = await run({}, { identify: () => refused });
+    expect(outcome).toMatchObject({ ok: false, reason: refused.reason });
+    return trail.identity;
+  };
+  expect(await trailOf({ ...refuse("token_revoked"), caller: ALICE })).toBe(ALICE);
+  expect(await trailOf(refuse("token_invalid"))).toBeNull();
 });
 
 describe("the order of design 3.3: the first fault wins", () => {

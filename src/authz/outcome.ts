@@ -1,4 +1,5 @@
 import type { Grant } from "./grant.ts";
+import type { Identity } from "./ports.ts";
 import type { Publication } from "./publish.ts";
 import type { Reason } from "./refusal.ts";
 
@@ -14,6 +15,8 @@ export interface Refused {
   readonly rpcCode?: number | undefined;
   /** The scopes that this operation needs, for `scope_insufficient` (RFC 6750 §3.1). */
   readonly scopes?: readonly string[] | undefined;
+  /** Whose token it is that is not taken, though its signature was verified: for the audit line, and nothing else. */
+  readonly caller?: Identity | undefined;
 }
 
 /** How a Check ends. A {@link Grant} is the only value that can leave as status 0. */

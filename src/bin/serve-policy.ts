@@ -50,6 +50,28 @@ async function openStore(options: PolicyOptions): Promise<PolicyStore> {
   }
 }
 
+/** At a start the broker comes after serve: that it is not there yet is no fault. */
+const EXPECTED_MS = 30_000;
+
+function catalogReport(log: Log): (fault: string | null) => void {
+  let last: string | null = null;
+  let isExpected = true;
+  const timer = setTimeout(() => {
+    isExpected = false;
+    if (last !== null) log.warn("catalog_not_read", { message: last });
+  }, EXPECTED_MS);
+  timer.unref();
+  return (fault) => {
+    last = fault;
+    if (fault === null) {
+      clearTimeout(timer);
+      isExpected = false;
+      log.info("catalog_read", {});
+    } else if (isExpected) log.info("catalog_awaited", { message: fault });
+    else log.warn("catalog_not_read", { message: fault });
+  };
+}
+
 /** Brings the broker's catalogue to the policy. */
 export function catalogFor({ config, log }: ServeOptions, keys: () => readonly SigningKey[], policy: PolicyStore) {
   const { caFile } = config.catalog;
@@ -65,10 +87,7 @@ export function catalogFor({ config, log }: ServeOptions, keys: () => readonly S
     },
     servers: new Set(Object.keys(config.servers)),
     onChange: policy.setCatalog,
-    onFault: (message) => {
-      if (message === null) log.info("catalog_read", {});
-      else log.warn("catalog_not_read", { message });
-    },
+    onFault: catalogReport(log),
     monotonic: () => performance.now(),
   });
 }

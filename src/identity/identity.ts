@@ -1,5 +1,6 @@
 import { compactVerify, errors } from "jose";
-import { pass, refuse, type Step } from "../authz/outcome.ts";
+import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
+import type { Reason } from "../authz/refusal.ts";
 import type { Identity } from "../authz/ports.ts";
 import { Secret } from "../authz/secret.ts";
 import { readToken } from "../authz/token-form.ts";
@@ -131,13 +132,14 @@ class TokenVerifier {
   /** Lifetime, revocation and audience, at each use: the cache only spares the signature. */
   #judge({ identity, claims }: VerifiedToken, issuer: IssuerOptions, resource: string): Step<Identity> {
     const now = this.#options.now() / 1000;
-    if (claims.expiresAt + SKEW_SECONDS <= now) return refuse("token_expired");
+    const not = (reason: Reason, detail?: string): Refused => ({ ...refuse(reason, detail), caller: identity });
+    if (claims.expiresAt + SKEW_SECONDS <= now) return not("token_expired");
     if (claims.notBefore !== null && claims.notBefore - SKEW_SECONDS > now)
-      return refuse("token_invalid", "not valid yet, if this machine's clock is right");
+      return not("token_invalid", "not valid yet, if this machine's clock is right");
     const by = this.#options.revoked?.(identity) ?? null;
-    if (by !== null) return refuse("token_revoked", `by ${by}`);
+    if (by !== null) return not("token_revoked", `by ${by}`);
     const accepted = claims.audiences.some((audience) => audience === resource || issuer.audiences.includes(audience));
-    return accepted ? pass(identity) : refuse("token_audience");
+    return accepted ? pass(identity) : not("token_audience");
   }
 }
 

@@ -64,7 +64,7 @@ describe("A31: revocation", () => {
     expect(reply.headers.get("www-authenticate")).toContain('error="invalid_token"');
     expect((await call(other)).status).toBe(200);
     const line = JSON.parse(readFileSync(lab.auditFile, "utf8").trim().split("\n").at(-2) ?? "") as object;
-    expect(line).toMatchObject({ decision: "deny", reason: "token_revoked", detail: "by jti" });
+    expect(line).toMatchObject({ decision: "deny", reason: "token_revoked", detail: "by jti", subject: "alice" });
   });
 
   it("of a subject ends the tokens from before, not the next login; SIGHUP reads at once", async () => {

@@ -198,6 +198,6 @@ describe("the catalogue", () => {
       { catalog: { ageSeconds: null, error: "status_503" } },
     ]);
     expect((await ops("/metrics")).text).not.toMatch(/^mcp_authz_catalog_age_seconds/m);
-    expect(log.filter((line) => line.includes("catalog_not_read"))).toHaveLength(1);
+    expect(log.filter((line) => line.includes("catalog_awaited"))).toHaveLength(1);
   });
 });
