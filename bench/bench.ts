@@ -8,13 +8,12 @@ import type { Running, Target } from "./target.ts";
 import { chosen } from "./targets.ts";
 import { createWorld } from "./world.ts";
 
-const WARM_MS = 3000;
-
 const { values, positionals } = parseArgs({
   options: {
     windows: { type: "string", default: "15" },
     "window-ms": { type: "string", default: "1000" },
     "in-flight": { type: "string", default: "64" },
+    "warm-ms": { type: "string", default: "3000" },
   },
   allowPositionals: true,
 });
@@ -36,7 +35,7 @@ async function run(): Promise<void> {
       entries.push({ target, running, samples: { perSecond: [], cpuMicros: [] } });
     }
     console.log(`${load.inFlight} in flight, ${windows} windows of ${load.windowMs} ms each, taking turns`);
-    for (const { running } of entries) await drive(running, load.inFlight, WARM_MS);
+    for (const { running } of entries) await drive(running, load.inFlight, Number(values["warm-ms"]));
     for (let i = 0; i < windows; i += 1)
       for (const { running, samples } of i % 2 === 0 ? entries : entries.toReversed())
         await measure(running, load, samples);

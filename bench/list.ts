@@ -3,6 +3,7 @@
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { createCheck } from "../src/authz/check.ts";
 import { pass } from "../src/authz/outcome.ts";
 import type { PolicyInput, PolicyOperation } from "../src/authz/policy-input.ts";
@@ -18,10 +19,17 @@ import { ALICE, allowingPorts, checkSettings, requestOf } from "../test/fakes/au
 import { listingOf, tool, WRISTBAND } from "../test/fakes/list-broker.ts";
 import { makeKey } from "../test/fakes/issuer.ts";
 
-const WINDOWS = 25;
-const WINDOW_MS = 40;
+const { values: options } = parseArgs({
+  options: {
+    windows: { type: "string", default: "25" },
+    "window-ms": { type: "string", default: "40" },
+    shown: { type: "string", default: "20" },
+  },
+});
+const WINDOWS = Number(options.windows);
+const WINDOW_MS = Number(options["window-ms"]);
 const NAMES = 200;
-const SHOWN = Number(process.argv[2] ?? 20);
+const SHOWN = Number(options.shown);
 
 const names = Array.from({ length: NAMES }, (_, i) => (i < SHOWN ? `search_${i}` : `other_tool_${i}`));
 const description = "Searches the documents of the company by words, and gives the best ten with their places. ".repeat(

@@ -5,17 +5,26 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, createServer, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { stringify } from "yaml";
 import { compact, makeKey } from "../test/fakes/issuer.ts";
 import { freePorts } from "../test/lab/ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
-const WINDOWS = 15;
-const WINDOW_MS = 1000;
+const { values: options } = parseArgs({
+  options: {
+    windows: { type: "string", default: "15" },
+    "window-ms": { type: "string", default: "1000" },
+    /** Of the part that looks at memory. */
+    calls: { type: "string", default: "100000" },
+  },
+});
+const WINDOWS = Number(options.windows);
+const WINDOW_MS = Number(options["window-ms"]);
 const IN_FLIGHT = 32;
 /** Before that the compiler is at work, and its threads count. */
-const WARM_CALLS = 20_000;
-const MEMORY_CALLS = 100_000;
+const MEMORY_CALLS = Number(options.calls);
+const WARM_CALLS = MEMORY_CALLS / 5;
 const CLOCK_TICKS_PER_SECOND = 100; // Linux: sysconf(_SC_CLK_TCK)
 const GATEWAY = "http://127.0.0.1:8080";
 
@@ -117,7 +126,16 @@ const wristband = compact(
   key,
   { alg: "ES256", typ: "wristband+jwt", kid: "k1" },
   {
-    ...{ iss: GATEWAY, aud: "mcp-broker", sub: "alice", idp: GATEWAY, iat: now, exp: now + 3600, jti: "j" },
+    ...{
+      iss: GATEWAY,
+      aud: "mcp-broker",
+      sub: "alice",
+      idp: GATEWAY,
+      iat: now,
+      exp: now + 3600,
+      jti: "j",
+      use: "call",
+    },
     ...{ caller_exp: now + 3600, tools: { s: ["search_docs"] }, prompts: {}, resources: {} },
   },
 );
