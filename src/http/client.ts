@@ -76,10 +76,16 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
     return new Promise((done, fail) => {
       const length = body === null ? {} : { "content-length": String(body.length) };
       const request = send({ ...target, method, path, signal, headers: { ...headers, host: url.host, ...length } });
-      request.on("response", done);
+      let isAnswered = false;
+      request.on("response", (answer) => {
+        isAnswered = true;
+        done(answer);
+      });
       request.on("error", (error) => fail(faultOf(error)));
       // Node closes a connection that was upgraded unasked (101) with neither a response nor an error.
-      request.on("close", () => fail(new HttpFault("no_answer")));
+      request.on("close", () => {
+        if (!isAnswered) fail(new HttpFault("no_answer")); // an error costs a stack: not for every answer
+      });
       request.end(body ?? undefined);
     });
   }
