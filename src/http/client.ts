@@ -1,6 +1,7 @@
 import {
   Agent as PlainAgent,
   request as plainRequest,
+  type ClientRequest,
   type IncomingHttpHeaders,
   type IncomingMessage,
 } from "node:http";
@@ -73,21 +74,10 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
   const send = isTls ? tlsRequest : plainRequest;
 
   function open({ method, path, headers, body, signal }: HttpRequest): Promise<IncomingMessage> {
-    return new Promise((done, fail) => {
-      const length = body === null ? {} : { "content-length": String(body.length) };
-      const request = send({ ...target, method, path, signal, headers: { ...headers, host: url.host, ...length } });
-      let isAnswered = false;
-      request.on("response", (answer) => {
-        isAnswered = true;
-        done(answer);
-      });
-      request.on("error", (error) => fail(faultOf(error)));
-      // Node closes a connection that was upgraded unasked (101) with neither a response nor an error.
-      request.on("close", () => {
-        if (!isAnswered) fail(new HttpFault("no_answer")); // an error costs a stack: not for every answer
-      });
-      request.end(body ?? undefined);
-    });
+    const length = body === null ? {} : { "content-length": String(body.length) };
+    const request = send({ ...target, method, path, signal, headers: { ...headers, host: url.host, ...length } });
+    request.end(body ?? undefined);
+    return answerTo(request);
   }
 
   return {
@@ -106,6 +96,22 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
     },
     close: () => agent.destroy(),
   };
+}
+
+function answerTo(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((done, fail) => {
+    let isAnswered = false;
+    request.on("response", (answer) => {
+      isAnswered = true;
+      done(answer);
+    });
+    request.on("error", (error) => fail(faultOf(error)));
+    request.on("close", () => {
+      // Node closes a connection that was upgraded unasked (101) with neither a response nor an error. An error costs a
+      // stack: none for a request that was answered.
+      if (!isAnswered) fail(new HttpFault("no_answer"));
+    });
+  });
 }
 
 /** @throws {HttpFault} `too_large`, `encoded`, or what the connection failed with */
