@@ -130,6 +130,8 @@ describe("createHttpClient", () => {
     expect(await faultOf(client(origin).fetch(ask("/a b"), 10))).toBe("ERR_UNESCAPED_CHARACTERS");
     const headers = { "x-vault-token": "s3cr3t-canary\r\nx: y" };
     expect(await faultOf(client(origin).fetch({ ...ask(), headers }, 10))).toBe("ERR_INVALID_CHAR");
+    const opened = client(origin).open({ ...ask(), headers }); // no throw here either
+    expect(await faultOf(opened)).toBe("ERR_INVALID_CHAR");
   });
 
   it("G20: TLS is verified: its CA, and that the certificate is for this host", async () => {

@@ -73,7 +73,7 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
   };
   const send = isTls ? tlsRequest : plainRequest;
 
-  function open({ method, path, headers, body, signal }: HttpRequest): Promise<IncomingMessage> {
+  async function open({ method, path, headers, body, signal }: HttpRequest): Promise<IncomingMessage> {
     const length = body === null ? {} : { "content-length": String(body.length) };
     const request = send({ ...target, method, path, signal, headers: { ...headers, host: url.host, ...length } });
     request.end(body ?? undefined);
