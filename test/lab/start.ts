@@ -96,7 +96,7 @@ function untilEnd(lab: Lab, stopped: AbortSignal): Promise<number> {
     stopped.addEventListener("abort", () => end(0));
     for (const child of [...Object.values(lab.children), ...(lab.world?.children ?? [])]) {
       void child.exited.then((code) => {
-        if (ending) return;
+        if (ending || stopped.aborted) return;
         console.error(`\n${child.name} ended with code ${code}; its log: ${child.logFile}`);
         end(1);
       });
@@ -104,8 +104,7 @@ function untilEnd(lab: Lab, stopped: AbortSignal): Promise<number> {
   });
 }
 
-async function main(): Promise<number> {
-  const stopped = listenForSignals();
+async function main(stopped: AbortSignal): Promise<number> {
   installTools();
   await refuseTakenPort();
   refuseFullDisk();
@@ -120,22 +119,27 @@ async function main(): Promise<number> {
       console.log(`  ${line}`);
     },
   });
-  await printLines(lab);
-  const unfollow = followLog(lab.children.serve.logFile, (line) => {
-    const news = newsOf(line, relative(process.cwd(), lab.policyFolder));
-    if (news !== null) console.log(news);
-  });
-  const code = await untilEnd(lab, stopped);
-  unfollow();
-  console.log("\nEnding …");
-  await lab.stop();
-  return code;
+  try {
+    await printLines(lab);
+    const unfollow = followLog(lab.children.serve.logFile, (line) => {
+      const news = newsOf(line, relative(process.cwd(), lab.policyFolder));
+      if (news !== null) console.log(news);
+    });
+    const code = await untilEnd(lab, stopped);
+    unfollow();
+    console.log("\nEnding …");
+    return code;
+  } finally {
+    await lab.stop();
+  }
 }
 
+const stopped = listenForSignals();
 try {
-  process.exitCode = await main();
+  process.exitCode = await main(stopped);
 } catch (error) {
-  if (error instanceof Stopped) {
+  // A terminal's Ctrl-C ends the children too: whatever then fails in starting the rest is no fault.
+  if (error instanceof Stopped || stopped.aborted) {
     console.log("\nEnded before it was up.");
   } else {
     const full = error instanceof Error && "code" in error && error.code === "ENOSPC";
