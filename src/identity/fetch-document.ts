@@ -30,11 +30,17 @@ export async function fetchDocument(fetcher: Fetch, url: string): Promise<Fetche
   return { bytes: Buffer.concat(chunks), date: dateOf(response.headers) };
 }
 
-/** RFC 9111 §4.2.3: an answer out of a cache keeps the origin's `Date`, and says in `Age` how long ago that was. */
+/** The last moment that an HTTP date can name (RFC 9110 §5.6.7: four digits of a year). */
+const LAST_DATE = Date.UTC(9999, 11, 31, 23, 59, 59);
+
+/**
+ * RFC 9111 §4.2.3: an answer out of a cache keeps the origin's `Date`, and says in `Age` how long ago that was. Null for
+ * what is no time: whoever answers must not choose a number that nobody can write as a date.
+ */
 function dateOf(headers: Headers): number | null {
-  const date = Date.parse(headers.get("date") ?? "");
-  const age = Number(headers.get("age") ?? 0);
-  return Number.isNaN(date) || !Number.isFinite(age) ? null : date + age * 1000;
+  const age = /^\d{1,10}$/.exec(headers.get("age") ?? "0")?.[0];
+  const date = Date.parse(headers.get("date") ?? "") + Number(age) * 1000;
+  return date >= 0 && date <= LAST_DATE ? date : null;
 }
 
 /** A short reason without the library's text, which can hold addresses and answers. */
