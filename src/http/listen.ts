@@ -56,6 +56,7 @@ function answers(path: string): Promise<boolean> {
       socket.destroy();
       done(true);
     });
-    socket.on("error", () => done(false));
+    // Nobody's, and only then: a full queue (EAGAIN) or another user's socket (EACCES) belongs to somebody who lives.
+    socket.on("error", (error: NodeJS.ErrnoException) => done(error.code !== "ECONNREFUSED"));
   });
 }
