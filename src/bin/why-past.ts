@@ -7,7 +7,8 @@ import type { Kind } from "../mcp/operation.ts";
 import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit-search.ts";
 import { ask, askPolicy, type AskOptions, type AskedPolicy } from "./ask.ts";
 import type { CallSpec } from "./call-spec.ts";
-import { distance, firstLine, policySteps, reportOf, type Report, type ReportStep } from "./why-report.ts";
+import { policySteps, reportOf } from "./why-report.ts";
+import { distance, firstLine, type Report, type ReportStep } from "./why-text.ts";
 
 export interface PastOptions extends AskOptions {
   /** Ours or the mesh's. */

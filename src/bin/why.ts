@@ -4,7 +4,8 @@ import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "
 import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./cli.ts";
 import type { Config } from "../config.ts";
 import { pastReport } from "./why-past.ts";
-import { isUndecided, reportOf, reportText, type Report } from "./why-report.ts";
+import { isUndecided, reportOf } from "./why-report.ts";
+import { reportText, type Report } from "./why-text.ts";
 
 /** As {@link EXIT}, in the words of this command. */
 const CODES = { allow: EXIT.ok, refuse: EXIT.failed, unknown: EXIT.usage } as const;
