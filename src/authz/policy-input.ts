@@ -15,14 +15,7 @@ export interface PolicyFacts {
   readonly request: PolicyRequest;
 }
 
-export interface PolicyCaller {
-  readonly issuer: string;
-  readonly subject: string;
-  readonly username: string | null;
-  readonly groups: readonly string[];
-  readonly scopes: readonly string[];
-  readonly claims: JsonObject;
-}
+export type PolicyCaller = Pick<Identity, "issuer" | "subject" | "username" | "groups" | "scopes" | "claims">;
 
 export interface PolicyOperation {
   readonly method: string;
