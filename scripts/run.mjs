@@ -44,7 +44,8 @@ function install() {
   say("Installing the pinned packages (npm ci): the first time takes about a minute …");
   const npm = process.env.npm_execpath;
   const [command, args] = npm ? [process.execPath, [npm]] : ["npm", []];
-  const { status, error } = spawnSync(command, [...args, "ci", "--no-audit", "--no-fund"], {
+  // Without its warnings: they are about the Node that npm runs on, and the one that is brought along is another.
+  const { status, error } = spawnSync(command, [...args, "ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
     stdio: ["ignore", process.stderr, process.stderr],
   });
