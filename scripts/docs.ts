@@ -22,7 +22,7 @@ function write(name: string, make: (before: string) => string): void {
 
 const metrics = await metricsTable();
 write("docs/refusals.md", refusalsPage);
-write("docs/adopt.md", (page) => withTable(page, "limits", limitsTable()));
+write("docs/limits.md", (page) => withTable(page, "limits", limitsTable()));
 write("docs/operations.md", (page) => withTable(page, "metrics", metrics));
 write("docs/mcp-authz.schema.json", configSchemaFile); // after the pages: it has the words of one
 write("deploy/grafana/mcp-authz.json", dashboardFile);

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { Secret } from "./authz/secret.ts";
 import { exchangeSchema } from "./config-exchange.ts";
+import { limitsSchema } from "./config-limits.ts";
 
 /** Turns `{file}` or `{env}` into the secret's text, or throws a sentence that says what is wrong. */
 export type ReadSecret = (source: { file: string } | { env: string }) => string;
@@ -93,6 +94,8 @@ function envoySchema(file: z.ZodType<string, string>) {
         .prefault({}),
       trustedHops: z.int().nonnegative().default(0),
       maxStreamSeconds: positive.default(900),
+      heapMiB: z.int().min(64).max(65_536).default(192),
+      maxConnections: z.int().min(16).max(100_000).default(4096),
     })
     .prefault({});
 }
@@ -290,6 +293,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     catalog: z.strictObject({ url: url.nullable().default(null), caFile: file.nullable().default(null) }).prefault({}),
     vault: vaultSchema(file, secret).nullable().default(null),
     negativeTtlMs: positive.default(5_000),
+    limits: limitsSchema,
     servers: z
       .record(serverName, serverSchema(file, credentialSchema(file, secret)))
       .refine((servers) => Object.keys(servers).length > 0, "name at least one server"),

@@ -1,4 +1,4 @@
-// Makes the table of limits of docs/adopt.md. The figures are read from the code where they bind; a test compares the page.
+// Makes the table of limits of docs/limits.md. The figures are read from the code where they bind; a test compares the page.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
