@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from "./json.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
-import { DEFAULT_LIMITS, foldName, readJson } from "./strict-json.ts";
+import { DEFAULT_LIMITS, readJson } from "./strict-json.ts";
+import { foldName } from "./strict-name.ts";
 import { isLowerText } from "./strict-string.ts";
 
 /** One JSON-RPC message that is a request or a notification. */
@@ -35,8 +36,8 @@ const EXACT: ReadonlyMap<string, string> = new Map(
 );
 const INVALID_REQUEST = -32600;
 const MAX_ID_BYTES = 256;
-/** What policy sees is what the server reads: 2^53 + 1 would be 2^53 to policy, and somebody else's number there. */
-const LIMITS = { ...DEFAULT_LIMITS, exactIntegers: true };
+/** What policy sees is what the server reads: 2^53 + 1 would be 2^53 to policy, and another number there. */
+const LIMITS = { ...DEFAULT_LIMITS, oneReading: true };
 
 /** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the answer. */
 export function readEnvelope(bytes: Uint8Array): ReadEnvelope {

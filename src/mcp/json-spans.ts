@@ -34,7 +34,7 @@ export function readObjectSpan(bytes: Uint8Array): ObjectSpan | null {
   if (!isUtf8(bytes)) return null;
   const text = bufferOf(bytes);
   return guarded(() => {
-    const object = objectAt({ text, at: 0 });
+    const object = objectAt({ text, at: 0, escaped: false });
     if (skipSpace(text, object.end) !== text.length) throw new Fault();
     return object;
   });
@@ -43,7 +43,7 @@ export function readObjectSpan(bytes: Uint8Array): ObjectSpan | null {
 /** Finds the members of an object inside a text that was read already. Null if the value at `span` is no object. */
 export function innerObjectSpan(bytes: Uint8Array, span: Span | undefined): ObjectSpan | null {
   if (span === undefined) return null;
-  return guarded(() => objectAt({ text: bufferOf(bytes), at: span.start }));
+  return guarded(() => objectAt({ text: bufferOf(bytes), at: span.start, escaped: false }));
 }
 
 /** The text with all edits done; they must not overlap. */

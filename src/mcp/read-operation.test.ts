@@ -29,7 +29,7 @@ describe("messages", () => {
     ["without arguments", call('{"name":"read"}'), "ok tools/call read"],
     [
       "B06 escaped",
-      '{"jsonrpc":"2.0","id":1,"\\u006dethod":"tools\\u002fcall","params":{"n\\u0061me":"read"}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools\\u002fcall","params":{"name":"r\\u0065ad"}}',
       "ok tools/call read",
     ],
     ["a prompt", '{"jsonrpc":"2.0","id":"a","method":"prompts/get","params":{"name":"p"}}', "ok prompts/get p"],
@@ -58,6 +58,11 @@ describe("messages", () => {
   ])("%s", (_, body, expected) => expect(verdict(body)).toBe(expected));
 
   it.each<[string, string, string]>([
+    [
+      "B06 an escaped name",
+      '{"jsonrpc":"2.0","id":1,"\\u006dethod":"tools/call","params":{"name":"read"}}',
+      "body_malformed null",
+    ],
     ["B01 batch", `[${call('{"name":"x"}')}]`, "body_batch null"],
     ["B01 empty batch", "[]", "body_batch null"],
     ["B01 batch behind space", " \n[1]", "body_batch null"],

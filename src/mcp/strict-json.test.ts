@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonValue } from "./json.ts";
-import { foldName, isExactNumber, readJson } from "./strict-json.ts";
+import { isExactNumber, readJson } from "./strict-json.ts";
+import { foldName } from "./strict-name.ts";
 
 const read = (text: string | Buffer) => readJson(Buffer.from(text));
 const bytes = (...parts: (string | number[])[]) => Buffer.concat(parts.map((part) => Buffer.from(part as string)));
@@ -98,7 +99,8 @@ describe("B02–B12: what is refused", () => {
     ["full width", '{"name":1,"\uff4eame":2}'],
     ["B05 NUL in a name", '{"method\\u0000":1}'],
     ["DEL in a name", '{"a\u007f":1}'],
-    ["P14 a long name beyond ASCII", `{"${"é".repeat(257)}":1}`],
+    ["P14 a long name beyond ASCII", `{"${"é".repeat(65)}":1}`],
+    ["P14 too many names beyond ASCII", `{${Array.from({ length: 9_000 }, (_, i) => `"é${i}":1`).join()}}`],
     ["B10 depth 65", "[".repeat(65) + "]".repeat(65)],
     ["B10 objects", '{"a":'.repeat(65) + "1" + "}".repeat(65)],
     ["B11 members", `[${"1,".repeat(10_000)}1]`],
@@ -110,7 +112,7 @@ describe("B02–B12: what is refused", () => {
   it("at the limits it is fine", () => {
     expect(read("[".repeat(64) + "]".repeat(64)).ok).toBe(true);
     expect(read(`[${"1,".repeat(9_999)}1]`).ok).toBe(true);
-    expect(read(`{"${"é".repeat(256)}":1,"${"a".repeat(100_000)}":2}`).ok).toBe(true);
+    expect(read(`{"${"é".repeat(64)}":1,"${"😀".repeat(64)}":1,"${"a".repeat(100_000)}":2}`).ok).toBe(true);
   });
 
   it("P14, D27: names that Unicode would sort for minutes end early", () => {
@@ -119,7 +121,7 @@ describe("B02–B12: what is refused", () => {
       const from = performance.now();
       expect(read(`{"a${pair.repeat(64_000)}":1}`).ok).toBe(false);
       expect(
-        read(JSON.stringify(Object.fromEntries([...Array(1000).keys()].map((i) => [i + pair.repeat(120), i])))).ok,
+        read(JSON.stringify(Object.fromEntries([...Array(500).keys()].map((i) => [i + pair.repeat(30), i])))).ok,
       ).toBe(true);
       expect(performance.now() - from).toBeLessThan(2000);
     }
@@ -195,7 +197,7 @@ it("reads what JSON.parse reads, for values without lookalike names", () => {
       const result = read(long ? text + " ".repeat(5000) : text);
       if (result.ok)
         expect(JSON.stringify(result.value)).toBe(text === undefined ? text : JSON.stringify(JSON.parse(text)));
-      else expect(result.detail).toMatch(/twice|control|surrogate/);
+      else expect(result.detail).toMatch(/twice|control|surrogate|backslash/);
     }),
     { numRuns: 1000 },
   );

@@ -1,18 +1,26 @@
 import type { JsonObject, JsonValue } from "./json.ts";
-import { isLowerText, plainText, readString, type Cursor } from "./strict-string.ts";
+import { FEW_MEMBERS, isElementChain, isLeafChain, isNameChain, MANY_MEMBERS } from "./hash-chains.ts";
+import { faultOfSpelling, NameCheck, Names } from "./strict-name.ts";
+import { isDoubleValue, isNumber } from "./strict-number.ts";
+import { plainText, readString, type Cursor } from "./strict-string.ts";
 
 export interface JsonLimits {
   /** Nested arrays and objects. */
   readonly maxDepth: number;
   /** Array elements and object members in all. */
   readonly maxMembers: number;
+  /** For what nobody decides by: any names that differ, however they are written. */
+  readonly anyNames?: boolean;
   /**
-   * For what is passed on and never decided by: names that differ only in case are two names, and a number that a
-   * double would change keeps its spelling, as a value that `JSON.stringify` writes unchanged ({@link isExactNumber}).
+   * For what is only passed on: any names too, and a number that a double would change keeps its spelling, as a value
+   * that `JSON.stringify` writes unchanged ({@link isExactNumber}).
    */
   readonly verbatim?: boolean;
-  /** Refuse integers beyond ±(2^53 − 1): here they are rounded, elsewhere they are not (RFC 7493 §2.2). */
-  readonly exactIntegers?: boolean;
+  /**
+   * For what policy decides on and a server reads: refuse numbers that are not the same for every reader (RFC 7493 §2.2),
+   * and names and values that would be one chain of a hash table in policy.
+   */
+  readonly oneReading?: boolean;
 }
 
 export type ReadJson =
@@ -20,6 +28,7 @@ export type ReadJson =
   | { readonly ok: false; readonly detail: string };
 
 const SHORT_TEXT = 4096;
+const COLLISION = "names or values that were made to share one hash";
 export const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
 
 /** ECMAScript's "JSON.parse source text access", which the compiler's library does not know yet. */
@@ -39,8 +48,8 @@ class Fault extends Error {}
 /**
  * Reads one JSON text (RFC 8259) in one pass over its bytes, and refuses whatever two parsers could read differently:
  * a byte-order mark, bytes that are not UTF-8, lone surrogates, names that come twice in one object or differ only in
- * case, numbers beyond double range, text after the value. `JSON.parse` would take the last of two equal names, a
- * million levels and replaced bytes (threat row M8).
+ * case, names that V8 can take for others, numbers beyond double range, text after the value. `JSON.parse` would take the
+ * last of two equal names, a million levels and replaced bytes (threat row M8).
  */
 export function readJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS): ReadJson {
   try {
@@ -65,31 +74,31 @@ const CLOSE_OBJECT = 0x7d;
 const Bare = function () {} as unknown as { new (): Record<string, JsonValue>; prototype: object };
 Bare.prototype = Object.freeze(Object.create(null) as object);
 
-/** Of names that are not ASCII, whose forms we compare: Unicode's way to sort marks takes the square of their number. */
-const MAX_OTHER_NAME = 256;
-const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
-
 /** One text on its way: a method for each production of the grammar, with the cursor before and behind it. */
 class Reader {
   readonly #text: Buffer;
   readonly #cursor: Cursor;
   readonly #limits: JsonLimits;
-  readonly #verbatim: boolean;
+  readonly #anyNames: boolean;
+  readonly #names = new NameCheck();
+  readonly #oneReading: boolean;
   #members = 0;
 
   constructor(bytes: Uint8Array, limits: JsonLimits) {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#text = text;
     this.#limits = limits;
-    this.#verbatim = limits.verbatim === true;
+    this.#oneReading = limits.oneReading === true;
+    this.#anyNames = limits.anyNames === true || limits.verbatim === true;
     // Parts of one string are cheaper than strings of their own, but each keeps the whole alive: only of short texts.
-    this.#cursor = { text, latin1: text.length <= SHORT_TEXT ? text.toString("latin1") : null, at: 0 };
+    this.#cursor = { text, latin1: text.length <= SHORT_TEXT ? text.toString("latin1") : null, at: 0, escaped: false };
   }
 
   document(): JsonValue {
     const result = this.#value(0);
     this.#skipSpace();
     if (this.#cursor.at !== this.#text.length) throw new Fault("text after the value");
+    if (this.#oneReading && this.#members > MANY_MEMBERS && isLeafChain(result)) throw new Fault(COLLISION);
     return result;
   }
 
@@ -129,7 +138,10 @@ class Reader {
       items.push(this.#value(depth));
       const byte = this.#skipSpace();
       this.#cursor.at += 1;
-      if (byte === CLOSE_ARRAY) return items;
+      if (byte === CLOSE_ARRAY) {
+        if (this.#oneReading && items.length > FEW_MEMBERS && isElementChain(items)) throw new Fault(COLLISION);
+        return items;
+      }
       if (byte !== COMMA) throw new Fault("expected , or ]");
     }
   }
@@ -141,20 +153,38 @@ class Reader {
       return result;
     }
     const names = new Names();
-    for (;;) {
+    for (let size = 1; ; size += 1) {
       this.#count();
       if (this.#skipSpace() !== QUOTE) throw new Fault("expected a name");
-      const name = readString(this.#cursor);
-      if (!this.#verbatim) checkName(name, names);
-      else if (Object.hasOwn(result, name)) throw new Fault("a name comes twice");
+      const name = this.#anyNames ? this.#anyName(result) : this.#name(names);
       if (this.#skipSpace() !== COLON) throw new Fault("expected :");
       this.#cursor.at += 1;
       result[name] = this.#value(depth);
       const byte = this.#skipSpace();
       this.#cursor.at += 1;
-      if (byte === CLOSE_OBJECT) return result;
+      if (byte === CLOSE_OBJECT) {
+        if (this.#oneReading && size > FEW_MEMBERS && isNameChain(Object.keys(result))) throw new Fault(COLLISION);
+        return result;
+      }
       if (byte !== COMMA) throw new Fault("expected , or }");
     }
+  }
+
+  #name(names: Names): string {
+    const cursor = this.#cursor;
+    const start = cursor.at;
+    const name = readString(cursor);
+    const fault =
+      (cursor.escaped ? faultOfSpelling(name, this.#text.toString("latin1", start, cursor.at)) : null) ??
+      this.#names.fault(name, names);
+    if (fault !== null) throw new Fault(fault);
+    return name;
+  }
+
+  #anyName(object: JsonObject): string {
+    const name = readString(this.#cursor);
+    if (Object.hasOwn(object, name)) throw new Fault("a name comes twice");
+    return name;
   }
 
   #literal(): JsonValue {
@@ -169,17 +199,17 @@ class Reader {
   }
 }
 
-function numberOf(word: string, { exactIntegers, verbatim }: JsonLimits): JsonValue {
-  if (!NUMBER.test(word)) throw new Fault("not a JSON value");
+function numberOf(word: string, { oneReading, verbatim }: JsonLimits): JsonValue {
+  if (!isNumber(word)) throw new Fault("not a JSON value");
   const number = Number(word);
   if (!Number.isFinite(number)) throw new Fault("number out of range");
-  if (exactIntegers === true && !isExact(word, number)) throw new Fault("an integer beyond 2^53");
+  if (oneReading === true) checkNumber(word, number);
   return verbatim === true && String(number) !== word ? rawJSON(word) : number;
 }
 
-/** Fractions and exponents are doubles to everybody. */
-function isExact(word: string, number: number): boolean {
-  return Number.isSafeInteger(number) || /[.eE]/.test(word);
+function checkNumber(word: string, number: number): void {
+  if (!Number.isSafeInteger(number) && !/[.eE]/.test(word)) throw new Fault("an integer beyond 2^53: send it as text");
+  if (!isDoubleValue(word, number)) throw new Fault("a number that a double would change: send it as text");
 }
 
 /** Letters, digits, and + - . of numbers and the three words. */
@@ -192,41 +222,4 @@ function isWordByte(byte: number): boolean {
     byte === 0x2e ||
     byte === 0x45
   );
-}
-
-/** The names of one object, folded: a few in a list, many in a set. */
-class Names {
-  readonly #few: string[] = [];
-  #many: Set<string> | null = null;
-
-  /** False if it is there already. */
-  add(name: string): boolean {
-    if (this.#many !== null) {
-      const { size } = this.#many;
-      return this.#many.add(name).size > size;
-    }
-    if (this.#few.includes(name)) return false;
-    this.#few.push(name);
-    if (this.#few.length > 16) this.#many = new Set(this.#few);
-    return true;
-  }
-}
-
-/** Some parsers match names without regard to case or Unicode form, or end them at NUL (threat rows B02–B05). */
-function checkName(name: string, names: Names): void {
-  const plain = isLowerText(name);
-  if (!plain && /\p{Cc}/u.test(name)) throw new Fault("control character in a name");
-  if (!plain && name.length > MAX_OTHER_NAME && !isAscii(name)) throw new Fault("a long name that is not ASCII");
-  if (!names.add(plain ? name : foldName(name))) throw new Fault("a name comes twice");
-}
-
-/** A name as the most tolerant parser we know of compares it: Go's encoding/json folds ſ to s and K to k. */
-export function foldName(name: string): string {
-  if (isAscii(name)) return name.toLowerCase();
-  if (name.length > MAX_OTHER_NAME) return name; // as long as it is, no name that means something looks like it
-  return name.normalize("NFKC").toLowerCase().replaceAll("\u017f", "s").replaceAll("\u212a", "k").normalize("NFKC");
-}
-
-function isAscii(name: string): boolean {
-  return /^[\x20-\x7e]*$/.test(name);
 }

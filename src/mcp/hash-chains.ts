@@ -1,0 +1,107 @@
+// Bounds what a JSON value can cost in the hash tables of a policy. Pure. OPA's WASM keeps objects and sets as chains by
+// FNV-1 (32 bits, no seed) modulo a power of two (opa wasm/src/value.c), so anybody can make names that share one chain:
+// 10,000 of them cost seconds. Names that were not made for it share a chain with a handful at most.
+import type { JsonObject, JsonValue } from "./json.ts";
+
+/** Distinct names, strings or numbers in one chain: 17 in one of n chains happen by chance once in 10^11 texts. */
+const MAX_CHAIN = 16;
+/** Arrays and objects are hashed by the sum of their parts, whatever the order: rows of a matrix may well be equal. */
+const MAX_PART_CHAIN = 256;
+/** Members of one array or object, or a text, up to which no chain is worth a look. */
+export const FEW_MEMBERS = MAX_CHAIN;
+export const MANY_MEMBERS = 2000;
+
+/** True if these names would be one long chain in a policy's object. */
+export function isNameChain(names: readonly string[]): boolean {
+  return isOneChain(names.map(hashOfText), MAX_CHAIN);
+}
+
+/** True if a policy's set of these elements would have a long chain. */
+export function isElementChain(items: readonly JsonValue[]): boolean {
+  const leaves = new Set<JsonValue>();
+  const parts: number[] = [];
+  for (const item of items) {
+    if (typeof item === "string" || typeof item === "number") leaves.add(item);
+    else if (typeof item === "object" && item !== null) parts.push(hashOf(item));
+  }
+  return isOneChain(Array.from(leaves, hashOf), MAX_CHAIN) || isOneChain(parts, MAX_PART_CHAIN);
+}
+
+/** True if a policy that collects all names, strings and numbers of this value into one set would get a long chain. */
+export function isLeafChain(value: JsonValue): boolean {
+  const leaves = new Set<string | number>();
+  collectLeaves(value, leaves);
+  return isOneChain(Array.from(leaves, hashOf), MAX_CHAIN);
+}
+
+function collectLeaves(value: JsonValue, leaves: Set<string | number>): void {
+  if (typeof value === "string" || typeof value === "number") leaves.add(value);
+  else if (Array.isArray(value)) for (const item of value as readonly JsonValue[]) collectLeaves(item, leaves);
+  else if (typeof value === "object" && value !== null) collectMembers(value as JsonObject, leaves);
+}
+
+/** `for in`: our objects inherit no names, and Object.entries is several times slower on large ones. */
+function collectMembers(object: JsonObject, leaves: Set<string | number>): void {
+  for (const name in object) {
+    leaves.add(name);
+    collectLeaves(object[name] ?? null, leaves);
+  }
+}
+
+/**
+ * Counts the chains of a table with at least as many buckets as entries. OPA's has at most twice as many: there each
+ * chain is one of these or a part of one, so what is short here is short there, and while the table grows.
+ */
+function isOneChain(hashes: readonly number[], limit: number): boolean {
+  if (hashes.length <= limit) return false;
+  const mask = 2 ** Math.ceil(Math.log2(hashes.length)) - 1;
+  const chains = new Uint16Array(mask + 1);
+  for (const hash of hashes) {
+    const length = (chains[hash & mask] ?? 0) + 1;
+    if (length > limit) return true;
+    chains[hash & mask] = length;
+  }
+  return false;
+}
+
+/** OPA's hash of a value: FNV-1 of strings and numbers, the sum of the parts' for arrays and objects. */
+function hashOf(value: JsonValue): number {
+  if (typeof value === "string") return hashOfText(value);
+  if (typeof value === "number") return hashOfNumber(value);
+  if (typeof value !== "object" || value === null) return value === false ? 1 : 0;
+  if (Array.isArray(value)) return (value as readonly JsonValue[]).reduce<number>((sum, item) => sum + hashOf(item), 0);
+  return hashOfMembers(value as JsonObject);
+}
+
+function hashOfMembers(object: JsonObject): number {
+  let sum = 0;
+  for (const name in object) sum += hashOfText(name) + hashOf(object[name] ?? null);
+  return sum;
+}
+
+const OFFSET = 0x811c9dc5;
+const PRIME = 0x01000193;
+const double = new Float64Array(1);
+const doubleBytes = new Uint8Array(double.buffer);
+
+function hashOfText(text: string): number {
+  let hash = OFFSET;
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return hashOfBytes(Buffer.from(text));
+    hash = Math.imul(hash, PRIME) ^ code;
+  }
+  return hash >>> 0;
+}
+
+function hashOfBytes(bytes: Uint8Array): number {
+  let hash = OFFSET;
+  for (const byte of bytes) hash = Math.imul(hash, PRIME) ^ byte;
+  return hash >>> 0;
+}
+
+/** Of the eight bytes of the double, the lowest first, as on every machine that we run on. */
+function hashOfNumber(number: number): number {
+  double[0] = number;
+  return hashOfBytes(doubleBytes);
+}

@@ -1,0 +1,81 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { readJson } from "./strict-json.ts";
+
+const ONE_READING = { maxDepth: 64, maxMembers: 10_000, oneReading: true };
+const detailOf = (number: string, limits = ONE_READING) => {
+  const read = readJson(Buffer.from(`[${number}]`), limits);
+  return read.ok ? "ok" : read.detail;
+};
+
+describe("numbers that every reader takes for the same", () => {
+  it.each([
+    ...["0", "-0", "0.0", "-0.0", "0e5", "0E-9", "0.000e1", "1", "-1", "0.1", "1.50", "1E5", "1e2", "1e+02", "1.0"],
+    ...["9007199254740991", "-9007199254740991", "9007199254740991.0", "9007199254740992.0", "1e20", "1e22", "1e23"],
+    ...["0.30000000000000004", "123456789.12345678", "5e-324", "4.9406564584124654e-324", "2.2250738585072014e-308"],
+    ...["1.7976931348623157e308", "100000000000000000000.0", "0.1000000000000000055511151231257827e0", "12345678.9000"],
+    ...["1e0000000000000000000005", `1.${"0".repeat(5000)}`, "-273.15", "0.000001", "1e-7", "0.1e1"],
+  ])("%s", (number) => {
+    const isOne = !number.startsWith("0.1000000000000000055") && !number.startsWith("4.94");
+    expect(detailOf(number)).toBe(isOne ? "ok" : "a number that a double would change: send it as text");
+  });
+
+  it.each([
+    ...[
+      "9007199254740993.0",
+      "-9007199254740993.0",
+      "9007199254740993e0",
+      "900719925474099.3e1",
+      "100.00000000000000001",
+    ],
+    ...["1e-400", "-1e-400", "1e-324", `0.${"0".repeat(400)}1`, "0.1234567890123456789", "1.7976931348623158e308"],
+    ...["3.14159265358979323846", "1.00000000000000000000000001", "123456789012345678901234567890.5", "1.1e-324"],
+    ...[`1${"0".repeat(30)}1.0`, "4.351e-322"],
+  ])("%s is refused", (number) => expect(detailOf(number)).toMatch(/send it as text$/));
+
+  it.each(["9007199254740993", "-9007199254740992", "12345678901234567000", "18446744073709551615"])(
+    "%s is an integer that others do not round",
+    (number) => expect(detailOf(number)).toBe("an integer beyond 2^53: send it as text"),
+  );
+
+  it("only where policy decides", () => {
+    const plain = { maxDepth: 64, maxMembers: 10, oneReading: false };
+    for (const number of ["100.00000000000000001", "12345678901234567890"]) expect(detailOf(number, plain)).toBe("ok");
+  });
+
+  it("every double as JavaScript writes it", () => {
+    fc.assert(
+      fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (double) => {
+        const text = Math.abs(double) >= 2 ** 53 ? double.toExponential() : String(double);
+        expect([text, detailOf(text)]).toEqual([text, "ok"]);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it("against exact arithmetic: accepted is what its double is written as", () => {
+    const digits = fc.stringMatching(/^(?:0|[1-9]\d{0,20})\.\d{1,20}$/);
+    const exact = (text: string) => {
+      const [whole = "", fraction = ""] = text.split(".");
+      return BigInt(whole + fraction.padEnd(60, "0"));
+    };
+    fc.assert(
+      fc.property(digits, (text) => {
+        const written = Number(text).toFixed(0).length > 21 ? "" : plain(Number(text));
+        const same = written !== "" && exact(written) === exact(text);
+        expect([text, detailOf(text) === "ok"]).toEqual([text, same]);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+/** A double as JavaScript writes it, without an exponent. */
+function plain(double: number): string {
+  const [mantissa = "", power = "0"] = String(double).split("e");
+  const [whole = "", fraction = ""] = mantissa.split(".");
+  const at = whole.length + Number(power);
+  const all = whole + fraction;
+  if (at <= 0) return `0.${"0".repeat(-at)}${all}`;
+  return all.length <= at ? `${all.padEnd(at, "0")}.0` : `${all.slice(0, at)}.${all.slice(at)}`;
+}
