@@ -6,6 +6,7 @@ import type { AuthzRequest, Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { Config } from "../config.ts";
 import type { Kind } from "../mcp/operation.ts";
+import { parseJson } from "../mcp/parse-json.ts";
 import { CONFIG_USAGE, textOption, UsageError, type Arguments } from "./cli.ts";
 
 /** One call as a person names it on the command line. `input` and `why` take the same options. */
@@ -54,7 +55,7 @@ export function callSpec(args: Arguments, config: Config): CallSpec {
 
 export function argumentsOption(args: Arguments): unknown {
   try {
-    return JSON.parse(textOption(args, "args") ?? "{}") as unknown;
+    return parseJson(textOption(args, "args") ?? "{}");
   } catch {
     throw new UsageError("--args is not JSON");
   }

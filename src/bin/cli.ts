@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+import { parseJson } from "../mcp/parse-json.ts";
 import { LOG_LEVELS, type LogLevel } from "../ops/log.ts";
 import { ConfigError, loadConfig, type Config, type LoadedConfig } from "../config.ts";
 
@@ -102,7 +103,7 @@ async function overview(commands: Commands): Promise<string> {
 
 function version(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return String((JSON.parse(text) as { version: unknown }).version);
+  return String((parseJson(text) as { version: unknown }).version);
 }
 
 /** A text option's value. */

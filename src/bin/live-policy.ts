@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
+import { parseJson } from "../mcp/parse-json.ts";
 import { urlOf } from "./start-broker.ts";
 
 /** The policy by which a running serve decides. */
@@ -21,7 +22,7 @@ export async function livePolicy({ listen, tls }: Config): Promise<LivePolicy | 
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
     const { body } = await http.fetch({ method: "GET", path: "/readyz", headers: {}, body: null, signal }, MAX_BYTES);
-    return readyz.parse(JSON.parse(body.toString("utf8"))).policy;
+    return readyz.parse(parseJson(body.toString("utf8"))).policy;
   } catch {
     return null;
   } finally {

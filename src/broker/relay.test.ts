@@ -51,7 +51,7 @@ const progress = (progressToken: string | number) => ({
 
 describe("bytes go on as they came", () => {
   const body =
-    '{ "method":"tools/call",\n\t"params" : {"arguments":{"n":1.0,"e":1e2,"u":"\\u00e9é","big":9007199254740991,"float":12345678901234567890.0}, "name":"echo"},"id": "a\\u0062" , "jsonrpc":"2.0"}';
+    '{ "method":"tools/call",\n\t"params" : {"arguments":{"n":1.0,"e":1e2,"u":"\\u00e9é","big":9007199254740991,"float":12345678901234567000.0}, "name":"echo"},"id": "a\\u0062" , "jsonrpc":"2.0"}';
   /** What arrived, with the client's id in place of ours. */
   const asSent = (arrival: Arrival | undefined) => arrival?.body.replace(/"id": \d+ /, '"id": "a\\u0062" ');
   it.each<[FakeEra, boolean]>([

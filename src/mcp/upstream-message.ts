@@ -1,5 +1,6 @@
 import { innerObjectSpan, readObjectSpan, type ObjectSpan, type Span } from "./json-spans.ts";
 import type { RpcId } from "./operation.ts";
+import { DEFAULT_LIMITS, readJson } from "./strict-json.ts";
 
 /** What a server sent, read as far as a relay must know it. Places are in the text that was read. */
 export type UpstreamMessage =
@@ -59,9 +60,9 @@ export function idOf(bytes: Uint8Array, span: Span | undefined): RpcId | null {
   return typeof value === "string" || (typeof value === "number" && Number.isSafeInteger(value)) ? value : null;
 }
 
-/** The value at a place, undefined if there is none or it is long. */
+/** The value at a place; undefined if there is none, it is long, or two parsers could read it differently. */
 export function shortValue(bytes: Uint8Array, span: Span | undefined): unknown {
   if (span === undefined || span.end - span.start > MAX_SHORT_BYTES) return undefined;
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + span.start, span.end - span.start).toString("utf8");
-  return JSON.parse(text) as unknown;
+  const read = readJson(bytes.subarray(span.start, span.end), { ...DEFAULT_LIMITS, anyNames: true });
+  return read.ok ? read.value : undefined;
 }

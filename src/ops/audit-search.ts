@@ -1,6 +1,7 @@
 import { open, readdir, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Readable } from "node:stream";
+import { parseJson } from "../mcp/parse-json.ts";
 
 /** A line of the audit log, as it was written: by this version or another one. */
 export type AuditLine = Readonly<Record<string, unknown>>;
@@ -81,7 +82,7 @@ function recordIn(line: Buffer): Buffer {
 
 function parsed(bytes: Buffer): AuditLine | null {
   try {
-    const value: unknown = JSON.parse(bytes.toString("utf8"));
+    const value = parseJson(bytes.toString("utf8"));
     return typeof value === "object" && value !== null ? (value as AuditLine) : null;
   } catch {
     return null;

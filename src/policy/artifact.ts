@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
+import { parseJson } from "../mcp/parse-json.ts";
 
 /** A compiled policy: what `opa build -t wasm` makes. */
 export interface Artifact {
@@ -25,7 +26,7 @@ export function artifact(wasm: Uint8Array, data: string): Artifact {
  * past. `mcp` is refused too: data in the place of the package `mcp.authz` would answer for a rule that is not there.
  */
 function checkData(text: string): void {
-  const data: unknown = JSON.parse(text);
+  const data = parseJson(text);
   if (typeof data !== "object" || data === null || Array.isArray(data))
     throw new Error("the policy's data is not an object");
   const taken = [...RESERVED, "mcp"].find((key) => Object.hasOwn(data, key));

@@ -1,10 +1,11 @@
 // The thread of one bounded evaluation: its answer is the only message.
 import { parentPort, workerData } from "node:worker_threads";
 import type { PolicyInput } from "../authz/policy-input.ts";
+import { parseJson } from "../mcp/parse-json.ts";
 import type { BoundedTask } from "./bounded.ts";
 import { decide } from "./decision.ts";
 import { createEvaluator } from "./evaluator.ts";
 
 const { artifact, input } = workerData as BoundedTask;
 const evaluator = createEvaluator(artifact, null, { enter: () => {}, leave: () => {} });
-parentPort?.postMessage(decide(evaluator, JSON.parse(input) as PolicyInput));
+parentPort?.postMessage(decide(evaluator, parseJson(input) as PolicyInput));

@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { parseJson } from "../mcp/parse-json.ts";
 import { readBundle, RESERVED, type Artifact } from "./artifact.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, type SourceFile } from "./sources.ts";
 
@@ -69,7 +70,7 @@ export function lacksPackage(text: string, rego: "v0" | "v1"): boolean {
 /** The library and the catalogue are ours: a file of the author in their place could allow anything. */
 async function checkPackages(opaPath: string, folder: string, rego: "v0" | "v1"): Promise<void> {
   const args = ["inspect", "-f", "json", ...(rego === "v0" ? ["--v0-compatible"] : []), "policy"];
-  const { namespaces = {} } = JSON.parse(await opa(opaPath, folder, args)) as { namespaces?: Record<string, string[]> };
+  const { namespaces = {} } = parseJson(await opa(opaPath, folder, args)) as { namespaces?: Record<string, string[]> };
   for (const [name, where] of Object.entries(namespaces)) {
     const root = /^data\.?(?:([A-Za-z0-9_]+)|\["([^"]*)"\])?/.exec(name);
     const taken = root?.[1] ?? root?.[2] ?? "";

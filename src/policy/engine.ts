@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
+import { parseJson } from "../mcp/parse-json.ts";
 import { ENTRYPOINTS } from "./compile.ts";
 
 // Its ES module entry imports a CommonJS default in a way that loses the names; require gives them.
@@ -97,6 +98,6 @@ function hostBuiltins(policy: LoadedPolicy): string[] {
   const { builtins, opa_json_dump: dump } = exportsOf(policy);
   const start = dump(builtins());
   const memory = Buffer.from(policy.mem.buffer);
-  const names = JSON.parse(memory.toString("utf8", start, memory.indexOf(0, start))) as object;
+  const names = parseJson(memory.toString("utf8", start, memory.indexOf(0, start))) as object;
   return Object.keys(names).sort();
 }

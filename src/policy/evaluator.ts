@@ -1,4 +1,5 @@
 import type { PolicyInput } from "../authz/policy-input.ts";
+import { parseJson } from "../mcp/parse-json.ts";
 import type { Artifact } from "./artifact.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
 import { createInputText } from "./input-text.ts";
@@ -26,7 +27,7 @@ export interface Evaluator {
  */
 export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unknown, guard: Guard): Evaluator {
   const module = compileModule(wasm);
-  const authored = JSON.parse(data) as object;
+  const authored = parseJson(data) as object;
   const inputText = createInputText();
   const readResult = createResultReader();
   const build = (entries: unknown): Evaluator => {
@@ -82,10 +83,10 @@ const MAX_KNOWN_LENGTH = 1024;
 function createResultReader(): (text: string) => unknown {
   const known = new Map<string, unknown>();
   return (text) => {
-    if (text.length > MAX_KNOWN_LENGTH) return singleResult(JSON.parse(text));
+    if (text.length > MAX_KNOWN_LENGTH) return singleResult(parseJson(text));
     const before = known.get(text);
     if (before !== undefined) return before;
-    const result = frozen(singleResult(JSON.parse(text)));
+    const result = frozen(singleResult(parseJson(text)));
     if (known.size >= MAX_KNOWN) known.clear();
     known.set(text, result);
     return result;

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import type { PolicyInput } from "../authz/policy-input.ts";
+import { parseJson } from "../mcp/parse-json.ts";
 import { lacksPackage, layOut } from "./compile.ts";
 import { CAPABILITIES_FILE, type SourceFile } from "./sources.ts";
 import { explainTrace, traceSchema, type RuleOutcome } from "./trace.ts";
@@ -41,7 +42,7 @@ export async function explain({ files, rego, opaPath }: ExplainOptions, input: P
     folder = await mkdtemp(join(tmpdir(), "mcp-authz-explain-"));
     await layOut(folder, files, rego);
     const output = await evaluate({ opaPath, rego }, folder, JSON.stringify(input));
-    const parsed = outputSchema.safeParse(JSON.parse(output));
+    const parsed = outputSchema.safeParse(parseJson(output));
     if (!parsed.success) return { unknown: "this opa prints its trace in another form" };
     const rules = explainTrace(parsed.data.explanation, "policy/");
     return { rules: rules.map((rule) => withText(rule, files, rego)) };

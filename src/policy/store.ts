@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { refuse, type Step } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Visible } from "../authz/ports.ts";
+import { parseJson } from "../mcp/parse-json.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
 import { decide, visible, visibleByServer } from "./decision.ts";
@@ -268,7 +269,7 @@ interface CompiledManifest {
 function readCompiled(path: string, sources: string): Artifact | null {
   const folder = join(path, COMPILED_FOLDER);
   if (!existsSync(join(folder, "manifest.json"))) return null;
-  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as CompiledManifest;
+  const manifest = parseJson(readFileSync(join(folder, "manifest.json"), "utf8")) as CompiledManifest;
   if (manifest.sources !== sources) return null;
   const loaded = artifact(readFileSync(join(folder, "policy.wasm")), readFileSync(join(folder, "data.json"), "utf8"));
   if (loaded.revision !== manifest.revision)
