@@ -1,6 +1,7 @@
 // Makes the table of limits of docs/limits.md. The figures are read from the code where they bind; a test compares the page.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { limitsSchema, type Limits } from "../../src/config-limits.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -24,11 +25,28 @@ function count(file: string, name: string): string {
   return figure(file, name).toLocaleString("en-US");
 }
 
+/** The default of a key of `limits`, in bytes. */
+function configured(key: keyof Limits): string {
+  const size = limitsSchema.parse(undefined)[key];
+  return `${size >= 1024 * 1024 ? `${size / 1024 / 1024} MiB` : `${size / 1024} KiB`} (\`limits.${key}\`)`;
+}
+
 /** What is limited, how far, and what is beyond. */
 const LIMITS: readonly (readonly [string, () => string, string])[] = [
-  ["Body of a request", () => bytes("mesh/values.ts", "MAX_BODY_BYTES"), "`body_too_large`"],
+  ["Body of a request", () => configured("bodyBytes"), "`body_too_large`"],
   ["Levels of its JSON", () => count("mcp/strict-json.ts", "maxDepth"), "`body_malformed`"],
   ["Members and elements of its JSON", () => count("mcp/strict-json.ts", "maxMembers"), "`body_malformed`"],
+  [
+    "Member names in it beyond ASCII",
+    () =>
+      `${count("mcp/strict-name.ts", "MAX_OTHER_NAME")} characters each, ${count("mcp/strict-name.ts", "MAX_OTHER_NAMES")} in all`,
+    "`body_malformed`",
+  ],
+  [
+    "Names, or values of an array, that share a hash in policy",
+    () => count("mcp/hash-chains.ts", "MAX_CHAIN"),
+    "`body_malformed`",
+  ],
   [
     "Name of a tool or prompt",
     () => `${count("mcp/read-operation.ts", "MAX_NAME")} of \`A-Z a-z 0-9 _ . - /\``,

@@ -9,6 +9,8 @@ export interface AdmitSettings {
   /** Managed header names with "-" as "_": what an upstream might read as the same name (threat row C02). */
   readonly lookalikes: ReadonlySet<string>;
   readonly acceptTextBody: boolean;
+  /** Envoy has the same limit; another data plane may have none. */
+  readonly maxBodyBytes: number;
 }
 
 type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
@@ -49,6 +51,7 @@ export function admitMedia(request: AuthzRequest): Step<true> {
 /** The bytes of the body, if there is one in a form that we may read. */
 export function admitBody(settings: AdmitSettings, request: AuthzRequest): Step<Uint8Array> {
   const { body } = request;
+  if ("bytes" in body && body.bytes.length > settings.maxBodyBytes) return refuse("body_too_large", "limits.bodyBytes");
   if (body.kind === "bytes") return pass(body.bytes);
   if (body.kind === "text" && settings.acceptTextBody) return pass(body.bytes);
   if (body.kind === "text")

@@ -58,6 +58,12 @@ describe("the order of design 3.3: the first fault wins", () => {
     ["B25 no body", { body: { kind: "none" } }, "body_malformed"],
     ["B26 text body", { body: { kind: "text", bytes: Buffer.from("{}") } }, "body_malformed"],
     ["body", { message: [] }, "body_batch"],
+    [
+      "P14 a byte above limits.bodyBytes",
+      { body: { kind: "bytes", bytes: Buffer.alloc(256 * 1024 + 1, 0x5b) } },
+      "body_too_large",
+    ],
+    ["P14 as much as may be", { body: { kind: "bytes", bytes: Buffer.from("[]".padEnd(256 * 1024)) } }, "body_batch"],
   ])("%s", async (_, parts, expected) => expect(await reasonOf(parts)).toBe(expected));
 
   it("policy comes before the credential, and the credential before the wristband", async () => {

@@ -99,8 +99,10 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     remedy: "Remove the query. A server that needs one says `allowQuery: true`; a token in it is never accepted.",
   },
   body_too_large: {
-    meaning: "The body is above 1 MiB, or the data plane did not send all of it.",
-    remedy: "Send less, or compare Envoy's `max_request_bytes` with the one that `mcp-authz envoy-config` prints.",
+    meaning:
+      "The body is above `limits.bodyBytes` (256 KiB unless configured), or the data plane did not send all of it.",
+    remedy:
+      "Send less, raise the limit, or compare Envoy's `max_request_bytes` with what `mcp-authz envoy-config` prints.",
   },
   media_type: {
     meaning: "The body is not `application/json`, or is compressed.",

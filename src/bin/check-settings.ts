@@ -17,6 +17,7 @@ export function checkSettings(config: Config): CheckSettings {
       corsOrigins: new Set(config.cors.origins),
       lookalikes: new Set(managed.map((name) => name.replaceAll("-", "_"))),
       acceptTextBody: config.acceptTextBody,
+      maxBodyBytes: config.limits.bodyBytes,
     },
     documents: {
       publicOrigin: config.publicOrigin,

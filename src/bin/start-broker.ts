@@ -43,6 +43,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     endpoints: endpoints.paths,
     answers: answerSettings(config),
     wristbandHeader: config.wristband.header,
+    maxBodyBytes: config.limits.bodyBytes,
     verify: verifier(config, keys, metrics),
     view: viewsOf(catalog),
     calls: { resolver, upstreams: calls.upstreams },

@@ -9,7 +9,6 @@ import { newTrail, type Trail } from "../authz/trail.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
 import { listen, type ListenAddress } from "../http/listen.ts";
-import { readEnvelope } from "../mcp/envelope.ts";
 import type { JsonObject } from "../mcp/json.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
@@ -27,6 +26,8 @@ export interface BrokerOptions {
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly answers: AnswerSettings;
   readonly wristbandHeader: string;
+  /** Of a request's body. */
+  readonly maxBodyBytes: number;
   /** Verifies a wristband; may wait for a key that was just rotated in. */
   readonly verify: (jws: string) => Promise<Step<WristbandClaims>>;
   readonly view: (server: string | null, wristband: WristbandClaims) => BrokerView;
@@ -43,7 +44,6 @@ export interface Broker {
   close(graceMs: number): Promise<void>;
 }
 
-const MAX_BODY_BYTES = 1024 * 1024;
 /** A wristband of 32 KiB and a credential, with room. */
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_CONNECTIONS = 4096;
@@ -136,7 +136,7 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
   const wristband = await wristbandOf(options, request);
   if (!wristband.ok) return wristband;
   if (request.method !== "POST") return refuse("method_not_allowed");
-  const body = await readBody(request);
+  const body = await readBody(request, options.maxBodyBytes);
   if (body === null) return refuse("body_too_large");
   const read = readOperation(body, headersOf(request));
   if (!read.ok) {
@@ -146,23 +146,24 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
   const { operation } = read;
   trail.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
   trail.method = operation.method;
-  return proven(options, { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct });
+  const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
+  return proven(options, arrived, read.params);
 }
 
 /** What the wristband proves. The proof of one call shows nothing, and what shows names calls nothing (relay-call.ts). */
-function proven({ calls, view }: BrokerOptions, arrived: Arrived): Step<Reply> {
-  const { endpoint, operation, body, wristband } = arrived;
+function proven({ calls, view }: BrokerOptions, arrived: Arrived, params: JsonObject): Step<Reply> {
+  const { endpoint, operation, wristband } = arrived;
   if (operation.class === "named") {
     const call = admitCall(calls, arrived);
     return call.ok ? pass({ kind: "call", call: call.value }) : call;
   }
   if (wristband.use !== "list") return refuse("wristband_invalid", "another use");
   if (operation.class === "notification") return pass({ kind: "accepted" });
-  return answered(operation, body, view(endpoint.server, wristband));
+  return answered(operation, params, view(endpoint.server, wristband));
 }
 
-function answered(operation: Operation, body: Buffer, view: BrokerView): Step<Reply> {
-  const result = housekeeping(operation, paramsOf(body), view);
+function answered(operation: Operation, params: JsonObject, view: BrokerView): Step<Reply> {
+  const result = housekeeping(operation, params, view);
   if (!result.ok) return result;
   const id = JSON.stringify(operation.id);
   return pass({ kind: "result", message: `{"jsonrpc":"2.0","id":${id},"result":${result.value}}` });
@@ -177,12 +178,6 @@ async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Pr
   return options.verify(jws);
 }
 
-/** What the operation's own reader does not keep: a cursor, the revision that `initialize` asks for. */
-function paramsOf(body: Buffer): JsonObject {
-  const read = readEnvelope(body);
-  return read.ok ? read.envelope.params : {};
-}
-
 function headersOf(request: IncomingMessage) {
   return {
     get: (name: string) => request.headersDistinct[name]?.join(","),
@@ -191,15 +186,15 @@ function headersOf(request: IncomingMessage) {
 }
 
 /** Null for a body that is too large or does not come whole; what is left of it is not read. */
-function readBody(request: IncomingMessage): Promise<Buffer | null> {
-  const bytes = createByteCollector(MAX_BODY_BYTES);
+function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
+  const bytes = createByteCollector(maxBytes);
   return new Promise((done) => {
-    if (Number(request.headers["content-length"] ?? 0) > MAX_BODY_BYTES) {
+    if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
       done(null);
       return;
     }
     request.on("data", (chunk: Buffer) => {
-      if (bytes.length + chunk.length <= MAX_BODY_BYTES) bytes.push(chunk);
+      if (bytes.length + chunk.length <= maxBytes) bytes.push(chunk);
       else {
         request.pause();
         done(null);

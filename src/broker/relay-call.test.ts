@@ -164,19 +164,19 @@ describe("4.5, P6, P10: headers that go up", () => {
 });
 
 describe("the broker's own limits", () => {
-  it("B51: a body above 1 MiB is refused, whole or in chunks", async () => {
-    const body = " ".repeat(1024 * 1024 + 1);
+  it("B51: a body above limits.bodyBytes is refused, whole or in chunks", async () => {
+    const body = " ".repeat(256 * 1024 + 1);
     for (const headers of [{}, { "transfer-encoding": "chunked" }]) {
       const reply = await broker.call({ body, headers });
       expect([reply.status, reasonOf(reply.messages[0])]).toEqual([413, "body_too_large"]);
     }
     expect(upstream.arrivals).toHaveLength(before);
   });
-  it("a body of 1 MiB passes", async () => {
+  it("a body of as many bytes passes", async () => {
     const call = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo" } });
-    const reply = await broker.call({ body: call.padEnd(1024 * 1024) });
+    const reply = await broker.call({ body: call.padEnd(256 * 1024) });
     expect(reply.status).toBe(200);
-    expect(upstream.of("tools/call").at(-1)!.body.length).toBeGreaterThan(1024 * 1024);
+    expect(upstream.of("tools/call").at(-1)!.body.length).toBeGreaterThan(256 * 1024);
   });
   it("B02: it reads strictly, as serve does", async () => {
     const body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"rm"}}';

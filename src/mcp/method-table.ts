@@ -5,11 +5,14 @@ export interface MethodRow {
   readonly kind: Kind | null;
   /** For `named`: the member of `params` that names what is used. */
   readonly nameParam: "name" | "uri" | null;
+  /** Whether `params.arguments` says something: policy sees them of no other method. */
+  readonly hasArguments: boolean;
 }
 
-const handshake: MethodRow = { class: "handshake", kind: null, nameParam: null };
-const notification: MethodRow = { class: "notification", kind: null, nameParam: null };
-const list = (kind: Kind): MethodRow => ({ class: "list", kind, nameParam: null });
+const NAMELESS = { nameParam: null, hasArguments: false } as const;
+const handshake: MethodRow = { class: "handshake", kind: null, ...NAMELESS };
+const notification: MethodRow = { class: "notification", kind: null, ...NAMELESS };
+const list = (kind: Kind): MethodRow => ({ class: "list", kind, ...NAMELESS });
 
 /** Every method that we serve or carry, and no other (design 3.5). serve and broker use this one table. */
 const METHODS: ReadonlyMap<string, MethodRow> = new Map([
@@ -20,9 +23,9 @@ const METHODS: ReadonlyMap<string, MethodRow> = new Map([
   ["prompts/list", list("prompt")],
   ["resources/list", list("resource")],
   ["resources/templates/list", list("resource")],
-  ["tools/call", { class: "named", kind: "tool", nameParam: "name" }],
-  ["prompts/get", { class: "named", kind: "prompt", nameParam: "name" }],
-  ["resources/read", { class: "named", kind: "resource", nameParam: "uri" }],
+  ["tools/call", { class: "named", kind: "tool", nameParam: "name", hasArguments: true }],
+  ["prompts/get", { class: "named", kind: "prompt", nameParam: "name", hasArguments: true }],
+  ["resources/read", { class: "named", kind: "resource", nameParam: "uri", hasArguments: false }],
 ]);
 
 /** The methods of the table by name; notifications besides. */

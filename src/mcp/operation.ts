@@ -54,5 +54,6 @@ export interface McpHeaders {
 }
 
 export type ReadOperation =
-  | { readonly ok: true; readonly operation: Operation }
+  /** `params`: as they came, for what no operation keeps (a cursor, the revision that `initialize` asks for). */
+  | { readonly ok: true; readonly operation: Operation; readonly params: JsonObject }
   | { readonly ok: false; readonly fault: OperationFault; readonly rpc: RpcContext };

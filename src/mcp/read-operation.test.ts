@@ -185,6 +185,20 @@ describe("messages", () => {
   ])("%s", (_, body, expected) => expect(verdict(body)).toBe(expected));
 });
 
+it("F1: arguments are those of a tool or prompt, and of nothing else", () => {
+  const withArguments = (method: string, params: object) =>
+    JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { ...params, arguments: { a: 1 } } });
+  const argumentsOf = (body: string) => {
+    const result = read(body);
+    return result.ok ? JSON.stringify(result.operation.arguments) : result.fault.detail;
+  };
+  expect(argumentsOf(withArguments("tools/call", { name: "a" }))).toBe('{"a":1}');
+  expect(argumentsOf(withArguments("prompts/get", { name: "a" }))).toBe('{"a":1}');
+  for (const method of ["tools/list", "initialize", "ping", "server/discover", "resources/templates/list"])
+    expect(argumentsOf(withArguments(method, {}))).toBe("{}");
+  expect(argumentsOf(withArguments("resources/read", { uri: "docs://a" }))).toBe("{}");
+});
+
 describe("headers that mirror the body (N-01, B20–B22)", () => {
   const meta = (version: string) =>
     `"_meta":{"io.modelcontextprotocol/protocolVersion":"${version}","io.modelcontextprotocol/clientCapabilities":{}}`;

@@ -43,9 +43,10 @@ export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOpera
       class: row.class,
       kind: row.kind,
       name,
-      arguments: argumentsOf(envelope.params),
+      arguments: row.hasArguments ? argumentsOf(envelope.params) : NO_ARGUMENTS,
       version: agreement.version,
     },
+    params: envelope.params,
   };
 }
 
@@ -73,7 +74,8 @@ function faultOfParams(envelope: Envelope, row: MethodRow): OperationFault | nul
   if (row.nameParam === null) return null;
   const wrongName = faultOfName(params[row.nameParam], row.nameParam);
   if (wrongName !== null) return invalid(wrongName);
-  if ("arguments" in params && !isObject(params["arguments"])) return invalid("arguments is not an object");
+  if (row.hasArguments && "arguments" in params && !isObject(params["arguments"]))
+    return invalid("arguments is not an object");
   return null;
 }
 

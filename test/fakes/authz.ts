@@ -89,6 +89,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSett
       corsOrigins: new Set(["https://app.example.com"]),
       lookalikes: new Set(MANAGED.map((name) => name.replaceAll("-", "_"))),
       acceptTextBody: false,
+      maxBodyBytes: 256 * 1024,
     },
     documents: { publicOrigin: ORIGIN, issuers: ["https://idp.example.com"], scopes: [] },
     headers: { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },

@@ -122,6 +122,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     endpoints: endpointTable(GATEWAY, [], Object.fromEntries(names.map((name) => [name, { allowQuery: false }]))).paths,
     answers: { publicOrigin: GATEWAY, scopes: [], denial: "jsonrpc" },
     wristbandHeader: "x-authorized-tools",
+    maxBodyBytes: 256 * 1024,
     verify: (jws) => Promise.resolve(verify(jws)),
     view: (server, band) => ({ snapshot: NOTHING_LISTED, offers: null, server, wristband: band, now: now() }),
     calls: { resolver, upstreams },

@@ -76,6 +76,7 @@ export async function startTestBroker(servers: Readonly<Record<string, Offered>>
     ).paths,
     answers: { publicOrigin: WRISTBAND.issuer, scopes: [], denial: "jsonrpc" },
     wristbandHeader: "x-authorized-tools",
+    maxBodyBytes: 256 * 1024,
     verify: async (jws) => verify(jws),
     view: (server, wristband) => ({
       snapshot: catalog.current(),
