@@ -82,6 +82,26 @@ describe("the order of design 3.3: the first fault wins", () => {
   });
 });
 
+describe("one reading: what some reader takes for something else never reaches policy", () => {
+  const bodyOf = (text: string): RequestParts => ({ body: { kind: "bytes", bytes: Buffer.from(text) } });
+  const call = (args: string) =>
+    bodyOf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":${args}}}`);
+  const uri = (text: string): RequestParts => ({
+    message: { jsonrpc: "2.0", id: 1, method: "resources/read", params: { uri: text } },
+  });
+  it.each<[string, RequestParts, string]>([
+    ["F2 a name that would be planted", call(String.raw`{"q7":0,"duratio\\":1}`), "body_malformed"],
+    ["F2 a name that would be read as it", call(String.raw`{"q7":0,"duratio\u006e":1}`), "body_malformed"],
+    ["F3 a space behind a dot segment", uri("file:///srv/public/.. "), "params_invalid"],
+    ["F3 a space before", uri(" file:///srv/public/a"), "params_invalid"],
+    ["F16 a number that is rounded", call('{"amount":100.00000000000000001}'), "body_malformed"],
+  ])("%s", async (_, parts, expected) => {
+    const asked: unknown[] = [];
+    const decide: Ports["decide"] = (input) => (asked.push(input), refuse("internal"));
+    expect([await reasonOf(parts, { decide }), asked]).toEqual([expected, []]);
+  });
+});
+
 describe("media types (B27)", () => {
   const type = (value: string) => ({ headers: [["content-type", value]] as const });
   it.each([

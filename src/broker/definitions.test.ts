@@ -69,6 +69,9 @@ describe("names", () => {
     "docs://\u202e",
     "docs://\u0007",
     "docs://\u200b",
+    "file:///srv/public/.. ",
+    "DOCS://a",
+    "greeting",
   ])("the URI %j is none", (uri) => {
     expect(use("resources", [{ uri, name: "n" }]).tally).toEqual(only("name"));
     expect(use("templates", [{ uriTemplate: uri, name: "n" }]).tally).toEqual(only("name"));
@@ -245,8 +248,8 @@ describe("B34: text for people holds what people see", () => {
       ...clean,
       arguments: [{ name: "a", ...clean }],
     });
-    expect(json("resources", { uri: "a:b", name: text, ...both })).toEqual({ uri: "a:b", name: seen, ...clean });
-    expect(json("templates", { uriTemplate: "a:{b}", name: text })).toEqual({ uriTemplate: "a:{b}", name: seen });
+    expect(json("resources", { uri: "ab:c", name: text, ...both })).toEqual({ uri: "ab:c", name: seen, ...clean });
+    expect(json("templates", { uriTemplate: "ab:{c}", name: text })).toEqual({ uriTemplate: "ab:{c}", name: seen });
   });
 
   it("what programs read stays as it is", () => {

@@ -1,6 +1,7 @@
 import { isObject } from "../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../mcp/json.ts";
-import { hasDotSegment, isOrdinaryName } from "../mcp/method-table.ts";
+import { isOrdinaryName } from "../mcp/method-table.ts";
+import { faultOfTemplate, faultOfUri } from "../mcp/uri.ts";
 import { cleanDefinition } from "./clean-text.ts";
 import { depthOf, hasLookalikes, hasShape } from "./definition-shape.ts";
 import { annotatedHeaders } from "./header-annotations.ts";
@@ -113,5 +114,5 @@ function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | n
 /** What a call would refuse is not listed either (threat rows B15, B16). */
 function isUsableName(kind: ListKind, name: string): boolean {
   if (kind === "tools" || kind === "prompts") return isOrdinaryName(name);
-  return name.length > 0 && name.length <= MAX_URI && !/\p{C}/u.test(name) && !hasDotSegment(name);
+  return name.length <= MAX_URI && (kind === "resources" ? faultOfUri(name) : faultOfTemplate(name)) === null;
 }

@@ -251,7 +251,11 @@ describe("B51: limits", () => {
 
   it("1,000 entries a kind; templates share with resources", async () => {
     const many = (key: string) =>
-      Array.from({ length: 1200 }, (_, i) => ({ [key]: `a${i}`, name: `a${i}`, inputSchema: { type: "object" } }));
+      Array.from({ length: 1200 }, (_, i) => ({
+        [key]: key === "name" ? `a${i}` : `docs:a${i}`,
+        name: `a${i}`,
+        inputSchema: { type: "object" },
+      }));
     const upstream = await fake(
       modernServer({
         tools: many("name"),

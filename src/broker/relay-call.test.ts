@@ -52,7 +52,7 @@ describe("a call that its wristband does not prove is refused, and reaches nobod
     ["on /mcp, a prefix without a name", { path: "/mcp", params: { name: "s_" } }],
     ["on /mcp, another server's prefix", { path: "/mcp", params: { name: "other_echo" } }],
     ["LA-02: on /mcp, a prompt", { path: "/mcp", method: "prompts/get", params: { name: "s_echo" } }],
-    ["on /mcp, a resource", { path: "/mcp", method: "resources/read", params: { uri: "s_echo" } }],
+    ["on /mcp, a resource", { path: "/mcp", method: "resources/read", params: { uri: "docs:s_echo" } }],
   ])("%s", async (_, parts) => {
     const reply = await broker.call(parts);
     expect([reply.status, reasonOf(reply.messages[0])]).toEqual([403, "wristband_invalid"]);

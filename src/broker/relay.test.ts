@@ -364,8 +364,8 @@ describe("eras", () => {
   });
   it("B21: a name beyond ASCII is encoded in Mcp-Name", async () => {
     const { upstream, broker } = await setup();
-    await broker.call({ method: "resources/read", name: "docs://é" });
-    expect(upstream.of("resources/read")[0]?.headers["mcp-name"]).toBe("=?base64?ZG9jczovL8Op?=");
+    await broker.call({ method: "resources/read", name: "docs://a/é" });
+    expect(upstream.of("resources/read")[0]?.headers["mcp-name"]).toBe("=?base64?ZG9jczovL2Evw6k=?=");
   });
   it.each([
     ["asks back", { resultType: "input_required", inputRequests: {} }],

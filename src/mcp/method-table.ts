@@ -42,12 +42,3 @@ export function methodRow(method: string): MethodRow | null {
 export function isOrdinaryName(name: string): boolean {
   return /^[A-Za-z0-9_.\-/]{1,128}$/.test(name);
 }
-
-/**
- * RFC 3986 §5.2.4. Servers read the URI through a URL library, as the SDK does, which resolves `public/../private`:
- * policy would allow what it sees, and the server would hand out something else (B47).
- */
-export function hasDotSegment(uri: string): boolean {
-  const plain = uri.replaceAll(/%2e/gi, ".").replaceAll(/%2f|%5c|\\/gi, "/");
-  return /(?:^|\/)\.{1,2}(?:[/?#]|$)/.test(plain);
-}

@@ -38,7 +38,7 @@ describe("messages", () => {
       '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a,b"}}',
       "ok resources/read file:///a,b",
     ],
-    ...["docs://v1.2/a..b/...", "docs://a/.hidden", "file:///a,b?c=1.", "greeting", "docs://é"].map(
+    ...["docs://v1.2/a..b/...", "docs://a/.hidden", "docs://x/a,b?c=1.", "urn:isbn:1", "docs://a/é"].map(
       (uri): [string, string, string] => [`B47 ${uri}`, readUri(uri), `ok resources/read ${uri}`],
     ),
     ["a list", '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"x"}}', "ok tools/list"],

@@ -1,8 +1,9 @@
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
 import { checkHeaders, versionOf } from "./header-agreement.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
-import { hasDotSegment, methodRow, type MethodRow } from "./method-table.ts";
+import { methodRow, type MethodRow } from "./method-table.ts";
 import type { McpHeaders, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
+import { faultOfUri } from "./uri.ts";
 
 const MAX_NAME = 128;
 const MAX_URI = 2048;
@@ -83,7 +84,7 @@ function faultOfName(name: JsonValue | undefined, param: "name" | "uri"): string
   if (typeof name !== "string" || name === "") return `${param} is not a string`;
   if (name.length > (param === "uri" ? MAX_URI : MAX_NAME)) return `${param} is too long`;
   if (/\p{Cc}/u.test(name)) return `a control character in ${param}`;
-  return param === "uri" && hasDotSegment(name) ? "a dot segment in uri" : null;
+  return param === "uri" ? faultOfUri(name) : null;
 }
 
 const NO_ARGUMENTS: JsonObject = Object.freeze(Object.create(null) as JsonObject);

@@ -54,8 +54,8 @@ const names = (...list: string[]) => fc.subarray(list);
 const offer = fc.record({
   tools: names("read", "rename", "reset", "write", "a.b/c", "e"),
   prompts: names("read", "sum", "e"),
-  resources: names("docs://a", "docs://e", "file:///a", "x:e"),
-  templates: names("docs://{id}", "x:{id}", "docs://a"),
+  resources: names("docs://a", "docs://e", "file:///a", "xy:e"),
+  templates: names("docs://{id}", "xy:{id}", "docs://a"),
 });
 const patterns = fc.subarray(["*", "re*", "*e", "write", "docs://*", "*{id}*", "read"], { maxLength: 3 });
 const grants: fc.Arbitrary<Grants> = fc.dictionary(

@@ -23,7 +23,7 @@ const signing = { kid: "k1", privateKey: key.privateKey, jwk: {} };
 const LISTS = {
   tools: [tool("b"), tool("a"), tool("дelete")],
   prompts: [{ name: "p" }],
-  resources: [{ uri: "d://a", name: "a" }],
+  resources: [{ uri: "docs://a", name: "a" }],
 };
 
 let serve: FakeIssuer;
@@ -136,7 +136,7 @@ describe("/catalog", () => {
       200,
       {
         servers: {
-          good: { tools: ["a", "b"], prompts: ["p"], resources: ["d://a"] },
+          good: { tools: ["a", "b"], prompts: ["p"], resources: ["docs://a"] },
           other: { tools: ["z"], prompts: [], resources: [] },
         },
       },

@@ -1,0 +1,295 @@
+import { describe, expect, it } from "vitest";
+import { faultOfTemplate, faultOfUri } from "./uri.ts";
+
+describe("URIs that every library reads as they stand", () => {
+  it.each([
+    ...["docs://readme", "docs://team/public/a.md", "docs://v1.2/a..b/...", "docs://a/.hidden", "docs://a_b/c-d~e"],
+    ...[
+      "test://static/resource/1",
+      "demo://resource/dynamic/text/1",
+      "memo://insights",
+      "memo:///a/b",
+      "ui://app/x.html",
+    ],
+    ...["urn:isbn:0451450523", "mailto:a@b.c", "data:text/plain,a%20b", "tag:x.org,2026:a/b", "docs:a/b"],
+    ...["file:///srv/public/a.txt", "file:///C:/Users/x", "file:///", "file:///a%20b"],
+    ...[
+      "https://example.com",
+      "https://example.com/",
+      "https://example.com:8443/a?b=c#d",
+      "http://127.0.0.1:9/x",
+      "ftp://h/a;type=i",
+    ],
+    ...["postgres://user@localhost:5432/db/table/schema", "repo://owner/repo/contents/a%2Fb", "x-y+z.1://h/p"],
+    ...[
+      "docs://a?q=1&r=/x",
+      "docs://a/b?q=%C3%A9",
+      "docs://a/é",
+      "docs://a/中文?x=ü",
+      "docs://a/\u05d0",
+      "docs://a/%25",
+    ],
+    ...["docs://a/b:c@d!$&'()*+,=", "docs://a/;x=1/b", "docs://a/100%25", "view-source:https://h//x"],
+  ])("%s", (uri) => expect(faultOfUri(uri)).toBeNull());
+});
+
+describe("URIs that some library reads as another one", () => {
+  const DIRTY: readonly (readonly [string, readonly string[]])[] = [
+    [
+      "spaces, in front, behind and inside",
+      [
+        " docs://a",
+        "docs://a ",
+        "file:///srv/public/.. ",
+        "file:///srv/public/a ",
+        "docs://a b",
+        "docs://a\u00a0",
+        "docs://a/\u3000",
+      ],
+    ],
+    ["controls", ["docs://a\t", "docs://a\n/b", "\u0000docs://a", "docs://a\u007f", "docs://a\u0085", "do\ncs://a"]],
+    [
+      "characters that no URI has",
+      [
+        "docs://a|b",
+        "docs://a\\b",
+        "docs://a^",
+        "docs://`a",
+        "docs://a{b}",
+        "docs://a<b>",
+        'docs://a"',
+        "docs://a[0]",
+        "http://[::1]/",
+      ],
+    ],
+    [
+      "no scheme, or an odd one",
+      [
+        "greeting",
+        "",
+        "/etc/passwd",
+        "../x",
+        "//host/a",
+        "Docs://a",
+        "HTTP://h/",
+        "1a://b",
+        ":a",
+        "c:/windows",
+        "d://a",
+        "x:e",
+        "dócs://a",
+        "-a:b",
+      ],
+    ],
+    [
+      "dot segments in any spelling",
+      [
+        "docs://a/..",
+        "docs://a/../b",
+        "docs://a/./b",
+        "docs://..",
+        "docs://../a",
+        "docs://a/.",
+        "docs://a/..?x",
+        "docs://a/..#x",
+        "docs:..",
+        "docs:../a",
+        "docs:a/../b",
+        "docs://a/%2e%2e/b",
+        "docs://a/%2E./b",
+        "docs://a/.%2e",
+        "docs://a/..%2Fb",
+        "docs://a/%2F../b",
+        "docs://a/..;/b",
+        "docs://a/..;x=1/b",
+        "file:///a/..%5Cb",
+        "docs://a/b?c=/../d",
+      ],
+    ],
+    [
+      "percent signs",
+      [
+        "docs://a%",
+        "docs://a/%4",
+        "docs://a/%zz",
+        "docs://a/%41",
+        "docs://a/%7E",
+        "docs://a/%2D",
+        "docs://a/%5F",
+        "docs://a/%39",
+        "docs://a/%c3%a9",
+        "docs://a/%2f",
+        "docs://a/%252E%252E",
+        "docs://a/%252fb",
+        "docs://a/%FF",
+        "docs://a/%C0%AF",
+        "docs://a/%ED%A0%80",
+        "docs://a/%00",
+        "docs://a/%0A",
+        "docs://a/%7F",
+        "docs://a/%5C",
+        "docs://a/%C2%85",
+      ],
+    ],
+    [
+      "hosts",
+      [
+        "https://EXAMPLE.com/",
+        "docs://Team/x",
+        "https://ex%61mple.com/",
+        "https://exämple.com/",
+        "docs://é",
+        "docs://a%20b/c",
+        "https://127.1/",
+        "https://0x7f.0.0.1/",
+        "https://2130706433/",
+        "https://017700000001/",
+        "https://1.2.3.256/",
+        "https://a..b_/",
+        "docs://\u212a/x",
+        "docs://a\u3002b/",
+      ],
+    ],
+    [
+      "users",
+      [
+        "https://good.example@evil.example/",
+        "https://u:p@h/",
+        "https://@h/",
+        "docs://u:p@h/",
+        "docs://a@b@c/",
+        "docs://@h/",
+        "docs://u%40@h/",
+        "docs://:@h/",
+      ],
+    ],
+    [
+      "ports",
+      [
+        "https://h:443/",
+        "http://h:80/",
+        "https://h:/",
+        "docs://h:",
+        "docs://h:0/",
+        "docs://h:080/",
+        "docs://h:99999999/",
+        "https://h:65536/",
+        "docs://h:8a/",
+        "docs://h:1:2/",
+      ],
+    ],
+    [
+      "slashes",
+      [
+        "https:/h/",
+        "https:h",
+        "https:///h",
+        "https:////h",
+        "https://",
+        "docs:/a",
+        "docs://",
+        "docs:",
+        "docs:////a",
+        "docs://a//b",
+        "https://h//",
+      ],
+    ],
+    [
+      "file:",
+      [
+        "file:srv",
+        "file:/srv",
+        "file://srv/a",
+        "file://localhost/srv",
+        "file://C:/x",
+        "file:////srv/a",
+        "file:///srv//a",
+        "file:///a?b",
+        "file:///a#b",
+        "file:",
+        "file://",
+        "file:///C|/x",
+        "FILE:///a",
+      ],
+    ],
+    [
+      "empty parts",
+      [
+        "docs://a?",
+        "docs://a#",
+        "docs://a/?",
+        "docs://a?#b",
+        "docs://a/b;",
+        "docs://a;/;?x",
+        "docs://a#b#c",
+        "https://h?a",
+        "https://h#a",
+      ],
+    ],
+    [
+      "letters in another form",
+      [
+        "docs://a/e\u0301",
+        "docs://a/\uff0e\uff0e/b",
+        "docs://a/\u2025/b",
+        "docs://a/\uff0fb",
+        "docs://a/\u2215",
+        "docs://a/\u2044",
+        "docs://a/\ufb01",
+        "docs://a/\u202eb",
+        "docs://a/\u200b",
+        "docs://a/\u2066",
+        "docs://a/\ufeff",
+        "docs://a/\ufffe",
+        "docs://a/\u{1fffe}",
+        "docs://a/\u{e0041}",
+        "docs://a/\ud800",
+        "docs://a/\ue000",
+        "docs://a/\u3164",
+        "docs://a/\ufe0f",
+        "docs://a/😀",
+      ],
+    ],
+  ];
+  it.each(DIRTY.flatMap(([kind, uris]) => uris.map((uri): [string, string] => [kind, uri])))("%s: %j", (_, uri) =>
+    expect(faultOfUri(uri)).toMatch(/./),
+  );
+
+  it("a long one costs no more than its length", () => {
+    for (const unit of ["a", "é", "/", "%C3%A9", ".", "..;", "%25"]) {
+      const from = performance.now();
+      faultOfUri(`docs://a/${unit.repeat(300_000)} `);
+      expect(performance.now() - from).toBeLessThan(3000);
+    }
+  });
+});
+
+describe("templates", () => {
+  it.each([
+    ...["docs://{id}", "docs://{+path}", "repo://{owner}/{repo}/contents{/path*}", "file:///{path}", "file://{+path}"],
+    ...[
+      "{+uri}",
+      "{scheme}://a",
+      "docs://a{?q,r}",
+      "docs://a?x=1{&q}",
+      "docs://a{#part}",
+      "docs://a/b{.ext}",
+      "docs://a/b{;x}",
+    ],
+    ...["urn:isbn:{isbn}", "docs://a", "https://h/{x:3}"],
+  ])("%s can be filled in", (template) => expect(faultOfTemplate(template)).toBeNull());
+
+  it.each([
+    "",
+    "greeting/{x}",
+    "docs://{",
+    "docs://a/../{x}",
+    "DOCS://{x}",
+    "docs://{x} ",
+    "docs://{a b}",
+    "file:///{x}?y",
+    "https://h{?q}",
+    "docs://{\u202e}",
+    "docs://a/{x}/%2e%2e/b",
+  ])("%j cannot", (template) => expect(faultOfTemplate(template)).toMatch(/./));
+});
