@@ -135,11 +135,51 @@ describe("headers that are read when they are asked for", () => {
     expect([...(headers?.names() ?? [])]).toEqual(["accept", "x"]);
   });
 
-  it("raw_value stands above value, and an empty line is an empty text", () => {
+  it("value or raw_value, and an empty line is an empty text", () => {
     const headers = headersOf(
-      list(line("a", "text", "raw"), line("b", "text"), line("c", "", "r\u00fc"), line("d", "")),
+      list(line("a", "text", ""), line("b", "text"), line("c", "", "r\u00fc"), line("d", ""), line("e", "", "")),
     );
-    expect(["a", "b", "c", "d"].map((name) => headers?.get(name))).toEqual(["raw", "text", "r\u00c3\u00bc", ""]);
+    expect(["a", "b", "c", "d", "e"].map((name) => headers?.get(name))).toEqual([
+      ...["text", "text", "r\u00c3\u00bc", "", ""],
+    ]);
+  });
+
+  const one = (...fields: Buffer[]) => list(field(1, Buffer.concat(fields)));
+  const [key, value, raw] = [field(1, "a"), field(2, "x"), field(3, Buffer.from("y"))];
+  const peer = (...addresses: Buffer[]) =>
+    field(
+      1,
+      Buffer.concat([
+        field(1, Buffer.concat(addresses)),
+        field(4, field(2, Buffer.concat([...basics, field(3, Buffer.concat([key, value]))]))),
+      ]),
+    );
+  const socket = (...texts: string[]) => field(1, Buffer.concat(texts.map((text) => field(2, text))));
+  it.each<[string, Buffer]>([
+    ["both value and raw_value", http(...basics, one(key, value, raw))],
+    ["the other way round", http(...basics, one(key, raw, value))],
+    ["a value twice", http(...basics, one(key, value, value))],
+    ["an empty value behind one", http(...basics, one(key, value, field(2, "")))],
+    ["raw_value twice", http(...basics, one(key, raw, raw))],
+    ["an empty raw_value behind one", http(...basics, one(key, raw, field(3, "")))],
+    ["two empty ones", http(...basics, one(key, field(2, ""), field(2, "")))],
+    ["a key twice", http(...basics, one(key, key, value))],
+    ["a key twice in the map", http(...basics, field(3, Buffer.concat([key, key, value])))],
+    ["a value twice in the map", http(...basics, field(3, Buffer.concat([key, value, value])))],
+    ["an empty value behind one in the map", http(...basics, field(3, Buffer.concat([key, value, field(2, "")])))],
+    ["two header maps", http(...basics, one(key, value), one(key, value))],
+    ["a value of another wire type", http(...basics, one(key, Buffer.from([2 * 8, 1])))],
+    ["a peer with two addresses", peer(field(1, socket("192.0.2.1")), field(1, socket("192.0.2.2")))],
+    ["two kinds of address", peer(field(1, Buffer.concat([socket("192.0.2.1"), field(2, field(1, "/pipe"))])))],
+    ["a pipe before a socket", peer(field(1, Buffer.concat([field(2, field(1, "/pipe")), socket("192.0.2.1")])))],
+    ["an address that has two texts", peer(field(1, socket("192.0.2.1", "192.0.2.2")))],
+    ["an empty text behind one", peer(field(1, socket("192.0.2.1", "")))],
+  ])("F20: %s refuses the Check", (_, bytes) =>
+    expect(fromCheckRequest(bytes)).toMatchObject({ ok: false, reason: "header_malformed" }),
+  );
+  it("F20: and each of them once is fine", () => {
+    expect(fromCheckRequest(peer(field(1, socket("192.0.2.1"))))).toMatchObject({ ok: true });
+    expect(fromCheckRequest(http(...basics, one(key, raw)))).toMatchObject({ ok: true });
   });
 
   it("a name that looks like a known one at a glance is another name", () => {

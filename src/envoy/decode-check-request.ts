@@ -1,6 +1,6 @@
 import type { RequestHeaders } from "../authz/ports.ts";
 import { headerName, HeaderTable } from "./header-table.ts";
-import { checkText, FieldReader, WireFault } from "./protobuf.ts";
+import { checkText, FieldReader, once, WireFault } from "./protobuf.ts";
 
 /** The fields of a CheckRequest that we read; null where the message has none. Field numbers: protos/. */
 export interface CheckRequestFields {
@@ -18,11 +18,11 @@ export interface CheckRequestFields {
   peer: string;
 }
 
-/** Singular fields, one bit each; those of `http` that we read have the bit of their number. */
-const ATTRIBUTES = 1 << 20;
-const SOURCE = 1 << 21;
-const REQUEST = 1 << 22;
-const HTTP = 1 << 23;
+/** Singular fields of the messages that come once, by their bit; those of `http` have the bit of their number. */
+const ATTRIBUTES = 20;
+const SOURCE = 21;
+const REQUEST = 22;
+const HTTP = 23;
 const HEADER_MAP = 1 << 13;
 const HTTP_FIELDS = (1 << 2) | (1 << 4) | (1 << 5) | (1 << 9) | (1 << 11) | (1 << 12) | HEADER_MAP;
 
@@ -66,10 +66,8 @@ class Decoder {
     }
   }
 
-  /** A second copy of a singular field would win in some readers and be merged by others. */
-  #once(bit: number): this {
-    if ((this.#seen & bit) !== 0) throw new WireFault("a singular field comes twice");
-    this.#seen |= bit;
+  #once(field: number): this {
+    this.#seen = once(this.#seen, field);
     return this;
   }
 
@@ -88,17 +86,24 @@ class Decoder {
   #peer(): void {
     const reader = this.#reader;
     const outer = reader.enter();
+    let seen = 0;
     while (reader.next()) {
-      if (reader.field === 1) this.#address();
-      else reader.skip();
+      if (reader.field !== 1) reader.skip();
+      else {
+        seen = once(seen, 1);
+        this.#address();
+      }
     }
     reader.leave(outer);
   }
 
+  /** One of several kinds: of two, each reader would take another one. */
   #address(): void {
     const reader = this.#reader;
     const outer = reader.enter();
+    let seen = 0;
     while (reader.next()) {
+      if (reader.field <= 3) seen = once(seen, 1);
       if (reader.field === 1) this.#addressText(2);
       else if (reader.field === 2) this.#addressText(1);
       else reader.skip();
@@ -109,9 +114,13 @@ class Decoder {
   #addressText(field: number): void {
     const reader = this.#reader;
     const outer = reader.enter();
+    let seen = 0;
     while (reader.next()) {
-      if (reader.field === field) this.fields.peer = reader.string();
-      else reader.skip();
+      if (reader.field !== field) reader.skip();
+      else {
+        seen = once(seen, field);
+        this.fields.peer = reader.string();
+      }
     }
     reader.leave(outer);
   }
@@ -153,7 +162,7 @@ class Decoder {
       reader.skip();
       return;
     }
-    this.#once(bit);
+    this.#once(reader.field);
     if (reader.field === 2) fields.method = reader.string();
     else if (reader.field === 4) fields.path = reader.string();
     else if (reader.field === 5) fields.host = reader.string();
@@ -171,7 +180,9 @@ class Decoder {
     let name = "";
     let start = 0;
     let end = 0;
+    let seen = 0;
     while (reader.next()) {
+      if (reader.field <= 2) seen = once(seen, reader.field);
       if (reader.field === 1) name = headerName(bytes, reader.span(), reader.at);
       else if (reader.field === 2) {
         start = reader.span();
@@ -195,7 +206,7 @@ class Decoder {
     reader.leave(outer);
   }
 
-  /** One line of the list form: `value` if it has any, else or above it `raw_value`. */
+  /** One line of the list form: `value` or `raw_value`. With both, readers differ in which one they take. */
   #headerValue(): void {
     const reader = this.#reader;
     const { bytes } = reader;
@@ -204,13 +215,16 @@ class Decoder {
     let start = 0;
     let end = 0;
     let raw = false;
+    let seen = 0;
     while (reader.next()) {
       const { field } = reader;
+      if (field <= 3) seen = once(seen, field);
       if (field === 1) name = headerName(bytes, reader.span(), reader.at);
       else if (field === 2 || field === 3) {
         const from = reader.span();
         if (field === 2) checkText(bytes, from, reader.at);
-        if (field === 2 && end > start) continue;
+        if (reader.at === from) continue;
+        if (end > start) throw new WireFault("both value and raw_value");
         start = from;
         end = reader.at;
         raw = field === 3;

@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { answer, answerStatus, GRPC_STATUS, openAnswer, readMessage } from "./grpc-message.ts";
-import { BackwardWriter, FieldReader, WireFault } from "./protobuf.ts";
+import { BackwardWriter, FieldReader, once, WireFault } from "./protobuf.ts";
 
 /** What grpc.health.v1.Health answers. */
 export interface Health {
@@ -54,9 +54,13 @@ function serviceName(bytes: Buffer): string {
   try {
     let name = "";
     const message = new FieldReader(bytes);
+    let seen = 0;
     while (message.next()) {
-      if (message.field === 1) name = message.string();
-      else message.skip();
+      if (message.field !== 1) message.skip();
+      else {
+        seen = once(seen, 1);
+        name = message.string();
+      }
     }
     return name;
   } catch (error) {

@@ -148,6 +148,17 @@ export class FieldReader {
   }
 }
 
+/**
+ * Marks a singular field as read. A second copy of one wins in some readers and is merged or passed over by others.
+ * @param seen the fields of this message that were read, a bit each
+ * @throws {WireFault} for a field that was read before
+ */
+export function once(seen: number, field: number): number {
+  const bit = 1 << field;
+  if ((seen & bit) !== 0) throw new WireFault("a singular field comes twice");
+  return seen | bit;
+}
+
 /** @throws {WireFault} for what is not UTF-8: Buffer.toString would replace it without a word */
 export function textAt(bytes: Buffer, start: number, end: number): string {
   checkText(bytes, start, end);

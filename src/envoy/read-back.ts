@@ -1,5 +1,5 @@
 import type { Grant } from "../authz/grant.ts";
-import { FieldReader } from "./protobuf.ts";
+import { FieldReader, once } from "./protobuf.ts";
 
 /** What Envoy must not be told, whoever asks for it: routing and framing are not ours to change. */
 const FORBIDDEN: ReadonlySet<string> = new Set([
@@ -44,7 +44,9 @@ export function isRefusal(bytes: Buffer): boolean {
   let code = 0;
   let http = 0;
   let denials = 0;
+  let seen = 0;
   while (reader.next()) {
+    if (reader.field <= 4) seen = once(seen, reader.field);
     if (reader.field === 1) code = intOf(reader);
     else if (reader.field === 2) {
       denials += 1;
@@ -91,7 +93,9 @@ function isHeader(reader: FieldReader, name: string, value: string): boolean {
   let named = false;
   let action = 0;
   let appends = true;
+  let seen = 0;
   while (reader.next()) {
+    if (reader.field <= 3) seen = once(seen, reader.field);
     if (reader.field === 1) named = isNameAndValue(reader, name, value);
     else if (reader.field === 2) appends = intOf(reader) !== 0;
     else if (reader.field === 3) action = reader.int32();
@@ -105,7 +109,9 @@ function isNameAndValue(reader: FieldReader, name: string, value: string): boole
   const outer = reader.enter();
   let named = false;
   let valued = false;
+  let seen = 0;
   while (reader.next()) {
+    if (reader.field <= 2) seen = once(seen, reader.field);
     if (reader.field === 1) named = reader.equals(name);
     else if (reader.field === 2) valued = reader.equals(value);
     else return false;
@@ -122,9 +128,13 @@ function isOurs(name: string): boolean {
 function intOf(reader: FieldReader): number {
   const outer = reader.enter();
   let value = 0;
+  let seen = 0;
   while (reader.next()) {
-    if (reader.field === 1) value = reader.int32();
-    else reader.skip();
+    if (reader.field !== 1) reader.skip();
+    else {
+      seen = once(seen, 1);
+      value = reader.int32();
+    }
   }
   reader.leave(outer);
   return value;
@@ -133,9 +143,13 @@ function intOf(reader: FieldReader): number {
 function httpOf(reader: FieldReader): number {
   const outer = reader.enter();
   let http = 0;
+  let seen = 0;
   while (reader.next()) {
-    if (reader.field === 1) http = intOf(reader);
-    else reader.skip();
+    if (reader.field !== 1) reader.skip();
+    else {
+      seen = once(seen, 1);
+      http = intOf(reader);
+    }
   }
   reader.leave(outer);
   return http;

@@ -245,7 +245,7 @@ describe("M2, D02, D03: never a gRPC error for a Check", () => {
       request.encode(
         checkMessage({ body: Buffer.alloc(5 * 1024 * 1024, 0x5b), headers: { authorization: "Bearer token" } }),
       ),
-      "BadRequest",
+      "PayloadTooLarge",
     ],
   ])("%s", async (_, bytes, http) => {
     const { port } = await start();
