@@ -17,23 +17,25 @@ export function figure(file: string, name: string): number {
 }
 
 function bytes(file: string, name: string): string {
-  const size = figure(file, name);
-  return size >= 1024 * 1024 ? `${size / 1024 / 1024} MiB` : `${size / 1024} KiB`;
+  return sizeOf(figure(file, name));
 }
 
 function count(file: string, name: string): string {
   return figure(file, name).toLocaleString("en-US");
 }
 
-/** The default of a key of `limits`, in bytes. */
-function configured(key: keyof Limits): string {
-  const size = limitsSchema.parse(undefined)[key];
-  return `${size >= 1024 * 1024 ? `${size / 1024 / 1024} MiB` : `${size / 1024} KiB`} (\`limits.${key}\`)`;
+/** A limit with a key: its default, and the key. */
+function keyed(key: keyof Limits, unit: (value: number) => string = (value) => value.toLocaleString("en-US")): string {
+  return `${unit(limitsSchema.parse({})[key])} (\`limits.${key}\`)`;
+}
+
+function sizeOf(size: number): string {
+  return size >= 1024 * 1024 ? `${size / 1024 / 1024} MiB` : `${size / 1024} KiB`;
 }
 
 /** What is limited, how far, and what is beyond. */
 const LIMITS: readonly (readonly [string, () => string, string])[] = [
-  ["Body of a request", () => configured("bodyBytes"), "`body_too_large`"],
+  ["Body of a request", () => keyed("bodyBytes", sizeOf), "`body_too_large`"],
   ["Levels of its JSON", () => count("mcp/strict-json.ts", "maxDepth"), "`body_malformed`"],
   ["Members and elements of its JSON", () => count("mcp/strict-json.ts", "maxMembers"), "`body_malformed`"],
   [
@@ -91,10 +93,10 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     "not loaded",
   ],
   [
-    "Revocation file",
+    "Revocations in force",
     () =>
-      `${count("identity/revocation-lines.ts", "MAX_LINES")} lines, ${bytes("identity/revocation-lines.ts", "MAX_FILE_BYTES")}`,
-    "not loaded",
+      `${keyed("revocations")}, 31 bytes of memory and ${figure("identity/revocations.ts", "BYTES_PER_ENTRY")} of file each`,
+    "`revocations_unavailable` for every token",
   ],
   [
     "Keys of one issuer",

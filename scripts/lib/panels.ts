@@ -99,7 +99,11 @@ export const ROWS: readonly Row[] = [
         legend: "{{result}}",
       }),
       stat("Revocations", "In force", "max(mcp_authz_revocations)"),
-      stat("Stale revocations", "Replicas that cannot read their revocation file", "sum(mcp_authz_revocations_stale)"),
+      stat(
+        "Stale revocations",
+        "Replicas that cannot read their revocation file, and refuse every token",
+        "sum(mcp_authz_revocations_stale)",
+      ),
       graph("Revocation reloads", "Per hour", "short", {
         expr: "sum by (result) (increase(mcp_authz_revocation_reloads_total[1h]))",
         legend: "{{result}}",

@@ -49,6 +49,7 @@ export const REFUSALS = {
   credential_missing: { kind: "deny", http: 403, rpc: null, message: "No credential for this server is on file" },
   credential_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
   catalog_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
+  revocations_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
   keys_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
   policy_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
   audit_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },

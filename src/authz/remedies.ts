@@ -130,6 +130,12 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     meaning: "There is no catalogue from the broker yet, so nobody's list can be made. Calls go on.",
     remedy: "Is the broker up, and does serve reach it at `catalog.url`? Its `/readyz` says what it lists.",
   },
+  revocations_unavailable: {
+    meaning:
+      "`identity.revocationFile` cannot be read whole, so any token may be one that was revoked: all are refused.",
+    remedy:
+      "`revocations.stale` in `/readyz` of serve and the event `revocations_not_read` say why: the file is gone, has a line that cannot be read, or more lines in force than `limits.revocations`. It heals within two seconds after the file is mended.",
+  },
   keys_unavailable: {
     meaning: "The issuer's keys cannot be fetched, so no token of it can be verified.",
     remedy: "`/readyz` of serve says why. Look at the issuer, at the way there, and at `jwksUri` and `allowedHosts`.",

@@ -43,8 +43,14 @@ export function serveOps(config: Config, parts: ServeParts) {
   });
 }
 
-function readiness({ stopping, policy, identity, revocations, catalog }: ServeParts): OpsAnswer {
-  const ready = !stopping() && identity.ready();
+/** True when a token can be verified: an issuer's keys are here, and it is known who was revoked. */
+export function isReady({ identity, revocations }: Pick<ServeParts, "identity" | "revocations">): boolean {
+  return identity.ready() && revocations.status().stale === null;
+}
+
+function readiness(parts: ServeParts): OpsAnswer {
+  const { stopping, policy, identity, revocations, catalog } = parts;
+  const ready = !stopping() && isReady(parts);
   const body = {
     ready,
     policy: { revision: policy.revision(), stale: policy.stale() },

@@ -35,7 +35,7 @@ try {
     restarts,
     onRevision: (revision) => say({ type: "revision", revision }),
     remembered,
-    onRemember: (lines, replace) => say({ type: "remember", lines, replace }),
+    onRemember: (memory) => say({ type: "remember", memory }),
   });
   say({ type: "ready" });
   parentPort?.on("message", (message: ToThread) => {

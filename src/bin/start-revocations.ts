@@ -8,8 +8,8 @@ export interface RevocationStart {
   readonly log: Log;
   readonly metrics: Metrics;
   /** What an earlier thread of this process has seen; null in its first one. */
-  readonly remembered: readonly string[] | null;
-  readonly onRemember: (lines: readonly string[], replace: boolean) => void;
+  readonly remembered: SharedArrayBuffer | null;
+  readonly onRemember: (memory: SharedArrayBuffer) => void;
   readonly onRevoked: RevocationOptions["onRevoked"];
 }
 
@@ -26,15 +26,15 @@ const NONE: Revocations = {
  * The revocations that stand in the file now. A running serve may remember more.
  * @throws {Error} that names the key at fault
  */
-export async function readRevocationFile({ identity }: Config): Promise<Revocations> {
+export async function readRevocationFile({ identity, limits }: Config): Promise<Revocations> {
   if (identity.revocationFile === null) return NONE;
   return createRevocations({
     file: identity.revocationFile,
     now: Date.now,
     monotonic: () => performance.now(),
+    maxEntries: limits.revocations,
     remembered: null,
     onReload: () => {},
-    onSeen: () => {},
     onRevoked: () => {},
   });
 }
@@ -48,13 +48,14 @@ export async function startRevocations(start: RevocationStart): Promise<Revocati
     file,
     now: Date.now,
     monotonic: () => performance.now(),
+    maxEntries: config.limits.revocations,
     remembered,
     onReload: (result, message) => {
       metrics.revocationReload(result);
       if (result === "ok") log.info("revocations_live", { message });
       else log.error("revocations_not_read", { file, message });
     },
-    onSeen: onRemember,
+    onMemory: onRemember,
     onRevoked,
   });
 }

@@ -20,7 +20,7 @@ import { answerSettings, checkSettings } from "./check-settings.ts";
 import { clockFault } from "./clock-fault.ts";
 import { credentialChains } from "./credential-chains.ts";
 import { reloadParts } from "./reload.ts";
-import { serveOps } from "./serve-ops.ts";
+import { isReady, serveOps } from "./serve-ops.ts";
 import { catalogFor, startPolicy } from "./serve-policy.ts";
 import { startRevocations } from "./start-revocations.ts";
 import { timedPorts } from "./timed-ports.ts";
@@ -38,8 +38,8 @@ export interface ServeOptions {
   readonly restarts: number;
   readonly onRevision: (revision: string) => void;
   /** Revocations that an earlier thread has seen; null in the first one. */
-  readonly remembered: readonly string[] | null;
-  readonly onRemember: (lines: readonly string[], replace: boolean) => void;
+  readonly remembered: SharedArrayBuffer | null;
+  readonly onRemember: (memory: SharedArrayBuffer) => void;
 }
 
 export interface Serve {
@@ -85,7 +85,8 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const authzPort = await grpc.listen();
   await Promise.all([identity.start(), credentials.start(), catalog.poll()]);
   for (const part of [policy, revocations, catalog]) part.watch(POLL_MS);
-  log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready: identity.ready() });
+  const ready = isReady({ identity, revocations });
+  log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready });
   return {
     authzPort,
     opsPort,

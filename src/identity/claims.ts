@@ -26,7 +26,7 @@ export interface CheckedClaims {
   readonly scopes: readonly string[];
 }
 
-const MAX_LIFETIME_SECONDS = 24 * 3600;
+export const MAX_LIFETIME_SECONDS = 24 * 3600;
 /** How far clocks may be apart (RFC 7519 §4.1.4). */
 export const SKEW_SECONDS = 60;
 const MAX_LIST = 2048;

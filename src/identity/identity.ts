@@ -8,6 +8,7 @@ import type { JsonObject } from "../mcp/json.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
 import { createKeyStore, type KeyStatus, type KeyStore } from "./key-store.ts";
 import type { VerificationKey } from "./key-set.ts";
+import type { Revoked } from "./revocations.ts";
 import { createTokenCache, type TokenCache, type VerifiedToken } from "./token-cache.ts";
 import { checkHeader } from "./token-header.ts";
 
@@ -30,7 +31,7 @@ export interface IdentityOptions {
   readonly onFetch?: (issuer: string, error: string | null) => void;
   readonly onCache?: (result: "hit" | "miss") => void;
   /** By what a verified token is revoked, or null; asked at each use, of cached tokens too. */
-  readonly revoked?: (identity: Identity) => string | null;
+  readonly revoked?: (identity: Identity) => Revoked | null;
 }
 
 export interface IdentityService {
@@ -137,6 +138,7 @@ class TokenVerifier {
     if (claims.notBefore !== null && claims.notBefore - SKEW_SECONDS > now)
       return not("token_invalid", "not valid yet, if this machine's clock is right");
     const by = this.#options.revoked?.(identity) ?? null;
+    if (by === "unavailable") return not("revocations_unavailable", "the revocation file");
     if (by !== null) return not("token_revoked", `by ${by}`);
     const accepted = claims.audiences.some((audience) => audience === resource || issuer.audiences.includes(audience));
     return accepted ? pass(identity) : not("token_audience");

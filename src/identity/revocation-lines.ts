@@ -1,3 +1,4 @@
+// One line of the revocation file (docs/operations.md). Pure.
 import type { JsonObject, JsonValue } from "../mcp/json.ts";
 import { readJson } from "../mcp/strict-json.ts";
 
@@ -6,60 +7,12 @@ export type Revocation =
   | { readonly by: "jti" | "sid"; readonly iss: string; readonly id: string; readonly until: number }
   | { readonly by: "sub"; readonly iss: string; readonly id: string; readonly before: number };
 
-export const MAX_FILE_BYTES = 16 * 1024 * 1024;
-export const MAX_LINES = 100_000;
+/** Of one line: two texts of 1,024 characters, each of them escaped, and what is around them. */
+export const MAX_LINE_BYTES = 16 * 1024;
 const MAX_TEXT = 1024;
 const LIMITS = { maxDepth: 2, maxMembers: 8 };
 /** Seconds since the epoch in the year 5138: what is above was meant in milliseconds. */
 const MAX_TIME = 1e11;
-const NEWLINE = 0x0a;
-/** So many lines are read in one go; requests come in between. */
-const SLICE = 1000;
-
-/** How far a file was read: up to the end of a line that has its newline. */
-export interface Read {
-  readonly bytes: number;
-  readonly lines: number;
-}
-
-export const NOTHING_READ: Read = { bytes: 0, lines: 0 };
-
-export interface RevocationFile {
-  /** Those of the lines that were read now. */
-  readonly revocations: readonly Revocation[];
-  /** True when the last line is not whole: it is being written, or was cut off. */
-  readonly torn: boolean;
-  readonly read: Read;
-}
-
-/**
- * Reads JSON lines, or says what is wrong with which one. A last line without its newline may be one that is being
- * written: it counts once it is whole. Any other fault spoils the file: a line passed over would be a token that lives on.
- * @param from where an earlier reading of the same bytes ended: a full file that only grew costs what is new
- */
-export async function readRevocations(bytes: Uint8Array, from = NOTHING_READ): Promise<RevocationFile | string> {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const revocations: Revocation[] = [];
-  let number = from.lines;
-  let read = from;
-  for (let at = from.bytes; at < buffer.length;) {
-    const newline = buffer.indexOf(NEWLINE, at);
-    const end = newline === -1 ? buffer.length : newline;
-    const line = buffer.subarray(at, end);
-    number += 1;
-    if (number > MAX_LINES) return `more than ${MAX_LINES} lines: remove those whose time is over`;
-    const revocation = isBlank(line) ? null : readRevocation(line);
-    if (typeof revocation === "string") {
-      return newline === -1 ? { revocations, torn: true, read } : `line ${number}: ${revocation}`;
-    }
-    if (revocation !== null) revocations.push(revocation);
-    at = end + 1;
-    if (newline !== -1) read = { bytes: at, lines: number };
-    if (number % SLICE === 0) await new Promise((done) => setImmediate(done));
-  }
-  return { revocations, torn: false, read };
-}
-
 /**
  * The form in which nearly every line comes: plain ASCII without escapes. Read by one expression, a full file costs a
  * tenth of the strict reader's time, and what the expression takes the reader takes alike.
@@ -84,14 +37,6 @@ function fromPlain([, iss = "", by = "", id = "", time = "", seconds = ""]: RegE
   const isUsual = time === "until" && by !== "sub" && isText(iss) && isText(id) && isTime(number);
   if (isUsual) return { by: by as "jti" | "sid", iss, id, until: number };
   return fromObject({ iss, [by]: id, [time]: number });
-}
-
-/** As a line of the file. */
-export function writeRevocation(revocation: Revocation): string {
-  const { by, iss, id } = revocation;
-  return JSON.stringify(
-    revocation.by === "sub" ? { iss, [by]: id, before: revocation.before } : { iss, [by]: id, until: revocation.until },
-  );
 }
 
 const FORMS = [
@@ -121,6 +66,6 @@ function isTime(value: JsonValue | undefined): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0 && value < MAX_TIME;
 }
 
-function isBlank(line: Uint8Array): boolean {
+export function isBlank(line: Uint8Array): boolean {
   return line.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
 }

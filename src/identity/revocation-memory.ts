@@ -1,5 +1,9 @@
-import { SKEW_SECONDS } from "./claims.ts";
+// All revocations that were seen, in bounded memory that outlives the thread: which of them holds for a token. Pure, but
+// for the clocks that it is given.
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { MAX_LIFETIME_SECONDS, SKEW_SECONDS } from "./claims.ts";
 import type { Revocation } from "./revocation-lines.ts";
+import { RevocationTable, slotsFor, type Digest } from "./revocation-table.ts";
 
 export interface MemoryOptions {
   /** Milliseconds since the epoch. */
@@ -7,6 +11,10 @@ export interface MemoryOptions {
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
   readonly maxEntries: number;
+  /** What an earlier thread of this process has seen, or null. */
+  readonly remembered: SharedArrayBuffer | null;
+  /** Told of the memory that holds all there is, each time it is another: it must outlive this thread. */
+  readonly onMemory: (memory: SharedArrayBuffer) => void;
 }
 
 /** What a verified token shows of itself. */
@@ -18,108 +26,168 @@ export interface TokenMarks {
   readonly iat: unknown;
 }
 
-export interface Added {
-  readonly news: readonly Revocation[];
-  /** True if others, whose time is over, had to make room. */
-  readonly pruned: boolean;
-}
-
 export interface RevocationMemory {
-  /** Which revocation holds for the token, or null; three look-ups. */
-  find(marks: TokenMarks): Revocation["by"] | null;
-  /** Takes all, or none and says why. */
-  add(revocations: readonly Revocation[]): Added | string;
-  all(): Revocation[];
+  /**
+   * Which revocation holds for the token, or null; three look-ups.
+   * @param holder what the marks are of: their digests are computed once for it
+   */
+  find(marks: TokenMarks, holder?: object): Revocation["by"] | null;
+  /** `full`: nothing was taken; {@link makeRoom}, then try again. */
+  add(revocation: Revocation): "new" | "known" | "over" | "full";
+  /** Grows, or drops what is over, in slices. Resolves to false when every entry is still in force. */
+  makeRoom(): Promise<boolean>;
   size(): number;
+  /** True when the clock has gone back behind what was dropped: lines that were over no longer are. */
+  hasDroppedTooMuch(): boolean;
 }
 
-/** By `jti` and `sid`: until when; by `sub`: tokens issued before when. Seconds since the epoch. */
-type Times = Record<Revocation["by"], Map<string, number>>;
+/** The digests of one token's marks; null for a mark that it does not have. */
+interface Digests {
+  readonly jti: Digest | null;
+  readonly sid: Digest | null;
+  readonly sub: Digest;
+}
+
+const FIRST_ENTRIES = 1000;
+/** Slots that are copied in one go, about 2 ms; requests come in between. */
+const SLICE = 8192;
+/**
+ * How long after `before` a token that was issued earlier may still be accepted: the longest life that `checkClaims`
+ * takes. {@link SKEW_SECONDS} more, as after every `exp`, is added where times are compared.
+ */
+const SUBJECT_SECONDS = MAX_LIFETIME_SECONDS + SKEW_SECONDS;
 
 /**
- * Every revocation that was seen. Nothing is forgotten because its line is gone, and a time only ever grows. `until` is
- * over when both the wall clock and the time that has passed since the start say so: a clock that was set forward ends
- * none, and one that is set back brings none of the tokens back (P12).
+ * Every revocation that was seen. Nothing is forgotten because its line is gone, and a time only ever grows. A time is over
+ * when both the wall clock and the time that has passed since the start say so: a clock that was set forward ends nothing,
+ * and one that is set back brings no token back (P12). What is over stays while there is room.
  */
 export function createRevocationMemory(options: MemoryOptions): RevocationMemory {
   return new SeenRevocations(options);
 }
 
 class SeenRevocations implements RevocationMemory {
-  readonly #issuers = new Map<string, Times>();
-  readonly #isOver: (until: number) => boolean;
-  readonly #maxEntries: number;
-  #size = 0;
+  readonly #clock: () => number;
+  readonly #options: MemoryOptions;
+  #table: RevocationTable;
+  #digests = new WeakMap<object, Digests>();
+  /** The clock when something that was over was left out for the last time, and when the table was searched for it. */
+  #droppedAt = -Infinity;
+  #prunedAt = -Infinity;
 
-  constructor({ now, monotonic, maxEntries }: MemoryOptions) {
+  constructor(options: MemoryOptions) {
+    const { now, monotonic, maxEntries, remembered, onMemory } = options;
     const startedAt = now() - monotonic();
-    this.#isOver = (until) => until + SKEW_SECONDS < Math.min(now(), startedAt + monotonic()) / 1000;
-    this.#maxEntries = maxEntries;
+    this.#options = options;
+    this.#clock = () => Math.min(now(), startedAt + monotonic()) / 1000;
+    this.#table =
+      remembered === null
+        ? RevocationTable.create(slotsFor(Math.min(FIRST_ENTRIES, maxEntries)))
+        : RevocationTable.open(remembered);
+    onMemory(this.#table.buffer);
   }
 
-  find({ iss, sub, jti, sid, iat }: TokenMarks): Revocation["by"] | null {
-    const times = this.#issuers.get(iss);
-    if (times === undefined) return null;
-    if (this.#holds(times.jti, jti)) return "jti";
-    if (this.#holds(times.sid, sid)) return "sid";
-    const before = times.sub.get(sub);
-    // A token that does not say when it was issued may be an old one.
-    return before !== undefined && !(typeof iat === "number" && iat >= before) ? "sub" : null;
+  find(marks: TokenMarks, holder: object = marks): Revocation["by"] | null {
+    const table = this.#table;
+    if (table.size === 0 && !table.flag) return null;
+    const { jti, sid, sub } = this.#digestsOf(marks, holder);
+    if (this.#holds(jti)) return "jti";
+    if (this.#holds(sid)) return "sid";
+    // A token that does not say when it was issued may be an old one, also of a subject who was dropped.
+    const { iat } = marks;
+    if (typeof iat !== "number") return table.flag || table.get(sub) !== 0 ? "sub" : null;
+    return iat < -table.get(sub) ? "sub" : null;
   }
 
-  add(revocations: readonly Revocation[]): Added | string {
-    const news = revocations.filter((revocation) => this.#isNews(revocation));
-    const pruned = this.#size + news.length > this.#maxEntries;
-    if (pruned) this.#prune();
-    if (this.#size + news.length > this.#maxEntries) return `more than ${this.#maxEntries} revocations are in force`;
-    for (const revocation of news) this.#put(revocation);
-    return { news, pruned };
+  add(revocation: Revocation): "new" | "known" | "over" | "full" {
+    const table = this.#table;
+    const digest = table.digest(nameOf(revocation));
+    const time = timeOf(revocation);
+    const known = table.get(digest);
+    if (Math.abs(known) >= Math.abs(time)) return "known";
+    if (known === 0) {
+      // Half of the room is for what is over: a clock that was wrong when the file was read can be put right.
+      if (table.size * 2 >= this.#options.maxEntries && this.#isOver(time)) {
+        if (time < 0) table.setFlag();
+        this.#droppedAt = this.#clock();
+        return "over";
+      }
+      if (table.size >= this.#options.maxEntries || !table.hasRoom()) return "full";
+    }
+    table.set(digest, time);
+    return "new";
   }
 
-  all(): Revocation[] {
-    return [...this.#issuers].flatMap(([iss, times]) => [
-      ...(["jti", "sid"] as const).flatMap((by) => [...times[by]].map(([id, until]) => ({ by, iss, id, until }))),
-      ...[...times.sub].map(([id, before]) => ({ by: "sub" as const, iss, id, before })),
-    ]);
+  async makeRoom(): Promise<boolean> {
+    const { maxEntries } = this.#options;
+    const { size, slots } = this.#table;
+    if (size < maxEntries && !this.#table.hasRoom()) {
+      await this.#rebuild(Math.min(slots * 2, slotsFor(maxEntries) + 1), () => true);
+    } else if (size >= maxEntries && this.#clock() > this.#prunedAt) {
+      this.#prunedAt = this.#droppedAt = this.#clock();
+      await this.#rebuild(slots, (time) => !this.#isOver(time));
+    }
+    return this.#table.size < maxEntries;
   }
 
   size(): number {
-    return this.#size;
+    return this.#table.size;
   }
 
-  #holds(times: ReadonlyMap<string, number>, id: unknown): boolean {
-    const until = typeof id === "string" ? times.get(id) : undefined;
-    return until !== undefined && !this.#isOver(until);
+  hasDroppedTooMuch(): boolean {
+    if (this.#clock() >= this.#droppedAt) return false;
+    this.#droppedAt = -Infinity;
+    return true;
   }
 
-  #isNews(revocation: Revocation): boolean {
-    const known = this.#issuers.get(revocation.iss)?.[revocation.by].get(revocation.id);
-    return known === undefined || known < timeOf(revocation);
-  }
-
-  #put(revocation: Revocation): void {
-    let times = this.#issuers.get(revocation.iss);
-    if (times === undefined) {
-      times = { jti: new Map(), sid: new Map(), sub: new Map() };
-      this.#issuers.set(revocation.iss, times);
+  async #rebuild(slots: number, isKept: (time: number) => boolean): Promise<void> {
+    const table = this.#table;
+    const next = RevocationTable.create(slots, table);
+    const keep = (time: number) => {
+      const isStaying = isKept(time);
+      if (!isStaying && time < 0) next.setFlag();
+      return isStaying;
+    };
+    for (let from = 0; from < table.slots; from += SLICE) {
+      table.copyTo(next, { from, to: from + SLICE }, keep);
+      await nextTurn();
     }
-    const known = times[revocation.by].get(revocation.id);
-    if (known === undefined) this.#size += 1;
-    times[revocation.by].set(revocation.id, Math.max(known ?? 0, timeOf(revocation)));
+    this.#table = next;
+    this.#options.onMemory(next.buffer);
   }
 
-  /** Room for new ones, at the cost of those whose time is over. */
-  #prune(): void {
-    for (const { jti, sid } of this.#issuers.values()) this.#size -= this.#dropOver(jti) + this.#dropOver(sid);
+  #digestsOf({ iss, sub, jti, sid }: TokenMarks, holder: object): Digests {
+    let digests = this.#digests.get(holder);
+    if (digests === undefined) {
+      const of = (by: Revocation["by"], id: unknown) =>
+        typeof id === "string" ? this.#table.digest(nameOf({ by, iss, id })) : null;
+      digests = {
+        jti: of("jti", jti),
+        sid: of("sid", sid),
+        sub: this.#table.digest(nameOf({ by: "sub", iss, id: sub })),
+      };
+      this.#digests.set(holder, digests);
+    }
+    return digests;
   }
 
-  #dropOver(times: Map<string, number>): number {
-    const over = [...times].filter(([, until]) => this.#isOver(until));
-    for (const [id] of over) times.delete(id);
-    return over.length;
+  #holds(digest: Digest | null): boolean {
+    const until = digest === null ? 0 : this.#table.get(digest);
+    return until !== 0 && !this.#isOver(until);
+  }
+
+  #isOver(time: number): boolean {
+    const end = time < 0 ? SUBJECT_SECONDS - time : time;
+    return end + SKEW_SECONDS < this.#clock();
   }
 }
 
+/** One text for each sort, issuer and id, whatever is in them. */
+export function nameOf({ by, iss, id }: Pick<Revocation, "by" | "iss" | "id">): string {
+  return `${by}${iss.length}:${iss}${id}`;
+}
+
+/** `until` of a token or session; `before` of a subject as a negative number, so that a slot says which it is. */
 function timeOf(revocation: Revocation): number {
-  return revocation.by === "sub" ? revocation.before : revocation.until;
+  return revocation.by === "sub" ? -revocation.before : revocation.until;
 }

@@ -1,15 +1,8 @@
-import { readFile, stat } from "node:fs/promises";
+// Who is revoked: the revocations of the file, and all that were ever seen in it.
 import type { Identity } from "../authz/ports.ts";
-import {
-  MAX_FILE_BYTES,
-  NOTHING_READ,
-  readRevocation,
-  readRevocations,
-  writeRevocation,
-  type RevocationFile,
-  type Revocation,
-} from "./revocation-lines.ts";
-import { createRevocationMemory, type Added, type RevocationMemory, type TokenMarks } from "./revocation-memory.ts";
+import { RevocationFile } from "./revocation-file.ts";
+import type { Revocation } from "./revocation-lines.ts";
+import { createRevocationMemory, nameOf, type RevocationMemory, type TokenMarks } from "./revocation-memory.ts";
 
 export interface RevocationOptions {
   /** JSON lines; see docs/operations.md. */
@@ -18,12 +11,14 @@ export interface RevocationOptions {
   readonly now: () => number;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
-  /** Lines that an earlier thread of this process has seen; null in its first one. */
-  readonly remembered: readonly string[] | null;
+  /** How many may be in force at a time; {@link DEFAULT_REVOCATIONS} unless told. */
+  readonly maxEntries?: number;
+  /** What an earlier thread of this process has seen; null in its first one. */
+  readonly remembered: SharedArrayBuffer | null;
   /** Told of each change of the file that counts, and of each that cannot. */
   readonly onReload: (result: "ok" | "failed", message: string) => void;
-  /** Told of every line that was new, so that it outlives this thread; with `replace`, of all there are. */
-  readonly onSeen: (lines: readonly string[], replace: boolean) => void;
+  /** Told of the memory that holds all that was seen, each time it is another, so that it outlives this thread. */
+  readonly onMemory?: (memory: SharedArrayBuffer) => void;
   /** Told when somebody is newly revoked, with whether a caller is, by token, session or as a subject. */
   readonly onRevoked: (isRevoked: (marks: CallerMarks) => boolean) => void;
 }
@@ -31,136 +26,115 @@ export interface RevocationOptions {
 /** As {@link TokenMarks}, of a caller whose token may be any of the subject's. */
 export type CallerMarks = Omit<TokenMarks, "iat">;
 
+/** Which sort of line holds for a token; `unavailable`: none that was read, but the file could not be read whole. */
+export type Revoked = Revocation["by"] | "unavailable";
+
 export interface Revocations {
-  /** Which sort of line holds for a verified token, or null. At each use of a token, in constant time. */
-  revoked(identity: Identity): Revocation["by"] | null;
+  /** Whether a verified token counts: null, and only then. At each use of a token, in constant time. */
+  revoked(identity: Identity): Revoked | null;
   /** Looks for a change of the file. */
   poll(): Promise<void>;
   watch(everyMs: number): void;
-  /** How many revocations are remembered, and what is wrong with the file. */
+  /** How many revocations are remembered, and why the file could not be read whole: all tokens are refused meanwhile. */
   status(): { readonly entries: number; readonly stale: string | null };
   close(): void;
 }
 
-const MAX_REMEMBERED = 200_000;
-const TORN = "the last line is cut off and does not count: write it whole, with a newline";
+export const DEFAULT_REVOCATIONS = 1_000_000;
+/** So many that are new at a time are told apart: beyond, every caller counts as newly revoked. */
+const MAX_NEWS = 10_000;
+/** A line of Keycloak's has 130 bytes; those that are over stand in the file too. */
+const BYTES_PER_ENTRY = 512;
 
 /**
- * The revocations of the file, and all that were ever seen in it (design 6.10, threat row A31). A file that is missing or
- * broken leaves the last good set in force, and says so.
- * @throws {Error} at the start, when the file cannot be read: without it nobody knows who was revoked
+ * The revocations of the file, and all that were ever seen in it (design 6.10, threat row A31). While the file is missing,
+ * broken or larger than the memory, any token may be revoked by what could not be read, so all are refused.
+ * @throws {Error} at the start, when the file cannot be read whole: without it nobody knows who was revoked
  */
 export async function createRevocations(options: RevocationOptions): Promise<Revocations> {
-  const memory = createRevocationMemory({ ...options, maxEntries: MAX_REMEMBERED });
-  const file = new WatchedFile(memory, options);
+  const watch = new RevocationWatch(options);
   let timer: NodeJS.Timeout | undefined;
   let flight: Promise<void> | null = null;
-  const poll = () => (flight ??= file.load().finally(() => (flight = null)));
-
-  remember(memory, options.remembered ?? []);
+  const poll = () => (flight ??= watch.look().finally(() => (flight = null)));
   await poll();
-  if (file.stale !== null && options.remembered === null)
-    throw new Error(`identity.revocationFile: ${options.file}: ${file.stale}`);
+  if (watch.stale !== null && options.remembered === null)
+    throw new Error(`identity.revocationFile: ${options.file}: ${watch.stale}`);
   return {
-    revoked: ({ issuer, subject, claims }) =>
-      memory.find({ iss: issuer, sub: subject, jti: claims["jti"], sid: claims["sid"], iat: claims["iat"] }),
+    revoked: (identity) => watch.revoked(identity),
     poll,
     watch(everyMs) {
       timer = setInterval(() => void poll(), everyMs);
       timer.unref();
     },
-    status: () => ({ entries: memory.size(), stale: file.stale }),
+    status: () => ({ entries: watch.entries, stale: watch.stale }),
     close: () => clearInterval(timer),
   };
 }
 
-/** The file as it was last read: what counted of it, and what is wrong with it. */
-class WatchedFile {
-  readonly #memory: RevocationMemory;
+/** The file and the memory of all that stood in it. */
+class RevocationWatch {
   readonly #options: RevocationOptions;
-  #content: Buffer | null = null;
-  /** How far `#content` was read. */
-  #read = NOTHING_READ;
-  #torn = false;
-  #stale: string | null = null;
+  readonly #memory: RevocationMemory;
+  readonly #file: RevocationFile;
+  #news = 0;
+  /** Their names. */
+  #newNames = new Set<string>();
+  #stale: string | null = "not read yet";
 
-  constructor(memory: RevocationMemory, options: RevocationOptions) {
-    this.#memory = memory;
+  constructor(options: RevocationOptions) {
+    const { file: path, monotonic, maxEntries = DEFAULT_REVOCATIONS, onMemory = () => {} } = options;
     this.#options = options;
+    this.#memory = createRevocationMemory({ ...options, maxEntries, onMemory });
+    this.#file = new RevocationFile({
+      ...{ path, monotonic, maxBytes: maxEntries * BYTES_PER_ENTRY },
+      full: `more than ${maxEntries} revocations are in force: raise limits.revocations, or let the issuer revoke fewer`,
+      take: (revocation) => this.#take(revocation),
+    });
   }
 
-  /** What is wrong with the file, or null. */
+  get entries(): number {
+    return this.#memory.size();
+  }
+
+  /** Why the file could not be read whole, or null. */
   get stale(): string | null {
     return this.#stale;
   }
 
-  async load(): Promise<void> {
-    const bytes = await readWhole(this.#options.file);
-    if (typeof bytes === "string") {
-      this.#content = null; // whatever stands there next is read anew
-      this.#read = NOTHING_READ;
-      this.#fail(bytes);
-    } else if (this.#content?.equals(bytes) === true) {
-      if (this.#torn) this.#fail(TORN); // still, after a second
-    } else await this.#take(bytes);
+  revoked(identity: Identity): Revoked | null {
+    const { issuer, subject, claims } = identity;
+    const { jti, sid, iat } = claims;
+    const by = this.#memory.find({ iss: issuer, sub: subject, jti, sid, iat }, identity);
+    return by ?? (this.#stale === null ? null : "unavailable");
   }
 
-  async #take(bytes: Buffer): Promise<void> {
-    const file = await readRevocations(bytes, this.#hasGrownTo(bytes) ? this.#read : NOTHING_READ);
-    this.#content = bytes;
-    this.#read = NOTHING_READ;
-    this.#torn = false;
-    if (typeof file === "string") this.#fail(file);
-    else this.#add(file);
-  }
-
-  #hasGrownTo(bytes: Buffer): boolean {
-    const read = this.#content?.subarray(0, this.#read.bytes);
-    return read?.equals(bytes.subarray(0, read.length)) === true;
-  }
-
-  #add({ revocations, torn, read }: RevocationFile): void {
-    this.#torn = torn;
-    const added = this.#memory.add(revocations);
-    if (typeof added === "string") {
-      this.#fail(added);
-      return;
-    }
-    this.#read = read;
-    this.#tell(added);
-  }
-
-  #tell({ news, pruned }: Added): void {
+  async look(): Promise<void> {
+    if (this.#memory.hasDroppedTooMuch()) this.#file.forget();
+    this.#news = 0;
+    this.#newNames = new Set();
+    const { changed, fault } = await this.#file.look();
     const memory = this.#memory;
-    const { onSeen, onRevoked, onReload } = this.#options;
-    if (news.length > 0 || pruned) onSeen((pruned ? memory.all() : news).map(writeRevocation), pruned);
-    if (news.length > 0) onRevoked((marks) => memory.find({ ...marks, iat: undefined }) !== null);
-    if (!this.#torn) this.#stale = null;
-    onReload("ok", `${news.length} new, ${memory.size()} in all`);
+    const { onRevoked, onReload } = this.#options;
+    if (this.#news > 0) onRevoked((marks) => this.#isNewly(marks));
+    const wasStale = this.#stale;
+    this.#stale = fault;
+    if (fault !== null && fault !== wasStale) onReload("failed", fault);
+    if (fault === null && (changed || wasStale !== null)) onReload("ok", `${this.#news} new, ${memory.size()} in all`);
   }
 
-  #fail(message: string): void {
-    if (this.#stale !== message) this.#options.onReload("failed", message);
-    this.#stale = message;
+  #take(revocation: Revocation): boolean | Promise<boolean> {
+    const added = this.#memory.add(revocation);
+    if (added === "full") return this.#memory.makeRoom().then((hasRoom) => hasRoom && this.#take(revocation));
+    if (added === "new") {
+      this.#news += 1;
+      if (this.#news <= MAX_NEWS) this.#newNames.add(nameOf(revocation));
+    }
+    return true;
   }
-}
 
-function remember(memory: RevocationMemory, lines: readonly string[]): void {
-  const revocations = lines.map((line) => readRevocation(Buffer.from(line)));
-  memory.add(revocations.filter((revocation) => typeof revocation !== "string"));
-}
-
-/** The file's bytes, or why they cannot be had. */
-async function readWhole(path: string): Promise<Buffer | string> {
-  const tooLarge = `larger than ${MAX_FILE_BYTES} bytes: remove lines whose time is over`;
-  try {
-    const found = await stat(path);
-    if (!found.isFile()) return "is not a file";
-    if (found.size > MAX_FILE_BYTES) return tooLarge;
-    const bytes = await readFile(path);
-    return bytes.length > MAX_FILE_BYTES ? tooLarge : bytes;
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
-    return `cannot be read (${code}): create it, empty where nothing is revoked, or remove the key`;
+  #isNewly({ iss, sub, jti, sid }: CallerMarks): boolean {
+    const has = (by: Revocation["by"], id: unknown) =>
+      typeof id === "string" && this.#newNames.has(nameOf({ by, iss, id }));
+    return this.#news > MAX_NEWS || has("jti", jti) || has("sid", sid) || has("sub", sub);
   }
 }

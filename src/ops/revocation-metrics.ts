@@ -10,7 +10,7 @@ export function createRevocationMetrics(registers: Registry[]): RevocationMetric
   const entries = new Gauge({ name: "mcp_authz_revocations", help: "Revocations that are remembered", registers });
   const stale = new Gauge({
     name: "mcp_authz_revocations_stale",
-    help: "1 while the revocation file is missing or broken and the last good set is in force",
+    help: "1 while the revocation file cannot be read whole: serve is not ready, and all tokens are refused",
     registers,
   });
   const reloads = new Counter({

@@ -6,8 +6,8 @@ import { startThread, type ThreadEnd } from "./supervised-thread.ts";
 export type FromThread =
   | { readonly type: "ready" }
   | { readonly type: "revision"; readonly revision: string }
-  /** What must outlive this thread; with `replace` it is all of that. */
-  | { readonly type: "remember"; readonly lines: readonly string[]; readonly replace: boolean }
+  /** What must outlive this thread, which goes on writing to it. */
+  | { readonly type: "remember"; readonly memory: SharedArrayBuffer }
   /** It has ended in order, with this exit code. */
   | { readonly type: "ended"; readonly code: number };
 
@@ -21,7 +21,7 @@ export interface ThreadData<T> {
   readonly quarantined: string | null;
   readonly restarts: number;
   /** What earlier threads asked to remember; null in the first one. */
-  readonly remembered: readonly string[] | null;
+  readonly remembered: SharedArrayBuffer | null;
   readonly data: T;
 }
 
@@ -65,7 +65,7 @@ class Supervision<T> {
   #quarantined: string | null = null;
   #restarts = 0;
   #crashes: number[] = [];
-  #remembered: string[] = [];
+  #remembered: SharedArrayBuffer | null = null;
   #runaways: { readonly at: number; readonly revision: string | null }[] = [];
   #terminating = false;
 
@@ -82,7 +82,7 @@ class Supervision<T> {
   start(): void {
     const { script, data, limitMs, log } = this.#options;
     const restarts = this.#restarts;
-    const remembered = restarts === 0 ? null : this.#remembered;
+    const remembered = this.#remembered;
     this.#say = startThread({
       script,
       workerData: { heartbeat: newHeartbeat(), quarantined: this.#quarantined, restarts, remembered, data },
@@ -95,7 +95,7 @@ class Supervision<T> {
 
   #note(message: FromThread): void {
     if (message.type === "revision") this.#revision = message.revision;
-    if (message.type === "remember") this.#remembered = (message.replace ? [] : this.#remembered).concat(message.lines);
+    if (message.type === "remember") this.#remembered = message.memory;
   }
 
   #after({ said, code, ready, ranAway }: ThreadEnd): void {
