@@ -137,7 +137,8 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
       "`revocations.stale` in `/readyz` of serve and the event `revocations_not_read` say why: the file is gone, has a line that cannot be read, or more lines in force than `limits.revocations`. It heals within two seconds after the file is mended.",
   },
   keys_unavailable: {
-    meaning: "The issuer's keys cannot be fetched, so no token of it can be verified.",
+    meaning:
+      "The issuer's keys cannot be fetched, so no token of it can be verified; or the token names a key that nobody has seen, and the issuer is asked for it within 5 seconds.",
     remedy: "`/readyz` of serve says why. Look at the issuer, at the way there, and at `jwksUri` and `allowedHosts`.",
   },
   policy_unavailable: {

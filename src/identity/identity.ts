@@ -120,6 +120,8 @@ class TokenVerifier {
     if (typeof header === "string") return refuse("token_invalid", header);
     const lookup = await keys.find(header.kid, signal);
     if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
+    if (lookup === "unasked")
+      return refuse("keys_unavailable", "kid is unknown so far: the issuer is asked within 5 s");
     if (lookup === "unknown") return refuse("token_invalid", "kid is unknown");
     const key = lookup.found;
     if (!key.algorithms.includes(header.alg)) return refuse("token_invalid", "alg does not fit the key");

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { compact, makeKey, startIssuer, type FakeIssuer, type TestKey } from "../../test/fakes/issuer.ts";
 import { createIdentity, type IdentityService } from "./identity.ts";
 import { isPrivate, jwksUriOf, metadataUrls } from "./issuer-urls.ts";
@@ -133,6 +133,71 @@ describe("the issuer's life", () => {
     expect(await verdict(at, tokenOf(at.fake, key))).toBe("ok");
     expect(at.service.status()[0]).toMatchObject({ keys: 1 });
     expect(at.service.status()[0]?.lastError).not.toBeNull();
+  });
+});
+
+describe("F15: unknown kids and a rotation", () => {
+  it("garbage all the time: at most a fetch per 5 s, and a new key counts within 5 s; never 401 before it was asked for", async () => {
+    const at = await lab();
+    const verdicts: string[] = [];
+    let published = -1;
+    let accepted = -1;
+    for (let second = 300; second < 360; second += 1) {
+      at.clock.ms = second * 1000;
+      await verdict(at, tokenOf(at.fake, next, `garbage ${second}`.replace(" ", "-")));
+      await verdict(at, tokenOf(at.fake, next, `more-${second}`));
+      if (second === 331) at.fake.publish(key, next);
+      if (second === 331) published = second;
+      if (published === -1 || accepted !== -1) continue;
+      verdicts.push(await verdict(at, tokenOf(at.fake, next)));
+      if (verdicts.at(-1) === "ok") accepted = second;
+    }
+    expect(accepted - published).toBeLessThanOrEqual(5);
+    expect(new Set(verdicts)).toEqual(new Set(["keys_unavailable", "ok"]));
+    expect(at.fake.fetches).toBeLessThanOrEqual(1 + 60 / 5);
+  });
+
+  it("a kid that the issuer does not have is 401 as soon as it was asked, also within the cool-down", async () => {
+    const at = await lab();
+    at.clock.ms = MINUTE;
+    expect(await verdict(at, tokenOf(at.fake, next, "withdrawn"))).toBe("token_invalid");
+    at.clock.ms += 1000;
+    expect(await verdict(at, tokenOf(at.fake, next, "withdrawn"))).toBe("token_invalid");
+    expect(await verdict(at, tokenOf(at.fake, next, "other"))).toBe("keys_unavailable");
+    at.clock.ms += 4000;
+    expect(await verdict(at, tokenOf(at.fake, next, "other"))).toBe("token_invalid");
+    expect(at.fake.fetches).toBe(3);
+  });
+
+  it("the fetch at the end of the cool-down happens by itself, once for all who asked", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const at = await lab();
+      for (let i = 0; i < 50; i += 1) await verdict(at, tokenOf(at.fake, next, `x${i}`));
+      expect(at.fake.fetches).toBe(1);
+      at.clock.ms = 5000;
+      vi.advanceTimersByTime(5000);
+      vi.useRealTimers();
+      await vi.waitFor(() => expect(at.fake.fetches).toBe(2), { timeout: 5000 });
+      await vi.waitFor(async () => expect(await verdict(at, tokenOf(at.fake, next, "x7"))).toBe("token_invalid"));
+      expect(at.fake.fetches).toBe(2);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("a kid that is asked for while a fetch is under way was not asked for by it", async () => {
+    const at = await lab();
+    at.clock.ms = MINUTE;
+    let answer = () => {};
+    at.fake.respond = (response) => (answer = () => response.end(JSON.stringify({ keys: [key.jwk] })));
+    const first = verdict(at, tokenOf(at.fake, next, "first"));
+    await vi.waitFor(() => expect(at.fake.fetches).toBe(2));
+    at.clock.ms += 100;
+    const second = verdict(at, tokenOf(at.fake, next, "second"));
+    await new Promise((done) => setImmediate(done));
+    answer();
+    expect([await first, await second]).toEqual(["token_invalid", "keys_unavailable"]);
   });
 });
 

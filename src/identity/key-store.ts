@@ -1,3 +1,5 @@
+// The published keys of one issuer: fetched beside the requests, and for a `kid` that nobody has seen. I/O (RFC 7517).
+import { LRUCache } from "lru-cache";
 import { describeFault, fetchDocument, type Fetch } from "./fetch-document.ts";
 import { findJwksUri } from "./jwks-uri.ts";
 import { readKeySet, type KeySet, type VerificationKey } from "./key-set.ts";
@@ -9,8 +11,11 @@ export interface KeySource {
   readonly allowedHosts: readonly string[];
 }
 
-/** `unknown`: the issuer does not have this key. `unavailable`: we cannot tell. */
-export type KeyLookup = { readonly found: VerificationKey } | "unknown" | "unavailable";
+/**
+ * `unknown`: the issuer does not have this key. `unasked`: nobody has seen it, and the issuer was asked too shortly before;
+ * it is asked again within {@link COOLDOWN_MS}. `unavailable`: the issuer's keys cannot be had.
+ */
+export type KeyLookup = { readonly found: VerificationKey } | "unknown" | "unasked" | "unavailable";
 
 export interface KeyStatus {
   readonly issuer: string;
@@ -44,8 +49,13 @@ export interface KeyStoreDeps {
 const FRESH_MS = 10 * 60_000;
 /** How long keys are used while the issuer cannot be reached. */
 const MAX_STALE_MS = 24 * 3600_000;
-/** Between two fetches for keys that nobody has seen: a flood of unknown `kid`s costs one request (A32). */
-const COOLDOWN_MS = 30_000;
+/**
+ * Between two fetches for keys that nobody has seen: a flood of unknown `kid`s costs one request each time (A32), and
+ * delays a key that was rotated in by no more.
+ */
+export const COOLDOWN_MS = 5000;
+/** Unknown `kid`s of which it is kept since when they are asked for; one that is forgotten is asked for anew. */
+const MAX_UNKNOWN = 1000;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
 
@@ -68,6 +78,10 @@ class IssuerKeyStore implements KeyStore {
   #clockAheadMs: number | null = null;
   #flight: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
+  /** A fetch for unknown keys, at the end of the cool-down. */
+  #soon: NodeJS.Timeout | undefined;
+  /** When each unknown `kid` was first asked for. */
+  readonly #askedAt = new LRUCache<string, number>({ max: MAX_UNKNOWN });
   #closed = false;
 
   constructor(source: KeySource, deps: KeyStoreDeps) {
@@ -78,12 +92,15 @@ class IssuerKeyStore implements KeyStore {
   find(kid: string | null, signal: AbortSignal): KeyLookup | Promise<KeyLookup> {
     const known = this.#lookup(kid);
     if (typeof known === "object") return known;
-    const isCoolingDown = this.#deps.monotonic() - this.#triedAt < COOLDOWN_MS;
-    if (isCoolingDown && this.#flight === null) return settled(known, this.#lastError);
-    return Promise.race([this.start(), aborted(signal)]).then(() => {
-      const now = this.#lookup(kid);
-      return typeof now === "object" ? now : settled(now, signal.aborted ? "late" : this.#lastError);
-    });
+    this.#noteUnknown(kid);
+    const waitMs = this.#triedAt + COOLDOWN_MS - this.#deps.monotonic();
+    if (waitMs > 0 && this.#flight === null) {
+      this.#fetchIn(waitMs);
+      return this.#settled(kid);
+    }
+    return Promise.race([this.start(), aborted(signal)]).then(() =>
+      signal.aborted ? "unavailable" : this.#settled(kid),
+    );
   }
 
   has(key: VerificationKey): boolean {
@@ -112,6 +129,30 @@ class IssuerKeyStore implements KeyStore {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#soon);
+  }
+
+  #noteUnknown(kid: string | null): void {
+    if (kid !== null && !this.#askedAt.has(kid)) this.#askedAt.set(kid, this.#deps.monotonic());
+  }
+
+  /** One for all who ask meanwhile. */
+  #fetchIn(milliseconds: number): void {
+    if (this.#soon !== undefined || this.#closed) return;
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      void this.start();
+    }, milliseconds);
+    this.#soon.unref();
+  }
+
+  /** A key is unknown only if the issuer was asked since it is looked for, and answered; else nobody can tell. */
+  #settled(kid: string | null): KeyLookup {
+    const now = this.#lookup(kid);
+    if (typeof now === "object") return now;
+    if (now !== "unknown" || this.#lastError !== null) return "unavailable";
+    const askedAt = kid === null ? -Infinity : (this.#askedAt.get(kid) ?? Infinity);
+    return askedAt <= this.#triedAt ? "unknown" : "unasked";
   }
 
   async #load(): Promise<void> {
@@ -144,7 +185,7 @@ class IssuerKeyStore implements KeyStore {
     return this.#fetchedAt === null ? null : this.#deps.monotonic() - this.#fetchedAt;
   }
 
-  #lookup(kid: string | null): KeyLookup {
+  #lookup(kid: string | null): Exclude<KeyLookup, "unasked"> {
     const ageMs = this.#ageMs();
     if (ageMs === null || ageMs > MAX_STALE_MS) return "unavailable";
     const key = kid === null ? onlyKey(this.#keys) : this.#keys.get(kid);
@@ -155,11 +196,6 @@ class IssuerKeyStore implements KeyStore {
 /** Full jitter, doubling up to a minute: many replicas must not come back in step. */
 function retryMs(failures: number): number {
   return Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2);
-}
-
-/** A key we do not know is unknown only if the issuer could be asked; else nobody can tell. */
-function settled(lookup: "unknown" | "unavailable", lastError: string | null): KeyLookup {
-  return lookup === "unknown" && lastError === null ? "unknown" : "unavailable";
 }
 
 /** A token without `kid` can only mean an issuer's one key. */
