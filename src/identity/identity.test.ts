@@ -330,6 +330,25 @@ it("claims may stand deep: a JSON Pointer", async () => {
   at.close();
 });
 
+describe("F12: the signature comes before the claims", () => {
+  it.each<[string, string]>([
+    ["a name twice", "payload: a name comes twice"],
+    ["too many members", "payload: too many members"],
+  ])("%s is found only in a token that is signed", async (what, says) => {
+    const more = what === "a name twice" ? '"x":1,"x":2' : Array.from({ length: 4100 }, () => "[]").join();
+    const text = JSON.stringify(claims()).replace("}", what === "a name twice" ? `,${more}}` : `,"x":[${more}]}`);
+    expect(await detail(compact(other, header(), text))).toBe("signature");
+    expect(await detail(compact(key, header(), text))).toBe(says);
+  });
+
+  it("an `iss` that only looks like ours is not ours, also when we could verify the signature", async () => {
+    const text = JSON.stringify(claims());
+    const twice = text.replace("}", ',"iss":"https://evil.example.com"}');
+    expect(await verdict(compact(key, header(), twice))).toBe("token_invalid");
+    expect(await verdict(compact(key, header(), `[${text}]`))).toBe("token_invalid");
+  });
+});
+
 it("A15: a signature's twin is the same identity, and spares nobody a check", async () => {
   const text = token();
   const [h, p, s] = text.split(".");

@@ -3,8 +3,7 @@ import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
 import type { Identity } from "../authz/ports.ts";
 import { Secret } from "../authz/secret.ts";
-import { readToken } from "../authz/token-form.ts";
-import type { JsonObject } from "../mcp/json.ts";
+import { claimedIssuer, readClaims, splitToken } from "../authz/token-form.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
 import { createKeyStore, type KeyStatus, type KeyStore } from "./key-store.ts";
 import type { VerificationKey } from "./key-set.ts";
@@ -109,14 +108,13 @@ class TokenVerifier {
   }
 
   async #verify(token: string, resource: string, signal: AbortSignal): Promise<Step<Identity>> {
-    const read = readToken(token);
-    if (typeof read === "string") return refuse("token_invalid", read);
+    const parts = splitToken(token);
+    if (typeof parts === "string") return refuse("token_invalid", parts);
     // The issuer's name only selects among configured ones; nothing else of an unverified token is used (A10, A28).
-    const { iss } = read.payload;
-    const issuer = typeof iss === "string" ? this.#issuers.get(iss) : undefined;
+    const issuer = this.#issuers.get(claimedIssuer(parts.payload) ?? "");
     if (issuer === undefined) return refuse("token_invalid", "issuer is not configured");
     const { options, keys } = issuer;
-    const header = checkHeader(read.header, options.algorithms, options.tokenType);
+    const header = checkHeader(parts.header, options.algorithms, options.tokenType);
     if (typeof header === "string") return refuse("token_invalid", header);
     const lookup = await keys.find(header.kid, signal);
     if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
@@ -126,7 +124,7 @@ class TokenVerifier {
     const key = lookup.found;
     if (!key.algorithms.includes(header.alg)) return refuse("token_invalid", "alg does not fit the key");
     if (!(await isSigned(token, key, header.alg))) return refuse("token_invalid", "signature");
-    const verified = admitClaims({ token, payload: read.payload, key }, options, this.#options.now());
+    const verified = admitClaims({ token, payload: parts.payload, key }, options, this.#options.now());
     if (!verified.ok) return verified;
     this.#cache.put(token, verified.value);
     return this.#judge(verified.value, options, resource);
@@ -160,11 +158,16 @@ async function isSigned(token: string, key: VerificationKey, alg: string): Promi
 /** A token whose signature was verified, with this key. */
 interface SignedToken {
   readonly token: string;
-  readonly payload: JsonObject;
+  readonly payload: Buffer;
   readonly key: VerificationKey;
 }
 
-function admitClaims({ token, payload, key }: SignedToken, issuer: IssuerOptions, nowMs: number): Step<VerifiedToken> {
+/** Reads the claims: not before the signature is verified, which costs less than they may. */
+function admitClaims(signed: SignedToken, issuer: IssuerOptions, nowMs: number): Step<VerifiedToken> {
+  const { token, key } = signed;
+  const payload = readClaims(signed.payload);
+  if (typeof payload === "string") return refuse("token_invalid", payload);
+  if (payload["iss"] !== issuer.issuer) return refuse("token_invalid", "iss");
   const claims = checkClaims(payload, issuer, nowMs / 1000);
   if (typeof claims === "string") return refuse("token_invalid", `claim: ${claims}`);
   const { subject, username, groups, scopes, expiresAt } = claims;
