@@ -58,6 +58,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   ["Access token", () => bytes("authz/bearer.ts", "MAX_TOKEN_BYTES"), "`header_too_large`"],
   ["Claims in it", () => bytes("authz/token-form.ts", "MAX_PART_BYTES"), "`token_invalid`"],
   ["Groups, scopes or audiences in it", () => `${count("identity/claims.ts", "MAX_LIST")} each`, "`token_invalid`"],
+  ["Memory for verified tokens", () => keyed("tokenCacheBytes", sizeOf), "verified anew"],
   ["Life of a token", () => `${figure("identity/claims.ts", "MAX_LIFETIME_SECONDS") / 3600} hours`, "`token_invalid`"],
   ["Clocks apart", () => `${figure("identity/claims.ts", "SKEW_SECONDS")} s`, "`token_expired`, `token_invalid`"],
   [

@@ -67,15 +67,17 @@ export function claimedIssuer(payload: Buffer): string | null {
     const byte = payload[at] ?? 0;
     if (byte === QUOTE) {
       const end = endOfString(payload, at);
-      if (depth === 1 && end - at === 4 && payload.toString("latin1", at + 1, end) === "iss") {
-        const colon = skipSpace(payload, end + 1);
-        if (payload[colon] === COLON) return textAt(payload, skipSpace(payload, colon + 1));
-      }
+      const colon = depth === 1 && isIss(payload, at, end) ? skipSpace(payload, end + 1) : -1;
+      if (payload[colon] === COLON) return textAt(payload, skipSpace(payload, colon + 1));
       at = end;
     } else if (byte === 0x7b || byte === 0x5b) depth += 1;
     else if (byte === 0x7d || byte === 0x5d) depth -= 1;
   }
   return null;
+}
+
+function isIss(payload: Buffer, start: number, end: number): boolean {
+  return end - start === 4 && payload.toString("latin1", start + 1, end) === "iss";
 }
 
 function textAt(payload: Buffer, at: number): string | null {

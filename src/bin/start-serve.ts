@@ -153,6 +153,7 @@ async function reload({ config, log, reread }: ServeOptions, parts: Reloadable):
 function identityOf({ config, log }: ServeOptions, metrics: Metrics, revocations: Revocations) {
   const identity: IdentityService = createIdentity({
     issuers: config.identity.issuers,
+    tokenCacheBytes: config.limits.tokenCacheBytes,
     now: Date.now,
     revoked: revocations.revoked,
     onFetch: (issuer, error) => {

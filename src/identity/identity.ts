@@ -26,6 +26,8 @@ export interface IdentityOptions {
   readonly now: () => number;
   readonly monotonic?: () => number;
   readonly fetch?: typeof fetch;
+  /** Memory for tokens that were verified; 64 MiB unless told. */
+  readonly tokenCacheBytes?: number;
   /** Told of every fetch of keys; error null when it went well. */
   readonly onFetch?: (issuer: string, error: string | null) => void;
   readonly onCache?: (result: "hit" | "miss") => void;
@@ -49,7 +51,7 @@ interface Issuer {
   readonly keys: KeyStore;
 }
 
-const MAX_CACHED_TOKENS = 10_000;
+const TOKEN_CACHE_BYTES = 64 * 1024 * 1024;
 
 /** True when two clocks are further apart than the verification of times tolerates. @param aheadMs null: not known */
 export function clocksDiffer(aheadMs: number | null): aheadMs is number {
@@ -86,11 +88,13 @@ export function createIdentity(options: IdentityOptions): IdentityService {
 class TokenVerifier {
   readonly #issuers: ReadonlyMap<string, Issuer>;
   readonly #options: IdentityOptions;
-  readonly #cache: TokenCache = createTokenCache(MAX_CACHED_TOKENS);
+  readonly #cache: TokenCache;
 
   constructor(issuers: ReadonlyMap<string, Issuer>, options: IdentityOptions) {
+    const { tokenCacheBytes: maxBytes = TOKEN_CACHE_BYTES, monotonic = () => performance.now() } = options;
     this.#issuers = issuers;
     this.#options = options;
+    this.#cache = createTokenCache({ maxBytes, monotonic });
   }
 
   identify(token: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>> {
@@ -126,7 +130,8 @@ class TokenVerifier {
     if (!(await isSigned(token, key, header.alg))) return refuse("token_invalid", "signature");
     const verified = admitClaims({ token, payload: parts.payload, key }, options, this.#options.now());
     if (!verified.ok) return verified;
-    this.#cache.put(token, verified.value);
+    const endsAtMs = (verified.value.claims.expiresAt + SKEW_SECONDS) * 1000;
+    this.#cache.put(token, verified.value, endsAtMs - this.#options.now());
     return this.#judge(verified.value, options, resource);
   }
 

@@ -1,48 +1,68 @@
-import fc from "fast-check";
 import { expect, it } from "vitest";
-import { createTokenCache, type VerifiedToken } from "./token-cache.ts";
+import { Secret } from "../authz/secret.ts";
+import type { JsonObject } from "../mcp/json.ts";
+import type { VerificationKey } from "./key-set.ts";
+import { createTokenCache, weightOf, type VerifiedToken } from "./token-cache.ts";
 
-const verified = (name: string) => ({ identity: { subject: name } }) as unknown as VerifiedToken;
+const KIB = 1024;
+const HOUR = 3_600_000;
 
-it("gives what was put in for exactly this token, and nothing after a drop", () => {
-  const cache = createTokenCache(10);
-  const [one, other] = [verified("one"), verified("other")];
-  cache.put("a.b.c", one);
-  cache.put("a.b.d", other);
-  expect([cache.get("a.b.c"), cache.get("a.b.d"), cache.get("a.b.c ")]).toEqual([one, other, undefined]);
-  cache.drop("a.b.c");
-  expect([cache.get("a.b.c"), cache.get("a.b.d")]).toEqual([undefined, other]);
+function verified(name: string, claims: JsonObject = {}): VerifiedToken {
+  const plain = { username: null, groups: [], scopes: [] };
+  const identity = { ...plain, issuer: "i", subject: name, claims, expiresAt: 1, token: new Secret(name) };
+  const checked = { ...plain, subject: name, audiences: ["a"], expiresAt: 1, notBefore: null };
+  return { identity, claims: checked, key: {} as VerificationKey };
+}
+
+function cacheOf(maxBytes: number) {
+  const clock = { ms: 1 };
+  const cache = createTokenCache({ maxBytes, monotonic: () => clock.ms });
+  return { clock, cache, has: (token: string) => cache.get(token) !== undefined };
+}
+
+it("a token is found by its whole text only", () => {
+  const { cache } = cacheOf(100 * KIB);
+  const a = verified("a");
+  cache.put("token", a, HOUR);
+  expect(cache.get("token")).toBe(a);
+  expect(cache.get("token ")).toBeUndefined();
+  cache.drop("token");
+  expect(cache.get("token")).toBeUndefined();
 });
 
-it("what is used again and again stays, however many others come", () => {
-  const cache = createTokenCache(10);
-  const mine = verified("mine");
-  cache.put("mine", mine);
-  for (let i = 0; i < 1000; i += 1) {
-    cache.put(`other ${i}`, verified("other"));
-    expect(cache.get("mine")).toBe(mine);
+it("F13: memory is what counts: a few large tokens fill what many small ones do, and it is never more", () => {
+  const { cache } = cacheOf(1024 * KIB);
+  const large: JsonObject = { groups: Array.from({ length: 700 }, (_, i) => `group-${i}`) };
+  for (let i = 0; i < 100; i += 1) {
+    cache.put("x".repeat(13_000) + i, verified(`large ${i}`, large), HOUR);
+    expect(cache.stats().bytes).toBeLessThanOrEqual(1024 * KIB);
   }
+  expect(cache.stats().entries).toBeLessThan(20);
+  for (let i = 0; i < 5000; i += 1) cache.put(`small ${i}`, verified(`small ${i}`), HOUR);
+  expect(cache.stats().entries).toBeGreaterThan(400);
+  expect(cache.stats().bytes).toBeLessThanOrEqual(1024 * KIB);
 });
 
-it("D21: holds at most so many, and a dropped token never comes back", () => {
-  const command = fc.tuple(fc.constantFrom("put", "get", "drop"), fc.nat(30));
-  fc.assert(
-    fc.property(fc.array(command, { maxLength: 200 }), (commands) => {
-      const cache = createTokenCache(10);
-      const dropped = new Set<number>();
-      for (const [what, i] of commands) {
-        if (what === "put") {
-          cache.put(`t${i}`, verified(`${i}`));
-          dropped.delete(i);
-        } else if (what === "drop") {
-          cache.drop(`t${i}`);
-          dropped.add(i);
-        } else if (dropped.has(i)) expect(cache.get(`t${i}`)).toBeUndefined();
-        else expect(cache.get(`t${i}`)?.identity.subject ?? `${i}`).toBe(`${i}`);
-      }
-      // Read from the oldest on, nothing moves that was not there.
-      const held = Array.from({ length: 31 }, (_, i) => cache.get(`t${i}`)).filter((entry) => entry !== undefined);
-      expect(held.length).toBeLessThanOrEqual(10);
-    }),
-  );
+it.each<[string, JsonObject]>([
+  ["many members", Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`k${i}`, 1]))],
+  ["empty lists", { x: Array.from({ length: 900 }, () => []) }],
+  ["short texts", { x: Array.from({ length: 900 }, () => "a") }],
+  ["one text", { x: "a".repeat(4000) }],
+  ["a text that is not Latin", { x: "д".repeat(4000) }],
+])("claims with %s weigh more than their text", (_, claims) => {
+  const size = JSON.stringify(claims).length;
+  expect(weightOf("t", verified("t", claims)) - weightOf("t", verified("t"))).toBeGreaterThan(2 * size);
+});
+
+it("without room those whose life is over leave first, then those that were not used for longest", () => {
+  const { cache, clock, has } = cacheOf(10 * weightOf("t00", verified("t00")));
+  for (let i = 0; i < 10; i += 1) cache.put(`t0${i}`, verified(`t0${i}`), i === 7 ? 1000 : HOUR);
+  clock.ms = 2000;
+  expect(has("t07")).toBe(true); // over, and refused without another look at its signature
+  expect(has("t00")).toBe(true);
+  cache.put("t10", verified("t10"), HOUR);
+  expect(has("t07")).toBe(false);
+  expect(cache.stats().entries).toBe(10);
+  cache.put("t11", verified("t11"), HOUR);
+  expect(["t00", "t01", "t11"].map(has)).toEqual([true, false, true]);
 });
