@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { stringify } from "yaml";
 import { compact, makeKey } from "../test/fakes/issuer.ts";
 import { freePorts } from "../test/lab/ports.ts";
+import { bodyDigest } from "../src/wristband/claims.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const { values: options } = parseArgs({
@@ -135,6 +136,7 @@ const wristband = compact(
       exp: now + 3600,
       jti: "j",
       use: "call",
+      body: bodyDigest(BODY),
     },
     ...{ caller_exp: now + 3600, tools: { s: ["search_docs"] }, prompts: {}, resources: {} },
   },

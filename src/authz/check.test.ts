@@ -255,8 +255,14 @@ describe("what policy sees", () => {
 describe("wristbands", () => {
   it("a relayed call's names exactly that operation; a list's what is visible; a handshake's nothing", async () => {
     const signed: Visible[] = [];
-    const signWristband: Ports["signWristband"] = (_, visible) => (signed.push(visible), pass({ jws: "w", jti: "j" }));
-    await run({ path: "/servers/t/mcp" }, { signWristband });
+    const uses: unknown[] = [];
+    const signWristband: Ports["signWristband"] = (_, visible, use) => {
+      signed.push(visible);
+      uses.push(use.use === "call" ? Buffer.from(use.body).toString() : use.use);
+      return pass({ jws: "w", jti: "j" });
+    };
+    const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read" } };
+    await run({ path: "/servers/t/mcp", message }, { signWristband });
     await run({ message: { jsonrpc: "2.0", id: 1, method: "tools/list" } }, { signWristband });
     await run({ message: { jsonrpc: "2.0", id: 1, method: "ping" } }, { signWristband });
     expect(signed).toEqual([
@@ -264,6 +270,7 @@ describe("wristbands", () => {
       { tools: { s: ["read"] }, prompts: {}, resources: {} },
       { tools: {}, prompts: {}, resources: {} },
     ]);
+    expect(uses).toEqual([JSON.stringify(message), "list", "list"]);
   });
 });
 

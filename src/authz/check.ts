@@ -173,7 +173,7 @@ async function serve(context: CheckContext, { identity, input, isList }: Houseke
   const { settings, ports, trail, signal } = context;
   const visible = isList ? await ports.visible(input, input.mcp.server, signal) : pass(NOTHING);
   if (!visible.ok) return visible;
-  const signed = await ports.signWristband(identity, visible.value, "list");
+  const signed = await ports.signWristband(identity, visible.value, { use: "list" });
   if (!signed.ok) return signed;
   const wristband = signed.value;
   trail.wristband = wristband.jti;
@@ -219,7 +219,7 @@ async function carry(context: CheckContext, call: Call): Promise<Outcome> {
   const responseHeaders = corsOf(trail);
   if (goesStraight(context, server))
     return Grant.of(proof, { to: "server", server, credential, responseHeaders }, settings.headers);
-  const signed = await relayWristband(ports, call, server);
+  const signed = await relayWristband(context, call, server);
   if (!signed.ok) return signed;
   const wristband = signed.value;
   trail.wristband = wristband.jti;
@@ -231,9 +231,9 @@ function denied(requiredScopes: readonly string[] | null): Refused {
   return { ok: false, reason: "scope_insufficient", scopes: requiredScopes };
 }
 
-/** For a relayed call the wristband names exactly that operation: no catalogue is needed. */
+/** For a relayed call the wristband names exactly that operation, with its body: no catalogue is needed. */
 function relayWristband(
-  ports: Ports,
+  { settings, ports, request }: CheckContext,
   { identity, operation }: Call,
   server: string,
 ): Step<Wristband> | Promise<Step<Wristband>> {
@@ -243,7 +243,8 @@ function relayWristband(
     prompts: operation.kind === "prompt" ? names : {},
     resources: operation.kind === "resource" ? names : {},
   };
-  return ports.signWristband(identity, visible, "call");
+  const body = admitBody(settings.admit, request);
+  return body.ok ? ports.signWristband(identity, visible, { use: "call", body: body.value }) : body;
 }
 
 function corsOf(trail: Trail): Map<string, string> {

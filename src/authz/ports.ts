@@ -89,8 +89,8 @@ export interface Visible {
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
-/** What a wristband is for (design 4.6). */
-export type WristbandUse = "list" | "call";
+/** What a wristband is for (design 4.6). That of a call names the body that policy saw: the broker takes no other. */
+export type WristbandUse = { readonly use: "list" } | { readonly use: "call"; readonly body: Uint8Array };
 
 export interface Wristband {
   readonly jws: string;
@@ -109,6 +109,6 @@ export interface Ports {
     identity: Identity,
     signal: AbortSignal,
   ): Step<Credential> | Promise<Step<Credential>>;
-  /** @param use to show these names, or to carry a call of the one */
+  /** @param use to show these names, or to carry one call with these bytes */
   signWristband(identity: Identity, visible: Visible, use: WristbandUse): Step<Wristband> | Promise<Step<Wristband>>;
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CREDENTIAL, reasonOf, startTestBroker, type CallParts, type TestBroker } from "../../test/fakes/broker.ts";
+import { bodyDigest } from "../wristband/claims.ts";
 import { startFakeUpstream, type FakeUpstream } from "../../test/fakes/upstream.ts";
 
 let upstream: FakeUpstream;
@@ -23,6 +24,35 @@ afterAll(async () => {
 let before = 0;
 beforeEach(() => {
   before = upstream.arrivals.length;
+});
+
+describe("F18: a call's wristband names its body, byte for byte", () => {
+  const seen = '{"jsonrpc":"2.0","id":1,"method":"METHOD","params":{"MEMBER":"echo","arguments":{"amount":1}}}';
+  const others: [string, (body: string) => string][] = [
+    ["another argument", (body) => body.replace(":1}", ":2}")],
+    ["another id", (body) => body.replace('"id":1', '"id":2')],
+    ["a space", (body) => body.replace('"id"', ' "id"')],
+    ["a line break behind it", (body) => `${body}\n`],
+    ["another spelling of a letter", (body) => body.replace("amount", "\\u0061mount")],
+    ["another spelling of a number", (body) => body.replace(":1}", ":1.0}")],
+    ["a member more", (body) => body.replace('"amount":1', '"amount":1,"to":"mallory"')],
+  ];
+  const kinds = [
+    ["tools/call", "name"],
+    ["prompts/get", "name"],
+    ["resources/read", "uri"],
+  ] as const;
+  it.each(kinds)("%s", async (method, member) => {
+    const body = seen.replace("METHOD", method).replace("MEMBER", member);
+    const claims = { body: bodyDigest(Buffer.from(body)) };
+    expect((await broker.call({ method, body, claims })).status).toBe(200);
+    const reached = upstream.arrivals.length;
+    for (const [what, change] of others) {
+      const reply = await broker.call({ method, body: change(body), claims });
+      expect([what, reply.status, reasonOf(reply.messages[0])]).toEqual([what, 403, "wristband_invalid"]);
+    }
+    expect(upstream.arrivals).toHaveLength(reached);
+  });
 });
 
 const CANARY = "client-token-canary";
@@ -52,6 +82,10 @@ describe("a call that its wristband does not prove is refused, and reaches nobod
     ["on /mcp, a prefix without a name", { path: "/mcp", params: { name: "s_" } }],
     ["on /mcp, another server's prefix", { path: "/mcp", params: { name: "other_echo" } }],
     ["LA-02: on /mcp, a prompt", { path: "/mcp", method: "prompts/get", params: { name: "s_echo" } }],
+    ["F18: no digest of the body", names({ s: ["echo"] }, { body: undefined })],
+    ["F18: an empty digest", names({ s: ["echo"] }, { body: "" })],
+    ["F18: the digest of no bytes", names({ s: ["echo"] }, { body: bodyDigest(Buffer.alloc(0)) })],
+    ["F18: a list's wristband with a digest", names({ s: ["echo"] }, { use: "list", body: "A".repeat(43) })],
     ["on /mcp, a resource", { path: "/mcp", method: "resources/read", params: { uri: "docs:s_echo" } }],
   ])("%s", async (_, parts) => {
     const reply = await broker.call(parts);

@@ -4,7 +4,7 @@ import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
 import { Secret } from "../authz/secret.ts";
 import type { Kind, Operation } from "../mcp/operation.ts";
 import type { Resolver, Target } from "../mcp/resolver.ts";
-import type { WristbandClaims } from "../wristband/claims.ts";
+import { bodyDigest, type WristbandClaims } from "../wristband/claims.ts";
 import type { Upstream, UpstreamCredential, Upstreams } from "./upstreams.ts";
 
 /** A call that may be carried: proven by its wristband, and for this server. */
@@ -51,6 +51,7 @@ export function admitCall({ resolver, upstreams }: AdmitCallOptions, arrived: Ar
   if (single(headers["x-mcp-server"]) !== target.server) return refuse("wristband_invalid", "another server");
   if (wristband.use !== "call" || !namesExactly(wristband, operation.kind, target))
     return refuse("wristband_invalid", "another operation");
+  if (bodyDigest(body) !== wristband.body) return refuse("wristband_invalid", "another body");
   const credential = credentialOf(upstream, headers);
   if (!credential.ok) return credential;
   const forwarded = forwardedHeaders(headers);

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { z } from "zod";
 
 /** `typ` of a wristband: no other token is taken for one, and it is taken for no other (RFC 8725 §3.11). */
@@ -15,8 +16,7 @@ const names = z.record(
   z.array(text).refine((list) => list.every((name, i) => i === 0 || (list[i - 1] ?? "") < name)),
 );
 
-/** What a wristband says (design 4.6): who the caller is at whose issuer, and what she may see, per server, sorted. */
-export const wristbandClaims = z.strictObject({
+const common = z.strictObject({
   iss: text,
   aud: text,
   sub: text,
@@ -27,12 +27,24 @@ export const wristbandClaims = z.strictObject({
   jti: text,
   /** When the caller's own token ends, in seconds since the epoch: no stream of hers goes on after it. */
   caller_exp: seconds,
-  /** What it is for: to show what it names, or to carry the one call that it names. Neither serves as the other. */
-  use: z.enum(["list", "call"]),
   tools: names,
   prompts: names,
   resources: names,
 });
+
+/**
+ * What a wristband says (design 4.6): who the caller is at whose issuer, and what she may see, per server, sorted. `use`
+ * is what it is for: to show what it names, or to carry the one call that it names. Neither serves as the other.
+ */
+export const wristbandClaims = z.discriminatedUnion("use", [
+  common.extend({ use: z.literal("list") }),
+  common.extend({ use: z.literal("call"), body: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }),
+]);
+
+/** The claim `body` of a call: the SHA-256 of its body as the Check saw it, in base64url. */
+export function bodyDigest(body: Uint8Array): string {
+  return hash("sha256", body, "base64url");
+}
 
 export type WristbandClaims = z.output<typeof wristbandClaims>;
 

@@ -1,4 +1,4 @@
-import { createPublicKey } from "node:crypto";
+import { createHash, createPublicKey } from "node:crypto";
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { makeKey } from "../../test/fakes/issuer.ts";
@@ -57,7 +57,7 @@ beforeEach(() => {
 });
 
 function jwsOf(identity = alice, visible = shown): string {
-  const step = sign(identity, visible, "list");
+  const step = sign(identity, visible, { use: "list" });
   return step.ok ? step.value.jws : step.reason;
 }
 
@@ -98,7 +98,7 @@ it("P9.1-2: key id and issuer as configured, and the tools that policy gave", ()
   const key = { kid: "wristband-signing-key", privateKey, jwk: {} };
   const issuer = "https://gateway.example.com";
   const signer = createSigner({ ...parties, issuer, ttlSeconds: 300, keys: () => [key], now: () => now });
-  const step = signer(alice, { tools: { github: ["read"] }, prompts: {}, resources: {} }, "list");
+  const step = signer(alice, { tools: { github: ["read"] }, prompts: {}, resources: {} }, { use: "list" });
   const [header = "", claims = ""] = step.ok ? step.value.jws.split(".") : [];
   const read = (part: string) => JSON.parse(Buffer.from(part, "base64url").toString()) as unknown;
   expect(read(header)).toEqual({ alg: "ES256", typ: "wristband+jwt", kid: "wristband-signing-key" });
@@ -109,12 +109,15 @@ describe("its life", () => {
   it("ends with the caller's token", () => {
     expect(claimsOf(jwsOf({ ...alice, expiresAt: NOW + 10 })).exp).toBe(NOW + 10);
     for (const expiresAt of [NOW, NOW - 1, Number.NaN])
-      expect(sign({ ...alice, expiresAt }, shown, "list")).toMatchObject({ ok: false, reason: "token_expired" });
+      expect(sign({ ...alice, expiresAt }, shown, { use: "list" })).toMatchObject({
+        ok: false,
+        reason: "token_expired",
+      });
   });
 
   it("is never longer than a verifier believes", () => {
     const long = createSigner({ ...parties, ttlSeconds: 100_000, keys: () => keys, now: () => now });
-    const step = long({ ...alice, expiresAt: NOW + 1_000_000 }, shown, "list");
+    const step = long({ ...alice, expiresAt: NOW + 1_000_000 }, shown, { use: "list" });
     expect(step.ok && verify(step.value.jws).ok).toBe(true);
   });
 });
@@ -157,6 +160,19 @@ describe("the same signature again", () => {
     const jws = jwsOf();
     const reordered = { resources: shown.resources, prompts: {}, tools: { github: ["search", "read"] } };
     expect(jwsOf({ ...alice, token: new Secret("another") }, reordered)).toBe(jws);
+  });
+
+  it("F18: never for a call: it names the bytes of its body", () => {
+    const callOf = (body: string) => {
+      const step = sign(alice, shown, { use: "call", body: Buffer.from(body) });
+      return step.ok ? step.value.jws : step.reason;
+    };
+    const digest = createHash("sha256").update('{"a":1}').digest("base64url");
+    const made = ['{"a":1}', '{"a":1}', '{"a": 1}', ""].map(callOf);
+    expect(new Set(made).size).toBe(4);
+    expect(claimsOf(made[0] ?? "")).toMatchObject({ use: "call", body: digest });
+    expect(new Set(made.map((jws) => (claimsOf(jws) as { body?: string }).body)).size).toBe(3);
+    expect(results).toEqual([]);
   });
 
   it("F06: not once another key signs", () => {
@@ -208,7 +224,7 @@ describe("M11, F05: size", () => {
   });
 
   it("2,000 tools do not, and nothing is signed", () => {
-    expect(sign(alice, { tools: tools(2000), prompts: {}, resources: {} }, "list")).toMatchObject({
+    expect(sign(alice, { tools: tools(2000), prompts: {}, resources: {} }, { use: "list" })).toMatchObject({
       ok: false,
       reason: "wristband_too_large",
     });
@@ -216,14 +232,14 @@ describe("M11, F05: size", () => {
 
   it("the limit is the exact size of what would be sent", () => {
     let lower = 1000;
-    while (sign(alice, { tools: tools(lower + 1), prompts: {}, resources: {} }, "list").ok) lower += 1;
+    while (sign(alice, { tools: tools(lower + 1), prompts: {}, resources: {} }, { use: "list" }).ok) lower += 1;
     expect(jwsOf(alice, { tools: tools(lower), prompts: {}, resources: {} }).length).toBeGreaterThan(32 * 1024 - 64);
   });
 });
 
 it("without a key nothing is signed", () => {
   keys = [];
-  expect(sign(alice, shown, "list")).toMatchObject({ ok: false, reason: "internal" });
+  expect(sign(alice, shown, { use: "list" })).toMatchObject({ ok: false, reason: "internal" });
 });
 
 it("F08: no two signatures share their r", () => {

@@ -2,7 +2,7 @@ import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { Identity, Visible, Wristband, WristbandUse } from "../authz/ports.ts";
 import { createBoundedMap } from "./bounded-map.ts";
-import { MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
+import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";
 
 export interface SignerOptions {
@@ -29,7 +29,7 @@ interface Signed extends Wristband {
 /**
  * Signs wristbands: ES256 by synchronous node:crypto, which costs a quarter of a WebCrypto job. A signature is used
  * again while all its claims but `iat`, `exp` and `jti` are the same, it ends no later than this caller's token, and
- * more than half of its life is left.
+ * more than half of its life is left. That of a call names its body, so it is never used again and not kept.
  */
 export function createSigner(
   options: SignerOptions,
@@ -41,32 +41,34 @@ export function createSigner(
     if (key === undefined) return refuse("internal", "no wristband key");
     const ttl = Math.min(options.ttlSeconds, MAX_LIFETIME_SECONDS, identity.expiresAt - now);
     if (!(ttl > 0)) return refuse("token_expired");
-    const same = { ...sameClaims(options, identity, visible), use };
+    const same = { ...sameClaims(options, identity, visible), ...useClaims(use) };
+    const isReused = use.use === "list";
     // The key of the cache is everything that is signed but the three: JSON of a list of fixed length is injective.
-    const digest = hash("sha256", JSON.stringify([key.kid, same]), "base64url");
-    const before = reusable.get(digest);
+    const digest = isReused ? hash("sha256", JSON.stringify([key.kid, same]), "base64url") : "";
+    const before = isReused ? reusable.get(digest) : undefined;
     if (before !== undefined && isFresh(before, now, identity.expiresAt)) {
       options.onCache?.("hit");
       return pass({ jws: before.jws, jti: before.jti });
     }
-    options.onCache?.("miss");
+    if (isReused) options.onCache?.("miss");
     const claims: WristbandClaims = { ...same, iat: now, exp: now + ttl, jti: randomUUID() };
     const input = signingInput({ alg: "ES256", typ: WRISTBAND_TYPE, kid: key.kid }, claims);
     const size = input.length + SIGNATURE_CHARS;
     if (size > MAX_JWS_BYTES) return refuse("wristband_too_large", `${size} bytes`);
     const jws = signed(input, key);
-    reusable.set(digest, { jws, jti: claims.jti, iat: claims.iat, exp: claims.exp }, jws.length);
+    if (isReused) reusable.set(digest, { jws, jti: claims.jti, iat: claims.iat, exp: claims.exp }, jws.length);
     return pass({ jws, jti: claims.jti });
   };
 }
 
-type SameClaims = Omit<WristbandClaims, "iat" | "exp" | "jti">;
+type UseClaims = { readonly use: "list" } | { readonly use: "call"; readonly body: string };
+type SameClaims = Omit<Extract<WristbandClaims, { use: "list" }>, "use" | "iat" | "exp" | "jti">;
 
-function sameClaims(
-  { issuer, audience }: SignerOptions,
-  identity: Identity,
-  visible: Visible,
-): Omit<SameClaims, "use"> {
+function useClaims(use: WristbandUse): UseClaims {
+  return use.use === "call" ? { use: use.use, body: bodyDigest(use.body) } : use;
+}
+
+function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, visible: Visible): SameClaims {
   return {
     iss: issuer,
     aud: audience,

@@ -190,6 +190,9 @@ describe("the claims", () => {
     ["F10", "a name twice", { tools: { github: ["read", "read"] } }],
     ["4.6", "names out of order", { tools: { github: ["search", "read"] } }],
     ["4.6", "an unknown claim", { admin: true }],
+    ["F18", "a call without its body", { use: "call" }],
+    ["F18", "a call whose body is no digest", { use: "call", body: "A".repeat(42) }],
+    ["F18", "a list with a body", { body: "A".repeat(43) }],
   ])("%s: %s is refused", (_, __, change) => refused(make({ ...good, ...change })));
 
   it.each([
@@ -266,7 +269,7 @@ describe("A21: one token is not taken for another", () => {
     const wristband = sign(
       { ...identity, username: null, groups: [], scopes: [], claims: {} },
       { tools: {}, prompts: {}, resources: {} },
-      "list",
+      { use: "list" },
     );
     expect(isCatalog(wristband.ok ? wristband.value.jws : "")).toBe(false);
     expect(isCatalog(make({ ...good, aud: "mcp-broker/catalog" }, { ...header, typ: "at+jwt" }))).toBe(false);

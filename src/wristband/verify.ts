@@ -31,7 +31,8 @@ interface Known {
 
 /**
  * Verifies wristbands: every claim is required, nothing is optional, and any doubt is `wristband_invalid`. What was
- * verified is known again by its whole text while its key is in force; its times are compared each time.
+ * verified is known again by its whole text while its key is in force; its times are compared each time. That of a call
+ * serves one body, so it is not kept.
  */
 export function createVerifier(options: VerifierOptions): (jws: string) => Step<WristbandClaims> {
   const known = createBoundedMap<Known>(MAX_KNOWN, MAX_KNOWN_BYTES);
@@ -48,7 +49,8 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Step<
     const { iss, aud } = parsed.data;
     if (iss !== options.issuer || aud !== options.audience) return refuse("wristband_invalid", "parties");
     const checked = timely(parsed.data, options.now());
-    if (checked.ok) known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, jws.length);
+    if (checked.ok && parsed.data.use === "list")
+      known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, jws.length);
     return checked;
   };
 }

@@ -10,6 +10,7 @@ import { createSessionPool } from "../../src/broker/session-pool.ts";
 import { createUpstreams, type Upstreams } from "../../src/broker/upstreams.ts";
 import type { JsonObject } from "../../src/mcp/json.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
+import { bodyDigest } from "../../src/wristband/claims.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";
 import { compact, makeKey } from "./issuer.ts";
 
@@ -200,11 +201,14 @@ function arrivalOf(parts: CallParts): { path: string; headers: Record<string, st
   const { server = "s", name = "echo", method = "tools/call", modern = false, path } = parts;
   const sent = path === "/mcp" ? `${server}_${name}` : name;
   const mirrors = { "mcp-protocol-version": "2026-07-28", "mcp-method": method, "mcp-name": sent };
+  const body = parts.body ?? bodyOf(parts, method, sent);
+  const isList = parts.claims?.["use"] === "list";
+  const proof = { ...(!isList && { body: bodyDigest(Buffer.from(body)) }), ...parts.claims };
   const headers = Object.entries({
     "content-type": "application/json",
     accept: "application/json, text/event-stream",
     ...(modern && mirrors),
-    "x-authorized-tools": wristband(claimsOf({ [KINDS[method] ?? ""]: { [server]: [name] }, ...parts.claims })),
+    "x-authorized-tools": wristband(claimsOf({ [KINDS[method] ?? ""]: { [server]: [name] }, ...proof })),
     "x-mcp-server": server,
     "x-upstream-authorization": CREDENTIAL,
     ...parts.headers,
@@ -212,7 +216,7 @@ function arrivalOf(parts: CallParts): { path: string; headers: Record<string, st
   return {
     path: path ?? `/servers/${server}/mcp`,
     headers: Object.fromEntries(headers) as Record<string, string>,
-    body: parts.body ?? bodyOf(parts, method, sent),
+    body,
   };
 }
 

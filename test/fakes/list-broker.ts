@@ -118,7 +118,9 @@ function publicKeysOf(known: ReadonlyMap<string, TestKey>): FindKey {
 
 function wristbandOf(who: string, visible: Visible, { kid, privateKey }: TestKey): string {
   const keys = () => [{ kid, privateKey, jwk: {} }];
-  const step = createSigner({ ...WRISTBAND, ttlSeconds: 300, keys, now: Date.now })(identityOf(who), visible, "list");
+  const step = createSigner({ ...WRISTBAND, ttlSeconds: 300, keys, now: Date.now })(identityOf(who), visible, {
+    use: "list",
+  });
   if (!step.ok) throw new Error(step.reason);
   return step.value.jws;
 }
