@@ -81,6 +81,15 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     () => `${bytes("wristband/sign.ts", "MAX_JWS_BYTES")}, about 1,000 names`,
     "`wristband_too_large`",
   ],
+  ["Calls of one caller at a time, through the broker", () => keyed("callsPerCaller"), "`rate_limited`"],
+  ["of those, at one server", () => count("bin/build-relay.ts", "MAX_CALLS_PER_SERVER"), "`rate_limited`"],
+  [
+    "Bytes that the broker holds for one caller",
+    () => keyed("heldBytesPerCaller", sizeOf),
+    "waits, then `rate_limited`",
+  ],
+  ["Bytes that the broker holds for all callers", () => keyed("heldBytes", sizeOf), "waits, then `rate_limited`"],
+  ["Notifications of one call", () => `${keyed("notificationsPerSecond")} per second`, "dropped and counted"],
   ["Time of one decision", () => "`checkTimeoutMs`, and 80 % of Envoy's patience", "`deadline`"],
   [
     "One evaluation of policy",

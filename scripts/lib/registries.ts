@@ -33,10 +33,11 @@ function brokerText(): Promise<string> {
   broker.observeRequest("tools/list", null);
   broker.calls.observe("demo", "answered", 0.01);
   broker.calls.dropped("demo", 1);
+  broker.calls.thinned("demo", 1);
   broker.listed("demo", true);
   const counts = { entries: { tool: 1 }, dropped: { name: 1 }, cleaned: 0 };
   const upstreams = [{ server: "demo", state: "ready", ageSeconds: 1, ...counts }];
-  return broker.render({ revision: "r", keysFailing: false, upstreams });
+  return broker.render({ revision: "r", keysFailing: false, heldBytes: 0, upstreams });
 }
 
 /** Every metric of ours, in the order of the registries; those of the process are Node's usual ones. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../broker/catalog.ts";
+import type { HeldBytes } from "../broker/held-bytes.ts";
 import type { Config } from "../config.ts";
 import { METHOD_NAMES } from "../mcp/method-table.ts";
 import { createBrokerMetrics, type BrokerMetrics, type UpstreamReading } from "../ops/broker-metrics.ts";
@@ -23,13 +24,14 @@ export interface BrokerOpsSources {
   /** True once the first round of lists is over, or took too long to wait for. */
   readonly started: () => boolean;
   readonly keys: { ready(): boolean; lastError(): string | null };
+  readonly held: Pick<HeldBytes, "bytes">;
   /** True for a token of serve that opens the catalogue. */
   readonly isCatalogToken: (token: string) => boolean;
 }
 
 /** The broker's operator listener: health, metrics, and the catalogue for serve. */
 export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, sources: BrokerOpsSources) {
-  const { metrics, catalog, keys, started } = sources;
+  const { metrics, catalog, keys, held, started } = sources;
   return createOpsServer({
     name: "brokerOps",
     ...listener,
@@ -47,7 +49,12 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
       },
       "/metrics": async () => {
         const upstreams = catalog.states().map(readingOf);
-        const reading = { revision: catalog.current().revision, upstreams, keysFailing: keys.lastError() !== null };
+        const reading = {
+          revision: catalog.current().revision,
+          upstreams,
+          keysFailing: keys.lastError() !== null,
+          heldBytes: held.bytes,
+        };
         return { status: 200, contentType: metrics.contentType, body: await metrics.render(reading) };
       },
       "/catalog": (request) => catalogAnswer(sources, request),

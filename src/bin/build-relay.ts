@@ -22,11 +22,11 @@ export interface RelayDeps {
 }
 
 const MAX_SESSIONS = 10_000;
-/** A quarter of the connections to one server: nobody alone can take them all. */
-const MAX_CALLS_PER_CALLER = 256;
+/** A quarter of the connections to one server: no caller alone can take them all, whatever `limits.callsPerCaller` says. */
+const MAX_CALLS_PER_SERVER = 256;
 const SESSION_IDLE_MS = 5 * 60_000;
 const SWEEP_MS = 30_000;
-const NOBODY: RelayObserver = { observe: () => {}, dropped: () => {} };
+const NOBODY: RelayObserver = { observe: () => {}, dropped: () => {}, thinned: () => {} };
 
 /** The part of the broker that carries calls. @throws {Error} that names a CA file that cannot be read */
 export function buildRelay(config: Config, { monotonic, log, findSchema, observer = NOBODY }: RelayDeps): RelayParts {
@@ -43,7 +43,9 @@ export function buildRelay(config: Config, { monotonic, log, findSchema, observe
     log,
     now: Date.now,
     monotonic,
-    maxCallsPerCaller: MAX_CALLS_PER_CALLER,
+    maxCallsPerCaller: config.limits.callsPerCaller,
+    maxCallsPerServer: MAX_CALLS_PER_SERVER,
+    notificationsPerSecond: config.limits.notificationsPerSecond,
   });
   return {
     relay,

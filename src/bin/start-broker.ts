@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Step } from "../authz/outcome.ts";
 import { createBroker, type BrokerOptions } from "../broker/broker-server.ts";
 import { createCatalog, type Catalog } from "../broker/catalog.ts";
+import { createHeldBytes } from "../broker/held-bytes.ts";
 import type { FindSchema } from "../broker/relay-request.ts";
 import type { Config } from "../config.ts";
 import type { Address } from "../config-schema.ts";
@@ -37,6 +38,8 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const listers = createListers(config, resolver.publicName);
   const catalog = createCatalog({ servers: listers.lists, monotonic, onListed: reporter(metrics, log) });
   const calls = buildRelay(config, { monotonic, log, findSchema: schemasOf(catalog), observer: metrics.calls });
+  const { heldBytesPerCaller, heldBytes } = config.limits;
+  const held = createHeldBytes({ perCaller: heldBytesPerCaller, total: heldBytes });
   const broker = createBroker({
     address: config.listen.broker,
     tls: tlsOf(config, "broker"),
@@ -48,10 +51,11 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     view: viewsOf(catalog),
     calls: { resolver, upstreams: calls.upstreams },
     relay: calls.relay,
+    held,
     observe: metrics.observeRequest,
   });
   let started = false;
-  const ops = opsOf(config, { metrics, catalog, keys, started: () => started });
+  const ops = opsOf(config, { metrics, catalog, keys, held, started: () => started });
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
   await broker.listen();

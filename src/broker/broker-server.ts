@@ -12,11 +12,13 @@ import { listen, type ListenAddress } from "../http/listen.ts";
 import type { JsonObject } from "../mcp/json.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
-import type { WristbandClaims } from "../wristband/claims.ts";
+import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
 import { acceptsOf } from "./accepts.ts";
 import { housekeeping, type BrokerView } from "./answers.ts";
 import { admitCall, type AdmitCallOptions, type Arrived, type RelayCall } from "./relay-call.ts";
+import type { Hold, HeldBytes } from "./held-bytes.ts";
 import type { Relay } from "./relay.ts";
+import { NO_ROOM } from "./room.ts";
 
 export type BrokerTls = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
 
@@ -33,6 +35,8 @@ export interface BrokerOptions {
   readonly view: (server: string | null, wristband: WristbandClaims) => BrokerView;
   readonly calls: AdmitCallOptions;
   readonly relay: Relay;
+  /** What is held for callers: their bodies, and answers that they have not read. */
+  readonly held: HeldBytes;
   /** Told of every request that is answered here; calls are the relay's. @param method null when it could not be read */
   readonly observe: (method: string | null, reason: Reason | null) => void;
 }
@@ -89,6 +93,7 @@ type Reply = { readonly kind: "result"; readonly message: string } | { readonly 
 interface Carried {
   readonly kind: "call";
   readonly call: RelayCall;
+  readonly hold: Hold;
 }
 
 /** One request, where its answer goes, and what became known of it. */
@@ -101,10 +106,11 @@ interface Exchange {
 async function respond(options: BrokerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const trail = newTrail(randomUUID(), Date.now());
   response.on("error", () => {}); // a client that leaves while we write
-  const outcome = await decide(options, request, trail).catch(() => refuse("internal"));
+  const exchange = { request, response, trail };
+  const outcome = await decide(options, exchange).catch(() => refuse("internal"));
   if (!outcome.ok) options.observe(trail.method, outcome.reason);
   else if (outcome.value.kind !== "call") options.observe(trail.method, null);
-  const refused = outcome.ok ? await reply(options.relay, outcome.value, { request, response, trail }) : outcome;
+  const refused = outcome.ok ? await reply(options.relay, outcome.value, exchange) : outcome;
   if (refused === null) return;
   const { status, headers, body } = answer(options.answers, refused, trail);
   response.writeHead(status, Object.fromEntries(headers)).end(body);
@@ -119,6 +125,7 @@ async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Ref
       response,
       accepts: acceptsOf(request.headers.accept),
       requestId: trail.requestId,
+      hold: what.hold,
       errorBody: (why) => JSON.stringify(rpcError(why, trail)),
     });
     if (!response.writableFinished) request.socket.setTimeout(SILENCE_MS);
@@ -129,15 +136,17 @@ async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Ref
   return null;
 }
 
-async function decide(options: BrokerOptions, request: IncomingMessage, trail: Trail): Promise<Step<Reply>> {
+async function decide(options: BrokerOptions, { request, response, trail }: Exchange): Promise<Step<Reply>> {
   const endpoint = options.endpoints.get(request.url?.split("?")[0] ?? "");
   if (endpoint?.kind !== "mcp") return refuse("route_unknown");
   trail.endpoint = endpoint;
   const wristband = await wristbandOf(options, request);
   if (!wristband.ok) return wristband;
   if (request.method !== "POST") return refuse("method_not_allowed");
-  const body = await readBody(request, options.maxBodyBytes);
-  if (body === null) return refuse("body_too_large");
+  const hold = holdFor(options.held, wristband.value, response);
+  const received = await readBody(request, { hold, maxBytes: options.maxBodyBytes });
+  if (!received.ok) return received;
+  const body = received.value;
   const read = readOperation(body, headersOf(request));
   if (!read.ok) {
     trail.rpc = read.rpc;
@@ -147,22 +156,43 @@ async function decide(options: BrokerOptions, request: IncomingMessage, trail: T
   trail.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
   trail.method = operation.method;
   const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
-  return proven(options, arrived, read.params);
+  return proven(options, arrived, { params: read.params, hold });
+}
+
+/** The account of this request's bytes, until the client has its answer or has left. */
+function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ServerResponse): Hold {
+  const hold = held.open(callerKey(wristband));
+  if (response.closed) hold.release();
+  else response.once("close", () => hold.release());
+  return hold;
+}
+
+/** Of a request that was read: its params, and the account of its bytes. */
+interface Received {
+  readonly params: JsonObject;
+  readonly hold: Hold;
 }
 
 /** What the wristband proves. The proof of one call shows nothing, and what shows names calls nothing (relay-call.ts). */
-function proven({ calls, view }: BrokerOptions, arrived: Arrived, params: JsonObject): Step<Reply> {
+function proven({ calls, view }: BrokerOptions, arrived: Arrived, { params, hold }: Received): Step<Reply> {
   const { endpoint, operation, wristband } = arrived;
   if (operation.class === "named") {
     const call = admitCall(calls, arrived);
-    return call.ok ? pass({ kind: "call", call: call.value }) : call;
+    return call.ok ? pass({ kind: "call", call: call.value, hold }) : call;
   }
   if (wristband.use !== "list") return refuse("wristband_invalid", "another use");
   if (operation.class === "notification") return pass({ kind: "accepted" });
-  return answered(operation, params, view(endpoint.server, wristband));
+  const reply = answered(operation, params, view(endpoint.server, wristband));
+  if (!reply.ok) return reply;
+  // A page that the client does not read stays here, as the answer of a call does.
+  return hold.take(reply.value.message.length) ? reply : refuse("rate_limited", NO_ROOM);
 }
 
-function answered(operation: Operation, params: JsonObject, view: BrokerView): Step<Reply> {
+function answered(
+  operation: Operation,
+  params: JsonObject,
+  view: BrokerView,
+): Step<Extract<Reply, { kind: "result" }>> {
   const result = housekeeping(operation, params, view);
   if (!result.ok) return result;
   const id = JSON.stringify(operation.id);
@@ -185,23 +215,28 @@ function headersOf(request: IncomingMessage) {
   };
 }
 
-/** Null for a body that is too large or does not come whole; what is left of it is not read. */
-function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
+/** Refuses a body that is too large, does not come whole, or for which its caller has no room; what is left of it is not read. */
+function readBody(
+  request: IncomingMessage,
+  { hold, maxBytes }: { readonly hold: Hold; readonly maxBytes: number },
+): Promise<Step<Buffer>> {
   const bytes = createByteCollector(maxBytes);
   return new Promise((done) => {
     if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
-      done(null);
+      done(refuse("body_too_large"));
       return;
     }
     request.on("data", (chunk: Buffer) => {
-      if (bytes.length + chunk.length <= maxBytes) bytes.push(chunk);
-      else {
-        request.pause();
-        done(null);
+      const isTooLarge = bytes.length + chunk.length > maxBytes;
+      if (!isTooLarge && hold.take(chunk.length)) {
+        bytes.push(chunk);
+        return;
       }
+      request.pause();
+      done(isTooLarge ? refuse("body_too_large") : refuse("rate_limited", NO_ROOM));
     });
-    request.on("end", () => done(bytes.take()));
-    request.on("error", () => done(null));
+    request.on("end", () => done(pass(bytes.take())));
+    request.on("error", () => done(refuse("body_too_large")));
   });
 }
 

@@ -8,6 +8,8 @@ export interface StreamEvent {
 }
 
 export interface EventParser {
+  /** Bytes of the event that is being read. */
+  readonly length: number;
   /** The events that are complete with this chunk. @throws {HttpFault} `too_large` */
   push(chunk: Buffer): StreamEvent[];
   /** The last event, if the stream ended without the empty line behind it. */
@@ -47,6 +49,10 @@ class LineByLineParser implements EventParser {
   constructor(maxBytes: number) {
     this.#held = createByteCollector(maxBytes);
     this.#data = createByteCollector(maxBytes);
+  }
+
+  get length(): number {
+    return this.#held.length + this.#data.length;
   }
 
   push(chunk: Buffer): StreamEvent[] {

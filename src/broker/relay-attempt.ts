@@ -5,23 +5,27 @@ import { HttpFault } from "../http/client.ts";
 import type { RpcId } from "../mcp/operation.ts";
 import { readUpstreamMessage } from "../mcp/upstream-message.ts";
 import { MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "./era.ts";
+import { createNotificationBudget } from "./notification-budget.ts";
+import { createBrake, type Pacer } from "./brake.ts";
 import { whileHeld, type Leash } from "./leash.ts";
 import { relayAnswer, type ServerAnswer } from "./relay-answer.ts";
 import type { RelayCall } from "./relay-call.ts";
 import { beginStream, endStream, sendAnswer, type RelayClient } from "./relay-client.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./relay-request.ts";
-import { readStream } from "./relay-stream.ts";
+import { readStream, type StreamObserver, type StreamSink } from "./relay-stream.ts";
 import type { SessionPool } from "./session-pool.ts";
 import type { Lease } from "./session.ts";
-import { letGo, MAX_ANSWER_BYTES, mediaOf, readWhole } from "./upstream-body.ts";
+import { letGo, mediaOf, readHeld } from "./upstream-body.ts";
 import { exchangeWith } from "./upstream-exchange.ts";
 
 export interface AttemptOptions {
   readonly eras: Eras;
   readonly sessions: SessionPool;
   readonly findSchema: FindSchema;
-  /** Told of events that were for nobody (B50). */
-  readonly onDropped: (server: string, events: number) => void;
+  /** Told of events that were for nobody (B50), and of those that were too many. */
+  readonly observer: StreamObserver;
+  readonly pacer: Pacer;
+  readonly notificationsPerSecond: number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
 }
@@ -116,7 +120,7 @@ async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Re
   const { answer, request, call, client } = exchanged;
   const status = answer.statusCode ?? 0;
   if (status === 200 && mediaOf(answer) === "stream") return passStream(options, exchanged);
-  const read = await readAnswer(answer, request, status);
+  const read = await readAnswer(exchanged, status);
   if (typeof read === "string") {
     const hadSession = isMisunderstood(status) && forgetTerms(options, exchanged);
     return hadSession && status !== 405 ? "session_gone" : refuse("upstream_unavailable", read);
@@ -129,8 +133,7 @@ async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Re
 
 /** The answer to this request, or a word for what came instead: nothing of that is read further, and nothing passed on. */
 async function readAnswer(
-  answer: IncomingMessage,
-  request: RelayRequest,
+  { answer, request, client, leash }: Exchanged,
   status: number,
 ): Promise<ServerAnswer | string> {
   const isRpc = [200, 400, 404].includes(status) && mediaOf(answer) === "json";
@@ -138,9 +141,10 @@ async function readAnswer(
     letGo(answer);
     return status === 200 ? "content_type" : `status_${status}`;
   }
-  const bytes = await readWhole(answer, MAX_ANSWER_BYTES);
+  const { bytes, room } = await readHeld(answer, { hold: client.hold, signal: leash.signal });
   const message = answerTo(request, bytes, status);
   if (message !== null) return { bytes, message, status };
+  room.settle(0);
   return status === 200 ? "not_an_answer" : `status_${status}`;
 }
 
@@ -176,15 +180,23 @@ function forgetTerms({ eras }: AttemptOptions, { lease, call }: Exchanged): bool
 
 async function passStream(options: AttemptOptions, exchanged: Exchanged): Promise<Result> {
   const { call, client, leash, request, answer } = exchanged;
+  const { monotonic, notificationsPerSecond, observer, pacer } = options;
   leash.until(call.wristband.caller_exp * 1000);
-  const writer = client.accepts.stream ? beginStream(client, answer, options.monotonic) : null;
-  const touch = () => {
-    leash.touch();
-    writer?.alive();
+  const brake = createBrake(answer);
+  const writer = client.accepts.stream ? beginStream(client, brake, monotonic) : null;
+  const sink: StreamSink = {
+    notification: (data) => writer?.event(data),
+    touch() {
+      leash.touch();
+      writer?.alive();
+    },
+    unread: () => client.response.writableLength,
   };
-  const stream = { answer, request, operation: call.operation, touch };
-  const write = (data: Buffer) => writer?.event(data);
-  const end = await readStream(stream, write, (events) => options.onDropped(call.upstream.name, events));
+  const end = await readStream(
+    { answer, request, operation: call.operation, server: call.upstream.name, sink },
+    { brake, pacer, budget: createNotificationBudget(notificationsPerSecond, monotonic), observer },
+    { hold: client.hold, signal: leash.signal },
+  );
   if (end === null) return refuse("capability_missing", "input_required");
   if (client.accepts.stream) endStream(client, end.body);
   else sendAnswer(client, end);

@@ -1,7 +1,9 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { Refused } from "../authz/outcome.ts";
 import type { Accepts } from "./accepts.ts";
+import type { Brake } from "./brake.ts";
 import { eventOf } from "./event-stream.ts";
+import type { Hold } from "./held-bytes.ts";
 import type { RelayAnswer } from "./relay-answer.ts";
 
 /** Who waits for the answer of a call. */
@@ -9,6 +11,8 @@ export interface RelayClient {
   readonly response: ServerResponse;
   readonly accepts: Accepts;
   readonly requestId: string;
+  /** What is held for this request: until the client has read its answer. */
+  readonly hold: Hold;
   /** A refusal as a JSON-RPC error with the request's id. */
   readonly errorBody: (refused: Refused) => string;
 }
@@ -30,13 +34,17 @@ const ALIVE = ":\n\n";
  * Begins a stream, which is written no faster than its client reads.
  * @param monotonic milliseconds of a clock that never goes back
  */
-export function beginStream({ response }: RelayClient, source: IncomingMessage, monotonic: () => number): EventWriter {
+export function beginStream({ response }: RelayClient, source: Brake, monotonic: () => number): EventWriter {
   writeStreamHead(response);
-  response.on("drain", () => source.resume());
+  let goOn: (() => void) | null = null;
+  response.on("drain", () => {
+    goOn?.();
+    goOn = null;
+  });
   let writtenAt = monotonic();
   const write = (bytes: Buffer | string) => {
     writtenAt = monotonic();
-    if (!response.write(bytes)) source.pause();
+    if (!response.write(bytes)) goOn ??= source.hold();
   };
   return {
     event: (data) => write(eventOf(data)),

@@ -7,17 +7,19 @@ import { attempt, type Passage } from "./relay-attempt.ts";
 import type { RelayCall } from "./relay-call.ts";
 import { endStream, type RelayClient } from "./relay-client.ts";
 import type { FindSchema } from "./relay-request.ts";
+import type { StreamObserver } from "./relay-stream.ts";
 import type { SessionPool } from "./session-pool.ts";
+import { callerKey } from "../wristband/claims.ts";
+import { createPacer, type Pacer } from "./brake.ts";
+import { NO_ROOM } from "./room.ts";
 import { createTurns } from "./turns.ts";
 
 /** How a call ended: answered (an error of the server's is an answer), the client left, or refused. */
 export type RelayOutcome = "answered" | "left" | Reason;
 
 /** Told of each call. Labels come from closed sets: servers of the configuration, outcomes of a table. */
-export interface RelayObserver {
+export interface RelayObserver extends StreamObserver {
   observe(server: string, outcome: RelayOutcome, seconds: number): void;
-  /** Events of a stream that were for nobody (B50). */
-  dropped(server: string, events: number): void;
 }
 
 /** Named fields only: never a header, a body or an address. */
@@ -38,6 +40,10 @@ export interface RelayOptions {
   readonly monotonic: () => number;
   /** Calls of one caller at a time, of all servers. */
   readonly maxCallsPerCaller: number;
+  /** Calls of one caller at a time, of one server. */
+  readonly maxCallsPerServer: number;
+  /** Notifications of one call that are passed on. */
+  readonly notificationsPerSecond: number;
 }
 
 export interface Relay {
@@ -50,20 +56,20 @@ export interface Relay {
 /** Relays calls. Whatever a server does, its client gets one answer: the server's to this call, or a refusal of ours. */
 export function createRelay(options: RelayOptions): Relay {
   const active = new Map<Leash, Promise<unknown>>();
-  const turns = createTurns(options.maxCallsPerCaller);
+  const enter = createGate(options);
+  const pacer = createPacer();
   return {
     carry(call, client) {
-      const { idp, sub } = call.wristband;
-      const leave = turns.enter(JSON.stringify([idp, sub]));
+      const leave = enter(call);
       if (leave === null) {
         const refused = refuse("rate_limited");
         report(options, { call, client }, { end: refused, ms: 0 });
         return Promise.resolve(refused);
       }
       const leash = createLeash(call.upstream.timeoutMs, options.now);
-      const done = carry(options, { call, client, leash }).finally(() => {
+      const done = carry({ ...options, pacer }, { call, client, leash }).finally(() => {
         active.delete(leash);
-        // What she does not read is still ours to hold: up to 8 MiB.
+        // A call lasts until the client has read its answer.
         const { response } = client;
         if (response.writableEnded && !response.writableFinished && !response.closed) response.once("close", leave);
         else leave();
@@ -78,19 +84,38 @@ export function createRelay(options: RelayOptions): Relay {
   };
 }
 
-async function carry(options: RelayOptions, passage: Passage): Promise<Refused | null> {
+/** Bounds the calls of a caller, in all and of each server; who leaves, leaves both. */
+function createGate({ maxCallsPerCaller, maxCallsPerServer }: RelayOptions): (call: RelayCall) => (() => void) | null {
+  const all = createTurns(maxCallsPerCaller);
+  const ofServer = createTurns(maxCallsPerServer);
+  return ({ wristband, upstream }) => {
+    const caller = callerKey(wristband);
+    const leaveServer = ofServer.enter(JSON.stringify([caller, upstream.name]));
+    if (leaveServer === null) return null;
+    const leaveAll = all.enter(caller);
+    if (leaveAll === null) {
+      leaveServer();
+      return null;
+    }
+    return () => {
+      leaveServer();
+      leaveAll();
+    };
+  };
+}
+
+async function carry(options: RelayOptions & { readonly pacer: Pacer }, passage: Passage): Promise<Refused | null> {
   const { client, leash } = passage;
-  const { eras, sessions, findSchema, observer, monotonic } = options;
+  const { monotonic } = options;
   const started = monotonic();
   const leave = () => leash.end("left");
   client.response.on("close", leave);
   if (client.response.closed) leave();
   let refused: Refused | null;
   try {
-    const attemptOptions = { eras, sessions, findSchema, onDropped: observer.dropped, monotonic };
-    refused = await attempt(attemptOptions, passage);
+    refused = await attempt(options, passage);
   } catch (error) {
-    refused = refusedBy(leash.signal.aborted ? faultIn(leash.signal) : error);
+    refused = refusedBy(leash.signal.aborted && !isNoRoom(error) ? faultIn(leash.signal) : error);
   } finally {
     client.response.off("close", leave);
     leash.drop();
@@ -105,8 +130,13 @@ async function carry(options: RelayOptions, passage: Passage): Promise<Refused |
 
 const LEFT = "left";
 
+function isNoRoom(error: unknown): boolean {
+  return error instanceof HttpFault && error.code === NO_ROOM;
+}
+
 function refusedBy(error: unknown): Refused {
   if (!(error instanceof HttpFault)) return refuse("internal", error instanceof Error ? error.name : "thrown");
+  if (error.code === NO_ROOM) return refuse("rate_limited", error.code);
   if (error.code === "timeout") return refuse("upstream_timeout", error.code);
   if (error.code === "caller_expired") return refuse("token_expired", error.code);
   return refuse("upstream_unavailable", error.code);

@@ -1,9 +1,14 @@
 import type { IncomingMessage } from "node:http";
 import { createByteCollector } from "../http/byte-collector.ts";
 import { faultOf, HttpFault } from "../http/client.ts";
+import { createBrake, type Brake } from "./brake.ts";
+import { createRoom, type Room, type RoomOptions } from "./room.ts";
 
 /** The largest answer, and the largest event of a stream. */
 export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+
+/** Room for an answer of unknown length, and for what of a stream was not read yet. */
+export const FIRST_ROOM = 64 * 1024;
 
 const LINGER_MS = 1000;
 const MAX_LEFTOVER_BYTES = 64 * 1024;
@@ -45,17 +50,28 @@ export function consume(answer: IncomingMessage, take: (chunk: Buffer) => boolea
     const onEnd = () => settle(() => (answer.complete ? done(false) : fail(new HttpFault("cut_off"))));
     const onClose = () => settle(() => fail(new HttpFault("cut_off")));
     const onError = (error: unknown) => settle(() => fail(faultOf(error)));
+    // Whoever waited before the first byte may have missed the end of the connection.
+    if (answer.destroyed) fail(new HttpFault("cut_off"));
     answer.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onError);
   });
 }
 
-/** The whole body, if it is not longer than `maxBytes`. @throws {HttpFault} */
-export async function readWhole(answer: IncomingMessage, maxBytes: number): Promise<Buffer> {
+/**
+ * The whole body, if it is not longer than `maxBytes`.
+ * @param onGrown told of its length after each chunk; may pause the answer
+ * @throws {HttpFault}
+ */
+export async function readWhole(
+  answer: IncomingMessage,
+  maxBytes: number,
+  onGrown: (length: number) => void = () => {},
+): Promise<Buffer> {
   const bytes = createByteCollector(maxBytes);
   try {
     if (isEncoded(answer)) throw new HttpFault("encoded");
     await consume(answer, (chunk) => {
       bytes.push(chunk);
+      onGrown(bytes.length);
       return false;
     });
   } catch (error) {
@@ -63,6 +79,39 @@ export async function readWhole(answer: IncomingMessage, maxBytes: number): Prom
     throw error;
   }
   return bytes.take();
+}
+
+/** A body that was collected, and the room that it takes. */
+export interface HeldBody {
+  readonly bytes: Buffer;
+  readonly room: Room;
+}
+
+/** A whole answer of at most {@link MAX_ANSWER_BYTES}, collected in room of its caller's. @throws {HttpFault} */
+export async function readHeld(answer: IncomingMessage, options: RoomOptions): Promise<HeldBody> {
+  const announced = answer.headers["content-length"];
+  const room = createRoom(
+    options,
+    announced === undefined ? [FIRST_ROOM, MAX_ANSWER_BYTES] : [Math.min(Number(announced), MAX_ANSWER_BYTES)],
+  );
+  const brake = createBrake(answer);
+  try {
+    await room.begin();
+    const bytes = await readWhole(answer, MAX_ANSWER_BYTES, (length) => holdUp(answer, brake, room.need(length)));
+    room.settle(bytes.length);
+    return { bytes, room };
+  } catch (error) {
+    answer.destroy();
+    room.settle(0);
+    throw room.faultFor(error);
+  }
+}
+
+/** Pauses an answer until there is room for it, and ends it if there is none. */
+export function holdUp(answer: IncomingMessage, brake: Brake, room: Promise<void> | null): void {
+  if (room === null) return;
+  const goOn = brake.hold();
+  room.then(goOn, (error: unknown) => answer.destroy(faultOf(error)));
 }
 
 /** Ends our interest in an answer: what little is left is read, so that its connection serves again; else it is closed. */

@@ -8,7 +8,8 @@ import { createEventParser, type StreamEvent } from "./event-stream.ts";
 import { consume, isEncoded, letGo, mediaOf, readWhole } from "./upstream-body.ts";
 import { credentialHeader, type Upstream, type UpstreamCredential } from "./upstreams.ts";
 
-const MAX_BYTES = 1024 * 1024;
+/** Of a handshake: each call may have one, and they count on nobody's account. */
+const MAX_BYTES = 128 * 1024;
 const LIMITS = { maxDepth: 64, maxMembers: 10_000 };
 const OWN_ID = 1;
 

@@ -16,7 +16,7 @@ const upstream = {
   dropped: { name: 1 },
   cleaned: 3,
 };
-const reading: BrokerReading = { revision: "r1", upstreams: [upstream], keysFailing: true };
+const reading: BrokerReading = { revision: "r1", upstreams: [upstream], keysFailing: true, heldBytes: 7 };
 
 async function lines(metrics = make(), read = reading): Promise<string[]> {
   return (await metrics.render(read)).split("\n").filter((line) => line.startsWith("mcp_authz_"));
@@ -45,6 +45,7 @@ it("what is gone is gone from the next reading", async () => {
   const after = await lines(metrics, {
     revision: "r2",
     keysFailing: false,
+    heldBytes: 0,
     upstreams: [{ ...upstream, ageSeconds: null, dropped: {} }],
   });
   expect(after.filter((line) => /r1|dropped\{|age_seconds\{|failing 1/.test(line))).toEqual([]);

@@ -21,6 +21,8 @@ export interface BrokerReading {
   readonly upstreams: readonly UpstreamReading[];
   /** True while serve's keys cannot be fetched. */
   readonly keysFailing: boolean;
+  /** Bytes that are held for callers. */
+  readonly heldBytes: number;
 }
 
 export interface BrokerMetrics {
@@ -31,6 +33,8 @@ export interface BrokerMetrics {
     observe(server: string, outcome: CallOutcome, seconds: number): void;
     /** Events of a server's stream that were for nobody. */
     dropped(server: string, events: number): void;
+    /** Events of a server's stream beyond `limits.notificationsPerSecond`. */
+    thinned(server: string, events: number): void;
   };
   /** @param result `ok`, or the word for what was wrong */
   wristband(result: string): void;
@@ -76,6 +80,7 @@ export function createBrokerMetrics(options: BrokerMetricsOptions): BrokerMetric
         counted.seconds.observe({ server: label }, seconds);
       },
       dropped: (server, events) => counted.dropped.inc({ server: serverOf(server) }, events),
+      thinned: (server, events) => counted.thinned.inc({ server: serverOf(server) }, events),
     },
     wristband: (result) => counted.wristbands.inc({ result: results.has(result) ? result : OTHER }),
     listed: (server, ok) => counted.listings.inc({ server, result: ok ? "ok" : "failed" }),
@@ -99,6 +104,11 @@ function countersOf(registry: Registry) {
     dropped: counter("mcp_authz_relay_dropped_events_total", "Events of a server's stream that were for nobody", [
       "server",
     ]),
+    thinned: counter(
+      "mcp_authz_relay_thinned_events_total",
+      "Events of a server's stream beyond limits.notificationsPerSecond",
+      ["server"],
+    ),
     wristbands: counter("mcp_authz_wristband_verifications_total", "Wristbands verified, by result", ["result"]),
     listings: counter("mcp_authz_upstream_listings_total", "Attempts to list a server", ["server", "result"]),
     seconds: new Histogram({
@@ -122,11 +132,13 @@ function gaugesOf(registry: Registry) {
   const cleaned = gauge("mcp_authz_upstream_cleaned", "Entries whose text lost something", ["server"]);
   const info = gauge("mcp_authz_catalog_info", "1 for the revision of the catalogue", ["revision"]);
   const failing = gauge("mcp_authz_wristband_keys_failing", "1 while serve's keys cannot be fetched");
+  const held = gauge("mcp_authz_broker_held_bytes", "Bytes of bodies and answers that are held for callers");
   return {
-    read({ revision, upstreams, keysFailing }: BrokerReading, states: readonly string[]) {
+    read({ revision, upstreams, keysFailing, heldBytes }: BrokerReading, states: readonly string[]) {
       for (const each of [state, age, entries, dropped, cleaned, info]) each.reset();
       info.set({ revision }, 1);
       failing.set(keysFailing ? 1 : 0);
+      held.set(heldBytes);
       for (const upstream of upstreams) {
         const { server } = upstream;
         for (const name of states) state.set({ server, state: name }, name === upstream.state ? 1 : 0);

@@ -41,6 +41,11 @@ export const wristbandClaims = z.discriminatedUnion("use", [
   common.extend({ use: z.literal("call"), body: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }),
 ]);
 
+/** One text for each caller: JSON of a list of fixed length is injective. */
+export function callerKey({ idp, sub }: Pick<WristbandClaims, "idp" | "sub">): string {
+  return JSON.stringify([idp, sub]);
+}
+
 /** The claim `body` of a call: the SHA-256 of its body as the Check saw it, in base64url. */
 export function bodyDigest(body: Uint8Array): string {
   return hash("sha256", body, "base64url");

@@ -4,6 +4,7 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker, type BrokerOptions } from "../../src/broker/broker-server.ts";
 import { createEras } from "../../src/broker/era.ts";
+import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
 import type { FindSchema } from "../../src/broker/relay-request.ts";
 import { createRelay, type RelayOptions, type RelayOutcome } from "../../src/broker/relay.ts";
 import { createSessionPool } from "../../src/broker/session-pool.ts";
@@ -28,6 +29,10 @@ export interface TestServer {
 export interface BrokerLimits {
   readonly maxSessions?: number;
   readonly maxCallsPerCaller?: number;
+  readonly maxCallsPerServer?: number;
+  readonly notificationsPerSecond?: number;
+  readonly heldBytesPerCaller?: number;
+  readonly heldBytes?: number;
   readonly tls?: BrokerOptions["tls"];
 }
 
@@ -58,7 +63,9 @@ export interface TestBroker {
   readonly port: number;
   readonly observed: readonly (readonly [string, RelayOutcome])[];
   readonly log: readonly string[];
-  dropped(): number;
+  readonly seen: { readonly dropped: number; readonly thinned: number };
+  /** Bytes that are held for all callers. */
+  held(): number;
   sessions(): number;
   sweep(): void;
   /** Milliseconds that both clocks are ahead. */
@@ -105,29 +112,29 @@ export const wristband = (claims: Readonly<Record<string, unknown>>) =>
 type TestServers = Readonly<Record<string, TestServer>>;
 
 export async function startTestBroker(servers: TestServers, limits: BrokerLimits = {}): Promise<TestBroker> {
-  const { maxSessions = 100, maxCallsPerCaller = 1000, tls = null } = limits;
-  const names = Object.keys(servers);
-  const resolver = createResolver(Object.fromEntries(names.map((name) => [name, `${name}_`])));
-  const seen: Seen = { observed: [], log: [], dropped: 0 };
+  const { maxSessions = 100, tls = null } = limits;
+  const resolver = createResolver(Object.fromEntries(Object.keys(servers).map((name) => [name, `${name}_`])));
+  const seen: Seen = { observed: [], log: [], dropped: 0, thinned: 0 };
   const test = { ahead: 0 };
   const monotonic = () => performance.now() + test.ahead;
   const now = () => Date.now() + test.ahead;
   const upstreams = upstreamsOf(servers);
   const sessions = createSessionPool({ maxSessions, idleMs: 60_000, monotonic });
   const parts = { eras: createEras(monotonic), sessions, findSchema: schemasOf(servers), now, monotonic };
-  const relay = createRelay({ ...parts, ...recorder(seen), maxCallsPerCaller });
-  const verify = createVerifier({ issuer: GATEWAY, audience: "mcp-broker", findKey: () => PUBLIC_KEY, now });
+  const relay = createRelay({ ...parts, ...recorder(seen), ...relayLimits(limits) });
+  const held = heldBytesOf(limits);
   const broker: Broker = createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls,
-    endpoints: endpointTable(GATEWAY, [], Object.fromEntries(names.map((name) => [name, { allowQuery: false }]))).paths,
+    endpoints: endpointsOf(servers),
     answers: { publicOrigin: GATEWAY, scopes: [], denial: "jsonrpc" },
     wristbandHeader: "x-authorized-tools",
     maxBodyBytes: 256 * 1024,
-    verify: (jws) => Promise.resolve(verify(jws)),
+    verify: verifierAt(now),
     view: (server, band) => ({ snapshot: NOTHING_LISTED, offers: null, server, wristband: band, now: now() }),
     calls: { resolver, upstreams },
     relay,
+    held,
     observe: () => {},
   });
   const port = await broker.listen();
@@ -135,7 +142,8 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     port,
     observed: seen.observed,
     log: seen.log,
-    dropped: () => seen.dropped,
+    seen,
+    held: () => held.bytes,
     sessions: () => sessions.size,
     sweep: () => sessions.sweep(),
     get ahead() {
@@ -153,6 +161,30 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
       upstreams.close();
     },
   };
+}
+
+const MIB = 1024 * 1024;
+
+function relayLimits({ maxCallsPerCaller, maxCallsPerServer, notificationsPerSecond }: BrokerLimits) {
+  return {
+    maxCallsPerCaller: maxCallsPerCaller ?? 1000,
+    maxCallsPerServer: maxCallsPerServer ?? 1000,
+    notificationsPerSecond: notificationsPerSecond ?? 100,
+  };
+}
+
+function endpointsOf(servers: TestServers): BrokerOptions["endpoints"] {
+  const names = Object.keys(servers).map((name) => [name, { allowQuery: false }] as const);
+  return endpointTable(GATEWAY, [], Object.fromEntries(names)).paths;
+}
+
+function verifierAt(now: () => number): BrokerOptions["verify"] {
+  const verify = createVerifier({ issuer: GATEWAY, audience: "mcp-broker", findKey: () => PUBLIC_KEY, now });
+  return (jws) => Promise.resolve(verify(jws));
+}
+
+function heldBytesOf({ heldBytesPerCaller, heldBytes }: BrokerLimits): HeldBytes {
+  return createHeldBytes({ perCaller: heldBytesPerCaller ?? 32 * MIB, total: heldBytes ?? 128 * MIB });
 }
 
 function upstreamsOf(servers: TestServers): Upstreams {
@@ -175,6 +207,7 @@ interface Seen {
   readonly observed: (readonly [string, RelayOutcome])[];
   readonly log: string[];
   dropped: number;
+  thinned: number;
 }
 
 function recorder(seen: Seen): Pick<RelayOptions, "observer" | "log"> {
@@ -182,6 +215,7 @@ function recorder(seen: Seen): Pick<RelayOptions, "observer" | "log"> {
     observer: {
       observe: (server, outcome) => seen.observed.push([server, outcome]),
       dropped: (_, events) => (seen.dropped += events),
+      thinned: (_, events) => (seen.thinned += events),
     },
     log: {
       debug: (name, fields) => seen.log.push(JSON.stringify({ name, ...fields })),

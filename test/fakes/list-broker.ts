@@ -8,6 +8,7 @@ import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker } from "../../src/broker/broker-server.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog.ts";
 import { usableEntries, type ListKind } from "../../src/broker/definitions.ts";
+import { createHeldBytes } from "../../src/broker/held-bytes.ts";
 import type { Listing } from "../../src/broker/listing.ts";
 import { createUpstreams } from "../../src/broker/upstreams.ts";
 import type { JsonValue } from "../../src/mcp/json.ts";
@@ -86,6 +87,7 @@ export async function startTestBroker(servers: Readonly<Record<string, Offered>>
       now: Date.now(),
     }),
     calls: { resolver: createResolver({}), upstreams: createUpstreams(new Map()) },
+    held: createHeldBytes({ perCaller: 32 * 1024 * 1024, total: 128 * 1024 * 1024 }),
     relay: { carry: () => Promise.resolve(refuse("upstream_unavailable")), endAll: () => Promise.resolve() },
     observe: (method, reason) => observed.push(`${method ?? "?"} ${reason ?? "ok"}`),
   });
