@@ -130,11 +130,12 @@ const TAIL = Buffer.from("\n\n");
 
 /**
  * A message as an event of one line. In JSON line ends stand between tokens only (RFC 8259 §2, §7) and become spaces:
- * one line for each would weigh a hundred times what a server sends.
+ * one line for each would weigh a hundred times what a server sends. Only a part that has some is copied.
  */
-export function eventOf(json: Buffer): Buffer {
-  const event = Buffer.concat([HEAD, json, TAIL]);
-  const end = HEAD.length + json.length;
-  for (let at = HEAD.length; at < end; at += 1) if (event[at] === LF || event[at] === CR) event[at] = SPACE;
-  return event;
+export function eventOf(json: readonly Uint8Array[]): Uint8Array[] {
+  return [HEAD, ...json.map((part) => (part.includes(LF) || part.includes(CR) ? withoutLines(part) : part)), TAIL];
+}
+
+function withoutLines(part: Uint8Array): Uint8Array {
+  return part.map((byte) => (byte === LF || byte === CR ? SPACE : byte));
 }

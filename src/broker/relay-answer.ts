@@ -1,13 +1,17 @@
-import { setMembers, splice, type Edit } from "../mcp/json-spans.ts";
+import { setMembers, splicedParts, type Edit } from "../mcp/json-spans.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { shortValue, type UpstreamMessage } from "../mcp/upstream-message.ts";
 import { MODERN } from "../mcp/versions.ts";
 import type { RelayRequest } from "./relay-request.ts";
 
-/** A server's answer as the client gets it. */
+/** A server's answer as the client gets it: in parts, because a copy of a large one would weigh as much again. */
 export interface RelayAnswer {
   readonly status: number;
-  readonly body: Buffer;
+  readonly body: readonly Uint8Array[];
+}
+
+export function lengthOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((length, part) => length + part.length, 0);
 }
 
 /** What a server answered. */
@@ -39,7 +43,7 @@ export function relayAnswer(answer: ServerAnswer, request: RelayRequest, operati
     const type = result.members.get("resultType");
     if (type !== undefined && shortValue(bytes, type) !== "complete") return null;
   }
-  return { status: statusOf(operation.version, message.errorCode, status), body: splice(bytes, edits) };
+  return { status: statusOf(operation.version, message.errorCode, status), body: splicedParts(bytes, edits) };
 }
 
 /** Members that the stateless revision requires of a result; a server of an older one does not know them. */

@@ -4,7 +4,7 @@ import type { Accepts } from "./accepts.ts";
 import type { Brake } from "./brake.ts";
 import { eventOf } from "./event-stream.ts";
 import type { Hold } from "./held-bytes.ts";
-import type { RelayAnswer } from "./relay-answer.ts";
+import { lengthOf, type RelayAnswer } from "./relay-answer.ts";
 
 /** Who waits for the answer of a call. */
 export interface RelayClient {
@@ -28,6 +28,8 @@ export interface EventWriter {
 }
 
 const ALIVE_EVERY_MS = 10_000;
+/** A copy of less is cheaper than several writes. */
+const MAX_COPY_BYTES = 64 * 1024;
 const ALIVE = ":\n\n";
 
 /**
@@ -47,7 +49,7 @@ export function beginStream({ response }: RelayClient, source: Brake, monotonic:
     if (!response.write(bytes)) goOn ??= source.hold();
   };
   return {
-    event: (data) => write(eventOf(data)),
+    event: (data) => write(Buffer.concat(eventOf([data]))),
     alive() {
       if (monotonic() - writtenAt >= ALIVE_EVERY_MS) write(ALIVE);
     },
@@ -64,15 +66,26 @@ export function sendAnswer(client: RelayClient, { status, body }: RelayAnswer): 
   const { response, accepts } = client;
   if (!accepts.json && status === 200) {
     writeStreamHead(response);
-    response.end(eventOf(body));
+    writeLast(response, eventOf(body));
     return;
   }
-  response.writeHead(status, { ...HEADERS, "content-type": "application/json", "content-length": body.length });
-  response.end(body);
+  response.writeHead(status, { ...HEADERS, "content-type": "application/json", "content-length": lengthOf(body) });
+  writeLast(response, body);
+}
+
+function writeLast(response: ServerResponse, parts: readonly Uint8Array[]): void {
+  if (lengthOf(parts) <= MAX_COPY_BYTES) {
+    response.end(Buffer.concat(parts));
+    return;
+  }
+  response.cork();
+  for (const part of parts) response.write(part);
+  response.uncork(); // `end` of a corked chunked response writes the last chunk before the others
+  response.end();
 }
 
 /** The last event of a stream. A client that does not read has had her time: her connection is closed. */
-export function endStream({ response }: RelayClient, message: Buffer): void {
+export function endStream({ response }: RelayClient, message: readonly Uint8Array[]): void {
   if (response.writableNeedDrain) response.destroy();
-  else response.end(eventOf(message));
+  else writeLast(response, eventOf(message));
 }

@@ -6,7 +6,7 @@ import { readUpstreamMessage } from "../mcp/upstream-message.ts";
 import type { Brake, Pacer } from "./brake.ts";
 import { createEventParser, type StreamEvent } from "./event-stream.ts";
 import type { NotificationBudget } from "./notification-budget.ts";
-import { relayAnswer, type RelayAnswer } from "./relay-answer.ts";
+import { lengthOf, relayAnswer, type RelayAnswer } from "./relay-answer.ts";
 import type { RelayRequest } from "./relay-request.ts";
 import { createRoom, type RoomOptions } from "./room.ts";
 import { consume, FIRST_ROOM, holdUp, isEncoded, letGo, MAX_ANSWER_BYTES } from "./upstream-body.ts";
@@ -101,7 +101,7 @@ export async function readStream(
   }
   letGo(answer);
   if (found === undefined) throw new HttpFault("no_answer");
-  room.settle(FIRST_ROOM + sink.unread() + (found?.body.length ?? 0));
+  room.settle(FIRST_ROOM + sink.unread() + lengthOf(found?.body ?? []));
   return found;
 }
 

@@ -124,7 +124,7 @@ async function carry(options: RelayOptions & { readonly pacer: Pacer }, passage:
   report(options, passage, { end: hasLeft ? LEFT : refused, ms: monotonic() - started });
   if (refused === null || hasLeft) return null;
   if (!client.response.headersSent) return refused;
-  endStream(client, Buffer.from(client.errorBody(refused)));
+  endStream(client, [Buffer.from(client.errorBody(refused))]);
   return null;
 }
 

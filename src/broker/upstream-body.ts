@@ -66,7 +66,7 @@ export async function readWhole(
   maxBytes: number,
   onGrown: (length: number) => void = () => {},
 ): Promise<Buffer> {
-  const bytes = createByteCollector(maxBytes);
+  const bytes = createByteCollector(maxBytes, Number(answer.headers["content-length"] ?? 0));
   try {
     if (isEncoded(answer)) throw new HttpFault("encoded");
     await consume(answer, (chunk) => {

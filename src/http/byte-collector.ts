@@ -15,13 +15,16 @@ const EMPTY: Buffer = Buffer.alloc(0);
  * Collects bytes of somebody who may send them one by one: they are copied into one buffer that grows twofold, because a
  * list of ten million parts weighs a hundred times what it holds, and each part keeps the buffer that it was cut from.
  * What comes in one part, as nearly everything does, is not copied.
+ * @param expectedBytes what was announced: then the buffer need not grow
  */
-export function createByteCollector(maxBytes: number): ByteCollector {
+export function createByteCollector(maxBytes: number, expectedBytes = 0): ByteCollector {
   let store = EMPTY;
   let length = 0;
 
   function grow(needed: number): void {
-    const grown = Buffer.allocUnsafe(Math.max(FIRST_BYTES, needed, Math.min(store.length * 2, maxBytes)));
+    const grown = Buffer.allocUnsafe(
+      Math.max(FIRST_BYTES, needed, Math.min(Math.max(store.length * 2, expectedBytes), maxBytes)),
+    );
     store.copy(grown, 0, 0, length);
     store = grown;
   }

@@ -48,6 +48,11 @@ export function innerObjectSpan(bytes: Uint8Array, span: Span | undefined): Obje
 
 /** The text with all edits done; they must not overlap. */
 export function splice(bytes: Uint8Array, edits: readonly Edit[]): Buffer {
+  return Buffer.concat(splicedParts(bytes, edits));
+}
+
+/** The same in parts, so that a long text need not be copied. */
+export function splicedParts(bytes: Uint8Array, edits: readonly Edit[]): Uint8Array[] {
   const text = bufferOf(bytes);
   const parts: Uint8Array[] = [];
   let at = 0;
@@ -56,7 +61,7 @@ export function splice(bytes: Uint8Array, edits: readonly Edit[]): Buffer {
     at = edit.end;
   }
   parts.push(text.subarray(at));
-  return Buffer.concat(parts);
+  return parts;
 }
 
 /**
