@@ -20,6 +20,14 @@ function bytes(file: string, name: string): string {
   return sizeOf(figure(file, name));
 }
 
+/** The default of a key of `envoy`. */
+function usual(key: string): string {
+  const text = readFileSync(resolve(ROOT, "src/config-schema.ts"), "utf8");
+  const found = new RegExp(`\\b${key}: .*\\.default\\(([\\d_]+)\\)`).exec(text)?.[1];
+  if (found === undefined) throw new Error(`src/config-schema.ts has no default of ${key}`);
+  return Number(found.replaceAll("_", "")).toLocaleString("en-US");
+}
+
 function count(file: string, name: string): string {
   return figure(file, name).toLocaleString("en-US");
 }
@@ -35,7 +43,21 @@ function sizeOf(size: number): string {
 
 /** What is limited, how far, and what is beyond. */
 const LIMITS: readonly (readonly [string, () => string, string])[] = [
-  ["Body of a request", () => keyed("bodyBytes", sizeOf), "`body_too_large`"],
+  ["Body of a request", () => keyed("bodyBytes", sizeOf), "`body_too_large`; 413 by Envoy"],
+  [
+    "Time for a request to arrive",
+    () =>
+      `${figure("mesh/values.ts", "REQUEST_SECONDS")} s, and no pause of ${figure("mesh/values.ts", "PAUSE_SECONDS")} s`,
+    "408 or 504 by Envoy",
+  ],
+  [
+    "Bodies over 8 KiB, or of unknown length, that arrive at one time",
+    () => `${count("mesh/body-budget.ts", "HEAP_PERCENT")} % of \`envoy.heapMiB\` in all, half of it from one source`,
+    "429 by Envoy",
+  ],
+  ["Memory of Envoy", () => `\`envoy.heapMiB\`: ${usual("heapMiB")} MiB`, "the largest streams are reset, then 503"],
+  ["Connections of clients", () => `\`envoy.maxConnections\`: ${usual("maxConnections")}`, "closed by Envoy"],
+  ["Streams of one connection", () => count("mesh/listeners.ts", "max_concurrent_streams"), "refused by Envoy"],
   ["Levels of its JSON", () => count("mcp/strict-json.ts", "maxDepth"), "`body_malformed`"],
   ["Members and elements of its JSON", () => count("mcp/strict-json.ts", "maxMembers"), "`body_malformed`"],
   [

@@ -83,7 +83,7 @@ function isIss(payload: Buffer, start: number, end: number): boolean {
 function textAt(payload: Buffer, at: number): string | null {
   if (payload[at] !== QUOTE || endOfString(payload, at) - at > MAX_ISSUER_BYTES) return null;
   try {
-    return readString({ text: payload, at });
+    return readString({ text: payload, at, escaped: false });
   } catch {
     return null; // no JSON: no issuer
   }

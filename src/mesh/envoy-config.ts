@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import type { Config } from "../config-schema.ts";
 import { clusters } from "./clusters.ts";
 import { opsListener, publicListener } from "./listeners.ts";
+import { memoryAllocator, overloadManager } from "./overload.ts";
 import { socketAddress } from "./values.ts";
 
 /** A complete Envoy 1.40 bootstrap for our configuration: the front that the threat model assumes. */
@@ -10,18 +11,8 @@ export function envoyConfig(config: Config): object {
     node: { id: "mcp-edge", cluster: "mcp-edge" },
     // Never on TCP: /quitquitquit and /config_dump are there.
     admin: { address: socketAddress({ kind: "unix", path: config.envoy.adminSocket }) },
-    overload_manager: {
-      resource_monitors: [
-        {
-          name: "envoy.resource_monitors.global_downstream_max_connections",
-          typed_config: {
-            "@type":
-              "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-            max_active_downstream_connections: 10_000,
-          },
-        },
-      ],
-    },
+    memory_allocator_manager: memoryAllocator(config.envoy),
+    overload_manager: overloadManager(config),
     static_resources: { listeners: [publicListener(config), opsListener(config)], clusters: clusters(config) },
   };
 }

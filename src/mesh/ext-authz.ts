@@ -1,25 +1,33 @@
 import type { Config } from "../config-schema.ts";
-import { EXT_AUTHZ, MAX_BODY_BYTES, typed } from "./values.ts";
+import { EXT_AUTHZ, typed } from "./values.ts";
 
 /** Our answer comes within 80 % of Envoy's patience; the rest is for the way there and back (M4). */
 const PATIENCE = 1.25;
 const WAY_MS = 200;
 
+/** How long Envoy waits for our decision. */
+export function decisionTimeoutMs({ checkTimeoutMs }: Config): number {
+  return Math.ceil(checkTimeoutMs * PATIENCE) + WAY_MS;
+}
+
 /** The filter that asks us. Each field has its reason in the threat model: M1–M4, C04–C08, C15–C17. */
 export function extAuthzFilter(config: Config): object {
-  const timeoutMs = Math.ceil(config.checkTimeoutMs * PATIENCE) + WAY_MS;
   return typed(EXT_AUTHZ, "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", {
     transport_api_version: "V3",
     stat_prefix: "mcp",
     grpc_service: {
       envoy_grpc: { cluster_name: "mcp_authz", authority: "mcp-authz", skip_envoy_headers: true },
-      timeout: `${timeoutMs / 1000}s`,
+      timeout: `${decisionTimeoutMs(config) / 1000}s`,
       // No retry_back_off: its interval would cap the timeout.
       retry_policy: { num_retries: 1, retry_on: "connect-failure,refused-stream,reset-before-request" },
     },
     failure_mode_allow: false,
     status_on_error: { code: "ServiceUnavailable" },
-    with_request_body: { max_request_bytes: MAX_BODY_BYTES, allow_partial_message: false, pack_as_bytes: true },
+    with_request_body: {
+      max_request_bytes: config.limits.bodyBytes,
+      allow_partial_message: false,
+      pack_as_bytes: true,
+    },
     encode_raw_headers: true,
     validate_mutations: true,
     decoder_header_mutation_rules: {

@@ -1,9 +1,10 @@
 import { managedHeaders } from "../authz/grant.ts";
 import type { Config } from "../config-schema.ts";
-import { extAuthzFilter } from "./ext-authz.ts";
+import { bodyBudgetFilter } from "./body-budget.ts";
+import { decisionTimeoutMs, extAuthzFilter } from "./ext-authz.ts";
 import { accessLog, localReplies } from "./replies.ts";
 import { virtualHosts } from "./routes.ts";
-import { MAX_BODY_BYTES, socketAddress, typed } from "./values.ts";
+import { PAUSE_SECONDS, REQUEST_SECONDS, socketAddress, typed } from "./values.ts";
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER = typed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {});
@@ -34,7 +35,8 @@ export function publicListener(config: Config): object {
     name: "public",
     address: socketAddress(listen),
     enable_reuse_port: false, // a second Envoy on the port must fail, not share the traffic
-    per_connection_buffer_limit_bytes: 65_536,
+    max_connections_to_accept_per_socket_event: 16,
+    per_connection_buffer_limit_bytes: 16_384,
     filter_chains: [tls.listen === null ? chain : { ...chain, transport_socket: downstreamTls(tls.listen) }],
   };
 }
@@ -58,25 +60,27 @@ function connectionManager(config: Config): object {
     common_http_protocol_options: {
       headers_with_underscores_action: "REJECT_REQUEST",
       max_headers_count: 100,
-      idle_timeout: "600s",
+      idle_timeout: "60s",
     },
     http2_protocol_options: {
       allow_connect: false,
-      max_concurrent_streams: 100,
+      max_concurrent_streams: 32,
       initial_stream_window_size: 65_536,
-      initial_connection_window_size: 1_048_576,
+      initial_connection_window_size: 131_072,
     },
     // No upgrade_configs: an upgrade gets 403 here, CONNECT 404. request_timeout covers the reception only: safe for SSE.
     request_headers_timeout: "10s",
-    request_timeout: "30s",
-    stream_idle_timeout: "300s",
+    request_timeout: `${REQUEST_SECONDS}s`,
+    // Until the Check has named a route, whose own idle_timeout takes over: a pause of the body, and the Check itself.
+    stream_idle_timeout: `${PAUSE_SECONDS + decisionTimeoutMs(config) / 1000}s`,
     local_reply_config: localReplies(),
     access_log: [accessLog()],
     route_config: { name: "public", virtual_hosts: virtualHosts(config) },
     http_filters: [
+      bodyBudgetFilter(config),
       // Before ext_authz: without it the last frame of an HTTP/2 body passes over the limit, unseen.
       typed("envoy.filters.http.body_size_limit", "envoy.extensions.filters.http.body_size_limit.v3.BodySizeLimit", {
-        max_request_bytes: MAX_BODY_BYTES,
+        max_request_bytes: config.limits.bodyBytes,
       }),
       extAuthzFilter(config),
       ROUTER,

@@ -29,6 +29,7 @@ export function localReplies(): object {
   return {
     mappers: [
       mapper(413, "The body is too large", false),
+      mapper(429, "Too many calls at a time, try again later", true),
       mapper(503, "Authorization or the server is not available at the moment, try again later", true),
       mapper(504, "The server did not answer in time", false),
     ],

@@ -1,5 +1,6 @@
 import { WELL_KNOWN } from "../authz/endpoint.ts";
 import type { Config } from "../config-schema.ts";
+import { BODY_BUDGET } from "./body-budget.ts";
 import { EXT_AUTHZ, serverCluster } from "./values.ts";
 
 /** Of the upstream's, for nobody outside. Our own challenge passes: it is given before any of these routes is taken. */
@@ -27,12 +28,34 @@ function routes(config: Config): object[] {
     ...names.map((name) => directRoute(config, name)),
     ...endpoints.map((path) => brokerRoute(config, path)),
     // Where a request is until the Check has named a route, and where it stays if it names none.
-    ...endpoints.map((path) => ({ match: { path }, ...notFound(-32_601) })),
+    ...endpoints.map((path) => ({ match: { path, headers: HAS_A_BODY }, ...notFound(-32_601) })),
+    ...endpoints.map((path) => ({ match: { path }, ...notFound(-32_601), ...UNBUFFERED })),
     // Answered by the Check; the route is there so that the Check is asked (without one Envoy answers alone).
-    ...documents.map((path) => ({ match: { path }, direct_response: { status: 404 } })),
-    { match: { prefix: "/" }, direct_response: { status: 404 } },
+    ...documents.map((path) => ({ match: { path }, direct_response: { status: 404 }, ...UNBUFFERED })),
+    { match: { prefix: "/" }, direct_response: { status: 404 }, ...UNBUFFERED },
   ];
 }
+
+/** Of no other request the Check reads the body: without a token it refuses before. */
+const HAS_A_BODY = [
+  { name: ":method", string_match: { exact: "POST" } },
+  { name: "authorization", present_match: true },
+];
+
+/** The Check is asked at once, so that nothing of the body is held. */
+const UNBUFFERED = {
+  typed_per_filter_config: {
+    [EXT_AUTHZ]: {
+      "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+      check_settings: { disable_request_body_buffering: true },
+    },
+    [BODY_BUDGET]: {
+      "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+      disabled: true,
+      config: {},
+    },
+  },
+};
 
 /** Only the dynamic metadata of our answer leads here: no header of a client can. */
 function named(path: string, route: string): object {

@@ -16,5 +16,7 @@ export function serverCluster(name: string): string {
   return `server_${name}`;
 }
 
-/** The largest body that a Check may hold. */
-export const MAX_BODY_BYTES = 1024 * 1024;
+/** How long a request may take to arrive, from its first byte to its last. */
+export const REQUEST_SECONDS = 10;
+/** How long a body may pause on its way. */
+export const PAUSE_SECONDS = 5;

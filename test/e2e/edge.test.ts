@@ -32,6 +32,8 @@ beforeEach(() => {
 const reached = () => lab.demo.arrivals.length - before;
 
 const CALL = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "whoami", arguments: {} } });
+/** `limits.bodyBytes` by default. */
+const BODY_BYTES = 256 * 1024;
 const JSON_TYPE = "Content-Type: application/json";
 const ACCEPT = "Accept: application/json, text/event-stream";
 const bearer = () => `Authorization: Bearer ${alice}`;
@@ -111,7 +113,7 @@ describe("what reaches nobody", () => {
     ["N-07 another origin", () => good({ headers: ["Origin: https://evil.example.com"] }), 403],
     ["B52 Origin null", () => good({ headers: ["Origin: null"] }), 403],
     ["B25 no body", () => good({ body: "" }), 400],
-    ["B24 1 MiB and a byte", () => good({ body: " ".repeat(1024 * 1024 + 1) }), 413],
+    ["B24 256 KiB and a byte", () => good({ body: " ".repeat(BODY_BYTES + 1) }), 413],
     ["CL and TE", () => good({ headers: ["Transfer-Encoding: chunked"], body: chunked(CALL) }), 400],
     ["two Content-Length", () => good({ headers: [`Content-Length: ${CALL.length}`] }), 400],
     ["N-01 a lying Mcp-Name", () => good({ headers: ["Mcp-Name: echo"] }), 400],
@@ -141,8 +143,8 @@ describe("what reaches nobody", () => {
   });
 
   it.each<[string, Buffer[]]>([
-    ["one frame over the limit", [Buffer.from(CALL.padEnd(1024 * 1024 - 100)), Buffer.alloc(5000, 32)]],
-    ["the last frame alone is over", [Buffer.alloc(1024 * 1024, 32), Buffer.from(CALL)]],
+    ["one frame over the limit", [Buffer.from(CALL.padEnd(BODY_BYTES - 100)), Buffer.alloc(5000, 32)]],
+    ["the last frame alone is over", [Buffer.alloc(BODY_BYTES, 32), Buffer.from(CALL)]],
   ])("lab 1.2, B24 over HTTP/2: %s", async (_, frames) => {
     const reply = await http2Post(ports.gateway, { authorization: `Bearer ${alice}` }, frames);
     expect([413, 0]).toContain(reply.status);

@@ -66,6 +66,8 @@ it.each<[string, object]>([
       },
     },
   ],
+  ["the smallest limits", { envoy: { heapMiB: 64, maxConnections: 16 }, limits: { bodyBytes: 1024 } }],
+  ["the largest limits", { envoy: { heapMiB: 65_536, maxConnections: 100_000 }, limits: { bodyBytes: 1024 * 1024 } }],
   ["IPv6", { envoy: { listen: "[::1]:8080" }, listen: { authz: "[::1]:9001" } }],
   ["a route header and more hosts", { routeHeader: "x-mcp-route", hosts: ["alias.example.com", "localhost"] }],
   [
@@ -101,6 +103,16 @@ it("is the same text each time, and never lets an error through", () => {
   expect(text).toContain('"failure_mode_allow":false');
   expect(text).toContain('"allow_partial_message":false');
   expect(text).not.toContain("upgrade_configs");
+});
+
+it("F4: heap, connections and bodies are bounded by their keys", () => {
+  const text = JSON.stringify(
+    envoyConfig(load({ envoy: { heapMiB: 64, maxConnections: 100 }, limits: { bodyBytes: 4096 } })),
+  );
+  expect(text).toContain(`"max_heap_size_bytes":${64 * 1024 * 1024}`);
+  expect(text).toContain('"max_active_downstream_connections":100');
+  expect(text.match(/"max_request_bytes":4096/g)).toHaveLength(2); // body_size_limit, and what the Check gets
+  expect(text).not.toContain("1048576");
 });
 
 it("K05: Envoy has as many connections to the broker as that takes, not its own 1024 for all callers", () => {

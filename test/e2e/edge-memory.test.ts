@@ -1,0 +1,125 @@
+// F4: what nobody's unfinished bodies cost Envoy, and whether a caller is served meanwhile. Real Envoy, real sockets.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { startLab, type Lab } from "../lab/lab.ts";
+import { freePorts, type Ports } from "../lab/ports.ts";
+import { legacy } from "./client.ts";
+
+/** Of compose.yaml. */
+const MEMORY_LIMIT_MIB = 256;
+const BODY_BYTES = 256 * 1024;
+const ATTACK_MS = 6000;
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-memory-"));
+let lab: Lab;
+let ports: Ports;
+let alice: string;
+const open: (Socket | ClientHttp2Session)[] = [];
+
+beforeAll(async () => {
+  ports = await freePorts();
+  lab = await startLab({ folder, ports, policyFolder: null, progress: () => {} });
+  alice = await lab.idp.mint("alice");
+});
+afterEach(() => {
+  for (const one of open.splice(0)) one.destroy();
+});
+afterAll(async () => {
+  await lab.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function residentMiB(): number {
+  const status = readFileSync(`/proc/${lab.children.envoy.pid}/status`, "utf8");
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+}
+
+/** Opens so many streams, each with a body that never ends. A stream or connection that is ended is opened anew. */
+function unfinishedHttp2(streams: number, headers: Record<string, string>): void {
+  const session = connectHttp2(lab.gateway);
+  open.push(session);
+  session.on("error", () => {});
+  session.on("close", () => setTimeout(() => open.includes(session) && unfinishedHttp2(streams, headers), 100));
+  const one = () => {
+    if (session.destroyed || session.closed) return;
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/mcp",
+      "content-type": "application/json",
+      ...headers,
+    });
+    stream.on("error", () => {});
+    stream.on("close", () => setTimeout(one, 100));
+    stream.resume();
+    stream.write(Buffer.alloc(BODY_BYTES - 64, 32));
+  };
+  for (let i = 0; i < streams; i += 1) one();
+}
+
+function unfinishedHttp1(): void {
+  const head = `POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\nContent-Type: application/json\r\n`;
+  const socket = connect(ports.gateway, "127.0.0.1", () => {
+    socket.write(`${head}Content-Length: ${BODY_BYTES}\r\n\r\n`);
+    socket.write(Buffer.alloc(BODY_BYTES - 64, 32));
+  });
+  open.push(socket);
+  socket.on("error", () => {});
+  socket.on("close", () => setTimeout(() => open.includes(socket) && unfinishedHttp1(), 100));
+  socket.resume();
+}
+
+/** Calls of alice, one after the other, while the attack goes on. */
+async function meanwhile(): Promise<{ served: number; calls: number; largestMiB: number }> {
+  const end = Date.now() + ATTACK_MS;
+  let served = 0;
+  let calls = 0;
+  let largestMiB = 0;
+  while (Date.now() < end) {
+    const call = legacy(lab.gateway, "tools/call", { name: "echo", arguments: { text: "x" } }, { token: alice });
+    const status = await call.then((reply) => reply.status).catch(() => 0);
+    calls += 1;
+    if (status === 200) served += 1;
+    largestMiB = Math.max(largestMiB, residentMiB());
+    await delay(20);
+  }
+  return { served, calls, largestMiB };
+}
+
+it.each<[string, () => void]>([
+  ["HTTP/2 without a token", () => unfinishedHttp2(32, {})],
+  ["HTTP/2 with a forged token", () => unfinishedHttp2(32, { authorization: "Bearer x" })],
+  [
+    "HTTP/2 that says how long its bodies are",
+    () => unfinishedHttp2(32, { authorization: "Bearer x", "content-length": String(BODY_BYTES) }),
+  ],
+])("F4: 40 connections of 32 streams that never end, %s: bounded, and alice is served", async (_, start) => {
+  for (let i = 0; i < 40; i += 1) start();
+  const { served, calls, largestMiB } = await meanwhile();
+  expect(largestMiB).toBeLessThan(MEMORY_LIMIT_MIB);
+  expect(calls).toBeGreaterThan(10);
+  expect(served / calls).toBeGreaterThanOrEqual(0.99);
+});
+
+it("F4: 1,000 connections of HTTP/1.1, each with a body of 256 KiB that never ends: bounded, and alice is served", async () => {
+  for (let i = 0; i < 1000; i += 1) unfinishedHttp1();
+  const { served, calls, largestMiB } = await meanwhile();
+  expect(largestMiB).toBeLessThan(MEMORY_LIMIT_MIB);
+  expect(calls).toBeGreaterThan(10);
+  expect(served / calls).toBeGreaterThanOrEqual(0.99);
+});
+
+it("a caller's own large bodies pass, and requests without a body cost none of the budget", async () => {
+  const large = { name: "echo", arguments: { text: "x".repeat(200_000) } };
+  await delay(2000); // tokens of the source, which the attacks above have taken
+  for (let i = 0; i < 5; i += 1)
+    expect((await legacy(lab.gateway, "tools/call", large, { token: alice })).status).toBe(200);
+  const got = await Promise.all(
+    Array.from({ length: 300 }, () => fetch(`${lab.gateway}/.well-known/oauth-protected-resource`)),
+  );
+  expect(new Set(got.map(({ status }) => status))).toEqual(new Set([200]));
+});
