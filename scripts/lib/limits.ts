@@ -57,6 +57,12 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   ],
   ["Memory of Envoy", () => `\`envoy.heapMiB\`: ${usual("heapMiB")} MiB`, "the largest streams are reset, then 503"],
   ["Connections of clients", () => `\`envoy.maxConnections\`: ${usual("maxConnections")}`, "closed by Envoy"],
+  [
+    "A connection that says nothing, or does not end its TLS handshake",
+    () => "10 s; 60 s without a request",
+    "closed by Envoy",
+  ],
+  ["Connections to `envoy.opsListen`", () => count("mesh/listeners.ts", "OPS_CONNECTIONS"), "closed by Envoy"],
   ["Streams of one connection", () => count("mesh/listeners.ts", "max_concurrent_streams"), "refused by Envoy"],
   ["Levels of its JSON", () => count("mcp/strict-json.ts", "maxDepth"), "`body_malformed`"],
   ["Members and elements of its JSON", () => count("mcp/strict-json.ts", "maxMembers"), "`body_malformed`"],

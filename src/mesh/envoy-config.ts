@@ -10,7 +10,10 @@ export function envoyConfig(config: Config): object {
   return {
     node: { id: "mcp-edge", cluster: "mcp-edge" },
     // Never on TCP: /quitquitquit and /config_dump are there.
-    admin: { address: socketAddress({ kind: "unix", path: config.envoy.adminSocket }) },
+    admin: {
+      address: socketAddress({ kind: "unix", path: config.envoy.adminSocket }),
+      ignore_global_conn_limit: true, // the ops listener asks it
+    },
     memory_allocator_manager: memoryAllocator(config.envoy),
     overload_manager: overloadManager(config),
     static_resources: { listeners: [publicListener(config), opsListener(config)], clusters: clusters(config) },

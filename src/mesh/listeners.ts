@@ -27,17 +27,37 @@ const SPOOFED = [
   "x-mcp-authorized",
 ];
 
+const FIRST_BYTES = "10s";
+const HTTP_INSPECTOR = typed(
+  "envoy.filters.listener.http_inspector",
+  "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+  {},
+);
+const TLS_INSPECTOR = typed(
+  "envoy.filters.listener.tls_inspector",
+  "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+  {},
+);
+
 /** Where clients come in. */
 export function publicListener(config: Config): object {
   const { listen, tls } = config.envoy;
   const chain = { filters: [typed("envoy.filters.network.http_connection_manager", HCM, connectionManager(config))] };
+  const overTls = (files: NonNullable<typeof tls.listen>) => ({
+    ...chain,
+    transport_socket: downstreamTls(files),
+    transport_socket_connect_timeout: FIRST_BYTES, // of the whole handshake
+  });
   return {
     name: "public",
     address: socketAddress(listen),
     enable_reuse_port: false, // a second Envoy on the port must fail, not share the traffic
     max_connections_to_accept_per_socket_event: 16,
     per_connection_buffer_limit_bytes: 16_384,
-    filter_chains: [tls.listen === null ? chain : { ...chain, transport_socket: downstreamTls(tls.listen) }],
+    // An inspector waits for the first bytes, and nobody for longer than this: a connection that says nothing is closed.
+    listener_filters: [tls.listen === null ? HTTP_INSPECTOR : TLS_INSPECTOR],
+    listener_filters_timeout: FIRST_BYTES,
+    filter_chains: [tls.listen === null ? chain : overTls(tls.listen)],
   };
 }
 
@@ -113,6 +133,8 @@ function downstreamTls({ certFile, keyFile }: { certFile: string; keyFile: strin
   });
 }
 
+const OPS_CONNECTIONS = 64;
+
 /** Readiness and metrics for operators; the rest of the admin interface stays on its socket. */
 export function opsListener(config: Config): object {
   const route = (path: string) => ({
@@ -123,11 +145,22 @@ export function opsListener(config: Config): object {
     name: "ops",
     address: socketAddress(config.envoy.opsListen),
     enable_reuse_port: false,
+    // Probes are answered when clients have taken all connections, and all memory. Its own connections are few.
+    ignore_global_conn_limit: true,
+    bypass_overload_manager: true,
     filter_chains: [
       {
         filters: [
+          typed(
+            "envoy.filters.network.connection_limit",
+            "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+            { stat_prefix: "ops", max_connections: OPS_CONNECTIONS },
+          ),
           typed("envoy.filters.network.http_connection_manager", HCM, {
             stat_prefix: "ops",
+            common_http_protocol_options: { idle_timeout: "60s" },
+            request_headers_timeout: "10s",
+            request_timeout: "10s",
             normalize_path: true,
             path_with_escaped_slashes_action: "REJECT_REQUEST",
             route_config: {
