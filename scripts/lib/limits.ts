@@ -63,6 +63,11 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     "closed by Envoy",
   ],
   ["Connections to `envoy.opsListen`", () => count("mesh/listeners.ts", "OPS_CONNECTIONS"), "closed by Envoy"],
+  [
+    "Calls of one caller under way at one `direct` server",
+    () => `\`limits.callsPerCaller\`: ${limitsSchema.parse({}).callsPerCaller}`,
+    "429 by Envoy",
+  ],
   ["Streams of one connection", () => count("mesh/listeners.ts", "max_concurrent_streams"), "refused by Envoy"],
   ["Levels of its JSON", () => count("mcp/strict-json.ts", "maxDepth"), "`body_malformed`"],
   ["Members and elements of its JSON", () => count("mcp/strict-json.ts", "maxMembers"), "`body_malformed`"],

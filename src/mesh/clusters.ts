@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { Address, Config, ServerConfig } from "../config-schema.ts";
+import { shardLimits, shardNames } from "./caller-shards.ts";
 import { serverCluster, socketAddress, typed } from "./values.ts";
 
 const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
@@ -24,7 +25,13 @@ export function clusters(config: Config): object[] {
       circuit_breakers: BROKER_LIMITS,
       ...(envoy.tls.broker !== null && { transport_socket: clientTls(envoy.tls.broker, ["http/1.1"]) }),
     },
-    ...Object.entries(config.servers).map(([name, server]) => upstreamCluster(name, server)),
+    ...Object.entries(config.servers).flatMap(([name, server]) =>
+      shardNames(config, name).map((shard) => ({
+        ...upstreamCluster(shard, server),
+        alt_stat_name: serverCluster(name),
+        circuit_breakers: shardLimits(config),
+      })),
+    ),
     cluster("admin", { kind: "unix", path: envoy.adminSocket }),
   ];
 }
@@ -86,7 +93,7 @@ function upstreamCluster(name: string, server: ServerConfig): object {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
   return {
-    ...cluster(serverCluster(name), { kind: "tcp", host, port }),
+    ...cluster(name, { kind: "tcp", host, port }),
     connect_timeout: "5s",
     ...(url.protocol === "https:" && {
       transport_socket: upstreamTls(host, server.caFile ?? SYSTEM_CA, {

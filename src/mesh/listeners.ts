@@ -1,6 +1,7 @@
 import { managedHeaders } from "../authz/grant.ts";
 import type { Config } from "../config-schema.ts";
 import { bodyBudgetFilter } from "./body-budget.ts";
+import { callerFilter } from "./caller-shards.ts";
 import { decisionTimeoutMs, extAuthzFilter } from "./ext-authz.ts";
 import { accessLog, localReplies } from "./replies.ts";
 import { virtualHosts } from "./routes.ts";
@@ -103,6 +104,7 @@ function connectionManager(config: Config): object {
         max_request_bytes: config.limits.bodyBytes,
       }),
       extAuthzFilter(config),
+      callerFilter(),
       ROUTER,
     ],
   };

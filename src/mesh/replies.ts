@@ -1,17 +1,26 @@
 import { EXT_AUTHZ, typed } from "./values.ts";
 
+const BUSY = "Too many calls at a time, try again later";
+const RETRY = {
+  headers_to_add: [{ header: { key: "retry-after", value: "1" }, append_action: "ADD_IF_ABSENT" }],
+};
+
+function body(code: number, message: string): object {
+  return { body_format_override: { json_format: { jsonrpc: "2.0", id: null, error: { code, message } } } };
+}
+
 /**
  * Envoy's own refusals as JSON-RPC. Ours have their body already: they are told by the metadata that each of our answers
  * carries.
  */
 export function localReplies(): object {
-  // This filter ignores `invert`: found is compared with a word that no decision is, not found counts as a match.
+  // Found is what we allowed, so that the server's side failed; not found is what we never answered.
   const notOurs = {
     metadata_filter: {
       matcher: {
         filter: EXT_AUTHZ,
         path: [{ key: "mcp" }, { key: "decision" }],
-        value: { string_match: { exact: "none" } },
+        value: { string_match: { exact: "allow" } },
       },
       match_if_key_not_found: true,
     },
@@ -23,13 +32,20 @@ export function localReplies(): object {
   });
   const mapper = (code: number, message: string, retry: boolean) => ({
     filter: { and_filter: { filters: [status(code), notOurs] } },
-    ...(retry && { headers_to_add: [{ header: { key: "retry-after", value: "1" }, append_action: "ADD_IF_ABSENT" }] }),
-    body_format_override: { json_format: { jsonrpc: "2.0", id: null, error: { code, message } } },
+    ...(retry && RETRY),
+    ...body(code, message),
   });
   return {
     mappers: [
+      {
+        // A cluster has all the calls that it may have: of one caller, or of all at the broker.
+        filter: { response_flag_filter: { flags: ["UO"] } },
+        status_code: 429,
+        ...body(429, BUSY),
+        ...RETRY,
+      },
       mapper(413, "The body is too large", false),
-      mapper(429, "Too many calls at a time, try again later", true),
+      mapper(429, BUSY, true),
       mapper(503, "Authorization or the server is not available at the moment, try again later", true),
       mapper(504, "The server did not answer in time", false),
     ],

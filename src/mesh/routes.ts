@@ -1,7 +1,8 @@
 import { WELL_KNOWN } from "../authz/endpoint.ts";
-import type { Config } from "../config-schema.ts";
+import type { Config, ServerConfig } from "../config-schema.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
-import { EXT_AUTHZ, serverCluster } from "./values.ts";
+import { shardOf } from "./caller-shards.ts";
+import { EXT_AUTHZ } from "./values.ts";
 
 /** Of the upstream's, for nobody outside. Our own challenge passes: it is given before any of these routes is taken. */
 const UPSTREAM_ONLY = [
@@ -25,7 +26,7 @@ function routes(config: Config): object[] {
   const endpoints = ["/mcp", ...names.map((name) => `/servers/${name}/mcp`)];
   const documents = [WELL_KNOWN, ...endpoints.map((path) => WELL_KNOWN + path)];
   return [
-    ...names.map((name) => directRoute(config, name)),
+    ...Object.entries(config.servers).map((entry) => directRoute(config, entry)),
     ...endpoints.map((path) => brokerRoute(config, path)),
     // Where a request is until the Check has named a route, and where it stays if it names none.
     ...endpoints.map((path) => ({ match: { path, headers: HAS_A_BODY }, ...notFound(-32_601) })),
@@ -67,15 +68,16 @@ function named(path: string, route: string): object {
   };
 }
 
-function directRoute(config: Config, name: string): object {
-  const url = new URL(config.servers[name]?.url ?? "");
+function directRoute(config: Config, [name, server]: [string, ServerConfig]): object {
+  const url = new URL(server.url);
   return {
     match: named(`/servers/${name}/mcp`, `server:${name}`),
     route: {
-      cluster: serverCluster(name),
+      ...shardOf(config, name),
       prefix_rewrite: url.pathname,
       host_rewrite_literal: url.host,
       ...streaming(config),
+      idle_timeout: `${server.timeoutMs / 1000}s`,
     },
     response_headers_to_remove: UPSTREAM_ONLY,
   };

@@ -115,6 +115,15 @@ it("F4: heap, connections and bodies are bounded by their keys", () => {
   expect(text).not.toContain("1048576");
 });
 
+it("F7: a direct server has limits per caller and ends what hangs; broker routes keep their streams", () => {
+  const text = JSON.stringify(
+    envoyConfig(load({ servers: { demo: server({ timeoutMs: 7000 }) }, limits: { callsPerCaller: 5 } })),
+  );
+  expect(text.match(/"max_requests":5,"max_pending_requests":5/g)).toHaveLength(16);
+  expect(text.match(/"idle_timeout":"7s"/g)).toHaveLength(1);
+  expect(text.match(/"idle_timeout":"900s"/g)).toHaveLength(2); // /mcp, and the broker's part of /servers/demo/mcp
+});
+
 it("K05: Envoy has as many connections to the broker as that takes, not its own 1024 for all callers", () => {
   const { static_resources: resources } = envoyConfig(load({})) as { static_resources: { clusters: object[] } };
   expect(resources.clusters).toContainEqual(
@@ -128,7 +137,7 @@ it("K05: Envoy has as many connections to the broker as that takes, not its own 
 it("C17, C04: upstream TLS is always verified, by CA and name", () => {
   const config = load({ servers: { github: server({ url: "https://mcp.github.example.com/mcp" }) } });
   const { static_resources: resources } = envoyConfig(config) as { static_resources: { clusters: { name: string }[] } };
-  const cluster = JSON.stringify(resources.clusters.find(({ name }) => name === "server_github"));
+  const cluster = JSON.stringify(resources.clusters.find(({ name }) => name.startsWith("server_github")));
   expect(cluster).toContain('"trusted_ca":{"filename":"/etc/ssl/certs/ca-certificates.crt"}');
   expect(cluster).toContain('"san_type":"DNS","matcher":{"exact":"mcp.github.example.com"}');
   expect(readFileSync(join(folder, "cert.pem"), "utf8")).toContain("BEGIN CERTIFICATE");
