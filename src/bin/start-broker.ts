@@ -3,7 +3,7 @@ import type { Step } from "../authz/outcome.ts";
 import { createBroker, type BrokerOptions } from "../broker/broker-server.ts";
 import { createCatalog, type Catalog } from "../broker/catalog.ts";
 import { createHeldBytes } from "../broker/held-bytes.ts";
-import type { FindSchema } from "../broker/relay-request.ts";
+import { createFindSchema } from "../broker/tool-schemas.ts";
 import type { Config } from "../config.ts";
 import type { Address } from "../config-schema.ts";
 import type { BrokerMetrics } from "../ops/broker-metrics.ts";
@@ -37,7 +37,12 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const keys = publicKeysOf(config);
   const listers = createListers(config, resolver.publicName);
   const catalog = createCatalog({ servers: listers.lists, monotonic, onListed: reporter(metrics, log) });
-  const calls = buildRelay(config, { monotonic, log, findSchema: schemasOf(catalog), observer: metrics.calls });
+  const calls = buildRelay(config, {
+    monotonic,
+    log,
+    findSchema: createFindSchema(() => catalog.current()),
+    observer: metrics.calls,
+  });
   const { heldBytesPerCaller, heldBytes } = config.limits;
   const held = createHeldBytes({ perCaller: heldBytesPerCaller, total: heldBytes });
   const broker = createBroker({
@@ -45,8 +50,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     tls: tlsOf(config, "broker"),
     endpoints: endpoints.paths,
     answers: answerSettings(config),
-    wristbandHeader: config.wristband.header,
-    maxBodyBytes: config.limits.bodyBytes,
+    ...{ wristbandHeader: config.wristband.header, maxBodyBytes: config.limits.bodyBytes },
     verify: verifier(config, keys, metrics),
     view: viewsOf(catalog),
     calls: { resolver, upstreams: calls.upstreams },
@@ -92,13 +96,6 @@ function opsOf(config: Config, sources: Omit<BrokerOpsSources, "isCatalogToken">
     { address: config.listen.brokerOps, tls: tlsOf(config, "brokerOps") },
     { ...sources, isCatalogToken: (token) => isCatalogToken(token, verifier) },
   );
-}
-
-function schemasOf(catalog: Catalog): FindSchema {
-  return (server, tool) => {
-    const tools = catalog.current().servers.get(server)?.tools;
-    return tools?.find(({ name }) => name === tool)?.headerSchema ?? undefined;
-  };
 }
 
 function viewsOf(catalog: Catalog): BrokerOptions["view"] {

@@ -8,7 +8,6 @@ const entry = (name: string): Entry => ({
   name,
   json: `{"name":"${name}"}`,
   merged: `{"name":"p_${name}"}`,
-  headerSchema: null,
 });
 const listing = (...tools: string[]): Listing => ({
   tools: tools.map(entry),

@@ -30,7 +30,7 @@ describe("a definition is passed on as it came", () => {
   it("B48: no member is lost, no number changed, no $ref followed", () => {
     const { entries, tally } = use("tools", `[${whole}]`);
     const merged = whole.replace('"name":"t"', '"name":"s_t"');
-    expect(entries).toEqual([{ name: "t", json: whole, merged, headerSchema: null }]);
+    expect(entries).toEqual([{ name: "t", json: whole, merged }]);
     expect(tally).toEqual({ dropped: {}, cleaned: 0 });
   });
 
@@ -41,7 +41,7 @@ describe("a definition is passed on as it came", () => {
   ])("%s too, and never on the merged endpoint", (kind, entry) => {
     const { entries } = use(kind, [entry]);
     const name = Object.values(entry)[0] as string;
-    expect(entries).toEqual([{ name, json: JSON.stringify(entry), merged: null, headerSchema: null }]);
+    expect(entries).toEqual([{ name, json: JSON.stringify(entry), merged: null }]);
   });
 });
 
@@ -160,12 +160,6 @@ describe("B49: x-mcp-header", () => {
     ["as a property's own name", properties({ type: "object", properties: { "x-mcp-header": { type: "string" } } })],
     ["in data", properties({ type: "string", default: { "x-mcp-header": 1 }, enum: [{ "x-mcp-header": "a b" }] })],
   ])("%s it is valid", (_, inputSchema) => expect(use("tools", [{ name: "t", inputSchema }]).names).toEqual(["t"]));
-
-  it("what a call needs to fill the headers is kept, of such tools alone", () => {
-    const inputSchema = properties(at("Region"));
-    const { entries } = use("tools", [{ name: "a", inputSchema }, tool("b")]);
-    expect(entries.map(({ headerSchema }) => headerSchema)).toEqual([inputSchema, null]);
-  });
 
   it.each([
     ["line breaks", properties(at("Authorization\r\nX: y"))],

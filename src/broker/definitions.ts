@@ -41,8 +41,6 @@ export interface Entry {
   readonly json: string;
   /** A tool as the merged endpoint shows it, with its prefix; null for what is not shown there. */
   readonly merged: string | null;
-  /** A tool's input schema, if its arguments go into headers too (SEP-2243); null for all others. */
-  readonly headerSchema: JsonObject | null;
 }
 
 /** Per server and kind of name; also what serve takes of a catalogue. */
@@ -95,11 +93,7 @@ function readEntry(kind: ListKind, item: JsonValue, { publicName, tally }: ReadO
   const shownAs = publicName(name);
   const isMerged = kind === "tools" && isOrdinaryName(shownAs);
   const merged = isMerged ? JSON.stringify({ ...definition, name: shownAs }) : null;
-  return { name, json, merged, headerSchema: kind === "tools" ? headerSchemaOf(item) : null };
-}
-
-function headerSchemaOf({ inputSchema }: JsonObject): JsonObject | null {
-  return isObject(inputSchema) && (annotatedHeaders(inputSchema)?.size ?? 0) > 0 ? inputSchema : null;
+  return { name, json, merged };
 }
 
 function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | null {

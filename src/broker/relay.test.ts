@@ -866,6 +866,17 @@ describe("B50: streams", () => {
   });
 });
 
+describe("F17: arguments that a server reads without regard to case", () => {
+  const inputSchema = { type: "object", properties: { force: { type: "boolean" } } };
+  it.each([false, true])("are refused, modern client %s; those of the schema go on", async (modern) => {
+    const { upstream, broker } = await setup("modern", undefined, { tools: [{ name: "echo", inputSchema }] });
+    const reply = await broker.call({ modern, params: { arguments: { Force: true } } });
+    expect([reply.status, reasonOf(reply.messages[0])]).toEqual([400, "params_invalid"]);
+    expect(upstream.of("tools/call")).toHaveLength(0);
+    expect((await broker.call({ modern, params: { arguments: { force: true, other: 1 } } })).status).toBe(200);
+  });
+});
+
 describe("what is told of a call", () => {
   it("one line each, with nothing of the request or the answer in it", async () => {
     const { broker } = await setup("modern", (arrival, response) =>

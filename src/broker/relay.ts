@@ -1,6 +1,7 @@
 import { refuse, type Refused } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { HttpFault } from "../http/client.ts";
+import { hasLookalikeArgument } from "../mcp/argument-names.ts";
 import type { Eras } from "./era.ts";
 import { createLeash, faultIn, type Leash } from "./leash.ts";
 import { attempt, type Passage } from "./relay-attempt.ts";
@@ -113,7 +114,7 @@ async function carry(options: RelayOptions & { readonly pacer: Pacer }, passage:
   if (client.response.closed) leave();
   let refused: Refused | null;
   try {
-    refused = await attempt(options, passage);
+    refused = faultOfArguments(passage.call, options.findSchema) ?? (await attempt(options, passage));
   } catch (error) {
     refused = refusedBy(leash.signal.aborted && !isNoRoom(error) ? faultIn(leash.signal) : error);
   } finally {
@@ -126,6 +127,13 @@ async function carry(options: RelayOptions & { readonly pacer: Pacer }, passage:
   if (!client.response.headersSent) return refused;
   endStream(client, [Buffer.from(client.errorBody(refused))]);
   return null;
+}
+
+/** A server that reads names without regard to case would take what policy did not see (threat row B03). */
+function faultOfArguments({ upstream, operation, name }: RelayCall, findSchema: FindSchema): Refused | null {
+  if (operation.kind !== "tool") return null;
+  const isLookalike = hasLookalikeArgument(findSchema(upstream.name, name), operation.arguments);
+  return isLookalike ? refuse("params_invalid", "an argument that differs from the tool's own only in case") : null;
 }
 
 const LEFT = "left";
