@@ -73,6 +73,8 @@ describe.skipIf(opa === null)("policies", () => {
       "yaml.unmarshal",
       "io.jwt.decode",
       "net.lookup_ip_addr",
+      // F16: other results in WASM than in opa's own engine.
+      ...["to_number", "json.unmarshal", "json.is_valid", "base64.decode", "base64.is_valid", "base64url.decode"],
     ];
     expect(own.builtins.map(({ name }) => name).filter((name) => refused.includes(name))).toEqual([]);
   });

@@ -155,7 +155,11 @@ describe("E01, E02: only true allows", () => {
       'allow := true if input.mcp.name == "echo"\nallow := false if input.mcp.kind == "tool"',
       "policy_unavailable",
     ],
-    ["E06: a failing built-in in an allow", "allow if to_number(input.mcp.name) > 1", "deny"],
+    [
+      "E06: a failing built-in in an allow",
+      "allow if net.cidr_contains(input.mcp.name, input.request.sourceIp)",
+      "deny",
+    ],
     ["malformed scopes", 'allow if input.mcp.name == "echo"\nrequired_scopes := "admin"', "rego_type_error"],
     [
       "a scope that cannot be in a header",

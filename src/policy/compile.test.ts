@@ -1,0 +1,21 @@
+import { describe, expect, it } from "vitest";
+import { findTool } from "../../scripts/lib/find-tool.ts";
+import { compilePolicy } from "./compile.ts";
+
+const opa = findTool("opa");
+
+describe.skipIf(opa === null)("F16: built-ins that read texts otherwise in WASM", () => {
+  it.each([
+    ["to_number(x) <= 1000", /is_number/],
+    ["json.unmarshal(x)", /is_object/],
+    ["json.is_valid(x)", /is_object/],
+    ['base64.decode(x) == "a"', /base64\.encode/],
+    ["base64.is_valid(x)", /base64\.encode/],
+    ['base64url.decode(x) == "a"', /base64url\.encode/],
+  ])("%s does not compile, and the error says what to write instead", async (condition, instead) => {
+    const text = `package mcp.authz\n\nallow if {\n\tx := input.mcp.arguments.x\n\t${condition}\n}\n`;
+    const compiled = compilePolicy({ files: [{ path: "p.rego", text }], rego: "v1", opaPath: opa });
+    await expect(compiled).rejects.toThrow(instead);
+    await expect(compiled).rejects.toThrow(/undefined function/);
+  });
+});
