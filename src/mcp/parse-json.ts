@@ -6,7 +6,7 @@ import { readJson } from "./strict-json.ts";
 const ANY_TEXT = { maxDepth: 1000, maxMembers: Number.POSITIVE_INFINITY, anyNames: true };
 
 /**
- * What `JSON.parse` should be. V8 13.6 (Node 24) can take a name that is written with escapes for another one
+ * What `JSON.parse` should be. V8 since 12.9 (Node 23 to 26) can take a name that is written with escapes for another one
  * (docs/v8-json-parse.md): a text without a backslash holds no such name, and any other goes through our own reader.
  * @throws {SyntaxError}
  */

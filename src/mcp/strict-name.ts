@@ -15,7 +15,7 @@ const MAX_OTHER_NAMES = 32_768;
 const ESCAPED_ASCII = /\\u00[2-7]/;
 
 /**
- * How a name with escapes may be written. V8 13.6 (Node 24) reads the next name of a known object shape by its raw bytes,
+ * How a name with escapes may be written. V8 since 12.9 (Node 23 to 26) reads the next name of a known object shape by its raw bytes,
  * and so takes an escaped name for another one that holds a backslash (docs/v8-json-parse.md). Without such names
  * nothing can be planted in a server through us; and a name of ASCII letters that was planted in another way (in a JSON
  * text inside a string, say) can replace none of ours, because ASCII names come as they are.
