@@ -91,6 +91,17 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   ["Access token", () => bytes("authz/bearer.ts", "MAX_TOKEN_BYTES"), "`header_too_large`"],
   ["Claims in it", () => bytes("authz/token-form.ts", "MAX_PART_BYTES"), "`token_invalid`"],
   ["Groups, scopes or audiences in it", () => `${count("identity/claims.ts", "MAX_LIST")} each`, "`token_invalid`"],
+  [
+    "Tokens of one source address that fail verification",
+    () => `${keyed("invalidTokensPerSecond")} each second, ten times that at once`,
+    "`rate_limited`",
+  ],
+  [
+    "Tokens that wait for their verification",
+    () =>
+      `${count("identity/identity.ts", "maxWaiting")}, ${count("identity/identity.ts", "maxPerKey")} of one source address`,
+    "`rate_limited`",
+  ],
   ["Memory for verified tokens", () => keyed("tokenCacheBytes", sizeOf), "verified anew"],
   ["Life of a token", () => `${figure("identity/claims.ts", "MAX_LIFETIME_SECONDS") / 3600} hours`, "`token_invalid`"],
   ["Clocks apart", () => `${figure("identity/claims.ts", "SKEW_SECONDS")} s`, "`token_expired`, `token_invalid`"],

@@ -246,7 +246,7 @@ describe("what policy sees", () => {
     const resources: string[] = [];
     await run(
       { path: "/servers/t/mcp" },
-      { identify: (_, resource) => (resources.push(resource), pass<Identity>(ALICE)) },
+      { identify: (_, { resource }) => (resources.push(resource), pass<Identity>(ALICE)) },
     );
     expect(resources).toEqual([`${ORIGIN}/servers/t/mcp`]);
   });

@@ -56,7 +56,8 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
   const callerOf = createPolicyCallers();
   return async (request, trail, signal) => {
     const context: CheckContext = { settings, ports, request, trail, signal };
-    trail.sourceIp = sourceIp(context);
+    const source = sourceIp(context);
+    trail.sourceIp = source;
     const endpoint = findEndpoint(settings.endpoints, request.host, request.path);
     if (!endpoint.ok) return endpoint;
     trail.endpoint = endpoint.value;
@@ -71,7 +72,7 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
 
     const bearer = bearerToken(request.headers);
     if (!bearer.ok) return bearer;
-    const identity = await ports.identify(bearer.value, endpoint.value.resource, signal);
+    const identity = await ports.identify(bearer.value, { resource: endpoint.value.resource, source }, signal);
     trail.identity = callerIn(identity);
     if (!identity.ok) return identity;
     if (request.method !== "POST") return refuse("method_not_allowed", "no sessions");

@@ -97,10 +97,17 @@ export interface Wristband {
   readonly jti: string;
 }
 
+/** Where a token was presented, and by whom. */
+export interface TokenUse {
+  /** The endpoint's own resource URL, one of the audiences that are accepted. */
+  readonly resource: string;
+  /** The client's address, which tokens that fail are counted for. */
+  readonly source: string;
+}
+
 /** What the pipeline needs from outside. Each refuses with a {@link Step}; none throws for expected faults. */
 export interface Ports {
-  /** @param resource the endpoint's own resource URL, one of the audiences that are accepted */
-  identify(bearer: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
+  identify(bearer: string, use: TokenUse, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
   decide(input: PolicyInput): Step<Decision>;
   /** What of one server (or of all, for null) the caller may see, of the kind that is listed. */
   visible(input: PolicyInput, server: string | null, signal: AbortSignal): Step<Visible> | Promise<Step<Visible>>;

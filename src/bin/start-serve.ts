@@ -154,6 +154,7 @@ function identityOf({ config, log }: ServeOptions, metrics: Metrics, revocations
   const identity: IdentityService = createIdentity({
     issuers: config.identity.issuers,
     tokenCacheBytes: config.limits.tokenCacheBytes,
+    invalidTokensPerSecond: config.limits.invalidTokensPerSecond,
     now: Date.now,
     revoked: revocations.revoked,
     onFetch: (issuer, error) => {

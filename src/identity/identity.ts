@@ -1,12 +1,14 @@
 import { compactVerify, errors } from "jose";
 import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
-import type { Identity } from "../authz/ports.ts";
+import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
+import type { Identity, TokenUse } from "../authz/ports.ts";
 import { Secret } from "../authz/secret.ts";
 import { claimedIssuer, readClaims, splitToken } from "../authz/token-form.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
 import { createKeyStore, type KeyStatus, type KeyStore } from "./key-store.ts";
 import type { VerificationKey } from "./key-set.ts";
+import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
 import type { Revoked } from "./revocations.ts";
 import { createTokenCache, type TokenCache, type VerifiedToken } from "./token-cache.ts";
 import { checkHeader } from "./token-header.ts";
@@ -26,6 +28,8 @@ export interface IdentityOptions {
   readonly now: () => number;
   readonly monotonic?: () => number;
   readonly fetch?: typeof fetch;
+  /** Tokens that fail verification, from one source address, that are verified each second; 20 unless told. */
+  readonly invalidTokensPerSecond?: number;
   /** Memory for tokens that were verified; 64 MiB unless told. */
   readonly tokenCacheBytes?: number;
   /** Told of every fetch of keys; error null when it went well. */
@@ -36,8 +40,8 @@ export interface IdentityOptions {
 }
 
 export interface IdentityService {
-  /** @param resource the endpoint's own URL, one of the audiences that are accepted */
-  identify(token: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
+  /** @param use the resource alone where no client is asked for, as in `mcp-authz why` */
+  identify(token: string, use: TokenUse | string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
   /** Fetches the keys once; resolves when every issuer was tried. */
   start(): Promise<void>;
   /** True when at least one issuer's keys are here. */
@@ -51,6 +55,17 @@ interface Issuer {
   readonly keys: KeyStore;
 }
 
+/**
+ * Tokens that nobody has verified yet. Two begin in each turn of the event loop, about 1 ms of CPU; 16 are with the
+ * threads that verify signatures, which write the audit log too.
+ */
+const UNVERIFIED = { perTurn: 2, maxActive: 16, maxPerKey: 1024, maxWaiting: 2048 };
+const INVALID_TOKENS_PER_SECOND = 20;
+const LIMITED = refuse("rate_limited", "this address has brought too many tokens that failed verification");
+const CROWDED = refuse("rate_limited", "too many tokens wait for their verification");
+const LATE = refuse("deadline", "before the token's turn came");
+/** A token that made us ask its issuer, or would have: it counts like a forged one. */
+const UNASKED = refuse("keys_unavailable", "kid is unknown so far: the issuer is asked within 5 s");
 const TOKEN_CACHE_BYTES = 64 * 1024 * 1024;
 
 /** True when two clocks are further apart than the verification of times tolerates. @param aheadMs null: not known */
@@ -72,7 +87,7 @@ export function createIdentity(options: IdentityOptions): IdentityService {
   const stores = [...issuers.values()].map(({ keys }) => keys);
   const verifier = new TokenVerifier(issuers, options);
   return {
-    identify: (token, resource, signal) => verifier.identify(token, resource, signal),
+    identify: (token, use, signal) => verifier.identify(token, use, signal),
     start: async () => {
       await Promise.all(stores.map((keys) => keys.start()));
     },
@@ -89,15 +104,20 @@ class TokenVerifier {
   readonly #issuers: ReadonlyMap<string, Issuer>;
   readonly #options: IdentityOptions;
   readonly #cache: TokenCache;
+  readonly #budget: SourceBudget;
+  readonly #turns: FairTurns = createFairTurns(UNVERIFIED);
 
   constructor(issuers: ReadonlyMap<string, Issuer>, options: IdentityOptions) {
     const { tokenCacheBytes: maxBytes = TOKEN_CACHE_BYTES, monotonic = () => performance.now() } = options;
+    const { invalidTokensPerSecond: perSecond = INVALID_TOKENS_PER_SECOND } = options;
     this.#issuers = issuers;
     this.#options = options;
     this.#cache = createTokenCache({ maxBytes, monotonic });
+    this.#budget = createSourceBudget({ perSecond, monotonic });
   }
 
-  identify(token: string, resource: string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>> {
+  identify(token: string, use: TokenUse | string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>> {
+    const resource = typeof use === "string" ? use : use.resource;
     const cached = this.#cache.get(token);
     if (cached !== undefined) {
       const issuer = this.#issuers.get(cached.identity.issuer);
@@ -108,7 +128,32 @@ class TokenVerifier {
       this.#cache.drop(token); // its key was withdrawn
     }
     this.#options.onCache?.("miss");
-    return this.#verify(token, resource, signal);
+    const verify = () => this.#verify(token, resource, signal);
+    return typeof use === "string" ? verify() : this.#inTurn(sourceOf(use.source), verify, signal);
+  }
+
+  /**
+   * Verifies a token that nobody has verified yet, as long as its source has not failed too often: before anything of it is
+   * read. Its failure counts, unless its signature was good or nobody could tell. Tokens that are in the cache come past.
+   */
+  #inTurn(
+    source: string,
+    verify: () => Promise<Step<Identity>>,
+    signal: AbortSignal,
+  ): Step<Identity> | Promise<Step<Identity>> {
+    const budget = this.#budget;
+    if (budget.isSpent(source)) return LIMITED;
+    const task = async () => {
+      if (budget.isSpent(source)) return LIMITED; // while this one waited
+      const step = await verify();
+      const isFailure = !step.ok && step.caller === undefined;
+      if (isFailure && (step.reason === "token_invalid" || step === UNASKED)) budget.spend(source);
+      return step;
+    };
+    return this.#turns.run(source, task, signal).then((step) => {
+      if (typeof step === "object") return step;
+      return step === "full" ? CROWDED : LATE;
+    });
   }
 
   async #verify(token: string, resource: string, signal: AbortSignal): Promise<Step<Identity>> {
@@ -122,8 +167,7 @@ class TokenVerifier {
     if (typeof header === "string") return refuse("token_invalid", header);
     const lookup = await keys.find(header.kid, signal);
     if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
-    if (lookup === "unasked")
-      return refuse("keys_unavailable", "kid is unknown so far: the issuer is asked within 5 s");
+    if (lookup === "unasked") return UNASKED;
     if (lookup === "unknown") return refuse("token_invalid", "kid is unknown");
     const key = lookup.found;
     if (!key.algorithms.includes(header.alg)) return refuse("token_invalid", "alg does not fit the key");

@@ -75,7 +75,7 @@ export function weightOf(
   { identity: { claims, groups, scopes } }: Pick<VerifiedToken, "identity">,
 ): number {
   const input = JSON.stringify([claims, groups, scopes]);
-  const bytesPerCharacter = /[^\u0000-\u00ff]/.test(input) ? 2 : 1;
+  const bytesPerCharacter = /[\u0100-\uffff]/.test(input) ? 2 : 1;
   const objects = weightOfValue(claims) + weightOfValue(scopes);
   return Math.ceil(HEAP_SLACK * (ENTRY_BYTES + token.length + bytesPerCharacter * (input.length + objects)));
 }

@@ -1,0 +1,61 @@
+// How many tokens that fail verification one source address may bring. Pure.
+import { isIPv4, isIPv6 } from "node:net";
+import { LRUCache } from "lru-cache";
+
+export interface SourceBudget {
+  /** True while the source has brought more failures than it may. */
+  isSpent(source: string): boolean;
+  /** One more failure. */
+  spend(source: string): void;
+}
+
+export interface SourceBudgetOptions {
+  readonly perSecond: number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly monotonic: () => number;
+}
+
+/** So many seconds' failures may come at once: a client that tries an old token again and again is told that it is bad. */
+const BURST_SECONDS = 10;
+/** Sources whose failures are counted; one that failed longest ago is forgotten. */
+const MAX_SOURCES = 10_000;
+const MAX_ADDRESS = 64;
+
+/** A token bucket (RFC 2697's word) for each source that has failed: it fills with failures, and empties over time. */
+export function createSourceBudget({ perSecond, monotonic }: SourceBudgetOptions): SourceBudget {
+  const burst = perSecond * BURST_SECONDS;
+  const sources = new LRUCache<string, { level: number; at: number }>({ max: MAX_SOURCES });
+
+  function levelOf({ level, at }: { level: number; at: number }, now: number): number {
+    return Math.max(0, level - ((now - at) * perSecond) / 1000);
+  }
+
+  return {
+    isSpent(source) {
+      const found = sources.get(source);
+      return found !== undefined && levelOf(found, monotonic()) > burst - 1;
+    },
+    spend(source) {
+      const now = monotonic();
+      const found = sources.get(source);
+      const level = found === undefined ? 0 : levelOf(found, now);
+      sources.set(source, { level: Math.min(burst, level + 1), at: now });
+    },
+  };
+}
+
+/** What one sender cannot change at will: an IPv4 address, or the /64 of an IPv6 one (RFC 6177). */
+export function sourceOf(address: string): string {
+  const plain = address.toLowerCase().replace(/%.*$/, "");
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1];
+  if (mapped !== undefined && isIPv4(mapped)) return mapped;
+  if (!isIPv6(plain)) return address.slice(0, MAX_ADDRESS);
+  const [head = "", tail] = plain.split("::");
+  const before = head === "" ? [] : head.split(":");
+  const after = tail === undefined || tail === "" ? [] : tail.split(":");
+  // An IPv4 address at the end stands for two groups.
+  const groups = before.length + after.length + (plain.includes(".") ? 1 : 0);
+  const zeros = tail === undefined ? 0 : 8 - groups;
+  const network = [...before, ...Array.from({ length: zeros }, () => "0"), ...after].slice(0, 4);
+  return `${network.map((group) => group.replace(/^0+(?=.)/, "")).join(":")}::/64`;
+}
