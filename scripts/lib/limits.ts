@@ -69,6 +69,11 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     "429 by Envoy",
   ],
   ["Streams of one connection", () => count("mesh/listeners.ts", "max_concurrent_streams"), "refused by Envoy"],
+  [
+    `Bodies above ${bytes("authz/large-bodies.ts", "SMALL_BODY_BYTES")} of one caller, under way`,
+    () => `${keyed("largeBodiesPerCaller")}, read one at a time, callers in turns`,
+    "`rate_limited`",
+  ],
   ["Levels of its JSON", () => count("mcp/strict-json.ts", "maxDepth"), "`body_malformed`"],
   ["Members and elements of its JSON", () => count("mcp/strict-json.ts", "maxMembers"), "`body_malformed`"],
   [

@@ -2,6 +2,7 @@ import { admit, admitBody, admitMedia, type AdmitSettings } from "./admit.ts";
 import { bearerToken } from "./bearer.ts";
 import { findEndpoint, type Endpoint, type EndpointTable } from "./endpoint.ts";
 import { Grant, type HeaderSettings } from "./grant.ts";
+import { createLargeBodies, isLarge } from "./large-bodies.ts";
 import { pass, refuse, type Outcome, type Refused, type Step } from "./outcome.ts";
 import {
   createPolicyCallers,
@@ -35,6 +36,8 @@ export interface CheckSettings {
   readonly policyHeaders: readonly string[];
   readonly compat: "authorino" | null;
   readonly clientAddress: "peer" | "x-envoy-external-address";
+  /** Checks of one caller with a body above 16 KiB that are under way at a time. */
+  readonly largeBodiesPerCaller: number;
 }
 
 /** Decides one request. Fills `trail` with the facts as they are proven. */
@@ -54,6 +57,7 @@ type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 /** The pipeline (design 3): each step returns its value, or the one reason that ends the Check. */
 export function createCheck(settings: CheckSettings, ports: Ports): Check {
   const callerOf = createPolicyCallers();
+  const inTurn = createLargeBodies(settings.largeBodiesPerCaller);
   return async (request, trail, signal) => {
     const context: CheckContext = { settings, ports, request, trail, signal };
     const source = sourceIp(context);
@@ -77,15 +81,29 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     if (!identity.ok) return identity;
     if (request.method !== "POST") return refuse("method_not_allowed", "no sessions");
 
-    const operation = operationOf(context);
-    if (!operation.ok) return operation;
-    const target = resolveTarget(context, endpoint.value, operation.value);
-    if (!target.ok) return target;
-    const input = inputOf(context, callerOf(identity.value), target.value);
-    if (operation.value.class !== "named")
-      return serve(context, { identity: identity.value, input, isList: operation.value.class === "list" });
-    return carry(context, { identity: identity.value, input, operation: target.value });
+    const asked: Asked = { endpoint: endpoint.value, identity: identity.value, caller: callerOf(identity.value) };
+    if (!isLarge(request.body)) return decide(context, asked);
+    return inTurn(identity.value, async () => decide(context, asked), signal);
   };
+}
+
+/** Who asks where; what is asked stands in the body. */
+interface Asked {
+  readonly endpoint: McpEndpoint;
+  readonly identity: Identity;
+  readonly caller: PolicyCaller;
+}
+
+/** Reads the body, and decides what it asks for. */
+function decide(context: CheckContext, { endpoint, identity, caller }: Asked): Outcome | Promise<Outcome> {
+  const operation = operationOf(context);
+  if (!operation.ok) return operation;
+  const target = resolveTarget(context, endpoint, operation.value);
+  if (!target.ok) return target;
+  const input = inputOf(context, caller, target.value);
+  if (operation.value.class !== "named")
+    return serve(context, { identity, input, isList: operation.value.class === "list" });
+  return carry(context, { identity, input, operation: target.value });
 }
 
 /** Of whom the audit line speaks: a token that is not taken may be somebody's all the same. */

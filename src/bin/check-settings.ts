@@ -30,6 +30,7 @@ export function checkSettings(config: Config): CheckSettings {
     policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),
     compat: config.policy.compat,
     clientAddress: config.clientAddress,
+    largeBodiesPerCaller: config.limits.largeBodiesPerCaller,
   };
 }
 

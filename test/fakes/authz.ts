@@ -98,6 +98,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSett
     policyHeaders: [],
     compat: null,
     clientAddress: "peer",
+    largeBodiesPerCaller: 8,
     ...overrides,
   };
 }
