@@ -23,6 +23,11 @@ export class Secret {
     }
   }
 
+  /** In characters: for whoever counts memory. */
+  get length(): number {
+    return this.#value.length;
+  }
+
   reveal(): string {
     return this.#value;
   }

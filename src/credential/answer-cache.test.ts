@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { ALICE } from "../../test/fakes/authz.ts";
 import type { Identity } from "../authz/ports.ts";
+import { Secret } from "../authz/secret.ts";
 import { cacheKey, createAnswerCache, type Kept, type Owner } from "./answer-cache.ts";
 import type { Answer } from "./source.ts";
 
@@ -118,6 +119,19 @@ describe("createAnswerCache", () => {
       expect(await cache.get({ key: "k", identity: bob, ask: none }, never)).toBe(HAS_NONE);
       expect(none).toHaveBeenCalledTimes(2);
     });
+  });
+  it("F13: memory is bounded by the length of what is kept, and the newest stays", async () => {
+    const value = new Secret("x".repeat(10_000));
+    const found: Answer = { found: { kind: "vault", header: "authorization", value } };
+    const cache = createAnswerCache({ maxBytes: 100_000 });
+    const ask = once({ answer: found, ttlMs: 60_000 });
+    for (let i = 0; i < 20; i += 1) await cache.get({ key: `k${i}`, identity: ALICE, ask }, never);
+    const again = once({ answer: HAS_NONE, ttlMs: 0 });
+    const answers = [];
+    for (let i = 19; i >= 0; i -= 1)
+      answers.push(await cache.get({ key: `k${i}`, identity: ALICE, ask: again }, never));
+    expect(answers.filter((answer) => answer === found)).toHaveLength(9);
+    expect(answers[0]).toBe(found);
   });
   it("P4: keys are injective", () => {
     const keys = [

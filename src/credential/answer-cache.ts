@@ -49,6 +49,8 @@ export interface AnswerCacheOptions {
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
   readonly maxEntries?: number;
+  /** Of memory; 32 MiB unless told. */
+  readonly maxBytes?: number;
   /** Counts for the metrics: a hit, a miss, or a caller who joined a question under way. */
   readonly count?: (result: "hit" | "miss" | "joined") => void;
 }
@@ -57,6 +59,10 @@ export interface AnswerCacheOptions {
 export function cacheKey(...parts: readonly (string | null)[]): string {
   return JSON.stringify(parts);
 }
+
+const MAX_BYTES = 32 * 1024 * 1024;
+/** What an entry takes beside its key and its credential. */
+const ENTRY_BYTES = 1024;
 
 const LATE: Answer = { cannotTell: "the time of this Check ended before the answer came" };
 const BROKEN: Answer = { cannotTell: "internal" };
@@ -67,12 +73,15 @@ const BROKEN: Answer = { cannotTell: "internal" };
  */
 export function createAnswerCache({
   maxEntries = 10_000,
+  maxBytes = MAX_BYTES,
   monotonic = () => performance.now(),
   now = Date.now,
   count = () => {},
 }: AnswerCacheOptions = {}): AnswerCache {
   const kept = new LRUCache<string, Kept & { readonly owner: Owner }>({
     max: maxEntries,
+    maxSize: maxBytes,
+    sizeCalculation: ({ answer }, key) => ENTRY_BYTES + key.length + lengthOf(answer),
     ttlResolution: 0,
     perf: { now: monotonic },
   });
@@ -111,6 +120,10 @@ export function createAnswerCache({
       for (const [key, { owner }] of [...kept.entries()]) if (isRevoked(owner)) kept.delete(key);
     },
   };
+}
+
+function lengthOf(answer: Answer): number {
+  return "found" in answer ? (answer.found.value?.length ?? 0) : 0;
 }
 
 function ownerOf({ issuer, subject, claims }: Identity): Owner {
