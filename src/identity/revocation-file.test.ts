@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -185,6 +185,38 @@ describe("how a file changes", () => {
     taken.length = 0;
     expect(await file.look()).toMatchObject({ fault: null });
     expect(ids(taken)).toBe("c");
+  });
+
+  it("a large file that only seems to have grown: renamed or cut it is read anew at once, edited in place before long", async () => {
+    const clock = { ms: 0 };
+    const taken: Revocation[] = [];
+    const take = (revocation: Revocation) => taken.push(revocation) > 0;
+    const monotonic = () => (clock.ms += 1);
+    const file = new RevocationFile({ path, maxBytes: 64 * 1024 * 1024, full: "full", monotonic, take });
+    const many = Array.from({ length: 130_000 }, (_, i) => lines(byJti(`j${100_000 + i}`))).join("");
+    expect(many.length).toBeGreaterThan(8 * 1024 * 1024);
+    const look = async () => {
+      taken.length = 0;
+      expect((await file.look()).fault).toBeNull();
+      return ids(taken);
+    };
+    writeFileSync(path, many);
+    expect((await look()).length).toBeGreaterThan(130_000);
+    appendFileSync(path, lines(byJti("a")));
+    expect(await look(), "compared with what was read").toBe("a");
+    appendFileSync(path, lines(byJti("b")));
+    expect(await look(), "not compared").toBe("b");
+    writeFileSync(`${path}.new`, many.replace("j100007", "swapped") + lines(byJti("a"), byJti("b"), byJti("c")));
+    renameSync(`${path}.new`, path);
+    expect(await look()).toContain("swapped");
+    appendFileSync(path, lines(byJti("d")));
+    expect(await look()).toBe("d");
+    const edited = many.replace("j100007", "inplace") + lines(...[..."abcdef"].map((jti) => byJti(jti)));
+    writeFileSync(path, edited);
+    clock.ms += 1000;
+    expect(await look()).toContain("inplace");
+    writeFileSync(path, many);
+    expect(await look(), "shorter").toContain("j100007");
   });
 
   it("a million empty lines leave the loop free", async () => {
