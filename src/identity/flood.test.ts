@@ -74,6 +74,7 @@ const forgeries: [string, () => string][] = [
 describe("a source that brings tokens which fail", () => {
   it.each(forgeries)("%s: refused by name beyond its budget, before anything is verified", async (_, token) => {
     const at = await lab();
+    at.clock.ms += 10; // after the issuer was asked for its keys
     const cached = good();
     expect(await at.from(ATTACKER, cached)).toBe("ok");
     const reasons = await flood(at, { count: 500, token });
