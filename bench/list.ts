@@ -86,7 +86,7 @@ const signer = {
 const sign = createSigner(signer);
 const verifier = { ...WRISTBAND, findKey: () => publicKey, now: Date.now };
 const verify = createVerifier(verifier);
-const wristband = sign(ALICE, seen.value, { use: "list" });
+const wristband = sign(ALICE, seen.value, { use: "list", merged: false });
 const claims = wristband.ok ? verify(wristband.value.jws) : wristband;
 if (!wristband.ok || !claims.ok) throw new Error("no wristband");
 const { jws } = wristband.value;
@@ -118,8 +118,9 @@ let subject = 0;
 const steps: Readonly<Record<string, () => unknown>> = {
   "policy: one decision": () => decide(evaluator, call),
   [`policy: ${NAMES} names asked`]: () => visible(evaluator, list),
-  "wristband: signed before": () => sign(ALICE, seen.value, { use: "list" }),
-  "wristband: signed anew": () => sign({ ...ALICE, subject: `u${(subject += 1)}` }, seen.value, { use: "list" }),
+  "wristband: signed before": () => sign(ALICE, seen.value, { use: "list", merged: false }),
+  "wristband: signed anew": () =>
+    sign({ ...ALICE, subject: `u${(subject += 1)}` }, seen.value, { use: "list", merged: false }),
   "whole Check of a call (no token)": () => check(requests.call, newTrail("r", 0), never),
   "whole Check of a list (no token)": () => check(requests.list, newTrail("r", 0), never),
   "broker: wristband known": () => verify(jws),

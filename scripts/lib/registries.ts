@@ -18,6 +18,7 @@ async function texts(): Promise<string[]> {
   serve.policyRevision("r");
   serve.keyFetch("https://idp.example.com", true);
   serve.vaultLogin("ok");
+  serve.leftOut("demo");
   serve.exchange("ok");
   serve.catalog({ ageSeconds: 1, names: { tools: 1 } });
   return [await serve.render(), await brokerText()];

@@ -31,7 +31,7 @@ export interface AuditRecord {
   readonly policy: string | null;
   readonly wristband: string | null;
   readonly source_ip: string | null;
-  /** The policy author's `reason`. */
+  /** The policy author's `reason`, or the servers that a list has no room for. */
   readonly note: string | null;
   /** What exactly was wrong, in our words; never a value of the request. */
   readonly detail: string | null;

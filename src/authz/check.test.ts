@@ -259,7 +259,7 @@ describe("wristbands", () => {
     const signWristband: Ports["signWristband"] = (_, visible, use) => {
       signed.push(visible);
       uses.push(use.use === "call" ? Buffer.from(use.body).toString() : use.use);
-      return pass({ jws: "w", jti: "j" });
+      return pass({ jws: "w", jti: "j", leftOut: [] });
     };
     const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read" } };
     await run({ path: "/servers/t/mcp", message }, { signWristband });
@@ -272,6 +272,19 @@ describe("wristbands", () => {
     ]);
     expect(uses).toEqual([JSON.stringify(message), "list", "list"]);
   });
+});
+
+it("F5: what has no room in a list of all servers stands in the audit line; a list of one server is marked as such", async () => {
+  const merged: unknown[] = [];
+  const signWristband: Ports["signWristband"] = (_, __, use) => {
+    merged.push(use.use === "list" && use.merged);
+    return pass({ jws: "w", jti: "j", leftOut: ["big", "evil"] });
+  };
+  const message = { jsonrpc: "2.0", id: 1, method: "tools/list" };
+  const { trail } = await run({ message, path: "/mcp" }, { signWristband });
+  expect(trail.note).toBe("too large for the list: big, evil");
+  await run({ message, path: "/servers/s/mcp" }, { signWristband });
+  expect(merged).toEqual([true, false]);
 });
 
 describe("documents and preflights", () => {

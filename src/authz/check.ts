@@ -192,10 +192,11 @@ async function serve(context: CheckContext, { identity, input, isList }: Houseke
   const { settings, ports, trail, signal } = context;
   const visible = isList ? await ports.visible(input, input.mcp.server, signal) : pass(NOTHING);
   if (!visible.ok) return visible;
-  const signed = await ports.signWristband(identity, visible.value, { use: "list" });
+  const signed = await ports.signWristband(identity, visible.value, { use: "list", merged: input.mcp.server === null });
   if (!signed.ok) return signed;
   const wristband = signed.value;
   trail.wristband = wristband.jti;
+  if (wristband.leftOut.length > 0) trail.note = `too large for the list: ${wristband.leftOut.join(", ")}`;
   const proof = { identity, decision: "housekeeping" as const };
   return Grant.of(proof, { to: "broker", wristband, responseHeaders: corsOf(trail) }, settings.headers);
 }

@@ -36,7 +36,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
   });
 
   it("the broker gets the wristband, and with a call whose it is and with what", () => {
-    const wristband = { jws: "a.b.c", jti: "j" };
+    const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
     expect([...granted({ to: "broker", wristband }).set]).toEqual([["x-authorized-tools", "a.b.c"]]);
     const relay = granted({ to: "relay", server: "s", credential: credential("Bearer pat"), wristband });
     expect([...relay.set]).toEqual([
@@ -55,13 +55,13 @@ describe("4.5: every managed header is set or removed, never both", () => {
       const step = Grant.of(proof, { ...destination, responseHeaders }, named);
       return step.ok ? step.value : null;
     };
-    const broker = to({ to: "broker", wristband: { jws: "a.b.c", jti: "j" } });
+    const broker = to({ to: "broker", wristband: { jws: "a.b.c", jti: "j", leftOut: [] } });
     expect([...(broker?.set ?? [])]).toEqual([["x-mcp-authorized", "a.b.c"]]);
     expect(to(toServer("Bearer pat"))?.remove).toContain("x-mcp-authorized");
   });
 
   it("the broker is told the credential's header if it is not authorization", () => {
-    const wristband = { jws: "a.b.c", jti: "j" };
+    const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
     const relay = (made: ReturnType<typeof credential>) =>
       granted({ to: "relay", server: "s", credential: made, wristband });
     const other = relay(credential("key", "x-api-key"));

@@ -25,7 +25,7 @@ export interface Trail {
   origin: CredentialOrigin | null;
   /** Revision of the policy that decided. */
   policy: string | null;
-  /** The author's `reason`. */
+  /** The author's `reason`, or the servers that a list has no room for. */
   note: string | null;
   /** `jti` of the wristband. */
   wristband: string | null;

@@ -128,7 +128,7 @@ function probeSigner({ wristband }: Config): SignerProbe {
         return signed;
       } catch (error) {
         said = `not tried: ${error instanceof Error ? error.message : "the keys cannot be read"}`;
-        return pass({ jws: "not-signed", jti: "not-signed" });
+        return pass({ jws: "not-signed", jti: "not-signed", leftOut: [] });
       }
     },
   };

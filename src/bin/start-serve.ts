@@ -71,7 +71,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     decide: policy.decide,
     visible: policy.visible,
     fetchCredential: createCredentials(credentials.chains),
-    signWristband: signerOf(config, keys.current, metrics),
+    signWristband: signerOf(options, keys.current, metrics),
   });
   const grpc = grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics });
   const catalog = catalogFor(options, keys.current, policy);
@@ -169,10 +169,19 @@ function identityOf({ config, log }: ServeOptions, metrics: Metrics, revocations
   return identity;
 }
 
-function signerOf({ wristband }: Config, keys: () => readonly SigningKey[], metrics: Metrics) {
-  const { issuer, audience, ttlSeconds } = wristband;
+function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey[], metrics: Metrics) {
+  const { issuer, audience, ttlSeconds } = config.wristband;
+  const told = new Set<string>();
+  const onLeftOut = (servers: readonly string[]) => {
+    for (const server of servers) {
+      metrics.leftOut(server);
+      if (told.has(server)) continue;
+      told.add(server);
+      log.warn("server_left_out", { server, message: "its names have no room in lists of all servers" });
+    }
+  };
   const onCache = (result: "hit" | "miss") => metrics.cache("wristband", result);
-  return createSigner({ issuer, audience, ttlSeconds, keys, now: Date.now, onCache });
+  return createSigner({ issuer, audience, ttlSeconds, keys, now: Date.now, onCache, onLeftOut });
 }
 
 interface Decided {

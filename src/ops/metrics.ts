@@ -16,6 +16,8 @@ export interface Metrics extends CredentialMetrics, RevocationMetrics {
   keyFetch(issuer: string, ok: boolean): void;
   auditFailures(total: number): void;
   restarts(total: number): void;
+  /** A list of all servers was made without this one, whose names had no room. */
+  leftOut(server: string): void;
   /** What serve has of the broker's catalogue. @param ageSeconds null without one */
   catalog(reading: { readonly ageSeconds: number | null; readonly names: Readonly<Record<string, number>> }): void;
   /** Prometheus text format. */
@@ -54,6 +56,12 @@ export function createMetrics(): Metrics {
     labelNames: ["issuer", "result"],
     registers,
   });
+  const leftOut = new Counter({
+    name: "mcp_authz_lists_left_out_total",
+    help: "Lists of all servers that had no room for this server's names",
+    labelNames: ["server"],
+    registers,
+  });
   for (const result of ["ok", "failed"]) reloads.inc({ result }, 0);
   return {
     ...besideTheDecision(registers, (seconds) => decision.observeStep("vault", seconds)),
@@ -67,6 +75,7 @@ export function createMetrics(): Metrics {
       policy.reset();
       policy.set({ revision }, 1);
     },
+    leftOut: (server) => leftOut.inc({ server }),
     keyFetch: (issuer, ok) => keys.inc({ issuer, result: ok ? "ok" : "failed" }),
     ...totals(registers),
     catalog: catalogGauges(registers),

@@ -57,7 +57,7 @@ beforeEach(() => {
 });
 
 function jwsOf(identity = alice, visible = shown): string {
-  const step = sign(identity, visible, { use: "list" });
+  const step = sign(identity, visible, { use: "list", merged: false });
   return step.ok ? step.value.jws : step.reason;
 }
 
@@ -98,7 +98,11 @@ it("P9.1-2: key id and issuer as configured, and the tools that policy gave", ()
   const key = { kid: "wristband-signing-key", privateKey, jwk: {} };
   const issuer = "https://gateway.example.com";
   const signer = createSigner({ ...parties, issuer, ttlSeconds: 300, keys: () => [key], now: () => now });
-  const step = signer(alice, { tools: { github: ["read"] }, prompts: {}, resources: {} }, { use: "list" });
+  const step = signer(
+    alice,
+    { tools: { github: ["read"] }, prompts: {}, resources: {} },
+    { use: "list", merged: false },
+  );
   const [header = "", claims = ""] = step.ok ? step.value.jws.split(".") : [];
   const read = (part: string) => JSON.parse(Buffer.from(part, "base64url").toString()) as unknown;
   expect(read(header)).toEqual({ alg: "ES256", typ: "wristband+jwt", kid: "wristband-signing-key" });
@@ -109,7 +113,7 @@ describe("its life", () => {
   it("ends with the caller's token", () => {
     expect(claimsOf(jwsOf({ ...alice, expiresAt: NOW + 10 })).exp).toBe(NOW + 10);
     for (const expiresAt of [NOW, NOW - 1, Number.NaN])
-      expect(sign({ ...alice, expiresAt }, shown, { use: "list" })).toMatchObject({
+      expect(sign({ ...alice, expiresAt }, shown, { use: "list", merged: false })).toMatchObject({
         ok: false,
         reason: "token_expired",
       });
@@ -117,7 +121,7 @@ describe("its life", () => {
 
   it("is never longer than a verifier believes", () => {
     const long = createSigner({ ...parties, ttlSeconds: 100_000, keys: () => keys, now: () => now });
-    const step = long({ ...alice, expiresAt: NOW + 1_000_000 }, shown, { use: "list" });
+    const step = long({ ...alice, expiresAt: NOW + 1_000_000 }, shown, { use: "list", merged: false });
     expect(step.ok && verify(step.value.jws).ok).toBe(true);
   });
 });
@@ -224,7 +228,9 @@ describe("M11, F05: size", () => {
   });
 
   it("2,000 tools do not, and nothing is signed", () => {
-    expect(sign(alice, { tools: tools(2000), prompts: {}, resources: {} }, { use: "list" })).toMatchObject({
+    expect(
+      sign(alice, { tools: tools(2000), prompts: {}, resources: {} }, { use: "list", merged: false }),
+    ).toMatchObject({
       ok: false,
       reason: "wristband_too_large",
     });
@@ -232,14 +238,83 @@ describe("M11, F05: size", () => {
 
   it("the limit is the exact size of what would be sent", () => {
     let lower = 1000;
-    while (sign(alice, { tools: tools(lower + 1), prompts: {}, resources: {} }, { use: "list" }).ok) lower += 1;
+    while (sign(alice, { tools: tools(lower + 1), prompts: {}, resources: {} }, { use: "list", merged: false }).ok)
+      lower += 1;
     expect(jwsOf(alice, { tools: tools(lower), prompts: {}, resources: {} }).length).toBeGreaterThan(32 * 1024 - 64);
+  });
+});
+
+describe("F5: a list of all servers leaves out the largest before it is refused", () => {
+  const many = (count: number, length = 60) => Array.from({ length: count }, (_, i) => `t${i}`.padEnd(length, "x"));
+  const merged = (tools: Visible["tools"], more: Partial<Visible> = {}, who = alice) => {
+    const step = sign(who, { tools, prompts: {}, resources: {}, ...more }, { use: "list", merged: true });
+    if (!step.ok) throw new Error(step.reason);
+    return { leftOut: step.value.leftOut, shows: Object.keys(claimsOf(step.value.jws).tools), jws: step.value.jws };
+  };
+
+  it("one that is too large alone, whatever its name; the others stay", () => {
+    for (const evil of ["aa", "zz"])
+      expect(merged({ [evil]: many(1000, 118), git: ["read"], mail: many(50) })).toMatchObject({
+        leftOut: [evil],
+        shows: ["git", "mail"],
+      });
+  });
+
+  it("several, the largest first, and of equal ones the later name", () => {
+    const size = many(170);
+    expect(merged({ a: size, c: size, b: size, small: ["x"] })).toMatchObject({
+      leftOut: ["c"],
+      shows: ["a", "b", "small"],
+    });
+    expect(merged({ a: many(250), b: many(300), c: many(100), d: many(400) }).leftOut).toEqual(["b", "d"]);
+  });
+
+  it("names count as they stand in JSON, of every kind", () => {
+    const odd = Array.from({ length: 900 }, (_, i) => `docs://${i}${'"'.repeat(10)}`);
+    const uris = Array.from({ length: 150 }, (_, i) => `docs://${i}/${"中".repeat(60)}`);
+    expect(merged({ git: ["read"] }, { resources: { evil: odd, git: ["docs://a"] } })).toMatchObject({
+      leftOut: ["evil"],
+      shows: ["git"],
+    });
+    expect(merged({ git: ["read"], evil: ["x"] }, { resources: { evil: uris } })).toMatchObject({
+      leftOut: ["evil"],
+      shows: ["git"],
+    });
+  });
+
+  it("nothing while there is room, to the last byte", () => {
+    for (let length = 1; length <= 128; length += 1) {
+      const tools = { git: many(150, 100), mail: ["x".repeat(length)] };
+      const whole = sign(
+        alice,
+        { tools: { ...tools, far: many(60, length) }, prompts: {}, resources: {} },
+        { use: "list", merged: false },
+      );
+      const { leftOut } = merged({ ...tools, far: many(60, length) });
+      expect([length, leftOut.length > 0]).toEqual([length, !whole.ok]);
+    }
+  });
+
+  it("a list of one server stays too large", () => {
+    const step = sign(
+      alice,
+      { tools: { evil: many(1000, 118) }, prompts: {}, resources: {} },
+      { use: "list", merged: false },
+    );
+    expect(step).toMatchObject({ ok: false, reason: "wristband_too_large" });
+    expect(merged({ evil: many(1000, 118) })).toMatchObject({ leftOut: ["evil"], shows: [] });
+  });
+
+  it("whoever the caller is: the other claims are counted", () => {
+    const who = { ...alice, subject: '"'.repeat(2000), issuer: `https://${"i".repeat(2000)}` };
+    for (let count = 150; count < 260; count += 1)
+      expect(merged({ git: many(count, 90), mail: ["x"] }, {}, who).shows).toContain("mail");
   });
 });
 
 it("without a key nothing is signed", () => {
   keys = [];
-  expect(sign(alice, shown, { use: "list" })).toMatchObject({ ok: false, reason: "internal" });
+  expect(sign(alice, shown, { use: "list", merged: false })).toMatchObject({ ok: false, reason: "internal" });
 });
 
 it("F08: no two signatures share their r", () => {

@@ -1,8 +1,9 @@
 import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { Identity, Visible, Wristband, WristbandUse } from "../authz/ports.ts";
-import { createBoundedMap } from "./bounded-map.ts";
+import { createBoundedMap, type BoundedMap } from "./bounded-map.ts";
 import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
+import { fitting } from "./fitting.ts";
 import type { SigningKey } from "./keys.ts";
 
 export interface SignerOptions {
@@ -14,6 +15,8 @@ export interface SignerOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly onCache?: (result: "hit" | "miss") => void;
+  /** Told which servers had no room in a list of all servers. */
+  readonly onLeftOut?: (servers: readonly string[]) => void;
 }
 
 /** Envoy and broker take 64 KiB of headers; a wristband is one of them. */
@@ -21,7 +24,7 @@ const MAX_JWS_BYTES = 32 * 1024;
 const MAX_REUSED = 10_000;
 const MAX_REUSED_BYTES = 32 * 1024 * 1024;
 
-interface Signed extends Wristband {
+interface Signed extends Pick<Wristband, "jws" | "jti"> {
   readonly iat: number;
   readonly exp: number;
 }
@@ -36,37 +39,80 @@ export function createSigner(
 ): (identity: Identity, visible: Visible, use: WristbandUse) => Step<Wristband> {
   const reusable = createBoundedMap<Signed>(MAX_REUSED, MAX_REUSED_BYTES);
   return (identity, visible, use) => {
-    const now = Math.floor(options.now() / 1000);
-    const [key] = options.keys();
-    if (key === undefined) return refuse("internal", "no wristband key");
-    const ttl = Math.min(options.ttlSeconds, MAX_LIFETIME_SECONDS, identity.expiresAt - now);
-    if (!(ttl > 0)) return refuse("token_expired");
-    const same = { ...sameClaims(options, identity, visible), ...useClaims(use) };
-    const isReused = use.use === "list";
-    // The key of the cache is everything that is signed but the three: JSON of a list of fixed length is injective.
-    const digest = isReused ? hash("sha256", JSON.stringify([key.kid, same]), "base64url") : "";
-    const before = isReused ? reusable.get(digest) : undefined;
-    if (before !== undefined && isFresh(before, now, identity.expiresAt)) {
-      options.onCache?.("hit");
-      return pass({ jws: before.jws, jti: before.jti });
-    }
-    if (isReused) options.onCache?.("miss");
-    const claims: WristbandClaims = { ...same, iat: now, exp: now + ttl, jti: randomUUID() };
-    const input = signingInput({ alg: "ES256", typ: WRISTBAND_TYPE, kid: key.kid }, claims);
-    const size = input.length + SIGNATURE_CHARS;
-    if (size > MAX_JWS_BYTES) return refuse("wristband_too_large", `${size} bytes`);
-    const jws = signed(input, key);
-    if (isReused) reusable.set(digest, { jws, jti: claims.jti, iat: claims.iat, exp: claims.exp }, jws.length);
-    return pass({ jws, jti: claims.jti });
+    const begun = begin(options, identity);
+    if (!begun.ok) return begun;
+    const draft: Draft = { options, identity, visible, ...begun.value };
+    return use.use === "call" ? callWristband(draft, use.body) : listWristband(draft, use.merged, reusable);
   };
 }
 
-type UseClaims = { readonly use: "list" } | { readonly use: "call"; readonly body: string };
-type SameClaims = Omit<Extract<WristbandClaims, { use: "list" }>, "use" | "iat" | "exp" | "jti">;
-
-function useClaims(use: WristbandUse): UseClaims {
-  return use.use === "call" ? { use: use.use, body: bodyDigest(use.body) } : use;
+interface Begun {
+  readonly key: SigningKey;
+  readonly times: Pick<WristbandClaims, "iat" | "exp" | "jti">;
 }
+
+/** What is to be signed, for whom, and when. */
+interface Draft extends Begun {
+  readonly options: SignerOptions;
+  readonly identity: Identity;
+  readonly visible: Visible;
+}
+
+function begin(options: SignerOptions, { expiresAt }: Identity): Step<Begun> {
+  const now = Math.floor(options.now() / 1000);
+  const [key] = options.keys();
+  if (key === undefined) return refuse("internal", "no wristband key");
+  const ttl = Math.min(options.ttlSeconds, MAX_LIFETIME_SECONDS, expiresAt - now);
+  if (!(ttl > 0)) return refuse("token_expired");
+  return pass({ key, times: { iat: now, exp: now + ttl, jti: randomUUID() } });
+}
+
+function callWristband({ options, identity, visible, key, times }: Draft, body: Uint8Array): Step<Wristband> {
+  const made = make(key, {
+    ...sameClaims(options, identity, visible),
+    use: "call",
+    body: bodyDigest(body),
+    ...times,
+  });
+  return made.ok ? pass({ ...named(made.value), leftOut: [] }) : made;
+}
+
+function listWristband(draft: Draft, merged: boolean, reusable: BoundedMap<Signed>): Step<Wristband> {
+  const { options, identity, visible, key, times } = draft;
+  const claimsFor = (names: Visible) => ({ ...sameClaims(options, identity, names), use: "list" as const });
+  const room = merged ? roomBeside(headerOf(key), { ...claimsFor(NO_NAMES), ...times }) : Infinity;
+  const { shown, leftOut } = fitting(visible, room);
+  if (leftOut.length > 0) options.onLeftOut?.(leftOut);
+  const same = claimsFor(shown);
+  // The key of the cache is everything that is signed but the three: JSON of a list of fixed length is injective.
+  const digest = hash("sha256", JSON.stringify([key.kid, same]), "base64url");
+  const before = reusable.get(digest);
+  const isReused = before !== undefined && isFresh(before, times.iat, identity.expiresAt);
+  options.onCache?.(isReused ? "hit" : "miss");
+  if (isReused) return pass({ ...named(before), leftOut });
+  const made = make(key, { ...same, ...times });
+  if (!made.ok) return made;
+  reusable.set(digest, made.value, made.value.jws.length);
+  return pass({ ...named(made.value), leftOut });
+}
+
+function named({ jws, jti }: Signed): Pick<Wristband, "jws" | "jti"> {
+  return { jws, jti };
+}
+
+function headerOf({ kid }: SigningKey): object {
+  return { alg: "ES256", typ: WRISTBAND_TYPE, kid };
+}
+
+function make(key: SigningKey, claims: WristbandClaims): Step<Signed> {
+  const input = signingInput(headerOf(key), claims);
+  const size = input.length + SIGNATURE_CHARS;
+  if (size > MAX_JWS_BYTES) return refuse("wristband_too_large", `${size} bytes`);
+  const { jti, iat, exp } = claims;
+  return pass({ jws: signed(input, key), jti, iat, exp });
+}
+
+type SameClaims = Omit<Extract<WristbandClaims, { use: "list" }>, "use" | "iat" | "exp" | "jti">;
 
 function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, visible: Visible): SameClaims {
   return {
@@ -79,6 +125,14 @@ function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, vis
     prompts: ascending(visible.prompts),
     resources: ascending(visible.resources),
   };
+}
+
+const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };
+
+/** Bytes for names, exactly: what the header, the signature and the other claims leave. base64url makes four bytes of three. */
+function roomBeside(header: object, claims: object): number {
+  const chars = MAX_JWS_BYTES - SIGNATURE_CHARS - 1 - base64(header).length;
+  return Math.floor((chars * 3) / 4) - Buffer.byteLength(JSON.stringify(claims));
 }
 
 /** Servers and names in ascending order and each once; a server without a name is left out. */
@@ -97,8 +151,11 @@ function isFresh({ iat, exp }: Signed, now: number, expiresAt: number): boolean 
 const SIGNATURE_CHARS = 87;
 
 function signingInput(header: object, claims: object): string {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return `${part(header)}.${part(claims)}`;
+  return `${base64(header)}.${base64(claims)}`;
+}
+
+function base64(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
 function signed(input: string, { privateKey }: SigningKey): string {

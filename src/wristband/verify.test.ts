@@ -269,7 +269,7 @@ describe("A21: one token is not taken for another", () => {
     const wristband = sign(
       { ...identity, username: null, groups: [], scopes: [], claims: {} },
       { tools: {}, prompts: {}, resources: {} },
-      { use: "list" },
+      { use: "list", merged: false },
     );
     expect(isCatalog(wristband.ok ? wristband.value.jws : "")).toBe(false);
     expect(isCatalog(make({ ...good, aud: "mcp-broker/catalog" }, { ...header, typ: "at+jwt" }))).toBe(false);

@@ -74,7 +74,7 @@ export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
     decide: () => pass({ allow: true, revision: "r1", note: null }),
     visible: () => pass({ tools: { s: ["read"] }, prompts: {}, resources: {} }),
     fetchCredential: () => pass({ kind: "static", header: "authorization", value: new Secret("Bearer pat") }),
-    signWristband: () => pass({ jws: "wrist.band.jws", jti: "j1" }),
+    signWristband: () => pass({ jws: "wrist.band.jws", jti: "j1", leftOut: [] }),
     ...overrides,
   };
 }

@@ -122,6 +122,7 @@ function wristbandOf(who: string, visible: Visible, { kid, privateKey }: TestKey
   const keys = () => [{ kid, privateKey, jwk: {} }];
   const step = createSigner({ ...WRISTBAND, ttlSeconds: 300, keys, now: Date.now })(identityOf(who), visible, {
     use: "list",
+    merged: false,
   });
   if (!step.ok) throw new Error(step.reason);
   return step.value.jws;

@@ -140,7 +140,10 @@ function listed(
   const mcp = { method, server, kind: KIND[kind], name: null, arguments: {}, version: "2026-07-28" };
   const seen = show(evaluator, inputOf(who, mcp));
   if (!seen.ok) throw new Error(seen.reason);
-  const wristband = sign({ ...ALICE, subject: who.subject, expiresAt: 1_790_003_600 }, seen.value, { use: "list" });
+  const wristband = sign({ ...ALICE, subject: who.subject, expiresAt: 1_790_003_600 }, seen.value, {
+    use: "list",
+    merged: false,
+  });
   const claims = wristband.ok ? verify(wristband.value.jws) : wristband;
   if (!claims.ok) throw new Error(claims.reason);
   const operation: Operation = {

@@ -78,7 +78,7 @@ function wristband(tools: Record<string, string[]>): string {
   const step = sign(
     { ...ALICE, expiresAt: Math.floor(Date.now() / 1000) + 600 },
     { tools, prompts: {}, resources: {} },
-    { use: "list" },
+    { use: "list", merged: false },
   );
   return step.ok ? step.value.jws : "";
 }
