@@ -20,7 +20,7 @@ async function texts(): Promise<string[]> {
   serve.vaultLogin("ok");
   serve.leftOut("demo");
   serve.exchange("ok");
-  serve.catalog({ ageSeconds: 1, names: { tools: 1 } });
+  serve.catalog({ ageSeconds: 1, names: { tools: 1 }, leftOut: {} });
   return [await serve.render(), await brokerText()];
 }
 

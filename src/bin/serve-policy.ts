@@ -86,6 +86,7 @@ export function catalogFor({ config, log }: ServeOptions, keys: () => readonly S
       return key === undefined ? "" : signCatalogToken(config.wristband, key, Date.now());
     },
     servers: new Set(Object.keys(config.servers)),
+    maxNameBytes: config.limits.serverNameBytes,
     onChange: policy.setCatalog,
     onFault: catalogReport(log),
     monotonic: () => performance.now(),

@@ -26,6 +26,7 @@ beforeEach(async () => {
     path: "/catalog",
     token: () => `token-${(tokens += 1)}`,
     servers: new Set(["a", "b"]),
+    maxNameBytes: 64 * 1024,
     onChange: (catalog) => changes.push(catalog),
     onFault: (error) => faults.push(error),
     monotonic: () => now,
@@ -53,7 +54,12 @@ it("a catalogue is taken once, and confirmed after that", async () => {
     ["Bearer token-2", '"e1"'],
     ["Bearer token-3", '"e1"'],
   ]);
-  expect(client.state()).toEqual({ ageSeconds: 0, names: { tools: 1, prompts: 1, resources: 1 }, error: null });
+  expect(client.state()).toEqual({
+    ageSeconds: 0,
+    names: { tools: 1, prompts: 1, resources: 1 },
+    error: null,
+    leftOut: {},
+  });
   serves(one(["x", "y"]), '"e2"');
   await client.poll();
   expect(changes.at(-1)).toEqual(one(["x", "y"]));
@@ -67,7 +73,6 @@ it("of servers that are not configured here nothing is taken", async () => {
 
 describe("what is no catalogue leaves the last one where it is", () => {
   const answer = (text: string) => (response: ServerResponse) => response.writeHead(200, { etag: '"e2"' }).end(text);
-  const names = (tools: unknown) => answer(JSON.stringify(one(tools as string[])));
   const rows: [string, string, (response: ServerResponse) => unknown][] = [
     ["401", "status_401", (response) => response.writeHead(401).end()],
     ["503", "status_503", (response) => response.writeHead(503).end()],
@@ -76,24 +81,12 @@ describe("what is no catalogue leaves the last one where it is", () => {
     ["a list", "malformed", answer("[]")],
     ["another member", "malformed", answer('{"servers":{},"policy":"x"}')],
     ["a server twice", "malformed", answer('{"servers":{"a":{},"a":{}}}')],
-    ["a server without a list", "malformed", answer('{"servers":{"a":{"tools":[],"prompts":[]}}}')],
-    ["an odd server", "malformed", answer('{"servers":{"A_1":{"tools":[],"prompts":[],"resources":[]}}}')],
-    ["B15: a name beyond the ordinary", "malformed", names(["dеlete"])],
-    ["an empty name", "malformed", names([""])],
-    ["129 letters", "malformed", names(["x".repeat(129)])],
-    ["no text", "malformed", names([1])],
-    ["an object", "malformed", names([{ name: "x" }])],
-    ["1,001 names", "malformed", names(Array.from({ length: 1001 }, (_, i) => `t${i}`))],
-    [
-      "a URI of 2,049",
-      "malformed",
-      answer(JSON.stringify({ servers: { a: { tools: [], prompts: [], resources: ["x".repeat(2049)] } } })),
-    ],
     [
       "compressed",
       "encoded",
       (response) => response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("{}")),
     ],
+    ["an object for the servers", "malformed", answer('{"servers":[]}')],
     ["8 MiB and more", "too_large", answer(" ".repeat(8 * 1024 * 1024 + 1))],
     [
       "cut off",
@@ -119,6 +112,59 @@ describe("what is no catalogue leaves the last one where it is", () => {
     serves(one(tools));
     await client.poll();
     expect(client.state().names.tools).toBe(1000);
+  });
+});
+
+describe("F5: the part of one server that cannot be taken costs that server alone", () => {
+  const tools = (list: unknown) => ({ tools: list, prompts: [], resources: [] });
+  const rows: [string, string, unknown][] = [
+    ["without a list", "malformed", { tools: [], prompts: [] }],
+    ["with another member", "malformed", { ...tools([]), admin: true }],
+    ["no object", "malformed", "x"],
+    ["B15: a name beyond the ordinary", "malformed", tools(["dеlete"])],
+    ["an empty name", "malformed", tools([""])],
+    ["129 letters", "malformed", tools(["x".repeat(129)])],
+    ["no text", "malformed", tools([1])],
+    ["an object as a name", "malformed", tools([{ name: "x" }])],
+    ["1,001 names", "malformed", tools(Array.from({ length: 1001 }, (_, i) => `t${i}`))],
+    ["a URI of 2,049", "malformed", { tools: [], prompts: [], resources: ["x".repeat(2049)] }],
+    ["more bytes than its budget", "too_large", tools(Array.from({ length: 900 }, (_, i) => `t${i}`.padEnd(100, "x")))],
+    ["more bytes than all may have", "too_large", tools(["x".repeat(7 * 1024 * 1024)])],
+  ];
+
+  it.each(rows)("%s", async (_, word, part) => {
+    serves({ servers: { b: part, ...one().servers } });
+    await client.poll();
+    expect([changes, faults]).toEqual([[one()], ["left_out: b"]]);
+    expect(client.state()).toMatchObject({ names: { tools: 1 }, leftOut: { b: word }, ageSeconds: 0 });
+    serves({ servers: { ...one().servers, b: tools(["z"]) } }, '"e2"');
+    await client.poll();
+    expect([Object.keys(changes.at(-1)?.servers ?? {}), faults.at(-1)]).toEqual([["a", "b"], null]);
+  });
+
+  it("of a server that is not configured here nothing is even read", async () => {
+    serves({ servers: { stranger: "x", ...one().servers } });
+    await client.poll();
+    expect([changes, faults]).toEqual([[one()], [null]]);
+  });
+
+  it("as many servers as are configured always fit, each with all that it may have", async () => {
+    const names = Array.from({ length: 200 }, (_, i) => `s${i}`);
+    const full = tools(Array.from({ length: 500 }, (_, i) => `t${i}`.padEnd(128, "x")));
+    const many = createCatalogClient({
+      http: createHttpClient({ origin: broker.origin, ca: null }),
+      path: "/catalog",
+      token: () => "t",
+      servers: new Set(names),
+      maxNameBytes: 128 * 1024,
+      onChange: (catalog) => changes.push(catalog),
+      onFault: (error) => faults.push(error),
+      monotonic: () => now,
+    });
+    serves({ servers: Object.fromEntries(names.map((name) => [name, full])) });
+    await many.poll();
+    many.close();
+    expect([faults, many.state().names.tools]).toEqual([[null], 100_000]);
   });
 });
 

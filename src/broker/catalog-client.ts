@@ -1,5 +1,5 @@
 import { HttpFault, type HttpClient } from "../http/client.ts";
-import { readCatalog, type CatalogNames } from "./catalog-names.ts";
+import { PART_OVERHEAD_BYTES, readCatalog, type CatalogNames } from "./catalog-names.ts";
 
 export interface CatalogClientOptions {
   /** Connections to the broker's operator listener. */
@@ -9,6 +9,8 @@ export interface CatalogClientOptions {
   readonly token: () => string;
   /** The servers of this configuration: of others nothing is taken. */
   readonly servers: ReadonlySet<string>;
+  /** Bytes that the names of one server may take. */
+  readonly maxNameBytes: number;
   /** Told of each change; null once the broker was away for too long. */
   readonly onChange: (catalog: CatalogNames | null) => void;
   /** Told when asking begins to fail, with a word of ours, and when it works again, with null. */
@@ -28,10 +30,13 @@ export interface CatalogState {
   readonly ageSeconds: number | null;
   readonly names: { readonly tools: number; readonly prompts: number; readonly resources: number };
   readonly error: string | null;
+  /** Servers whose part cannot be taken, and why: nothing of them is listed. */
+  readonly leftOut: Readonly<Record<string, string>>;
 }
 
 const TIMEOUT_MS = 2000;
-const MAX_BYTES = 8 * 1024 * 1024;
+/** However few servers there are. */
+const LEAST_BYTES = 8 * 1024 * 1024;
 const MAX_ETAG = 256;
 /** How long the last catalogue serves while the broker cannot be asked. */
 const KEEP_MS = 10 * 60_000;
@@ -47,6 +52,7 @@ class PolledCatalog implements CatalogClient {
   #etag = "";
   #fetchedAt = -Infinity;
   #error: string | null = "not_asked_yet";
+  #leftOut: CatalogState["leftOut"] = {};
   #busy = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -59,7 +65,8 @@ class PolledCatalog implements CatalogClient {
     this.#busy = true;
     try {
       await this.#load();
-      this.#report(null);
+      const servers = Object.keys(this.#leftOut);
+      this.#report(servers.length === 0 ? null : `left_out: ${servers.join(" ")}`);
     } catch (fault) {
       this.#report(fault instanceof HttpFault ? fault.code : "failed");
       if (this.#catalog !== null && this.#ageMs() > KEEP_MS) this.#forget();
@@ -79,6 +86,7 @@ class PolledCatalog implements CatalogClient {
       ageSeconds: this.#catalog === null ? null : Math.round(this.#ageMs() / 1000),
       names: countsOf(this.#catalog),
       error: this.#error,
+      leftOut: this.#leftOut,
     };
   }
 
@@ -88,25 +96,33 @@ class PolledCatalog implements CatalogClient {
   }
 
   async #load(): Promise<void> {
-    const { http, path, token, servers, onChange, monotonic } = this.#options;
+    const { http, path, token, servers, maxNameBytes, onChange, monotonic } = this.#options;
     const condition = this.#etag !== "" && { "if-none-match": this.#etag };
     const headers = { authorization: `Bearer ${token()}`, ...condition };
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const answer = await http.fetch({ method: "GET", path, headers, body: null, signal }, MAX_BYTES);
+    const answer = await http.fetch({ method: "GET", path, headers, body: null, signal }, this.#maxBytes());
     if (answer.status !== 304) {
       // A redirect is an answer like any other: none.
       if (answer.status !== 200) throw new HttpFault(`status_${answer.status}`);
-      const read = readCatalog(answer.body, servers);
+      const read = await readCatalog(answer.body, servers, maxNameBytes);
       if (read === null) throw new HttpFault("malformed");
-      onChange(read);
-      this.#catalog = read;
+      onChange(read.catalog);
+      this.#catalog = read.catalog;
+      this.#leftOut = read.leftOut;
       this.#etag = tagOf(answer.headers.etag);
     }
     this.#fetchedAt = monotonic();
   }
 
+  /** The broker holds each server to its budget, so all of them always fit: twice over, for servers known there only. */
+  #maxBytes(): number {
+    const { servers, maxNameBytes } = this.#options;
+    return Math.max(LEAST_BYTES, 2 * servers.size * (maxNameBytes + PART_OVERHEAD_BYTES));
+  }
+
   #forget(): void {
     this.#catalog = null;
+    this.#leftOut = {};
     this.#etag = "";
     this.#options.onChange(null);
   }

@@ -19,10 +19,17 @@ export interface Metrics extends CredentialMetrics, RevocationMetrics {
   /** A list of all servers was made without this one, whose names had no room. */
   leftOut(server: string): void;
   /** What serve has of the broker's catalogue. @param ageSeconds null without one */
-  catalog(reading: { readonly ageSeconds: number | null; readonly names: Readonly<Record<string, number>> }): void;
+  catalog(reading: CatalogReading): void;
   /** Prometheus text format. */
   render(): Promise<string>;
   readonly contentType: string;
+}
+
+export interface CatalogReading {
+  readonly ageSeconds: number | null;
+  readonly names: Readonly<Record<string, number>>;
+  /** Servers whose part cannot be taken. */
+  readonly leftOut: Readonly<Record<string, string>>;
 }
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -56,12 +63,6 @@ export function createMetrics(): Metrics {
     labelNames: ["issuer", "result"],
     registers,
   });
-  const leftOut = new Counter({
-    name: "mcp_authz_lists_left_out_total",
-    help: "Lists of all servers that had no room for this server's names",
-    labelNames: ["server"],
-    registers,
-  });
   for (const result of ["ok", "failed"]) reloads.inc({ result }, 0);
   return {
     ...besideTheDecision(registers, (seconds) => decision.observeStep("vault", seconds)),
@@ -75,10 +76,9 @@ export function createMetrics(): Metrics {
       policy.reset();
       policy.set({ revision }, 1);
     },
-    leftOut: (server) => leftOut.inc({ server }),
     keyFetch: (issuer, ok) => keys.inc({ issuer, result: ok ? "ok" : "failed" }),
     ...totals(registers),
-    catalog: catalogGauges(registers),
+    ...listMetrics(registers),
     render: () => registry.metrics(),
   };
 }
@@ -99,7 +99,7 @@ function totals(registers: Registry[]): Pick<Metrics, "auditFailures" | "restart
 }
 
 /** Without a catalogue there is no age, and lists are refused. */
-function catalogGauges(registers: Registry[]): Metrics["catalog"] {
+function listMetrics(registers: Registry[]): Pick<Metrics, "catalog" | "leftOut"> {
   const age = new Gauge({
     name: "mcp_authz_catalog_age_seconds",
     help: "Time since the broker last confirmed its catalogue; absent without one",
@@ -111,10 +111,25 @@ function catalogGauges(registers: Registry[]): Metrics["catalog"] {
     labelNames: ["kind"],
     registers,
   });
-  return ({ ageSeconds, names: counts }) => {
-    age.remove();
-    if (ageSeconds !== null) age.set(ageSeconds);
-    for (const [kind, count] of Object.entries(counts)) names.set({ kind }, count);
+  const leftOut = new Counter({
+    name: "mcp_authz_lists_left_out_total",
+    help: "Lists of all servers that had no room for this server's names",
+    labelNames: ["server"],
+    registers,
+  });
+  const missing = new Gauge({
+    name: "mcp_authz_catalog_servers_left_out",
+    help: "Servers of the catalogue whose part cannot be taken",
+    registers,
+  });
+  return {
+    leftOut: (server) => leftOut.inc({ server }),
+    catalog({ ageSeconds, names: counts, leftOut: servers }) {
+      age.remove();
+      if (ageSeconds !== null) age.set(ageSeconds);
+      for (const [kind, count] of Object.entries(counts)) names.set({ kind }, count);
+      missing.set(Object.keys(servers).length);
+    },
   };
 }
 
