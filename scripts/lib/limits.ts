@@ -125,10 +125,12 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
       `${count("broker/definitions.ts", "MAX_ENTRIES")} of each kind per server, ${bytes("broker/definitions.ts", "MAX_ENTRY_BYTES")} each`,
     "left out of lists",
   ],
+  ["Names of one server", () => keyed("serverNameBytes", "bytes"), "left out of lists"],
+  ["Definitions of one server", () => keyed("serverDefinitionBytes", "bytes"), "left out of lists"],
   [
     "Wristband: names that one caller sees",
     () => `${bytes("wristband/sign.ts", "MAX_JWS_BYTES")}, about 1,000 names`,
-    "`wristband_too_large`",
+    "the largest servers are left out; for one server `wristband_too_large`",
   ],
   ["Calls of one caller at a time, through the broker", () => keyed("callsPerCaller"), "`rate_limited`"],
   ["of those, at one server", () => count("bin/build-relay.ts", "MAX_CALLS_PER_SERVER"), "`rate_limited`"],

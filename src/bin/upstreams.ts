@@ -26,6 +26,7 @@ export function createListers(config: Config, publicName: (server: string, name:
       http,
       path,
       credential: discoveryCredential(server),
+      limits: config.limits,
       timeoutMs: Math.min(server.timeoutMs, MAX_LISTING_MS),
       publicName: (tool: string) => publicName(name, tool),
     };

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { CatalogNames } from "./catalog-names.ts";
 import type { Entry } from "./definitions.ts";
+import { createSlices } from "./slices.ts";
 import { faultWord, type Listing, type Offers } from "./listing.ts";
 
 /** What all servers offer now, as one value: whoever answers from it sees one moment. */
@@ -133,7 +134,7 @@ class ListedServer {
     const { list, monotonic, onListed, later } = this.#listings;
     try {
       const listing = await list();
-      const revision = revisionOf(listing);
+      const revision = await revisionOf(listing);
       // The same again stays the same object, and with it the snapshot.
       if (this.#listed?.revision !== revision) this.#listed = { ...listing, revision };
       this.#listedAt = monotonic();
@@ -191,8 +192,18 @@ function namesOf({ tools, prompts, resources, templates }: Listing): CatalogName
   };
 }
 
-function revisionOf({ tools, prompts, resources, templates, offers, tally }: Listing): string {
-  return digestOf([tools, prompts, resources, templates, offers, tally]);
+/** Entry by entry, in slices: all definitions of a server are some megabytes. JSON texts end where they end. */
+async function revisionOf({ tools, prompts, resources, templates, offers, tally }: Listing): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([offers, tally]));
+  const slices = createSlices();
+  for (const entries of [tools, prompts, resources, templates]) {
+    hash.update(JSON.stringify(entries.length));
+    for (const entry of entries) {
+      hash.update(JSON.stringify(entry));
+      await slices.spend(entry.json.length);
+    }
+  }
+  return hash.digest("hex");
 }
 
 function digestOf(value: unknown): string {

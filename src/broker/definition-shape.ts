@@ -11,9 +11,15 @@ export function depthOf(value: JsonValue, limit: number): number {
   return 1 + Math.max(0, ...Object.values(value).map((inner: JsonValue) => depthOf(inner, limit - 1)));
 }
 
+/** Members of a definition, and code units of a member's name that is not ASCII: to compare them costs more than to read. */
+const MAX_MEMBERS = 64;
+const MAX_OTHER_NAME = 64;
+
 /** Members that a tolerant reader takes for another one: two readings of one definition (threat row B03). */
 export function hasLookalikes(entry: JsonObject): boolean {
   const names = Object.keys(entry);
+  if (names.length > MAX_MEMBERS) return true;
+  if (names.some((name) => name.length > MAX_OTHER_NAME && !/^[\x20-\x7e]*$/.test(name))) return true;
   return names.some((name) => /\p{Cc}/u.test(name)) || new Set(names.map(foldName)).size < names.length;
 }
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonValue } from "../mcp/json.ts";
 import { readJson } from "../mcp/strict-json.ts";
-import { usableEntries, type ListKind, type Tally } from "./definitions.ts";
+import { createEntryReader, type ListBudget, type ListKind, type Tally } from "./definitions.ts";
 
 /** As it comes from a server: through the reader that keeps everything. */
 function arrived(list: unknown): readonly JsonValue[] {
@@ -12,10 +12,14 @@ function arrived(list: unknown): readonly JsonValue[] {
   return read.value as readonly JsonValue[];
 }
 
-function use(kind: ListKind, list: unknown, room = 1000) {
+const ENDLESS: ListBudget = { names: Infinity, definitions: Infinity };
+
+function use(kind: ListKind, list: unknown, { room = 1000, budget = ENDLESS } = {}) {
   const tally: Tally = { dropped: {}, cleaned: 0 };
   const publicName = (name: string) => `s_${name}`;
-  const entries = usableEntries(kind, arrived(list), { room, publicName, tally });
+  const reader = createEntryReader(kind, { room, publicName, tally, budget: { ...budget } });
+  for (const item of arrived(list)) reader.take(Buffer.from(JSON.stringify(item)));
+  const entries = reader.entries();
   return { entries, tally, names: entries.map(({ name }) => name) };
 }
 
@@ -139,7 +143,7 @@ describe("B51, B34: limits", () => {
     const { names, tally } = use(
       "tools",
       Array.from({ length: 12 }, (_, i) => tool(`t${i + 10}`)),
-      10,
+      { room: 10 },
     );
     expect([names.length, tally.dropped]).toEqual([10, { too_many: 2 }]);
   });

@@ -1,6 +1,7 @@
 import { isObject } from "../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../mcp/json.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
+import { readJson } from "../mcp/strict-json.ts";
 import { faultOfTemplate, faultOfUri } from "../mcp/uri.ts";
 import { cleanDefinition } from "./clean-text.ts";
 import { depthOf, hasLookalikes, hasShape } from "./definition-shape.ts";
@@ -49,43 +50,84 @@ const MAX_ENTRY_BYTES = 64 * 1024;
 const MAX_ENTRY_DEPTH = 32;
 const MAX_URI = 2048;
 
+/** What one server's listing may still take, of all kinds together; it is counted down. */
+export interface ListBudget {
+  /** Bytes of names, as they stand in a wristband. */
+  names: number;
+  /** Bytes of definitions. */
+  definitions: number;
+}
+
 export interface ReadOptions {
   /** How many entries may be kept. */
   readonly room: number;
   /** A tool's name on the merged endpoint. */
   readonly publicName: (name: string) => string;
   readonly tally: Tally;
+  readonly budget: ListBudget;
 }
+
+/** Keeps the entries of one list as they come. */
+export interface EntryReader {
+  /** @param text one item of the list, as the server wrote it */
+  take(text: Buffer): void;
+  /** In the order of their names. */
+  entries(): Entry[];
+}
+
+/** Read, so that what is too deep or too large can be left out alone. Spaces may make a text twice as long. */
+const ITEM_LIMITS = { maxDepth: 256, maxMembers: 200_000, verbatim: true };
+const MAX_TEXT_BYTES = 2 * MAX_ENTRY_BYTES;
 
 /**
- * The entries of a list that can be named in a call, in the order of their names, each name once. Their texts for people
- * are cleaned; all else is passed on as it came. What is left out is counted.
+ * Keeps entries that can be named in a call, each name once. Their texts for people are cleaned; all else is passed on as it
+ * came. What is left out is counted. Whether there is room is looked at before anything is read or cleaned: a server costs
+ * no more than what is kept of it, and a scan of the rest.
  */
-export function usableEntries(kind: ListKind, list: readonly JsonValue[], options: ReadOptions): Entry[] {
+export function createEntryReader(kind: ListKind, options: ReadOptions): EntryReader {
   const kept = new Map<string, Entry>();
-  const { dropped } = options.tally;
+  const { tally, budget, room } = options;
   const drop = (reason: DropReason) => {
-    dropped[reason] = (dropped[reason] ?? 0) + 1;
+    tally.dropped[reason] = (tally.dropped[reason] ?? 0) + 1;
   };
-  for (const item of list) {
-    const entry = readEntry(kind, item, options);
-    if (typeof entry === "string") drop(entry);
-    else if (kept.has(entry.name)) drop("duplicate");
-    else if (kept.size >= options.room) drop("too_many");
-    else {
-      kept.set(entry.name, entry);
-      if (kind === "tools" && entry.merged === null) drop("prefixed_name");
-    }
-  }
-  return [...kept.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const keep = (entry: Entry) => {
+    kept.set(entry.name, entry);
+    budget.names -= nameBytes(entry.name);
+    budget.definitions -= Buffer.byteLength(entry.json);
+    if (kind === "tools" && entry.merged === null) drop("prefixed_name");
+  };
+  return {
+    take(text) {
+      if (kept.size >= room) return drop("too_many");
+      if (text.length > MAX_TEXT_BYTES) return drop("too_large");
+      const json = readJson(text, ITEM_LIMITS);
+      const entry = json.ok ? readEntry(kind, json.value, { ...options, kept }) : "malformed";
+      if (typeof entry === "string") drop(entry);
+      else keep(entry);
+    },
+    entries: () => [...kept.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+  };
 }
 
-function readEntry(kind: ListKind, item: JsonValue, { publicName, tally }: ReadOptions): Entry | DropReason {
+/** As it stands in a wristband: JSON, with a comma. */
+function nameBytes(name: string): number {
+  return Buffer.byteLength(JSON.stringify(name)) + 1;
+}
+
+interface EntryOptions extends ReadOptions {
+  readonly kept: ReadonlyMap<string, Entry>;
+}
+
+function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): Entry | DropReason {
   if (!isObject(item)) return "malformed";
   const name = item[LISTS[kind].key];
   if (typeof name !== "string") return "malformed";
+  if (!isUsableName(kind, name)) return "name";
+  const { publicName, tally, budget, kept } = options;
+  if (kept.has(name)) return "duplicate";
   const original = JSON.stringify(item);
-  const fault = isUsableName(kind, name) ? faultOf(kind, item, original) : "name";
+  const isTooLarge = nameBytes(name) > budget.names || Buffer.byteLength(original) > budget.definitions;
+  const fault = isTooLarge ? "too_large" : faultOf(kind, item, original);
   if (fault !== null) return fault;
   const definition = cleanDefinition(kind, item);
   const json = JSON.stringify(definition);

@@ -13,6 +13,7 @@ import {
   type Respond,
 } from "../../test/fakes/list-server.ts";
 import { createHttpClient, type HttpClient } from "../http/client.ts";
+import { createSlices, type Slices } from "./slices.ts";
 import { faultWord, listUpstream, type Listing, type ListingOptions } from "./listing.ts";
 
 const opened: { close(): unknown }[] = [];
@@ -29,6 +30,8 @@ const LISTS = {
 };
 const NAMES = { tools: ["a", "b"], prompts: ["p"], resources: ["docs://a"], templates: ["docs://{id}"] };
 
+const LIMITS = { serverNameBytes: 64 * 1024, serverDefinitionBytes: 2 * 1024 * 1024 };
+
 async function fake(respond: Respond): Promise<FakeUpstream> {
   const upstream = await startUpstream(respond);
   opened.push(upstream);
@@ -43,7 +46,15 @@ function clientOf(origin: string): HttpClient {
 
 function list(origin: string, more: Partial<ListingOptions> = {}): Promise<Listing> {
   const publicName = (name: string) => `s_${name}`;
-  return listUpstream({ http: clientOf(origin), path: "/mcp", credential: null, timeoutMs: 5000, publicName, ...more });
+  return listUpstream({
+    http: clientOf(origin),
+    path: "/mcp",
+    credential: null,
+    timeoutMs: 5000,
+    publicName,
+    limits: LIMITS,
+    ...more,
+  });
 }
 
 const faultOf = (origin: string, more: Partial<ListingOptions> = {}) =>
@@ -319,7 +330,9 @@ describe("B51: limits", () => {
     ["nothing", ""],
     ["two documents", "{}{}"],
     ["a name twice", '{"jsonrpc":"2.0","id":1,"result":{},"result":{"tools":[]}}'],
-    ["a lone surrogate", '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"\\ud800"}]}}'],
+    ["a comma too many", '{"jsonrpc":"2.0","id":1,"result":{"tools":[],}}'],
+    ["a result twice, spelled otherwise", '{"jsonrpc":"2.0","id":1,"result":{},"r\\u0065sult":{"tools":[]}}'],
+    ["an open string", '{"jsonrpc":"2.0","id":1,"result":{"tools":["'],
     ["257 levels", `{"jsonrpc":"2.0","id":1,"result":${"[".repeat(256)}${"]".repeat(256)}}`],
     ["another id", '{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}'],
     ["no object", "[]"],
@@ -331,6 +344,31 @@ describe("B51: limits", () => {
         : inner(request, response),
     );
     expect(await faultOf(upstream.origin)).toBe("malformed_answer");
+  });
+
+  it.each([
+    ["a lone surrogate", '{"name":"\\ud800"}'],
+    ["a name twice", '{"name":"x","name":"y","inputSchema":{"type":"object"}}'],
+    ["a number beyond range", '{"name":"x","inputSchema":{"type":"object"},"a":1e400}'],
+    ["257 levels", `{"name":"x","a":${"[".repeat(257)}${"]".repeat(257)}}`],
+    ["brackets that do not fit", '{"name":"x","a":[}}'],
+    ["no JSON", "xyz"],
+    ["bytes that are not UTF-8", Buffer.from([0x22, 0xff, 0x22]).toString("latin1")],
+    ["130 KiB", `{"name":"x","a":"${"y".repeat(130 * 1024)}"}`],
+    ["65 members", JSON.stringify(tool("x", Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`m${i}`, 1]))))],
+    ["F14: a member's name of 200 combining marks", JSON.stringify(tool("x", { [`a${"\u0301".repeat(200)}`]: 1 }))],
+  ])("an item that is no definition (%s) costs itself alone", async (_, item) => {
+    const inner = modernServer({ tools: [] });
+    const text = `{"jsonrpc":"2.0","id":1,"result":{"tools":[${JSON.stringify(tool("a"))} , ${item},${JSON.stringify(tool("b"))}]}}`;
+    const upstream = await fake((request, response) =>
+      request.method === "tools/list"
+        ? void response
+            .writeHead(200, { "content-type": "application/json" })
+            .end(Buffer.from(text, item.includes("\xff") ? "latin1" : "utf8"))
+        : inner(request, response),
+    );
+    const { tools, tally } = await list(upstream.origin);
+    expect([tools.map(({ name }) => name), Object.values(tally.dropped)]).toEqual([["a", "b"], [1]]);
   });
 
   it("nothing that a server writes gets into the word", async () => {
@@ -366,5 +404,78 @@ describe("as whom", () => {
     const upstream = await fake(modernServer(LISTS));
     await list(upstream.origin);
     for (const { headers } of upstream.requests) expect(headers).not.toHaveProperty("authorization");
+  });
+});
+
+describe("F5: a server has a budget of bytes, for all kinds together", () => {
+  const long = (kind: string, i: number) => `${kind}${i}`.padEnd(100, "x");
+  const many = (count: number, make: (i: number) => object) => Array.from({ length: count }, (_, i) => make(i));
+  const nameBytes = (listing: Listing) =>
+    Object.values(namesOf(listing))
+      .flat()
+      .reduce((sum, name) => sum + Buffer.byteLength(JSON.stringify(name)) + 1, 0);
+
+  it("of names: what is beyond is left out, and a short one that still fits is not", async () => {
+    const lists = {
+      tools: [...many(400, (i) => tool(long("t", i))), tool("short")],
+      prompts: many(300, (i) => ({ name: long("p", i) })),
+      resources: many(1000, (i) => ({ uri: `docs://${i}${"中".repeat(600)}`, name: "r" })),
+    };
+    const listing = await list((await fake(modernServer(lists))).origin);
+    expect(nameBytes(listing)).toBeLessThanOrEqual(64 * 1024);
+    expect(listing.tools).toHaveLength(401);
+    expect(listing.prompts.length).toBeGreaterThan(200);
+    expect(listing.tally.dropped).toEqual({
+      too_large: 300 - listing.prompts.length + 1000 - listing.resources.length,
+    });
+    const one = await list((await fake(modernServer(lists))).origin, {
+      limits: { ...LIMITS, serverNameBytes: 40_000 },
+    });
+    expect([nameBytes(one) <= 40_000, one.tools.map(({ name }) => name).includes("short")]).toEqual([true, true]);
+  });
+
+  it("of definitions", async () => {
+    const tools = many(60, (i) => tool(`t${i + 10}`, { description: "d".repeat(4000), x: "y".repeat(50_000) }));
+    const listing = await list((await fake(modernServer({ tools: [...tools, tool("a")] }))).origin);
+    const bytes = listing.tools.reduce((sum, { json }) => sum + json.length, 0);
+    expect(bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
+    expect([listing.tools.length, listing.tally.dropped, listing.tools[0]?.name]).toEqual([39, { too_large: 22 }, "a"]);
+  });
+
+  it("names as they stand in a wristband: what JSON escapes takes more", async () => {
+    const resources = many(1000, (i) => ({ uri: `docs://${i}${'"'.repeat(60)}`, name: "r" }));
+    const listing = await list((await fake(modernServer({ resources }))).origin);
+    expect(nameBytes(listing)).toBeLessThanOrEqual(64 * 1024);
+    expect(listing.resources.length).toBeLessThan(500);
+  });
+});
+
+describe("F14: a long list is read in slices, and what has no room is not read", () => {
+  it("46,000 tools: a thousand are kept, the rest is counted", async () => {
+    const slices = createSlices();
+    const tools = Array.from({ length: 46_000 }, (_, i) => tool(`t${i}`));
+    const listing = await list((await fake(modernServer({ tools }))).origin, { slices });
+    expect([listing.tools.length, listing.tally.dropped]).toEqual([1000, { too_many: 45_000 }]);
+    expect(slices.count).toBeGreaterThan(JSON.stringify(tools).length / (128 * 1024));
+  });
+
+  it("no slice is longer than the longest item and a step", async () => {
+    const spent = [0];
+    const counting: Slices = {
+      count: 0,
+      spend(bytes) {
+        spent[spent.length - 1] = (spent.at(-1) ?? 0) + bytes;
+        const pause = inner.spend(bytes);
+        if (pause !== null) spent.push(0);
+        return pause;
+      },
+    };
+    const inner = createSlices();
+    const marks = `a${"\u0301".repeat(60)}`;
+    const odd = tool("t", Object.fromEntries(Array.from({ length: 50 }, (_, i) => [marks + i, 1])));
+    const tools = Array.from({ length: 900 }, (_, i) => ({ ...odd, name: `t${i}` }));
+    await list((await fake(modernServer({ tools }))).origin, { slices: counting });
+    expect(spent.length).toBeGreaterThan(60);
+    expect(Math.max(...spent)).toBeLessThan(64 * 1024 + 16 * 1024);
   });
 });

@@ -1,7 +1,19 @@
 import { HttpFault } from "../http/client.ts";
 import { isObject } from "../mcp/envelope.ts";
-import type { JsonValue } from "../mcp/json.ts";
-import { LISTS, MAX_ENTRIES, usableEntries, type Entry, type ListKind, type Tally } from "./definitions.ts";
+import type { Limits } from "../config-limits.ts";
+import {
+  createEntryReader,
+  LISTS,
+  MAX_ENTRIES,
+  type Entry,
+  type EntryReader,
+  type ListBudget,
+  type ListKind,
+  type Tally,
+} from "./definitions.ts";
+import { WalkFault } from "./json-walk.ts";
+import type { ListResult } from "./list-answer.ts";
+import { createSlices, type Slices } from "./slices.ts";
 import { converse, type Budget, type Conversation, type UpstreamOptions } from "./upstream-client.ts";
 
 /** What a server lists: tools and prompts by name, resources and templates by URI; each in order. */
@@ -25,6 +37,9 @@ export interface ListingOptions extends UpstreamOptions {
   /** For everything together. */
   readonly timeoutMs: number;
   readonly publicName: (name: string) => string;
+  /** Bytes that one server's names and definitions may take. */
+  readonly limits: Pick<Limits, "serverNameBytes" | "serverDefinitionBytes">;
+  readonly slices?: Slices;
 }
 
 /** Of one listing in all (threat row B51). */
@@ -33,7 +48,8 @@ const MAX_PAGES = 100;
 
 /** Reads everything that a server lists, as the gateway itself. @throws {HttpFault} */
 export async function listUpstream(options: ListingOptions): Promise<Listing> {
-  const budget: Budget = { signal: AbortSignal.timeout(options.timeoutMs), bytes: MAX_BYTES };
+  const { timeoutMs, slices = createSlices() } = options;
+  const budget: Budget = { signal: AbortSignal.timeout(timeoutMs), bytes: MAX_BYTES, slices };
   const server = await converse(options, budget);
   try {
     return await readLists(server, options);
@@ -42,13 +58,17 @@ export async function listUpstream(options: ListingOptions): Promise<Listing> {
   }
 }
 
-async function readLists(server: Conversation, { publicName }: ListingOptions): Promise<Listing> {
+async function readLists(server: Conversation, { publicName, limits }: ListingOptions): Promise<Listing> {
   const offered = (capability: string) => isObject(server.capabilities[capability]);
   const offers = { tools: offered("tools"), prompts: offered("prompts"), resources: offered("resources") };
   const tally: Tally = { dropped: {}, cleaned: 0 };
+  const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
   const pages = { left: MAX_PAGES };
-  const read = async (kind: ListKind, isOffered: boolean, room = MAX_ENTRIES) =>
-    isOffered ? usableEntries(kind, await readPages(server, kind, pages), { room, publicName, tally }) : [];
+  const read = async (kind: ListKind, isOffered: boolean, room = MAX_ENTRIES) => {
+    const reader = createEntryReader(kind, { room, publicName, tally, budget });
+    if (isOffered) await readPages(server, { kind, reader }, pages);
+    return reader.entries();
+  };
   const tools = await read("tools", offers.tools);
   const prompts = await read("prompts", offers.prompts);
   const resources = await read("resources", offers.resources);
@@ -57,25 +77,28 @@ async function readLists(server: Conversation, { publicName }: ListingOptions): 
   return { tools, prompts, resources, templates, offers, tally };
 }
 
-async function readPages(server: Conversation, kind: ListKind, pages: { left: number }): Promise<readonly JsonValue[]> {
+interface Reading {
+  readonly kind: ListKind;
+  readonly reader: EntryReader;
+}
+
+async function readPages(server: Conversation, { kind, reader }: Reading, pages: { left: number }): Promise<void> {
   const { method, member } = LISTS[kind];
-  let found: readonly JsonValue[] = [];
   const seen = new Set<string>();
   let cursor: string | null = null;
   do {
     pages.left -= 1;
     if (pages.left < 0) throw new HttpFault("too_many_pages");
-    const result = await server.ask(method, cursor === null ? {} : { cursor });
-    if (result === null) return [];
-    const list = result[member];
-    if (!Array.isArray(list)) throw new HttpFault("malformed_list");
-    found = found.concat(list as readonly JsonValue[]);
-    const next: JsonValue | undefined = result["nextCursor"];
+    const result: ListResult | null = await server.list(method, cursor === null ? {} : { cursor });
+    if (result === null) return;
+    await result.items(member, reader.take).catch((fault: unknown) => {
+      throw fault instanceof WalkFault ? new HttpFault("malformed_list") : fault;
+    });
+    const next = result.value("nextCursor");
     cursor = typeof next === "string" ? next : null;
     if (cursor !== null && seen.has(cursor)) throw new HttpFault("cursor_repeats");
     if (cursor !== null) seen.add(cursor);
   } while (cursor !== null);
-  return found;
 }
 
 /** Why a listing failed, in a word that may be shown to operators. */

@@ -5,7 +5,9 @@ import type { JsonObject, JsonValue } from "../mcp/json.ts";
 import { readJson } from "../mcp/strict-json.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { META, negotiate, type Dialect, type UpstreamAnswer } from "./era.ts";
-import { createEventParser } from "./event-stream.ts";
+import { createEventParser, type StreamEvent } from "./event-stream.ts";
+import { readListAnswer, type ListAnswer, type ListResult } from "./list-answer.ts";
+import type { Slices } from "./slices.ts";
 import { consume, isEncoded, letGo, mediaOf, readWhole } from "./upstream-body.ts";
 
 export interface UpstreamOptions {
@@ -21,8 +23,8 @@ export interface UpstreamOptions {
 export interface Conversation {
   /** What the server says it offers. */
   readonly capabilities: JsonObject;
-  /** The result; null if the server does not know the method. @throws {HttpFault} */
-  ask(method: string, params: Readonly<Record<string, JsonValue>>): Promise<JsonObject | null>;
+  /** The result of a list request; null if the server does not know the method. @throws {HttpFault} */
+  list(method: string, params: Readonly<Record<string, JsonValue>>): Promise<ListResult | null>;
   /** Ends its session, if it has one; best effort. */
   close(): Promise<void>;
 }
@@ -31,14 +33,16 @@ export interface Conversation {
 export interface Budget {
   readonly signal: AbortSignal;
   bytes: number;
+  readonly slices: Slices;
 }
 
 const METHOD_NOT_FOUND = -32601;
 const MAX_ACKNOWLEDGEMENT = 64 * 1024;
 const CLOSE_MS = 2000;
 const OWN_ID = 1;
-/** A definition deeper than may be shown is left out alone; it must be read for that. */
-const LIMITS = { maxDepth: 256, maxMembers: 200_000, verbatim: true };
+/** Of an answer to the handshake. */
+const MAX_HANDSHAKE_BYTES = 256 * 1024;
+const LIMITS = { maxDepth: 64, maxMembers: 10_000, verbatim: true };
 
 /** The server that is asked, and what asking it may cost. */
 interface Asking {
@@ -52,7 +56,7 @@ export async function converse(upstream: UpstreamOptions, budget: Budget): Promi
   const met: { greeting: JsonObject | null; session: string | null } = { greeting: null, session: null };
   const end = (version: string) => endSession(upstream, version, met.session);
   const dialect = await negotiate(async (at, method, params) => {
-    const answer = await post(asking, at, { method, params });
+    const answer = await post(asking, at, { method, params, read: readOwn, maxBytes: MAX_HANDSHAKE_BYTES });
     const result = answer.message?.["result"];
     if (isObject(result)) met.greeting = result;
     met.session ??= at.era === "legacy" ? answer.session : null;
@@ -66,16 +70,17 @@ export async function converse(upstream: UpstreamOptions, budget: Budget): Promi
   const { capabilities } = met.greeting;
   return {
     capabilities: isObject(capabilities) ? capabilities : {},
-    ask: async (method, params) => resultOf(await post(asking, dialect, { method, params })),
+    list: async (method, params) => {
+      const read = (bytes: Buffer) => readListAnswer(bytes, OWN_ID, budget.slices);
+      return resultOf(await post(asking, dialect, { method, params, read, maxBytes: Infinity }));
+    },
     close: () => (dialect.era === "legacy" ? end(dialect.version) : Promise.resolve()),
   };
 }
 
-function resultOf({ status, message }: UpstreamAnswer): JsonObject | null {
-  const result = message?.["result"];
-  if (status === 200 && isObject(result)) return result;
-  const error = message?.["error"];
-  if (isObject(error) && error["code"] === METHOD_NOT_FOUND) return null;
+function resultOf({ status, message }: Posted<ListAnswer>): ListResult | null {
+  if (status === 200 && message?.kind === "result") return message.result;
+  if (message?.kind === "error" && message.code === METHOD_NOT_FOUND) return null;
   if (status !== 200) throw new HttpFault(`status_${status}`);
   throw new HttpFault(message === null ? "malformed_answer" : "rpc_error");
 }
@@ -92,16 +97,24 @@ async function endSession({ http, path, credential }: UpstreamOptions, version: 
   await http.fetch(request, MAX_ACKNOWLEDGEMENT).catch(() => undefined);
 }
 
-interface OwnMessage {
+/** A message of ours, and how its answer is read. */
+interface OwnMessage<T> {
   readonly method: string;
   readonly params: object;
+  /** Null for what is no answer to us. */
+  readonly read: (bytes: Buffer) => Promise<T | null>;
+  readonly maxBytes: number;
 }
 
-async function post(
+interface Posted<T> extends Omit<UpstreamAnswer, "message"> {
+  readonly message: T | null;
+}
+
+async function post<T>(
   { upstream, budget }: Asking,
   dialect: Dialect,
-  { method, params }: OwnMessage,
-): Promise<UpstreamAnswer> {
+  { method, params, read, maxBytes }: OwnMessage<T>,
+): Promise<Posted<T>> {
   const isNotification = method.startsWith("notifications/");
   const isModern = dialect.era === "modern";
   const body = {
@@ -118,7 +131,7 @@ async function post(
     signal: budget.signal,
   });
   try {
-    const message = isNotification ? null : await readMessage(answer, budget);
+    const message = isNotification ? null : await readMessage(answer, budget, { read, maxBytes });
     const session = answer.headers["mcp-session-id"];
     return { status: answer.statusCode ?? 0, session: typeof session === "string" ? session : null, message };
   } catch (error) {
@@ -144,29 +157,53 @@ function headersOf({ credential }: UpstreamOptions, dialect: Dialect, method: st
 }
 
 /** The answer to our one request, out of a JSON body or a stream of events; null for anything else. */
-async function readMessage(answer: IncomingMessage, budget: Budget): Promise<JsonObject | null> {
+async function readMessage<T>(
+  answer: IncomingMessage,
+  budget: Budget,
+  { read, maxBytes }: Pick<OwnMessage<T>, "read" | "maxBytes">,
+): Promise<T | null> {
   if (isEncoded(answer)) throw new HttpFault("encoded");
   const media = mediaOf(answer);
   if (media === "other") return null;
-  if (media === "json") {
-    const body = await readWhole(answer, budget.bytes);
-    budget.bytes -= body.length;
-    return answerOf(body);
+  const most = Math.min(budget.bytes, maxBytes);
+  if (media === "stream") return readEvents(answer, budget, { read, maxBytes: most });
+  const body = await readWhole(answer, most);
+  budget.bytes -= body.length;
+  return read(body);
+}
+
+/** The first event that is our answer. Whatever else the server says on the stream is not for us (threat row B50). */
+async function readEvents<T>(
+  answer: IncomingMessage,
+  budget: Budget,
+  { read, maxBytes }: Pick<OwnMessage<T>, "read" | "maxBytes">,
+): Promise<T | null> {
+  const parser = createEventParser(maxBytes);
+  for (;;) {
+    const events: StreamEvent[] = [];
+    const isOpen = await consume(answer, (chunk) => {
+      budget.bytes -= chunk.length;
+      if (budget.bytes < 0) throw new HttpFault("too_large");
+      for (const event of parser.push(chunk)) events.push(event);
+      if (events.length > 0) answer.pause(); // what comes meanwhile waits
+      return events.length > 0;
+    });
+    if (!isOpen) events.push(...parser.end());
+    for (const { data } of events) {
+      const found = await read(data);
+      if (found !== null) return found;
+      await budget.slices.spend(data.length + EVENT_COST);
+    }
+    if (!isOpen) return null;
+    answer.resume();
   }
-  const parser = createEventParser(budget.bytes);
-  const found: JsonObject[] = [];
-  // Whatever else the server says on the stream is not for us (threat row B50).
-  const look = (events: readonly { readonly data: Buffer }[]) => {
-    found.push(...events.map(({ data }) => answerOf(data)).filter((message) => message !== null));
-    return found.length > 0;
-  };
-  const isFound = await consume(answer, (chunk) => {
-    budget.bytes -= chunk.length;
-    if (budget.bytes < 0) throw new HttpFault("too_large");
-    return look(parser.push(chunk));
-  });
-  if (!isFound) look(parser.end());
-  return found[0] ?? null;
+}
+
+/** What an event costs beside its bytes. */
+const EVENT_COST = 64;
+
+function readOwn(bytes: Buffer): Promise<JsonObject | null> {
+  return Promise.resolve(answerOf(bytes));
 }
 
 function answerOf(bytes: Buffer): JsonObject | null {

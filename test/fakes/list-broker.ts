@@ -7,11 +7,10 @@ import { Secret } from "../../src/authz/secret.ts";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker } from "../../src/broker/broker-server.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog.ts";
-import { usableEntries, type ListKind } from "../../src/broker/definitions.ts";
+import { createEntryReader, type ListKind } from "../../src/broker/definitions.ts";
 import { createHeldBytes } from "../../src/broker/held-bytes.ts";
 import type { Listing } from "../../src/broker/listing.ts";
 import { createUpstreams } from "../../src/broker/upstreams.ts";
-import type { JsonValue } from "../../src/mcp/json.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { createVerifier, type FindKey } from "../../src/wristband/verify.ts";
@@ -26,8 +25,12 @@ export const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
 export function listingOf(server: string, offered: Offered): Listing {
   const tally = { dropped: {}, cleaned: 0 };
   const publicName = (name: string) => `${server}_${name}`;
-  const use = (kind: ListKind) =>
-    usableEntries(kind, (offered[kind] ?? []) as JsonValue[], { room: 1000, publicName, tally });
+  const budget = { names: Infinity, definitions: Infinity };
+  const use = (kind: ListKind) => {
+    const reader = createEntryReader(kind, { room: 1000, publicName, tally, budget });
+    for (const item of offered[kind] ?? []) reader.take(Buffer.from(JSON.stringify(item)));
+    return reader.entries();
+  };
   const offers = {
     tools: offered.tools !== undefined,
     prompts: offered.prompts !== undefined,
