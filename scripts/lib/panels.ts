@@ -225,7 +225,25 @@ export const ROWS: readonly Row[] = [
           expr: "sum by (server) (increase(mcp_authz_relay_dropped_events_total[1h])) > 0",
           legend: "{{server}} events",
         },
+        {
+          expr: "sum by (server) (increase(mcp_authz_relay_thinned_events_total[1h])) > 0",
+          legend: "{{server}} events beyond the limit",
+        },
       ),
+      graph(
+        "Servers that are too large",
+        "Lists of all servers that had no room for a server, and servers whose part of the catalogue serve cannot take",
+        "short",
+        {
+          expr: "sum by (server) (increase(mcp_authz_lists_left_out_total[1h])) > 0",
+          legend: "{{server}}",
+        },
+        { expr: "max(mcp_authz_catalog_servers_left_out)", legend: "not taken" },
+      ),
+      graph("Held for callers", "Bytes of bodies and answers on their way or not read yet", "short", {
+        expr: "sum(mcp_authz_broker_held_bytes)",
+        legend: "bytes",
+      }),
       stat(
         "Keys of serve",
         "Brokers that cannot fetch the keys of wristbands",
