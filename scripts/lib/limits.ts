@@ -125,8 +125,8 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
       `${count("broker/definitions.ts", "MAX_ENTRIES")} of each kind per server, ${bytes("broker/definitions.ts", "MAX_ENTRY_BYTES")} each`,
     "left out of lists",
   ],
-  ["Names of one server", () => keyed("serverNameBytes", "bytes"), "left out of lists"],
-  ["Definitions of one server", () => keyed("serverDefinitionBytes", "bytes"), "left out of lists"],
+  ["Names of one server", () => keyed("serverNameBytes", sizeOf), "left out of lists"],
+  ["Definitions of one server", () => keyed("serverDefinitionBytes", sizeOf), "left out of lists"],
   [
     "Wristband: names that one caller sees",
     () => `${bytes("wristband/sign.ts", "MAX_JWS_BYTES")}, about 1,000 names`,

@@ -237,8 +237,10 @@ async function carry(context: CheckContext, call: Call): Promise<Outcome> {
   trail.origin = credential.origin ?? null;
   const proof = { identity, decision: decision.value satisfies Allowed };
   const responseHeaders = corsOf(trail);
-  if (goesStraight(context, server))
-    return Grant.of(proof, { to: "server", server, credential, responseHeaders }, settings.headers);
+  if (goesStraight(context, server)) {
+    const received = context.request.headers.names();
+    return Grant.of(proof, { to: "server", server, credential, received, responseHeaders }, settings.headers);
+  }
   const signed = await relayWristband(context, call, server);
   if (!signed.ok) return signed;
   const wristband = signed.value;

@@ -8,10 +8,11 @@ const proof = { identity: ALICE, decision: "housekeeping" as const };
 const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null };
 const credential = (value: string | null, header = "authorization") =>
   ({ kind: "static", header, value: value === null ? null : new Secret(value) }) as const;
-const toServer = (value: string | null, header?: string): Destination => ({
+const toServer = (value: string | null, header?: string, received: readonly string[] = []): Destination => ({
   to: "server",
   server: "s",
   credential: credential(value, header),
+  received,
 });
 
 const responseHeaders = new Map<string, string>();
@@ -28,6 +29,34 @@ describe("4.5: every managed header is set or removed, never both", () => {
     expect([...set]).toEqual([["authorization", "Bearer pat"]]);
     expect(remove).toEqual(MANAGED.filter((name) => name !== "authorization"));
     expect(route).toBe("server:s");
+  });
+
+  it("F6: of the client's headers a direct upstream gets those that the broker would pass on", () => {
+    const passing = [":path", "host", "content-length", "te", "x-request-id", "accept", "content-type", "traceparent"];
+    const foreign = ["sudo", "impersonate-user", "x-forwarded-for", "accept-encoding", "user-agent", "!#$%&'*+.^_`|~-"];
+    const received = [...passing, "mcp-name", "mcp-later", ...foreign, "authorization", "cookie"];
+    const { set, remove } = granted(toServer("Bearer pat", "authorization", received));
+    expect(remove).toEqual([...MANAGED.filter((name) => name !== "authorization"), ...foreign]);
+    expect([...set.keys()]).toEqual(["authorization"]);
+    const wristband = { jws: "a.b.c", jti: "j" };
+    expect(granted({ to: "broker", wristband }).remove).not.toContain("sudo"); // the broker picks what it needs
+  });
+
+  it("F6: whatever the names are, each stays, is set, or is removed once; a name that is no token is refused", () => {
+    const token = fc.stringMatching(/^[a-z0-9!#$%&'*+.^_`|~-]{1,30}$/);
+    fc.assert(
+      fc.property(fc.uniqueArray(token, { maxLength: 200 }), (received) => {
+        const { set, remove } = granted(toServer("key", "x-api-key", received));
+        expect(new Set(remove).size).toBe(remove.length);
+        for (const name of received)
+          expect(set.has(name) || remove.includes(name) || /^(mcp-.*|accept|te|host)$/.test(name)).toBe(true);
+      }),
+    );
+    for (const name of ["Sudo", "a b", "", "é", "a\nb"])
+      expect(Grant.of(proof, { ...toServer("x", "authorization", [name]), responseHeaders }, settings)).toMatchObject({
+        ok: false,
+        reason: "header_malformed",
+      });
   });
 
   it("C21: with another credential header, or none, the client's authorization is removed", () => {

@@ -11,6 +11,15 @@ const ALWAYS_MANAGED = [
   "mcp-session-id",
 ];
 
+/** What a server gets of the client's request besides its credential, by the broker (relay-call.ts) and straight. */
+const PASSES_TO_SERVER: ReadonlySet<string> = new Set(["accept", "content-type", "traceparent"]);
+/** Framing, routing and the request's own id: the data plane makes these, and refuses an answer that touches them. */
+const OF_THE_DATA_PLANE: ReadonlySet<string> = new Set([
+  ...["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"],
+  ...["proxy-connection", "x-request-id", "x-forwarded-proto"], // without the last, Envoy finds no route
+]);
+const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+
 /** RFC 9110 §5.5 without obs-text: some data planes drop a header with anything else, silently. */
 const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const MAX_VALUE_BYTES = 48 * 1024;
@@ -48,6 +57,13 @@ export class Grant {
       }
     }
     const remove = settings.managed.filter((name) => !set.has(name));
+    if (passage.to === "server") {
+      for (const name of passage.received) {
+        if (passesToServer(name) || set.has(name) || settings.managed.includes(name)) continue;
+        if (!HEADER_NAME.test(name)) return refuse("header_malformed", "a name that is no token");
+        remove.push(name);
+      }
+    }
     return pass(new Grant(passage, set, remove));
   }
 }
@@ -67,7 +83,16 @@ export type Passage = Destination & {
 /** Where the request goes, and what it carries there. */
 export type Destination =
   /** Straight to its server: the credential and nothing of ours. */
-  | { readonly to: "server"; readonly server: string; readonly credential: Credential }
+  | {
+      readonly to: "server";
+      readonly server: string;
+      readonly credential: Credential;
+      /**
+       * The names of the client's headers, each once. What does not pass is removed: beside the gateway's credential a
+       * server may read `sudo`, `impersonate-user` or `x-remote-user` as an order of the gateway's.
+       */
+      readonly received: Iterable<string>;
+    }
   /** A call that the broker relays. */
   | { readonly to: "relay"; readonly server: string; readonly credential: Credential; readonly wristband: Wristband }
   /** What the broker answers itself. */
@@ -88,6 +113,10 @@ export function managedHeaders(
 ): string[] {
   const own = [wristbandHeader, ...(routeHeader === null ? [] : [routeHeader])];
   return [...new Set([...ALWAYS_MANAGED, ...own, ...credentialHeaders, ...ALWAYS_REMOVED])].sort();
+}
+
+function passesToServer(name: string): boolean {
+  return PASSES_TO_SERVER.has(name) || name.startsWith("mcp-") || name.startsWith(":") || OF_THE_DATA_PLANE.has(name);
 }
 
 function routeOf(destination: Destination): string {

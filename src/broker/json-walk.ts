@@ -84,7 +84,7 @@ export function skipSpace(text: Buffer, from: number): number {
 function nameAt(text: Buffer, { start, end }: Span): string {
   if (text[start] !== QUOTE || end - start > MAX_NAME_BYTES) throw new WalkFault();
   try {
-    return readString({ text, at: start });
+    return readString({ text, at: start, escaped: false });
   } catch {
     throw new WalkFault();
   }

@@ -28,6 +28,7 @@ function realGrant() {
     to: "server" as const,
     server: "s",
     credential: { kind: "static" as const, header: "authorization", value: new Secret("Bearer pat") },
+    received: [],
     responseHeaders: new Map(),
   };
   const step = Grant.of({ identity: ALICE, decision: "housekeeping" }, passage, {

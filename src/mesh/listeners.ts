@@ -5,10 +5,13 @@ import { callerFilter } from "./caller-shards.ts";
 import { decisionTimeoutMs, extAuthzFilter } from "./ext-authz.ts";
 import { accessLog, localReplies } from "./replies.ts";
 import { virtualHosts } from "./routes.ts";
+import { serverResponseFilter } from "./server-responses.ts";
 import { PAUSE_SECONDS, REQUEST_SECONDS, socketAddress, typed } from "./values.ts";
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const ROUTER = typed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {});
+const ROUTER = typed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {
+  suppress_envoy_headers: true, // neither servers nor clients learn of them
+});
 
 /** What clients send that the Check must still see; everything else that we manage is gone before routing. */
 const FOR_THE_CHECK = new Set(["authorization", "mcp-session-id"]);
@@ -105,6 +108,7 @@ function connectionManager(config: Config): object {
       }),
       extAuthzFilter(config),
       callerFilter(),
+      serverResponseFilter(),
       ROUTER,
     ],
   };

@@ -2,6 +2,7 @@ import { WELL_KNOWN } from "../authz/endpoint.ts";
 import type { Config, ServerConfig } from "../config-schema.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
 import { shardOf } from "./caller-shards.ts";
+import { serverResponses } from "./server-responses.ts";
 import { EXT_AUTHZ } from "./values.ts";
 
 /** Of the upstream's, for nobody outside. Our own challenge passes: it is given before any of these routes is taken. */
@@ -14,6 +15,9 @@ const UPSTREAM_ONLY = [
   "x-envoy-upstream-service-time",
   "x-authorized-tools",
 ];
+
+/** No server needs these. The Check cannot take them off: Envoy refuses it (ext-authz.ts), or needs them for routing. */
+const OF_THE_CLIENT = ["te", "trailer", "keep-alive", "proxy-connection", "x-forwarded-proto"];
 
 /** Exact names: two Host headers, user@host and an empty host match nothing and get 404. */
 export function virtualHosts(config: Config): object[] {
@@ -79,7 +83,8 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
       ...streaming(config),
       idle_timeout: `${server.timeoutMs / 1000}s`,
     },
-    response_headers_to_remove: UPSTREAM_ONLY,
+    request_headers_to_remove: OF_THE_CLIENT,
+    ...serverResponses(),
   };
 }
 

@@ -1,0 +1,56 @@
+// What comes back on a direct route: as much of a server's response as the broker would pass on. Pure.
+// https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/lua_filter
+import { typed } from "./values.ts";
+
+const LUA = "envoy.filters.http.lua";
+const LUA_TYPE = "envoy.extensions.filters.http.lua.v3";
+
+const FAULT = JSON.stringify({
+  jsonrpc: "2.0",
+  id: null,
+  error: { code: 502, message: "The server behind the gateway failed or cannot be reached, try again later" },
+});
+
+/**
+ * Passes an answer, an error of JSON-RPC and what Envoy says itself on this route; any other response, a redirect above
+ * all, becomes a 502. No header of a server's passes unless it is kept here: Envoy and the Check add their own later.
+ */
+const SCRIPT = `
+local statuses = { ["200"] = true, ["400"] = true, ["404"] = true, ["429"] = true, ["503"] = true, ["504"] = true }
+local media = { ["application/json"] = true, ["text/event-stream"] = true }
+local kept = { [":status"] = true, ["content-type"] = true, ["content-length"] = true, ["retry-after"] = true }
+
+local function is_expected(headers)
+  local type = string.match(headers:get("content-type") or "", "^[^; ]*")
+  return statuses[headers:get(":status")] and media[string.lower(type)] and not headers:get("content-encoding")
+end
+
+function envoy_on_response(handle)
+  local headers, others = handle:headers(), {}
+  local expected = is_expected(headers)
+  for name in pairs(headers) do
+    if not kept[name] then others[#others + 1] = name end
+  end
+  for _, name in ipairs(others) do headers:remove(name) end
+  headers:replace("cache-control", "no-store")
+  if expected then return end
+  headers:remove("retry-after")
+  headers:replace(":status", "502")
+  headers:replace("content-type", "application/json")
+  handle:body(true):setBytes('${FAULT}')
+end
+`;
+
+/** Does nothing until the route that the Check named tells it what. */
+export function serverResponseFilter(): object {
+  return typed(LUA, `${LUA_TYPE}.Lua`, {});
+}
+
+/** What a direct route says about its responses. */
+export function serverResponses(): object {
+  return {
+    typed_per_filter_config: {
+      [LUA]: { "@type": `type.googleapis.com/${LUA_TYPE}.LuaPerRoute`, source_code: { inline_string: SCRIPT } },
+    },
+  };
+}

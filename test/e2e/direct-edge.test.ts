@@ -1,0 +1,249 @@
+// F6: a direct server gets no header of the client's but those that the broker passes on, and gives back no header and no
+// status that the broker would not give. Raw bytes through the real Envoy.
+import { mkdtempSync, rmSync } from "node:fs";
+import type { ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  answerOk,
+  json,
+  result,
+  startFakeUpstream,
+  withHeaders,
+  type Arrival,
+  type FakeUpstream,
+} from "../fakes/upstream.ts";
+import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
+import { freePorts, type Ports } from "../lab/ports.ts";
+import { legacy, type Reply } from "./client.ts";
+import { http2Post, rawBytes, rawRequest } from "./raw-http.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-direct-edge-"));
+let lab: Lab;
+let ports: Ports;
+let server: FakeUpstream;
+let alice: string;
+
+beforeAll(async () => {
+  server = await startFakeUpstream("legacy");
+  ports = await freePorts();
+  lab = await startLab({
+    folder,
+    ports,
+    policyFolder: null,
+    progress: () => {},
+    config: (config) => {
+      config["cors"] = { origins: ["https://app.example.com"] };
+      const servers = config["servers"] as Record<string, Record<string, unknown>>;
+      servers["demo"] = { ...servers["demo"], url: server.url };
+    },
+  });
+  alice = await lab.idp.mint("alice");
+});
+afterAll(async () => {
+  await lab.stop();
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const CALL = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: {} } });
+
+/** What may stand in a request to a server. Host, length and connection are Envoy's own. */
+const ARRIVES = new Set([
+  ...["accept", "content-type", "authorization", "traceparent", "x-request-id", "mcp-protocol-version"],
+  ...["mcp-method", "mcp-name", "host", "content-length", "transfer-encoding", "connection"],
+]);
+
+/** Names that servers and proxies in the field believe, and names that nobody has. */
+const ODD = [
+  ..."sudo impersonate-user impersonate-group impersonate-uid impersonate-extra-scopes x-remote-user x-remote-group".split(
+    " ",
+  ),
+  ..."private-token job-token deploy-token x-user-id x-auth-request-email x-auth-request-user true-client-ip".split(
+    " ",
+  ),
+  ..."x-http-method-override x-http-method x-method-override x-original-method x-original-host x-rewrite-url".split(
+    " ",
+  ),
+  ..."x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-server x-forwarded-by".split(" "),
+  ..."forwarded via x-real-ip x-client-ip x-cluster-client-ip cf-connecting-ip fastly-client-ip x-azure-clientip".split(
+    " ",
+  ),
+  ..."x-envoy-external-address x-envoy-internal x-envoy-original-path x-envoy-retry-on x-envoy-max-retries".split(" "),
+  ..."x-goog-authenticated-user-email x-goog-iap-jwt-assertion x-amzn-oidc-data x-ms-client-principal-name".split(" "),
+  ..."x-api-key api-key apikey x-access-token x-auth-token x-csrf-token x-xsrf-token x-amz-security-token".split(" "),
+  ..."x-github-otp x-gitlab-token x-hub-signature x-slack-signature x-consumer-username x-credential-identifier".split(
+    " ",
+  ),
+  ..."user-agent accept-encoding accept-language cache-control pragma range if-match if-none-match referer from".split(
+    " ",
+  ),
+  ..."tracestate baggage b3 x-b3-traceid x-datadog-trace-id uber-trace-id x-cloud-trace-context sentry-trace".split(
+    " ",
+  ),
+  ..."te trailer keep-alive proxy-connection proxy-authenticate expect-ct dnt early-data priority save-data".split(" "),
+  ..."last-event-id content-language content-location content-md5 digest want-digest content-disposition".split(" "),
+  ..."! # $ % & ' * + - . ^ ` | ~ 0 x x-' a.b.c --- 1-2 x-mcp-subject-2 x-upstream-other".split(" "),
+  "y".repeat(200),
+];
+
+/** Envoy takes 100 headers: so many at a time. */
+const CHUNKS = [ODD.slice(0, 60), ODD.slice(60)];
+
+describe("requests", () => {
+  it.each(CHUNKS)(
+    "HTTP/1.1: of names nobody listed none arrives, once or twice, in any case (from %s on)",
+    async (...names) => {
+      const lines = names.flatMap((name, i) =>
+        i % 4 === 0 ? [`${name}: evil`, `${name}: evil2`] : [`${name.toUpperCase()}: evil`],
+      );
+      const headers = [
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        `Authorization: Bearer ${alice}`,
+      ];
+      const before = server.arrivals.length;
+      const reply = await rawRequest(ports.gateway, rawBytes({ body: CALL, headers: [...headers, ...lines] }));
+      expect([reply.status, server.arrivals.length - before]).toEqual([200, 1]);
+      onlyKnown(server.arrivals.at(-1));
+    },
+  );
+
+  it.each(CHUNKS)("HTTP/2: none arrives (from %s on)", async (...names) => {
+    const taken = new Set(["keep-alive", "proxy-connection", "te"]); // Node does not send these
+    const headers = Object.fromEntries(names.filter((name) => !taken.has(name)).map((name) => [name, "evil"]));
+    const before = server.arrivals.length;
+    const reply = await http2Post(ports.gateway, { ...headers, te: "trailers", authorization: `Bearer ${alice}` }, [
+      Buffer.from(CALL),
+    ]);
+    expect([reply.status, server.arrivals.length - before]).toEqual([200, 1]);
+    onlyKnown(server.arrivals.at(-1));
+  });
+
+  it("what the broker passes on arrives as it was sent", async () => {
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const passing = { traceparent, "mcp-protocol-version": "2025-11-25", "mcp-later": "x" };
+    await legacy(lab.gateway, "tools/call", { name: "echo", arguments: {} }, { token: alice, headers: passing });
+    expect(server.arrivals.at(-1)?.headers).toMatchObject({ ...passing, authorization: `Bearer ${DEMO_CREDENTIAL}` });
+  });
+});
+
+function onlyKnown(arrival: Arrival | undefined): void {
+  expect(Object.keys(arrival?.headers ?? {}).filter((name) => !ARRIVES.has(name))).toEqual([]);
+  expect(JSON.stringify(arrival?.rawHeaders)).not.toContain("evil");
+  expect(arrival?.headers.authorization).toBe(`Bearer ${DEMO_CREDENTIAL}`);
+}
+
+const RETURNS = new Set([
+  ...["content-type", "content-length", "cache-control", "date", "server", "x-request-id", "transfer-encoding"],
+  ...["connection", "keep-alive"],
+]);
+const HOSTILE = {
+  location: "https://evil.example/",
+  refresh: "0;url=https://evil.example",
+  "clear-site-data": '"*"',
+  "alt-svc": 'h2="evil.example:443"',
+  "access-control-allow-origin": "*",
+  "access-control-allow-credentials": "true",
+  "mcp-session-id": "evil",
+  "mcp-other": "evil",
+  "set-cookie": "a=evil",
+  "www-authenticate": 'Bearer resource_metadata="https://evil.example/"',
+  "authentication-info": "evil",
+  "content-location": "https://evil.example/",
+  "content-disposition": 'attachment; filename="evil"',
+  "strict-transport-security": "max-age=1",
+  "report-to": "{}",
+  nel: "{}",
+  link: "<https://evil.example/>; rel=preload",
+  "service-worker-allowed": "/",
+  sourcemap: "https://evil.example/",
+  "x-accel-redirect": "/evil",
+  "x-sendfile": "/evil",
+  "x-envoy-overloaded": "true",
+  "x-envoy-ratelimited": "true",
+  "x-authorized-tools": "evil",
+  "x-request-id": "evil",
+  server: "evil",
+  via: "1.1 evil",
+  age: "1",
+  "cache-control": "public, max-age=31536000",
+  "x-nobody-knows": "evil",
+};
+
+async function answered(onCall: (arrival: Arrival, response: ServerResponse) => void, origin?: string): Promise<Reply> {
+  server.onCall = onCall;
+  const headers = origin === undefined ? {} : { origin };
+  const reply = await legacy(lab.gateway, "tools/call", { name: "echo", arguments: {} }, { token: alice, headers });
+  server.onCall = answerOk;
+  return reply;
+}
+
+const BAD_GATEWAY = { jsonrpc: "2.0", id: null, error: { code: 502, message: expect.stringContaining("failed") } };
+
+describe("responses", () => {
+  it("a good answer passes, and of its headers those that say what it is", async () => {
+    const reply = await answered((arrival, response) => json(withHeaders(response, HOSTILE), 200, result(arrival)));
+    expect([reply.status, reply.message]).toMatchObject([200, { id: 1, result: {} }]);
+    expect([...reply.headers.keys()].filter((name) => !RETURNS.has(name))).toEqual([]);
+    expect(JSON.stringify([...reply.headers])).not.toContain("evil");
+    expect(reply.headers.get("cache-control")).toBe("no-store");
+  });
+
+  it("an origin that we list is told by us, whatever the server says", async () => {
+    const origin = "https://app.example.com";
+    const reply = await answered(
+      (arrival, response) => json(withHeaders(response, HOSTILE), 200, result(arrival)),
+      origin,
+    );
+    expect(reply.headers.get("access-control-allow-origin")).toBe(origin);
+    expect(reply.headers.has("access-control-allow-credentials")).toBe(false);
+  });
+
+  it.each([
+    201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 305, 307, 308, 401, 403, 405, 407, 410, 418, 451, 500, 502,
+    511,
+  ])("status %i is a fault of the server's", async (status) => {
+    const reply = await answered((arrival, response) => {
+      withHeaders(response, HOSTILE).writeHead(status, { "content-type": "application/json" });
+      response.end([204, 205, 304].includes(status) ? undefined : JSON.stringify(result(arrival)));
+    });
+    expect([reply.status, reply.message]).toEqual([502, BAD_GATEWAY]);
+    expect([...reply.headers.keys()].filter((name) => !RETURNS.has(name))).toEqual([]);
+    expect(JSON.stringify([...reply.headers])).not.toContain("evil");
+  });
+
+  it.each([400, 404])("an error of JSON-RPC passes with its status %i", async (status) => {
+    const error = { jsonrpc: "2.0", id: 1, error: { code: -32601, message: "no" } };
+    const reply = await answered((_, response) => json(response, status, error));
+    expect([reply.status, reply.message]).toEqual([status, error]);
+  });
+
+  it.each<[string, Record<string, string>, string | Buffer]>([
+    ["HTML", { "content-type": "text/html" }, "<script>evil()</script>"],
+    ["HTML beside JSON", { "content-type": "application/json,text/html" }, "{}"],
+    ["no type", {}, "{}"],
+    [
+      "an encoding that nobody asked for",
+      { "content-type": "application/json", "content-encoding": "gzip" },
+      gzipSync("{}"),
+    ],
+    ["a type that begins like JSON", { "content-type": "application/json-seq" }, "{}"],
+  ])("%s is a fault of the server's", async (_, headers, body) => {
+    const reply = await answered((_arrival, response) => response.writeHead(200, headers).end(body));
+    expect([reply.status, reply.message]).toEqual([502, BAD_GATEWAY]);
+    expect(reply.text).not.toContain("evil");
+  });
+
+  it("a redirect with a body that never ends is no way through either", async () => {
+    const reply = await answered((_, response) => {
+      response.writeHead(302, HOSTILE);
+      const more = setInterval(() => response.write("evil".repeat(1000)), 5);
+      response.on("close", () => clearInterval(more));
+    });
+    expect([500, 502]).toContain(reply.status);
+    expect(reply.text + JSON.stringify([...reply.headers])).not.toContain("evil");
+  });
+});
