@@ -21,7 +21,7 @@ COPY deploy/image/demo-packages.ts ./
 RUN node demo-packages.ts
 
 FROM ${RUNTIME_IMAGE} AS demo
-ENV NODE_ENV=production PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin
+ENV NODE_ENV=production NODE_OPTIONS=--disable-sigusr1 PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin
 COPY --from=demo-dependencies /app/node_modules /app/node_modules
 COPY --from=dependencies --chown=65532:65532 /volumes/state /state
 COPY package.json /app/
@@ -37,7 +37,9 @@ CMD ["test/lab/compose/demo.ts"]
 
 # Node without shell, package manager or root. WORKDIR comes after COPY: it would give /app to the user, COPY gives it to root.
 FROM ${RUNTIME_IMAGE} AS runtime
-ENV NODE_ENV=production PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin MCP_AUTHZ_CONFIG=/etc/mcp-authz/mcp-authz.yaml
+# Without the option SIGUSR1 opens an inspector before the first line of ours runs.
+ENV NODE_ENV=production NODE_OPTIONS=--disable-sigusr1 PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin \
+  MCP_AUTHZ_CONFIG=/etc/mcp-authz/mcp-authz.yaml
 LABEL org.opencontainers.image.title="mcp-authz" \
   org.opencontainers.image.description="Envoy ext_authz service for MCP: who may use which tool, with whose credential" \
   org.opencontainers.image.licenses="Apache-2.0"
