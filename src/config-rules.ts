@@ -1,6 +1,7 @@
 import { checkExchange } from "./config-exchange.ts";
+import { checkCredentialHeader, checkHeaders } from "./config-headers.ts";
 import { checkVault } from "./config-rules-vault.ts";
-import { isLoopback, type Config, type CredentialConfig } from "./config-schema.ts";
+import { isLoopback, type Config } from "./config-schema.ts";
 
 export interface Problem {
   /** The key in the file, as `servers.github.url`. */
@@ -32,13 +33,13 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
   for (const [name, server] of Object.entries(config.servers)) {
     server.credential.forEach((entry, i) => {
       const key = `servers.${name}.credential[${i}].${entry.kind}`;
-      checkCredential(config, { key, entry }, problem);
+      checkCredentialHeader(config, { key, entry }, problem);
       if (entry.kind !== "exchange") return;
       const issuers = config.identity.issuers.map(({ issuer }) => issuer);
       checkExchange({ key, checkTimeoutMs: config.checkTimeoutMs, issuers, entry }, problem, warn);
     });
     server.discovery.forEach((entry, i) => {
-      checkCredential(config, { key: `servers.${name}.discovery[${i}].${entry.kind}`, entry }, problem);
+      checkCredentialHeader(config, { key: `servers.${name}.discovery[${i}].${entry.kind}`, entry }, problem);
     });
     checkDiscovery(server, `servers.${name}.discovery`, { problem, warn });
     checkDirect(config, name, { problem, warn });
@@ -126,65 +127,6 @@ function checkIssuers(config: Config, problem: Say, warn: Say): void {
   if (config.challenge.scopes.includes("offline_access")) {
     problem("challenge.scopes", "offline_access does not belong in a challenge");
   }
-}
-
-const RESERVED_HEADERS = new Set([
-  "content-length",
-  "transfer-encoding",
-  "connection",
-  "host",
-  "te",
-  "trailer",
-  "upgrade",
-  "keep-alive",
-  "expect",
-  "accept",
-  "accept-encoding",
-  "content-type",
-  "content-encoding",
-  "traceparent",
-]);
-const TAKEN_HEADERS = new Set([
-  "authorization",
-  "x-mcp-server",
-  "x-upstream-authorization",
-  "x-upstream-header",
-  "mcp-session-id",
-  "cookie",
-]);
-
-function checkHeaders(config: Config, problem: Say): void {
-  const own: [string, string | null][] = [
-    ["wristband.header", config.wristband.header],
-    ["routeHeader", config.routeHeader],
-  ];
-  for (const [key, name] of own) {
-    if (name === null) continue;
-    if (RESERVED_HEADERS.has(name) || TAKEN_HEADERS.has(name))
-      problem(key, `${name} has another meaning; choose another header`);
-    if (name.startsWith("mcp-")) problem(key, `${name} reaches the servers, as every mcp- header: choose another`);
-    if (name.includes("_")) problem(key, "must not hold '_': Envoy refuses such headers");
-  }
-  for (const name of config.policy.headers.filter((header) => header.startsWith("mcp-param-")))
-    problem("policy.headers", `${name} is not compared with the body: let policy read input.mcp.arguments`);
-  if (config.routeHeader === config.wristband.header) problem("routeHeader", "is the same as wristband.header");
-}
-
-/** An entry of a chain, and where it stands. */
-interface ChainEntry {
-  readonly key: string;
-  readonly entry: CredentialConfig;
-}
-
-function checkCredential(config: Config, { key, entry }: ChainEntry, problem: Say): void {
-  if (
-    RESERVED_HEADERS.has(entry.header) ||
-    [config.wristband.header, config.routeHeader].includes(entry.header) ||
-    ["x-mcp-", "x-upstream-", "mcp-"].some((prefix) => entry.header.startsWith(prefix))
-  ) {
-    problem(`${key}.header`, `${entry.header} cannot carry a credential`);
-  }
-  if (entry.header.includes("_")) problem(`${key}.header`, "must not hold '_': Envoy refuses such headers");
 }
 
 /** What holds for servers to which Envoy sends calls straight. */

@@ -9,7 +9,8 @@ export type ReadSecret = (source: { file: string } | { env: string }) => string;
 /** Makes a path of the file absolute: paths are relative to the folder of the config file. */
 export type ResolvePath = (path: string) => string;
 
-const positive = z.int().positive();
+/** Milliseconds and the like: beyond it Node's timers fire at once. */
+const positive = z.int().positive().max(2_147_483_647);
 /** RFC 9110 §5.1 token, lower case. */
 const headerName = z.string().regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "must be a header name in lower case");
 const serverName = z
@@ -20,7 +21,10 @@ const hostName = z.string().regex(/^[a-z0-9.:[\]-]{1,255}$/, "must be a host nam
 /** An absolute URL as written: no user info, no fragment. */
 const url = z.string().superRefine((text, ctx) => {
   const parsed = URL.parse(text);
-  if (parsed === null || !["http:", "https:"].includes(parsed.protocol)) {
+  // URL.parse takes off spaces around it, and tabs and line breaks within.
+  if (/[^\x21-\x7e]/.test(text)) {
+    ctx.addIssue("must be visible ASCII: a name of other letters in its xn-- form, other characters with an escape");
+  } else if (parsed === null || !["http:", "https:"].includes(parsed.protocol)) {
     ctx.addIssue("must be an absolute http or https URL");
   } else if (parsed.username !== "" || parsed.password !== "" || text.includes("#")) {
     ctx.addIssue("must not hold user info or a fragment");
@@ -92,7 +96,7 @@ function envoySchema(file: z.ZodType<string, string>) {
           broker: clientTls.nullable().default(null),
         })
         .prefault({}),
-      trustedHops: z.int().nonnegative().default(0),
+      trustedHops: z.int().nonnegative().max(64).default(0),
       maxStreamSeconds: positive.default(900),
       heapMiB: z.int().min(64).max(65_536).default(192),
       maxConnections: z.int().min(16).max(100_000).default(4096),
@@ -140,7 +144,13 @@ const vaultPath = z
   .string()
   .regex(/^[\w-][\w.-]{0,127}(\/[\w-][\w.-]{0,127})*$/, "must be segments of A-Z a-z 0-9 . _ - with / between them");
 
-const placement = { header: headerName.default("authorization"), scheme: z.string().default("Bearer") };
+const placement = {
+  header: headerName.default("authorization"),
+  scheme: z
+    .string()
+    .regex(/^[\x21-\x7e]{0,64}$/, "must be one word of visible ASCII, or empty")
+    .default("Bearer"),
+};
 
 function credentialSchema(
   file: z.ZodType<string, string>,

@@ -1,0 +1,140 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { ConfigError, loadConfig } from "./config.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-headers-"));
+beforeAll(() => {
+  writeFileSync(join(folder, "pat"), "s3cret", { mode: 0o600 });
+  writeFileSync(join(folder, "lines"), "one\ntwo\n", { mode: 0o600 });
+  writeFileSync(join(folder, "spaced"), " s3cret", { mode: 0o600 });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const server = (more: object = {}) => ({ url: "http://127.0.0.1:9100/mcp", credential: [{ none: {} }], ...more });
+const fixed = (more: object = {}) => [{ static: { file: "pat", ...more } }];
+
+/** The keys and messages that a good file with these changes is refused with; empty when it is taken. */
+function problems({ wristband = {}, ...more }: { wristband?: object } & Record<string, unknown>): string {
+  const file = join(folder, "mcp-authz.yaml");
+  const base = {
+    publicOrigin: "https://gw.example.com",
+    identity: { issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] }] },
+    policy: { path: "policies" },
+    wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k1", file: "w.pem" }], ...wristband },
+    servers: { demo: server() },
+  };
+  writeFileSync(file, stringify({ ...base, ...more }));
+  try {
+    loadConfig(file, {});
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map((p) => `${p.key}: ${p.message}`).join("\n");
+    throw error;
+  }
+  return "";
+}
+
+const inPolicy = (name: string) => problems({ policy: { path: "policies", headers: [name] } });
+const asCredential = (header: string) => problems({ servers: { demo: server({ credential: fixed({ header }) }) } });
+
+describe("policy.headers", () => {
+  it.each([
+    ...["authorization", "cookie", "proxy-authorization", "x-vault-token", "x-vault-namespace", "mcp-session-id"],
+    ...["x-authorized-tools", "x-mcp-server", "x-upstream-authorization", "x-upstream-header", "x-mcp-subject"],
+  ])("%s is managed", (name) => expect(inPolicy(name)).toMatch(/^policy\.headers: .* never reaches policy/));
+  it.each([
+    ...["x-api-key", "apikey", "private-token", "x-amz-security-token", "x-goog-iap-jwt-assertion", "x-auth-token"],
+    ...["x-forwarded-access-token", "x-client-secret", "x-ms-token-aad", "set-cookie", "authentication-jwt"],
+  ])("%s carries a credential", (name) => expect(inPolicy(name)).toMatch(/^policy\.headers: .* carries a credential/));
+  it("what this configuration writes", () => {
+    const policy = { path: "policies", headers: ["x-key", "x-list", "x-wrist", "x-route"] };
+    const demo = server({ credential: fixed({ header: "x-key" }), discovery: fixed({ header: "x-list" }) });
+    const found = problems({ policy, wristband: { header: "x-wrist" }, routeHeader: "x-route", servers: { demo } });
+    expect(found.match(/never reaches policy/g)).toHaveLength(4);
+  });
+  it.each(["user-agent", "x-tenant", "origin", "x-envoy-external-address", "accept-language", "x-tokenizer"])(
+    "%s is for policy to read",
+    (name) => expect(inPolicy(name)).toBe(""),
+  );
+});
+
+/** What neither a credential nor anything of ours may stand in. */
+const RESERVED = [
+  ...["origin", "host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"],
+  ...["proxy-connection", "proxy-authorization", "expect", "accept", "accept-encoding", "content-type", "traceparent"],
+  ...["content-encoding", "x-envoy-a", "x-envoy-external-address", "x-forwarded-for", "x-forwarded-proto", "forwarded"],
+  ...[
+    "x-request-id",
+    "x-real-ip",
+    "via",
+    "date",
+    "access-control-request-method",
+    "access-control-x",
+    "http2-settings",
+  ],
+  ...["x-upstream-authorization", "x-mcp-server", "mcp-session-id", "mcp-name", "mcp-param-x", "a_b"],
+];
+
+describe("headers that we write", () => {
+  it.each(RESERVED)("%s is for no credential", (header) =>
+    expect(asCredential(header)).toMatch(/^servers\.demo\.credential\[0\]\.static\.header: /),
+  );
+  it.each([...RESERVED, "cookie", "authorization", "x-vault-token", "x-api-key"])(
+    "%s is not ours to take",
+    (header) => {
+      expect(problems({ wristband: { header } })).toMatch(/^wristband\.header: /);
+      expect(problems({ routeHeader: header })).toMatch(/^routeHeader: /);
+    },
+  );
+  it.each([":path", "x y", "x\ny", "", "X-Key", "x-kéy", "x:"])("%j is no name", (header) => {
+    expect(asCredential(header)).toMatch(/\.header: must be a header name/);
+    expect(problems({ wristband: { header } })).toMatch(/^wristband\.header: must be/);
+    expect(inPolicy(header)).toMatch(/^policy\.headers\[0\]: must be/);
+  });
+  it.each(["authorization", "x-api-key", "private-token", "cookie", "x-gitlab-token", "api-key"])(
+    "%s carries a credential",
+    (header) => expect(asCredential(header)).toBe(""),
+  );
+  it.each(["x-mcp-route", "x-mcp-authorized", "x-route"])("%s is ours to take", (header) => {
+    expect(problems({ wristband: { header } })).toBe("");
+    expect(problems({ routeHeader: header })).toBe("");
+  });
+  it("discovery is held to the same", () => {
+    const demo = server({ discovery: fixed({ header: "x-envoy-a" }) });
+    expect(problems({ servers: { demo } })).toMatch(/^servers\.demo\.discovery\[0\]\.static\.header: /);
+  });
+});
+
+describe("values", () => {
+  it.each(["Bearer\nx", "Bearer\r\nevil: 1", "Bea rer", " Bearer", "Béarer", "\0", "\t", "\x7f", "x".repeat(65)])(
+    "scheme %j",
+    (scheme) =>
+      expect(problems({ servers: { demo: server({ credential: fixed({ scheme }) }) } })).toMatch(
+        /\.scheme: must be one word of visible ASCII/,
+      ),
+  );
+  it.each(["", "Bearer", "token", "Token-1"])("scheme %j is a word", (scheme) =>
+    expect(problems({ servers: { demo: server({ credential: fixed({ scheme }) }) } })).toBe(""),
+  );
+  it.each(["lines", "spaced"])("a static secret that no header can carry: %s", (file) => {
+    const demo = server({ credential: [{ static: { file, scheme: "" } }] });
+    expect(problems({ servers: { demo } })).toMatch(
+      /^servers\.demo\.credential\[0\]\.static\.file: holds what no header/,
+    );
+  });
+  it.each([
+    "http://127.0.0.1:1/m\ncp",
+    " http://127.0.0.1:1/mcp",
+    "http://127.0.0.1:1/\tmcp",
+    "https://münchen.example/mcp",
+  ])("url %j is read otherwise than it is written", (url) =>
+    expect(problems({ servers: { demo: server({ url }) } })).toMatch(/\.url: must be visible ASCII/),
+  );
+  it("times that Node's timers cannot hold, and hops that nobody has", () => {
+    expect(problems({ servers: { demo: server({ timeoutMs: 2 ** 31 }) } })).toMatch(/\.timeoutMs: /);
+    expect(problems({ checkTimeoutMs: 2 ** 31 })).toMatch(/^checkTimeoutMs: /);
+    expect(problems({ envoy: { trustedHops: 65 } })).toMatch(/^envoy\.trustedHops: /);
+  });
+});

@@ -1,0 +1,96 @@
+// Which header names and values a configuration may name, for each use: one table. Pure.
+import { managedHeaders } from "./authz/grant.ts";
+import type { Say } from "./config-rules.ts";
+import type { Config, CredentialConfig } from "./config-schema.ts";
+
+/** What somebody else writes or reads, by who that is. */
+const RESERVED: ReadonlySet<string> = new Set([
+  // The message itself and one hop of it (RFC 9110 §6.6, §7.6.1, RFC 9112).
+  ...[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "expect",
+    "host",
+    "keep-alive",
+    "max-forwards",
+  ],
+  ...["proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
+  ...["http2-settings", "via", "date", "range"],
+  // Browsers, the trace and MCP: the Check and the broker.
+  ...["accept", "accept-encoding", "content-type", "origin", "traceparent", "tracestate"],
+  // The edge.
+  ...["forwarded", "x-request-id", "x-real-ip", "x-original-url", "x-rewrite-url"],
+]);
+/** Whole families: Envoy writes the first three, we the next two, MCP the last. */
+const FAMILIES = ["x-envoy-", "x-forwarded-", "access-control-", "x-mcp-", "x-upstream-", "mcp-"];
+/** Managed whatever the configuration says. */
+const FIXED: ReadonlySet<string> = new Set(managedHeaders("", null, []));
+/** What clients prove themselves with. Policy sees whom it proves, never the proof. */
+const SECRET =
+  /(^|-)(authorization|cookie|token|secret|password|credential|credentials|assertion|jwt|apikey|api-key)(-|$)/;
+
+const UNDERSCORE = "must not hold '_': Envoy refuses such headers";
+
+/** What no configuration may write, be it a credential or ours. Ours may be of our own family. */
+function isReserved(name: string, families: readonly string[]): boolean {
+  return RESERVED.has(name) || families.some((prefix) => name.startsWith(prefix));
+}
+
+/** Why a header of ours cannot have this name; null if it can. */
+function ownFault(name: string): string | null {
+  if (name.includes("_")) return UNDERSCORE;
+  if (name.startsWith("mcp-")) return `${name} reaches the servers, as every mcp- header: choose another`;
+  const isTaken =
+    isReserved(
+      name,
+      FAMILIES.filter((prefix) => prefix !== "x-mcp-"),
+    ) || SECRET.test(name);
+  return isTaken || FIXED.has(name) ? `${name} has another meaning; choose another header` : null;
+}
+
+function credentialFault(name: string, own: ReadonlySet<string>): string | null {
+  if (name.includes("_")) return UNDERSCORE;
+  return isReserved(name, FAMILIES) || own.has(name) ? `${name} cannot carry a credential` : null;
+}
+
+function policyFault(name: string, managed: ReadonlySet<string>): string | null {
+  if (name.includes("_")) return UNDERSCORE;
+  if (name.startsWith("mcp-param-"))
+    return `${name} is not compared with the body: let policy read input.mcp.arguments`;
+  if (managed.has(name)) return `${name} never reaches policy: the gateway writes or removes it`;
+  return SECRET.test(name) ? `${name} carries a credential: policy reads who the caller is in input.identity` : null;
+}
+
+export function checkHeaders(config: Config, problem: Say): void {
+  const say = (key: string, fault: string | null) => fault !== null && problem(key, fault);
+  const { header } = config.wristband;
+  say("wristband.header", ownFault(header));
+  if (config.routeHeader !== null) {
+    say("routeHeader", ownFault(config.routeHeader));
+    if (config.routeHeader === header) problem("routeHeader", "is the same as wristband.header");
+  }
+  const servers = Object.values(config.servers);
+  const credentials = servers.flatMap(({ credential, discovery }) =>
+    [...credential, ...discovery].map((one) => one.header),
+  );
+  const managed = new Set(managedHeaders(header, config.routeHeader, credentials));
+  for (const name of config.policy.headers) say("policy.headers", policyFault(name, managed));
+}
+
+/** As the value will be told by Grant.of (RFC 9110 §5.5). */
+const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+
+/** An entry of a chain, and where it stands. */
+interface ChainEntry {
+  readonly key: string;
+  readonly entry: CredentialConfig;
+}
+
+export function checkCredentialHeader(config: Config, { key, entry }: ChainEntry, problem: Say): void {
+  const fault = credentialFault(entry.header, new Set([config.wristband.header, config.routeHeader ?? ""]));
+  if (fault !== null) problem(`${key}.header`, fault);
+  if (entry.kind === "static" && !HEADER_VALUE.test(entry.value.reveal()))
+    problem(`${key}.file`, "holds what no header can carry: one line of visible ASCII, without spaces around it");
+}
