@@ -1,5 +1,6 @@
 // `npm run release-check IMAGE…`: refuses images that must not be published. A stand-in is an image that a machine
-// without a registry built under a public image's name; its label is inherited by what is built on it.
+// without a registry built under a public image's name; its label is inherited by what is built on it. What a release is
+// built on and runs beside is named by digest: a tag can be moved.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -9,7 +10,7 @@ export interface Inspected {
 }
 
 const STAND_IN = "org.mcp-authz.stand-in";
-const DOCKERFILE = resolve(import.meta.dirname, "../Dockerfile");
+const ROOT = resolve(import.meta.dirname, "..");
 
 /** Why this image must not be published; empty when it may be. */
 export function releaseFaults({ Config }: Inspected): string[] {
@@ -26,6 +27,20 @@ export function baseImages(dockerfile: string): string[] {
   );
 }
 
+/** The images that compose.yaml takes from a registry. */
+export function composeImages(compose: string): string[] {
+  return [...compose.matchAll(/^ +image: \$\{(\w+_IMAGE):-(\S+)\}$/gm)]
+    .filter(([, name = ""]) => !BUILT_HERE.has(name))
+    .map(([, name = "", image = ""]) => process.env[name] ?? image);
+}
+
+const BUILT_HERE: ReadonlySet<string> = new Set(["AUTHZ_IMAGE", "DEMO_IMAGE"]);
+
+/** `name:tag@sha256:…`: the tag is for people, the digest for the engine. */
+export function isPinned(image: string): boolean {
+  return /^[^@\s]+@sha256:[0-9a-f]{64}$/.test(image);
+}
+
 function inspect(image: string): Inspected | null {
   const { status, stdout } = spawnSync("docker", ["image", "inspect", image], { encoding: "utf8" });
   return status === 0 ? ((JSON.parse(stdout) as readonly Inspected[])[0] ?? null) : null;
@@ -36,7 +51,12 @@ function main(images: readonly string[]): number {
     const found = inspect(image);
     return (found === null ? ["is not on this machine"] : releaseFaults(found)).map((fault) => `${image} ${fault}`);
   });
-  for (const base of baseImages(readFileSync(DOCKERFILE, "utf8"))) {
+  const bases = baseImages(readFileSync(resolve(ROOT, "Dockerfile"), "utf8"));
+  const beside = composeImages(readFileSync(resolve(ROOT, "compose.yaml"), "utf8"));
+  for (const image of [...bases, ...beside])
+    if (!isPinned(image))
+      faults.push(`${image} is named by tag: name it by digest, with its variable (docs/containers.md)`);
+  for (const base of bases) {
     if (inspect(base)?.Config.Labels?.[STAND_IN] !== undefined) faults.push(`${base}, a base image, is a stand-in`);
   }
   for (const fault of faults) console.error(`release refused: ${fault}`);

@@ -196,10 +196,20 @@ function installPythonSdk(): void {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   say("python-sdk: installing the MCP SDK for Python …");
   rmSync(PYTHON_SDK, { recursive: true, force: true });
-  const hint = "Install Python 3.10 or newer with venv and pip (on Debian: python3-venv).";
+  const hint = "Install Python 3.11 or newer with venv and pip (on Debian: python3-venv).";
   const made = run("python3", ["-m", "venv", PYTHON_SDK]);
   if (!made.ok) throw new ToolError(`python-sdk: no virtual environment could be made. ${hint}`);
-  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", REQUIREMENTS];
+  const pip = [
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-deps",
+    "--require-hashes",
+    "-r",
+    REQUIREMENTS,
+  ];
   const done = run(join(PYTHON_SDK, "bin/python"), pip);
   if (!done.ok) {
     const what = "python-sdk: the packages of test/e2e/python/requirements.txt";

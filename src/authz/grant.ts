@@ -12,7 +12,7 @@ const ALWAYS_MANAGED = [
 ];
 
 /** What a server gets of the client's request besides its credential, by the broker (relay-call.ts) and straight. */
-const PASSES_TO_SERVER: ReadonlySet<string> = new Set(["accept", "content-type", "traceparent"]);
+const PASSES_TO_SERVER: ReadonlySet<string> = new Set(["accept", "content-type", "traceparent", "tracestate"]);
 /** Framing, routing and the request's own id: the data plane makes these, and refuses an answer that touches them. */
 const OF_THE_DATA_PLANE: ReadonlySet<string> = new Set([
   ...["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"],

@@ -52,7 +52,7 @@ const CALL = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", param
 
 /** What may stand in a request to a server. Host, length and connection are Envoy's own. */
 const ARRIVES = new Set([
-  ...["accept", "content-type", "authorization", "traceparent", "x-request-id", "mcp-protocol-version"],
+  ...["accept", "content-type", "authorization", "traceparent", "tracestate", "x-request-id", "mcp-protocol-version"],
   ...["mcp-method", "mcp-name", "host", "content-length", "transfer-encoding", "connection"],
 ]);
 
@@ -80,9 +80,7 @@ const ODD = [
   ..."user-agent accept-encoding accept-language cache-control pragma range if-match if-none-match referer from".split(
     " ",
   ),
-  ..."tracestate baggage b3 x-b3-traceid x-datadog-trace-id uber-trace-id x-cloud-trace-context sentry-trace".split(
-    " ",
-  ),
+  ..."baggage b3 x-b3-traceid x-datadog-trace-id uber-trace-id x-cloud-trace-context sentry-trace".split(" "),
   ..."te trailer keep-alive proxy-connection proxy-authenticate expect-ct dnt early-data priority save-data".split(" "),
   ..."last-event-id content-language content-location content-md5 digest want-digest content-disposition".split(" "),
   ..."! # $ % & ' * + - . ^ ` | ~ 0 x x-' a.b.c --- 1-2 x-mcp-subject-2 x-upstream-other".split(" "),

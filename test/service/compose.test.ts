@@ -122,3 +122,10 @@ it("the opa of the image is the one of the tools", () => {
   const [, version] = /OPA_IMAGE=openpolicyagent\/opa:([\d.]+)-static/.exec(read("Dockerfile")) ?? [];
   expect(read("scripts/tools.ts")).toContain(`version: "v${version}"`);
 });
+
+it("F4: Envoy's heap is bounded by less than its container has: a third more is for all that is not heap", () => {
+  const limit = Number(/^(\d+)M$/.exec(compose.services["envoy"]?.deploy?.resources.limits.memory ?? "")?.[1]);
+  const heap = Number(/max_heap_size_bytes: (\d+)/.exec(read("envoy/envoy.yaml"))?.[1]) / 1024 / 1024;
+  expect(heap).toBeGreaterThan(0);
+  expect(limit * 3).toBeGreaterThanOrEqual(heap * 4);
+});

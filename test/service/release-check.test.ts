@@ -1,7 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, it } from "vitest";
-import { baseImages, releaseFaults } from "../../scripts/release-check.ts";
+import { baseImages, composeImages, isPinned, releaseFaults } from "../../scripts/release-check.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const user = "65532:65532";
@@ -23,4 +24,43 @@ it("looks at every image that the Dockerfile copies from", () => {
     "gcr.io/distroless/nodejs24-debian13:nonroot",
     expect.stringMatching(/^openpolicyagent\/opa:[\d.]+-static$/),
   ]);
+});
+
+it("looks at every image that compose.yaml takes from a registry, and at none that is built here", () => {
+  const compose = readFileSync(resolve(root, "compose.yaml"), "utf8");
+  expect(composeImages(compose)).toEqual([
+    expect.stringMatching(/^openbao\/openbao:/),
+    expect.stringMatching(/^envoyproxy\/envoy:v/),
+  ]);
+  expect(compose.match(/^ +image: /gm)).toHaveLength(4); // those, and two that are built here
+});
+
+const digest = `sha256:${"0".repeat(64)}`;
+it.each([
+  [`node:24-slim@${digest}`, true],
+  [`mirror.example.com:5000/node@${digest}`, true],
+  ["node:24-slim", false],
+  ["node", false],
+  ["node:24-slim@sha256:0", false],
+  [`node:24-slim@${digest}0`, false],
+  [`node@sha256:${"G".repeat(64)}`, false],
+  [digest, false],
+])("%s is named by digest: %s", (image, pinned) => expect(isPinned(image)).toBe(pinned));
+
+it("a release by tags is refused", () => {
+  const { NODE_IMAGE: _, ...env } = process.env;
+  const run = spawnSync(process.execPath, [resolve(root, "scripts/release-check.ts"), "mcp-authz:none"], {
+    encoding: "utf8",
+    env,
+  });
+  expect([run.status, run.stderr]).toEqual([1, expect.stringMatching(/refused: node:24-slim is named by tag/)]);
+  expect(run.stderr).toMatch(/refused: envoyproxy\/envoy:\S+ is named by tag/);
+});
+
+it("every Python package of the tests is named with its hashes", () => {
+  const text = readFileSync(resolve(root, "test/e2e/python/requirements.txt"), "utf8").replaceAll("\\\n", "");
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  expect(lines.length).toBeGreaterThan(20);
+  for (const line of lines) expect(line).toMatch(/^[\w.-]+==[\w.]+( +--hash=sha256:[0-9a-f]{64})+ *$/);
+  expect(readFileSync(resolve(root, "scripts/tools.ts"), "utf8")).toContain('"--require-hashes"');
 });
