@@ -18,18 +18,20 @@ const serverName = z
   .regex(/^[a-z][a-z0-9-]{0,62}$/, "a server name is 1 to 63 of a-z, 0-9 and '-', and begins with a letter");
 const hostName = z.string().regex(/^[a-z0-9.:[\]-]{1,255}$/, "must be a host name in lower case, without port");
 
-/** An absolute URL as written: no user info, no fragment. */
-const url = z.string().superRefine((text, ctx) => {
+/** An absolute URL: no user info, no fragment. */
+const absoluteUrl = z.string().superRefine((text, ctx) => {
   const parsed = URL.parse(text);
-  // URL.parse takes off spaces around it, and tabs and line breaks within.
-  if (/[^\x21-\x7e]/.test(text)) {
-    ctx.addIssue("must be visible ASCII: a name of other letters in its xn-- form, other characters with an escape");
-  } else if (parsed === null || !["http:", "https:"].includes(parsed.protocol)) {
+  if (parsed === null || !["http:", "https:"].includes(parsed.protocol)) {
     ctx.addIssue("must be an absolute http or https URL");
   } else if (parsed.username !== "" || parsed.password !== "" || text.includes("#")) {
     ctx.addIssue("must not hold user info or a fragment");
   }
 });
+/** As written: URL.parse takes off spaces around it, and tabs and line breaks within. */
+const url = absoluteUrl.refine(
+  (text) => !/[^\x21-\x7e]/.test(text),
+  "must be visible ASCII: a name of other letters in its xn-- form, other characters with an escape",
+);
 const origin = url.refine((text) => {
   const parsed = URL.parse(text);
   return parsed !== null && parsed.origin === text;
@@ -163,7 +165,7 @@ function credentialSchema(
     requireOwner: z.boolean().default(false),
     ...placement,
   });
-  const exchange = exchangeSchema({ url, file, secret, placement });
+  const exchange = exchangeSchema({ url: absoluteUrl, file, secret, placement });
   const fixed = z.strictObject({ file: z.string(), ...placement }).transform(({ file, header, scheme }, ctx) => {
     const read = secret.safeParse({ file });
     if (read.success) return { header, scheme, value: read.data };

@@ -38,7 +38,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
     const { set, remove } = granted(toServer("Bearer pat", "authorization", received));
     expect(remove).toEqual([...MANAGED.filter((name) => name !== "authorization"), ...foreign]);
     expect([...set.keys()]).toEqual(["authorization"]);
-    const wristband = { jws: "a.b.c", jti: "j" };
+    const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
     expect(granted({ to: "broker", wristband }).remove).not.toContain("sudo"); // the broker picks what it needs
   });
 
