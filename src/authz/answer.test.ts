@@ -96,6 +96,16 @@ describe("codes", () => {
     expect(answer(settings, refused("method_not_allowed"), trailAt("/mcp")).headers.get("allow")).toBe("POST");
   });
 
+  it("a suspended caller is told when it ends", () => {
+    const { status, headers, body } = answer(
+      settings,
+      { ...refused("caller_suspended"), retryAfterSeconds: 42 },
+      trailAt("/mcp", request),
+    );
+    expect([status, headers.get("retry-after")]).toEqual([429, "42"]);
+    expect(JSON.parse(body)).toMatchObject({ error: { data: { reason: "caller_suspended" } } });
+  });
+
   it("outside an MCP endpoint the body is plain JSON", () => {
     expect(JSON.parse(answer(settings, refused("route_unknown"), trailAt(null)).body)).toEqual({
       error: "route_unknown",

@@ -17,7 +17,7 @@ export interface AnswerSettings extends ChallengeSettings {
   readonly denial: "jsonrpc" | "http";
 }
 
-const RETRY_AFTER_SECONDS = "1";
+const RETRY_AFTER_SECONDS = 1;
 
 /** Renders a refusal for the client. The `detail` of it stays behind (design 4.7). */
 export function answer(settings: AnswerSettings, refused: Refused, trail: Trail): Answer {
@@ -32,7 +32,8 @@ export function answer(settings: AnswerSettings, refused: Refused, trail: Trail)
     headers.set("www-authenticate", challenge(settings, trail.path ?? "/mcp", refused));
   }
   if (refusal.http === 405) headers.set("allow", trail.endpoint?.kind === "document" ? "GET, HEAD, OPTIONS" : "POST");
-  if (refusal.http === 503 || refusal.http === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
+  if (refusal.http === 503 || refusal.http === 429)
+    headers.set("retry-after", String(refused.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
   return { status: status(settings, refused, trail), headers, body: JSON.stringify(body(refused, trail)) };
 }
 

@@ -46,6 +46,12 @@ export const REFUSALS = {
   media_type: { kind: "deny", http: 415, rpc: null, message: "Send application/json without a content encoding" },
   header_too_large: { kind: "deny", http: 431, rpc: null, message: "A request header is too large" },
   rate_limited: { kind: "deny", http: 429, rpc: null, message: "Too many calls at a time, try again later" },
+  caller_suspended: {
+    kind: "deny",
+    http: 429,
+    rpc: null,
+    message: "An earlier request of yours took too long to decide, so your requests are refused for a while",
+  },
   credential_missing: { kind: "deny", http: 403, rpc: null, message: "No credential for this server is on file" },
   credential_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },
   catalog_unavailable: { kind: "fail", http: 503, rpc: null, message: UNDECIDED },

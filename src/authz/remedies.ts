@@ -118,6 +118,12 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     remedy:
       "Wait for some to end. A client that opens so many at once has an error, or is several people on one account. If all clients share one `source_ip`, set `clientAddress`, or raise `limits.invalidTokensPerSecond`.",
   },
+  caller_suspended: {
+    meaning:
+      "Policy ran away, or was slow again and again, while it was evaluated for this caller. All requests of the caller are refused for `limits.runawaySeconds`, and for longer each time.",
+    remedy:
+      "Find the caller's earlier line in the audit log whose `detail` says that its evaluation ran away: which call was it? Mend the client, or the rule that takes so long for such a call. It ends by itself; `Retry-After` says when.",
+  },
   credential_missing: {
     meaning:
       "Nobody has a credential of this caller for this server, or the issuer does not exchange the caller's token.",
@@ -143,8 +149,10 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     remedy: "`/readyz` of serve says why. Look at the issuer, at the way there, and at `jwksUri` and `allowedHosts`.",
   },
   policy_unavailable: {
-    meaning: "The policy failed, ran out of its bounds, or was switched off because it ran away too often.",
-    remedy: "Read `detail` in the audit line and `/readyz` of serve, then mend the policy: a change is tried at once.",
+    meaning:
+      "The policy failed or ran out of its bounds for this request; or another caller's evaluation ran away meanwhile; or the policy is quarantined, because it ran away for several callers.",
+    remedy:
+      "Read `detail` in the audit line and `policy.quarantined` in `/readyz` of serve, then mend the policy: a change is tried at once.",
   },
   audit_unavailable: {
     meaning: "The audit log could not be written, so nothing is allowed.",
