@@ -49,6 +49,11 @@ export interface Verdict {
   readonly detail: string | null;
 }
 
+/** What a record is made of: a Check's trail, or what the supervisor still has of one. */
+export type AuditedFacts = Omit<Trail, "identity"> & {
+  readonly identity: Pick<Identity, "issuer" | "subject" | "claims"> | null;
+};
+
 /** The time, and how it is written. */
 export interface AuditClock {
   /** Milliseconds since the epoch. */
@@ -58,7 +63,11 @@ export interface AuditClock {
 }
 
 /** The record of a Check that ends now; its `time` is that of the Check's arrival. */
-export function auditRecord(trail: Trail, { decision, reason, detail }: Verdict, clock: AuditClock): AuditRecord {
+export function auditRecord(
+  trail: AuditedFacts,
+  { decision, reason, detail }: Verdict,
+  clock: AuditClock,
+): AuditRecord {
   const { path, version, audience, actors } = trail.origin ?? NO_ORIGIN;
   return {
     time: clock.isoTime(trail.arrivedAt),
@@ -107,7 +116,7 @@ export function decisionOf(reason: Reason): "deny" | "fail" {
   return REFUSALS[reason].kind;
 }
 
-function actorOf(identity: Identity | null): string | null {
+function actorOf(identity: AuditedFacts["identity"]): string | null {
   return identity === null ? null : (actorsOf(identity.claims)[0] ?? null);
 }
 

@@ -100,6 +100,8 @@ function decide(context: CheckContext, { endpoint, identity, caller }: Asked): O
   if (!operation.ok) return operation;
   const target = resolveTarget(context, endpoint, operation.value);
   if (!target.ok) return target;
+  // Answered already: an evaluation would be for nobody, and count against nobody.
+  if (context.signal.aborted) return refuse("deadline", "before policy was asked");
   const input = inputOf(context, caller, target.value);
   if (operation.value.class !== "named")
     return serve(context, { identity, input, isList: operation.value.class === "list" });

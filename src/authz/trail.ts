@@ -11,6 +11,8 @@ export interface Trail {
   readonly requestId: string;
   /** Milliseconds since the epoch at which the Check arrived. */
   readonly arrivedAt: number;
+  /** Where the supervisor finds this Check if the serving thread ends; {@link NO_SLOT} before and after. */
+  slot: number;
   path: string | null;
   endpoint: Endpoint | null;
   /** The listed cross-origin `Origin` of the request, to be answered with CORS headers. */
@@ -35,10 +37,13 @@ export interface Trail {
   traceId: string | null;
 }
 
+export const NO_SLOT = -1;
+
 export function newTrail(requestId: string, arrivedAt: number): Trail {
   return {
     requestId,
     arrivedAt,
+    slot: NO_SLOT,
     path: null,
     endpoint: null,
     corsOrigin: null,

@@ -11,6 +11,7 @@ import { createSettle } from "../envoy/settle.ts";
 import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import type { Revocations } from "../identity/revocations.ts";
 import { auditFault, createAudit, type Audit } from "../ops/audit.ts";
+import { createInFlight, newInFlight } from "../ops/in-flight.ts";
 import type { Log } from "../ops/log.ts";
 import { createMetrics, type Metrics } from "../ops/metrics.ts";
 import type { Guard } from "../policy/evaluator.ts";
@@ -199,6 +200,7 @@ function grpcServer(config: Config, { check, audit, metrics }: Decided) {
       check,
       answers,
       audit: (record) => audit.write(record),
+      inFlight: createInFlight(newInFlight()),
       observe: (decision: AuditDecision, reason, seconds) => metrics.observeCheck(decision, reason, seconds),
       now: Date.now,
       newRequestId: randomUUID,

@@ -2,6 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE, allowingPorts, checkSettings, MANAGED } from "../../test/fakes/authz.ts";
 import { checkMessage, codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
+import { someInFlight } from "../../test/fakes/handover.ts";
+import type { InFlight } from "../authz/in-flight.ts";
+import { createInFlight, newInFlight, readInFlight } from "../ops/in-flight.ts";
 import type { AnswerSettings } from "../authz/answer.ts";
 import type { AuditRecord } from "../authz/audit-record.ts";
 import type { JsonObject } from "../mcp/json.ts";
@@ -49,6 +52,7 @@ async function run(
     bytes?: Buffer;
     signal?: AbortSignal;
     now?: () => number;
+    inFlight?: InFlight;
   } = {},
 ) {
   const records: AuditRecord[] = [];
@@ -60,6 +64,7 @@ async function run(
     observe: (decision, reason) => counts.push(`${decision} ${reason ?? ""}`.trim()),
     now: options.now ?? Date.now,
     newRequestId: () => "req-1",
+    inFlight: options.inFlight ?? someInFlight(),
   });
   const onGone = (listener: () => void) => {
     if (options.signal?.aborted === true) listener();
@@ -335,6 +340,78 @@ describe("faults inside", () => {
     expect([records.length, counts]).toEqual([1, ["allow"]]);
   });
 
+  describe("P15: stands in the table of Checks in flight", () => {
+    const table = () => {
+      const buffer = newInFlight(2);
+      return { buffer, inFlight: createInFlight(buffer), left: () => readInFlight(buffer) };
+    };
+
+    it("while it waits, with what is known of it, and no longer than that", async () => {
+      const { inFlight, left } = table();
+      const seen: unknown[] = [];
+      const look = () =>
+        seen.push(left().map(({ facts }) => [facts.identity?.subject ?? null, facts.name, facts.server]));
+      const ports = allowingPorts({
+        identify: () => Promise.resolve(pass(ALICE)).finally(look),
+        fetchCredential: () => Promise.resolve(refuse("credential_missing")).finally(look),
+      });
+      const { records } = await run(createCheck(checkSettings(), ports), { inFlight });
+      // Policy is asked between both: its guard is what writes down the rest (heartbeat.ts).
+      expect([seen[0], records.length]).toEqual([[[null, null, "s"]], 1]);
+      await new Promise((done) => setImmediate(done));
+      expect(left()).toEqual([]);
+    });
+
+    it("a refusal's answer does not wait for its line, but its slot does", async () => {
+      const { inFlight, left } = table();
+      let write: (written: boolean) => void = () => {};
+      const denied: Check = async (_, trail) => {
+        trail.identity = ALICE;
+        return refuse("policy_denied");
+      };
+      await run(denied, { inFlight, audit: () => new Promise((done) => (write = done)) });
+      expect(left()).toMatchObject([
+        { answered: { decision: "deny", reason: "policy_denied" }, facts: { identity: { subject: "alice-sub" } } },
+      ]);
+      write(true);
+      await new Promise((done) => setImmediate(done));
+      expect(left()).toEqual([]);
+    });
+
+    it("an allow that waits for its line is not answered yet", async () => {
+      const { inFlight, left } = table();
+      const during: unknown[] = [];
+      const audit = async () => during.push(left()[0]?.answered) > 0;
+      await run(allow, { inFlight, audit });
+      await new Promise((done) => setImmediate(done));
+      expect([during, left()]).toEqual([[null], []]);
+    });
+
+    it("without a slot it is refused, whatever it asks for: nothing could vouch for its line", async () => {
+      const { inFlight } = table();
+      for (const id of ["1", "2"]) inFlight.begin(newTrail(id, 0));
+      let asked = 0;
+      const check: Check = (...parts) => ((asked += 1), allow(...parts));
+      const { records, counts } = await run(check, { inFlight });
+      expect([asked, counts, records]).toMatchObject([
+        0,
+        ["fail audit_unavailable"],
+        [{ detail: expect.stringContaining("too many Checks") as string }],
+      ]);
+    });
+
+    it("what its time is over for asks policy no more", async () => {
+      const decided: boolean[] = [];
+      const ports = allowingPorts({
+        identify: () => new Promise((done) => setTimeout(() => done(pass(ALICE)), 60)),
+        decide: () => (decided.push(true), refuse("policy_denied")),
+      });
+      const { counts } = await run(createCheck(checkSettings(), ports), { deadlineMs: 10 });
+      await new Promise((done) => setTimeout(done, 120));
+      expect([counts, decided]).toEqual([["fail deadline"], []]);
+    });
+  });
+
   it("a bug in what is around a Check ends in a rejection, which the transport answers with a refusal", async () => {
     const handler = createSettle({
       check: allow,
@@ -345,6 +422,7 @@ describe("faults inside", () => {
       },
       now: Date.now,
       newRequestId: () => "req-1",
+      inFlight: someInFlight(),
     });
     await expect(handler(GOOD, { deadlineMs: 1000, onGone: () => {} })).rejects.toThrow();
   });

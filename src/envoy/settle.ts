@@ -7,10 +7,11 @@ import {
   type AuditRecord,
 } from "../authz/audit-record.ts";
 import type { Check } from "../authz/check.ts";
-import { refuse, type Outcome } from "../authz/outcome.ts";
+import { refuse, type Outcome, type Refused } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { traceId } from "../authz/trace-id.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
+import type { InFlight } from "../authz/in-flight.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
 import { reply, type Reply } from "./reply.ts";
 
@@ -30,6 +31,8 @@ export interface SettlePorts {
   readonly answers: AnswerSettings;
   /** Resolves to true once the record is written for good. */
   readonly audit: (record: AuditRecord) => Promise<boolean>;
+  /** Where the supervisor finds the Checks whose record this thread could not write. */
+  readonly inFlight: InFlight;
   readonly observe: (decision: AuditDecision, reason: Reason | null, seconds: number) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -37,6 +40,7 @@ export interface SettlePorts {
 }
 
 const LATE = refuse("deadline", "the time for this Check is over");
+const CROWDED = refuse("audit_unavailable", "too many Checks are in flight, or their audit lines wait to be written");
 
 /**
  * The one `try` around a Check: whatever happens inside, one answer, one audit record, one count. An allow waits for its
@@ -64,6 +68,8 @@ class Settling {
   readonly #trail: Trail;
   readonly #controller = new AbortController();
   #phase: "deciding" | "confirming" | "done" = "deciding";
+  /** Records that are not written yet. */
+  #writing = 0;
   #deadline = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -75,6 +81,10 @@ class Settling {
   }
 
   start(bytes: Buffer, call: CallContext): void {
+    if (!this.#ports.inFlight.begin(this.#trail)) {
+      this.#guarded(() => this.#refuse(CROWDED));
+      return;
+    }
     this.#deadline = this.#trail.arrivedAt + call.deadlineMs;
     const late = () => this.#guarded(() => this.#late());
     this.#timer = setTimeout(late, Math.max(0, call.deadlineMs));
@@ -90,7 +100,9 @@ class Settling {
       if (!request.ok) return request;
       trail.meshRequestId = printable(request.value.headers.get("x-request-id"));
       trail.traceId = traceId(request.value.headers.get("traceparent"));
-      return await this.#ports.check(request.value, trail, this.#controller.signal);
+      const checked = this.#ports.check(request.value, trail, this.#controller.signal);
+      this.#ports.inFlight.note(trail); // it waits now, or has ended
+      return await checked;
     } catch (error) {
       // A bug: the class of it is all that a log may hold.
       return refuse("internal", error instanceof Error ? error.name : typeof error);
@@ -104,6 +116,7 @@ class Settling {
     } catch (error) {
       clearTimeout(this.#timer);
       this.#phase = "done";
+      this.#release();
       this.#ending.fail(error);
     }
   }
@@ -113,7 +126,7 @@ class Settling {
     this.#controller.abort();
     if (this.#phase === "deciding") this.#decided(LATE);
     // The record of an allow may be there already: the next line, with the same request id, says that it did not leave.
-    else this.#refuse("audit_unavailable");
+    else this.#refuse(refuse("audit_unavailable"));
   }
 
   #decided(outcome: Outcome): void {
@@ -122,7 +135,7 @@ class Settling {
     if (built.decision !== "allow") {
       void this.#write(built);
       this.#finish(built);
-    } else if (this.#isOver()) this.#refuse("deadline");
+    } else if (this.#isOver()) this.#refuse(refuse("deadline"));
     else {
       this.#phase = "confirming";
       void this.#write(built).then((written) => this.#guarded(() => this.#confirmed(built, written)));
@@ -131,13 +144,13 @@ class Settling {
 
   #confirmed(built: Reply, written: boolean): void {
     if (this.#phase !== "confirming") return;
-    if (!written) this.#refuse("audit_unavailable");
-    else if (this.#isOver()) this.#refuse("deadline");
+    if (!written) this.#refuse(refuse("audit_unavailable"));
+    else if (this.#isOver()) this.#refuse(refuse("deadline"));
     else this.#finish(built);
   }
 
-  #refuse(reason: Reason): void {
-    const refusal = reply(this.#ports.answers, refuse(reason), this.#trail);
+  #refuse(refused: Refused): void {
+    const refusal = reply(this.#ports.answers, refused, this.#trail);
     void this.#write(refusal);
     this.#finish(refusal);
   }
@@ -146,6 +159,7 @@ class Settling {
     this.#phase = "done";
     clearTimeout(this.#timer);
     this.#ports.observe(decision, reason, (this.#ports.now() - this.#trail.arrivedAt) / 1000);
+    this.#release();
     this.#ending.done(bytes);
   }
 
@@ -155,11 +169,22 @@ class Settling {
 
   /** Resolves to true once the record is written, to false for whatever else may happen. */
   async #write(what: Reply): Promise<boolean> {
+    this.#writing += 1;
     try {
+      this.#ports.inFlight.note(this.#trail);
+      this.#ports.inFlight.answered(this.#trail, what);
       return await this.#ports.audit(auditRecord(this.#trail, what, this.#clock));
     } catch {
       return false;
+    } finally {
+      this.#writing -= 1;
+      this.#release();
     }
+  }
+
+  /** The answer of a refusal does not wait for its record; the slot does. */
+  #release(): void {
+    if (this.#phase === "done" && this.#writing === 0) this.#ports.inFlight.end(this.#trail);
   }
 }
 

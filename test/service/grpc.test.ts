@@ -20,6 +20,7 @@ import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../..
 import { reply } from "../../src/envoy/reply.ts";
 import { createSettle } from "../../src/envoy/settle.ts";
 import { allowingPorts, checkSettings } from "../fakes/authz.ts";
+import { someInFlight } from "../fakes/handover.ts";
 import { checkMessage, codecs, FULL_PROTO } from "../fakes/check-request.ts";
 
 const { request, response } = codecs(FULL_PROTO);
@@ -48,6 +49,7 @@ async function start(
     observe: () => {},
     now: Date.now,
     newRequestId: () => "r",
+    inFlight: someInFlight(),
   });
   const server = createGrpcServer({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },

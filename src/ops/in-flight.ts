@@ -1,0 +1,211 @@
+// The Checks in flight, in memory that outlives the serving thread: when that thread ends, the supervisor writes the audit
+// lines which it could not write (every Check has one record). The thread writes, the supervisor reads; no I/O.
+import { actorsOf } from "../authz/actor.ts";
+import type { AuditedFacts, Verdict } from "../authz/audit-record.ts";
+import type { Caller, InFlight } from "../authz/in-flight.ts";
+import { REFUSALS, type Reason } from "../authz/refusal.ts";
+import { newTrail, NO_SLOT, type Trail } from "../authz/trail.ts";
+import type { Kind } from "../mcp/operation.ts";
+
+/** Checks that may be in flight, those included whose audit line waits to be written. */
+const SLOTS = 4096;
+
+/** What a slot holds of a Check, with the UTF-16 code units that there is room for. Audit lines cut text at 256. */
+const ROOM = {
+  requestId: 36,
+  meshRequestId: 128,
+  traceId: 32,
+  sourceIp: 64,
+  server: 64,
+  /** Whole, or it could not be told whose evaluation ran away. */
+  issuer: 1024,
+  /** 256 bytes at most (`isPlainText`). */
+  subject: 256,
+  actor: 256,
+  method: 257,
+  kind: 16,
+  name: 257,
+} as const;
+type Field = keyof typeof ROOM;
+const FIELDS = Object.keys(ROOM) as readonly Field[];
+const FIELD = Object.fromEntries(FIELDS.map((field, i) => [field, i])) as Readonly<Record<Field, number>>;
+
+/** One slot in bytes: state and verdict (Int32), arrival (Float64), a length for each field, then the texts (Uint16). */
+const LENGTHS_AT = 16;
+const TEXT_AT = LENGTHS_AT + FIELDS.length * 2;
+const ROOMS = FIELDS.map((field) => ROOM[field]);
+/** Where each field's text begins, in code units after `TEXT_AT`. */
+const OFFSETS = ROOMS.map((_, i) => ROOMS.slice(0, i).reduce((sum, room) => sum + room, 0));
+const SLOT_BYTES = Math.ceil((TEXT_AT + 2 * ROOMS.reduce((sum, room) => sum + room, 0)) / 8) * 8;
+
+const FREE = 0;
+const TAKEN = 1;
+/** Verdicts as numbers: 0 for none yet, 1 for a public document, then the reasons in the order of their table. */
+const UNDECIDED = 0;
+const PUBLIC = 1;
+const REASONS = Object.keys(REFUSALS) as readonly Reason[];
+const CODES = new Map(REASONS.map((reason, i) => [reason, i + 2]));
+
+/** Pages that were never written to take no memory: one slot is a page and a half. */
+export function newInFlight(slots: number = SLOTS): SharedArrayBuffer {
+  return new SharedArrayBuffer(slots * SLOT_BYTES);
+}
+
+interface Views {
+  readonly ints: Int32Array;
+  readonly floats: Float64Array;
+  readonly units: Uint16Array;
+  readonly slots: number;
+}
+
+function viewsOf(buffer: SharedArrayBuffer): Views {
+  return {
+    ints: new Int32Array(buffer),
+    floats: new Float64Array(buffer),
+    units: new Uint16Array(buffer),
+    slots: Math.floor(buffer.byteLength / SLOT_BYTES),
+  };
+}
+
+/** For the serving thread. Nothing in here allocates. */
+export function createInFlight(buffer: SharedArrayBuffer): InFlight {
+  return new SharedTable(viewsOf(buffer));
+}
+
+class SharedTable implements InFlight {
+  readonly #views: Views;
+  /** A stack: the slots that were used last, and whose memory is there, are used first. */
+  readonly #free: Int32Array;
+  #count: number;
+
+  constructor(views: Views) {
+    this.#views = views;
+    this.#count = views.slots;
+    this.#free = Int32Array.from({ length: views.slots }, (_, i) => views.slots - 1 - i);
+  }
+
+  begin(trail: Trail): boolean {
+    if (this.#count === 0) return false;
+    this.#count -= 1;
+    const slot = this.#free[this.#count] ?? 0;
+    trail.slot = slot;
+    const { ints, floats, units } = this.#views;
+    units.fill(0, (slot * SLOT_BYTES + LENGTHS_AT) / 2, (slot * SLOT_BYTES + TEXT_AT) / 2);
+    floats[(slot * SLOT_BYTES + 8) / 8] = trail.arrivedAt;
+    this.#put(slot, FIELD.requestId, trail.requestId);
+    ints[(slot * SLOT_BYTES) / 4 + 1] = UNDECIDED;
+    Atomics.store(ints, (slot * SLOT_BYTES) / 4, TAKEN);
+    return true;
+  }
+
+  note(trail: Trail): void {
+    const { slot, identity } = trail;
+    if (slot === NO_SLOT) return;
+    this.#put(slot, FIELD.meshRequestId, trail.meshRequestId);
+    this.#put(slot, FIELD.traceId, trail.traceId);
+    this.#put(slot, FIELD.sourceIp, trail.sourceIp);
+    this.#put(slot, FIELD.server, trail.server);
+    this.#put(slot, FIELD.method, trail.method);
+    this.#put(slot, FIELD.kind, trail.kind);
+    this.#put(slot, FIELD.name, trail.name);
+    if (identity === null) return;
+    this.#put(slot, FIELD.issuer, identity.issuer);
+    this.#put(slot, FIELD.subject, identity.subject);
+    if (identity.claims["act"] !== undefined) this.#put(slot, FIELD.actor, actorsOf(identity.claims)[0] ?? null);
+  }
+
+  answered({ slot }: Trail, { decision, reason }: Verdict): void {
+    if (slot === NO_SLOT || decision === "allow") return;
+    const code = reason === null ? PUBLIC : (CODES.get(reason) ?? UNDECIDED);
+    this.#views.ints[(slot * SLOT_BYTES) / 4 + 1] = code;
+  }
+
+  end(trail: Trail): void {
+    const { slot } = trail;
+    if (slot === NO_SLOT) return;
+    trail.slot = NO_SLOT; // what still runs for this Check can no longer name a slot that is another's
+    Atomics.store(this.#views.ints, (slot * SLOT_BYTES) / 4, FREE);
+    this.#free[this.#count] = slot;
+    this.#count += 1;
+  }
+
+  /** A fact is written once: none changes after the first time that its Check waits or is evaluated. */
+  #put(slot: number, field: number, text: string | null): void {
+    const { units } = this.#views;
+    const lengthAt = (slot * SLOT_BYTES + LENGTHS_AT) / 2 + field;
+    if (text === null || units[lengthAt] !== 0) return;
+    const length = Math.min(text.length, ROOMS[field] ?? 0);
+    const at = (slot * SLOT_BYTES + TEXT_AT) / 2 + (OFFSETS[field] ?? 0);
+    for (let i = 0; i < length; i += 1) units[at + i] = text.charCodeAt(i);
+    units[lengthAt] = length;
+  }
+}
+
+/** A Check whose audit line the ended thread did not confirm. */
+export interface Unrecorded {
+  readonly slot: number;
+  readonly facts: AuditedFacts;
+  /** What it was answered with; null when it was not. */
+  readonly answered: Verdict | null;
+}
+
+/** For the supervisor, once the thread has ended. */
+export function readInFlight(buffer: SharedArrayBuffer): Unrecorded[] {
+  const views = viewsOf(buffer);
+  const slots = Array.from({ length: views.slots }, (_, slot) => slot);
+  return slots
+    .filter((slot) => Atomics.load(views.ints, (slot * SLOT_BYTES) / 4) === TAKEN)
+    .map((slot) => ({
+      slot,
+      facts: factsAt(views, slot),
+      answered: verdictOf(views.ints[(slot * SLOT_BYTES) / 4 + 1] ?? UNDECIDED),
+    }))
+    .toSorted((a, b) => a.facts.arrivedAt - b.facts.arrivedAt);
+}
+
+/** Whose Check this slot holds; null when it cannot be told exactly. */
+export function callerAt(buffer: SharedArrayBuffer, slot: number): Caller | null {
+  const views = viewsOf(buffer);
+  if (slot < 0 || slot >= views.slots) return null;
+  const issuer = textAt(views, slot, "issuer");
+  const subject = textAt(views, slot, "subject");
+  if (issuer === null || subject === null || issuer.length === ROOM.issuer) return null;
+  return { issuer, subject };
+}
+
+function factsAt(views: Views, slot: number): AuditedFacts {
+  const text = (field: Field) => textAt(views, slot, field);
+  const issuer = text("issuer");
+  const actor = text("actor");
+  return {
+    ...newTrail(text("requestId") ?? "", views.floats[(slot * SLOT_BYTES + 8) / 8] ?? 0),
+    identity: issuer === null ? null : { issuer, subject: text("subject") ?? "", claims: actorClaims(actor) },
+    meshRequestId: text("meshRequestId"),
+    traceId: text("traceId"),
+    sourceIp: text("sourceIp"),
+    server: text("server"),
+    method: text("method"),
+    kind: text("kind") as Kind | null,
+    name: text("name"),
+  };
+}
+
+/** The claim that an audit line names the actor by. */
+function actorClaims(actor: string | null) {
+  return actor === null ? {} : { act: { sub: actor } };
+}
+
+/** Lengths are bounded here too: the thread may have been ended in the middle of a write. */
+function textAt({ units }: Views, slot: number, field: Field): string | null {
+  const length = Math.min(units[(slot * SLOT_BYTES + LENGTHS_AT) / 2 + FIELD[field]] ?? 0, ROOM[field]);
+  const at = (slot * SLOT_BYTES + TEXT_AT) / 2 + (OFFSETS[FIELD[field]] ?? 0);
+  return length === 0 ? null : String.fromCharCode(...units.subarray(at, at + length));
+}
+
+function verdictOf(code: number): Verdict | null {
+  if (code === UNDECIDED) return null;
+  const detail = "answered; the serving thread ended before this line was written";
+  if (code === PUBLIC) return { decision: "public", reason: null, detail };
+  const reason = REASONS[code - 2];
+  return reason === undefined ? null : { decision: REFUSALS[reason].kind, reason, detail };
+}
