@@ -89,6 +89,8 @@ export function catalogFor({ config, log }: ServeOptions, keys: () => readonly S
     maxNameBytes: config.limits.serverNameBytes,
     onChange: policy.setCatalog,
     onFault: catalogReport(log),
+    onFetched: () => {},
+    kept: null,
     monotonic: () => performance.now(),
   });
 }

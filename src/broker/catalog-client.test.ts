@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startUpstream, type FakeUpstream } from "../../test/fakes/list-server.ts";
 import { createHttpClient } from "../http/client.ts";
-import { createCatalogClient, type CatalogClient } from "./catalog-client.ts";
+import { createCatalogClient, type CatalogClient, type CatalogClientOptions } from "./catalog-client.ts";
 import type { CatalogNames } from "./catalog-names.ts";
 
 const one = (tools: string[] = ["x"]) => ({ servers: { a: { tools, prompts: ["p"], resources: ["docs://{id}"] } } });
@@ -29,6 +29,8 @@ beforeEach(async () => {
     maxNameBytes: 64 * 1024,
     onChange: (catalog) => changes.push(catalog),
     onFault: (error) => faults.push(error),
+    onFetched: () => {},
+    kept: null,
     monotonic: () => now,
   });
 });
@@ -63,6 +65,46 @@ it("a catalogue is taken once, and confirmed after that", async () => {
   serves(one(["x", "y"]), '"e2"');
   await client.poll();
   expect(changes.at(-1)).toEqual(one(["x", "y"]));
+});
+
+it("F1: what a thread fetched serves the next one, no fresher than it is", async () => {
+  const options = (kept: CatalogClientOptions["kept"]): CatalogClientOptions => ({
+    http: createHttpClient({ origin: broker.origin, ca: null }),
+    ...{
+      path: "/catalog",
+      token: () => "t",
+      servers: new Set(["a", "b"]),
+      maxNameBytes: 65_536,
+      kept,
+      monotonic: () => 0,
+    },
+    ...{ onFault: () => {}, onChange: (catalog) => changes.push(catalog) },
+    onFetched: (bytes, tag) => told.push([bytes?.toString() ?? null, tag]),
+  });
+  const told: [string | null, string][] = [];
+  serves(one());
+  const first = createCatalogClient(options(null));
+  for (let i = 0; i < 2; i += 1) await first.poll();
+  first.close();
+  expect(told).toEqual([
+    [JSON.stringify(one()), '"e1"'],
+    [null, '"e1"'],
+  ]);
+  const bytes = Buffer.from(JSON.stringify(one()));
+  const next = createCatalogClient(options({ bytes, tag: '"e1"', ageMs: 5000 }));
+  await next.restored;
+  expect([changes, next.state().ageSeconds]).toEqual([[one(), one()], 5]);
+  await next.poll();
+  expect(broker.requests.at(-1)?.headers["if-none-match"]).toBe('"e1"');
+  next.close();
+  for (const kept of [
+    { bytes, tag: "", ageMs: 3600_000 },
+    { bytes: Buffer.from("{}"), tag: "", ageMs: 0 },
+  ]) {
+    const unread = createCatalogClient(options(kept));
+    await unread.restored;
+    expect(unread.state().ageSeconds).toBeNull();
+  }
 });
 
 it("of servers that are not configured here nothing is taken", async () => {
@@ -159,6 +201,8 @@ describe("F5: the part of one server that cannot be taken costs that server alon
       maxNameBytes: 128 * 1024,
       onChange: (catalog) => changes.push(catalog),
       onFault: (error) => faults.push(error),
+      onFetched: () => {},
+      kept: null,
       monotonic: () => now,
     });
     serves({ servers: Object.fromEntries(names.map((name) => [name, full])) });

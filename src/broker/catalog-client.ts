@@ -15,10 +15,16 @@ export interface CatalogClientOptions {
   readonly onChange: (catalog: CatalogNames | null) => void;
   /** Told when asking begins to fail, with a word of ours, and when it works again, with null. */
   readonly onFault: (error: string | null) => void;
+  /** Told of each catalogue that was taken, for the next thread of this process; null: the last one is confirmed. */
+  readonly onFetched: (bytes: Uint8Array | null, tag: string) => void;
+  /** The catalogue that an earlier thread of this process had. */
+  readonly kept: { readonly bytes: Uint8Array; readonly tag: string; readonly ageMs: number } | null;
   readonly monotonic: () => number;
 }
 
 export interface CatalogClient {
+  /** Resolves once the catalogue of an earlier thread was read. */
+  readonly restored: Promise<void>;
   poll(): Promise<void>;
   watch(everyMs: number): void;
   state(): CatalogState;
@@ -47,6 +53,7 @@ export function createCatalogClient(options: CatalogClientOptions): CatalogClien
 }
 
 class PolledCatalog implements CatalogClient {
+  readonly restored: Promise<void>;
   readonly #options: CatalogClientOptions;
   #catalog: CatalogNames | null = null;
   #etag = "";
@@ -58,12 +65,14 @@ class PolledCatalog implements CatalogClient {
 
   constructor(options: CatalogClientOptions) {
     this.#options = options;
+    this.restored = options.kept === null ? Promise.resolve() : this.#restore(options.kept).catch(() => {}); // it is asked anew
   }
 
   async poll(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
     try {
+      await this.restored;
       await this.#load();
       const servers = Object.keys(this.#leftOut);
       this.#report(servers.length === 0 ? null : `left_out: ${servers.join(" ")}`);
@@ -96,7 +105,7 @@ class PolledCatalog implements CatalogClient {
   }
 
   async #load(): Promise<void> {
-    const { http, path, token, servers, maxNameBytes, onChange, monotonic } = this.#options;
+    const { http, path, token, servers, maxNameBytes, onChange, onFetched, monotonic } = this.#options;
     const condition = this.#etag !== "" && { "if-none-match": this.#etag };
     const headers = { authorization: `Bearer ${token()}`, ...condition };
     const signal = AbortSignal.timeout(TIMEOUT_MS);
@@ -110,7 +119,8 @@ class PolledCatalog implements CatalogClient {
       this.#catalog = read.catalog;
       this.#leftOut = read.leftOut;
       this.#etag = tagOf(answer.headers.etag);
-    }
+      onFetched(answer.body, this.#etag);
+    } else onFetched(null, this.#etag);
     this.#fetchedAt = monotonic();
   }
 
@@ -118,6 +128,20 @@ class PolledCatalog implements CatalogClient {
   #maxBytes(): number {
     const { servers, maxNameBytes } = this.#options;
     return Math.max(LEAST_BYTES, 2 * servers.size * (maxNameBytes + PART_OVERHEAD_BYTES));
+  }
+
+  /** The catalogue of an earlier thread, read as if it were fetched now, and no fresher than it is. */
+  async #restore({ bytes, tag, ageMs }: NonNullable<CatalogClientOptions["kept"]>): Promise<void> {
+    const { servers, maxNameBytes, onChange, monotonic } = this.#options;
+    const fetchedAt = monotonic() - ageMs;
+    const read = await readCatalog(bytes, servers, maxNameBytes);
+    if (read === null || ageMs > KEEP_MS) return;
+    onChange(read.catalog);
+    this.#catalog = read.catalog;
+    this.#leftOut = read.leftOut;
+    this.#etag = tag;
+    this.#fetchedAt = fetchedAt;
+    this.#error = null;
   }
 
   #forget(): void {

@@ -6,7 +6,7 @@ import type { Identity, TokenUse } from "../authz/ports.ts";
 import { Secret } from "../authz/secret.ts";
 import { claimedIssuer, readClaims, splitToken } from "../authz/token-form.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
-import { createKeyStore, type KeyStatus, type KeyStore } from "./key-store.ts";
+import { createKeyStore, type KeyStatus, type KeyStore, type KeyStoreDeps } from "./key-store.ts";
 import type { VerificationKey } from "./key-set.ts";
 import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
 import type { Revoked } from "./revocations.ts";
@@ -34,6 +34,8 @@ export interface IdentityOptions {
   readonly tokenCacheBytes?: number;
   /** Told of every fetch of keys; error null when it went well. */
   readonly onFetch?: (issuer: string, error: string | null) => void;
+  readonly onKeys?: KeyStoreDeps["onKeys"];
+  readonly keptKeys?: KeyStoreDeps["kept"];
   readonly onCache?: (result: "hit" | "miss") => void;
   /** By what a verified token is revoked, or null; asked at each use, of cached tokens too. */
   readonly revoked?: (identity: Identity) => Revoked | null;
@@ -42,7 +44,7 @@ export interface IdentityOptions {
 export interface IdentityService {
   /** @param use the resource alone where no client is asked for, as in `mcp-authz why` */
   identify(token: string, use: TokenUse | string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
-  /** Fetches the keys once; resolves when every issuer was tried. */
+  /** Fetches the keys that are not here yet; resolves when every such issuer was tried. */
   start(): Promise<void>;
   /** True when at least one issuer's keys are here. */
   ready(): boolean;
@@ -80,6 +82,8 @@ export function createIdentity(options: IdentityOptions): IdentityService {
     monotonic: options.monotonic ?? (() => performance.now()),
     now: options.now,
     onFetch: options.onFetch ?? (() => {}),
+    ...(options.onKeys && { onKeys: options.onKeys }),
+    ...(options.keptKeys && { kept: options.keptKeys }),
   };
   const issuers = new Map<string, Issuer>(
     options.issuers.map((issuer) => [issuer.issuer, { options: issuer, keys: createKeyStore(issuer, deps) }]),
@@ -89,7 +93,7 @@ export function createIdentity(options: IdentityOptions): IdentityService {
   return {
     identify: (token, use, signal) => verifier.identify(token, use, signal),
     start: async () => {
-      await Promise.all(stores.map((keys) => keys.start()));
+      await Promise.all(stores.filter((keys) => keys.status().keys === 0).map((keys) => keys.start()));
     },
     ready: () => stores.some((keys) => keys.status().keys > 0),
     status: () => stores.map((keys) => keys.status()),

@@ -50,6 +50,34 @@ async function verdict({ service }: Lab, text: string, timeoutMs = 2000): Promis
   return step.ok ? "ok" : step.reason;
 }
 
+describe("F1: a thread that takes over", () => {
+  it("verifies with the keys of the one before, without a fetch, and takes them for no fresher than they are", async () => {
+    const at = await lab();
+    const issuers = [
+      {
+        ...{ issuer: at.fake.issuer, audiences: ["gateway"], algorithms: ["ES256"], tokenType: "at+jwt" as const },
+        ...{ jwksUri: `${at.fake.issuer}/jwks`, allowedHosts: [], claims: { username: "u", groups: "g", scopes: "s" } },
+      },
+    ];
+    const told: Uint8Array[] = [];
+    const monotonic = () => 0;
+    const first = createIdentity({ issuers, now: () => NOW * 1000, monotonic, onKeys: (_, bytes) => told.push(bytes) });
+    await first.start();
+    first.close();
+    await at.fake.close();
+    const text = tokenOf(at.fake, key);
+    const verdictWith = async (bytes: Uint8Array, ageMs: number) => {
+      const next = createIdentity({ issuers, now: () => NOW * 1000, monotonic, keptKeys: () => ({ bytes, ageMs }) });
+      open.push(next);
+      return [next.ready(), await verdict({ ...at, service: next }, text)];
+    };
+    expect(told).toHaveLength(1);
+    expect(await verdictWith(told[0]!, MINUTE)).toEqual([true, "ok"]);
+    expect((await verdictWith(told[0]!, 25 * 60 * MINUTE))[1]).toBe("keys_unavailable");
+    expect(await verdictWith(Buffer.from("{}"), MINUTE)).toEqual([false, "keys_unavailable"]);
+  });
+});
+
 describe("the issuer's life", () => {
   it("P5.1-1, A36: a new key is taken after one fetch, a withdrawn one dies with its cached tokens", async () => {
     const at = await lab();

@@ -44,6 +44,10 @@ export interface KeyStoreDeps {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly onFetch: (issuer: string, error: string | null) => void;
+  /** Told of each set that was taken, for the next thread of this process. */
+  readonly onKeys?: (issuer: string, bytes: Uint8Array) => void;
+  /** The set that an earlier thread of this process had. */
+  readonly kept?: (issuer: string) => { readonly bytes: Uint8Array; readonly ageMs: number } | null;
 }
 
 const FRESH_MS = 10 * 60_000;
@@ -87,6 +91,8 @@ class IssuerKeyStore implements KeyStore {
   constructor(source: KeySource, deps: KeyStoreDeps) {
     this.#source = source;
     this.#deps = deps;
+    const kept = deps.kept?.(source.issuer) ?? null;
+    if (kept !== null) this.#restore(kept.bytes, kept.ageMs);
   }
 
   find(kid: string | null, signal: AbortSignal): KeyLookup | Promise<KeyLookup> {
@@ -165,6 +171,7 @@ class IssuerKeyStore implements KeyStore {
       if (typeof next === "string") throw new Error(next);
       this.#keys = next;
       this.#fetchedAt = this.#deps.monotonic();
+      this.#deps.onKeys?.(this.#source.issuer, bytes);
       this.#failures = 0;
       this.#lastError = null;
     } catch (error) {
@@ -174,10 +181,20 @@ class IssuerKeyStore implements KeyStore {
     this.#deps.onFetch(this.#source.issuer, this.#lastError);
   }
 
+  /** Keys of an earlier thread, read as if they were fetched now, and no fresher than they are. */
+  #restore(bytes: Uint8Array, ageMs: number): void {
+    const keys = readKeySet(bytes);
+    if (typeof keys === "string") return;
+    this.#keys = keys;
+    this.#fetchedAt = this.#deps.monotonic() - ageMs;
+    this.#schedule();
+  }
+
   #schedule(): void {
     if (this.#closed) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.start(), this.#failures === 0 ? FRESH_MS : retryMs(this.#failures));
+    const dueMs = this.#failures === 0 ? Math.max(0, FRESH_MS - (this.#ageMs() ?? 0)) : retryMs(this.#failures);
+    this.#timer = setTimeout(() => void this.start(), dueMs);
     this.#timer.unref();
   }
 
