@@ -12,7 +12,7 @@ import { housekeeping } from "../src/broker/answers.ts";
 import { createCatalog } from "../src/broker/catalog.ts";
 import { artifact } from "../src/policy/artifact.ts";
 import { decide, visible } from "../src/policy/decision.ts";
-import { createEvaluator } from "../src/policy/evaluator.ts";
+import { createEvaluator, UNWATCHED } from "../src/policy/evaluator.ts";
 import { createSigner } from "../src/wristband/sign.ts";
 import { createVerifier } from "../src/wristband/verify.ts";
 import { ALICE, allowingPorts, checkSettings, requestOf } from "../test/fakes/authz.ts";
@@ -56,7 +56,7 @@ const data = JSON.stringify({
   grants: { engineering: { s: { tool: ["search_*", "read"] } } },
   limits: { transfer: 1 },
 });
-const evaluator = createEvaluator(artifact(wasm, data), snapshot.names, { enter: () => {}, leave: () => {} });
+const evaluator = createEvaluator(artifact(wasm, data), snapshot.names, UNWATCHED);
 const inputFor = (mcp: Partial<PolicyOperation>): PolicyInput => {
   const { issuer, subject, username, groups, scopes, claims } = ALICE;
   const operation = {

@@ -192,7 +192,7 @@ interface Housekeeping {
 /** Housekeeping: the broker answers, and shows what the wristband names. */
 async function serve(context: CheckContext, { identity, input, isList }: Housekeeping): Promise<Outcome> {
   const { settings, ports, trail, signal } = context;
-  const visible = isList ? await ports.visible(input, input.mcp.server, signal) : pass(NOTHING);
+  const visible = isList ? await ports.visible(input, signal, trail) : pass(NOTHING);
   if (!visible.ok) return visible;
   const signed = await ports.signWristband(identity, visible.value, { use: "list", merged: input.mcp.server === null });
   if (!signed.ok) return signed;
@@ -226,7 +226,7 @@ async function carry(context: CheckContext, call: Call): Promise<Outcome> {
   const { identity } = call;
   const { server } = call.operation;
   if (server === null) return refuse("internal", "a named operation without a server");
-  const decision = ports.decide(call.input);
+  const decision = ports.decide(call.input, trail);
   if (!decision.ok) return decision;
   trail.policy = decision.value.revision;
   trail.note = decision.value.note;

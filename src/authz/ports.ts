@@ -2,6 +2,7 @@ import type { JsonObject } from "../mcp/json.ts";
 import type { Step } from "./outcome.ts";
 import type { PolicyInput } from "./policy-input.ts";
 import type { Secret } from "./secret.ts";
+import type { Trail } from "./trail.ts";
 
 /** Request headers, names in lower case. Several lines of one name are joined by "," as Envoy does. */
 export interface RequestHeaders {
@@ -112,9 +113,10 @@ export interface TokenUse {
 /** What the pipeline needs from outside. Each refuses with a {@link Step}; none throws for expected faults. */
 export interface Ports {
   identify(bearer: string, use: TokenUse, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
-  decide(input: PolicyInput): Step<Decision>;
-  /** What of one server (or of all, for null) the caller may see, of the kind that is listed. */
-  visible(input: PolicyInput, server: string | null, signal: AbortSignal): Step<Visible> | Promise<Step<Visible>>;
+  /** @param check the Check that policy is asked for: a runaway evaluation counts against its caller */
+  decide(input: PolicyInput, check: Trail): Step<Decision>;
+  /** What of one server (or of all, where `input.mcp.server` is null) the caller may see, of the kind that is listed. */
+  visible(input: PolicyInput, signal: AbortSignal, check: Trail): Step<Visible> | Promise<Step<Visible>>;
   fetchCredential(
     server: string,
     identity: Identity,

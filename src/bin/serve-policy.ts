@@ -21,6 +21,7 @@ export async function startPolicy(options: ServeOptions, metrics: Metrics): Prom
     opaPath: options.opaPath,
     guard: options.guard,
     quarantined: options.quarantined,
+    kept: null,
     onReload: (result, message) => {
       metrics.policyReload(result);
       if (result === "ok") {
@@ -38,7 +39,7 @@ export async function startPolicy(options: ServeOptions, metrics: Metrics): Prom
 }
 
 function warnOfOpenness(store: PolicyStore, log: Log): void {
-  if (store.tried().allowsStrangers)
+  if (store.live().tried.allowsStrangers)
     log.warn("policy_open_to_all", { revision: store.revision(), message: OPEN_TO_ALL });
 }
 

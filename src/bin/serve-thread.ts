@@ -30,7 +30,7 @@ try {
     reread,
     log,
     opaPath: findTool("opa"),
-    guard: createGuard(heartbeat),
+    guard: { attribute: () => {}, ...createGuard(heartbeat) },
     quarantined,
     restarts,
     onRevision: (revision) => say({ type: "revision", revision }),

@@ -4,8 +4,8 @@ import type { PolicyInput } from "../authz/policy-input.ts";
 import { parseJson } from "../mcp/parse-json.ts";
 import type { BoundedTask } from "./bounded.ts";
 import { decide } from "./decision.ts";
-import { createEvaluator } from "./evaluator.ts";
+import { createEvaluator, UNWATCHED } from "./evaluator.ts";
 
 const { artifact, input } = workerData as BoundedTask;
-const evaluator = createEvaluator(artifact, null, { enter: () => {}, leave: () => {} });
+const evaluator = createEvaluator(artifact, null, UNWATCHED);
 parentPort?.postMessage(decide(evaluator, parseJson(input) as PolicyInput));

@@ -42,14 +42,14 @@ export interface ListQuestion {
  * waiting, and look like a policy that runs away. Requests get their turn in between.
  */
 export async function visibleByServer(
-  evaluator: Evaluator,
+  ask: (input: PolicyInput) => Step<Visible>,
   { input, servers }: ListQuestion,
   signal: AbortSignal,
 ): Promise<Step<Visible>> {
   const parts: Visible[] = [];
   for (const server of servers.toSorted()) {
     if (signal.aborted) return refuse("deadline", "while the list was made");
-    const part = visible(evaluator, { ...input, mcp: { ...input.mcp, server } });
+    const part = ask({ ...input, mcp: { ...input.mcp, server } });
     if (!part.ok) return part;
     parts.push(part.value);
     await turn();

@@ -10,7 +10,7 @@ import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { tar } from "./build.ts";
 import { compilePolicy } from "./compile.ts";
 import { decide, visible } from "./decision.ts";
-import { createEvaluator, type Evaluator } from "./evaluator.ts";
+import { createEvaluator, UNWATCHED, type Evaluator } from "./evaluator.ts";
 import { selfTest, tryOut } from "./self-test.ts";
 import { LIBRARY_FOLDER } from "./sources.ts";
 
@@ -22,7 +22,6 @@ const withOpa = it.skipIf(opa === null);
 const root = mkdtempSync(join(tmpdir(), "mcp-authz-evaluator-test-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const QUIET = { enter: () => {}, leave: () => {} };
 const INPUT: PolicyInput = {
   identity: { issuer: "i", subject: "alice", username: null, groups: ["engineering"], scopes: ["a"], claims: {} },
   mcp: { method: "tools/call", server: "demo", kind: "tool", name: "echo", arguments: {}, version: "2025-11-25" },
@@ -112,7 +111,7 @@ describe("E03, E05, E06, E16: an evaluation that fails refuses, and its instance
     ["E05: more than the memory holds", "x".repeat(80 * 1024 * 1024), /failed/],
     ["too deep", JSON.parse(`${"[".repeat(20_000)}${"]".repeat(20_000)}`), /failed|RangeError/],
   ])("%s", (_, value, detail) => {
-    const evaluator = createEvaluator(demo(), null, QUIET);
+    const evaluator = createEvaluator(demo(), null, UNWATCHED);
     const instances = vi.spyOn(WebAssembly, "Instance");
     try {
       const step = decide(evaluator, withArguments(value));
@@ -128,14 +127,14 @@ describe("E03, E05, E06, E16: an evaluation that fails refuses, and its instance
 
   withOpa("E03: two rules that disagree", async () => {
     const body = 'allow if input.mcp.name == "echo"\nallow := false if input.mcp.arguments.value == 1';
-    const evaluator = createEvaluator(await compileText(body), null, QUIET);
+    const evaluator = createEvaluator(await compileText(body), null, UNWATCHED);
     const step = decide(evaluator, withArguments(1));
     expect(!step.ok && step.detail).toMatch(/policy\.rego:\d+:\d+: var assignment conflict/);
     expect(verdict(evaluator)).toBe("allow");
   });
 
   it("a thousand failures in a row leave it as it was", () => {
-    const evaluator = createEvaluator(demo(), null, QUIET);
+    const evaluator = createEvaluator(demo(), null, UNWATCHED);
     for (let i = 0; i < 1000; i += 1) expect(verdict(evaluator, withArguments("\ud800"))).toBe("policy_unavailable");
     expect(verdict(evaluator)).toBe("allow");
   });
@@ -144,12 +143,12 @@ describe("E03, E05, E06, E16: an evaluation that fails refuses, and its instance
 
   it("E05: data beyond the memory is refused at load, in words", () => {
     const data = JSON.stringify({ grants: { engineering: { demo: { tool: huge } } } });
-    expect(() => createEvaluator(demo(data), null, QUIET)).toThrow(/cannot be loaded/);
+    expect(() => createEvaluator(demo(data), null, UNWATCHED)).toThrow(/cannot be loaded/);
   });
 
   it("M9: a catalogue that does not fit leaves the one before", () => {
     const catalog = (tools: readonly string[]) => ({ servers: { demo: { tools, prompts: [], resources: [] } } });
-    const small = createEvaluator(demo(), catalog(["echo"]), QUIET);
+    const small = createEvaluator(demo(), catalog(["echo"]), UNWATCHED);
     expect(() => small.withCatalog(catalog(huge))).toThrow(/cannot be loaded/);
     expect(visible(small, INPUT)).toMatchObject({ ok: true, value: { tools: { demo: ["echo"] } } });
   });
@@ -158,7 +157,7 @@ describe("E03, E05, E06, E16: an evaluation that fails refuses, and its instance
 describe("E07, E17, E18: nothing, or a strange name, is refused", () => {
   withOpa("by a policy that allows everything", async () => {
     const catalog = { servers: { demo: { tools: ["echo"] } } };
-    const evaluator = createEvaluator(await compileText("allow := true"), catalog, QUIET);
+    const evaluator = createEvaluator(await compileText("allow := true"), catalog, UNWATCHED);
     expect(verdict(evaluator)).toBe("allow");
     for (const input of [undefined, null, 0, "", false, {}, []] as unknown[] as PolicyInput[]) {
       expect(decide(evaluator, input)).toMatchObject({ ok: true, value: { allow: false, requiredScopes: null } });
@@ -167,7 +166,7 @@ describe("E07, E17, E18: nothing, or a strange name, is refused", () => {
   });
 
   it("by the demo", () => {
-    const evaluator = createEvaluator(demo(), { servers: { demo: { tools: ["echo"] } } }, QUIET);
+    const evaluator = createEvaluator(demo(), { servers: { demo: { tools: ["echo"] } } }, UNWATCHED);
     for (const server of ["a/b", "../demo", "__proto__", "constructor", "", "demo\0"]) {
       const asked = { ...INPUT, mcp: { ...INPUT.mcp, server } };
       expect(verdict(evaluator, asked)).toBe("deny");
@@ -197,7 +196,11 @@ describe("E04: a policy that runs away", () => {
 
   it("the guard is told of every evaluation, also of one that fails", () => {
     const calls: string[] = [];
-    const evaluator = createEvaluator(demo(), null, { enter: () => calls.push("in"), leave: () => calls.push("out") });
+    const evaluator = createEvaluator(demo(), null, {
+      ...UNWATCHED,
+      enter: () => calls.push("in"),
+      leave: () => calls.push("out"),
+    });
     decide(evaluator, INPUT);
     decide(evaluator, withArguments("\ud800"));
     visible(evaluator, INPUT);
@@ -348,7 +351,7 @@ allow if { input.mcp.name == "method"; input.mcp.method == "tools/call" }
 allow if { input.mcp.name == "arguments"; input.mcp.arguments.value == "yes" }
 `;
   withOpa("is there, and refuses when it differs or is missing", async () => {
-    const evaluator = createEvaluator(await compileText(RULES), null, QUIET);
+    const evaluator = createEvaluator(await compileText(RULES), null, UNWATCHED);
     const { identity, mcp, request } = INPUT;
     const rows: readonly (readonly [string, Partial<PolicyInput>, Partial<PolicyInput>])[] = [
       ["time", {}, { request: { ...request, time: 1_790_000_001 } }],

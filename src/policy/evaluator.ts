@@ -1,4 +1,5 @@
 import type { PolicyInput } from "../authz/policy-input.ts";
+import type { Trail } from "../authz/trail.ts";
 import { parseJson } from "../mcp/parse-json.ts";
 import type { Artifact } from "./artifact.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
@@ -6,9 +7,14 @@ import { createInputText } from "./input-text.ts";
 
 /** Called around every evaluation: whoever watches this thread can tell a runaway policy from a busy one. */
 export interface Guard {
+  /** Names the Check that the next evaluation is for; without it that evaluation is for none. */
+  attribute(check: Trail): void;
   enter(): void;
   leave(): void;
 }
+
+/** For evaluations that nobody watches: on a thread or in a process of their own. */
+export const UNWATCHED: Guard = { attribute: () => {}, enter: () => {}, leave: () => {} };
 
 export interface Evaluator {
   readonly revision: string;

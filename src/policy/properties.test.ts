@@ -6,7 +6,7 @@ import type { PolicyInput, PolicyOperation } from "../authz/policy-input.ts";
 import type { Visible } from "../authz/ports.ts";
 import { artifact } from "./artifact.ts";
 import { decide, visible } from "./decision.ts";
-import { createEvaluator } from "./evaluator.ts";
+import { createEvaluator, UNWATCHED } from "./evaluator.ts";
 
 // P8, E15: the demo's rules over random data, asked as WASM and as the sentences below say.
 const wasm = readFileSync(resolve(join(import.meta.dirname, "../../policies/demo/.compiled/policy.wasm")));
@@ -81,8 +81,11 @@ function asked({ caller }: World, mcp: PolicyOperation): PolicyInput {
 }
 
 const evaluatorOf = ({ grants, catalog, limit }: World) =>
-  createEvaluator(artifact(wasm, JSON.stringify({ grants, limits: { transfer: limit } })), { servers: catalog }, quiet);
-const quiet = { enter: () => {}, leave: () => {} };
+  createEvaluator(
+    artifact(wasm, JSON.stringify({ grants, limits: { transfer: limit } })),
+    { servers: catalog },
+    UNWATCHED,
+  );
 
 function verdict(step: ReturnType<typeof decide>): string {
   if (!step.ok) return step.reason;

@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Artifact } from "./artifact.ts";
 import { decide, visible } from "./decision.ts";
-import { createEvaluator } from "./evaluator.ts";
+import { createEvaluator, UNWATCHED } from "./evaluator.ts";
 
 const SELF_TEST_MS = 10_000;
 
@@ -52,7 +52,7 @@ const CATALOG = { servers: { "self-test": { tools: ["self-test"], prompts: [], r
  * @throws {Error} that says what it could not
  */
 export function tryOut(artifact: Artifact): Tried {
-  const evaluator = createEvaluator(artifact, CATALOG, { enter: () => {}, leave: () => {} });
+  const evaluator = createEvaluator(artifact, CATALOG, UNWATCHED);
   for (const input of [{} as PolicyInput, NOBODY]) {
     const decision = decide(evaluator, input);
     if (!decision.ok) throw new Error(`the self-test failed: ${decision.detail ?? decision.reason}`);

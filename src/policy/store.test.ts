@@ -5,9 +5,11 @@ import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { findTool } from "../../scripts/lib/find-tool.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
+import { newTrail, type Trail } from "../authz/trail.ts";
 import { readBundle } from "./artifact.ts";
 import { buildBundle, writeCompiled } from "./build.ts";
 import { OPA_MISSING } from "./compile.ts";
+import { UNWATCHED } from "./evaluator.ts";
 import { createPolicyStore, type PolicyOptions, type PolicyStore } from "./store.ts";
 
 const DEMO = resolve(import.meta.dirname, "../../policies/demo");
@@ -40,8 +42,9 @@ async function open(path: string, more: Partial<PolicyOptions> = {}): Promise<Op
     path,
     rego: "v1",
     opaPath: opa,
-    guard: { enter: () => {}, leave: () => {} },
+    guard: UNWATCHED,
     quarantined: null,
+    kept: null,
     onReload: (result, message) => reloads.push(`${result}: ${message}`),
     ...more,
   });
@@ -117,11 +120,11 @@ describe("the demo's policy", () => {
     ["a group everything", 'allow if "finance" in input.identity.groups', false],
   ])("the self-test tells whether it allows strangers: %s", async (_, rule, allowsStrangers) => {
     const { store } = await open(folderOf(policy(rule)));
-    expect(store.tried()).toEqual({ allowsStrangers });
+    expect(store.live().tried).toEqual({ allowsStrangers });
   });
 
   it("the demo's allows no stranger", async () => {
-    expect((await open(DEMO)).store.tried()).toEqual({ allowsStrangers: false });
+    expect((await open(DEMO)).store.live().tried).toEqual({ allowsStrangers: false });
   });
 
   it("an edit without opa says in one sentence what to install", async () => {
@@ -343,11 +346,67 @@ describe("reload", () => {
     expect(() => readBundle(readFileSync(out))).toThrow();
   });
 
+  withOpa("F1: a quarantine ends with any change of the files, a comment too, and when it is released", async () => {
+    const folder = folderOf(policy('allow if input.mcp.name == "echo"'));
+    const { store } = await open(folder);
+    const quarantined = store.revision();
+    const again = await open(folder, { quarantined });
+    expect([verdict(again.store), again.store.quarantined()]).toEqual(["policy_unavailable", true]);
+    writeFileSync(
+      join(folder, "policy.rego"),
+      `${policy('allow if input.mcp.name == "echo"')["policy.rego"]}# a comment\n`,
+    );
+    await again.store.poll();
+    expect([verdict(again.store), again.store.quarantined()]).toEqual(["allow", false]);
+    const third = await open(folder, { quarantined: again.store.revision() });
+    third.store.release();
+    expect([verdict(third.store), third.store.quarantined()]).toEqual(["allow", false]);
+  });
+
+  withOpa("F1: what was live is live in the next thread without opa, also while the files are broken", async () => {
+    const folder = folderOf(policy('allow if input.mcp.name == "echo"'));
+    const { store } = await open(folder);
+    const kept = store.live();
+    writeFileSync(join(folder, "policy.rego"), "package mcp.authz\nallow if {");
+    const next = await open(folder, { kept, opaPath: "/nowhere/opa" });
+    expect([verdict(next.store), next.store.revision()]).toEqual(["allow", store.revision()]);
+    await next.store.poll();
+    expect([verdict(next.store), next.store.stale() === null]).toEqual(["allow", false]);
+    const healed = await open(folder, { kept });
+    writeFileSync(join(folder, "policy.rego"), 'package mcp.authz\nallow if input.mcp.name == "other"\n');
+    await healed.store.poll();
+    expect([verdict(healed.store), healed.store.stale()]).toEqual(["deny", null]);
+  });
+
+  withOpa("F1: an evaluation is for the Check that it is asked for, and for no other one after it", async () => {
+    const folder = folderOf(policy('allow if input.mcp.name == "echo"'));
+    const slots: (number | null)[] = [];
+    let attributed: number | null = null;
+    const guard = {
+      attribute: ({ slot }: Trail) => void (attributed = slot),
+      enter: () => void slots.push(attributed),
+      leave: () => void (attributed = null),
+    };
+    const { store } = await open(folder, { guard });
+    const check = (slot: number) => ({ ...newTrail("r", 0), slot });
+    store.decide(inputOf(), check(1));
+    store.decide(inputOf());
+    const names = Array.from({ length: 400 }, (_, i) => `t${i}`);
+    const servers = Object.fromEntries(["a", "b"].map((name) => [name, { tools: names, prompts: [], resources: [] }]));
+    store.setCatalog({ servers });
+    const list = inputOf({ method: "tools/list", server: null, name: null });
+    await Promise.all([store.visible(list, never, check(2)), store.visible(list, never, check(3))]);
+    expect([slots.slice(0, 2), slots.slice(2).toSorted((a, b) => Number(a) - Number(b))]).toEqual([
+      [1, null],
+      [2, 2, 3, 3],
+    ]);
+  });
+
   withOpa("a quarantined revision decides nothing", async () => {
     const folder = folderOf(policy('allow if input.mcp.name == "echo"'));
     const { store } = await open(folder);
     const again = await open(folder, { quarantined: store.revision() });
-    expect([verdict(again.store), (await again.store.visible(inputOf(), "demo", never)).ok]).toEqual([
+    expect([verdict(again.store), (await again.store.visible(inputOf(), never)).ok]).toEqual([
       "policy_unavailable",
       false,
     ]);
@@ -364,7 +423,10 @@ describe("lists", () => {
 
   it("are refused without a catalogue, while calls go on", async () => {
     const { store } = await open(DEMO, { opaPath: null });
-    expect(await store.visible(inputOf(), null, never)).toMatchObject({ ok: false, reason: "catalog_unavailable" });
+    expect(await store.visible(inputOf({ server: null }), never)).toMatchObject({
+      ok: false,
+      reason: "catalog_unavailable",
+    });
     expect(verdict(store)).toBe("allow");
   });
 
@@ -374,7 +436,6 @@ describe("lists", () => {
     const list = (server: string | null, groups: string[], kind: "tool" | "prompt" | "resource" | null = null) =>
       store.visible(
         inputOf({ method: "tools/list", server, kind, name: null }, { groups, scopes: ["mcp:write"] }),
-        server,
         never,
       );
     expect(list(null, ["engineering"])).toEqual({
@@ -397,7 +458,7 @@ describe("lists", () => {
     );
     const input = inputOf({ method: "tools/list", server: null, kind: null, name: null }, { groups: ["engineering"] });
     store.setCatalog({ servers });
-    const asked = store.visible(input, null, never);
+    const asked = store.visible(input, never);
     expect(asked).toBeInstanceOf(Promise);
     let turns = 0;
     const others = setInterval(() => (turns += 1), 0);
@@ -409,7 +470,7 @@ describe("lists", () => {
       value: { tools: { demo: shown }, prompts: { demo: ["p"] }, resources: { demo: ["docs://a"] } },
     });
     expect(turns).toBeGreaterThan(0);
-    expect(await store.visible(input, null, AbortSignal.abort())).toMatchObject({ ok: false, reason: "deadline" });
+    expect(await store.visible(input, AbortSignal.abort())).toMatchObject({ ok: false, reason: "deadline" });
   });
 });
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { refuse, type Step } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Visible } from "../authz/ports.ts";
+import type { Trail } from "../authz/trail.ts";
 import { parseJson } from "../mcp/parse-json.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
@@ -22,9 +23,17 @@ export interface PolicySource {
 
 export interface PolicyOptions extends PolicySource {
   readonly guard: Guard;
-  /** A revision that ran away too often: it is not evaluated again until it changes. */
+  /** A revision that ran away for several callers: it is not evaluated again until the policy's files change. */
   readonly quarantined: string | null;
+  /** What an earlier thread of this process had live: served at once, without opa and another self-test. */
+  readonly kept: KeptPolicy | null;
   readonly onReload: (result: "ok" | "failed", message: string) => void;
+}
+
+/** A policy that is live, for a thread that takes over. */
+export interface KeptPolicy extends Tested {
+  /** Of the files that it was made from. */
+  readonly sources: string;
 }
 
 /** Names by server and kind: `data.catalog`. */
@@ -33,14 +42,19 @@ export interface CatalogData {
 }
 
 export interface PolicyStore {
-  decide(input: PolicyInput): Step<Decision>;
+  /** @param check whom a runaway evaluation counts against; without it, the policy itself */
+  decide(input: PolicyInput, check?: Trail): Step<Decision>;
   /** A list of one server, or of all where `input.mcp.server` is null. */
-  visible(input: PolicyInput, server: string | null, signal: AbortSignal): Step<Visible> | Promise<Step<Visible>>;
+  visible(input: PolicyInput, signal: AbortSignal, check?: Trail): Step<Visible> | Promise<Step<Visible>>;
   /** Null when there is none: then lists are refused. */
   setCatalog(catalog: CatalogData | null): void;
   revision(): string;
-  /** What the self-test of the live policy found. */
-  tried(): Tried;
+  /** What is live, with what its self-test found. */
+  live(): KeptPolicy;
+  /** True while the live revision is not evaluated. */
+  quarantined(): boolean;
+  /** Evaluates a quarantined revision again. */
+  release(): void;
   /** The message of the last failed reload, or null when the files' policy is live. */
   stale(): string | null;
   /** Looks for a change, and makes it live or keeps what is there. */
@@ -56,16 +70,19 @@ export interface PolicyStore {
  * @throws {Error} at the start, when there is no policy to begin with
  */
 export async function createPolicyStore(options: PolicyOptions): Promise<PolicyStore> {
-  const found = look(options);
-  const live = new LivePolicy(options, await tested(found.load));
-  const files = new PolicyFiles(options, found, live);
+  const begun = options.kept ?? (await keep(look(options)));
+  const live = new LivePolicy(options, begun);
+  // What was kept may be older than the files: the first poll looks.
+  const files = new PolicyFiles(options, begun.sources, live);
   let timer: NodeJS.Timeout | undefined;
   return {
-    decide: (input) => live.decide(input),
-    visible: (input, server, signal) => live.visible(input, server, signal),
+    decide: (input, check) => live.decide(input, check),
+    visible: (input, signal, check) => live.visible(input, signal, check),
     setCatalog: (catalog) => live.setCatalog(catalog),
     revision: () => live.revision,
-    tried: () => live.tried,
+    live: () => live.policy,
+    quarantined: () => live.quarantined,
+    release: () => live.release(),
     stale: () => files.stale,
     poll: () => files.poll(),
     watch(everyMs) {
@@ -82,29 +99,39 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
 /** The policy and the catalogue that decide now. */
 class LivePolicy {
   readonly #guard: Guard;
-  readonly #quarantined: string | null;
+  #policy: KeptPolicy;
   #evaluator: Evaluator;
-  #tried: Tried;
+  #quarantined: boolean;
   #catalog: CatalogData | null = null;
 
-  constructor({ guard, quarantined }: PolicyOptions, { artifact: loaded, tried }: Tested) {
+  constructor({ guard, quarantined }: PolicyOptions, policy: KeptPolicy) {
     this.#guard = guard;
-    this.#quarantined = quarantined;
-    this.#evaluator = createEvaluator(loaded, null, guard);
-    this.#tried = tried;
+    this.#policy = policy;
+    this.#evaluator = createEvaluator(policy.artifact, null, guard);
+    this.#quarantined = policy.artifact.revision === quarantined;
   }
 
-  get tried(): Tried {
-    return this.#tried;
+  get policy(): KeptPolicy {
+    return this.#policy;
   }
 
   get revision(): string {
     return this.#evaluator.revision;
   }
 
-  replace({ artifact: loaded, tried }: Tested): void {
-    this.#evaluator = createEvaluator(loaded, this.#catalog, this.#guard);
-    this.#tried = tried;
+  get quarantined(): boolean {
+    return this.#quarantined;
+  }
+
+  release(): void {
+    this.#quarantined = false;
+  }
+
+  /** Whoever changed the files wants them tried, also where only a comment is new and the revision the same. */
+  replace(policy: KeptPolicy): void {
+    this.#evaluator = createEvaluator(policy.artifact, this.#catalog, this.#guard);
+    this.#policy = policy;
+    this.#quarantined = false;
   }
 
   setCatalog(catalog: CatalogData | null): void {
@@ -112,19 +139,22 @@ class LivePolicy {
     this.#catalog = catalog;
   }
 
-  decide(input: PolicyInput): Step<Decision> {
-    return this.#isQuarantined() ? quarantine() : decide(this.#evaluator, input);
+  decide(input: PolicyInput, check?: Trail): Step<Decision> {
+    if (this.#quarantined) return quarantine();
+    if (check !== undefined) this.#guard.attribute(check);
+    return decide(this.#evaluator, input);
   }
 
-  visible(input: PolicyInput, server: string | null, signal: AbortSignal): Step<Visible> | Promise<Step<Visible>> {
-    if (this.#isQuarantined()) return quarantine();
+  visible(input: PolicyInput, signal: AbortSignal, check?: Trail): Step<Visible> | Promise<Step<Visible>> {
+    if (this.#quarantined) return quarantine();
     if (this.#catalog === null) return refuse("catalog_unavailable", "no catalogue yet");
-    if (server !== null || isSmall(this.#catalog)) return visible(this.#evaluator, input);
-    return visibleByServer(this.#evaluator, { input, servers: Object.keys(this.#catalog.servers) }, signal);
-  }
-
-  #isQuarantined(): boolean {
-    return this.#evaluator.revision === this.#quarantined;
+    const evaluator = this.#evaluator;
+    const ask = (question: PolicyInput) => {
+      if (check !== undefined) this.#guard.attribute(check);
+      return visible(evaluator, question);
+    };
+    if (input.mcp.server !== null || isSmall(this.#catalog)) return ask(input);
+    return visibleByServer(ask, { input, servers: Object.keys(this.#catalog.servers) }, signal);
   }
 }
 
@@ -132,15 +162,16 @@ class LivePolicy {
 class PolicyFiles {
   readonly #options: PolicyOptions;
   readonly #live: LivePolicy;
-  #found: Found;
+  /** The hash of what was looked at last. */
+  #seen: string;
   #failure: string | null = null;
   #unreadable: string | null = null;
   #busy = false;
   #closed = false;
 
-  constructor(options: PolicyOptions, found: Found, live: LivePolicy) {
+  constructor(options: PolicyOptions, seen: string, live: LivePolicy) {
     this.#options = options;
-    this.#found = found;
+    this.#seen = seen;
     this.#live = live;
   }
 
@@ -151,7 +182,8 @@ class PolicyFiles {
   async poll(): Promise<void> {
     if (this.#busy || this.#closed) return;
     this.#busy = true;
-    if (this.#hasChanged()) await this.#reload();
+    const changed = this.#changed();
+    if (changed !== null) await this.#reload(changed);
     this.#busy = false;
   }
 
@@ -159,9 +191,9 @@ class PolicyFiles {
     this.#closed = true;
   }
 
-  async #reload(): Promise<void> {
+  async #reload(found: Found): Promise<void> {
     try {
-      const loaded = await tested(this.#found.load);
+      const loaded = await keep(found);
       if (this.#closed) return;
       this.#live.replace(loaded);
       this.#failure = null;
@@ -173,22 +205,23 @@ class PolicyFiles {
     }
   }
 
-  #hasChanged(): boolean {
+  #changed(): Found | null {
     const { onReload } = this.#options;
     try {
       const found = look(this.#options);
       const wasAway = this.#unreadable !== null;
       this.#unreadable = null;
-      const isSame = found.hash === this.#found.hash;
-      if (!isSame) this.#found = found;
-      else if (wasAway)
-        onReload(this.#failure === null ? "ok" : "failed", this.#failure ?? "the policy is there again");
-      return !isSame;
+      if (found.hash !== this.#seen) {
+        this.#seen = found.hash;
+        return found;
+      }
+      if (wasAway) onReload(this.#failure === null ? "ok" : "failed", this.#failure ?? "the policy is there again");
+      return null;
     } catch (error) {
       const message = error instanceof Error ? error.message : "the policy cannot be read";
       if (this.#unreadable !== message) onReload("failed", message);
       this.#unreadable = message;
-      return false;
+      return null;
     }
   }
 }
@@ -204,7 +237,7 @@ function isSmall({ servers }: CatalogData): boolean {
 }
 
 function quarantine(): Step<never> {
-  return refuse("policy_unavailable", "this revision ran away too often; change the policy");
+  return refuse("policy_unavailable", "quarantined: this revision ran away for several callers; change the policy");
 }
 
 /** What stands at `policy.path` now, read once: what was hashed is what is loaded. */
@@ -241,6 +274,10 @@ export async function loadPolicy(
 interface Tested {
   readonly artifact: Artifact;
   readonly tried: Tried;
+}
+
+async function keep({ hash, load }: Found): Promise<KeptPolicy> {
+  return { ...(await tested(load)), sources: hash };
 }
 
 async function tested(load: Found["load"]): Promise<Tested> {

@@ -13,7 +13,7 @@ import { createResolver } from "../../src/mcp/resolver.ts";
 import { artifact } from "../../src/policy/artifact.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { decide, visible } from "../../src/policy/decision.ts";
-import { createEvaluator, type Evaluator } from "../../src/policy/evaluator.ts";
+import { createEvaluator, UNWATCHED, type Evaluator } from "../../src/policy/evaluator.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";
 import { listingOf, tool, WRISTBAND } from "../fakes/list-broker.ts";
@@ -104,9 +104,8 @@ async function snapshotOf(offers: World["offers"]): Promise<Snapshot> {
   return catalog.current();
 }
 
-const quiet = { enter: () => {}, leave: () => {} };
 const evaluatorOf = ({ wasm }: Compiled, granted: Grants, snapshot: Snapshot): Evaluator =>
-  createEvaluator(artifact(wasm, JSON.stringify({ grants: granted })), snapshot.names, quiet);
+  createEvaluator(artifact(wasm, JSON.stringify({ grants: granted })), snapshot.names, UNWATCHED);
 
 function inputOf({ dept, ...who }: Caller, mcp: PolicyOperation): PolicyInput {
   return {

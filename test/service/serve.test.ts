@@ -9,6 +9,7 @@ import { stringify } from "yaml";
 import { startServe, type Serve } from "../../src/bin/start-serve.ts";
 import { loadConfig } from "../../src/config.ts";
 import { createLog } from "../../src/ops/log.ts";
+import { UNWATCHED } from "../../src/policy/evaluator.ts";
 import { makeCa, makeLeaf } from "../fakes/certificates.ts";
 import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
@@ -63,7 +64,7 @@ async function start(): Promise<void> {
     reread,
     log: createLog((line) => log.push(line), "info", Date.now),
     opaPath: null,
-    guard: { enter: () => {}, leave: () => {} },
+    guard: UNWATCHED,
     quarantined: null,
     restarts: 0,
     remembered: null,
