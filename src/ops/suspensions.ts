@@ -1,0 +1,71 @@
+// Callers who are refused for a while, because policy ran away while it was evaluated for them. In memory, bounded.
+import { LRUCache } from "lru-cache";
+import type { Caller } from "../authz/in-flight.ts";
+import { refuse, type Refused, type Step } from "../authz/outcome.ts";
+import type { Identity } from "../authz/ports.ts";
+
+/** Suspended callers that are remembered; of more than these, the suspension that was set first ends early. */
+const MAX_SUSPENDED = 10_000;
+
+/** A suspension on its way from one thread to another, whose clocks begin at different times. */
+export interface Suspension extends Caller {
+  /** Milliseconds until it ends. */
+  readonly forMs: number;
+}
+
+export interface Suspensions {
+  suspend(suspension: Suspension): void;
+  /** Refuses the caller if suspended; null if not. */
+  refusal(identity: Identity): Refused | null;
+  readonly size: number;
+}
+
+/** One key for each pair: no issuer and subject can be written as another's. */
+export function callerKey({ issuer, subject }: Caller): string {
+  return `${issuer.length}:${issuer}${subject}`;
+}
+
+/** @param monotonic milliseconds of a clock that never jumps */
+export function createSuspensions(monotonic: () => number, max: number = MAX_SUSPENDED): Suspensions {
+  const until = new LRUCache<string, number>({ max });
+  const refusal = (identity: Identity): Refused | null => {
+    if (until.size === 0) return null; // nearly always: then no key is made
+    const key = callerKey(identity);
+    const end = until.peek(key);
+    if (end === undefined) return null;
+    const leftMs = end - monotonic();
+    if (leftMs > 0) return suspended(identity, leftMs);
+    until.delete(key);
+    return null;
+  };
+  return {
+    suspend(suspension) {
+      until.set(callerKey(suspension), monotonic() + suspension.forMs);
+    },
+    refusal,
+    get size() {
+      for (const [key, end] of until) if (end <= monotonic()) until.delete(key);
+      return until.size;
+    },
+  };
+}
+
+function suspended(caller: Identity, leftMs: number): Refused {
+  const retryAfterSeconds = Math.ceil(leftMs / 1000);
+  return { ...refuse("caller_suspended", "an earlier evaluation of policy ran away"), retryAfterSeconds, caller };
+}
+
+type Identified = Step<Identity> | Promise<Step<Identity>>;
+
+/** Refuses suspended callers as soon as it is known who they are: before the body is read and policy is asked. */
+export function refuseSuspended<A extends readonly unknown[]>(
+  identify: (...args: A) => Identified,
+  { refusal }: Pick<Suspensions, "refusal">,
+): (...args: A) => Identified {
+  const judge = (identified: Step<Identity>): Step<Identity> =>
+    identified.ok ? (refusal(identified.value) ?? identified) : identified;
+  return (...args) => {
+    const identified = identify(...args);
+    return identified instanceof Promise ? identified.then(judge) : judge(identified);
+  };
+}
