@@ -149,6 +149,22 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     "`policy_unavailable`",
   ],
   [
+    "Evaluations that run away, per caller",
+    () => "one; or five slow ones in a minute",
+    "`caller_suspended` for `limits.runawaySeconds` (60), doubled each time up to an hour",
+  ],
+  [
+    "Callers that make one policy run away in a minute",
+    () => `${figure("ops/runaways.ts", "QUARANTINE_CALLERS") - 1}`,
+    "`policy_unavailable` until the policy changes",
+  ],
+  ["Suspended callers", () => count("ops/suspensions.ts", "MAX_SUSPENDED"), "the first ones end early"],
+  [
+    "Checks in flight, with those whose audit line waits",
+    () => count("ops/in-flight.ts", "SLOTS"),
+    "`audit_unavailable`",
+  ],
+  [
     "Policy files",
     () => `${count("policy/sources.ts", "MAX_FILES")}, ${bytes("policy/sources.ts", "MAX_BYTES")}`,
     "not loaded",

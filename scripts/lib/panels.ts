@@ -156,6 +156,13 @@ export const ROWS: readonly Row[] = [
         legend: "{{outcome}}",
       }),
       stat("Audit failures", "Records that could not be written", "sum(mcp_authz_audit_failures)"),
+      stat("Quarantined policies", "Replicas that do not evaluate their policy", "sum(mcp_authz_policy_quarantined)"),
+      stat("Runaway evaluations", "Each ended the serving thread", "sum(mcp_authz_runaways_total)"),
+      stat(
+        "Suspended callers",
+        "Refused for a while, because policy ran away for them",
+        "sum(mcp_authz_callers_suspended)",
+      ),
       stat("Restarts", "Of the serving thread: a policy that ran away, or a crash", "sum(mcp_authz_restarts)"),
       graph("Envoy's view", "What ext_authz made of the answers; error: serve was not reached", "reqps", {
         expr: `sum(rate(envoy_http_ext_authz_error${RATE}))`,

@@ -5,6 +5,7 @@ import type { Revocations } from "../identity/revocations.ts";
 import type { Audit } from "../ops/audit.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { createOpsServer, type OpsAnswer } from "../ops/ops-server.ts";
+import type { Suspensions } from "../ops/suspensions.ts";
 import type { PolicyStore } from "../policy/store.ts";
 import { tlsOf } from "./tls-listeners.ts";
 
@@ -16,6 +17,7 @@ export interface ServeParts {
   readonly revocations: Revocations;
   readonly catalog: CatalogClient;
   readonly audit: Pick<Audit, "stats">;
+  readonly suspensions: Pick<Suspensions, "size">;
   readonly stopping: () => boolean;
   /** The JWK Set to publish. */
   readonly keySet: () => string;
@@ -23,7 +25,7 @@ export interface ServeParts {
 
 /** serve's health, metrics and keys. */
 export function serveOps(config: Config, parts: ServeParts) {
-  const { metrics, audit, catalog, revocations, keySet } = parts;
+  const { metrics, audit, catalog, policy, revocations, suspensions, keySet } = parts;
   return createOpsServer({
     name: "ops",
     address: config.listen.ops,
@@ -34,6 +36,8 @@ export function serveOps(config: Config, parts: ServeParts) {
       "/metrics": async () => {
         metrics.auditFailures(audit.stats.failed);
         metrics.catalog(catalog.state());
+        metrics.policyQuarantined(policy.quarantined());
+        metrics.suspended(suspensions.size);
         const { entries, stale } = revocations.status();
         metrics.revocations(entries, stale !== null);
         return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
@@ -43,17 +47,22 @@ export function serveOps(config: Config, parts: ServeParts) {
   });
 }
 
-/** True when a token can be verified: an issuer's keys are here, and it is known who was revoked. */
-export function isReady({ identity, revocations }: Pick<ServeParts, "identity" | "revocations">): boolean {
-  return identity.ready() && revocations.status().stale === null;
+/** True when a token can be verified (an issuer's keys are here, and it is known who was revoked), and policy is evaluated. */
+export function isReady({
+  identity,
+  revocations,
+  policy,
+}: Pick<ServeParts, "identity" | "revocations" | "policy">): boolean {
+  return identity.ready() && revocations.status().stale === null && !policy.quarantined();
 }
 
 function readiness(parts: ServeParts): OpsAnswer {
   const { stopping, policy, identity, revocations, catalog } = parts;
+  // Not so gRPC health, which Envoy asks: while it is good, clients get our refusals with their reasons.
   const ready = !stopping() && isReady(parts);
   const body = {
     ready,
-    policy: { revision: policy.revision(), stale: policy.stale() },
+    policy: { revision: policy.revision(), stale: policy.stale(), quarantined: policy.quarantined() },
     issuers: identity.status().map(({ issuer, keys, lastError, clockAheadMs }) => ({
       ...{ issuer, keys, lastError },
       clockAheadSeconds: clockAheadMs === null ? null : Math.round(clockAheadMs / 1000),

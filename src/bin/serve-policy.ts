@@ -2,8 +2,10 @@ import { createCatalogClient } from "../broker/catalog-client.ts";
 import { createHttpClient } from "../http/client.ts";
 import type { Log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
+import type { FromThread } from "../ops/supervisor.ts";
+import type { Guard } from "../policy/evaluator.ts";
 import { OPEN_TO_ALL } from "../policy/self-test.ts";
-import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../policy/store.ts";
+import { createPolicyStore, type KeptPolicy, type PolicyOptions, type PolicyStore } from "../policy/store.ts";
 import { signCatalogToken } from "../wristband/catalog-token.ts";
 import type { SigningKey } from "../wristband/keys.ts";
 import { readCaFile } from "./ca-file.ts";
@@ -13,29 +15,45 @@ import type { ServeOptions } from "./start-serve.ts";
 import { partsOf } from "./upstreams.ts";
 
 /** The policy, with its metrics and log lines. */
-export async function startPolicy(options: ServeOptions, metrics: Metrics): Promise<PolicyStore> {
-  const { config, log } = options;
+export async function startPolicy(options: ServeOptions, guard: Guard, metrics: Metrics): Promise<PolicyStore> {
+  const { config, log, handover } = options;
   const store: PolicyStore = await openStore({
     path: config.policy.path,
     rego: config.policy.rego,
     opaPath: options.opaPath,
-    guard: options.guard,
-    quarantined: options.quarantined,
-    kept: null,
+    guard,
+    quarantined: handover.quarantined,
+    kept: handover.policy,
     onReload: (result, message) => {
       metrics.policyReload(result);
       if (result === "ok") {
         metrics.policyRevision(store.revision());
-        options.onRevision(store.revision());
+        if (!store.quarantined()) tellLive(store, options);
         log.info("policy_live", { revision: store.revision() });
         warnOfOpenness(store, log);
       } else log.error("policy_not_reloaded", { message, live: store.revision() });
     },
   });
   metrics.policyRevision(store.revision());
-  options.onRevision(store.revision());
+  if (handover.policy === null) tellLive(store, options);
   warnOfOpenness(store, log);
   return store;
+}
+
+/** For the next thread, and the supervisor that counts runaways by revision. */
+function tellLive(store: PolicyStore, { tell }: ServeOptions): void {
+  const { artifact, ...rest } = store.live();
+  // A copy between threads takes all of the memory that a view is of.
+  const policy: KeptPolicy = { ...rest, artifact: { ...artifact, wasm: new Uint8Array(artifact.wasm) } };
+  tell({ type: "policy", revision: artifact.revision, policy });
+}
+
+/** A document for the next thread; without bytes, the last one is fresh again. */
+export function documentOf(
+  name: string,
+  { bytes, tag }: { readonly bytes: Uint8Array | null; readonly tag: string },
+): FromThread<never> {
+  return { type: "document", name, bytes: bytes === null ? null : new Uint8Array(bytes), tag };
 }
 
 function warnOfOpenness(store: PolicyStore, log: Log): void {
@@ -74,7 +92,11 @@ function catalogReport(log: Log): (fault: string | null) => void {
 }
 
 /** Brings the broker's catalogue to the policy. */
-export function catalogFor({ config, log }: ServeOptions, keys: () => readonly SigningKey[], policy: PolicyStore) {
+export function catalogFor(
+  { config, log, handover, tell }: ServeOptions,
+  keys: () => readonly SigningKey[],
+  policy: PolicyStore,
+) {
   const { caFile } = config.catalog;
   const url = config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`;
   const { origin, path } = partsOf(url);
@@ -90,8 +112,8 @@ export function catalogFor({ config, log }: ServeOptions, keys: () => readonly S
     maxNameBytes: config.limits.serverNameBytes,
     onChange: policy.setCatalog,
     onFault: catalogReport(log),
-    onFetched: () => {},
-    kept: null,
+    onFetched: (bytes, tag) => tell(documentOf("catalog", { bytes, tag })),
+    kept: handover.documents["catalog"] ?? null,
     monotonic: () => performance.now(),
   });
 }

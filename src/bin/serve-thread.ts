@@ -1,11 +1,12 @@
-// The thread that `mcp-authz serve` supervises: the whole service.
+// The thread that `mcp-authz serve` supervises: the whole service. Its code is loaded when the thread is made; the service
+// begins with the supervisor's `start`.
 import { parentPort, workerData } from "node:worker_threads";
 import { findTool } from "../../scripts/lib/find-tool.ts";
 import { loadConfig } from "../config.ts";
-import { createGuard } from "../ops/heartbeat.ts";
 import { createLog, writeStderr, type LogLevel } from "../ops/log.ts";
-import type { FromThread, ThreadData, ToThread } from "../ops/supervisor.ts";
-import { startServe } from "./start-serve.ts";
+import type { FromThread, Handover, ToThread } from "../ops/supervisor.ts";
+import type { KeptPolicy } from "../policy/store.ts";
+import { startServe, type Serve } from "./start-serve.ts";
 
 /** What `mcp-authz serve` hands over. */
 export interface ServeData {
@@ -13,45 +14,48 @@ export interface ServeData {
   readonly level: LogLevel;
 }
 
-const { heartbeat, quarantined, restarts, remembered, data } = workerData as ThreadData<ServeData>;
-const say = (message: FromThread) => parentPort?.postMessage(message);
-const log = createLog(writeStderr, data.level, Date.now);
+const { configFile, level } = workerData as ServeData;
+const tell = (message: FromThread<KeptPolicy>) => parentPort?.postMessage(message);
+const log = createLog(writeStderr, level, Date.now);
 
 function fail(error: unknown): void {
   writeStderr(`mcp-authz serve: ${error instanceof Error ? error.message : "failed"}\n`);
-  say({ type: "ended", code: 1 });
+  tell({ type: "ended", code: 1 });
   parentPort?.close();
 }
 
-try {
-  const reread = () => loadConfig(data.configFile, process.env).config;
-  const serve = await startServe({
-    config: reread(),
-    reread,
-    log,
-    opaPath: findTool("opa"),
-    guard: { attribute: () => {}, ...createGuard(heartbeat) },
-    quarantined,
-    restarts,
-    onRevision: (revision) => say({ type: "revision", revision }),
-    remembered,
-    onRemember: (memory) => say({ type: "remember", memory }),
-  });
-  say({ type: "ready" });
-  parentPort?.on("message", (message: ToThread) => {
-    if (message.type === "reload") {
-      serve
-        .reload()
-        .catch((error: unknown) =>
-          log.error("reload_failed", { message: error instanceof Error ? error.message : "failed" }),
-        );
-      return;
-    }
-    serve.stop().then(() => {
-      say({ type: "ended", code: 0 });
-      parentPort?.close();
-    }, fail);
-  });
-} catch (error) {
-  fail(error);
+async function start(handover: Handover<KeptPolicy>): Promise<Serve> {
+  const reread = () => loadConfig(configFile, process.env).config;
+  const serve = await startServe({ config: reread(), reread, log, opaPath: findTool("opa"), handover, tell });
+  tell({ type: "ready" });
+  return serve;
 }
+
+async function reload(serve: Serve): Promise<void> {
+  try {
+    await serve.reload();
+  } catch (error) {
+    log.error("reload_failed", { message: error instanceof Error ? error.message : "failed" });
+  }
+}
+
+async function stop(serve: Serve): Promise<void> {
+  await serve.stop();
+  tell({ type: "ended", code: 0 });
+  parentPort?.close();
+}
+
+let serving: Promise<Serve> | null = null;
+parentPort?.on("message", (message: ToThread<KeptPolicy>) => {
+  if (message.type === "start") {
+    serving ??= start(message.handover);
+    serving.catch(fail);
+    return;
+  }
+  serving
+    ?.then((serve) => {
+      if (message.type === "suspend") serve.suspend(message.suspension);
+      return message.type === "reload" ? reload(serve) : message.type === "terminate" ? stop(serve) : undefined;
+    })
+    .catch(fail);
+});

@@ -1,8 +1,11 @@
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./cli.ts";
 import { requireFiles } from "./config-files.ts";
+import { auditFailure } from "../ops/audit.ts";
 import { createLog, writeStderr } from "../ops/log.ts";
+import { writeLostLines } from "../ops/lost-lines.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { supervise } from "../ops/supervisor.ts";
+import type { ServeData } from "./serve-thread.ts";
 
 /** Far above what a policy needs (well under a millisecond), far below what a caller would wait. */
 const POLICY_LIMIT_MS = 500;
@@ -29,8 +32,11 @@ export const command: Command = {
     const log = createLog(writeStderr, level, Date.now);
     const supervisor = supervise({
       script: new URL("serve-thread.ts", import.meta.url),
-      data: { configFile, level },
+      data: { configFile, level } satisfies ServeData,
       limitMs: POLICY_LIMIT_MS,
+      suspendMs: config.limits.runawaySeconds * 1000,
+      onLoss: (loss) =>
+        writeLostLines(loss, { file: config.audit.file, onFailure: auditFailure(log, config.audit.file) }),
       log,
     });
     const signalled = untilSignal({

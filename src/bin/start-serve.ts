@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { AuditDecision } from "../authz/audit-record.ts";
 import { createCheck } from "../authz/check.ts";
+import type { InFlight } from "../authz/in-flight.ts";
 import { refuse } from "../authz/outcome.ts";
 import { newTrail } from "../authz/trail.ts";
+import type { CatalogClient } from "../broker/catalog-client.ts";
 import type { Config } from "../config.ts";
 import { createCredentials } from "../credential/chain.ts";
 import { createGrpcServer } from "../envoy/grpc-server.ts";
@@ -10,11 +12,14 @@ import { reply } from "../envoy/reply.ts";
 import { createSettle } from "../envoy/settle.ts";
 import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import type { Revocations } from "../identity/revocations.ts";
-import { auditFault, createAudit, type Audit } from "../ops/audit.ts";
-import { createInFlight, newInFlight } from "../ops/in-flight.ts";
+import { auditFailure, createAudit, type Audit } from "../ops/audit.ts";
+import { createGuard } from "../ops/heartbeat.ts";
+import { createInFlight } from "../ops/in-flight.ts";
 import type { Log } from "../ops/log.ts";
 import { createMetrics, type Metrics } from "../ops/metrics.ts";
-import type { Guard } from "../policy/evaluator.ts";
+import type { FromThread, Handover } from "../ops/supervisor.ts";
+import { createSuspensions, refuseSuspended, type Suspension, type Suspensions } from "../ops/suspensions.ts";
+import type { KeptPolicy, PolicyStore } from "../policy/store.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { answerSettings, checkSettings } from "./check-settings.ts";
@@ -22,8 +27,8 @@ import { clockFault } from "./clock-fault.ts";
 import { credentialChains } from "./credential-chains.ts";
 import { reloadParts } from "./reload.ts";
 import { isReady, serveOps } from "./serve-ops.ts";
-import { catalogFor, startPolicy } from "./serve-policy.ts";
-import { startRevocations } from "./start-revocations.ts";
+import { catalogFor, documentOf, startPolicy } from "./serve-policy.ts";
+import { startRevocations, type RevocationStart } from "./start-revocations.ts";
 import { timedPorts } from "./timed-ports.ts";
 import { tlsOf, tlsParts } from "./tls-listeners.ts";
 
@@ -33,14 +38,9 @@ export interface ServeOptions {
   readonly reread: () => Config;
   readonly log: Log;
   readonly opaPath: string | null;
-  readonly guard: Guard;
-  readonly quarantined: string | null;
-  /** How often the supervisor had to start this service anew. */
-  readonly restarts: number;
-  readonly onRevision: (revision: string) => void;
-  /** Revocations that an earlier thread has seen; null in the first one. */
-  readonly remembered: SharedArrayBuffer | null;
-  readonly onRemember: (memory: SharedArrayBuffer) => void;
+  /** What the supervisor gives this thread, of earlier ones too. */
+  readonly handover: Handover<KeptPolicy>;
+  readonly tell: (message: FromThread<KeptPolicy>) => void;
 }
 
 export interface Serve {
@@ -48,6 +48,8 @@ export interface Serve {
   readonly opsPort: number;
   /** SIGHUP: wristband keys, TLS files, the audit file and revocations. What cannot be read leaves what was there. */
   reload(): Promise<void>;
+  /** Refuses this caller for a while. */
+  suspend(suspension: Suspension): void;
   /** Not ready, drain, close. */
   stop(): Promise<void>;
 }
@@ -58,40 +60,43 @@ const AUDIT_QUEUE = 10_000;
 
 /** Builds and starts the ext_authz service. @throws {Error} that names the key at fault */
 export async function startServe(options: ServeOptions): Promise<Serve> {
-  const { config, log } = options;
-  const metrics = createMetrics();
-  metrics.restarts(options.restarts);
+  const { config, log, handover } = options;
+  const metrics = metricsOf(handover);
   const keys = signingKeys(config);
-  const policy = await startPolicy(options, metrics);
+  const inFlight = createInFlight(handover.inFlight);
+  const policy = await startPolicy(options, createGuard(handover.heartbeat, inFlight), metrics);
+  const suspensions = suspensionsOf(handover);
   const credentials = credentialChains(config, { log, metrics });
-  const revocations = await startRevocations({ ...options, metrics, onRevoked: credentials.purge });
+  const revocations = await revocationsOf(options, metrics, credentials.purge);
   const identity = identityOf(options, metrics, revocations);
   const audit = auditOf(options);
   const ports = timedPorts(metrics, {
-    identify: identity.identify,
+    identify: refuseSuspended(identity.identify, suspensions),
     decide: policy.decide,
     visible: policy.visible,
     fetchCredential: createCredentials(credentials.chains),
     signWristband: signerOf(options, keys.current, metrics),
   });
-  const grpc = grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics });
+  const grpc = grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics, inFlight });
   const catalog = catalogFor(options, keys.current, policy);
+  await catalog.restored;
   let stopping = false;
   const ops = serveOps(config, {
-    ...{ metrics, policy, identity, revocations, catalog, audit },
+    ...{ metrics, policy, identity, revocations, catalog, audit, suspensions },
     stopping: () => stopping,
     keySet: () => publicKeySet(keys.current()),
   });
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
-  await Promise.all([identity.start(), credentials.start(), catalog.poll()]);
+  await Promise.all([identity.start(), credentials.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
   for (const part of [policy, revocations, catalog]) part.watch(POLL_MS);
-  const ready = isReady({ identity, revocations });
+  const ready = isReady({ identity, revocations, policy });
   log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready });
   return {
     authzPort,
     opsPort,
-    reload: () => reload(options, { keys, grpc, ops, audit, revocations }),
+    reload: () => reload(options, { keys, grpc, ops, audit, revocations, policy }),
+    suspend: suspensions.suspend,
     async stop() {
       stopping = true;
       await grpc.drain(config.drainMs);
@@ -101,6 +106,33 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
       await ops.close();
     },
   };
+}
+
+/** Callers who are suspended already. */
+function suspensionsOf({ suspended }: Pick<Handover, "suspended">): Suspensions {
+  const suspensions = createSuspensions(() => performance.now());
+  for (const suspension of suspended) suspensions.suspend(suspension);
+  return suspensions;
+}
+
+function metricsOf({ restarts, runaways }: Pick<Handover, "restarts" | "runaways">): Metrics {
+  const metrics = createMetrics();
+  metrics.restarts(restarts);
+  metrics.runaways(runaways);
+  return metrics;
+}
+
+function revocationsOf(options: ServeOptions, metrics: Metrics, onRevoked: RevocationStart["onRevoked"]) {
+  const { config, log, handover, tell } = options;
+  return startRevocations({
+    ...{ config, log, metrics, remembered: handover.remembered, onRevoked },
+    onRemember: (memory) => tell({ type: "remember", memory }),
+  });
+}
+
+/** An earlier thread's catalogue is here, and looked at again in a second. */
+function isKept(catalog: CatalogClient): boolean {
+  return catalog.state().ageSeconds !== null;
 }
 
 /** The keys that sign wristbands now. */
@@ -124,7 +156,7 @@ function auditOf({ config, log }: ServeOptions): Audit {
     file,
     maxQueued: AUDIT_QUEUE,
     monotonic: () => performance.now(),
-    onFailure: (code) => log.error("audit_failed", { code, file, message: auditFault(code) }),
+    onFailure: auditFailure(log, file),
   });
 }
 
@@ -135,23 +167,25 @@ interface Reloadable {
   readonly ops: ReturnType<typeof serveOps>;
   readonly audit: Audit;
   readonly revocations: Revocations;
+  readonly policy: PolicyStore;
 }
 
 async function reload({ config, log, reread }: ServeOptions, parts: Reloadable): Promise<void> {
-  const { keys, grpc, ops, audit, revocations } = parts;
+  const { keys, grpc, ops, audit, revocations, policy } = parts;
   const next = reread();
   const reloaded = await reloadParts(log, {
     "wristband keys": () => keys.reload(next),
     ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
     "audit file": audit.reopen,
     revocations: revocations.poll,
+    quarantine: policy.release,
   });
   const kids = keys.current().map(({ kid }) => kid);
   log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
   reportWaiting(log, changedKeys(config, next));
 }
 
-function identityOf({ config, log }: ServeOptions, metrics: Metrics, revocations: Revocations) {
+function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {
   const identity: IdentityService = createIdentity({
     issuers: config.identity.issuers,
     tokenCacheBytes: config.limits.tokenCacheBytes,
@@ -166,8 +200,15 @@ function identityOf({ config, log }: ServeOptions, metrics: Metrics, revocations
       if (clocks !== null) log.warn("clock_differs", { ...clocks });
     },
     onCache: (result) => metrics.cache("token", result),
+    onKeys: (issuer, bytes) => tell(documentOf(keysOf(issuer), { bytes, tag: "" })),
+    keptKeys: (issuer) => handover.documents[keysOf(issuer)] ?? null,
   });
   return identity;
+}
+
+/** The name under which an issuer's keys are kept for the next thread. */
+function keysOf(issuer: string): string {
+  return `keys ${issuer}`;
 }
 
 function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey[], metrics: Metrics) {
@@ -189,9 +230,10 @@ interface Decided {
   readonly check: ReturnType<typeof createCheck>;
   readonly audit: Audit;
   readonly metrics: Metrics;
+  readonly inFlight: InFlight;
 }
 
-function grpcServer(config: Config, { check, audit, metrics }: Decided) {
+function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided) {
   const answers = answerSettings(config);
   return createGrpcServer({
     address: config.listen.authz,
@@ -200,7 +242,7 @@ function grpcServer(config: Config, { check, audit, metrics }: Decided) {
       check,
       answers,
       audit: (record) => audit.write(record),
-      inFlight: createInFlight(newInFlight()),
+      inFlight,
       observe: (decision: AuditDecision, reason, seconds) => metrics.observeCheck(decision, reason, seconds),
       now: Date.now,
       newRequestId: randomUUID,

@@ -1,5 +1,6 @@
-import { close, constants, open, write } from "node:fs";
+import { close, closeSync, constants, fstatSync, open, openSync, readSync, write } from "node:fs";
 import { promisify } from "node:util";
+import type { Log } from "./log.ts";
 
 export interface AuditOptions {
   /** A file to append to; null is standard output. */
@@ -10,6 +11,8 @@ export interface AuditOptions {
   readonly monotonic: () => number;
   /** Told of a failing sink, at most once a second. */
   readonly onFailure: (message: string) => void;
+  /** Another writer was here before, and may have been ended in the middle of a line. */
+  readonly afterAnother?: boolean;
 }
 
 export interface Audit {
@@ -61,7 +64,7 @@ class AuditQueue {
   #closed = false;
 
   constructor(options: AuditOptions) {
-    this.#sink = new AuditSink(options.file);
+    this.#sink = new AuditSink(options.file, options.afterAnother ?? false);
     this.#maxQueued = options.maxQueued;
     this.#tell = oncePerSecond(options);
   }
@@ -131,11 +134,12 @@ class AuditQueue {
 class AuditSink {
   readonly #file: string | null;
   #descriptor: number | null = null;
-  /** True while the last line is not whole. */
-  #torn = false;
+  /** True while the last line is not whole, or may not be. */
+  #torn: boolean;
 
-  constructor(file: string | null) {
+  constructor(file: string | null, afterAnother: boolean) {
     this.#file = file;
+    this.#torn = afterAnother && (file === null || !endsWithLine(file));
   }
 
   /** Resolves once the operating system has taken all of it. @throws {Error} of the operating system */
@@ -169,6 +173,21 @@ class AuditSink {
   }
 }
 
+/** Whether a file's last line is whole. One that cannot be read may not be. */
+function endsWithLine(file: string): boolean {
+  let fd: number | null = null;
+  try {
+    fd = openSync(file, "r");
+    const { size } = fstatSync(fd);
+    const last = Buffer.alloc(1);
+    return size === 0 || (readSync(fd, last, 0, 1, size - 1) === 1 && last[0] === 0x0a);
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ENOENT"; // a new file is begun
+  } finally {
+    if (fd !== null) closeSync(fd);
+  }
+}
+
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full: make room where audit.file is",
   EDQUOT: "the disk quota of this user is used up: make room where audit.file is",
@@ -181,6 +200,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
 /** What is wrong with the sink, for the operator. @param code as `onFailure` is told it */
 export function auditFault(code: string): string {
   return `${REMEDIES[code] ?? `audit lines cannot be written: ${code}`}; nothing is allowed until they can be, which is tried with each call`;
+}
+
+/** Tells the log of a failing sink. @param file as in {@link AuditOptions} */
+export function auditFailure(log: Log, file: string | null): AuditOptions["onFailure"] {
+  return (code) => log.error("audit_failed", { code, file, message: auditFault(code) });
 }
 
 /** Tells of a failing sink, at most once a second. */

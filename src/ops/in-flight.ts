@@ -173,6 +173,12 @@ export function callerAt(buffer: SharedArrayBuffer, slot: number): Caller | null
   return { issuer, subject };
 }
 
+/** Whether this slot's Check is for one tool, prompt or resource; a list has no name. */
+export function isNamedAt(buffer: SharedArrayBuffer, slot: number): boolean {
+  const views = viewsOf(buffer);
+  return slot >= 0 && slot < views.slots && textAt(views, slot, "name") !== null;
+}
+
 function factsAt(views: Views, slot: number): AuditedFacts {
   const text = (field: Field) => textAt(views, slot, field);
   const issuer = text("issuer");

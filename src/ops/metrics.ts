@@ -18,6 +18,10 @@ export interface Metrics extends CredentialMetrics, RevocationMetrics {
   restarts(total: number): void;
   /** A list of all servers was made without this one, whose names had no room. */
   leftOut(server: string): void;
+  /** Evaluations that were ended with their thread since the process began. */
+  runaways(total: number): void;
+  suspended(callers: number): void;
+  policyQuarantined(is: boolean): void;
   /** What serve has of the broker's catalogue. @param ageSeconds null without one */
   catalog(reading: CatalogReading): void;
   /** Prometheus text format. */
@@ -84,7 +88,7 @@ export function createMetrics(): Metrics {
 }
 
 /** What others count, and is read when somebody looks. */
-function totals(registers: Registry[]): Pick<Metrics, "auditFailures" | "restarts"> {
+function totals(registers: Registry[]): Pick<Metrics, "auditFailures" | "restarts" | keyof RunawayMetrics> {
   const audit = new Gauge({
     name: "mcp_authz_audit_failures",
     help: "Audit records that could not be written since the start",
@@ -95,7 +99,36 @@ function totals(registers: Registry[]): Pick<Metrics, "auditFailures" | "restart
     help: "Restarts of the serving thread: a policy that ran away, or a crash",
     registers,
   });
-  return { auditFailures: (total) => audit.set(total), restarts: (total) => restarts.set(total) };
+  return {
+    auditFailures: (total) => audit.set(total),
+    restarts: (total) => restarts.set(total),
+    ...runawayMetrics(registers),
+  };
+}
+
+type RunawayMetrics = Pick<Metrics, "runaways" | "suspended" | "policyQuarantined">;
+
+function runawayMetrics(registers: Registry[]): RunawayMetrics {
+  const runaways = new Counter({
+    name: "mcp_authz_runaways_total",
+    help: "Evaluations of policy that did not end in time, and were ended with the serving thread",
+    registers,
+  });
+  const suspended = new Gauge({
+    name: "mcp_authz_callers_suspended",
+    help: "Callers that are refused for a while, because policy ran away for them",
+    registers,
+  });
+  const quarantined = new Gauge({
+    name: "mcp_authz_policy_quarantined",
+    help: "1 while the live policy is not evaluated, because it ran away for several callers",
+    registers,
+  });
+  return {
+    runaways: (total) => runaways.inc(total),
+    suspended: (callers) => suspended.set(callers),
+    policyQuarantined: (is) => quarantined.set(is ? 1 : 0),
+  };
 }
 
 /** Without a catalogue there is no age, and lists are refused. */

@@ -1,18 +1,27 @@
 import { describe, expect, it } from "vitest";
+import { ALICE } from "../../test/fakes/authz.ts";
+import { someInFlight } from "../../test/fakes/handover.ts";
+import { newTrail, NO_SLOT } from "../authz/trail.ts";
 import { createGuard, createWatch, newHeartbeat } from "./heartbeat.ts";
+import { readInFlight } from "./in-flight.ts";
 import { createLog } from "./log.ts";
 import { supervise } from "./supervisor.ts";
 
 const script = new URL("../../test/fakes/supervised.ts", import.meta.url);
 
-function run(plan: string) {
+function run(plan: string, limitMs = 60) {
   const lines: string[] = [];
+  const losses: string[][] = [];
   const log = createLog((line) => lines.push(line), "debug", Date.now);
-  return {
-    supervisor: supervise({ script, data: { plan }, limitMs: 60, log }),
-    events: () => lines.map((line) => (JSON.parse(line) as { event: string }).event),
-    lines,
-  };
+  const supervisor = supervise({
+    ...{ script, data: { plan }, limitMs, suspendMs: 60_000, log },
+    onLoss: async ({ inFlight, cause, slot }) => {
+      const left = readInFlight(inFlight);
+      losses.push([cause, ...left.map((check) => `${check.facts.requestId}${check.slot === slot ? "!" : ""}`)]);
+    },
+  });
+  const logged = () => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  return { supervisor, events: () => logged().map(({ event }) => event), logged, losses };
 }
 
 async function until(check: () => boolean): Promise<void> {
@@ -33,15 +42,54 @@ describe("E04: an evaluation that does not end", () => {
     expect(await supervisor.ended).toBe(0);
   });
 
-  it("three times by one revision: it is quarantined, and there is peace", async () => {
-    const { supervisor, events, lines } = run("run away");
-    await until(() => events().length === 3);
-    await new Promise((done) => setTimeout(done, 400));
-    expect(events()).toEqual(["policy_ran_away", "policy_ran_away", "policy_ran_away"]);
-    expect(JSON.parse(lines[2] ?? "")).toMatchObject({ quarantined: "r1", restarts: 3 });
+  it("F1: counts against the caller whose Check it was for, who stands in the log and is suspended in the next thread", async () => {
+    const { supervisor, logged } = run("who is suspended");
+    expect(await supervisor.ended).toBe(42);
+    expect(logged()[0]).toMatchObject({ subject: "mallory", issuer: ALICE.issuer, suspendedSeconds: 60 });
+  });
+
+  it("F1: as often as one caller likes, no revision is quarantined for it", async () => {
+    const { supervisor, events, logged } = run("one caller");
+    await until(() => events().length === 5);
+    expect(logged().map(({ quarantined }) => quarantined)).toEqual([null, null, null, null, null]);
+    expect(logged().map(({ suspendedSeconds }) => suspendedSeconds)).toEqual([60, 120, 240, 480, 960]);
     supervisor.send({ type: "terminate" });
     expect(await supervisor.ended).toBe(0);
   });
+
+  it.each(["three callers", "run away"])("%s: the revision is quarantined, and there is peace", async (plan) => {
+    const { supervisor, events, logged } = run(plan);
+    await until(() => events().length === 3);
+    await new Promise((done) => setTimeout(done, 400));
+    expect(events()).toEqual(["policy_ran_away", "policy_ran_away", "policy_ran_away"]);
+    expect(logged()[2]).toMatchObject({ quarantined: "r1", restarts: 3 });
+    supervisor.send({ type: "terminate" });
+    expect(await supervisor.ended).toBe(0);
+  });
+
+  it("P15: what was in flight is told before the next thread starts, with the one that ran away", async () => {
+    const { supervisor, losses } = run("who is suspended");
+    await supervisor.ended;
+    expect(losses).toEqual([["ran_away", "bystander", "runaway!"], ["stopped"]]);
+  });
+
+  it("a thread that crashes in an evaluation counts against its caller too", async () => {
+    const { supervisor, events, logged, losses } = run("out of memory");
+    await until(() => events().includes("policy_ran_away"));
+    expect([logged()[0], losses[0]]).toMatchObject([{ subject: "mallory" }, ["ran_away", "bystander", "runaway!"]]);
+    supervisor.send({ type: "terminate" });
+    await supervisor.ended;
+  });
+});
+
+it("F1: slow evaluations again and again suspend their caller without a restart", async () => {
+  const { supervisor, logged } = run("slow", 300);
+  expect(await supervisor.ended).toBe(42);
+  expect(logged()).toMatchObject([{ event: "caller_suspended", subject: "mallory", suspendedSeconds: 60 }]);
+}, 60_000);
+
+it("a document that a thread fetched is there in the next one", async () => {
+  expect(await run("keeps").supervisor.ended).toBe(42);
 });
 
 it("N03: a crash is mended once, and a crash loop ends the process", async () => {
@@ -66,8 +114,13 @@ describe("the watch", () => {
   function watched() {
     const clock = { now: 0, cpu: 0 };
     const buffer = newHeartbeat();
-    const cpu = () => Promise.resolve(clock.cpu);
-    const sample = createWatch(buffer, { limitMs: 100, patienceMs: 1000, monotonic: () => clock.now, cpu });
+    const slow: number[] = [];
+    const runaway = createWatch(buffer, {
+      ...{ limitMs: 100, slowMs: () => 50, patienceMs: 1000, monotonic: () => clock.now },
+      cpu: () => Promise.resolve(clock.cpu),
+      onSlow: (slot) => slow.push(slot),
+    });
+    const sample = () => runaway() !== null;
     /** Looks as often as the supervisor would, while time goes by. */
     const pass = async (ms: number, share: number): Promise<boolean> => {
       for (let i = 0; i < ms; i += 20) {
@@ -78,7 +131,7 @@ describe("the watch", () => {
       }
       return sample();
     };
-    return { guard: createGuard(buffer), pass };
+    return { guard: createGuard(buffer, someInFlight()), pass, slow };
   }
 
   it("sees an evaluation that uses more than its share", async () => {
@@ -98,6 +151,16 @@ describe("the watch", () => {
     expect(await pass(2000, 1)).toBe(false);
   });
 
+  it("names the slot, and tells once of an evaluation that is slow", async () => {
+    const { guard, pass, slow } = watched();
+    guard.attribute({ ...newTrail("r", 0), slot: 7 });
+    guard.enter();
+    expect(await pass(100, 1)).toBe(false);
+    guard.leave();
+    guard.enter(); // for no Check
+    expect([await pass(120, 1), slow]).toEqual([false, [7, NO_SLOT]]);
+  });
+
   it("gives a thread that waits for its turn its time", async () => {
     const { guard, pass } = watched();
     guard.enter();
@@ -111,10 +174,10 @@ describe("the watch", () => {
     expect(await pass(900, 0.01)).toBe(false);
     expect(await pass(200, 0.01)).toBe(true);
     const buffer = newHeartbeat();
-    const silent = { limitMs: 100, patienceMs: 1000, cpu: () => new Promise<number>(() => {}) };
+    const silent = { limitMs: 100, slowMs: () => 50, patienceMs: 1000, cpu: () => new Promise<number>(() => {}) };
     let now = 0;
-    const sample = createWatch(buffer, { ...silent, monotonic: () => now });
-    createGuard(buffer).enter();
-    expect([sample(), ((now = 900), sample()), ((now = 1001), sample())]).toEqual([false, false, true]);
+    const sample = createWatch(buffer, { ...silent, onSlow: () => {}, monotonic: () => now });
+    createGuard(buffer, someInFlight()).enter();
+    expect([sample(), ((now = 900), sample()), ((now = 1001), sample())]).toEqual([null, null, NO_SLOT]);
   });
 });

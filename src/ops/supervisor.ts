@@ -1,28 +1,62 @@
+// The main thread of `serve`: runs the service in a thread, bounds the time of its policy, and keeps what outlives a thread.
+import type { Caller } from "../authz/in-flight.ts";
+import { NO_SLOT } from "../authz/trail.ts";
 import { newHeartbeat } from "./heartbeat.ts";
+import { callerAt, isNamedAt, newInFlight } from "./in-flight.ts";
 import type { Log } from "./log.ts";
-import { startThread, type ThreadEnd } from "./supervised-thread.ts";
+import { Runaways } from "./runaways.ts";
+import { makeThread, type SupervisedThread, type ThreadEnd } from "./supervised-thread.ts";
+import type { Suspension } from "./suspensions.ts";
 
-/** What a supervised thread says to its supervisor. */
-export type FromThread =
+/** What a supervised thread says to its supervisor. @typeParam P the policy as the next thread can take it over */
+export type FromThread<P = unknown> =
   | { readonly type: "ready" }
-  | { readonly type: "revision"; readonly revision: string }
+  /** A policy that went live: at the start, and after each change that was taken. */
+  | { readonly type: "policy"; readonly revision: string; readonly policy: P }
+  /** A document that was fetched, for the next thread; without `bytes`, the last one of this name is fresh again. */
+  | { readonly type: "document"; readonly name: string; readonly bytes: Uint8Array | null; readonly tag: string }
   /** What must outlive this thread, which goes on writing to it. */
   | { readonly type: "remember"; readonly memory: SharedArrayBuffer }
   /** It has ended in order, with this exit code. */
   | { readonly type: "ended"; readonly code: number };
 
 /** What it is told. */
-export type ToThread = { readonly type: "terminate" } | { readonly type: "reload" };
+export type ToThread<P = unknown> =
+  | { readonly type: "start"; readonly handover: Handover<P> }
+  | { readonly type: "suspend"; readonly suspension: Suspension }
+  | { readonly type: "terminate" }
+  | { readonly type: "reload" };
 
-/** What it starts with, beside its own data. */
-export interface ThreadData<T> {
+/** A document as an earlier thread fetched it. Whoever takes it verifies it as if it had fetched it itself. */
+export interface KeptDocument {
+  readonly bytes: Uint8Array;
+  readonly tag: string;
+  readonly ageMs: number;
+}
+
+/** What a thread starts with. */
+export interface Handover<P = unknown> {
   readonly heartbeat: SharedArrayBuffer;
-  /** A policy revision that ran away too often. */
+  readonly inFlight: SharedArrayBuffer;
+  /** A policy revision that ran away for several callers. */
   readonly quarantined: string | null;
+  readonly suspended: readonly Suspension[];
   readonly restarts: number;
+  readonly runaways: number;
   /** What earlier threads asked to remember; null in the first one. */
   readonly remembered: SharedArrayBuffer | null;
-  readonly data: T;
+  /** What the thread before had live and fetched: nothing in the first one. */
+  readonly policy: P | null;
+  readonly documents: Readonly<Record<string, KeptDocument>>;
+}
+
+/** What a thread left behind. */
+export interface Loss {
+  readonly inFlight: SharedArrayBuffer;
+  readonly cause: "ran_away" | "crashed" | "stopped";
+  /** The slot of the Check whose evaluation ran away; `NO_SLOT` where there is none. */
+  readonly slot: number;
+  readonly revision: string | null;
 }
 
 export interface SupervisorOptions<T> {
@@ -30,6 +64,10 @@ export interface SupervisorOptions<T> {
   readonly data: T;
   /** CPU time that one evaluation may use before it counts as running away. */
   readonly limitMs: number;
+  /** How long a caller is suspended whose evaluation ran away. */
+  readonly suspendMs: number;
+  /** Writes the audit lines that a thread left behind, before the next one starts. It never rejects. */
+  readonly onLoss: (loss: Loss) => Promise<void>;
   readonly log: Log;
 }
 
@@ -40,14 +78,19 @@ export interface Supervisor {
 }
 
 const WINDOW_MS = 60_000;
-/** So many runaways of one revision within the window, and it is not evaluated again. */
-const QUARANTINE_AFTER = 3;
 const MAX_CRASHES = 5;
+/**
+ * An evaluation that takes this part of the limit is slow: several of them count as a runaway. Of 500 ms: one decision takes
+ * 11 ms of CPU at most, with 1 MiB of arguments; a list of 1,000 names 20 ms for a caller of 100 groups, 0.2 s for one of 2,000.
+ */
+const SLOW_SHARE = { named: 0.2, list: 0.5 };
+/** After a thread is ready, the spare one is made: not while clients wait for the CPU that it takes. */
+const SPARE_AFTER_MS = 500;
 
 /**
  * Runs a service in a thread and bounds the time of its policy: an evaluation that does not end can only be stopped
- * from outside, so the thread is ended and started anew (docs/decisions/001). The calls that it had are lost, and refused
- * by Envoy.
+ * from outside, so the thread is ended and a spare one, which has its code loaded already, takes over
+ * (docs/decisions/001). The calls that it had are refused by Envoy; their audit lines are written from here.
  */
 export function supervise<T>(options: SupervisorOptions<T>): Supervisor {
   const { promise: ended, resolve: finish } = Promise.withResolvers<number>();
@@ -60,66 +103,135 @@ export function supervise<T>(options: SupervisorOptions<T>): Supervisor {
 class Supervision<T> {
   readonly #options: SupervisorOptions<T>;
   readonly #finish: (code: number) => void;
-  #say: (message: ToThread) => void = () => {};
+  readonly #runaways: Runaways;
+  readonly #documents = new Map<string, { readonly bytes: Uint8Array; readonly tag: string; readonly at: number }>();
+  #current: SupervisedThread | null = null;
+  #spare: SupervisedThread | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #inFlight = newInFlight();
   #revision: string | null = null;
+  #policy: unknown = null;
   #quarantined: string | null = null;
   #restarts = 0;
   #crashes: number[] = [];
   #remembered: SharedArrayBuffer | null = null;
-  #runaways: { readonly at: number; readonly revision: string | null }[] = [];
   #terminating = false;
 
   constructor(options: SupervisorOptions<T>, finish: (code: number) => void) {
     this.#options = options;
     this.#finish = finish;
+    this.#runaways = new Runaways({ suspendMs: options.suspendMs, monotonic: () => performance.now() });
   }
 
   send(message: ToThread): void {
     if (message.type === "terminate") this.#terminating = true;
-    this.#say(message);
+    if (message.type === "reload") this.#release();
+    this.#current?.send(message);
   }
 
   start(): void {
+    const spare = this.#spare?.alive() === true ? this.#spare : null;
+    this.#spare = null;
+    this.#current = spare ?? this.#make();
+    this.#inFlight = newInFlight();
+    this.#current.start(this.#handover());
+    // What it was told between two threads did not reach it.
+    if (this.#terminating) this.#current.send({ type: "terminate" });
+  }
+
+  #make(): SupervisedThread {
     const { script, data, limitMs, log } = this.#options;
-    const restarts = this.#restarts;
-    const remembered = this.#remembered;
-    this.#say = startThread({
-      script,
-      workerData: { heartbeat: newHeartbeat(), quarantined: this.#quarantined, restarts, remembered, data },
-      limitMs,
+    return makeThread({
+      ...{ script, data, limitMs },
+      slowMs: (slot) => limitMs * (isNamedAt(this.#inFlight, slot) ? SLOW_SHARE.named : SLOW_SHARE.list),
       onMessage: (message) => this.#note(message),
+      onSlow: (slot) => this.#slow(slot),
       onError: (error) => log.error("thread_failed", { error: error instanceof Error ? error.message : typeof error }),
-      onEnd: (end) => this.#after(end),
+      onEnd: (end) => void this.#after(end),
     });
   }
 
+  #handover(): Handover {
+    const now = performance.now();
+    return {
+      heartbeat: newHeartbeat(),
+      inFlight: this.#inFlight,
+      quarantined: this.#quarantined,
+      suspended: this.#runaways.suspended(),
+      restarts: this.#restarts,
+      runaways: this.#runaways.total,
+      remembered: this.#remembered,
+      policy: this.#policy,
+      documents: Object.fromEntries(
+        [...this.#documents].map(([name, { bytes, tag, at }]) => [name, { bytes, tag, ageMs: now - at }]),
+      ),
+    };
+  }
+
   #note(message: FromThread): void {
-    if (message.type === "revision") this.#revision = message.revision;
+    if (message.type === "ready") {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => (this.#spare ??= this.#make()), SPARE_AFTER_MS);
+      this.#timer.unref();
+    }
+    if (message.type === "policy") {
+      this.#policy = message.policy;
+      this.#revision = message.revision;
+      this.#release();
+    }
     if (message.type === "remember") this.#remembered = message.memory;
+    if (message.type === "document") this.#keep(message);
   }
 
-  #after({ said, code, ready, ranAway }: ThreadEnd): void {
-    if (said !== null) this.#finish(said);
-    else if (this.#terminating) this.#finish(ranAway ? 1 : code);
-    else if (ranAway) this.#afterRunaway();
-    else if (ready && this.#mayRestart()) this.#restart("thread_restarted");
-    else this.#finish(code === 0 ? 1 : code);
+  #keep({ name, bytes, tag }: Extract<FromThread, { type: "document" }>): void {
+    const kept = bytes === null ? this.#documents.get(name) : { bytes, tag };
+    if (kept !== undefined) this.#documents.set(name, { ...kept, at: performance.now() });
   }
 
-  #restart(event: "policy_ran_away" | "thread_restarted"): void {
+  /** A changed policy, or an operator's SIGHUP: what ran away before is tried again. */
+  #release(): void {
+    this.#quarantined = null;
+    this.#runaways.release();
+  }
+
+  #slow(slot: number): void {
+    const caller = callerAt(this.#inFlight, slot);
+    const suspension = caller === null ? null : this.#runaways.slow(caller);
+    if (suspension === null) return;
+    this.#options.log.warn("caller_suspended", { ...secondsOf(suspension), message: "its evaluations are slow" });
+    this.#current?.send({ type: "suspend", suspension });
+  }
+
+  async #after({ said, code, ready, ranAway }: ThreadEnd): Promise<void> {
+    this.#current = null;
+    const revision = this.#revision;
+    const cause = causeOf(said, ranAway);
+    const caller = ranAway === null ? null : callerAt(this.#inFlight, ranAway);
+    await this.#options.onLoss({ inFlight: this.#inFlight, cause, slot: ranAway ?? NO_SLOT, revision });
+    if (said !== null) this.#end(said);
+    else if (this.#terminating) this.#end(ranAway === null ? code : 1);
+    else if (ranAway !== null) this.#afterRunaway(caller, revision);
+    else if (ready && this.#mayRestart()) this.#restart("thread_restarted", {});
+    else this.#end(code === 0 ? 1 : code);
+  }
+
+  #end(code: number): void {
+    clearTimeout(this.#timer);
+    this.#spare?.discard();
+    this.#finish(code);
+  }
+
+  #restart(event: "policy_ran_away" | "thread_restarted", more: object): void {
     this.#restarts += 1;
-    const fields = { restarts: this.#restarts, revision: this.#revision, quarantined: this.#quarantined };
+    const fields = { restarts: this.#restarts, revision: this.#revision, quarantined: this.#quarantined, ...more };
     this.#options.log.error(event, fields);
     this.start();
   }
 
-  #afterRunaway(): void {
-    const now = performance.now();
-    const revision = this.#revision;
-    this.#runaways = [...this.#runaways.filter(({ at }) => now - at < WINDOW_MS), { at: now, revision }];
-    const times = this.#runaways.filter((one) => one.revision === revision).length;
-    if (times >= QUARANTINE_AFTER) this.#quarantined = revision;
-    this.#restart("policy_ran_away");
+  #afterRunaway(caller: Caller | null, revision: string | null): void {
+    const { suspension, quarantine } = this.#runaways.add(caller, revision);
+    if (quarantine) this.#quarantined = revision;
+    this.#restart("policy_ran_away", suspension === null ? {} : secondsOf(suspension));
   }
 
   /** A thread that keeps crashing ends the process: whoever runs it can see that, and starts it with a delay of its own. */
@@ -128,4 +240,13 @@ class Supervision<T> {
     this.#crashes = [...this.#crashes.filter((at) => now - at < WINDOW_MS), now];
     return this.#crashes.length <= MAX_CRASHES;
   }
+}
+
+function causeOf(said: number | null, ranAway: number | null): Loss["cause"] {
+  if (ranAway !== null) return "ran_away";
+  return said === null ? "crashed" : "stopped";
+}
+
+function secondsOf({ issuer, subject, forMs }: Suspension) {
+  return { issuer, subject, suspendedSeconds: Math.round(forMs / 1000) };
 }

@@ -1,6 +1,24 @@
-// A table of Checks in flight, for tests that start a service without a supervisor.
+// What the supervisor gives the first thread of a process, for tests that start a service without one.
+import { newHeartbeat } from "../../src/ops/heartbeat.ts";
 import type { InFlight } from "../../src/authz/in-flight.ts";
 import { createInFlight, newInFlight } from "../../src/ops/in-flight.ts";
+import type { Handover } from "../../src/ops/supervisor.ts";
+import type { KeptPolicy } from "../../src/policy/store.ts";
+
+export function firstHandover(more: Partial<Handover<KeptPolicy>> = {}): Handover<KeptPolicy> {
+  return {
+    heartbeat: newHeartbeat(),
+    inFlight: newInFlight(),
+    quarantined: null,
+    suspended: [],
+    restarts: 0,
+    runaways: 0,
+    remembered: null,
+    policy: null,
+    documents: {},
+    ...more,
+  };
+}
 
 /** A table of Checks in flight that nobody reads. */
 export function someInFlight(): InFlight {

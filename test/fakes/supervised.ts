@@ -1,40 +1,115 @@
 // A thread for the supervisor's tests: it does what its data says.
 import { parentPort, workerData } from "node:worker_threads";
+import { newTrail } from "../../src/authz/trail.ts";
 import { createGuard } from "../../src/ops/heartbeat.ts";
-import type { ThreadData, ToThread } from "../../src/ops/supervisor.ts";
+import { createInFlight } from "../../src/ops/in-flight.ts";
+import type { FromThread, Handover, ToThread } from "../../src/ops/supervisor.ts";
+import { ALICE } from "./authz.ts";
 
-const { heartbeat, quarantined, restarts, remembered, data } = workerData as ThreadData<{ plan: string }>;
-const guard = createGuard(heartbeat);
-
-parentPort?.postMessage({ type: "revision", revision: "r1" });
-if (data.plan === "fail at start") {
-  parentPort?.postMessage({ type: "ended", code: 3 });
-  process.exit(3);
-}
-parentPort?.postMessage({ type: "ready" });
-parentPort?.on("message", (message: ToThread) => {
-  if (message.type !== "terminate") return;
-  parentPort?.postMessage({ type: "ended", code: 0 });
+const { plan } = workerData as { readonly plan: string };
+const tell = (message: FromThread) => parentPort?.postMessage(message);
+let timer: NodeJS.Timeout | undefined;
+const end = (code: number) => {
+  clearInterval(timer);
+  tell({ type: "ended", code });
   parentPort?.close();
-});
-const runsAway = data.plan === "run away" && quarantined === null;
-if (runsAway || (data.plan === "run away once" && restarts === 0)) {
-  setTimeout(() => {
-    guard.enter();
-    for (;;);
-  }, 10);
+};
+
+function forever(): void {
+  for (;;);
 }
-if (data.plan === "crash once" && restarts === 0) setTimeout(() => process.exit(9), 10);
-if (data.plan === "crash always") setTimeout(() => process.exit(9), 1);
-if (data.plan === "remember") {
+
+/** A Check of this caller whose evaluation never ends. */
+function runAway({ heartbeat, inFlight }: Handover, subject: string | null, block = forever): void {
+  const table = createInFlight(inFlight);
+  const guard = createGuard(heartbeat, table);
+  const bystander = newTrail("bystander", Date.now());
+  table.begin(bystander);
+  table.note(bystander);
+  if (subject !== null) {
+    const trail = newTrail("runaway", Date.now());
+    table.begin(trail);
+    trail.identity = { ...ALICE, subject };
+    trail.name = "read";
+    guard.attribute(trail);
+  }
+  guard.enter();
+  block();
+  guard.leave();
+}
+
+/** What the n-th thread of each plan does, `restarts` times after the first; without an entry it just serves. */
+const PLANS: Readonly<Record<string, (handover: Handover) => void>> = {
+  "run away": (handover) => handover.quarantined === null && soon(() => runAway(handover, null)),
+  "run away once": (handover) => handover.restarts === 0 && soon(() => runAway(handover, "mallory")),
+  "one caller": (handover) => handover.restarts < 5 && soon(() => runAway(handover, "mallory")),
+  "three callers": (handover) =>
+    handover.quarantined === null && soon(() => runAway(handover, `caller ${handover.restarts}`)),
+  "out of memory": (handover) =>
+    handover.restarts === 0 && soon(() => runAway(handover, "mallory", () => process.exit(9))),
+  slow: (handover) => soon(() => slowly(handover)),
+  "who is suspended": (handover) => {
+    const subjects = handover.suspended.map(({ subject }) => subject);
+    if (handover.restarts === 0) soon(() => runAway(handover, "mallory"));
+    else end(subjects.join() === "mallory" ? 42 : 43);
+  },
+  keeps({ restarts, documents }) {
+    if (restarts === 0) keepAndExit();
+    else end(Buffer.from(documents["d"]?.bytes ?? []).toString() === "b" ? 42 : 43);
+  },
+  "crash once": ({ restarts }) => restarts === 0 && soon(() => process.exit(9)),
+  "crash always": () => soon(() => process.exit(9)),
+  remember: ({ remembered, restarts }) => remember(remembered, restarts),
+};
+
+function soon(what: () => void): void {
+  setTimeout(what, 10);
+}
+
+function start(handover: Handover): void {
+  if (handover.restarts === 0) tell({ type: "policy", revision: "r1", policy: null });
+  if (plan === "fail at start") {
+    end(3);
+    return;
+  }
+  tell({ type: "ready" });
+  PLANS[plan]?.(handover);
+}
+
+function cpuSince(begun: NodeJS.CpuUsage): number {
+  const { user, system } = process.threadCpuUsage(begun);
+  return user + system;
+}
+
+/** Evaluations of one caller that are slow and end, until it is suspended. */
+function slowly(handover: Handover): void {
+  timer = setInterval(() => {
+    runAway(handover, "mallory", () => {
+      for (const begun = process.threadCpuUsage(); cpuSince(begun) < 120_000;);
+    });
+  }, 5);
+}
+
+function keepAndExit(): void {
+  for (const text of ["a", "b"]) tell({ type: "document", name: "d", bytes: Buffer.from(text), tag: "" });
+  tell({ type: "document", name: "d", bytes: null, tag: "" });
+  setTimeout(() => process.exit(9), 20);
+}
+
+function remember(remembered: SharedArrayBuffer | null, restarts: number): void {
   const found = remembered === null ? null : [...new Uint8Array(remembered)];
-  if (JSON.stringify(found) !== ["null", "[1,2]", "[3]"][restarts])
-    parentPort?.postMessage({ type: "ended", code: 43 });
-  else if (restarts === 2) parentPort?.postMessage({ type: "ended", code: 42 });
+  if (JSON.stringify(found) !== ["null", "[1,2]", "[3]"][restarts]) end(43);
+  else if (restarts === 2) end(42);
   else {
     const memory = new SharedArrayBuffer(2 - restarts);
-    parentPort?.postMessage({ type: "remember", memory });
+    tell({ type: "remember", memory });
     new Uint8Array(memory).set(restarts === 0 ? [1, 2] : [3]); // written after it was handed over
   }
   setTimeout(() => process.exit(9), 20);
 }
+
+parentPort?.on("message", (message: ToThread) => {
+  if (message.type === "start") start(message.handover);
+  if (message.type === "suspend") end(message.suspension.subject === "mallory" ? 42 : 43);
+  if (message.type === "terminate") end(0);
+});

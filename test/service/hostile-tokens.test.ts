@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { firstHandover } from "../fakes/handover.ts";
 import { startServe, type Serve } from "../../src/bin/start-serve.ts";
 import { loadConfig } from "../../src/config.ts";
 import { createLog } from "../../src/ops/log.ts";
@@ -48,12 +49,8 @@ beforeAll(async () => {
     reread,
     log: createLog((line) => log.push(line), "info", Date.now),
     opaPath: null,
-    guard: { enter: () => {}, leave: () => {} },
-    quarantined: null,
-    restarts: 0,
-    remembered: null,
-    onRemember: () => {},
-    onRevision: () => {},
+    handover: firstHandover(),
+    tell: () => {},
   });
   client = new Client(`127.0.0.1:${serve.authzPort}`, credentials.createInsecure());
 }, 60_000);

@@ -34,7 +34,7 @@ it("has every field of the audit line, and no other", () => {
 it("has every event with its level, and no other", () => {
   const logged = sources.flatMap((text) => [...text.matchAll(/log\.(debug|info|warn|error)\(\s*"(\w+)"/g)]);
   const restarts = sources.flatMap((text) =>
-    [...text.matchAll(/restart\("(\w+)"\)/g)].map(([, event = ""]) => ["", "error", event]),
+    [...text.matchAll(/restart\("(\w+)"/g)].map(([, event = ""]) => ["", "error", event]),
   );
   const coded = new Set([...logged, ...restarts].map(([, level = "", event = ""]) => `${event} ${level}`));
   const rows = page.matchAll(/^\| ((?:`\w+`(?:, )?)+) \| (debug|info|warn|error) \|/gm);

@@ -9,8 +9,10 @@ import { stringify } from "yaml";
 import { startServe, type Serve } from "../../src/bin/start-serve.ts";
 import { loadConfig } from "../../src/config.ts";
 import { createLog } from "../../src/ops/log.ts";
-import { UNWATCHED } from "../../src/policy/evaluator.ts";
+import type { FromThread, Handover } from "../../src/ops/supervisor.ts";
+import type { KeptPolicy } from "../../src/policy/store.ts";
 import { makeCa, makeLeaf } from "../fakes/certificates.ts";
+import { firstHandover } from "../fakes/handover.ts";
 import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
 import { freePorts, type Ports } from "../lab/ports.ts";
@@ -24,6 +26,7 @@ let broker: FakeUpstream;
 let ports: Ports;
 let serve: Serve | undefined;
 let log: string[];
+let told: FromThread<KeptPolicy>[];
 
 beforeEach(async () => {
   idp = await startIssuer(makeKey("idp"));
@@ -57,19 +60,16 @@ function configure(kids: readonly string[], more: object = {}): void {
   writeFileSync(file, text);
 }
 
-async function start(): Promise<void> {
+async function start(handover: Partial<Handover<KeptPolicy>> = {}): Promise<void> {
+  told = [];
   const reread = () => loadConfig(file, {}).config;
   serve = await startServe({
     config: reread(),
     reread,
     log: createLog((line) => log.push(line), "info", Date.now),
     opaPath: null,
-    guard: UNWATCHED,
-    quarantined: null,
-    restarts: 0,
-    remembered: null,
-    onRemember: () => {},
-    onRevision: () => {},
+    handover: firstHandover(handover),
+    tell: (message) => told.push(message),
   });
 }
 
@@ -142,6 +142,63 @@ describe("F06: SIGHUP rotates the wristband's keys", () => {
     const warned = log.find((line) => line.includes("restart_needed"));
     expect(warned).toContain("hosts");
     expect(warned).not.toContain("wristband");
+  });
+});
+
+describe("F1: a thread that takes over", () => {
+  const names = { servers: { demo: { tools: ["echo"], prompts: [], resources: [] } } };
+
+  /** What the first thread told, as the supervisor keeps it. */
+  function kept(): Partial<Handover<KeptPolicy>> {
+    const policy = told.findLast((message) => message.type === "policy")?.policy ?? null;
+    const documents = told.flatMap((message) =>
+      message.type === "document" && message.bytes !== null ? [message] : [],
+    );
+    return {
+      ...{ policy, restarts: 1, runaways: 1 },
+      documents: Object.fromEntries(
+        documents.map(({ name, bytes, tag }) => [name, { bytes: bytes!, tag, ageMs: 9000 }]),
+      ),
+    };
+  }
+
+  it("has policy, keys and catalogue of the one before, and asks nobody before it serves", async () => {
+    configure(["k1"]);
+    broker.respond = (_, response) => void response.writeHead(200, { etag: '"1"' }).end(JSON.stringify(names));
+    await start();
+    await serve?.stop();
+    idp.respond = () => {}; // both are there, and say nothing any more
+    broker.respond = () => {};
+    configure(["k1"], { policy: { path: folder } }); // no policy there
+    await start(kept());
+    const ready = await ops("/readyz");
+    expect([ready.status, JSON.parse(ready.text)]).toMatchObject([
+      200,
+      { policy: { quarantined: false }, issuers: [{ keys: 1 }], catalog: { ageSeconds: 9, names: { tools: 1 } } },
+    ]);
+    expect(told.filter(({ type }) => type === "policy")).toEqual([]);
+    expect((await ops("/metrics")).text).toMatch(/^mcp_authz_runaways_total 1$/m);
+  });
+
+  it("is not ready while its policy is quarantined, until an operator sends SIGHUP", async () => {
+    configure(["k1"]);
+    await start();
+    await serve?.stop();
+    const before = kept();
+    const caller = { issuer: idp.issuer, subject: "mallory", forMs: 60_000 };
+    await start({ ...before, quarantined: before.policy?.artifact.revision ?? "?", suspended: [caller] });
+    const shown = async () => {
+      const { text } = await ops("/metrics");
+      const ready = await ops("/readyz");
+      const { policy } = JSON.parse(ready.text) as { policy: { quarantined: boolean } };
+      return [ready.status, policy.quarantined, /^mcp_authz_policy_quarantined (.*)$/m.exec(text)?.[1]];
+    };
+    expect(await shown()).toEqual([503, true, "1"]);
+    expect((await ops("/metrics")).text).toMatch(/^mcp_authz_callers_suspended 1$/m);
+    serve?.suspend({ ...caller, subject: "eve" });
+    expect((await ops("/metrics")).text).toMatch(/^mcp_authz_callers_suspended 2$/m);
+    await serve?.reload();
+    expect(await shown()).toEqual([200, false, "0"]);
   });
 });
 

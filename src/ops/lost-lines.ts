@@ -1,0 +1,53 @@
+// The audit lines of Checks whose thread has ended: written by the supervisor, in the form of all others.
+import { auditRecord, createIsoTime, type Verdict } from "../authz/audit-record.ts";
+import { NO_SLOT } from "../authz/trail.ts";
+import { createAudit, type AuditOptions } from "./audit.ts";
+import { readInFlight, type Unrecorded } from "./in-flight.ts";
+import type { Loss } from "./supervisor.ts";
+
+export interface LostLineOptions {
+  readonly file: AuditOptions["file"];
+  readonly onFailure: AuditOptions["onFailure"];
+}
+
+/** A full disk or a pipe that nobody reads must not keep the next thread from starting: what waits is written later. */
+const PATIENCE_MS = 500;
+
+const RAN_AWAY: Verdict = {
+  decision: "fail",
+  reason: "policy_unavailable",
+  detail: "this evaluation of policy ran away, and was ended with the serving thread",
+};
+/** For all others in flight. */
+const LOST: Readonly<Record<Loss["cause"], Verdict>> = {
+  ran_away: {
+    decision: "fail",
+    reason: "policy_unavailable",
+    detail: "the serving thread was ended, because another Check's evaluation of policy ran away",
+  },
+  crashed: { decision: "fail", reason: "internal", detail: "the serving thread crashed" },
+  stopped: { decision: "fail", reason: "deadline", detail: "serve was stopped before this was decided" },
+};
+
+/** Writes one line for each Check that the ended thread left without one. Never rejects. */
+export async function writeLostLines(loss: Loss, { file, onFailure }: LostLineOptions): Promise<void> {
+  const lost = readInFlight(loss.inFlight);
+  if (lost.length === 0) return;
+  const monotonic = () => performance.now();
+  // Opened anew each time: the file may have been rotated, and the ended thread may have left half a line.
+  const audit = createAudit({ file, maxQueued: lost.length, monotonic, onFailure, afterAnother: true });
+  const clock = { now: Date.now, isoTime: createIsoTime() };
+  for (const check of lost) void audit.write(recordOf(check, loss, clock));
+  await Promise.race([audit.close(), patience()]);
+}
+
+function recordOf({ slot, facts, answered }: Unrecorded, loss: Loss, clock: Parameters<typeof auditRecord>[2]) {
+  if (answered !== null) return auditRecord(facts, answered, clock);
+  const isCause = loss.slot !== NO_SLOT && slot === loss.slot;
+  if (isCause) return auditRecord({ ...facts, policy: loss.revision }, RAN_AWAY, clock);
+  return auditRecord(facts, LOST[loss.cause], clock);
+}
+
+function patience(): Promise<void> {
+  return new Promise((done) => setTimeout(done, PATIENCE_MS).unref());
+}
