@@ -2,7 +2,7 @@
 // begins with the supervisor's `start`.
 import { parentPort, workerData } from "node:worker_threads";
 import { findTool } from "../../scripts/lib/find-tool.ts";
-import { loadConfig } from "../config.ts";
+import { loadConfig, type Config } from "../config.ts";
 import { createLog, writeStderr, type LogLevel } from "../ops/log.ts";
 import type { FromThread, Handover, ToThread } from "../ops/supervisor.ts";
 import type { KeptPolicy } from "../policy/store.ts";
@@ -24,9 +24,34 @@ function fail(error: unknown): void {
   parentPort?.close();
 }
 
+const reread = () => loadConfig(configFile, process.env).config;
+
+/** The configuration as it was when this thread was made, null if it could not be read. */
+const earlier = attempt(reread);
+
+function attempt<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null; // whoever needs it reads it again, and sees why
+  }
+}
+
+/** As the file says now; one that is being edited must not keep a spare thread from taking over. */
+function configFor({ restarts }: Handover<KeptPolicy>): Config {
+  try {
+    return reread();
+  } catch (error) {
+    if (restarts === 0 || earlier === null) throw error;
+    const message = error instanceof Error ? error.message : "failed";
+    log.error("reload_failed", { what: "configuration", message, live: "what was read before" });
+    return earlier;
+  }
+}
+
 async function start(handover: Handover<KeptPolicy>): Promise<Serve> {
-  const reread = () => loadConfig(configFile, process.env).config;
-  const serve = await startServe({ config: reread(), reread, log, opaPath: findTool("opa"), handover, tell });
+  const config = configFor(handover);
+  const serve = await startServe({ config, reread, log, opaPath: findTool("opa"), handover, tell });
   tell({ type: "ready" });
   return serve;
 }

@@ -93,12 +93,15 @@ describe.skipIf(findTool("opa") === null)("a policy that runs away", () => {
 
   it("P14, P15: costs its caller, who is refused by name; others go on, and every Check has its line", async () => {
     await serves("alice");
+    const config = readFileSync(lab.configFile, "utf8");
+    writeFileSync(lab.configFile, "half: {"); // somebody edits it meanwhile
     const waiting = call("alice", { text: "x" }, "waits");
     await new Promise((done) => setTimeout(done, 300)); // until it waits for its credential
     const [lost, ran] = await Promise.all([waiting, call("bob", { list: LIST })]);
     expect([lost.status, ran.status]).toEqual([503, 503]);
 
     await serves("alice");
+    writeFileSync(lab.configFile, config);
     const refused = await call("bob");
     expect([refused.status, reasonOf(refused)]).toEqual([429, "caller_suspended"]);
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(1);
