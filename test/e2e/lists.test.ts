@@ -389,12 +389,21 @@ it("F06: keys rotate by configuration and SIGHUP, and not one list is refused me
 }, 60_000);
 
 it.skipIf(findTool("opa") === null)(
-  "M11, F05, P2.5-7: a list too long for a wristband is refused in so many words; shorter ones and calls go on",
+  "M11, F05, P2.5-7: a list too long for a wristband is refused in so many words, on /mcp made without the largest; others go on",
   async () => {
     grant({ bulk1: { tool: ["*"] }, bulk2: { tool: ["*"] } });
-    const merged = () => legacy(lab.gateway, "tools/list", {}, { token: alice, path: "/mcp" });
-    await expect.poll(async () => reasonOf(await merged()), { timeout: 15_000 }).toBe("wristband_too_large");
-    expect((await merged()).status).toBe(503);
+    const of = (path: string) => legacy(lab.gateway, "tools/list", {}, { token: alice, path });
+    await expect
+      .poll(async () => reasonOf(await of("/servers/bulk1/mcp")), { timeout: 15_000 })
+      .toBe("wristband_too_large");
+    expect((await of("/servers/bulk1/mcp")).status).toBe(503);
+    const merged = await of("/mcp");
+    expect([merged.status, merged.text.includes("pre.fix-item_000"), merged.text.includes("bulk")]).toEqual([
+      200,
+      true,
+      false,
+    ]);
+    expect(await ops(ports.ops, "/metrics")).toMatch(/^mcp_authz_lists_left_out_total\{server="bulk2"\} [1-9]/m);
     expect(await tools(alice, "/servers/old/mcp")).toEqual(["old_read"]);
     expect(
       (await legacy(lab.gateway, "tools/call", { name: "echo", arguments: { text: "on" } }, { token: alice })).text,
@@ -417,9 +426,10 @@ it("operators see what is listed, and what lists were served", async () => {
   for (const line of [
     /^mcp_authz_broker_requests_total\{method="tools\/list",outcome="ok"\} [1-9]/m,
     /^mcp_authz_upstream_state\{server="big",state="ready"\} 1$/m,
-    /^mcp_authz_upstream_entries\{server="bulk1",kind="tools"\} 1000$/m,
+    /^mcp_authz_upstream_entries\{server="bulk1",kind="tools"\} 683$/m,
+    /^mcp_authz_upstream_dropped\{server="bulk1",reason="too_large"\} 317$/m,
     /^process_cpu_seconds_total /m,
   ])
     expect(metrics).toMatch(line);
-  expect(await ops(ports.ops, "/metrics")).toMatch(/^mcp_authz_catalog_names\{kind="tools"\} 2[0-9]{3}$/m);
+  expect(await ops(ports.ops, "/metrics")).toMatch(/^mcp_authz_catalog_names\{kind="tools"\} 1[0-9]{3}$/m);
 });
