@@ -30,6 +30,10 @@ export interface LabOptions {
   readonly world?: boolean;
   /** Added to the environment of `serve`. */
   readonly serveEnv?: Readonly<Record<string, string>>;
+  /** Added to the environment of `broker`. */
+  readonly brokerEnv?: Readonly<Record<string, string>>;
+  /** Envoy's worker threads; default 1. */
+  readonly envoyConcurrency?: number;
   /** Changes to the configuration, deep at the top level only. */
   readonly config?: (config: Record<string, unknown>) => void;
 }
@@ -157,10 +161,10 @@ class GatewayProcesses {
   }
 
   async #launch(name: ProcessName): Promise<void> {
-    const { folder, ports, serveEnv } = this.#options;
-    const env = name === "serve" && serveEnv !== undefined ? { env: serveEnv } : {};
+    const { folder, ports, serveEnv, brokerEnv } = this.#options;
+    const env = { serve: serveEnv, broker: brokerEnv, envoy: undefined }[name] ?? {};
     const logFile = join(folder, "logs", `${name}.log`);
-    const child = startChild({ name, ...this.#commandOf(name), cwd: folder, logFile, ...env });
+    const child = startChild({ name, ...this.#commandOf(name), cwd: folder, logFile, env });
     this.#running.set(name, child);
     const ready = {
       serve: `http://127.0.0.1:${ports.ops}/readyz`,
@@ -172,9 +176,10 @@ class GatewayProcesses {
 
   #commandOf(name: ProcessName): { readonly command: string; readonly args: readonly string[] } {
     if (name !== "envoy") return { command: process.execPath, args: [MCP_AUTHZ, name, "--config", this.configFile] };
-    const envoyFile = join(this.#options.folder, "envoy.yaml");
+    const { folder, envoyConcurrency } = this.#options;
+    const envoyFile = join(folder, "envoy.yaml");
     writeFileSync(envoyFile, envoyConfig(this.configFile));
-    const flags = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn"];
+    const flags = ["--use-dynamic-base-id", "--concurrency", String(envoyConcurrency ?? 1), "--log-level", "warn"];
     return { command: this.#envoyBinary, args: ["-c", envoyFile, ...flags] };
   }
 }
