@@ -1,0 +1,95 @@
+// The gateway under attack: the lab of the end-to-end tests with hostile servers beside the demo's, and what an attack test
+// asks of it. The demo's server is behind the broker here, so that a call passes Envoy, serve, the broker and a server.
+import { mkdtempSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parse, stringify } from "yaml";
+import { startLab, type Lab } from "../lab/lab.ts";
+import { freePorts, type Ports } from "../lab/ports.ts";
+import { jsonLines } from "../lab/process-lab.ts";
+import { memoryLimits } from "./settings.ts";
+
+export interface AttackLabOptions {
+  /** Servers beside "demo", as in the configuration. */
+  readonly servers?: Readonly<Record<string, object>>;
+  /** Grants of the group "engineering" (alice and carol) beside the demo's: server, kind, names. */
+  readonly grants?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+  /** Changes the demo's policy. */
+  readonly rego?: (text: string) => string;
+  /** Further changes to the configuration. */
+  readonly config?: (config: Record<string, unknown>) => void;
+  readonly world?: boolean;
+}
+
+export interface AttackLab extends Lab {
+  readonly ports: Ports;
+  /** `/readyz` of serve or the broker. */
+  ready(name: "serve" | "broker"): Promise<Readiness>;
+  /** The audit log so far. */
+  audit(): Record<string, unknown>[];
+}
+
+export interface Readiness {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+const DEMO_POLICY = resolve(import.meta.dirname, "../../policies/demo");
+
+/** V8's share of a container's memory: under a memory cgroup, which this lab lacks, Node takes half of the limit by itself. */
+function heapFlag(mebibytes: number): Readonly<Record<string, string>> {
+  return { NODE_OPTIONS: `--max-old-space-size=${Math.floor(mebibytes / 2)}` };
+}
+
+export async function openAttackLab(options: AttackLabOptions = {}): Promise<AttackLab> {
+  const folder = mkdtempSync(join(tmpdir(), "mcp-authz-attack-"));
+  const ports = await freePorts();
+  const limits = memoryLimits();
+  const lab = await startLab({
+    folder,
+    ports,
+    policyFolder: writePolicy(folder, options),
+    world: options.world === true,
+    progress: () => {},
+    serveEnv: heapFlag(limits.serve),
+    brokerEnv: heapFlag(limits.broker),
+    envoyConcurrency: 2, // as in compose.yaml
+    config: (config) => {
+      const servers = config["servers"] as Record<string, object>;
+      servers["demo"] = { ...servers["demo"], callRouting: "broker" };
+      Object.assign(servers, options.servers);
+      options.config?.(config);
+    },
+  });
+  return {
+    ...lab,
+    ports,
+    audit: () => jsonLines(readFileSync(lab.auditFile, "utf8")),
+    ready: (name) => readiness(name === "serve" ? ports.ops : ports.brokerOps),
+    async stop() {
+      await lab.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function writePolicy(folder: string, { grants, rego }: AttackLabOptions): string {
+  const policies = join(folder, "policies");
+  cpSync(DEMO_POLICY, policies, { recursive: true });
+  const dataFile = join(policies, "data.yaml");
+  const data = parse(readFileSync(dataFile, "utf8")) as { grants: { engineering: object } };
+  Object.assign(data.grants.engineering, grants);
+  writeFileSync(dataFile, stringify(data));
+  const policyFile = join(policies, "policy.rego");
+  if (rego !== undefined) writeFileSync(policyFile, rego(readFileSync(policyFile, "utf8")));
+  return policies;
+}
+
+async function readiness(port: number): Promise<Readiness> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(5000) });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  } catch (error) {
+    return { status: 0, body: { error: error instanceof Error ? error.name : "failed" } };
+  }
+}
