@@ -22,6 +22,14 @@ export default defineConfig({
         },
       },
       {
+        test: {
+          name: "attack",
+          include: ["test/attack/**/*.test.ts"],
+          ...WITH_PARTS,
+          testTimeout: 120_000,
+        },
+      },
+      {
         test: { name: "keycloak", include: ["test/keycloak/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 30_000 },
       },
     ],

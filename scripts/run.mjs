@@ -14,6 +14,7 @@ const TASKS = {
   test: ["scripts/test.ts"],
   "test:keycloak": ["scripts/test-keycloak.ts"],
   "test:containers": ["scripts/test-containers.ts"],
+  "test:attack": ["scripts/test-attack.ts"],
   tools: ["scripts/tools.ts"],
   bench: ["bench/bench.ts"],
   smoke: ["scripts/smoke.ts"],
