@@ -3,6 +3,7 @@
 import { mkdtempSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import { startLab, type Lab } from "../lab/lab.ts";
 import { freePorts, type Ports } from "../lab/ports.ts";
@@ -25,6 +26,8 @@ export interface AttackLab extends Lab {
   readonly ports: Ports;
   /** `/readyz` of serve or the broker. */
   ready(name: "serve" | "broker"): Promise<Readiness>;
+  /** Resolves when serve has a catalogue, which it asks for once a second after its start; or after a while without. */
+  listable(): Promise<void>;
   /** The audit log so far. */
   audit(): Record<string, unknown>[];
 }
@@ -61,11 +64,19 @@ export async function openAttackLab(options: AttackLabOptions = {}): Promise<Att
       options.config?.(config);
     },
   });
+  const ready = (name: "serve" | "broker") => readiness(name === "serve" ? ports.ops : ports.brokerOps);
   return {
     ...lab,
     ports,
+    ready,
+    async listable() {
+      for (let tries = 0; tries < 30; tries += 1) {
+        const { catalog } = (await ready("serve")).body as { catalog?: { ageSeconds: number | null } };
+        if (typeof catalog?.ageSeconds === "number") return;
+        await delay(200);
+      }
+    },
     audit: () => jsonLines(readFileSync(lab.auditFile, "utf8")),
-    ready: (name) => readiness(name === "serve" ? ports.ops : ports.brokerOps),
     async stop() {
       await lab.stop();
       rmSync(folder, { recursive: true, force: true });
