@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parse, stringify } from "yaml";
+import { reasonOf, type Reply } from "../e2e/client.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
 import { freePorts, type Ports } from "../lab/ports.ts";
 import { jsonLines } from "../lab/process-lab.ts";
@@ -82,6 +83,13 @@ export async function openAttackLab(options: AttackLabOptions = {}): Promise<Att
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** What an answer was, in short: its status, and the reason of a refusal or "error". */
+export function told(reply: Reply): string {
+  const reason = reasonOf(reply);
+  const word = typeof reason === "string" ? reason : reason === undefined ? "" : "error";
+  return `${reply.status} ${word}`.trim();
 }
 
 function writePolicy(folder: string, { grants, rego }: AttackLabOptions): string {
