@@ -1,5 +1,5 @@
 // Calls whose answers are read as fast as they come, or (a window of 0) never: as many streams as the gateway allows, each
-// opened anew when it ends.
+// opened anew a second after its end, or not.
 import type { Settings } from "node:http2";
 import { setTimeout as delay } from "node:timers/promises";
 import { openSession, runAttacker, type AttackTask, type Counts } from "./attacker.ts";
@@ -10,7 +10,11 @@ export interface HeldCalls extends AttackTask {
   readonly streamsPerConnection: number;
   /** False: the client's HTTP/2 window is 0, so that nothing of a body can be sent to it. */
   readonly reads: boolean;
+  /** Default true. */
+  readonly reopens?: boolean;
 }
+
+const PAUSE_MS = 1000;
 
 const BODY = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "t", arguments: {} } });
 
@@ -27,10 +31,10 @@ async function connection(task: HeldCalls, counts: Counts): Promise<never> {
     const { maxConcurrentStreams } = await Promise.race([settings, closed.then(() => ({}) as Settings)]);
     const streams = Math.min(maxConcurrentStreams ?? 0, task.streamsPerConnection);
     const one = async () => {
-      while (!session.destroyed && !session.closed) {
+      do {
         await call();
-        await delay(200);
-      }
+        await delay(PAUSE_MS);
+      } while (task.reopens !== false && !session.destroyed && !session.closed);
     };
     const call = () =>
       new Promise<void>((done) => {
