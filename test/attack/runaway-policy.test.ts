@@ -19,11 +19,16 @@ describe("names that collide in policy's hash table, of a caller without rights 
   let lab: AttackLab;
   let alice: string;
   let bob: string;
-  let sent = 0;
+  let checks = 0;
   const names = objectOf(collidingNames(MANY));
   const words = objectOf(collidingNames(MANY), "w");
   const call = (args: unknown, further: object = {}) => ({ name: "echo", arguments: args, ...further });
   const halves = collidingNames(MANY);
+  const evil = async (method: string, params: object) => {
+    const reply = await legacy(lab.gateway, method, params, { token: bob });
+    if (reply.status !== 413) checks += 1; // Envoy refuses a body that is too large without a Check
+    return reply;
+  };
 
   beforeAll(async () => {
     lab = await openAttackLab();
@@ -36,8 +41,7 @@ describe("names that collide in policy's hash table, of a caller without rights 
       const times: number[] = [];
       for (let i = 0; i < 4; i += 1) {
         const at = performance.now();
-        sent += 1;
-        await legacy(lab.gateway, "tools/call", call(arguments_), { token: bob });
+        await evil("tools/call", call(arguments_));
         times.push(performance.now() - at);
       }
       return Math.min(...times);
@@ -61,19 +65,18 @@ describe("names that collide in policy's hash table, of a caller without rights 
     ["as the elements of an array", "tools/call", call({ list: collidingNames(MANY) })],
   ] as const)("%s: other callers do not see it", async (_, method, params) => {
     await vi.waitFor(async () => expect(told(await echo(lab, alice))).toBe("200"), WELL_AGAIN);
-    sent += 1;
-    const [evil, ...others] = await Promise.all([
-      legacy(lab.gateway, method, params, { token: bob }),
+    const [reply, ...others] = await Promise.all([
+      evil(method, params),
       ...[20, 150, 400].map((ms) => delay(ms).then(() => echo(lab, alice))),
     ]);
     expect(others.map(told)).toEqual(["200", "200", "200"]);
-    expect(evil.status).toBeLessThan(500);
+    expect(reply.status).toBeLessThan(500);
   });
 
   it("no evaluation ran away, serve is ready, and each request has its line", async () => {
     expect(lab.children.serve.output()).not.toMatch(/ran_away|ran away/);
     expect(await lab.ready("serve")).toMatchObject({ status: 200, body: { ready: true } });
-    await vi.waitFor(() => expect(linesOf(lab, "bob")).toHaveLength(sent));
+    await vi.waitFor(() => expect(linesOf(lab, "bob")).toHaveLength(checks));
   });
 });
 
