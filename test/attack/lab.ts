@@ -49,7 +49,8 @@ export async function openAttackLab(options: AttackLabOptions = {}): Promise<Att
   const folder = mkdtempSync(join(tmpdir(), "mcp-authz-attack-"));
   const ports = await freePorts();
   const limits = memoryLimits();
-  const lab = await startLab({
+  const discard = () => rmSync(folder, { recursive: true, force: true });
+  const starting = startLab({
     folder,
     ports,
     policyFolder: writePolicy(folder, options),
@@ -64,6 +65,10 @@ export async function openAttackLab(options: AttackLabOptions = {}): Promise<Att
       Object.assign(servers, options.servers);
       options.config?.(config);
     },
+  });
+  const lab = await starting.catch((error: unknown) => {
+    discard();
+    throw error;
   });
   const ready = (name: "serve" | "broker") => readiness(name === "serve" ? ports.ops : ports.brokerOps);
   return {
@@ -80,7 +85,7 @@ export async function openAttackLab(options: AttackLabOptions = {}): Promise<Att
     audit: () => jsonLines(readFileSync(lab.auditFile, "utf8")),
     async stop() {
       await lab.stop();
-      rmSync(folder, { recursive: true, force: true });
+      discard();
     },
   };
 }
