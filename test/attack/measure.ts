@@ -109,7 +109,7 @@ function expectEffort({ did, quiet }: Row, { effort }: LoadAttack): void {
     const least = (perMinute * ATTACK_SECONDS) / 60;
     expect(did[name] ?? 0, `${name}: ${JSON.stringify(did)}`).toBeGreaterThanOrEqual(least);
   }
-  expect(quiet.succeeded, faultsOf(quiet)).toBe(quiet.requests);
+  expect(successOf(quiet), faultsOf(quiet)).toBeGreaterThanOrEqual(SUCCESS);
 }
 
 async function expectReady(lab: AttackLab | undefined, name: "serve" | "broker"): Promise<void> {
