@@ -4,7 +4,7 @@ import type { Config } from "../config-schema.ts";
 import { REQUEST_SECONDS, typed } from "./values.ts";
 
 export const BODY_BUDGET = "envoy.filters.http.local_ratelimit";
-/** A body up to this long, with a Content-Length that says so, costs no token: nearly every call. */
+/** A body up to this long, with a Content-Length that says so, costs nothing: nearly every call. */
 const SMALL_BODY_BYTES = 8 * 1024;
 /** What large bodies may fill of the heap; the rest is for connections, small calls and answers. */
 const HEAP_PERCENT = 50;
@@ -12,36 +12,49 @@ const MAX_SOURCES = 4096;
 const UNLIMITED = 4_294_967_295;
 
 /**
- * A large body, or one of unknown length, costs a token. It is here for {@link REQUEST_SECONDS} at most, so burst and
- * refill together bound what is held at one time. One source has half of both.
+ * A large body costs a token for each byte that it announces, one of unknown length as many as a body may have. It is here
+ * for {@link REQUEST_SECONDS} at most, so burst and refill together bound what is held at one time. One source has half of
+ * both.
  */
 export function bodyBudgetFilter({ envoy, limits }: Config): object {
-  const bodies = ((envoy.heapMiB * 1024 * 1024) / limits.bodyBytes) * (HEAP_PERCENT / 100);
-  const large = {
-    header_value_match: {
-      descriptor_value: "large",
-      expect_match: false,
-      headers: [{ name: "content-length", range_match: { start: 0, end: SMALL_BODY_BYTES + 1 } }],
-    },
-  };
-  const source = { masked_remote_address: { v4_prefix_mask_len: 32, v6_prefix_mask_len: 64 } };
-  const largeEntry = { key: "header_match", value: "large" };
+  const bytes = envoy.heapMiB * 1024 * 1024 * (HEAP_PERCENT / 100);
+  const announced = { format: "%REQ(CONTENT-LENGTH)%" };
+  const unknown = { number: limits.bodyBytes };
   return typed(BODY_BUDGET, "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", {
     stat_prefix: "large_bodies",
     ...ENFORCED,
     token_bucket: bucket(UNLIMITED, UNLIMITED), // for those that match no descriptor
     always_consume_default_token_bucket: false,
     max_dynamic_descriptors: MAX_SOURCES,
-    rate_limits: [{ actions: [large] }, { actions: [large, source] }],
+    rate_limits: [
+      { actions: [ANNOUNCED], hits_addend: announced },
+      { actions: [ANNOUNCED, SOURCE], hits_addend: announced },
+      { actions: [UNKNOWN], hits_addend: unknown },
+      { actions: [UNKNOWN, SOURCE], hits_addend: unknown },
+    ],
     descriptors: [
-      { entries: [largeEntry], token_bucket: bucket(bodies / 2, bodies / 2 / REQUEST_SECONDS) },
+      { entries: [LARGE], token_bucket: bucket(bytes / 2, bytes / 2 / REQUEST_SECONDS) },
       {
-        entries: [largeEntry, { key: "masked_remote_address" }],
-        token_bucket: bucket(bodies / 4, bodies / 4 / REQUEST_SECONDS),
+        entries: [LARGE, { key: "masked_remote_address" }],
+        token_bucket: bucket(bytes / 4, bytes / 4 / REQUEST_SECONDS),
       },
     ],
   });
 }
+
+const LARGE = { key: "header_match", value: "large" };
+const SOURCE = { masked_remote_address: { v4_prefix_mask_len: 32, v6_prefix_mask_len: 64 } };
+
+/** Adds the descriptor of a large body where the header says this. */
+function largeWhere(matcher: object): object {
+  return {
+    header_value_match: { descriptor_value: LARGE.value, headers: [{ name: "content-length", ...matcher }] },
+  };
+}
+
+const ANNOUNCED = largeWhere({ range_match: { start: SMALL_BODY_BYTES + 1, end: Number.MAX_SAFE_INTEGER } });
+/** No length, or what is none. */
+const UNKNOWN = largeWhere({ string_match: { safe_regex: { regex: "[0-9]{1,15}" } }, invert_match: true });
 
 const ALWAYS = { default_value: { numerator: 100, denominator: "HUNDRED" } };
 const ENFORCED = {
@@ -51,8 +64,8 @@ const ENFORCED = {
 
 function bucket(tokens: number, perSecond: number): object {
   return {
-    max_tokens: Math.max(1, Math.floor(tokens)),
-    tokens_per_fill: Math.max(1, Math.floor(perSecond)),
+    max_tokens: Math.min(UNLIMITED, Math.floor(tokens)),
+    tokens_per_fill: Math.min(UNLIMITED, Math.floor(perSecond)),
     fill_interval: "1s",
   };
 }

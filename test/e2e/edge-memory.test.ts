@@ -101,7 +101,7 @@ it.each<[string, () => void]>([
   for (let i = 0; i < 40; i += 1) start();
   const { served, calls, largestMiB } = await meanwhile();
   expect(largestMiB).toBeLessThan(MEMORY_LIMIT_MIB);
-  expect(calls).toBeGreaterThan(10);
+  expect(calls).toBeGreaterThan(3);
   expect(served / calls).toBeGreaterThanOrEqual(0.99);
 });
 
@@ -109,13 +109,16 @@ it("F4: 1,000 connections of HTTP/1.1, each with a body of 256 KiB that never en
   for (let i = 0; i < 1000; i += 1) unfinishedHttp1();
   const { served, calls, largestMiB } = await meanwhile();
   expect(largestMiB).toBeLessThan(MEMORY_LIMIT_MIB);
-  expect(calls).toBeGreaterThan(10);
+  expect(calls).toBeGreaterThan(3);
   expect(served / calls).toBeGreaterThanOrEqual(0.99);
 });
 
 it("a caller's own large bodies pass, and requests without a body cost none of the budget", async () => {
   const large = { name: "echo", arguments: { text: "x".repeat(200_000) } };
   await delay(2000); // tokens of the source, which the attacks above have taken
+  const medium = { name: "echo", arguments: { text: "x".repeat(20_000) } };
+  const many = Array.from({ length: 40 }, () => legacy(lab.gateway, "tools/call", medium, { token: alice }));
+  expect((await Promise.all(many)).map(({ status }) => status)).toEqual(many.map(() => 200)); // a body costs its length
   for (let i = 0; i < 5; i += 1)
     expect((await legacy(lab.gateway, "tools/call", large, { token: alice })).status).toBe(200);
   const got = await Promise.all(
