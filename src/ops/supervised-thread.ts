@@ -50,7 +50,7 @@ const YOUNG_GENERATION_MB = 48;
  * Far above what the service needs. Without a limit of its own V8 takes the machine's memory for its measure, and lets
  * garbage grow to 70 MiB under load before it looks; a thread that does reach it is started anew.
  */
-const OLD_GENERATION_MB = 1024;
+const OLD_GENERATION_MB = 512;
 
 /** Makes a thread: it loads its code, which takes most of the time of a start, and waits. */
 export function makeThread<T>(options: ThreadOptions<T>): SupervisedThread {
