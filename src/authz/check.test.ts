@@ -39,6 +39,19 @@ it("whose token is not taken stands in the trail once its signature was verified
   expect(await trailOf(refuse("token_invalid"))).toBeNull();
 });
 
+it("P15: a Check whose large body waits for its turn is noted with its caller, a small one is not", async () => {
+  const noted: (Identity | null)[] = [];
+  const note: Ports["note"] = ({ identity }) => void noted.push(identity);
+  const bodyOf = (text: string) => ({
+    kind: "bytes" as const,
+    bytes: Buffer.from(JSON.stringify(call("read", { arguments: { text } }))),
+  });
+  await run({ body: bodyOf("x") }, { note });
+  expect(noted).toEqual([]);
+  await run({ body: bodyOf("x".repeat(40_000)) }, { note });
+  expect(noted).toEqual([ALICE]);
+});
+
 describe("the order of design 3.3: the first fault wins", () => {
   // Each row breaks everything from its own step on, so that an earlier step that were late would show.
   const late: RequestParts = { token: null, headers: [["content-encoding", "gzip"]], body: { kind: "none" } };

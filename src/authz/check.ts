@@ -36,7 +36,7 @@ export interface CheckSettings {
   readonly policyHeaders: readonly string[];
   readonly compat: "authorino" | null;
   readonly clientAddress: "peer" | "x-envoy-external-address";
-  /** Checks of one caller with a body above 16 KiB that are under way at a time. */
+  /** Checks of one caller with a body above 32 KiB that are under way at a time. */
   readonly largeBodiesPerCaller: number;
 }
 
@@ -83,6 +83,7 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
 
     const asked: Asked = { endpoint: endpoint.value, identity: identity.value, caller: callerOf(identity.value) };
     if (!isLarge(request.body)) return decide(context, asked);
+    ports.note(trail);
     return inTurn(identity.value, async () => decide(context, asked), signal);
   };
 }

@@ -4,7 +4,7 @@ import { refuse, type Outcome } from "./outcome.ts";
 import type { Identity, RequestBody } from "./ports.ts";
 
 /** Up to here a body costs a comparison and no turn of its own: nearly every call of a tool. */
-export const SMALL_BODY_BYTES = 16 * 1024;
+export const SMALL_BODY_BYTES = 32 * 1024;
 /** Of all callers: with the usual limit of a body this is 64 MiB. */
 const MAX_WAITING = 256;
 

@@ -112,6 +112,8 @@ export interface TokenUse {
 
 /** What the pipeline needs from outside. Each refuses with a {@link Step}; none throws for expected faults. */
 export interface Ports {
+  /** Told of a Check whose caller is known and that is about to wait: its facts must outlive the serving thread. */
+  note(check: Trail): void;
   identify(bearer: string, use: TokenUse, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
   /** @param check the Check that policy is asked for: a runaway evaluation counts against its caller */
   decide(input: PolicyInput, check: Trail): Step<Decision>;

@@ -70,6 +70,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
     if (policy.decision.ok && policy.decision.value.allow) await credentials.start();
     const signer = probeSigner(config);
     const ports: Ports = {
+      note: () => {},
       identify,
       decide: () => policy.decision,
       visible: () => refuse("internal"),

@@ -116,6 +116,7 @@ export async function captureInput(
 ): Promise<Captured> {
   let input: PolicyInput | null = null;
   const ports: Ports = {
+    note: () => {},
     identify,
     decide: (seen) => {
       input = seen;

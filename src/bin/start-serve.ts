@@ -71,6 +71,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const identity = identityOf(options, metrics, revocations);
   const audit = auditOf(options);
   const ports = timedPorts(metrics, {
+    note: inFlight.note.bind(inFlight),
     identify: refuseSuspended(identity.identify, suspensions),
     decide: policy.decide,
     visible: policy.visible,

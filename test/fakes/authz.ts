@@ -70,6 +70,7 @@ export const ALICE: Identity = {
 /** Ports that allow everything and inject `pat`. */
 export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
   return {
+    note: () => {},
     identify: (bearer) => (bearer === "token" ? pass(ALICE) : refuse("token_invalid")),
     decide: () => pass({ allow: true, revision: "r1", note: null }),
     visible: () => pass({ tools: { s: ["read"] }, prompts: {}, resources: {} }),
