@@ -11,7 +11,7 @@ const call = (text: string) => ({
   method: "tools/call",
   params: { name: "read", arguments: { text } },
 });
-const LARGE = call("x".repeat(17_000));
+const LARGE = call("x".repeat(34_000));
 const SMALL = call("x");
 
 /** A check that takes any bearer for its caller, and tells who was decided about in which turn of the event loop. */
