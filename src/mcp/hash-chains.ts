@@ -11,6 +11,12 @@ const MAX_PART_CHAIN = 256;
 export const FEW_MEMBERS = MAX_CHAIN;
 export const MANY_MEMBERS = 2000;
 
+/**
+ * Arrays and objects so large that each has been looked at for itself: a text holds at most 19 of them, which add at most
+ * 16 to a chain each.
+ */
+const LARGE = 512;
+
 /** True if these names would be one long chain in a policy's object. */
 export function isNameChain(names: readonly string[]): boolean {
   return isOneChain(names.map(hashOfText), MAX_CHAIN);
@@ -36,14 +42,20 @@ export function isLeafChain(value: JsonValue): boolean {
 
 function collectLeaves(value: JsonValue, leaves: Set<string | number>): void {
   if (typeof value === "string" || typeof value === "number") leaves.add(value);
-  else if (Array.isArray(value)) for (const item of value as readonly JsonValue[]) collectLeaves(item, leaves);
+  else if (Array.isArray(value)) collectElements(value as readonly JsonValue[], leaves);
   else if (typeof value === "object" && value !== null) collectMembers(value as JsonObject, leaves);
 }
 
-/** `for in`: our objects inherit no names, and Object.entries is several times slower on large ones. */
+function collectElements(items: readonly JsonValue[], leaves: Set<string | number>): void {
+  const areNew = items.length <= LARGE;
+  for (const item of items) if (areNew || typeof item === "object") collectLeaves(item, leaves);
+}
+
 function collectMembers(object: JsonObject, leaves: Set<string | number>): void {
-  for (const name in object) {
-    leaves.add(name);
+  const names = Object.keys(object);
+  const areNew = names.length <= LARGE;
+  for (const name of names) {
+    if (areNew) leaves.add(name);
     collectLeaves(object[name] ?? null, leaves);
   }
 }
