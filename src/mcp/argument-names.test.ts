@@ -34,7 +34,13 @@ describe("F17: an argument that differs from the tool's own only in case", () =>
     ["behind references without an end", referring, { item: { child: { child: { child: { FORCE: 1 } } } } }],
     ["behind a name with a slash", referring, { "a/b": { Force: 1 } }],
     ["in a combination", { allOf: [properties("a"), { oneOf: [properties("force")] }] }, { Force: 1 }],
-    ["in a condition", { if: {}, then: properties("force"), else: properties("path") }, { Path: 1 }],
+    [
+      "in a condition",
+      JSON.parse(
+        `{"if":{},"then":${JSON.stringify(properties("force"))},"else":${JSON.stringify(properties("path"))}}`,
+      ) as JsonObject,
+      { Path: 1 },
+    ],
     ["in dependent schemas", { dependentSchemas: { a: properties("force") } }, { a: 1, Force: 1 }],
     ["in members without a name of their own", { additionalProperties: properties("force") }, { x: { Force: 1 } }],
     ["in members by pattern", { patternProperties: { "^x": properties("force") } }, { x: { Force: 1 } }],

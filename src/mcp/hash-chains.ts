@@ -24,38 +24,43 @@ export function isNameChain(names: readonly string[]): boolean {
 
 /** True if a policy's set of these elements would have a long chain. */
 export function isElementChain(items: readonly JsonValue[]): boolean {
-  const leaves = new Set<JsonValue>();
+  const leaves: (string | number)[] = [];
   const parts: number[] = [];
   for (const item of items) {
-    if (typeof item === "string" || typeof item === "number") leaves.add(item);
+    if (typeof item === "string" || typeof item === "number") leaves.push(item);
     else if (typeof item === "object" && item !== null) parts.push(hashOf(item));
   }
-  return isOneChain(Array.from(leaves, hashOf), MAX_CHAIN) || isOneChain(parts, MAX_PART_CHAIN);
+  return hasDistinctChain(leaves) || isOneChain(parts, MAX_PART_CHAIN);
 }
 
 /** True if a policy that collects all names, strings and numbers of this value into one set would get a long chain. */
 export function isLeafChain(value: JsonValue): boolean {
-  const leaves = new Set<string | number>();
+  const leaves: (string | number)[] = [];
   collectLeaves(value, leaves);
-  return isOneChain(Array.from(leaves, hashOf), MAX_CHAIN);
+  return hasDistinctChain(leaves);
 }
 
-function collectLeaves(value: JsonValue, leaves: Set<string | number>): void {
-  if (typeof value === "string" || typeof value === "number") leaves.add(value);
+/** Equal values are one entry of a table; they are looked for only where there is a chain. */
+function hasDistinctChain(leaves: readonly (string | number)[]): boolean {
+  return isOneChain(leaves.map(hashOf), MAX_CHAIN) && isOneChain(Array.from(new Set(leaves), hashOf), MAX_CHAIN);
+}
+
+function collectLeaves(value: JsonValue, leaves: (string | number)[]): void {
+  if (typeof value === "string" || typeof value === "number") leaves.push(value);
   else if (Array.isArray(value)) collectElements(value as readonly JsonValue[], leaves);
   else if (typeof value === "object" && value !== null) collectMembers(value as JsonObject, leaves);
 }
 
-function collectElements(items: readonly JsonValue[], leaves: Set<string | number>): void {
+function collectElements(items: readonly JsonValue[], leaves: (string | number)[]): void {
   const areNew = items.length <= LARGE;
   for (const item of items) if (areNew || typeof item === "object") collectLeaves(item, leaves);
 }
 
-function collectMembers(object: JsonObject, leaves: Set<string | number>): void {
+function collectMembers(object: JsonObject, leaves: (string | number)[]): void {
   const names = Object.keys(object);
   const areNew = names.length <= LARGE;
   for (const name of names) {
-    if (areNew) leaves.add(name);
+    if (areNew) leaves.push(name);
     collectLeaves(object[name] ?? null, leaves);
   }
 }

@@ -28,6 +28,8 @@ export type ReadJson =
   | { readonly ok: false; readonly detail: string };
 
 const SHORT_TEXT = 4096;
+/** Jackson refuses numbers of more characters, Python integers of more than 4,300. */
+const MAX_DIGITS = 1000;
 const COLLISION = "names or values that were made to share one hash";
 export const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
 
@@ -208,6 +210,7 @@ function numberOf(word: string, { oneReading, verbatim }: JsonLimits): JsonValue
 }
 
 function checkNumber(word: string, number: number): void {
+  if (word.length > MAX_DIGITS) throw new Fault("a number of more digits than some readers take");
   if (!Number.isSafeInteger(number) && !/[.eE]/.test(word)) throw new Fault("an integer beyond 2^53: send it as text");
   if (!isDoubleValue(word, number)) throw new Fault("a number that a double would change: send it as text");
 }
