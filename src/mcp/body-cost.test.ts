@@ -6,7 +6,7 @@ import { readOperation } from "./read-operation.ts";
 
 /** The ceiling of limits.bodyBytes. */
 const SIZE = 1024 * 1024;
-/** On an idle machine all are below 8; decoding escapes one by one, or folding long names, was 25 to 60. */
+/** Room for a busy machine. Decoding escapes one by one and folding long names were 25 to 60 times a plain body. */
 const MAX_RATIO = 20;
 const HEADERS = headersOf([]);
 
