@@ -249,9 +249,9 @@ it("F10: bodies on their way count, too", async () => {
       hanging.push(() => json(response, 200, result(arrival)));
       return undefined;
     },
-    { heldBytesPerCaller: MIB },
+    { heldBytesPerCaller: 800 * 1024 },
   );
-  const large = { params: { arguments: { text: "x".repeat(300 * 1024) } } };
+  const large = { params: { arguments: { text: "x".repeat(240 * 1024) } } };
   const three = [broker.call(large), broker.call(large), broker.call(large)];
   await vi.waitFor(() => expect(hanging).toHaveLength(3));
   const fourth = await broker.call(large);

@@ -419,7 +419,7 @@ describe("F5: a server has a budget of bytes, for all kinds together", () => {
     const lists = {
       tools: [...many(400, (i) => tool(long("t", i))), tool("short")],
       prompts: many(300, (i) => ({ name: long("p", i) })),
-      resources: many(1000, (i) => ({ uri: `docs://${i}${"中".repeat(600)}`, name: "r" })),
+      resources: many(1000, (i) => ({ uri: `docs://d/${i}${"中".repeat(600)}`, name: "r" })),
     };
     const listing = await list((await fake(modernServer(lists))).origin);
     expect(nameBytes(listing)).toBeLessThanOrEqual(64 * 1024);

@@ -27,28 +27,29 @@ beforeEach(() => {
 });
 
 describe("F18: a call's wristband names its body, byte for byte", () => {
-  const seen = '{"jsonrpc":"2.0","id":1,"method":"METHOD","params":{"MEMBER":"echo","arguments":{"amount":1}}}';
+  const seen =
+    '{"jsonrpc":"2.0","id":1,"method":"METHOD","params":{"MEMBER":"NAME","arguments":{"note":"a","amount":1}}}';
   const others: [string, (body: string) => string][] = [
     ["another argument", (body) => body.replace(":1}", ":2}")],
     ["another id", (body) => body.replace('"id":1', '"id":2')],
     ["a space", (body) => body.replace('"id"', ' "id"')],
     ["a line break behind it", (body) => `${body}\n`],
-    ["another spelling of a letter", (body) => body.replace("amount", "\\u0061mount")],
+    ["another spelling of a letter", (body) => body.replace('"note":"a"', '"note":"\\u0061"')],
     ["another spelling of a number", (body) => body.replace(":1}", ":1.0}")],
     ["a member more", (body) => body.replace('"amount":1', '"amount":1,"to":"mallory"')],
   ];
   const kinds = [
-    ["tools/call", "name"],
-    ["prompts/get", "name"],
-    ["resources/read", "uri"],
+    ["tools/call", "name", "echo"],
+    ["prompts/get", "name", "echo"],
+    ["resources/read", "uri", "docs:echo"],
   ] as const;
-  it.each(kinds)("%s", async (method, member) => {
-    const body = seen.replace("METHOD", method).replace("MEMBER", member);
+  it.each(kinds)("%s", async (method, member, name) => {
+    const body = seen.replace("METHOD", method).replace("MEMBER", member).replace("NAME", name);
     const claims = { body: bodyDigest(Buffer.from(body)) };
-    expect((await broker.call({ method, body, claims })).status).toBe(200);
+    expect((await broker.call({ method, name, body, claims })).status).toBe(200);
     const reached = upstream.arrivals.length;
     for (const [what, change] of others) {
-      const reply = await broker.call({ method, body: change(body), claims });
+      const reply = await broker.call({ method, name, body: change(body), claims });
       expect([what, reply.status, reasonOf(reply.messages[0])]).toEqual([what, 403, "wristband_invalid"]);
     }
     expect(upstream.arrivals).toHaveLength(reached);

@@ -12,6 +12,7 @@ describe("URIs that every library reads as they stand", () => {
       "ui://app/x.html",
     ],
     ...["urn:isbn:0451450523", "mailto:a@b.c", "data:text/plain,a%20b", "tag:x.org,2026:a/b", "docs:a/b"],
+    ...["repo://Owner/Name/contents/README.md", "docs://Team/x"],
     ...["file:///srv/public/a.txt", "file:///C:/Users/x", "file:///", "file:///a%20b"],
     ...[
       "https://example.com",
@@ -135,7 +136,6 @@ describe("URIs that some library reads as another one", () => {
       "hosts",
       [
         "https://EXAMPLE.com/",
-        "docs://Team/x",
         "https://ex%61mple.com/",
         "https://exämple.com/",
         "docs://é",

@@ -9,8 +9,11 @@ const PARTS = /^([a-z][a-z0-9+.-]+):(?:\/\/([^/?#]*))?([^?#]*)(\?[^#]*)?(#[^#]*)
 /** Those whose host and path WHATWG rewrites. */
 const SPECIAL: ReadonlySet<string> = new Set(["http", "https", "ws", "wss", "ftp"]);
 const SPECIAL_AUTHORITY = /^[a-z0-9.-]+(?::[1-9]\d{0,4})?$/;
-/** A user has no colon and a host no percent: libraries differ in both. `scheme:///path` has neither. */
-const AUTHORITY = /^(?:(?:[A-Za-z0-9._~-]+@)?[a-z0-9._~-]+(?::[1-9]\d{0,4})?)?$/;
+/**
+ * A user has no colon and a host no percent: libraries differ in both. `scheme:///path` has neither. What stands in the place
+ * of a host keeps its capitals, as in `repo://Owner/name`: outside of {@link SPECIAL} schemes no library changes the URI.
+ */
+const AUTHORITY = /^(?:(?:[A-Za-z0-9._~-]+@)?[A-Za-z0-9._~-]+(?::[1-9]\d{0,4})?)?$/;
 /** A percent sign without two capital hexadecimal digits, an escape of a character that needs none, or one escaped twice. */
 const ODD_PERCENT = /%(?![0-9A-F]{2})|%(?:4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A]|3[0-9]|2[DE]|5F|7E)|%25[0-9A-Fa-f]{2}/;
 /** RFC 3986 §5.2.4; Java's servers take `..;x` for one too. A slash that is escaped ends a segment for whoever decodes. */
