@@ -37,14 +37,9 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const keys = publicKeysOf(config);
   const listers = createListers(config, resolver.publicName);
   const catalog = createCatalog({ servers: listers.lists, monotonic, onListed: reporter(metrics, log) });
-  const calls = buildRelay(config, {
-    monotonic,
-    log,
-    findSchema: createFindSchema(() => catalog.current()),
-    observer: metrics.calls,
-  });
-  const { heldBytesPerCaller, heldBytes } = config.limits;
-  const held = createHeldBytes({ perCaller: heldBytesPerCaller, total: heldBytes });
+  const findSchema = createFindSchema(() => catalog.current());
+  const calls = buildRelay(config, { ...{ monotonic, log, findSchema }, observer: metrics.calls });
+  const held = heldBytesOf(config);
   const broker = createBroker({
     address: config.listen.broker,
     tls: tlsOf(config, "broker"),
@@ -83,6 +78,10 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       await ops.close();
     },
   };
+}
+
+function heldBytesOf({ limits: { heldBytesPerCaller, heldBytes } }: Config) {
+  return createHeldBytes({ perCaller: heldBytesPerCaller, total: heldBytes });
 }
 
 function publicKeysOf({ wristband, listen }: Config): PublicKeys {
