@@ -99,6 +99,9 @@ describe("createEventParser", () => {
     ["many lines", `data: ${"a".repeat(60)}\n`.repeat(20)],
     ["a line that never ends", "a".repeat(MAX + 1)],
     ["a comment that never ends", `:${"a".repeat(MAX)}`],
+    ["a comment that ends", `:${"a".repeat(MAX)}\n`],
+    ["a field that we skip", `id: ${"a".repeat(MAX)}\n\n`],
+    ["the first line with a byte-order mark", `\ufeff:${"a".repeat(MAX - 2)}\n`],
   ])("B51: an event above the limit fails: %s", (_, text) => {
     for (const sizes of [[Infinity], [7]])
       expect(() => parse(text, sizes)).toThrow(expect.objectContaining({ code: "too_large" }) as HttpFault);

@@ -1,4 +1,5 @@
 import { createByteCollector, type ByteCollector } from "../http/byte-collector.ts";
+import { HttpFault } from "../http/fault.ts";
 
 /** One event of a stream that has data. */
 export interface StreamEvent {
@@ -40,6 +41,7 @@ class LineByLineParser implements EventParser {
   /** The beginning of a line whose end has not come. */
   readonly #held: ByteCollector;
   readonly #data: ByteCollector;
+  readonly #maxBytes: number;
   #found: StreamEvent[] = [];
   #hasData = false;
   #type = "";
@@ -47,6 +49,7 @@ class LineByLineParser implements EventParser {
   #afterCr = false;
 
   constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
     this.#held = createByteCollector(maxBytes);
     this.#data = createByteCollector(maxBytes);
   }
@@ -83,6 +86,8 @@ class LineByLineParser implements EventParser {
       this.#held.push(part);
       whole = this.#held.take();
     }
+    // What came in one chunk was not held: the limit must not depend on how a stream is cut.
+    if (whole.length > this.#maxBytes) throw new HttpFault("too_large");
     if (this.#isFirst && whole.subarray(0, 3).equals(BOM)) whole = whole.subarray(3);
     this.#isFirst = false;
     if (whole.length === 0) this.#dispatch();
