@@ -1,0 +1,3 @@
+module mcp-authz/fuzz-reader
+
+go 1.22
