@@ -23,6 +23,7 @@ const TASKS = {
   "compile-demo": ["scripts/compile-demo.ts"],
   "compose-envoy": ["scripts/compose-envoy.ts"],
   "release-check": ["scripts/release-check.ts"],
+  fuzz: ["test/fuzz/fuzz.ts"],
 };
 
 function say(text) {
