@@ -5,7 +5,13 @@ const WITH_PARTS = { testTimeout: 60_000, hookTimeout: 120_000, fileParallelism:
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts", "test/service/**/*.test.ts"], testTimeout: 20_000 } },
+      {
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts", "test/service/**/*.test.ts", "test/fuzz/**/*.test.ts"],
+          testTimeout: 20_000,
+        },
+      },
       { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...WITH_PARTS } },
       {
         test: {
