@@ -110,7 +110,7 @@ export function valueText(random: Random, depth: number): string {
   return random.oneIn(3) ? repeatedShape(random, depth - 1) : `[${items.join(`${space(random)},`)}]`;
 }
 
-function randomMembers(random: Random, depth: number): (readonly [string, string])[] {
+function randomMembers(random: Random, depth: number): Members {
   const names = new Set(Array.from({ length: random.below(5) }, () => randomName(random)));
   return [...names].map((name) => [nameText(name, random), valueText(random, depth)] as const);
 }
@@ -162,12 +162,24 @@ export function bodyText(random: Random, parts: BodyParts = {}): string {
 
 type Members = (readonly [string, string])[];
 
+function randomArguments(random: Random): Members {
+  return random.oneIn(300) ? manyMembers(random) : randomMembers(random, 1 + random.below(3));
+}
+
+/** Readers keep large objects, and names that are numbers, in other ways than small ones. */
+function manyMembers(random: Random): Members {
+  const prefix = random.pick(["", "n", "é", "a".repeat(20)]);
+  const from = random.oneIn(4) ? 2 ** 32 - 20 : 0;
+  const names = Array.from({ length: 20 + random.below(300) }, (_, i) => `${prefix}${from + i}`);
+  return shuffled(names, random).map((name) => [nameText(name, random), String(random.below(10))] as const);
+}
+
 function paramsOf(random: Random, method: string, parts: BodyParts): Members {
   const member = (text: string) => nameText(text, random);
   const isUri = method === "resources/read";
   const name = parts.name ?? stringText(isUri ? "demo://resource/1" : letters(random, 10) || "echo", random);
   const params: Members = [[member(isUri ? "uri" : "name"), name]];
-  const args = parts.arguments ?? objectText(randomMembers(random, 1 + random.below(3)), random);
+  const args = parts.arguments ?? objectText(randomArguments(random), random);
   if (parts.arguments !== undefined || !random.oneIn(6)) params.push([member("arguments"), args]);
   if (random.oneIn(5)) params.push([member("_meta"), objectText(randomMembers(random, 1), random)]);
   if (random.oneIn(12)) params.push([member(`x${randomName(random)}`), valueText(random, 1)]);
