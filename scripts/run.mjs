@@ -24,6 +24,7 @@ const TASKS = {
   "compose-envoy": ["scripts/compose-envoy.ts"],
   "release-check": ["scripts/release-check.ts"],
   fuzz: ["test/fuzz/fuzz.ts"],
+  "fuzz:coverage": ["test/fuzz/coverage.ts"],
 };
 
 function say(text) {

@@ -1,0 +1,87 @@
+// Both readers of JWK Sets: an issuer's, which says what is wrong, and serve's own, which throws an Error.
+import { readKeySet } from "../../../src/identity/key-set.ts";
+import { readKeySet as readOwnKeySet } from "../../../src/wristband/jwk-set.ts";
+import { must, type Target } from "./target.ts";
+
+// Public parts of keys that nothing else uses: the kept inputs hold them too.
+const EC = {
+  kty: "EC",
+  x: "buZgPQMu2qQbWs89ebZUe_aRZJuXuaAKIOVbyzL1gUk",
+  y: "LsysV7X_uf0oCT8pBhjKKD2d7zdgJlcz_hTqh-1aX4A",
+  crv: "P-256",
+};
+const RSA = {
+  kty: "RSA",
+  n: "tSRMx2Rl3OK_Oyaz0xTgbilKGk3oRb4tj7PO0e08Y23p3cpeC0FgPN9Os-xJETx9FXF3oVY3YcXOlMndHFEnzjvV8tyDm3B96xd5I9SklxStX1Tj4ViajAkbWsioioDNytc0dOYqwUBIaznWZenh6M_QGAoO0Rf7NbpiCuKTEPkxnuh4fFRqnqocHIqKO76asqbdfz0r7mBpW4z6vcGbj4cNWtSuLHgzcBETFEp0ImJqnK60c1iP7iisbgtJjZFb6_qVg09LvsOOjSePAZVOSe3CVFkLOotkcWFdAwzIEjG7j5XbpBHUeFQvgQpoeBaILI-yetmS8wxeokI09vhX0w",
+  e: "AQAB",
+};
+const OKP = { crv: "Ed25519", x: "BRrtmn_dcAsHeda5xTP7f6kTtwhXI4fv1lY3VL0IooE", kty: "OKP" };
+const set = (...keys: readonly object[]) => JSON.stringify({ keys });
+
+export const keys: Target = {
+  seeds: [
+    set({ ...EC, kid: "a", alg: "ES256", use: "sig" }),
+    set({ ...RSA, kid: "b", key_ops: ["verify"] }, { ...OKP, kid: "c" }),
+    set({ ...EC, kid: "a" }, { ...EC, kid: "a" }),
+    set({ kty: "oct", k: "AA", kid: "x" }),
+  ],
+  tokens: [
+    ...[
+      "{",
+      "}",
+      "[",
+      "]",
+      '"',
+      ",",
+      ":",
+      '"d":"AA"',
+      '"kid":"z"',
+      '"alg":"none"',
+      '"alg":"ES512"',
+      '"use":"enc"',
+      '"crv":"P-521"',
+    ],
+    ...[
+      '"kty":"RSA"',
+      '"e":"Aw"',
+      '"e":"AQ"',
+      '"n":"AQAB"',
+      '"x":""',
+      '"y":"="',
+      '"crv":"secp256k1"',
+      '"key_ops":[]',
+      "null",
+      "A".repeat(43),
+    ],
+  ],
+  run(bytes) {
+    const read = readKeySet(bytes);
+    if (typeof read === "string") must(read.length < 200, "a long fault");
+    else for (const [kid, key] of read) checkKey(kid, key);
+    let own: ReturnType<typeof readOwnKeySet> | null = null;
+    try {
+      own = readOwnKeySet(bytes, new Map());
+    } catch (error) {
+      must(isDeclared(error), `an undeclared throw: ${String(error)}`);
+    }
+    for (const { key } of own?.values() ?? [])
+      must(key.asymmetricKeyDetails?.namedCurve === "prime256v1", "another curve");
+  },
+};
+
+/** Ours, or the crypto library's about a point that is not on its curve. */
+function isDeclared(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  if (typeof code === "string") return /^ERR_(?:CRYPTO|OSSL)_/.test(code);
+  return ["not a set of P-256 public keys", "a kid comes twice"].includes(error.message);
+}
+
+function checkKey(
+  kid: string,
+  { key, algorithms }: { key: { type: string; asymmetricKeyDetails?: object }; algorithms: readonly string[] },
+): void {
+  must(kid.length > 0 && key.type === "public" && algorithms.length > 0, "a key that is none");
+  const { modulusLength } = (key.asymmetricKeyDetails ?? {}) as { modulusLength?: number };
+  must(modulusLength === undefined || modulusLength >= 2048, "a weak key");
+}
