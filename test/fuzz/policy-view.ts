@@ -112,10 +112,11 @@ export function uriForms(uri: string): Forms | null {
 
 /**
  * The parts of a URI with escapes undone, so that `é` and `%C3%A9` are one. Segments are told apart before: an escaped
- * slash is none.
+ * slash is none. A host alone is the same with a slash behind it (RFC 3986 §6.2.3): our reader takes both.
  */
 export function comparableUri(form: string): string {
-  const [scheme = "", authority = "", path = "", query = "", fragment = ""] = form.split("\n");
+  const [scheme = "", authority = "", given = "", query = "", fragment = ""] = form.split("\n");
+  const path = given === "" && authority !== "" ? "/" : given;
   return [scheme, authority, comparablePath(path), unescaped(query), unescaped(fragment)].join("\n");
 }
 
