@@ -9,7 +9,7 @@ const MAX_INPUT = 64 * 1024;
 /** CPU time for one input of at most 64 KiB. */
 const MAX_CPU_MS = 50;
 /** An input is slow if it is slow each time: the first runs of code are. */
-const SLOW_TRIES = 5;
+const SLOW_TRIES = 10;
 /** Coverage is looked at once for so many inputs: it costs as much as some of them. */
 const BATCH = 64;
 
@@ -25,6 +25,8 @@ export interface LoopOptions {
 }
 
 export interface Finding {
+  /** `slow` is a suspicion: code under coverage is slower, and so is a thread beside others. */
+  readonly kind: "broken" | "slow";
   readonly what: string;
   readonly input: Buffer;
 }
@@ -84,12 +86,18 @@ function blownUp(input: Buffer, random: Random): Buffer {
 function runOne({ target, onInput, onFinding }: LoopOptions, input: Buffer): void {
   onInput(input);
   try {
-    let ms = timed(target, input);
-    for (let i = 1; ms > MAX_CPU_MS && i < SLOW_TRIES; i += 1) ms = Math.min(ms, timed(target, input));
-    if (ms > MAX_CPU_MS) onFinding({ what: `${Math.round(ms)} ms of CPU for ${input.length} bytes`, input });
+    const ms = timed(target, input);
+    if (ms > MAX_CPU_MS) onFinding({ kind: "slow", what: `${Math.round(ms)} ms of CPU under coverage`, input });
   } catch (error) {
-    onFinding({ what: error instanceof Error ? (error.stack ?? error.message) : String(error), input });
+    onFinding({ kind: "broken", what: error instanceof Error ? (error.stack ?? error.message) : String(error), input });
   }
+}
+
+/** Milliseconds of CPU for an input that is slow without coverage too; null for one that is not. */
+export function slowness(target: Target, input: Buffer): number | null {
+  let ms = Infinity;
+  for (let i = 0; ms > MAX_CPU_MS && i < SLOW_TRIES; i += 1) ms = Math.min(ms, timed(target, input));
+  return ms > MAX_CPU_MS ? ms : null;
 }
 
 /** @returns milliseconds of CPU */

@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
-import type { Finding } from "./coverage-loop.ts";
+import { slowness, type Finding } from "./coverage-loop.ts";
 import type { WorkerInput, WorkerMessage } from "./coverage-worker.ts";
 import { CORPUS, INPUTS, inputsOf } from "./target-corpus.ts";
 import { TARGETS } from "./targets/index.ts";
@@ -38,12 +38,20 @@ function saveCorpus(target: string, corpus: readonly Uint8Array[]): void {
   writeFileSync(join(CORPUS, target, INPUTS), lines.map((line) => `${line}\n`).join(""));
 }
 
+function slowText(name: string, input: Buffer): string | null {
+  const target = TARGETS[name];
+  const ms = target === undefined ? null : slowness(target, input);
+  return ms === null ? null : `${Math.round(ms)} ms of CPU for ${input.length} bytes`;
+}
+
 interface Findings {
   readonly target: string;
   readonly kinds: Map<string, number>;
 }
 
-function note({ target, kinds }: Findings, { what, input }: Finding): void {
+function note({ target, kinds }: Findings, { kind: sort, what: first, input }: Finding): void {
+  const what = sort === "slow" ? slowText(target, Buffer.from(input)) : first;
+  if (what === null) return;
   const kind = what.split("\n", 1)[0]?.replaceAll(/\d+/g, "n") ?? "";
   const count = (kinds.get(kind) ?? 0) + 1;
   kinds.set(kind, count);
@@ -58,7 +66,7 @@ async function fuzzTarget(target: string, seconds: number, seed: number): Promis
   const input: WorkerInput = { target, corpus: inputsOf(target), seed, untilMs: Date.now() + seconds * 1000, shared };
   const worker = new Worker(join(import.meta.dirname, "coverage-worker.ts"), { workerData: input });
   const stopWatching = watch(shared, (bytes) => {
-    note(findings, { what: `it does not end within ${HANG_MS / 1000} s`, input: bytes });
+    note(findings, { kind: "broken", what: `it does not end within ${HANG_MS / 1000} s`, input: bytes });
     void worker.terminate();
   });
   let said = 0;
