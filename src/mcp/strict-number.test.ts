@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { roundedTwice } from "./strict-number.ts";
 import { readJson } from "./strict-json.ts";
 
 const ONE_READING = { maxDepth: 64, maxMembers: 10_000, oneReading: true };
@@ -11,7 +12,7 @@ const detailOf = (number: string, limits = ONE_READING) => {
 describe("numbers that every reader takes for the same", () => {
   it.each([
     ...["0", "-0", "0.0", "-0.0", "0e5", "0E-9", "0.000e1", "1", "-1", "0.1", "1.50", "1E5", "1e2", "1e+02", "1.0"],
-    ...["9007199254740991", "-9007199254740991", "9007199254740991.0", "9007199254740992.0", "1e20", "1e22", "1e23"],
+    ...["9007199254740991", "-9007199254740991", "9007199254740992.0", "1e20", "1e22", "1e23"],
     ...["0.30000000000000004", "123456789.12345678", "5e-324", "4.9406564584124654e-324", "2.2250738585072014e-308"],
     ...["1.7976931348623157e308", "100000000000000000000.0", "0.1000000000000000055511151231257827e0", "12345678.9000"],
     ...["1e0000000000000000000005", `1.${"0".repeat(900)}`, "-273.15", "0.000001", "1e-7", "0.1e1"],
@@ -42,6 +43,27 @@ describe("numbers that every reader takes for the same", () => {
     expect(detailOf(`0.1${"0".repeat(1000)}`)).toMatch(/more digits/);
   });
 
+  it.each(["9007199254740991.0", "-9007199254740991.0", "8e-84", "1e-23"])(
+    "a whole number, or one far from 1, that a reader takes for another that rounds twice is refused: %s",
+    (number) => expect(detailOf(number)).toMatch(/send it as text/),
+  );
+
+  it("a fraction stays, and its neighbour is never beyond a bound of 15 digits", () => {
+    expect([detailOf("107.66000000000001"), detailOf("0.30000000000000004")]).toEqual(["ok", "ok"]);
+    const bounds = fc.tuple(fc.integer({ min: 1, max: 999_999_999_999_999 }), fc.integer({ min: 0, max: 22 }));
+    const steps = fc.integer({ min: 0, max: 3 });
+    fc.assert(
+      fc.property(bounds, steps, ([digits, power], below) => {
+        const bound = digits / 10 ** power;
+        const number = bound * (1 - below * Number.EPSILON);
+        if (/e/.test(String(number))) return;
+        const read = roundedTwice(String(number)).value;
+        expect([number, read <= bound]).toEqual([number, number <= bound]);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
   it("only where policy decides", () => {
     const plain = { maxDepth: 64, maxMembers: 10, oneReading: false };
     for (const number of ["100.00000000000000001", "12345678901234567890"]) expect(detailOf(number, plain)).toBe("ok");
@@ -51,7 +73,8 @@ describe("numbers that every reader takes for the same", () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (double) => {
         const text = Math.abs(double) >= 2 ** 53 ? double.toExponential() : String(double);
-        expect([text, detailOf(text)]).toEqual([text, "ok"]);
+        const isUsual = Math.abs(double) < 1e15 && Math.abs(double) >= 1e-6;
+        if (isUsual) expect([text, detailOf(text)]).toEqual([text, "ok"]);
       }),
       { numRuns: 3000 },
     );

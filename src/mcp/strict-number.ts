@@ -17,7 +17,43 @@ export function isNumber(word: string): boolean {
  */
 export function isDoubleValue(word: string, number: number): boolean {
   if (word.length <= SHORT && !/[eE]/.test(word)) return true;
-  return decimalOf(word) === decimalOf(String(number));
+  if (decimalOf(word) !== decimalOf(String(number))) return false;
+  const { value, power } = roundedTwice(word);
+  // Whole numbers are identifiers. A fraction may be its neighbour for those readers (docs/policy.md), and no other number.
+  return value === Math.abs(number) || (!Number.isInteger(number) && Math.abs(power) <= MAX_EXACT_POWER);
+}
+
+const MAX_SIGNIFICAND = 2n ** 64n - 1n;
+/** The largest power of ten that a double has, and the largest that it has exactly. */
+const MAX_POWER = 308;
+const MAX_EXACT_POWER = 22;
+
+/**
+ * The value without its sign, as a reader has it that takes the digits for one integer of 64 bits and scales it by a power of
+ * ten, both rounded: Rust's serde_json without `float_roundtrip`, which is its default. For some numbers of 16 or 17 digits it
+ * is the neighbour of the double that everybody else has.
+ */
+export function roundedTwice(word: string): { readonly value: number; readonly power: number } {
+  const [, whole = "", fraction = "", exponent = "0"] = PARTS.exec(word) ?? [];
+  const { significand, count } = leadingDigits(whole + fraction);
+  const power = whole.length - count + Number(exponent);
+  let value = Number(significand);
+  let left = power;
+  for (; left < -MAX_POWER; left += MAX_POWER) value /= Number(`1e${MAX_POWER}`);
+  const scale = Number(`1e${Math.min(Math.abs(left), MAX_POWER)}`);
+  return { value: left < 0 ? value / scale : value * scale, power };
+}
+
+/** As many digits as 64 bits hold. */
+function leadingDigits(digits: string): { readonly significand: bigint; readonly count: number } {
+  let significand = 0n;
+  let count = 0;
+  for (; count < digits.length; count += 1) {
+    const next = significand * 10n + BigInt(digits[count] ?? "0");
+    if (next > MAX_SIGNIFICAND) break;
+    significand = next;
+  }
+  return { significand, count };
 }
 
 /** The value of a number's digits in one spelling: significant digits, and the power of ten of the last. No sign. */

@@ -30,6 +30,20 @@ export function differenceOf(
   return { reader: spec.name, view: view.name, kind: found.kind, what, policy, read };
 }
 
+/** Whether nothing differs but fractions, each by one unit in the last place. */
+export function areNeighbours({ policy, read }: Pick<Difference, "policy" | "read">): boolean {
+  const [ours, theirs] = [policy.split(NUMBER), read.split(NUMBER)];
+  return ours.length === theirs.length && ours.every((part, i) => isSame(part, theirs[i] ?? "", i % 2 === 1));
+}
+
+const NUMBER = /#([^;]*);/;
+
+function isSame(ours: string, theirs: string, isNumber: boolean): boolean {
+  if (ours === theirs) return true;
+  const [a, b] = [Number(ours), Number(theirs)];
+  return isNumber && !Number.isInteger(a) && Math.abs(a - b) <= Number.EPSILON * Math.abs(a);
+}
+
 function comparable({ form }: View, text: string): string {
   if (form === "uri") return comparableUri(text);
   return form === "path" ? comparableDecodedPath(text) : text;

@@ -1,6 +1,6 @@
 // The differential run: what we accept goes to each reader, and what each sees is compared with what policy sees.
 import { createCases, KINDS, type Case, type Kind } from "./cases.ts";
-import { differenceOf, viewsFor, type Difference } from "./compare.ts";
+import { areNeighbours, differenceOf, viewsFor, type Difference } from "./compare.ts";
 import { ReaderChild, type ReaderSpec } from "./reader-child.ts";
 
 export interface Count {
@@ -10,6 +10,8 @@ export interface Count {
   /** By the reader alone: no second reading, and no difference. */
   refused: number;
   differences: number;
+  /** Fractions that the reader takes for the double beside the nearest, as it always does: told, and no difference. */
+  neighbours: number;
 }
 
 /** The first difference of a kind, with the cases that its reader had before. */
@@ -99,6 +101,10 @@ function note(outcome: Outcome, { child: { spec }, batch, answers, history }: An
       count.accepted += 1;
       const difference = differenceOf(spec, found, { view, form });
       if (difference === null) continue;
+      if (spec.roundsTwice === true && areNeighbours(difference)) {
+        count.neighbours += 1;
+        continue;
+      }
       count.differences += 1;
       keep(outcome.found, difference, () => ({
         difference,
@@ -113,7 +119,7 @@ function note(outcome: Outcome, { child: { spec }, batch, answers, history }: An
 function countOf(table: Map<string, Count>, key: string): Count {
   const known = table.get(key);
   if (known !== undefined) return known;
-  const count = { cases: 0, accepted: 0, refused: 0, differences: 0 };
+  const count = { cases: 0, accepted: 0, refused: 0, differences: 0, neighbours: 0 };
   table.set(key, count);
   return count;
 }

@@ -117,7 +117,7 @@ function buildGo(): void {
 function buildRust(): void {
   if (!runs("cargo", ["--version"])) throw new Error("it needs Rust with cargo");
   const target = ["--target-dir", join(FUZZ_FOLDER, "rust")];
-  run("cargo", ["build", "--release", "--locked", "--quiet", ...target], join(SOURCES, "rust"));
+  run("cargo", ["build", "--release", "--quiet", ...target], join(SOURCES, "rust"));
 }
 
 const STEPS: Readonly<Record<string, () => void>> = {

@@ -16,6 +16,8 @@ export interface ReaderSpec {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** It reads fractions of 16 and 17 digits as the double beside the nearest, by design. */
+  readonly roundsTwice?: true;
   /** What it says of each JSON text and of each URI, by the names of our forms. */
   readonly views: Readonly<Record<"json" | "uri", readonly View[]>>;
 }

@@ -91,7 +91,7 @@ const java: Find = () => {
 const rust: Find = () => {
   const command = join(FUZZ_FOLDER, "rust/release/fuzz-reader");
   const views = { json: [{ name: "Value", form: "value" }], uri: [{ name: "Url", form: "uri" }] } as const;
-  return existsSync(command) ? { name: "rust", command, args: [], views } : null;
+  return existsSync(command) ? { name: "rust", command, args: [], roundsTwice: true, views } : null;
 };
 
 export const READERS: Readonly<Record<string, Find>> = {

@@ -69,14 +69,20 @@ def read_json(data: bytes) -> list:
     return [floats, floats if same else canonical(DECIMALS.decode(text))]
 
 
+WEB = {"http", "https", "ws", "wss", "ftp", "file"}
+
+
 def uri_form(text: str) -> bytes:
     parts = urlsplit(text)
+    # What `hostname` and `port` make of it must be the same but for capitals, which are part of the name in other schemes.
     host = parts.hostname or ""
     authority = ("[" + host + "]") if ":" in host else host
     if parts.port is not None:
         authority += f":{parts.port}"
     if "@" in parts.netloc:
         authority = parts.netloc.rpartition("@")[0] + "@" + authority
+    if parts.scheme not in WEB and authority.lower() == parts.netloc.lower():
+        authority = parts.netloc
     return "\n".join([parts.scheme, authority, parts.path, parts.query, parts.fragment]).encode("utf-8")
 
 

@@ -1,6 +1,6 @@
 // The definition cleaner: what it shows is clean, within its limits, and cleaned again it is the same.
 import { cleanText } from "../../../src/broker/clean-text.ts";
-import { LISTS, usableEntries, type Entry, type ListKind } from "../../../src/broker/definitions.ts";
+import { createEntryReader, LISTS, type Entry, type ListKind } from "../../../src/broker/definitions.ts";
 import type { JsonValue } from "../../../src/mcp/json.ts";
 import { readJson } from "../../../src/mcp/strict-json.ts";
 import { must, type Target } from "./target.ts";
@@ -67,10 +67,10 @@ function checkText(text: string): void {
 
 function entriesOf(kind: ListKind, list: readonly JsonValue[]): { entries: Entry[]; cleaned: number } {
   const tally = { dropped: {}, cleaned: 0 };
-  return {
-    entries: usableEntries(kind, list, { room: 100, publicName: (name) => `s-${name}`, tally }),
-    cleaned: tally.cleaned,
-  };
+  const budget = { names: 64 * 1024, definitions: 2 * 1024 * 1024 };
+  const reader = createEntryReader(kind, { room: 100, publicName: (name) => `s-${name}`, tally, budget });
+  for (const item of list) reader.take(Buffer.from(JSON.stringify(item)));
+  return { entries: reader.entries(), cleaned: tally.cleaned };
 }
 
 function checkList(kind: ListKind, list: readonly JsonValue[]): void {

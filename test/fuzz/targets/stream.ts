@@ -74,7 +74,7 @@ function same(a: readonly StreamEvent[], b: readonly StreamEvent[]): boolean {
 }
 
 function ownEvent(json: Buffer): void {
-  const read = createEventParser(1 << 20).push(eventOf(json));
+  const read = createEventParser(1 << 20).push(Buffer.concat(eventOf([json])));
   const oneLine = Buffer.from(json.toString("latin1").replaceAll(/[\r\n]/g, " "), "latin1");
   must(
     oneLine.length === 0 ? read.length === 0 : read.length === 1 && read[0]?.data.equals(oneLine) === true,

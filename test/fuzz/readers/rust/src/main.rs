@@ -4,6 +4,14 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 
 const REFUSED: u32 = 0xffff_ffff;
 
+/// The shortest decimal of a double, the even one of two that are equally near, as JavaScript and Python write it.
+fn shortest(float: f64) -> String {
+    (0..17)
+        .map(|digits| format!("{float:.digits$e}"))
+        .find(|text| text.parse() == Ok(float))
+        .unwrap_or_else(|| format!("{float:e}"))
+}
+
 /// The exact shortest decimal of a number, as digits and an exponent.
 fn decimal_form(text: &str) -> String {
     let (sign, text) = match text.strip_prefix('-') {
@@ -43,7 +51,7 @@ fn write(value: &Value, out: &mut String) {
         Value::Bool(false) => out.push('f'),
         Value::String(text) => text_form(text, out),
         Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() => out.push_str(&decimal_form(&format!("{float:e}"))),
+            Some(float) if number.is_f64() => out.push_str(&decimal_form(&shortest(float))),
             _ => out.push_str(&decimal_form(&number.to_string())),
         },
         Value::Array(items) => {
