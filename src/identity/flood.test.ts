@@ -18,12 +18,17 @@ interface Lab {
   from(source: string, token: string): Promise<string>;
 }
 
-async function lab(): Promise<Lab> {
+async function lab(more: readonly FakeIssuer[] = []): Promise<Lab> {
   const clock = { ms: 1 };
   const options = { audiences: ["gateway"], algorithms: ["ES256"], tokenType: "at+jwt", allowedHosts: [] } as const;
   const claims = { username: "u", groups: "g", scopes: "s" };
   const service = createIdentity({
-    issuers: [{ ...options, issuer: issuer.issuer, jwksUri: `${issuer.issuer}/jwks`, claims }],
+    issuers: [issuer, ...more].map((one) => ({
+      ...options,
+      issuer: one.issuer,
+      jwksUri: `${one.issuer}/jwks`,
+      claims,
+    })),
     now: () => NOW * 1000,
     monotonic: () => clock.ms,
   });
@@ -123,6 +128,26 @@ describe("what costs no budget", () => {
     expect(reasons).toEqual({ keys_unavailable: 300 });
     expect(await at.from(ATTACKER, good())).toBe("ok");
     at.service.close();
+  });
+});
+
+describe("an issuer that does not answer", () => {
+  it("keeps no token of another issuer, nor of a key that is here, from being verified", async () => {
+    const hanging = await startIssuer(key);
+    const at = await lab([hanging]);
+    hanging.respond = () => {};
+    at.clock.ms = 60_000;
+    let isOver = false;
+    const token = () => tokenBy(other, { iss: hanging.issuer }, `garbage-${serial}`);
+    const flooding = flood(at, { count: 600, token }).finally(() => (isOver = true));
+    expect(await at.from("192.0.2.2", good())).toBe("ok");
+    expect(await at.from("192.0.2.2", tokenBy(key, { iss: hanging.issuer }))).toBe("ok");
+    expect(await at.from(ATTACKER, good()), "the same address").toBe("ok");
+    expect(isOver, "the others wait").toBe(false);
+    const reasons = await flooding;
+    expect(reasons["rate_limited"], "so many of one address may wait").toBe(600 - 512);
+    at.service.close();
+    await hanging.close();
   });
 });
 

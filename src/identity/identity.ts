@@ -6,7 +6,7 @@ import type { Identity, TokenUse } from "../authz/ports.ts";
 import { Secret } from "../authz/secret.ts";
 import { claimedIssuer, readClaims, splitToken } from "../authz/token-form.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
-import { createKeyStore, type KeyStatus, type KeyStore, type KeyStoreDeps } from "./key-store.ts";
+import { createKeyStore, type KeyLookup, type KeyStatus, type KeyStore, type KeyStoreDeps } from "./key-store.ts";
 import type { VerificationKey } from "./key-set.ts";
 import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
 import type { Revoked } from "./revocations.ts";
@@ -62,6 +62,8 @@ interface Issuer {
  * threads that verify signatures, which write the audit log too.
  */
 const UNVERIFIED = { perTurn: 2, maxActive: 16, maxPerKey: 1024, maxWaiting: 2048 };
+/** Tokens for whose key an issuer is being asked: a part of the Checks that may be in flight. */
+const AWAITING_KEYS = { perTurn: Infinity, maxActive: 1024, maxPerKey: 512, maxWaiting: 0 };
 const INVALID_TOKENS_PER_SECOND = 20;
 const LIMITED = refuse("rate_limited", "this address has brought too many tokens that failed verification");
 const CROWDED = refuse("rate_limited", "too many tokens wait for their verification");
@@ -69,6 +71,28 @@ const LATE = refuse("deadline", "before the token's turn came");
 /** A token that made us ask its issuer, or would have: it counts like a forged one. */
 const UNASKED = refuse("keys_unavailable", "kid is unknown so far: the issuer is asked within 5 s");
 const TOKEN_CACHE_BYTES = 64 * 1024 * 1024;
+
+/** A token, and for what it is shown. */
+interface Asked {
+  readonly token: string;
+  readonly resource: string;
+  readonly signal: AbortSignal;
+}
+
+/** A token whose key its issuer is being asked for. */
+interface Unkeyed {
+  readonly options: IssuerOptions;
+  readonly alg: string;
+  readonly payload: Buffer;
+  readonly lookup: Promise<KeyLookup>;
+}
+
+/** True for a token that counts against its source. */
+function isFailure(step: object): boolean {
+  if (!("ok" in step) || step.ok === true) return false;
+  const { reason, caller } = step as Refused;
+  return caller === undefined && (reason === "token_invalid" || step === UNASKED);
+}
 
 /** True when two clocks are further apart than the verification of times tolerates. @param aheadMs null: not known */
 export function clocksDiffer(aheadMs: number | null): aheadMs is number {
@@ -110,6 +134,7 @@ class TokenVerifier {
   readonly #cache: TokenCache;
   readonly #budget: SourceBudget;
   readonly #turns: FairTurns = createFairTurns(UNVERIFIED);
+  readonly #awaiting: FairTurns = createFairTurns(AWAITING_KEYS);
 
   constructor(issuers: ReadonlyMap<string, Issuer>, options: IdentityOptions) {
     const { tokenCacheBytes: maxBytes = TOKEN_CACHE_BYTES, monotonic = () => performance.now() } = options;
@@ -132,36 +157,50 @@ class TokenVerifier {
       this.#cache.drop(token); // its key was withdrawn
     }
     this.#options.onCache?.("miss");
-    const verify = () => this.#verify(token, resource, signal);
-    return typeof use === "string" ? verify() : this.#inTurn(sourceOf(use.source), verify, signal);
+    const asked = { token, resource, signal };
+    return typeof use === "string" ? this.#verify(asked) : this.#inTurn(sourceOf(use.source), asked);
+  }
+
+  async #verify(asked: Asked): Promise<Step<Identity>> {
+    const begun = await this.#begin(asked);
+    return "ok" in begun ? begun : this.#finish(asked, begun, await begun.lookup);
   }
 
   /**
    * Verifies a token that nobody has verified yet, as long as its source has not failed too often: before anything of it is
-   * read. Its failure counts, unless its signature was good or nobody could tell. Tokens that are in the cache come past.
+   * read. Its failure counts, unless its caller is known or nobody could tell. Tokens that are in the cache come past.
+   * While an issuer is asked for its keys the turn is another's: one that does not answer must not stop all others.
    */
-  #inTurn(
-    source: string,
-    verify: () => Promise<Step<Identity>>,
-    signal: AbortSignal,
-  ): Step<Identity> | Promise<Step<Identity>> {
-    const budget = this.#budget;
-    if (budget.isSpent(source)) return LIMITED;
-    const task = async () => {
-      if (budget.isSpent(source)) return LIMITED; // while this one waited
-      const step = await verify();
-      const isFailure = !step.ok && step.caller === undefined;
-      if (isFailure && (step.reason === "token_invalid" || step === UNASKED)) budget.spend(source);
-      return step;
-    };
-    return this.#turns.run(source, task, signal).then((step) => {
-      if (typeof step === "object") return step;
-      return step === "full" ? CROWDED : LATE;
-    });
+  async #inTurn(source: string, asked: Asked): Promise<Step<Identity>> {
+    const begun = await this.#turn(source, asked, () => this.#begin(asked));
+    if ("ok" in begun) return begun;
+    const lookup = await this.#awaiting.run(source, async () => ({ is: await begun.lookup }), asked.signal);
+    if (typeof lookup !== "object") return CROWDED;
+    const finish = () => this.#finish(asked, begun, lookup.is);
+    if (typeof lookup.is === "object") return this.#turn(source, asked, finish);
+    return this.#counted(source, await finish()); // no signature to verify
   }
 
-  async #verify(token: string, resource: string, signal: AbortSignal): Promise<Step<Identity>> {
-    const parts = splitToken(token);
+  async #turn<T extends object>(source: string, { signal }: Asked, task: () => Promise<T>): Promise<T | Refused> {
+    const budget = this.#budget;
+    if (budget.isSpent(source)) return LIMITED;
+    const counted = async () => {
+      if (budget.isSpent(source)) return LIMITED; // while this one waited
+      return this.#counted(source, await task());
+    };
+    const done = await this.#turns.run(source, counted, signal);
+    if (typeof done === "object") return done;
+    return done === "full" ? CROWDED : LATE;
+  }
+
+  #counted<T extends object>(source: string, step: T): T {
+    if (isFailure(step)) this.#budget.spend(source);
+    return step;
+  }
+
+  /** Up to the issuer's key, or to the end where that is here. */
+  async #begin(asked: Asked): Promise<Step<Identity> | Unkeyed> {
+    const parts = splitToken(asked.token);
     if (typeof parts === "string") return refuse("token_invalid", parts);
     // The issuer's name only selects among configured ones; nothing else of an unverified token is used (A10, A28).
     const issuer = this.#issuers.get(claimedIssuer(parts.payload) ?? "");
@@ -169,14 +208,23 @@ class TokenVerifier {
     const { options, keys } = issuer;
     const header = checkHeader(parts.header, options.algorithms, options.tokenType);
     if (typeof header === "string") return refuse("token_invalid", header);
-    const lookup = await keys.find(header.kid, signal);
+    const lookup = keys.find(header.kid, asked.signal);
+    const unkeyed = { options, alg: header.alg, payload: parts.payload };
+    return lookup instanceof Promise ? { ...unkeyed, lookup } : this.#finish(asked, unkeyed, lookup);
+  }
+
+  async #finish(
+    { token, resource }: Asked,
+    { options, alg, payload }: Omit<Unkeyed, "lookup">,
+    lookup: KeyLookup,
+  ): Promise<Step<Identity>> {
     if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
     if (lookup === "unasked") return UNASKED;
     if (lookup === "unknown") return refuse("token_invalid", "kid is unknown");
     const key = lookup.found;
-    if (!key.algorithms.includes(header.alg)) return refuse("token_invalid", "alg does not fit the key");
-    if (!(await isSigned(token, key, header.alg))) return refuse("token_invalid", "signature");
-    const verified = admitClaims({ token, payload: parts.payload, key }, options, this.#options.now());
+    if (!key.algorithms.includes(alg)) return refuse("token_invalid", "alg does not fit the key");
+    if (!(await isSigned(token, key, alg))) return refuse("token_invalid", "signature");
+    const verified = admitClaims({ token, payload, key }, options, this.#options.now());
     if (!verified.ok) return verified;
     const endsAtMs = (verified.value.claims.expiresAt + SKEW_SECONDS) * 1000;
     this.#cache.put(token, verified.value, endsAtMs - this.#options.now());
