@@ -107,6 +107,11 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
       `${count("identity/identity.ts", "maxWaiting")}, ${count("identity/identity.ts", "maxPerKey")} of one source address`,
     "`rate_limited`",
   ],
+  [
+    "Lists of one caller, under way",
+    () => `${count("policy/store.ts", "maxPerKey")}, evaluated one at a time, callers in turns`,
+    "`rate_limited`",
+  ],
   ["Memory for verified tokens", () => keyed("tokenCacheBytes", sizeOf), "verified anew"],
   ["Life of a token", () => `${figure("identity/claims.ts", "MAX_LIFETIME_SECONDS") / 3600} hours`, "`token_invalid`"],
   ["Clocks apart", () => `${figure("identity/claims.ts", "SKEW_SECONDS")} s`, "`token_expired`, `token_invalid`"],

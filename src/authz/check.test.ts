@@ -50,6 +50,9 @@ it("P15: a Check whose large body waits for its turn is noted with its caller, a
   expect(noted).toEqual([]);
   await run({ body: bodyOf("x".repeat(40_000)) }, { note });
   expect(noted).toEqual([ALICE]);
+  const list = { jsonrpc: "2.0", id: 1, method: "tools/list", params: {} };
+  await run({ body: { kind: "bytes", bytes: Buffer.from(JSON.stringify(list)) } }, { note });
+  expect(noted, "so may a list").toEqual([ALICE, ALICE]);
 });
 
 describe("the order of design 3.3: the first fault wins", () => {

@@ -193,6 +193,7 @@ interface Housekeeping {
 /** Housekeeping: the broker answers, and shows what the wristband names. */
 async function serve(context: CheckContext, { identity, input, isList }: Housekeeping): Promise<Outcome> {
   const { settings, ports, trail, signal } = context;
+  if (isList) ports.note(trail); // it may have to wait for its turn
   const visible = isList ? await ports.visible(input, signal, trail) : pass(NOTHING);
   if (!visible.ok) return visible;
   const signed = await ports.signWristband(identity, visible.value, { use: "list", merged: input.mcp.server === null });

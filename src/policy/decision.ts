@@ -1,4 +1,3 @@
-import { setImmediate as turn } from "node:timers/promises";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Visible } from "../authz/ports.ts";
@@ -39,20 +38,20 @@ export interface ListQuestion {
 
 /**
  * The same for all servers, asked server by server: a large catalogue in one evaluation would keep every other request
- * waiting, and look like a policy that runs away. Requests get their turn in between.
+ * waiting, and look like a policy that runs away.
+ * @param ask in a turn of its own
  */
 export async function visibleByServer(
-  ask: (input: PolicyInput) => Step<Visible>,
+  ask: (input: PolicyInput) => Promise<Step<Visible>>,
   { input, servers }: ListQuestion,
   signal: AbortSignal,
 ): Promise<Step<Visible>> {
   const parts: Visible[] = [];
   for (const server of servers.toSorted()) {
     if (signal.aborted) return refuse("deadline", "while the list was made");
-    const part = ask({ ...input, mcp: { ...input.mcp, server } });
+    const part = await ask({ ...input, mcp: { ...input.mcp, server } });
     if (!part.ok) return part;
     parts.push(part.value);
-    await turn();
   }
   const all = (kind: keyof Visible) => Object.fromEntries(parts.flatMap((part) => Object.entries(part[kind])));
   return pass({ tools: all("tools"), prompts: all("prompts"), resources: all("resources") });

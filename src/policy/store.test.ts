@@ -438,13 +438,16 @@ describe("lists", () => {
         inputOf({ method: "tools/list", server, kind, name: null }, { groups, scopes: ["mcp:write"] }),
         never,
       );
-    expect(list(null, ["engineering"])).toEqual({
+    expect(await list(null, ["engineering"])).toEqual({
       ok: true,
       value: { tools: { demo: ["echo", "transfer"] }, prompts: { demo: ["p"] }, resources: { demo: ["docs://a"] } },
     });
-    expect(list("other", ["engineering"])).toEqual({ ok: true, value: { tools: {}, prompts: {}, resources: {} } });
-    expect(list(null, ["finance"])).toEqual({ ok: true, value: { tools: {}, prompts: {}, resources: {} } });
-    expect(list(null, ["engineering"], "prompt")).toEqual({
+    expect(await list("other", ["engineering"])).toEqual({
+      ok: true,
+      value: { tools: {}, prompts: {}, resources: {} },
+    });
+    expect(await list(null, ["finance"])).toEqual({ ok: true, value: { tools: {}, prompts: {}, resources: {} } });
+    expect(await list(null, ["engineering"], "prompt")).toEqual({
       ok: true,
       value: { tools: {}, prompts: { demo: ["p"] }, resources: {} },
     });
@@ -471,6 +474,30 @@ describe("lists", () => {
     });
     expect(turns).toBeGreaterThan(0);
     expect(await store.visible(input, AbortSignal.abort())).toMatchObject({ ok: false, reason: "deadline" });
+  });
+
+  it.each([
+    ["of one server", "demo", 1],
+    ["of all servers", null, 1],
+    ["of all servers of a large catalogue", null, 400],
+  ])("P14: one caller's lists %s keep others waiting for one evaluation, not for all", async (_, server, size) => {
+    let evaluations = 0;
+    const guard = { ...UNWATCHED, enter: () => void (evaluations += 1) };
+    const { store } = await open(DEMO, { opaPath: null, guard });
+    const names = Array.from({ length: size }, (__, i) => `t${i}`);
+    store.setCatalog({
+      servers: Object.fromEntries(["demo", "b"].map((name) => [name, { tools: names, prompts: [], resources: [] }])),
+    });
+    const listOf = (subject: string) =>
+      store.visible(inputOf({ method: "tools/list", server, name: null }, { subject }), never);
+    const flooding = Array.from({ length: 80 }, () => listOf("mallory"));
+    const before = evaluations;
+    await listOf("alice");
+    expect(evaluations - before, "one of each caller for each part").toBeLessThan(8);
+    const steps = await Promise.all(flooding);
+    expect(steps.filter((step) => !step.ok).map((step) => step.ok || step.reason)).toEqual(
+      Array.from({ length: 16 }, () => "rate_limited"),
+    );
   });
 });
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import { refuse, type Step } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Visible } from "../authz/ports.ts";
@@ -45,7 +46,7 @@ export interface PolicyStore {
   /** @param check whom a runaway evaluation counts against; without it, the policy itself */
   decide(input: PolicyInput, check?: Trail): Step<Decision>;
   /** A list of one server, or of all where `input.mcp.server` is null. */
-  visible(input: PolicyInput, signal: AbortSignal, check?: Trail): Step<Visible> | Promise<Step<Visible>>;
+  visible(input: PolicyInput, signal: AbortSignal, check?: Trail): Promise<Step<Visible>>;
   /** Null when there is none: then lists are refused. */
   setCatalog(catalog: CatalogData | null): void;
   revision(): string;
@@ -96,6 +97,14 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
   };
 }
 
+/**
+ * A list costs milliseconds, a call a fifth of one. So one list, or one server's part of it, is evaluated in each turn of the
+ * event loop, callers in turns: everybody else waits for one evaluation at most, however many lists one caller asks for.
+ */
+const LISTS = { perTurn: 1, maxActive: Infinity, maxPerKey: 64, maxWaiting: 512 };
+const TOO_MANY = refuse("rate_limited", "too many lists are asked for");
+const LATE = refuse("deadline", "before the list's turn came");
+
 /** The policy and the catalogue that decide now. */
 class LivePolicy {
   readonly #guard: Guard;
@@ -103,6 +112,7 @@ class LivePolicy {
   #evaluator: Evaluator;
   #quarantined: boolean;
   #catalog: CatalogData | null = null;
+  readonly #lists: FairTurns = createFairTurns(LISTS);
 
   constructor({ guard, quarantined }: PolicyOptions, policy: KeptPolicy) {
     this.#guard = guard;
@@ -145,16 +155,23 @@ class LivePolicy {
     return decide(this.#evaluator, input);
   }
 
-  visible(input: PolicyInput, signal: AbortSignal, check?: Trail): Step<Visible> | Promise<Step<Visible>> {
+  async visible(input: PolicyInput, signal: AbortSignal, check?: Trail): Promise<Step<Visible>> {
     if (this.#quarantined) return quarantine();
     if (this.#catalog === null) return refuse("catalog_unavailable", "no catalogue yet");
     const evaluator = this.#evaluator;
-    const ask = (question: PolicyInput) => {
+    const { issuer, subject } = input.identity;
+    const key = JSON.stringify([issuer, subject]);
+    const ask = async (question: PolicyInput) => {
       if (check !== undefined) this.#guard.attribute(check);
       return visible(evaluator, question);
     };
-    if (input.mcp.server !== null || isSmall(this.#catalog)) return ask(input);
-    return visibleByServer(ask, { input, servers: Object.keys(this.#catalog.servers) }, signal);
+    const inTurn = async (question: PolicyInput) => {
+      const step = await this.#lists.run(key, () => ask(question), signal);
+      if (typeof step === "object") return step;
+      return step === "full" ? TOO_MANY : LATE;
+    };
+    if (input.mcp.server !== null || isSmall(this.#catalog)) return inTurn(input);
+    return visibleByServer(inTurn, { input, servers: Object.keys(this.#catalog.servers) }, signal);
   }
 }
 
