@@ -158,6 +158,7 @@ function auditOf({ config, log }: ServeOptions): Audit {
     maxQueued: AUDIT_QUEUE,
     monotonic: () => performance.now(),
     onFailure: auditFailure(log, file),
+    afterAnother: file !== null, // a process that was ended, or found the disk full, may have left half a line
   });
 }
 

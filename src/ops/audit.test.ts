@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   closeSync,
   constants,
@@ -35,6 +35,16 @@ const linesOf = (file: string) =>
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as { n: number });
+
+it("a named pipe is not waited for: the writer before was its only one", () => {
+  const file = fresh();
+  execFileSync("mkfifo", [file]);
+  const options = `{ file: ${JSON.stringify(file)}, maxQueued: 1, monotonic: Date.now, onFailure() {}, afterAnother: true }`;
+  const module = JSON.stringify(join(import.meta.dirname, "audit.ts"));
+  const script = `import { createAudit } from ${module}; createAudit(${options}); process.exit(7);`;
+  const { status } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 20_000 });
+  expect(status).toBe(7);
+});
 
 it("J06, J10: one whole line per record, in order, whatever is in it", async () => {
   const file = fresh();

@@ -173,12 +173,14 @@ class AuditSink {
   }
 }
 
-/** Whether a file's last line is whole. One that cannot be read may not be. */
+/** Whether a file's last line is whole. One that cannot be read may not be; a named pipe must not be waited for. */
 function endsWithLine(file: string): boolean {
   let fd: number | null = null;
   try {
-    fd = openSync(file, "r");
-    const { size } = fstatSync(fd);
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = fstatSync(fd);
+    if (!found.isFile()) return false;
+    const { size } = found;
     const last = Buffer.alloc(1);
     return size === 0 || (readSync(fd, last, 0, 1, size - 1) === 1 && last[0] === 0x0a);
   } catch (error) {

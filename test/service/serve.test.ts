@@ -1,9 +1,10 @@
 // `serve` as its thread is wired, but for the thread: keys, their rotation, and the catalogue.
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { startServe, type Serve } from "../../src/bin/start-serve.ts";
@@ -228,6 +229,23 @@ it("the catalogue over TLS: by its own CA, and by no other", async () => {
     serve = undefined;
     await new Promise((done) => served.close(done));
   }
+});
+
+it("P15: the first audit line is whole, also where the process before left half a line", async () => {
+  configure(["k1"]);
+  const audit = join(folder, "audit.jsonl");
+  writeFileSync(audit, '{"time":"torn');
+  await start();
+  const client = new Client(`127.0.0.1:${serve?.authzPort}`, credentials.createInsecure());
+  await new Promise<void>((done, fail) => {
+    const message = Buffer.alloc(0); // refused, like each that says nothing
+    const same = (bytes: Buffer) => bytes;
+    client.makeUnaryRequest("/envoy.service.auth.v3.Authorization/Check", same, same, message, (error) =>
+      error === null ? done() : fail(error),
+    );
+  });
+  client.close();
+  await expect.poll(() => readFileSync(audit, "utf8").split("\n")[1]).toMatch(/^\{"time":"[^"]+",.*\}$/);
 });
 
 describe("the catalogue", () => {
