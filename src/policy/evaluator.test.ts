@@ -133,6 +133,24 @@ describe("E03, E05, E06, E16: an evaluation that fails refuses, and its instance
     expect(verdict(evaluator)).toBe("allow");
   });
 
+  it("the next instance is made within the evaluation that failed: its time counts against that caller", () => {
+    const instances = vi.spyOn(WebAssembly, "Instance");
+    const made: number[] = [];
+    const guard = {
+      ...UNWATCHED,
+      enter: () => instances.mockClear(),
+      leave: () => made.push(instances.mock.calls.length),
+    };
+    try {
+      const evaluator = createEvaluator(demo(), null, guard);
+      decide(evaluator, withArguments("\ud800"));
+      expect(verdict(evaluator)).toBe("allow");
+      expect(made).toEqual([1, 0]);
+    } finally {
+      instances.mockRestore();
+    }
+  });
+
   it("a thousand failures in a row leave it as it was", () => {
     const evaluator = createEvaluator(demo(), null, UNWATCHED);
     for (let i = 0; i < 1000; i += 1) expect(verdict(evaluator, withArguments("\ud800"))).toBe("policy_unavailable");

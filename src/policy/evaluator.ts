@@ -50,6 +50,9 @@ export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unk
           const result = readResult(engine.evaluate(entrypoint, inputText(input)));
           ready = engine;
           return result;
+        } catch (error) {
+          ready = createEngine(module, all); // counts against this caller, not against the one who comes next
+          throw error;
         } finally {
           guard.leave();
         }
