@@ -42,6 +42,10 @@ describe("F1: colliding names and values", () => {
     ["names beyond ASCII", () => objectOf(colliding(40, 10, (i) => `é${i.toString(36)}`))],
     ["with a long prefix", () => objectOf(colliding(40, 10, (i) => `${"p".repeat(60)}${i.toString(36)}`))],
     ["deep inside", () => ({ a: [{ b: objectOf(colliding(40, 10)) }] })],
+    [
+      "rows of fractions that differ in their order, which are compared one by one",
+      () => Array.from({ length: 98 }, (_, i) => Array.from({ length: 98 }, (__, j) => (i === j ? 1.5 : 0.25))),
+    ],
     ["the elements of an array", () => colliding(40, 10)],
     [
       "numbers",
@@ -101,6 +105,12 @@ describe("F1: colliding names and values", () => {
       "a matrix of truth values",
       () => Array.from({ length: 60 }, (_, i) => Array.from({ length: 60 }, (_, j) => (i * j) % 3 === 0)),
     ],
+    ["empty rows, however many", () => Array.from({ length: 1000 }, () => ["", 0.5, { a: null }])],
+    ["empty objects", () => Array.from({ length: 5000 }, () => ({}))],
+    [
+      "a unit matrix",
+      () => Array.from({ length: 98 }, (_, i) => Array.from({ length: 98 }, (__, j) => Number(i === j))),
+    ],
     ["letters", () => objectOf([..."abcdefghijklmnopqrstuvwxyz0123456789"])],
     [
       "words with two letters",
@@ -109,6 +119,22 @@ describe("F1: colliding names and values", () => {
     ],
     ["Chinese characters", () => Array.from({ length: 5000 }, (_, i) => String.fromCodePoint(0x4e00 + i))],
   ])("%s are fine", (_, make) => expect(verdict(make())).toBe("ok"));
+
+  it("what stands deep inside is hashed once, not at each level around it", () => {
+    let value: unknown = Array.from({ length: 3000 }, (_, i) => "x".repeat(60) + i);
+    for (let level = 0; level < 60; level += 1) value = [...Array.from({ length: 17 }, () => [1]), { value }];
+    const flat = Array.from({ length: 100 }, (_, i) => ["x".repeat(1800) + i]);
+    const timeOf = (json: unknown) => {
+      const bytes = Buffer.from(JSON.stringify(json));
+      const times = Array.from({ length: 5 }, () => {
+        const begun = process.cpuUsage();
+        readJson(bytes, { ...LIMITS, maxDepth: 200 });
+        return process.cpuUsage(begun).user;
+      });
+      return Math.min(...times);
+    };
+    expect(timeOf(value) / timeOf(flat)).toBeLessThan(15);
+  });
 
   it("only where policy decides", () => {
     expect(readJson(Buffer.from(JSON.stringify(objectOf(colliding(40, 10))))).ok).toBe(true);

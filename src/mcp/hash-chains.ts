@@ -5,8 +5,12 @@ import type { JsonObject, JsonValue } from "./json.ts";
 
 /** Distinct names, strings or numbers in one chain: 17 in one of n chains happen by chance once in 10^11 texts. */
 const MAX_CHAIN = 16;
-/** Arrays and objects are hashed by the sum of their parts, whatever the order: rows of a matrix may well be equal. */
-const MAX_PART_CHAIN = 256;
+/**
+ * Arrays and objects are hashed by the sum of their parts, whatever the order, so honest ones share chains (a unit matrix).
+ * So what is bounded is what comparing them costs, about 0.1 s: all of a chain with each other, by their weights.
+ */
+const MAX_PART_WORK = 1_200_000;
+const FRACTION_WEIGHT = 16;
 /** Members of one array or object, or a text, up to which no chain is worth a look. */
 export const FEW_MEMBERS = MAX_CHAIN;
 export const MANY_MEMBERS = 2000;
@@ -25,12 +29,45 @@ export function isNameChain(names: readonly string[]): boolean {
 /** True if a policy's set of these elements would have a long chain. */
 export function isElementChain(items: readonly JsonValue[]): boolean {
   const leaves: (string | number)[] = [];
-  const parts: number[] = [];
+  const parts: JsonValue[] = [];
   for (const item of items) {
     if (typeof item === "string" || typeof item === "number") leaves.push(item);
-    else if (typeof item === "object" && item !== null) parts.push(hashOf(item));
+    else if (typeof item === "object" && item !== null) parts.push(item);
   }
-  return hasDistinctChain(leaves) || isOneChain(parts, MAX_PART_CHAIN);
+  return hasDistinctChain(leaves) || isPartChain(parts);
+}
+
+/** Equal parts are one element of a set, however many (the empty rows of a sheet): looked for only in long chains. */
+function isPartChain(parts: readonly JsonValue[]): boolean {
+  if (parts.length <= MAX_CHAIN) return false;
+  const chains = new Map<number, JsonValue[]>();
+  const mask = maskFor(parts);
+  for (const part of parts) {
+    const chain = hashOf(part) & mask;
+    const before = chains.get(chain);
+    if (before === undefined) chains.set(chain, [part]);
+    else before.push(part);
+  }
+  let work = 0;
+  for (const chain of chains.values()) if (chain.length > MAX_CHAIN) work += workOf(chain);
+  return work > MAX_PART_WORK;
+}
+
+/** What it costs to compare all parts of a chain with each other. */
+function workOf(chain: readonly JsonValue[]): number {
+  const distinct = new Map(chain.map((part) => [JSON.stringify(part), part]));
+  let weights = 0;
+  for (const part of distinct.values()) weights += weightOf(part);
+  return distinct.size * weights;
+}
+
+/** Of one part, in comparisons of an integer or a short text: OPA reads a fraction anew each time. */
+function weightOf(value: JsonValue): number {
+  if (typeof value === "number") return Number.isSafeInteger(value) ? 1 : FRACTION_WEIGHT;
+  if (typeof value !== "object" || value === null) return 1;
+  let weight = 1;
+  for (const item of Object.values(value as JsonObject)) weight += weightOf(item);
+  return Array.isArray(value) ? weight : weight + Object.keys(value).length;
 }
 
 /** True if a policy that collects all names, strings and numbers of this value into one set would get a long chain. */
@@ -71,7 +108,7 @@ function collectMembers(object: JsonObject, leaves: (string | number)[]): void {
  */
 function isOneChain(hashes: readonly number[], limit: number): boolean {
   if (hashes.length <= limit) return false;
-  const mask = 2 ** Math.ceil(Math.log2(hashes.length)) - 1;
+  const mask = maskFor(hashes);
   const chains = new Uint16Array(mask + 1);
   for (const hash of hashes) {
     const length = (chains[hash & mask] ?? 0) + 1;
@@ -81,19 +118,37 @@ function isOneChain(hashes: readonly number[], limit: number): boolean {
   return false;
 }
 
+/** Of a table with at least as many buckets as entries. */
+function maskFor({ length }: readonly unknown[]): number {
+  return 2 ** Math.ceil(Math.log2(length)) - 1;
+}
+
+/** Hashes of large arrays and objects: what stands in many others is hashed once, not at each level around it. */
+const known = new WeakMap<object, number>();
+
 /** OPA's hash of a value: FNV-1 of strings and numbers, the sum of the parts' for arrays and objects. */
 function hashOf(value: JsonValue): number {
   if (typeof value === "string") return hashOfText(value);
   if (typeof value === "number") return hashOfNumber(value);
   if (typeof value !== "object" || value === null) return value === false ? 1 : 0;
-  if (Array.isArray(value)) return (value as readonly JsonValue[]).reduce<number>((sum, item) => sum + hashOf(item), 0);
-  return hashOfMembers(value as JsonObject);
+  return known.get(value) ?? hashOfParts(value);
 }
 
-function hashOfMembers(object: JsonObject): number {
+function hashOfParts(value: JsonObject | readonly JsonValue[]): number {
   let sum = 0;
-  for (const name in object) sum += hashOfText(name) + hashOf(object[name] ?? null);
+  let parts = 0;
+  const add = (hash: number) => {
+    sum += hash;
+    parts += 1;
+  };
+  if (Array.isArray(value)) for (const item of value as readonly JsonValue[]) add(hashOf(item));
+  else hashMembers(value as JsonObject, add);
+  if (parts > FEW_MEMBERS) known.set(value, sum);
   return sum;
+}
+
+function hashMembers(object: JsonObject, add: (hash: number) => void): void {
+  for (const name in object) add(hashOfText(name) + hashOf(object[name] ?? null));
 }
 
 const OFFSET = 0x811c9dc5;
