@@ -174,9 +174,10 @@ interface Reloadable {
 
 async function reload({ config, log, reread }: ServeOptions, parts: Reloadable): Promise<void> {
   const { keys, grpc, ops, audit, revocations, policy } = parts;
-  const next = reread();
+  let next: Config | null = null;
   const reloaded = await reloadParts(log, {
-    "wristband keys": () => keys.reload(next),
+    // A configuration that is being edited must not keep the audit file from being rotated.
+    "wristband keys": () => keys.reload((next = reread())),
     ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
     "audit file": audit.reopen,
     revocations: revocations.poll,
@@ -184,7 +185,7 @@ async function reload({ config, log, reread }: ServeOptions, parts: Reloadable):
   });
   const kids = keys.current().map(({ kid }) => kid);
   log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
-  reportWaiting(log, changedKeys(config, next));
+  if (next !== null) reportWaiting(log, changedKeys(config, next));
 }
 
 function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {

@@ -1,6 +1,6 @@
 // `serve` as its thread is wired, but for the thread: keys, their rotation, and the catalogue.
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -128,11 +128,27 @@ describe("F06: SIGHUP rotates the wristband's keys", () => {
       expect(failed).toContainEqual(expect.objectContaining({ event: "reload_failed", what: "wristband keys" }));
       expect(await kids()).toEqual(["k1"]);
     }
-    configure([]);
-    await expect(serve?.reload()).rejects.toThrow("wristband.keys");
-    configure(["k1"], { nonsense: true });
-    await expect(serve?.reload()).rejects.toThrow("nonsense");
     expect(await kids()).toEqual(["k1"]);
+  });
+
+  it("a configuration that cannot be read keeps no audit file from being rotated", async () => {
+    configure(["k1"]);
+    await start();
+    const audit = join(folder, "audit.jsonl");
+    for (const [broken, says] of [
+      [() => configure([]), "wristband.keys"],
+      [() => configure(["k1"], { nonsense: true }), "nonsense"],
+      [() => writeFileSync(file, "publicOrigin: [half"), "mcp-authz.yaml"],
+    ] as const) {
+      broken();
+      rmSync(audit, { force: true });
+      log.length = 0;
+      await serve?.reload();
+      expect(existsSync(audit)).toBe(true);
+      expect(log[0]).toContain(says);
+      expect(log[0]).toContain("reload_failed");
+      expect(await kids()).toEqual(["k1"]);
+    }
   });
 
   it("other changes wait for a restart, and that is said", async () => {
