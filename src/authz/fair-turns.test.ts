@@ -56,6 +56,21 @@ describe("turns", () => {
     expect(await turn()).toBe("");
   });
 
+  it("when all room is taken, a key with many makes room for one with fewer, as long as it keeps as many", async () => {
+    const { start, turn } = lab({ maxWaiting: 4 });
+    const a = Array.from({ length: 5 }, () => start("a"));
+    void start("b");
+    expect(await a[4]).toBe("full");
+    void start("b");
+    expect(await a[3]).toBe("full");
+    expect([await start("b"), await start("a")]).toEqual(["full", "full"]);
+    void start("c");
+    expect(await a[2]).toBe("full");
+    const order = [];
+    for (let i = 0; i < 5; i += 1) order.push(await turn());
+    expect(order).toEqual(["a a", "b", "c", "b", ""]);
+  });
+
   it("who leaves while waiting is late, and makes room", async () => {
     const { start, turn } = lab({ maxPerKey: 2 });
     void start("a");

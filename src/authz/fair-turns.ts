@@ -7,7 +7,7 @@ export interface FairTurnsOptions {
   readonly maxActive: number;
   /** Tasks of one key, under way and waiting. */
   readonly maxPerKey: number;
-  /** Tasks that wait, of all keys. */
+  /** Tasks that wait, of all keys; beyond, one of the key with most leaves for a key with fewer. */
   readonly maxWaiting: number;
   /** Runs something in the next turn of the event loop. */
   readonly nextTurn?: (run: () => void) => void;
@@ -64,7 +64,7 @@ class Turns {
     const tasks = this.#tasks.get(key) ?? 0;
     if (tasks >= this.#options.maxPerKey) return "full";
     const isFree = this.#waiters === 0 && this.#hasTurn();
-    if (!isFree && this.#waiters >= this.#options.maxWaiting) return "full";
+    if (!isFree && this.#waiters >= this.#options.maxWaiting && !this.#makeRoom(tasks + 1)) return "full";
     this.#tasks.set(key, tasks + 1);
     if (!isFree) return null;
     this.#begin();
@@ -126,6 +126,15 @@ class Turns {
       if (this.#waiting.delete(key) && waiters.size > 0) this.#waiting.set(key, waiters);
       return;
     }
+  }
+
+  /** The last of the key with most that wait leaves for one that would have fewer tasks: two keys cannot lock out a third. */
+  #makeRoom(tasks: number): boolean {
+    let longest: ReadonlySet<Waiter> = new Set();
+    for (const waiters of this.#waiting.values()) if (waiters.size > longest.size) longest = waiters;
+    if (longest.size <= tasks) return false;
+    [...longest].at(-1)?.("full");
+    return true;
   }
 
   #remove(key: string, waiter: Waiter): void {

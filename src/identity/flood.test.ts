@@ -162,6 +162,15 @@ describe("thousands of addresses", () => {
     at.service.close();
   });
 
+  it("two of them fill the queue for themselves, not for a third", async () => {
+    const at = await lab();
+    const flooding = flood(at, { count: 2100, source: (i) => `10.0.0.${i % 2}` });
+    const honest = Array.from({ length: 20 }, () => at.from("198.51.100.1", good()));
+    expect(new Set(await Promise.all(honest))).toEqual(new Set(["ok"]));
+    await flooding;
+    at.service.close();
+  });
+
   it("more than can wait are refused, and verified tokens are not among them", async () => {
     const at = await lab();
     const cached = good();
