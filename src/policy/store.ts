@@ -101,7 +101,7 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
  * A list costs milliseconds, a call a fifth of one. So one list, or one server's part of it, is evaluated in each turn of the
  * event loop, callers in turns: everybody else waits for one evaluation at most, however many lists one caller asks for.
  */
-const LISTS = { perTurn: 1, maxActive: Infinity, maxPerKey: 64, maxWaiting: 512 };
+const LISTS = { perTurn: 1, maxActive: Infinity, maxPerKey: 256, maxWaiting: 512 };
 const TOO_MANY = refuse("rate_limited", "too many lists are asked for");
 const LATE = refuse("deadline", "before the list's turn came");
 
