@@ -108,6 +108,12 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     "`rate_limited`",
   ],
   [
+    "Calls of one caller that wait for a credential",
+    () =>
+      `${count("authz/credential-waits.ts", "maxPerKey")}, ${count("authz/credential-waits.ts", "maxActive")} of all callers`,
+    "`rate_limited`",
+  ],
+  [
     "Lists of one caller, under way",
     () => `${count("policy/store.ts", "maxPerKey")}, evaluated one at a time, callers in turns`,
     "`rate_limited`",

@@ -2,6 +2,7 @@ import { admit, admitBody, admitMedia, type AdmitSettings } from "./admit.ts";
 import { bearerToken } from "./bearer.ts";
 import { findEndpoint, type Endpoint, type EndpointTable } from "./endpoint.ts";
 import { Grant, type HeaderSettings } from "./grant.ts";
+import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
 import { pass, refuse, type Outcome, type Refused, type Step } from "./outcome.ts";
 import {
@@ -50,6 +51,7 @@ interface CheckContext {
   readonly request: AuthzRequest;
   readonly trail: Trail;
   readonly signal: AbortSignal;
+  readonly waits: CredentialWaits;
 }
 
 type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
@@ -58,8 +60,9 @@ type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 export function createCheck(settings: CheckSettings, ports: Ports): Check {
   const callerOf = createPolicyCallers();
   const inTurn = createLargeBodies(settings.largeBodiesPerCaller);
+  const waits = createCredentialWaits();
   return async (request, trail, signal) => {
-    const context: CheckContext = { settings, ports, request, trail, signal };
+    const context: CheckContext = { settings, ports, request, trail, signal, waits };
     const source = sourceIp(context);
     trail.sourceIp = source;
     const endpoint = findEndpoint(settings.endpoints, request.host, request.path);
@@ -234,7 +237,8 @@ async function carry(context: CheckContext, call: Call): Promise<Outcome> {
   trail.note = decision.value.note;
   if (!decision.value.allow) return denied(decision.value.requiredScopes);
 
-  const fetched = await ports.fetchCredential(server, identity, signal);
+  const asked = ports.fetchCredential(server, identity, signal);
+  const fetched = asked instanceof Promise ? await context.waits(identity, asked, signal) : asked;
   if (!fetched.ok) return fetched;
   const credential = fetched.value;
   trail.credential = credential.kind;
