@@ -62,8 +62,8 @@ interface Issuer {
  * threads that verify signatures, which write the audit log too.
  */
 const UNVERIFIED = { perTurn: 2, maxActive: 16, maxPerKey: 1024, maxWaiting: 2048 };
-/** Tokens for whose key an issuer is being asked: a part of the Checks that may be in flight. */
-const AWAITING_KEYS = { perTurn: Infinity, maxActive: 1024, maxPerKey: 512, maxWaiting: 0 };
+/** Tokens for whose key an issuer is being asked: a quarter of the Checks that Envoy has under way at a time. */
+const AWAITING_KEYS = { perTurn: Infinity, maxActive: 256, maxPerKey: 128, maxWaiting: 0 };
 const INVALID_TOKENS_PER_SECOND = 20;
 const LIMITED = refuse("rate_limited", "this address has brought too many tokens that failed verification");
 const CROWDED = refuse("rate_limited", "too many tokens wait for their verification");
