@@ -120,10 +120,12 @@ describe("the issuer's life", () => {
     const at = await lab();
     at.fake.respond = (response) => response.writeHead(500).end();
     at.clock.ms = 60 * MINUTE;
-    expect(await verdict(at, tokenOf(at.fake, key))).toBe("ok");
+    const cached = tokenOf(at.fake, key);
+    expect(await verdict(at, cached)).toBe("ok");
     expect(await verdict(at, tokenOf(at.fake, next))).toBe("keys_unavailable");
     at.clock.ms = 25 * 60 * MINUTE;
     expect(await verdict(at, tokenOf(at.fake, key))).toBe("keys_unavailable");
+    expect(await verdict(at, cached), "a token that was verified before").toBe("keys_unavailable");
   });
 
   it("A34: a slow issuer does not hold a request beyond its own time", async () => {

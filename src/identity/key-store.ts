@@ -29,7 +29,7 @@ export interface KeyStatus {
 
 export interface KeyStore {
   find(kid: string | null, signal: AbortSignal): KeyLookup | Promise<KeyLookup>;
-  /** Whether a key that was found before is still published. */
+  /** Whether a key that was found before is still published, as far as is known: no longer than for a day. */
   has(key: VerificationKey): boolean;
   /** Fetches once now and then keeps itself fresh. Resolves when the first try has ended, well or not. */
   start(): Promise<void>;
@@ -110,6 +110,8 @@ class IssuerKeyStore implements KeyStore {
   }
 
   has(key: VerificationKey): boolean {
+    const ageMs = this.#ageMs();
+    if (ageMs === null || ageMs > MAX_STALE_MS) return false;
     const published = this.#keys.get(key.kid);
     return published === key || sameKey(published, key);
   }
