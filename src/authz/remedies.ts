@@ -114,7 +114,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   },
   rate_limited: {
     meaning:
-      "This caller has 256 relayed calls under way, of all servers; or it sends more large bodies at a time than `limits.largeBodiesPerCaller`; or this source address has brought too many tokens that failed verification, so that no token is verified for it until some time has passed. Read `detail` in the audit line.",
+      "This caller has `limits.callsPerCaller` relayed calls under way, of all servers; or it sends more large bodies at a time than `limits.largeBodiesPerCaller`, or more lists or calls that wait for a credential than docs/limits.md says; or this source address has brought too many tokens that failed verification, so that no token is verified for it until some time has passed. Read `detail` in the audit line.",
     remedy:
       "Wait for some to end. A client that opens so many at once has an error, or is several people on one account. If all clients share one `source_ip`, set `clientAddress`, or raise `limits.invalidTokensPerSecond`.",
   },
