@@ -1,5 +1,5 @@
 import type { Config } from "../config-schema.ts";
-import { EXT_AUTHZ, typed } from "./values.ts";
+import { duration, EXT_AUTHZ, typed } from "./values.ts";
 
 /** Our answer comes within 80 % of Envoy's patience; the rest is for the way there and back (M4). */
 const PATIENCE = 1.25;
@@ -17,7 +17,7 @@ export function extAuthzFilter(config: Config): object {
     stat_prefix: "mcp",
     grpc_service: {
       envoy_grpc: { cluster_name: "mcp_authz", authority: "mcp-authz", skip_envoy_headers: true },
-      timeout: `${decisionTimeoutMs(config) / 1000}s`,
+      timeout: duration(decisionTimeoutMs(config)),
       // No retry_back_off: its interval would cap the timeout.
       retry_policy: { num_retries: 1, retry_on: "connect-failure,refused-stream,reset-before-request" },
     },

@@ -6,7 +6,7 @@ import { decisionTimeoutMs, extAuthzFilter } from "./ext-authz.ts";
 import { accessLog, localReplies } from "./replies.ts";
 import { virtualHosts } from "./routes.ts";
 import { serverResponseFilter } from "./server-responses.ts";
-import { PAUSE_SECONDS, REQUEST_SECONDS, socketAddress, typed } from "./values.ts";
+import { duration, PAUSE_SECONDS, REQUEST_SECONDS, socketAddress, typed } from "./values.ts";
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER = typed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {
@@ -96,7 +96,7 @@ function connectionManager(config: Config): object {
     request_headers_timeout: "10s",
     request_timeout: `${REQUEST_SECONDS}s`,
     // Until the Check has named a route, whose own idle_timeout takes over: a pause of the body, and the Check itself.
-    stream_idle_timeout: `${PAUSE_SECONDS + decisionTimeoutMs(config) / 1000}s`,
+    stream_idle_timeout: duration(PAUSE_SECONDS * 1000 + decisionTimeoutMs(config)),
     local_reply_config: localReplies(),
     access_log: [accessLog()],
     route_config: { name: "public", virtual_hosts: virtualHosts(config) },

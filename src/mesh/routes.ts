@@ -3,7 +3,7 @@ import type { Config, ServerConfig } from "../config-schema.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
 import { shardOf } from "./caller-shards.ts";
 import { serverResponses } from "./server-responses.ts";
-import { EXT_AUTHZ } from "./values.ts";
+import { duration, EXT_AUTHZ } from "./values.ts";
 
 /** Of the upstream's, for nobody outside. Our own challenge passes: it is given before any of these routes is taken. */
 const UPSTREAM_ONLY = [
@@ -81,7 +81,7 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
       prefix_rewrite: url.pathname,
       host_rewrite_literal: url.host,
       ...streaming(config),
-      idle_timeout: `${server.timeoutMs / 1000}s`,
+      idle_timeout: duration(server.timeoutMs),
     },
     request_headers_to_remove: OF_THE_CLIENT,
     ...serverResponses(),

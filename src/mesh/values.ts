@@ -16,6 +16,11 @@ export function serverCluster(name: string): string {
   return `server_${name}`;
 }
 
+/** A duration of whole milliseconds: Envoy takes nine digits behind the point, and a sum of fractions may have more. */
+export function duration(milliseconds: number): string {
+  return `${milliseconds / 1000}s`;
+}
+
 /** How long a request may take to arrive, from its first byte to its last. */
 export const REQUEST_SECONDS = 10;
 /** How long a body may pause on its way. */

@@ -68,6 +68,7 @@ it.each<[string, object]>([
   ],
   ["the smallest limits", { envoy: { heapMiB: 64, maxConnections: 16 }, limits: { bodyBytes: 1024 } }],
   ["the largest limits", { envoy: { heapMiB: 65_536, maxConnections: 100_000 }, limits: { bodyBytes: 1024 * 1024 } }],
+  ["times whose sum has no short fraction", { checkTimeoutMs: 330, servers: { demo: server({ timeoutMs: 1 }) } }],
   ["IPv6", { envoy: { listen: "[::1]:8080" }, listen: { authz: "[::1]:9001" } }],
   ["a route header and more hosts", { routeHeader: "x-mcp-route", hosts: ["alias.example.com", "localhost"] }],
   [
