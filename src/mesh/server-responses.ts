@@ -20,20 +20,28 @@ local statuses = { ["200"] = true, ["400"] = true, ["404"] = true, ["429"] = tru
 local media = { ["application/json"] = true, ["text/event-stream"] = true }
 local kept = { [":status"] = true, ["content-type"] = true, ["content-length"] = true, ["retry-after"] = true }
 
-local function is_expected(headers)
-  local type = string.match(headers:get("content-type") or "", "^[^; ]*")
-  return statuses[headers:get(":status")] and media[string.lower(type)] and not headers:get("content-encoding")
+local function media_of(headers)
+  local value = string.lower(headers:get("content-type") or "")
+  local type, parameters = string.match(value, "^([^;%s]*)(.*)$")
+  local charset = string.match(parameters, 'charset%s*=%s*"?([^";%s]*)') or "utf-8"
+  return media[type] and charset == "utf-8" and not string.find(value, ",") and type
+end
+
+local function expected_media(headers)
+  local encoding = headers:get("content-encoding") or "identity"
+  return statuses[headers:get(":status")] and encoding == "identity" and media_of(headers)
 end
 
 function envoy_on_response(handle)
   local headers, others = handle:headers(), {}
-  local expected = is_expected(headers)
+  local no_error, expected = pcall(expected_media, headers) -- after an error Envoy would pass the response on as it is
   for name in pairs(headers) do
     if not kept[name] then others[#others + 1] = name end
   end
   for _, name in ipairs(others) do headers:remove(name) end
   headers:replace("cache-control", "no-store")
-  if expected then return end
+  if not string.match(headers:get("retry-after") or "", "^%d%d?%d?%d?$") then headers:remove("retry-after") end
+  if no_error and expected then return headers:replace("content-type", expected) end
   headers:remove("retry-after")
   headers:replace(":status", "502")
   headers:replace("content-type", "application/json")

@@ -190,6 +190,30 @@ describe("responses", () => {
     expect(reply.headers.get("cache-control")).toBe("no-store");
   });
 
+  it.each(["Application/JSON", "application/json ;charset=UTF-8", 'application/json; charset="utf-8"; a=evil'])(
+    "%s arrives as its bare type",
+    async (type) => {
+      const reply = await answered((arrival, response) => {
+        response.writeHead(200, { "content-type": type, "content-encoding": "identity" });
+        response.end(JSON.stringify(result(arrival)));
+      });
+      expect([reply.status, reply.headers.get("content-type")]).toEqual([200, "application/json"]);
+      expect(reply.headers.has("content-encoding")).toBe(false);
+    },
+  );
+
+  it.each([
+    ["7", "7"],
+    ["evil", null],
+    ["1, evil", null],
+    ["99999999999", null],
+    ["Fri, 31 Dec 9999 23:59:59 GMT", null],
+  ])("retry-after %s: %s", async (value, passes) => {
+    const error = { jsonrpc: "2.0", id: 1, error: { code: 429, message: "busy" } };
+    const reply = await answered((_, response) => json(withHeaders(response, { "retry-after": value }), 429, error));
+    expect([reply.status, reply.headers.get("retry-after")]).toEqual([429, passes]);
+  });
+
   it("an origin that we list is told by us, whatever the server says", async () => {
     const origin = "https://app.example.com";
     const reply = await answered(
@@ -222,6 +246,8 @@ describe("responses", () => {
   it.each<[string, Record<string, string>, string | Buffer]>([
     ["HTML", { "content-type": "text/html" }, "<script>evil()</script>"],
     ["HTML beside JSON", { "content-type": "application/json,text/html" }, "{}"],
+    ["HTML behind a parameter of JSON", { "content-type": "application/json; a=b,text/html" }, "{}"],
+    ["another charset", { "content-type": 'application/json; a=b; charset = "utf-16"' }, "{}"],
     ["no type", {}, "{}"],
     [
       "an encoding that nobody asked for",
