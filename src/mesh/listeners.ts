@@ -101,11 +101,12 @@ function connectionManager(config: Config): object {
     access_log: [accessLog()],
     route_config: { name: "public", virtual_hosts: virtualHosts(config) },
     http_filters: [
-      bodyBudgetFilter(config),
-      // Before ext_authz: without it the last frame of an HTTP/2 body passes over the limit, unseen.
+      // Before ext_authz: without it the last frame of an HTTP/2 body passes over the limit, unseen. And before the budget:
+      // a length that is refused at once must cost none of it.
       typed("envoy.filters.http.body_size_limit", "envoy.extensions.filters.http.body_size_limit.v3.BodySizeLimit", {
         max_request_bytes: config.limits.bodyBytes,
       }),
+      bodyBudgetFilter(config),
       extAuthzFilter(config),
       callerFilter(),
       serverResponseFilter(),

@@ -150,6 +150,13 @@ describe("what reaches nobody", () => {
     expect([413, 0]).toContain(reply.status);
     expect(reached()).toBe(0);
   });
+
+  it("F4: a length that is refused at once costs none of what large bodies may take", async () => {
+    const announced = [];
+    for (let i = 0; i < 8; i += 1) announced.push(await send(good({ contentLength: 10_000_000 })));
+    expect(announced.map(({ status }) => status)).toEqual(announced.map(() => 413));
+    expect((await send(good({ body: CALL.padEnd(BODY_BYTES) }))).status).toBe(200);
+  });
 });
 
 describe("C01, P10: managed headers are ours", () => {
