@@ -1,7 +1,7 @@
 // How many large bodies Envoy holds before anybody knows whose they are: a token bucket in all and one per source. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/local_rate_limit_filter
 import type { Config } from "../config-schema.ts";
-import { REQUEST_SECONDS, typed } from "./values.ts";
+import { REQUEST_SECONDS, typed, UNLIMITED } from "./values.ts";
 
 export const BODY_BUDGET = "envoy.filters.http.local_ratelimit";
 /** A body up to this long, with a Content-Length that says so, costs nothing: nearly every call. */
@@ -9,7 +9,6 @@ const SMALL_BODY_BYTES = 8 * 1024;
 /** What large bodies may fill of the heap; the rest is for connections, small calls and answers. */
 const HEAP_PERCENT = 50;
 const MAX_SOURCES = 4096;
-const UNLIMITED = 4_294_967_295;
 
 /**
  * A large body costs a token for each byte that it announces, one of unknown length as many as a body may have. It is here

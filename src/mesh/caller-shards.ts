@@ -1,7 +1,7 @@
 // A bound per caller on direct routes: callers are spread over clusters of one server, each with limits of its own. Pure.
 // Envoy 1.40 counts requests per cluster and not per caller; a caller's cluster is chosen by the hash of the subject.
 import type { Config } from "../config-schema.ts";
-import { EXT_AUTHZ, serverCluster, typed } from "./values.ts";
+import { EXT_AUTHZ, serverCluster, typed, UNLIMITED } from "./values.ts";
 
 /** A caller who takes all of her share takes it from one in so many others. */
 const SHARDS = 16;
@@ -16,8 +16,9 @@ export function shardNames(config: Config, server: string): string[] {
 
 /** So many calls of one caller as the broker carries. What is beyond waits for nothing: Envoy refuses it. */
 export function shardLimits({ limits: { callsPerCaller: calls } }: Config): object {
-  // Each worker keeps connections of its own, and one that is idle counts.
-  return { thresholds: [{ max_requests: calls, max_pending_requests: calls, max_connections: 4 * calls }] };
+  // Calls are what is bounded. Each worker keeps connections of its own, and idle ones of the others would count: a worker
+  // that came too late would have one, on which calls wait for each other.
+  return { thresholds: [{ max_requests: calls, max_pending_requests: calls, max_connections: UNLIMITED }] };
 }
 
 /** Which cluster a route leads to. */

@@ -95,6 +95,13 @@ function upstreamCluster(name: string, server: ServerConfig): object {
   return {
     ...cluster(name, { kind: "tcp", host, port }),
     connect_timeout: "5s",
+    typed_extension_protocol_options: {
+      [HTTP_OPTIONS]: {
+        "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
+        common_http_protocol_options: { idle_timeout: "60s" }, // of a connection without a call; Envoy's own is an hour
+        explicit_http_config: { http_protocol_options: {} },
+      },
+    },
     ...(url.protocol === "https:" && {
       transport_socket: upstreamTls(host, server.caFile ?? SYSTEM_CA, {
         alpn_protocols: ["http/1.1"],

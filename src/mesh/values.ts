@@ -10,6 +10,9 @@ export function typed(name: string, type: string, fields: object): object {
   return { name, typed_config: { "@type": `type.googleapis.com/${type}`, ...fields } };
 }
 
+/** The most that a limit of Envoy can be. */
+export const UNLIMITED = 4_294_967_295;
+
 export const EXT_AUTHZ = "envoy.filters.http.ext_authz";
 
 export function serverCluster(name: string): string {

@@ -120,7 +120,8 @@ it("F7: a direct server has limits per caller and ends what hangs; broker routes
   const text = JSON.stringify(
     envoyConfig(load({ servers: { demo: server({ timeoutMs: 7000 }) }, limits: { callsPerCaller: 5 } })),
   );
-  expect(text.match(/"max_requests":5,"max_pending_requests":5/g)).toHaveLength(16);
+  // Idle connections of other workers must not take the place of calls.
+  expect(text.match(/"max_requests":5,"max_pending_requests":5,"max_connections":4294967295/g)).toHaveLength(16);
   expect(text.match(/"idle_timeout":"7s"/g)).toHaveLength(1);
   expect(text.match(/"idle_timeout":"900s"/g)).toHaveLength(2); // /mcp, and the broker's part of /servers/demo/mcp
 });
