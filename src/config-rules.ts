@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { checkExchange } from "./config-exchange.ts";
 import { checkCredentialHeader, checkHeaders } from "./config-headers.ts";
 import { checkVault } from "./config-rules-vault.ts";
@@ -26,6 +27,7 @@ export function checkRules(config: Config): { problems: Problem[]; warnings: Pro
   if (config.catalog.caFile !== null && config.catalog.url?.startsWith("https:") !== true)
     problem("catalog.caFile", "needs an https catalog.url: without it the catalogue is read by plain http");
   checkListeners(config, problem);
+  checkEnvoyListeners(config.envoy, problem);
   checkPrefixes(config, problem);
   checkIssuers(config, problem, warn);
   checkHeaders(config, problem);
@@ -88,6 +90,16 @@ function checkListeners(config: Config, problem: Say): void {
       );
     }
   }
+}
+
+/** Envoy resolves no name to listen on, and takes each address once. */
+function checkEnvoyListeners({ listen, opsListen }: Config["envoy"], problem: Say): void {
+  for (const [key, address] of Object.entries({ listen, opsListen })) {
+    if (address.kind === "tcp" && isIP(address.host) === 0)
+      problem(`envoy.${key}`, `${address.host} is a name: Envoy listens on an IP address, as 127.0.0.1 or 0.0.0.0`);
+  }
+  if (JSON.stringify(listen) === JSON.stringify(opsListen))
+    problem("envoy.opsListen", "is the same as envoy.listen: operators need an address of their own");
 }
 
 /** On `/mcp` a name belongs to the server whose prefix it begins with, so no prefix may begin another. */

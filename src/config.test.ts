@@ -112,6 +112,9 @@ describe("every problem names its key", () => {
   const server = "servers.github";
   it.each<[string, Tree | string, RegExp]>([
     ["unknown key", withValue("publicOrigins", 1), /^publicOrigins: is not a key of this file$/],
+    ["Envoy listens on no name", withValue("envoy.listen", "localhost:8080"), /^envoy\.listen: localhost is a name/],
+    ["nor for operators", withValue("envoy.opsListen", "gw.internal:1"), /^envoy\.opsListen: gw\.internal is a name/],
+    ["nor twice on one", withValue("envoy.opsListen", "127.0.0.1:8080"), /^envoy\.opsListen: is the same/],
     ["nested unknown key", withValue("policy.pth", 1), /^policy\.pth: is not a key/],
     ["missing", { ...good(), publicOrigin: undefined }, /^publicOrigin: is required$/],
     [
