@@ -1,7 +1,7 @@
 // How many large bodies Envoy holds before anybody knows whose they are: a token bucket in all and one per source. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/local_rate_limit_filter
 import type { Config } from "../config-schema.ts";
-import { REQUEST_SECONDS, typed, UNLIMITED } from "./values.ts";
+import { PAUSE_SECONDS, REQUEST_SECONDS, typed, UNLIMITED } from "./values.ts";
 
 export const BODY_BUDGET = "envoy.filters.http.local_ratelimit";
 /** A body up to this long, with a Content-Length that says so, costs nothing: nearly every call. */
@@ -30,18 +30,27 @@ export function bodyBudgetFilter({ envoy, limits }: Config): object {
       { actions: [ANNOUNCED, SOURCE], hits_addend: announced },
       { actions: [UNKNOWN], hits_addend: unknown },
       { actions: [UNKNOWN, SOURCE], hits_addend: unknown },
+      { actions: [HEADERS, SOURCE], hits_addend: { format: "%REQUEST_HEADERS_BYTES%" } },
     ],
     descriptors: [
       { entries: [LARGE], token_bucket: bucket(bytes / 2, bytes / 2 / REQUEST_SECONDS) },
       {
-        entries: [LARGE, { key: "masked_remote_address" }],
+        entries: [LARGE, ANY_SOURCE],
         token_bucket: bucket(bytes / 4, bytes / 4 / REQUEST_SECONDS),
+      },
+      // In HTTP/2, 20 bytes can say 60 KiB of headers, which are held while the body of the request is. A source has so many
+      // that thousands of usual calls a second pass.
+      {
+        entries: [{ key: "generic_key", value: "headers" }, ANY_SOURCE],
+        token_bucket: bucket(bytes / 4, bytes / 4 / PAUSE_SECONDS),
       },
     ],
   });
 }
 
 const LARGE = { key: "header_match", value: "large" };
+const HEADERS = { generic_key: { descriptor_value: "headers" } };
+const ANY_SOURCE = { key: "masked_remote_address" };
 const SOURCE = { masked_remote_address: { v4_prefix_mask_len: 32, v6_prefix_mask_len: 64 } };
 
 /** Adds the descriptor of a large body where the header says this. */

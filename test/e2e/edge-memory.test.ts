@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { startLab, type Lab } from "../lab/lab.ts";
 import { freePorts, type Ports } from "../lab/ports.ts";
 import { legacy } from "./client.ts";
@@ -111,6 +111,36 @@ it("F4: 1,000 connections of HTTP/1.1, each with a body of 256 KiB that never en
   expect(largestMiB).toBeLessThan(MEMORY_LIMIT_MIB);
   expect(calls).toBeGreaterThan(3);
   expect(calls - served).toBeLessThanOrEqual(Math.max(1, calls / 100)); // a busy machine may cost one
+});
+
+it("F4: headers that HTTP/2 packs into a few bytes count for their source in full, and for nobody else", async () => {
+  const refused = new Set<object>();
+  const packed = { "x-a": Array.from({ length: 20 }, () => "v".repeat(2900)) }; // 58 KiB; from the second request on, 20 bytes
+  for (let i = 0; i < 30; i += 1) {
+    const session = connectHttp2(lab.gateway, {
+      createConnection: () => connect({ port: ports.gateway, host: "127.0.0.1", localAddress: "127.0.1.7" }),
+      maxSendHeaderBlockLength: 100_000,
+    });
+    open.push(session);
+    session.on("error", () => {});
+    for (let k = 0; k < 32; k += 1) {
+      const head = {
+        ":method": "POST",
+        ":path": "/mcp",
+        authorization: "Bearer x",
+        "content-length": "100",
+        ...packed,
+      };
+      const stream = session
+        .request(head)
+        .on("error", () => {})
+        .resume();
+      stream.on("response", (answer) => answer[":status"] === 429 && refused.add(stream));
+    }
+  }
+  await vi.waitFor(() => expect(refused.size).toBeGreaterThan(100), 10_000); // 960 of 58 KiB are 54 MiB
+  const reply = await legacy(lab.gateway, "tools/call", { name: "echo", arguments: { text: "x" } }, { token: alice });
+  expect(reply.status).toBe(200);
 });
 
 it("a caller's own large bodies pass, and requests without a body cost none of the budget", async () => {
