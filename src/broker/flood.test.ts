@@ -249,18 +249,18 @@ it("F10: bodies on their way count, too", async () => {
       hanging.push(() => json(response, 200, result(arrival)));
       return undefined;
     },
-    { heldBytesPerCaller: 800 * 1024 },
+    { heldBytesPerCaller: MIB },
   );
-  const large = { params: { arguments: { text: "x".repeat(240 * 1024) } } };
-  const three = [broker.call(large), broker.call(large), broker.call(large)];
-  await vi.waitFor(() => expect(hanging).toHaveLength(3));
-  const fourth = await broker.call(large);
-  expect([fourth.status, reasonOf(fourth.messages[0])]).toEqual([429, "rate_limited"]);
+  const large = { params: { arguments: { text: "x".repeat(220 * 1024) } } };
+  const four = Array.from({ length: 4 }, () => broker.call(large));
+  await vi.waitFor(() => expect(hanging).toHaveLength(4));
+  const fifth = await broker.call(large);
+  expect([fifth.status, reasonOf(fifth.messages[0])]).toEqual([429, "rate_limited"]);
   expect(
     (await broker.call({ ...large, claims: { sub: "carol" }, params: { ...large.params, kind: "small" } })).status,
   ).toBe(200);
   for (const answer of hanging) answer();
-  for (const call of three) expect((await call).status).toBe(200);
+  for (const call of four) expect((await call).status).toBe(200);
   await vi.waitFor(() => expect(broker.held()).toBe(0));
 });
 

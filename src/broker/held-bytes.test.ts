@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { HttpFault } from "../http/client.ts";
-import { createHeldBytes } from "./held-bytes.ts";
+import { createHeldBytes, type Hold } from "./held-bytes.ts";
 
 const never = new AbortController().signal;
 const settled = () => new Promise((done) => setImmediate(done));
@@ -28,11 +28,38 @@ it("whatever others hold, there is room for one caller more", () => {
       // All at once, until nobody gets anything more.
       for (let took = true; took;) took = holds.filter((hold) => hold.take(step)).length > 0;
       expect(held.bytes).toBeLessThanOrEqual(10_000);
-      expect(held.open("new").take(Math.floor(10_000 / (callers + 1) / 2) - step)).toBe(true);
+      expect(held.open("new").take(Math.floor(8750 / (callers + 1) / 2) - step)).toBe(true);
     }),
     { numRuns: 60 },
   );
 });
+
+const KIB = 1024;
+/** Largest first, then whatever still goes. */
+const greedy = (hold: Hold, steps: readonly number[]) => {
+  for (const step of steps) while (hold.take(step));
+};
+const STEPS = [8192, 1024, 256, 64, 16, 4, 1].map((kib) => kib * KIB);
+
+it.each([
+  [4, STEPS],
+  [8, STEPS],
+  [12, STEPS],
+  [20, STEPS],
+  [40, STEPS],
+  [20, [KIB]],
+  [20, [256 * KIB, KIB]],
+])(
+  "F10: %i callers who come one after the other and take all that they get leave room for a small call",
+  (n, steps) => {
+    const held = createHeldBytes({ perCaller: 32 * 1024 * KIB, total: 128 * 1024 * KIB });
+    const holds = Array.from({ length: n }, (_, i) => held.open(`u${i}`));
+    for (const hold of holds) greedy(hold, steps);
+    for (const hold of holds.toReversed()) greedy(hold, steps);
+    const honest = held.open("new");
+    expect([honest.take(20 * KIB), honest.take(64 * KIB)]).toEqual([true, true]);
+  },
+);
 
 it("who waits goes on in order, as soon as something is given back", async () => {
   const held = createHeldBytes({ perCaller: 10, total: 100 });

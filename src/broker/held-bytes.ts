@@ -32,10 +32,16 @@ export interface Hold {
   release(): void;
 }
 
+/** Of the total: there, nobody holds more than a small share of what is free. */
+const RESERVE = 1 / 8;
+/** The share of what is free that a caller may always hold. */
+const SMALL_SHARE = 1 / 16;
+
 /**
  * A caller may hold as much as stays free for the others, up to a limit of her own (Choudhury and Hahne, "Dynamic queue
- * length thresholds", 1998): n callers who take what they get hold at most n/(n+1) of the total, so there is room for one
- * more, however many hold all that they may.
+ * length thresholds", 1998). That alone halves what is free with each caller who comes and takes all that there is: after
+ * twelve of them a small answer has no room. So large answers leave an eighth free, where each caller gets a sixteenth of
+ * what is left: of 128 MiB, forty callers who take all that they get leave more than 100 KiB to the next.
  */
 export function createHeldBytes(limits: HeldBytesLimits): HeldBytes {
   return new Ledger(limits);
@@ -80,12 +86,13 @@ class Ledger implements HeldBytes {
   /** Bytes that one request could take if there were no other. */
   get most(): number {
     const { perCaller, total } = this.#limits;
-    return Math.min(perCaller, Math.floor(total / 2));
+    return Math.min(perCaller, Math.floor((total * (1 - RESERVE)) / 2));
   }
 
   take(account: Account, bytes: number): boolean {
     const { perCaller, total } = this.#limits;
-    if (account.bytes + bytes > Math.min(perCaller, total - this.#total - bytes)) return false;
+    const free = total - this.#total - bytes;
+    if (account.bytes + bytes > Math.min(perCaller, Math.max(free - total * RESERVE, free * SMALL_SHARE))) return false;
     account.bytes += bytes;
     this.#total += bytes;
     return true;
