@@ -141,7 +141,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "Wristband: names that one caller sees",
     () => `${bytes("wristband/sign.ts", "MAX_JWS_BYTES")}, about 1,000 names`,
-    "the largest servers are left out; for one server `wristband_too_large`",
+    "each server has its share in lists of all; for one server `wristband_too_large`",
   ],
   ["Calls of one caller at a time, through the broker", () => keyed("callsPerCaller"), "`rate_limited`"],
   ["of those, at one server", () => count("bin/build-relay.ts", "MAX_CALLS_PER_SERVER"), "`rate_limited`"],

@@ -239,7 +239,7 @@ export const ROWS: readonly Row[] = [
       ),
       graph(
         "Servers that are too large",
-        "Lists of all servers that had no room for a server, and servers whose part of the catalogue serve cannot take",
+        "Lists of all servers that had no room for all names of a server, and servers whose part of the catalogue serve cannot take",
         "short",
         {
           expr: "sum by (server) (increase(mcp_authz_lists_left_out_total[1h])) > 0",

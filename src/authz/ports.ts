@@ -92,13 +92,13 @@ export interface Visible {
 
 /** What a wristband is for (design 4.6). That of a call names the body that policy saw: the broker takes no other. */
 export type WristbandUse =
-  /** `merged`: of all servers. If not all have room in a wristband, the largest are left out. */
+  /** `merged`: of all servers. If not all names have room in a wristband, each server has its share. */
   { readonly use: "list"; readonly merged: boolean } | { readonly use: "call"; readonly body: Uint8Array };
 
 export interface Wristband {
   readonly jws: string;
   readonly jti: string;
-  /** Servers whose names had no room, in ascending order. */
+  /** Servers of which not all names had room, in ascending order. */
   readonly leftOut: readonly string[];
 }
 

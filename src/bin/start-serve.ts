@@ -222,7 +222,7 @@ function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey
       metrics.leftOut(server);
       if (told.has(server)) continue;
       told.add(server);
-      log.warn("server_left_out", { server, message: "its names have no room in lists of all servers" });
+      log.warn("server_left_out", { server, message: "not all of its names have room in lists of all servers" });
     }
   };
   const onCache = (result: "hit" | "miss") => metrics.cache("wristband", result);

@@ -16,7 +16,7 @@ export interface Metrics extends CredentialMetrics, RevocationMetrics {
   keyFetch(issuer: string, ok: boolean): void;
   auditFailures(total: number): void;
   restarts(total: number): void;
-  /** A list of all servers was made without this one, whose names had no room. */
+  /** A list of all servers was made without all names of this one, which had no room. */
   leftOut(server: string): void;
   /** Evaluations that were ended with their thread since the process began. */
   runaways(total: number): void;
@@ -146,7 +146,7 @@ function listMetrics(registers: Registry[]): Pick<Metrics, "catalog" | "leftOut"
   });
   const leftOut = new Counter({
     name: "mcp_authz_lists_left_out_total",
-    help: "Lists of all servers that had no room for this server's names",
+    help: "Lists of all servers that had no room for all names of this server",
     labelNames: ["server"],
     registers,
   });

@@ -1,42 +1,68 @@
-// Which servers of a list have room in a wristband. Pure.
+// Which names of a list of all servers have room in a wristband. Pure.
 import type { Visible } from "../authz/ports.ts";
 
 export interface Fitting {
   readonly shown: Visible;
-  /** Servers that have no room, in ascending order. */
+  /** Servers of which not all names have room, in ascending order. */
   readonly leftOut: readonly string[];
 }
 
 const KINDS = ["tools", "prompts", "resources"] as const;
 
 /**
- * As many servers as have room, without the largest: one with very many names costs its callers its own names, not those of
- * all others. Of two that are equally large the one with the later name goes first.
+ * All names that have room, in equal shares: what a server does not need of its share is for the others, and one with more
+ * names shows those that come first. To leave out whole servers, the largest first, would let one that is a little smaller
+ * than another push that one out.
+ * @param visible names in ascending order
  * @param room bytes for all names as JSON
  */
 export function fitting(visible: Visible, room: number): Fitting {
   if (room === Infinity) return { shown: visible, leftOut: [] };
+  const sizes = sizesOf(visible);
+  const share = fairShare([...sizes.values()], room);
+  const leftOut = [...sizes].filter(([, bytes]) => bytes > share).map(([server]) => server);
+  if (leftOut.length === 0) return { shown: visible, leftOut };
+  const left = new Map(leftOut.map((server) => [server, share]));
+  const cut = (names: Visible["tools"]) =>
+    Object.fromEntries(
+      Object.entries(names).map(([server, list]) => [server, left.has(server) ? within(left, server, list) : list]),
+    );
+  const [tools, prompts, resources] = [cut(visible.tools), cut(visible.prompts), cut(visible.resources)];
+  return { shown: { tools, prompts, resources }, leftOut: leftOut.sort() };
+}
+
+function sizesOf(visible: Visible): Map<string, number> {
   const sizes = new Map<string, number>();
-  let total = 0;
   for (const kind of KINDS)
     for (const [server, names] of Object.entries(visible[kind])) {
       const bytes = names.length === 0 ? 0 : Buffer.byteLength(JSON.stringify({ [server]: names })) - 1;
       sizes.set(server, (sizes.get(server) ?? 0) + bytes);
-      total += bytes;
     }
-  if (total <= room) return { shown: visible, leftOut: [] };
-  const largest = [...sizes].sort(([a, one], [b, other]) => other - one || (a < b ? 1 : -1));
-  const leftOut = new Set<string>();
-  for (const [server, bytes] of largest) {
-    if (total <= room) break;
-    leftOut.add(server);
-    total -= bytes;
+  return sizes;
+}
+
+/** What each may take so that all have room (max-min fairness); Infinity if there is room for everything. */
+function fairShare(sizes: readonly number[], room: number): number {
+  let left = room;
+  let servers = sizes.length;
+  for (const bytes of sizes.toSorted((a, b) => a - b)) {
+    if (bytes * servers > left) return left / servers;
+    left -= bytes;
+    servers -= 1;
   }
-  const without = (names: Visible["tools"]) =>
-    Object.fromEntries(Object.entries(names).filter(([server]) => !leftOut.has(server)));
-  const { tools, prompts, resources } = visible;
-  return {
-    shown: { tools: without(tools), prompts: without(prompts), resources: without(resources) },
-    leftOut: [...leftOut].sort(),
-  };
+  return Infinity;
+}
+
+/** The first names of a server that fit into what is left of its share, which is counted down. */
+function within(left: Map<string, number>, server: string, names: readonly string[]): string[] {
+  let room = (left.get(server) ?? 0) - Buffer.byteLength(JSON.stringify({ [server]: [] }));
+  const shown: string[] = [];
+  for (const name of names) {
+    const bytes = Buffer.byteLength(JSON.stringify(name)) + 1;
+    if (bytes > room) break;
+    shown.push(name);
+    room -= bytes;
+  }
+  if (shown.length > 0) left.set(server, room);
+  return shown;
 }

@@ -244,42 +244,57 @@ describe("M11, F05: size", () => {
   });
 });
 
-describe("F5: a list of all servers leaves out the largest before it is refused", () => {
-  const many = (count: number, length = 60) => Array.from({ length: count }, (_, i) => `t${i}`.padEnd(length, "x"));
+describe("F5: a list of all servers gives each its share before it is refused", () => {
+  const many = (count: number, length = 60) =>
+    Array.from({ length: count }, (_, i) => `t${i}`.padEnd(length, "x")).sort();
   const merged = (tools: Visible["tools"], more: Partial<Visible> = {}, who = alice) => {
     const step = sign(who, { tools, prompts: {}, resources: {}, ...more }, { use: "list", merged: true });
     if (!step.ok) throw new Error(step.reason);
-    return { leftOut: step.value.leftOut, shows: Object.keys(claimsOf(step.value.jws).tools), jws: step.value.jws };
+    const { jws, leftOut } = step.value;
+    const claims = claimsOf(jws);
+    return { leftOut, tools: claims.tools, resources: claims.resources, jws };
   };
 
-  it("one that is too large alone, whatever its name; the others stay", () => {
-    for (const evil of ["aa", "zz"])
-      expect(merged({ [evil]: many(1000, 118), git: ["read"], mail: many(50) })).toMatchObject({
-        leftOut: [evil],
-        shows: ["git", "mail"],
-      });
+  it("one that is too large alone, whatever its name, shows its first names; the others all of theirs", () => {
+    const large = many(1000, 118);
+    for (const evil of ["aa", "zz"]) {
+      const { leftOut, tools, jws } = merged({ [evil]: large, git: ["read"], mail: many(50) });
+      expect([leftOut, tools["git"], tools["mail"]]).toEqual([[evil], ["read"], many(50)]);
+      expect(tools[evil]).toEqual(large.slice(0, tools[evil]?.length));
+      expect(jws.length).toBeGreaterThan(32 * 1024 - 500);
+    }
   });
 
-  it("several, the largest first, and of equal ones the later name", () => {
-    const size = many(170);
-    expect(merged({ a: size, c: size, b: size, small: ["x"] })).toMatchObject({
-      leftOut: ["c"],
-      shows: ["a", "b", "small"],
-    });
-    expect(merged({ a: many(250), b: many(300), c: many(100), d: many(400) }).leftOut).toEqual(["b", "d"]);
+  it("a hostile server that stays a little smaller takes no more than its share from another", () => {
+    const honest = many(300, 40);
+    for (const hostile of [1, 2, 3]) {
+      const evil = Object.fromEntries(Array.from({ length: hostile }, (_, i) => [`evil${i}`, many(299, 40)]));
+      const { leftOut, tools } = merged({ ...evil, honest, small: ["x"] });
+      const room = 23_000 / (hostile + 1);
+      expect(leftOut).toEqual([...Object.keys(evil), "honest"]);
+      expect(JSON.stringify(tools["honest"]).length).toBeGreaterThan(room - 100);
+      expect([tools["honest"], tools["small"]]).toEqual([honest.slice(0, tools["honest"]?.length), ["x"]]);
+    }
   });
 
-  it("names count as they stand in JSON, of every kind", () => {
+  it("of several that are equally large each shows as much", () => {
+    const { leftOut, tools } = merged({ a: many(170), c: many(170), b: many(170), small: ["x"] });
+    expect(leftOut).toEqual(["a", "b", "c"]);
+    expect([tools["b"], tools["c"], tools["small"]]).toEqual([tools["a"], tools["a"], ["x"]]);
+    expect(merged({ a: many(90), b: many(300), c: many(90), d: many(400) }).leftOut).toEqual(["b", "d"]);
+  });
+
+  it("names count as they stand in JSON, of every kind, the tools first", () => {
     const odd = Array.from({ length: 900 }, (_, i) => `docs://${i}${'"'.repeat(10)}`);
     const uris = Array.from({ length: 150 }, (_, i) => `docs://${i}/${"中".repeat(60)}`);
-    expect(merged({ git: ["read"] }, { resources: { evil: odd, git: ["docs://a"] } })).toMatchObject({
-      leftOut: ["evil"],
-      shows: ["git"],
-    });
-    expect(merged({ git: ["read"], evil: ["x"] }, { resources: { evil: uris } })).toMatchObject({
-      leftOut: ["evil"],
-      shows: ["git"],
-    });
+    for (const list of [odd, uris]) {
+      const { leftOut, tools, resources } = merged(
+        { git: ["read"], evil: ["x"] },
+        { resources: { evil: list, git: ["docs://a"] } },
+      );
+      expect([leftOut, tools, resources["git"]]).toEqual([["evil"], { evil: ["x"], git: ["read"] }, ["docs://a"]]);
+      expect(resources["evil"]?.length).toBeGreaterThan(50);
+    }
   });
 
   it("nothing while there is room, to the last byte", () => {
@@ -302,13 +317,13 @@ describe("F5: a list of all servers leaves out the largest before it is refused"
       { use: "list", merged: false },
     );
     expect(step).toMatchObject({ ok: false, reason: "wristband_too_large" });
-    expect(merged({ evil: many(1000, 118) })).toMatchObject({ leftOut: ["evil"], shows: [] });
+    expect(merged({ evil: many(1000, 118) }).tools["evil"]?.length).toBeGreaterThan(150);
   });
 
   it("whoever the caller is: the other claims are counted", () => {
     const who = { ...alice, subject: '"'.repeat(2000), issuer: `https://${"i".repeat(2000)}` };
     for (let count = 150; count < 260; count += 1)
-      expect(merged({ git: many(count, 90), mail: ["x"] }, {}, who).shows).toContain("mail");
+      expect(merged({ git: many(count, 90), mail: ["x"] }, {}, who).tools["mail"]).toEqual(["x"]);
   });
 });
 

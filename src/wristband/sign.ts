@@ -15,7 +15,7 @@ export interface SignerOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly onCache?: (result: "hit" | "miss") => void;
-  /** Told which servers had no room in a list of all servers. */
+  /** Told of which servers not all names had room in a list of all servers. */
   readonly onLeftOut?: (servers: readonly string[]) => void;
 }
 
