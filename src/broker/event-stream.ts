@@ -142,5 +142,7 @@ export function eventOf(json: readonly Uint8Array[]): Uint8Array[] {
 }
 
 function withoutLines(part: Uint8Array): Uint8Array {
-  return part.map((byte) => (byte === LF || byte === CR ? SPACE : byte));
+  const copy = Uint8Array.prototype.slice.call(part); // a plain loop: `map` takes ten times as long for a large one
+  for (let at = 0; at < copy.length; at += 1) if (copy[at] === LF || copy[at] === CR) copy[at] = SPACE;
+  return copy;
 }

@@ -76,6 +76,37 @@ describe("F9: a stream of a server is thinned, its answer never", () => {
     expect(reply.messages.length - 1 + broker.seen.dropped + broker.seen.thinned).toBe(events);
   });
 
+  it("an answer whose id is written as a floating number passes a flood", async () => {
+    const float = (id: unknown) => Number(id).toExponential().replace("e+", "E");
+    const broker = await setup(
+      streamOf(function* ({ message }) {
+        for (let i = 0; i < 200; i += 1) yield note("y".repeat(500));
+        yield `data: {"jsonrpc":"2.0","id":${float(message?.id)},"result":{}}\n\n`;
+      }),
+      { notificationsPerSecond: 5 },
+    );
+    const { messages } = await broker.call();
+    expect([messages.at(-1), broker.seen.thinned > 0]).toEqual([{ jsonrpc: "2.0", id: 1, result: {} }, true]);
+  });
+
+  it.each([true, false])(
+    "a long answer in an event passes, also when its server hangs up (%s) behind it",
+    async (hangsUp) => {
+      const broker = await setup((arrival, response) => {
+        if (isSmall(arrival)) return json(response, 200, result(arrival));
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.write(note("first") + event(result(arrival, { text: "x".repeat(2 * MIB) })) + note("last"), () => {
+          if (hangsUp) response.destroy();
+        });
+        return undefined;
+      });
+      const { messages } = await broker.call();
+      expect(messages).toHaveLength(2);
+      expect(messages[1]).toEqual({ jsonrpc: "2.0", id: 1, result: { text: "x".repeat(2 * MIB) } });
+      await vi.waitFor(() => expect(broker.held()).toBe(0));
+    },
+  );
+
   it("what comes within the budget passes as it came, a large one too; then there is a pause", async () => {
     const large = "z".repeat(2 * MIB);
     const waiting: (() => void)[] = [];

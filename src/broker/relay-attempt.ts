@@ -3,16 +3,17 @@ import type { IncomingMessage } from "node:http";
 import { refuse, type Refused } from "../authz/outcome.ts";
 import { HttpFault } from "../http/client.ts";
 import type { RpcId } from "../mcp/operation.ts";
-import { readUpstreamMessage } from "../mcp/upstream-message.ts";
+import type { UpstreamMessage } from "../mcp/upstream-message.ts";
 import { MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "./era.ts";
 import { createNotificationBudget } from "./notification-budget.ts";
 import { createBrake, type Pacer } from "./brake.ts";
-import { whileHeld, type Leash } from "./leash.ts";
+import { faultIn, whileHeld, type Leash } from "./leash.ts";
 import { relayAnswer, type ServerAnswer } from "./relay-answer.ts";
 import type { RelayCall } from "./relay-call.ts";
 import { beginStream, endStream, sendAnswer, type RelayClient } from "./relay-client.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./relay-request.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./relay-stream.ts";
+import type { ReadMessage } from "./server-message.ts";
 import type { SessionPool } from "./session-pool.ts";
 import type { Lease } from "./session.ts";
 import { letGo, mediaOf, readHeld } from "./upstream-body.ts";
@@ -25,6 +26,7 @@ export interface AttemptOptions {
   /** Told of events that were for nobody (B50), and of those that were too many. */
   readonly observer: StreamObserver;
   readonly pacer: Pacer;
+  readonly readMessage: ReadMessage;
   readonly notificationsPerSecond: number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
@@ -120,7 +122,7 @@ async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Re
   const { answer, request, call, client } = exchanged;
   const status = answer.statusCode ?? 0;
   if (status === 200 && mediaOf(answer) === "stream") return passStream(options, exchanged);
-  const read = await readAnswer(exchanged, status);
+  const read = await readAnswer(options, exchanged, status);
   if (typeof read === "string") {
     const hadSession = isMisunderstood(status) && forgetTerms(options, exchanged);
     return hadSession && status !== 405 ? "session_gone" : refuse("upstream_unavailable", read);
@@ -133,6 +135,7 @@ async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Re
 
 /** The answer to this request, or a word for what came instead: nothing of that is read further, and nothing passed on. */
 async function readAnswer(
+  { readMessage }: AttemptOptions,
   { answer, request, client, leash }: Exchanged,
   status: number,
 ): Promise<ServerAnswer | string> {
@@ -142,7 +145,9 @@ async function readAnswer(
     return status === 200 ? "content_type" : `status_${status}`;
   }
   const { bytes, room } = await readHeld(answer, { hold: client.hold, signal: leash.signal });
-  const message = answerTo(request, bytes, status);
+  const read = await readMessage(bytes);
+  if (leash.signal.aborted) throw faultIn(leash.signal);
+  const message = answerIn(read, request, status);
   if (message !== null) return { bytes, message, status };
   room.settle(0);
   return status === 200 ? "not_an_answer" : `status_${status}`;
@@ -151,8 +156,7 @@ async function readAnswer(
 type Answer = ServerAnswer["message"];
 
 /** The answer to this request; under 400 and 404 an error only. */
-function answerTo(request: RelayRequest, bytes: Buffer, status: number): Answer | null {
-  const message = readUpstreamMessage(bytes);
+function answerIn(message: UpstreamMessage | null, request: RelayRequest, status: number): Answer | null {
   if (message?.kind !== "answer") return null;
   const isOurs = status === 200 ? message.id === request.wireId : isErrorFor(request, message, status);
   return isOurs ? message : null;
@@ -180,7 +184,7 @@ function forgetTerms({ eras }: AttemptOptions, { lease, call }: Exchanged): bool
 
 async function passStream(options: AttemptOptions, exchanged: Exchanged): Promise<Result> {
   const { call, client, leash, request, answer } = exchanged;
-  const { monotonic, notificationsPerSecond, observer, pacer } = options;
+  const { monotonic, notificationsPerSecond, observer, pacer, readMessage } = options;
   leash.until(call.wristband.caller_exp * 1000);
   const brake = createBrake(answer);
   const writer = client.accepts.stream ? beginStream(client, brake, monotonic) : null;
@@ -194,7 +198,7 @@ async function passStream(options: AttemptOptions, exchanged: Exchanged): Promis
   };
   const end = await readStream(
     { answer, request, operation: call.operation, server: call.upstream.name, sink },
-    { brake, pacer, budget: createNotificationBudget(notificationsPerSecond, monotonic), observer },
+    { brake, pacer, budget: createNotificationBudget(notificationsPerSecond, monotonic), observer, readMessage },
     { hold: client.hold, signal: leash.signal },
   );
   if (end === null) return refuse("capability_missing", "input_required");

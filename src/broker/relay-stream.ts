@@ -2,13 +2,15 @@
 import type { IncomingMessage } from "node:http";
 import { HttpFault } from "../http/client.ts";
 import type { Operation } from "../mcp/operation.ts";
-import { readUpstreamMessage } from "../mcp/upstream-message.ts";
+import type { UpstreamMessage } from "../mcp/upstream-message.ts";
 import type { Brake, Pacer } from "./brake.ts";
 import { createEventParser, type StreamEvent } from "./event-stream.ts";
 import type { NotificationBudget } from "./notification-budget.ts";
 import { lengthOf, relayAnswer, type RelayAnswer } from "./relay-answer.ts";
 import type { RelayRequest } from "./relay-request.ts";
+import { faultIn } from "./leash.ts";
 import { createRoom, type RoomOptions } from "./room.ts";
+import type { ReadMessage } from "./server-message.ts";
 import { consume, FIRST_ROOM, holdUp, isEncoded, letGo, MAX_ANSWER_BYTES } from "./upstream-body.ts";
 
 /** A stream of a server, the call that it answers, and where its events go. */
@@ -35,6 +37,7 @@ export interface StreamPace {
   readonly pacer: Pacer;
   readonly budget: NotificationBudget;
   readonly observer: StreamObserver;
+  readonly readMessage: ReadMessage;
 }
 
 export interface StreamObserver {
@@ -66,72 +69,119 @@ export async function readStream(
   const { brake, pacer } = pace;
   const parser = createEventParser(MAX_ANSWER_BYTES);
   const room = createRoom(options, STREAM_ROOM);
-  let found: RelayAnswer | null | undefined;
+  const reading: Reading = { found: undefined, isFlood: false };
   let left = SLICE_BYTES;
-  let isFlood = false;
-  const take = (events: readonly StreamEvent[]): boolean => {
-    const taken = takeEvents(stream, pace, events);
-    found = taken.found;
-    return taken.isFlood;
-  };
   const later = (goOn: () => void, pauseMs: number) => {
     if (pauseMs === 0) pacer(goOn);
     else setTimeout(pacer, pauseMs, goOn);
+  };
+  const after = (chunk: Buffer, isFound: boolean): boolean => {
+    if (isFound) return true;
+    left -= chunk.length;
+    if (left <= 0) {
+      later(brake.hold(), reading.isFlood ? FLOOD_PAUSE_MS : 0);
+      left = SLICE_BYTES;
+      reading.isFlood = false;
+    }
+    holdUp(answer, brake, room.need(parser.length + sink.unread()));
+    return false;
   };
   try {
     if (isEncoded(answer)) throw new HttpFault("encoded");
     await room.begin();
     const isDone = await consume(answer, (chunk) => {
       sink.touch();
-      isFlood = take(parser.push(chunk)) || isFlood;
-      if (found !== undefined) return true;
-      left -= chunk.length;
-      if (left <= 0) {
-        later(brake.hold(), isFlood ? FLOOD_PAUSE_MS : 0);
-        left = SLICE_BYTES;
-        isFlood = false;
-      }
-      holdUp(answer, brake, room.need(parser.length + sink.unread()));
-      return false;
+      const taken = takeEvents(stream, pace, { reading, events: parser.push(chunk) });
+      if (typeof taken === "boolean") return after(chunk, taken);
+      const goOn = brake.hold();
+      return taken.then((isFound) => after(chunk, isFound)).finally(goOn);
     });
-    if (!isDone) take(parser.end());
+    if (!isDone) await takeEvents(stream, pace, { reading, events: parser.end() });
+    if (options.signal.aborted) throw faultIn(options.signal);
   } catch (error) {
     answer.destroy(); // it may have no end, and would hold its connection as long
     throw room.faultFor(error);
   }
   letGo(answer);
+  const { found } = reading;
   if (found === undefined) throw new HttpFault("no_answer");
   room.settle(FIRST_ROOM + sink.unread() + lengthOf(found?.body ?? []));
   return found;
 }
 
-interface Taken {
-  /** Undefined if it is not among them. */
-  readonly found: RelayAnswer | null | undefined;
-  /** True if some were too many. */
-  readonly isFlood: boolean;
+/** What was found so far. */
+interface Reading {
+  /** The answer; undefined while it has not come, null for one that the client cannot handle. */
+  found: RelayAnswer | null | undefined;
+  /** True if some events were too many. */
+  isFlood: boolean;
 }
 
-function takeEvents(stream: RelayStream, { budget, observer }: StreamPace, events: readonly StreamEvent[]): Taken {
-  let isFlood = false;
-  for (const event of events) {
-    const verdict = judge(stream, event, budget(event.data.length));
-    if (verdict === "notification") stream.sink.notification(event.data);
-    else if (verdict === "dropped") observer.dropped(stream.server, 1);
-    else if (verdict !== "thinned") return { found: verdict, isFlood }; // nothing comes after the answer
-    else {
-      isFlood = true;
-      observer.thinned(stream.server, 1);
-    }
+interface Events {
+  readonly reading: Reading;
+  readonly events: readonly StreamEvent[];
+}
+
+/** True once the answer is found: nothing comes after it. A promise if one of the events is long. */
+function takeEvents(stream: RelayStream, pace: StreamPace, { reading, events }: Events): boolean | Promise<boolean> {
+  for (const [i, event] of events.entries()) {
+    const verdict = judge(stream, pace, event);
+    if (verdict instanceof Promise)
+      return verdict.then(
+        (late) =>
+          isAnswer(stream, pace, { reading, event, verdict: late }) ||
+          takeEvents(stream, pace, { reading, events: events.slice(i + 1) }),
+      );
+    if (isAnswer(stream, pace, { reading, event, verdict })) return true;
   }
-  return { found: undefined, isFlood };
+  return false;
 }
 
-/** @param isWithin false for an event beyond the budget: it is read only if it can be the answer, which has the id */
-function judge({ request, operation }: RelayStream, { type, data }: StreamEvent, isWithin: boolean) {
+type Verdict = "notification" | "dropped" | "thinned" | RelayAnswer | null;
+
+interface Judged {
+  readonly reading: Reading;
+  readonly event: StreamEvent;
+  readonly verdict: Verdict;
+}
+
+function isAnswer({ sink, server }: RelayStream, { observer }: StreamPace, { reading, event, verdict }: Judged) {
+  if (verdict === "notification") sink.notification(event.data);
+  else if (verdict === "dropped") observer.dropped(server, 1);
+  else if (verdict === "thinned") {
+    reading.isFlood = true;
+    observer.thinned(server, 1);
+  } else {
+    reading.found = verdict;
+    return true;
+  }
+  return false;
+}
+
+/** An event beyond the budget is read only if it can be the answer, which has the id. */
+function judge(stream: RelayStream, { budget, readMessage }: StreamPace, event: StreamEvent) {
+  const { type, data } = event;
+  const isWithin = budget(data.length);
   if (type !== "message") return "dropped";
-  if (!isWithin && !data.includes(String(request.wireId))) return "thinned";
-  const message = readUpstreamMessage(data);
+  if (!isWithin && !canHold(data, stream.request.wireId)) return "thinned";
+  const message = readMessage(data);
+  return message instanceof Promise
+    ? message.then((late) => verdictOn(stream, { data, message: late, isWithin }))
+    : verdictOn(stream, { data, message, isWithin });
+}
+
+/** Also as some writers of floating numbers put it: 1.40737488355327E14. */
+function canHold(data: Buffer, wireId: number): boolean {
+  return data.includes(String(wireId).slice(1).replace(/0+$/, ""));
+}
+
+interface ReadEvent {
+  readonly data: Buffer;
+  readonly message: UpstreamMessage | null;
+  readonly isWithin: boolean;
+}
+
+function verdictOn({ request, operation }: RelayStream, { data, message, isWithin }: ReadEvent): Verdict {
   if (message?.kind === "answer" && message.id === request.wireId)
     return relayAnswer({ bytes: data, message, status: 200 }, request, operation);
   if (!isWithin) return "thinned";

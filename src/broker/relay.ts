@@ -4,14 +4,15 @@ import { HttpFault } from "../http/client.ts";
 import { hasLookalikeArgument } from "../mcp/argument-names.ts";
 import type { Eras } from "./era.ts";
 import { createLeash, faultIn, type Leash } from "./leash.ts";
-import { attempt, type Passage } from "./relay-attempt.ts";
+import { attempt, type AttemptOptions, type Passage } from "./relay-attempt.ts";
 import type { RelayCall } from "./relay-call.ts";
 import { endStream, type RelayClient } from "./relay-client.ts";
 import type { FindSchema } from "./relay-request.ts";
 import type { StreamObserver } from "./relay-stream.ts";
+import { createReadMessage } from "./server-message.ts";
 import type { SessionPool } from "./session-pool.ts";
 import { callerKey } from "../wristband/claims.ts";
-import { createPacer, type Pacer } from "./brake.ts";
+import { createPacer } from "./brake.ts";
 import { NO_ROOM } from "./room.ts";
 import { createTurns } from "./turns.ts";
 
@@ -59,6 +60,7 @@ export function createRelay(options: RelayOptions): Relay {
   const active = new Map<Leash, Promise<unknown>>();
   const enter = createGate(options);
   const pacer = createPacer();
+  const shared = { ...options, pacer, readMessage: createReadMessage(pacer) };
   return {
     carry(call, client) {
       const leave = enter(call);
@@ -68,7 +70,7 @@ export function createRelay(options: RelayOptions): Relay {
         return Promise.resolve(refused);
       }
       const leash = createLeash(call.upstream.timeoutMs, options.now);
-      const done = carry({ ...options, pacer }, { call, client, leash }).finally(() => {
+      const done = carry(shared, { call, client, leash }).finally(() => {
         active.delete(leash);
         // A call lasts until the client has read its answer.
         const { response } = client;
@@ -105,7 +107,7 @@ function createGate({ maxCallsPerCaller, maxCallsPerServer }: RelayOptions): (ca
   };
 }
 
-async function carry(options: RelayOptions & { readonly pacer: Pacer }, passage: Passage): Promise<Refused | null> {
+async function carry(options: RelayOptions & AttemptOptions, passage: Passage): Promise<Refused | null> {
   const { client, leash } = passage;
   const { monotonic } = options;
   const started = monotonic();

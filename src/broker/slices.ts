@@ -11,7 +11,8 @@ export interface Slices {
 /** Read byte by byte and cleaned, at the slowest some 10 MB/s: a few milliseconds. */
 const SLICE_BYTES = 64 * 1024;
 
-export function createSlices(sliceBytes = SLICE_BYTES): Slices {
+/** @param next resolves when it is this work's turn again */
+export function createSlices(sliceBytes = SLICE_BYTES, next: () => Promise<void> = turn): Slices {
   let left = sliceBytes;
   let count = 1;
   return {
@@ -23,7 +24,7 @@ export function createSlices(sliceBytes = SLICE_BYTES): Slices {
       if (left > 0) return null;
       left = sliceBytes;
       count += 1;
-      return turn();
+      return next();
     },
   };
 }

@@ -30,11 +30,16 @@ export function isEncoded(answer: IncomingMessage): boolean {
 
 /**
  * Hands over the chunks of a body as they come, until `take` says that it has enough or the body ends. `take` may pause
- * the answer. Rejects when the body breaks off.
+ * the answer, and must for as long as it does not know yet. Rejects when the body breaks off before `take` had enough.
  * @returns true if `take` had enough
  */
-export function consume(answer: IncomingMessage, take: (chunk: Buffer) => boolean): Promise<boolean> {
-  return new Promise((done, fail) => {
+export function consume(
+  answer: IncomingMessage,
+  take: (chunk: Buffer) => boolean | Promise<boolean>,
+): Promise<boolean> {
+  return new Promise((done, reject) => {
+    let taking = Promise.resolve(false);
+    const fail = (error: HttpFault) => done(unlessEnough(taking, error));
     const settle = (finish: () => void) => {
       answer.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onError);
       answer.on("error", () => {}); // what comes after this is nobody's business
@@ -42,18 +47,32 @@ export function consume(answer: IncomingMessage, take: (chunk: Buffer) => boolea
     };
     const onData = (chunk: Buffer) => {
       try {
-        if (take(chunk)) settle(() => done(true));
+        const isEnough = take(chunk);
+        if (isEnough === true) settle(() => done(true));
+        if (typeof isEnough === "boolean") return;
+        taking = isEnough;
+        isEnough.then(
+          (isTrue) => void (isTrue && settle(() => done(true))),
+          (error: unknown) => settle(() => reject(faultOf(error))),
+        );
       } catch (error) {
         settle(() => fail(faultOf(error)));
       }
     };
-    const onEnd = () => settle(() => (answer.complete ? done(false) : fail(new HttpFault("cut_off"))));
+    // The end can come while `take` is busy with what came before it, though the answer is paused.
+    const onEnd = () => settle(() => (answer.complete ? done(taking) : fail(new HttpFault("cut_off"))));
     const onClose = () => settle(() => fail(new HttpFault("cut_off")));
     const onError = (error: unknown) => settle(() => fail(faultOf(error)));
     // Whoever waited before the first byte may have missed the end of the connection.
     if (answer.destroyed) fail(new HttpFault("cut_off"));
     answer.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onError);
   });
+}
+
+/** What `take` is busy with may be all that was needed. */
+async function unlessEnough(taking: Promise<boolean>, error: HttpFault): Promise<boolean> {
+  if (await taking) return true;
+  throw error;
 }
 
 /**

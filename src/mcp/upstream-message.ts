@@ -1,4 +1,12 @@
-import { innerObjectSpan, readObjectSpan, type ObjectSpan, type Span } from "./json-spans.ts";
+import {
+  atOnce,
+  innerObjectSpanIn,
+  inSlices,
+  objectSpanIn,
+  type ObjectSpan,
+  type Span,
+  type Steps,
+} from "./json-spans.ts";
 import type { RpcId } from "./operation.ts";
 import { DEFAULT_LIMITS, readJson } from "./strict-json.ts";
 
@@ -23,31 +31,46 @@ const MAX_SHORT_BYTES = 2048;
 
 /** Reads one JSON-RPC message of a server. Null for what is no message, or one that two parsers could read differently. */
 export function readUpstreamMessage(bytes: Uint8Array): UpstreamMessage | null {
-  const root = readObjectSpan(bytes);
+  return atOnce(messageIn(bytes));
+}
+
+/**
+ * The same for one that may be long: a megabyte can take tens of milliseconds, and others have their turn in between.
+ * @param spend counts bytes that were read; a promise once others have their turn
+ */
+export function readLongUpstreamMessage(
+  bytes: Uint8Array,
+  spend: (bytes: number) => Promise<void> | null,
+): Promise<UpstreamMessage | null> {
+  return inSlices(messageIn(bytes), spend);
+}
+
+function* messageIn(bytes: Uint8Array): Steps<UpstreamMessage | null> {
+  const root = yield* objectSpanIn(bytes);
   if (root === null || shortValue(bytes, root.members.get("jsonrpc")) !== "2.0") return null;
   for (const name of root.members.keys()) if (!MEMBERS.has(name)) return null;
   const has = (name: string) => root.members.has(name);
-  if (has("method")) return has("result") || has("error") ? null : requestOf(bytes, root);
-  return has("result") === has("error") || has("params") ? null : answerOf(bytes, root);
+  if (has("method")) return has("result") || has("error") ? null : yield* requestOf(bytes, root);
+  return has("result") === has("error") || has("params") ? null : yield* answerOf(bytes, root);
 }
 
-function requestOf(bytes: Uint8Array, root: ObjectSpan): UpstreamMessage | null {
+function* requestOf(bytes: Uint8Array, root: ObjectSpan): Steps<UpstreamMessage | null> {
   const method = shortValue(bytes, root.members.get("method"));
   if (typeof method !== "string") return null;
   if (root.members.has("id") || !/^notifications\/[\x21-\x7e]{1,100}$/.test(method)) return { kind: "other" };
-  const params = innerObjectSpan(bytes, root.members.get("params"));
+  const params = yield* innerObjectSpanIn(bytes, root.members.get("params"));
   return { kind: "notification", method, progressToken: idOf(bytes, params?.members.get("progressToken")) };
 }
 
-function answerOf(bytes: Uint8Array, root: ObjectSpan): UpstreamMessage | null {
+function* answerOf(bytes: Uint8Array, root: ObjectSpan): Steps<UpstreamMessage | null> {
   const idSpan = root.members.get("id") ?? null;
   const id = idOf(bytes, idSpan ?? undefined);
   const error = root.members.get("error");
   if (error === undefined) {
-    const result = innerObjectSpan(bytes, root.members.get("result"));
+    const result = yield* innerObjectSpanIn(bytes, root.members.get("result"));
     return result === null || id === null ? null : { kind: "answer", id, idSpan, result, errorCode: null };
   }
-  const code = shortValue(bytes, innerObjectSpan(bytes, error)?.members.get("code"));
+  const code = shortValue(bytes, (yield* innerObjectSpanIn(bytes, error))?.members.get("code"));
   if (typeof code !== "number" || !Number.isSafeInteger(code)) return null;
   // An id that is there, and is neither null nor an id, belongs to nobody.
   if (id === null && idSpan !== null && shortValue(bytes, idSpan) !== null) return null;

@@ -1,0 +1,200 @@
+// Finds the end of a JSON value and checks its grammar (RFC 8259), as far as one is told at a time: so a long text does not
+// keep everybody else waiting. Pure.
+
+/** A fault of the text, thrown and caught inside this floor only. */
+export class ScanFault extends Error {}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_ARRAY = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const LETTER_U = 0x75;
+const SIMPLE_ESCAPES = new Set(Buffer.from('"\\/bfnrt'));
+const ZERO = 0x30;
+const NINE = 0x39;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const DOT = 0x2e;
+const LETTER_E = 0x65;
+const CAPITAL_E = 0x45;
+const WORDS: ReadonlyMap<number, string> = new Map(["true", "false", "null"].map((word) => [word.charCodeAt(0), word]));
+
+/** Arrays and objects in each other, with the one that the value stands in: more is refused. */
+const MAX_DEPTH = 255;
+/** Of one number: nobody writes as many. They are read without a pause. */
+const MAX_DIGITS = 16 * 1024;
+
+/** What may come next. Numbers, because each token asks for it: what may be an end instead is odd. */
+const VALUE = 0;
+const VALUE_OR_END = 1;
+const NAME = 2;
+const NAME_OR_END = 3;
+const NEXT_COLON = 4;
+const COMMA_OR_END = 5;
+
+/** A value that is being scanned. */
+export interface ValueScan {
+  readonly text: Buffer;
+  at: number;
+  /** What closes each array and object that is open, the innermost last. */
+  readonly open: number[];
+  expected: number;
+  /** The string that is being scanned, if one is. */
+  string: "none" | "name" | "value";
+}
+
+export function scanFrom(text: Buffer, at: number): ValueScan {
+  return { text, at, open: [], expected: VALUE, string: "none" };
+}
+
+/**
+ * Goes on up to `stop`, or a little further.
+ * @returns true once the place is behind the value
+ * @throws {ScanFault} for what is no JSON, is nested too deep or ends before
+ */
+export function scanOn(scan: ValueScan, stop: number): boolean {
+  const { text } = scan;
+  while (scan.at < stop) {
+    if (scan.string !== "none") {
+      if (stringOn(scan, stop) && isWhole(scan)) return true;
+      continue;
+    }
+    const byte = text[scan.at] ?? 0;
+    if (isSpace(byte)) scan.at += 1;
+    else if (tokenOn(scan, byte)) return true;
+  }
+  if (scan.at >= text.length) throw new ScanFault();
+  return false;
+}
+
+/** The place of the first byte that is no space, or `stop`. */
+export function spaceEnd(text: Buffer, from: number, stop: number): number {
+  let at = from;
+  while (at < stop && isSpace(text[at] ?? 0)) at += 1;
+  return at;
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+}
+
+/** True at the end of the string. */
+function stringOn(scan: ValueScan, stop: number): boolean {
+  const { text } = scan;
+  let { at } = scan;
+  while (at < stop) {
+    const byte = text[at];
+    if (byte === undefined || byte < 0x20) throw new ScanFault();
+    if (byte === QUOTE) {
+      scan.at = at + 1;
+      return true;
+    }
+    at = byte === BACKSLASH ? escapeEnd(text, at + 1) : at + 1;
+  }
+  scan.at = at;
+  return false;
+}
+
+/** A string has ended; true if it was the whole value. */
+function isWhole(scan: ValueScan): boolean {
+  const wasName = scan.string === "name";
+  scan.string = "none";
+  if (!wasName) return valueEnded(scan);
+  scan.expected = NEXT_COLON;
+  return false;
+}
+
+function valueEnded(scan: ValueScan): boolean {
+  scan.expected = COMMA_OR_END;
+  return scan.open.length === 0;
+}
+
+/** A byte that is no space, outside strings; true if the whole value ends with it. */
+function tokenOn(scan: ValueScan, byte: number): boolean {
+  const { expected, open } = scan;
+  if (expected % 2 === 1 && (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY)) {
+    if (open.pop() !== byte) throw new ScanFault();
+    scan.at += 1;
+    return valueEnded(scan);
+  }
+  if (expected <= VALUE_OR_END) return valueBegins(scan, byte);
+  scan.at += 1;
+  if (expected === NEXT_COLON) {
+    if (byte !== COLON) throw new ScanFault();
+    scan.expected = VALUE;
+  } else if (expected === COMMA_OR_END) {
+    if (byte !== COMMA) throw new ScanFault();
+    scan.expected = open[open.length - 1] === CLOSE_OBJECT ? NAME : VALUE;
+  } else {
+    if (byte !== QUOTE) throw new ScanFault();
+    scan.string = "name";
+  }
+  return false;
+}
+
+function valueBegins(scan: ValueScan, byte: number): boolean {
+  if (byte === QUOTE) {
+    scan.string = "value";
+    scan.at += 1;
+    return false;
+  }
+  const isObject = byte === OPEN_OBJECT;
+  if (!isObject && byte !== OPEN_ARRAY) {
+    scan.at = wordEnd(scan.text, scan.at);
+    return valueEnded(scan);
+  }
+  if (scan.open.length >= MAX_DEPTH) throw new ScanFault();
+  scan.open.push(isObject ? CLOSE_OBJECT : CLOSE_ARRAY);
+  scan.expected = isObject ? NAME_OR_END : VALUE_OR_END;
+  scan.at += 1;
+  return false;
+}
+
+function escapeEnd(text: Buffer, at: number): number {
+  const letter = text[at] ?? 0;
+  if (SIMPLE_ESCAPES.has(letter)) return at + 1;
+  if (letter !== LETTER_U) throw new ScanFault();
+  for (let digit = at + 1; digit < at + 5; digit += 1) if (!isHex(text[digit] ?? 0)) throw new ScanFault();
+  return at + 5;
+}
+
+/** The place behind a number or one of the three words; that nothing else follows is its reader's business. */
+function wordEnd(text: Buffer, start: number): number {
+  const byte = text[start] ?? 0;
+  if (byte === MINUS || isDigit(byte)) return numberEnd(text, start);
+  const word = WORDS.get(byte);
+  if (word === undefined) throw new ScanFault();
+  for (let i = 1; i < word.length; i += 1) if (text[start + i] !== word.charCodeAt(i)) throw new ScanFault();
+  return start + word.length;
+}
+
+/** Byte by byte: a server may answer with millions of numbers. */
+function numberEnd(text: Buffer, start: number): number {
+  let at = text[start] === MINUS ? start + 1 : start;
+  at = text[at] === ZERO ? at + 1 : digitsEnd(text, at);
+  if (text[at] === DOT) at = digitsEnd(text, at + 1);
+  if (text[at] !== LETTER_E && text[at] !== CAPITAL_E) return at;
+  const isSigned = text[at + 1] === PLUS || text[at + 1] === MINUS;
+  return digitsEnd(text, isSigned ? at + 2 : at + 1);
+}
+
+/** The place behind one digit or more. */
+function digitsEnd(text: Buffer, start: number): number {
+  let at = start;
+  while (isDigit(text[at] ?? 0)) at += 1;
+  if (at === start || at - start > MAX_DIGITS) throw new ScanFault();
+  return at;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= NINE;
+}
+
+function isHex(byte: number): boolean {
+  const lower = byte | 0x20; // a capital's small letter; no other byte becomes one of a to f
+  return isDigit(byte) || (lower >= 0x61 && lower <= 0x66);
+}
