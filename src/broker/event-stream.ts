@@ -21,6 +21,9 @@ const LF = 0x0a;
 const CR = 0x0d;
 const COLON = 0x3a;
 const SPACE = 0x20;
+/** What `data` and `event` begin with. */
+const LETTER_D = 0x64;
+const LETTER_E = 0x65;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NEWLINE = Buffer.from("\n");
 const NOTHING = Buffer.alloc(0);
@@ -66,7 +69,7 @@ class LineByLineParser implements EventParser {
       this.#afterCr = false;
       const end = isRestOfCrLf ? at : endFrom(at);
       if (end === -1) break;
-      if (!isRestOfCrLf) this.#line(chunk.subarray(at, end));
+      if (!isRestOfCrLf && !this.#saysNothing(chunk, at, end)) this.#line(chunk.subarray(at, end));
       this.#afterCr = chunk[end] === CR;
       at = end + 1;
     }
@@ -78,6 +81,13 @@ class LineByLineParser implements EventParser {
     if (this.#held.length > 0) this.#line(NOTHING);
     this.#dispatch();
     return this.#take();
+  }
+
+  /** A comment, a field that means nothing here, or an empty line behind nothing: a chunk can hold thousands. */
+  #saysNothing(chunk: Buffer, at: number, end: number): boolean {
+    if (this.#isFirst || this.#held.length > 0) return false;
+    if (at === end) return !this.#hasData && this.#type === "";
+    return chunk[at] !== LETTER_D && chunk[at] !== LETTER_E;
   }
 
   #line(part: Buffer): void {

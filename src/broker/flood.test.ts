@@ -128,6 +128,25 @@ describe("F9: a stream of a server is thinned, its answer never", () => {
     expect(texts).toEqual(["a", large, "later", undefined]);
   });
 
+  it.each([":\n", "\n", ": y\r\n", "id: 1\n", "retry: 1\n\n", "data\n\n", "event: x\n"])(
+    "%j without end is read in pauses, and the answer behind it passes",
+    async (line) => {
+      let bytes = 0;
+      const chunk = line.repeat(Math.ceil((64 * 1024) / line.length));
+      const started = performance.now();
+      const broker = await setup(
+        streamOf(function* (arrival) {
+          for (; performance.now() - started < 1000; bytes += chunk.length) yield chunk;
+          yield event(result(arrival));
+        }),
+      );
+      const { messages } = await broker.call();
+      expect(messages).toMatchObject([{ id: 1, result: {} }]);
+      // At most two chunks of 64 KiB in each pause of 20 ms, and what the sockets between take.
+      expect(bytes).toBeLessThan(((performance.now() - started) / 20) * 128 * 1024 + 10 * MIB);
+    },
+  );
+
   it("a stream without end costs other callers their turns, not their calls", async () => {
     const line = note("y".repeat(1000)).repeat(100);
     const broker = await setup(

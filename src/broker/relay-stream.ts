@@ -49,8 +49,10 @@ export interface StreamObserver {
 
 /** Bytes of one stream that are read before other streams have their turn. */
 const SLICE_BYTES = 64 * 1024;
-/** How long a stream with more events than its call may have is left alone after each slice. */
+/** How long a stream with more events than its call may have, or with little but comments, is left alone after each slice. */
 const FLOOD_PAUSE_MS = 20;
+/** Of a slice, that went on or belong to an event which has not come whole: with less, what comes is for nobody. */
+const USEFUL_BYTES = SLICE_BYTES / 4;
 /** An event that is collected beside one that was not read, and the rest of a chunk. */
 const STREAM_ROOM = [FIRST_ROOM, MAX_ANSWER_BYTES + 4 * FIRST_ROOM, 2 * MAX_ANSWER_BYTES + 4 * FIRST_ROOM] as const;
 
@@ -69,7 +71,8 @@ export async function readStream(
   const { brake, pacer } = pace;
   const parser = createEventParser(MAX_ANSWER_BYTES);
   const room = createRoom(options, STREAM_ROOM);
-  const reading: Reading = { found: undefined, isFlood: false };
+  const reading: Reading = { found: undefined, isFlood: false, passed: 0 };
+  let begun = 0;
   let left = SLICE_BYTES;
   const later = (goOn: () => void, pauseMs: number) => {
     if (pauseMs === 0) pacer(goOn);
@@ -79,9 +82,11 @@ export async function readStream(
     if (isFound) return true;
     left -= chunk.length;
     if (left <= 0) {
-      later(brake.hold(), reading.isFlood ? FLOOD_PAUSE_MS : 0);
+      const isUseful = reading.passed + Math.max(0, parser.length - begun) >= USEFUL_BYTES;
+      later(brake.hold(), reading.isFlood || !isUseful ? FLOOD_PAUSE_MS : 0);
       left = SLICE_BYTES;
-      reading.isFlood = false;
+      begun = parser.length;
+      Object.assign(reading, { isFlood: false, passed: 0 });
     }
     holdUp(answer, brake, room.need(parser.length + sink.unread()));
     return false;
@@ -115,6 +120,8 @@ interface Reading {
   found: RelayAnswer | null | undefined;
   /** True if some events were too many. */
   isFlood: boolean;
+  /** Bytes of notifications that went on. */
+  passed: number;
 }
 
 interface Events {
@@ -146,8 +153,10 @@ interface Judged {
 }
 
 function isAnswer({ sink, server }: RelayStream, { observer }: StreamPace, { reading, event, verdict }: Judged) {
-  if (verdict === "notification") sink.notification(event.data);
-  else if (verdict === "dropped") observer.dropped(server, 1);
+  if (verdict === "notification") {
+    sink.notification(event.data);
+    reading.passed += event.data.length;
+  } else if (verdict === "dropped") observer.dropped(server, 1);
   else if (verdict === "thinned") {
     reading.isFlood = true;
     observer.thinned(server, 1);
