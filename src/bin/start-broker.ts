@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Step } from "../authz/outcome.ts";
 import { createBroker, type BrokerOptions } from "../broker/broker-server.ts";
 import { createCatalog, type Catalog } from "../broker/catalog.ts";
-import { createHeldBytes } from "../broker/held-bytes.ts";
+import { createHeldBytes, type HeldBytes } from "../broker/held-bytes.ts";
 import { createFindSchema } from "../broker/tool-schemas.ts";
 import type { Config } from "../config.ts";
 import type { Address } from "../config-schema.ts";
@@ -38,14 +38,13 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const listers = createListers(config, resolver.publicName);
   const catalog = createCatalog({ servers: listers.lists, monotonic, onListed: reporter(metrics, log) });
   const findSchema = createFindSchema(() => catalog.current());
-  const calls = buildRelay(config, { ...{ monotonic, log, findSchema }, observer: metrics.calls });
+  const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const held = heldBytesOf(config);
   const broker = createBroker({
     address: config.listen.broker,
     tls: tlsOf(config, "broker"),
     endpoints: endpoints.paths,
-    answers: answerSettings(config),
-    ...{ wristbandHeader: config.wristband.header, maxBodyBytes: config.limits.bodyBytes },
+    ...settingsOf(config),
     verify: verifier(config, keys, metrics),
     view: viewsOf(catalog),
     calls: { resolver, upstreams: calls.upstreams },
@@ -80,8 +79,13 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   };
 }
 
-function heldBytesOf({ limits: { heldBytesPerCaller, heldBytes } }: Config) {
-  return createHeldBytes({ perCaller: heldBytesPerCaller, total: heldBytes });
+function settingsOf(config: Config) {
+  const { wristband, limits } = config;
+  return { answers: answerSettings(config), wristbandHeader: wristband.header, maxBodyBytes: limits.bodyBytes };
+}
+
+function heldBytesOf({ limits }: Config): HeldBytes {
+  return createHeldBytes({ perCaller: limits.heldBytesPerCaller, total: limits.heldBytes });
 }
 
 function publicKeysOf({ wristband, listen }: Config): PublicKeys {

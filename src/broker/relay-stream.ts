@@ -74,16 +74,12 @@ export async function readStream(
   const reading: Reading = { found: undefined, isFlood: false, passed: 0 };
   let begun = 0;
   let left = SLICE_BYTES;
-  const later = (goOn: () => void, pauseMs: number) => {
-    if (pauseMs === 0) pacer(goOn);
-    else setTimeout(pacer, pauseMs, goOn);
-  };
   const after = (chunk: Buffer, isFound: boolean): boolean => {
     if (isFound) return true;
     left -= chunk.length;
     if (left <= 0) {
       const isUseful = reading.passed + Math.max(0, parser.length - begun) >= USEFUL_BYTES;
-      later(brake.hold(), reading.isFlood || !isUseful ? FLOOD_PAUSE_MS : 0);
+      goOnLater(brake.hold(), pacer, reading.isFlood || !isUseful ? FLOOD_PAUSE_MS : 0);
       left = SLICE_BYTES;
       begun = parser.length;
       Object.assign(reading, { isFlood: false, passed: 0 });
@@ -112,6 +108,11 @@ export async function readStream(
   if (found === undefined) throw new HttpFault("no_answer");
   room.settle(FIRST_ROOM + sink.unread() + lengthOf(found?.body ?? []));
   return found;
+}
+
+function goOnLater(goOn: () => void, pacer: Pacer, pauseMs: number): void {
+  if (pauseMs === 0) pacer(goOn);
+  else setTimeout(pacer, pauseMs, goOn);
 }
 
 /** What was found so far. */

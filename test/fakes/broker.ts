@@ -109,6 +109,12 @@ const NOTHING_LISTED = { servers: new Map(), revision: "", names: { servers: {} 
 export const wristband = (claims: Readonly<Record<string, unknown>>) =>
   compact(key, { alg: "ES256", typ: "wristband+jwt", kid: "k1" }, claims);
 
+const SETTINGS = {
+  answers: { publicOrigin: GATEWAY, scopes: [], denial: "jsonrpc" },
+  wristbandHeader: "x-authorized-tools",
+  maxBodyBytes: 256 * 1024,
+} as const;
+
 type TestServers = Readonly<Record<string, TestServer>>;
 
 export async function startTestBroker(servers: TestServers, limits: BrokerLimits = {}): Promise<TestBroker> {
@@ -127,8 +133,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls,
     endpoints: endpointsOf(servers),
-    answers: { publicOrigin: GATEWAY, scopes: [], denial: "jsonrpc" },
-    ...{ wristbandHeader: "x-authorized-tools", maxBodyBytes: 256 * 1024 },
+    ...SETTINGS,
     verify: verifierAt(now),
     view: (server, band) => ({ snapshot: NOTHING_LISTED, offers: null, server, wristband: band, now: now() }),
     calls: { resolver, upstreams },
