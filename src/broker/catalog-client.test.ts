@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startUpstream, type FakeUpstream } from "../../test/fakes/list-server.ts";
 import { createHttpClient } from "../http/client.ts";
 import { createCatalogClient, type CatalogClient, type CatalogClientOptions } from "./catalog-client.ts";
-import type { CatalogNames } from "./catalog-names.ts";
+import { readCatalog, type CatalogNames } from "./catalog-names.ts";
 
 const one = (tools: string[] = ["x"]) => ({ servers: { a: { tools, prompts: ["p"], resources: ["docs://{id}"] } } });
 
@@ -182,6 +182,19 @@ describe("F5: the part of one server that cannot be taken costs that server alon
     serves({ servers: { ...one().servers, b: tools(["z"]) } }, '"e2"');
     await client.poll();
     expect([Object.keys(changes.at(-1)?.servers ?? {}), faults.at(-1)]).toEqual([["a", "b"], null]);
+  });
+
+  it("a large catalogue is read in slices", async () => {
+    const list = Array.from({ length: 1000 }, (_, i) => `t${i}`.padEnd(60, "x"));
+    const names = Array.from({ length: 40 }, (_, i) => `s${i}`);
+    const bytes = Buffer.from(
+      JSON.stringify({ servers: Object.fromEntries(names.map((name) => [name, tools(list)])) }),
+    );
+    let turns = 0;
+    const count = () => void ((turns += 1), setImmediate(count).unref());
+    count();
+    expect(Object.keys((await readCatalog(bytes, new Set(), 65_536))?.catalog.servers ?? { x: 1 })).toEqual([]);
+    expect(turns).toBeGreaterThan(bytes.length / (64 * 1024));
   });
 
   it("of a server that is not configured here nothing is even read", async () => {

@@ -1,10 +1,11 @@
 // The catalogue on its way from the broker to serve: read server by server, so that one costs the others nothing. Pure.
 import { setImmediate as turn } from "node:timers/promises";
 import { z } from "zod";
-import { innerObjectSpan, readObjectSpan } from "../mcp/json-spans.ts";
+import { innerObjectSpanIn, inSlices, objectSpanIn } from "../mcp/json-spans.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { readJson } from "../mcp/strict-json.ts";
 import { MAX_ENTRIES } from "./definitions.ts";
+import { createSlices } from "./slices.ts";
 
 const ordinary = z.array(z.string().refine(isOrdinaryName)).max(MAX_ENTRIES);
 const uris = z.array(z.string().min(1).max(2048)).max(MAX_ENTRIES);
@@ -33,7 +34,7 @@ export const PART_OVERHEAD_BYTES = 1024;
 
 /**
  * Reads a catalogue. What is no catalogue is null; the part of a server that is none, or too large, is left out alone.
- * Between two parts other requests have their turn.
+ * Meanwhile other requests have their turn.
  * @param known servers of serve's own configuration; others are not read
  * @param maxNameBytes of one server's names
  */
@@ -42,8 +43,9 @@ export async function readCatalog(
   known: ReadonlySet<string>,
   maxNameBytes: number,
 ): Promise<ReadCatalog | null> {
-  const root = readObjectSpan(bytes);
-  const parts = innerObjectSpan(bytes, root?.members.get("servers"));
+  const { spend } = createSlices();
+  const root = await inSlices(objectSpanIn(bytes), spend);
+  const parts = await inSlices(innerObjectSpanIn(bytes, root?.members.get("servers")), spend);
   if (parts === null || root?.members.size !== 1) return null;
   const servers: Record<string, z.output<typeof serverSchema>> = {};
   const leftOut: Record<string, "too_large" | "malformed"> = {};
