@@ -124,8 +124,8 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "Request headers in all",
     () =>
-      `${figure("mesh/listeners.ts", "max_request_headers_kb")} KiB, ${figure("mesh/listeners.ts", "max_headers_count")} of them`,
-    "431 by Envoy",
+      `${figure("mesh/listeners.ts", "max_request_headers_kb")} KiB, ${figure("mesh/listeners.ts", "max_headers_count")} of them, about 8 of Envoy's own`,
+    "431 by Envoy; 502 where its own are too many",
   ],
   ["Request header lines at the Check", () => count("envoy/header-table.ts", "MAX_LINES"), "`header_too_large`"],
   ["A credential as a header", () => bytes("authz/grant.ts", "MAX_VALUE_BYTES"), "`credential_unavailable`"],

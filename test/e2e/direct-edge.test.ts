@@ -261,6 +261,22 @@ describe("responses", () => {
     expect(reply.text).not.toContain("evil");
   });
 
+  it.each<[string, number, (response: ServerResponse) => void]>([
+    ["longer than Envoy holds", 500, (response) => void response.writeHead(500).end("evil".repeat(1_000_000))],
+    [
+      "cut off",
+      502,
+      (response) => {
+        response.writeHead(500, { "content-length": 100 }).write("evil");
+        setTimeout(() => response.destroy(), 100);
+      },
+    ],
+  ])("an error's body that is %s: %i with a message of JSON-RPC", async (_, status, onCall) => {
+    const reply = await answered((_arrival, response) => onCall(response));
+    expect([reply.status, reply.message]).toMatchObject([status, { jsonrpc: "2.0", error: { code: status } }]);
+    expect(reply.text).not.toContain("evil");
+  });
+
   it("a redirect with a body that never ends is no way through either", async () => {
     const reply = await answered((_, response) => {
       response.writeHead(302, HOSTILE);
