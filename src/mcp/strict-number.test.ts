@@ -64,6 +64,18 @@ describe("numbers that every reader takes for the same", () => {
     );
   });
 
+  it("of at most 15 digits, with zeros behind them, is read exactly or refused", () => {
+    const zeros = fc.integer({ min: 0, max: 12 }).map((count) => "0".repeat(count));
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 99_999_999_999_999 }), zeros, (digits, behind) => {
+        const text = `${Math.floor(digits / 1e7)}.${String(digits % 1e7).padStart(7, "0")}${behind}`;
+        if (detailOf(text) === "ok") expect([text, roundedTwice(text).value]).toEqual([text, Number(text)]);
+      }),
+      { numRuns: 5000 },
+    );
+    expect(detailOf("1.50000")).toBe("ok");
+  });
+
   it("only where policy decides", () => {
     const plain = { maxDepth: 64, maxMembers: 10, oneReading: false };
     for (const number of ["100.00000000000000001", "12345678901234567890"]) expect(detailOf(number, plain)).toBe("ok");

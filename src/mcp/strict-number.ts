@@ -18,22 +18,27 @@ export function isNumber(word: string): boolean {
 export function isDoubleValue(word: string, number: number): boolean {
   if (word.length <= SHORT && !/[eE]/.test(word)) return true;
   if (decimalOf(word) !== decimalOf(String(number))) return false;
-  const { value, power } = roundedTwice(word);
+  const { value, power, digits } = roundedTwice(word);
   // Whole numbers are identifiers. A fraction may be its neighbour for those readers (docs/policy.md), and no other number.
-  return value === Math.abs(number) || (!Number.isInteger(number) && Math.abs(power) <= MAX_EXACT_POWER);
+  return (
+    value === Math.abs(number) ||
+    (!Number.isInteger(number) && Math.abs(power) <= MAX_EXACT_POWER && digits <= MAX_DIGITS)
+  );
 }
 
 const MAX_SIGNIFICAND = 2n ** 64n - 1n;
 /** The largest power of ten that a double has, and the largest that it has exactly. */
 const MAX_POWER = 308;
 const MAX_EXACT_POWER = 22;
+/** As many as a double is written with. Zeros behind them would round a second time. */
+const MAX_DIGITS = 17;
 
 /**
  * The value without its sign, as a reader has it that takes the digits for one integer of 64 bits and scales it by a power of
  * ten, both rounded: Rust's serde_json without `float_roundtrip`, which is its default. For some numbers of 16 or 17 digits it
  * is the neighbour of the double that everybody else has.
  */
-export function roundedTwice(word: string): { readonly value: number; readonly power: number } {
+export function roundedTwice(word: string): RoundedTwice {
   const [, whole = "", fraction = "", exponent = "0"] = PARTS.exec(word) ?? [];
   const { significand, count } = leadingDigits(whole + fraction);
   const power = whole.length - count + Number(exponent);
@@ -41,7 +46,15 @@ export function roundedTwice(word: string): { readonly value: number; readonly p
   let left = power;
   for (; left < -MAX_POWER; left += MAX_POWER) value /= Number(`1e${MAX_POWER}`);
   const scale = Number(`1e${Math.min(Math.abs(left), MAX_POWER)}`);
-  return { value: left < 0 ? value / scale : value * scale, power };
+  return { value: left < 0 ? value / scale : value * scale, power, digits: String(significand).length };
+}
+
+interface RoundedTwice {
+  readonly value: number;
+  /** The power of ten of the last digit that was taken. */
+  readonly power: number;
+  /** Those that were taken, without zeros before them. */
+  readonly digits: number;
 }
 
 /** As many digits as 64 bits hold. */

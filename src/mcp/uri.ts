@@ -18,6 +18,8 @@ const AUTHORITY = /^(?:(?:[A-Za-z0-9._~-]+@)?[A-Za-z0-9._~-]+(?::[1-9]\d{0,4})?)
 const ODD_PERCENT = /%(?![0-9A-F]{2})|%(?:4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A]|3[0-9]|2[DE]|5F|7E)|%25[0-9A-Fa-f]{2}/;
 /** RFC 3986 §5.2.4; Java's servers take `..;x` for one too. A slash that is escaped ends a segment for whoever decodes. */
 const DOT_SEGMENT = /(?:^|[/:]|%2F)\.{1,2}(?:[/?#;]|%2F|$)/;
+/** Escaped slashes that are one of several once they are decoded, or that Go forgets the escape of beside letters beyond ASCII. */
+const ODD_SLASH = /%2F(?:%2F|\/|[?#]|$)|(?:\/|:)%2F|^(?=\p{ASCII}*\P{ASCII}).*%2F/u;
 /** An empty query or fragment, or empty parameters: Python's urllib drops them. */
 const EMPTY_PART = /\?(?:#|$)|#$|;(?:[?#]|$)/;
 
@@ -68,6 +70,7 @@ function faultOfText(uri: string): string | null {
   if (decoded === null) return "percent signs in uri that are not UTF-8";
   if (/[\p{Cc}\\]/u.test(decoded)) return "a control character or backslash in uri";
   if (DOT_SEGMENT.test(uri)) return "a dot segment in uri";
+  if (ODD_SLASH.test(uri)) return "an escaped slash in uri beside another one, or beside letters beyond ASCII";
   if (EMPTY_PART.test(uri)) return "an empty query, fragment or parameter in uri";
   return uri === uri.normalize("NFKC") ? null : "letters in uri that are not in normal form (NFKC)";
 }
