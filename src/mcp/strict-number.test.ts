@@ -102,7 +102,9 @@ describe("numbers that every reader takes for the same", () => {
       fc.property(digits, (text) => {
         const written = Number(text).toFixed(0).length > 21 ? "" : plain(Number(text));
         const same = written !== "" && exact(written) === exact(text);
-        expect([text, detailOf(text) === "ok"]).toEqual([text, same]);
+        const isFree = !Number.isInteger(Number(text)) && !text.endsWith("0");
+        const isAlike = isFree || roundedTwice(text).value === Number(text);
+        expect([text, detailOf(text) === "ok"]).toEqual([text, same && isAlike]);
       }),
       { numRuns: 3000 },
     );

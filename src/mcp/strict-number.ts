@@ -18,11 +18,11 @@ export function isNumber(word: string): boolean {
 export function isDoubleValue(word: string, number: number): boolean {
   if (word.length <= SHORT && !/[eE]/.test(word)) return true;
   if (decimalOf(word) !== decimalOf(String(number))) return false;
-  const { value, power, digits } = roundedTwice(word);
+  const { value, power } = roundedTwice(word);
   // Whole numbers are identifiers. A fraction may be its neighbour for those readers (docs/policy.md), and no other number.
   return (
     value === Math.abs(number) ||
-    (!Number.isInteger(number) && Math.abs(power) <= MAX_EXACT_POWER && digits <= MAX_DIGITS)
+    (!Number.isInteger(number) && Math.abs(power) <= MAX_EXACT_POWER && !PADDED.test(word))
   );
 }
 
@@ -30,8 +30,8 @@ const MAX_SIGNIFICAND = 2n ** 64n - 1n;
 /** The largest power of ten that a double has, and the largest that it has exactly. */
 const MAX_POWER = 308;
 const MAX_EXACT_POWER = 22;
-/** As many as a double is written with. Zeros behind them would round a second time. */
-const MAX_DIGITS = 17;
+/** Zeros behind the last digit make the integer longer than it need be: 15 digits would no longer be exact. */
+const PADDED = /0(?:[eE]|$)/;
 
 /**
  * The value without its sign, as a reader has it that takes the digits for one integer of 64 bits and scales it by a power of
@@ -46,15 +46,13 @@ export function roundedTwice(word: string): RoundedTwice {
   let left = power;
   for (; left < -MAX_POWER; left += MAX_POWER) value /= Number(`1e${MAX_POWER}`);
   const scale = Number(`1e${Math.min(Math.abs(left), MAX_POWER)}`);
-  return { value: left < 0 ? value / scale : value * scale, power, digits: String(significand).length };
+  return { value: left < 0 ? value / scale : value * scale, power };
 }
 
 interface RoundedTwice {
   readonly value: number;
   /** The power of ten of the last digit that was taken. */
   readonly power: number;
-  /** Those that were taken, without zeros before them. */
-  readonly digits: number;
 }
 
 /** As many digits as 64 bits hold. */
