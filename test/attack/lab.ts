@@ -27,7 +27,10 @@ export interface AttackLab extends Lab {
   readonly ports: Ports;
   /** `/readyz` of serve or the broker. */
   ready(name: "serve" | "broker"): Promise<Readiness>;
-  /** Resolves when serve has a catalogue, which it asks for once a second after its start; or after a while without. */
+  /**
+   * Resolves when serve has a catalogue, which it asks for once a second after its start, and Envoy asks serve again, whose
+   * health it looks at once a second; or after a while without.
+   */
   listable(): Promise<void>;
   /** The audit log so far. */
   audit(): Record<string, unknown>[];
@@ -78,7 +81,9 @@ export async function openAttackLab(options: AttackLabOptions = {}): Promise<Att
     async listable() {
       for (let tries = 0; tries < 30; tries += 1) {
         const { catalog } = (await ready("serve")).body as { catalog?: { ageSeconds: number | null } };
-        if (typeof catalog?.ageSeconds === "number") return;
+        const document = await fetch(`${lab.gateway}/.well-known/oauth-protected-resource`);
+        await document.text();
+        if (typeof catalog?.ageSeconds === "number" && document.status === 200) return;
         await delay(200);
       }
     },

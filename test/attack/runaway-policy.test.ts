@@ -128,7 +128,7 @@ describe("a rule that takes the square of what a caller sends [F1]", () => {
     // The evaluation that ran away, the call that was refused, and the five more.
     expect(linesOf(lab, "alice")).toHaveLength(7);
     expect(linesOf(lab, "alice").map((line) => line["decision"])).not.toContain("allow");
-    // The one before, the three that were under way, and the five.
-    expect(carols).toBeGreaterThanOrEqual(9);
+    // The one before, the one that was well again, and the five. Of the three beside the runaway those that serve had read.
+    expect(carols).toBeGreaterThanOrEqual(7);
   });
 });
