@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { PROJECT_PREFIX } from "../test/lab/container-lab.ts";
 import { freePorts } from "../test/lab/ports.ts";
 import { openEngine, provideImages, sweep, type Engine } from "./lib/engine.ts";
-import { requireTool } from "./lib/find-tool.ts";
+import { requireTool } from "../src/files/program.ts";
 import { count, finish, noCounts, run, runSuite } from "./lib/suite.ts";
 import { baseImages } from "./release-check.ts";
 import { smoke } from "./smoke.ts";

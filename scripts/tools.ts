@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { findTool, TOOL_FOLDER, type ToolName } from "./lib/find-tool.ts";
+import { findTool, TOOL_FOLDER, type ToolName } from "../src/files/program.ts";
 
 interface Wheel {
   readonly project: string;

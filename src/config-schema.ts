@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import { Secret } from "./authz/secret.ts";
+import { Secret } from "./secret/secret.ts";
 import { exchangeSchema } from "./config-exchange.ts";
 import { limitsSchema } from "./config-limits.ts";
 

@@ -4,7 +4,7 @@ import { parseDocument } from "yaml";
 import type { z } from "zod";
 import { checkRules, type Problem } from "./config-rules.ts";
 import { configSchema, type Config } from "./config-schema.ts";
-import { unreadable } from "./unreadable.ts";
+import { unreadable } from "./files/read-error.ts";
 
 export type { Config } from "./config-schema.ts";
 

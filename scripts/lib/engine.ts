@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { findTool, type ToolName } from "./find-tool.ts";
+import { findTool, type ToolName } from "../../src/files/program.ts";
 
 /** Where the kit is; empty: use none. */
 const KIT = process.env["CONTAINER_KIT"] ?? resolve(import.meta.dirname, "../../../shared/containers");

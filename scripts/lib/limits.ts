@@ -74,17 +74,17 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     () => `${keyed("largeBodiesPerCaller")}, read one at a time, callers in turns`,
     "`rate_limited`",
   ],
-  ["Levels of its JSON", () => count("mcp/strict-json.ts", "maxDepth"), "`body_malformed`"],
-  ["Members and elements of its JSON", () => count("mcp/strict-json.ts", "maxMembers"), "`body_malformed`"],
+  ["Levels of its JSON", () => count("json/strict-reader.ts", "maxDepth"), "`body_malformed`"],
+  ["Members and elements of its JSON", () => count("json/strict-reader.ts", "maxMembers"), "`body_malformed`"],
   [
     "Member names in it beyond ASCII",
     () =>
-      `${count("mcp/strict-name.ts", "MAX_OTHER_NAME")} characters each, ${count("mcp/strict-name.ts", "MAX_OTHER_NAMES")} in all`,
+      `${count("json/strict-name.ts", "MAX_OTHER_NAME")} characters each, ${count("json/strict-name.ts", "MAX_OTHER_NAMES")} in all`,
     "`body_malformed`",
   ],
   [
     "Names, or values of an array, that share a hash in policy",
-    () => count("mcp/hash-chains.ts", "MAX_CHAIN"),
+    () => count("json/hash-chains.ts", "MAX_CHAIN"),
     "`body_malformed`",
   ],
   [
@@ -94,7 +94,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   ],
   ["URI of a resource", () => `${count("mcp/read-operation.ts", "MAX_URI")} characters`, "`params_invalid`"],
   ["Access token", () => bytes("authz/bearer.ts", "MAX_TOKEN_BYTES"), "`header_too_large`"],
-  ["Claims in it", () => bytes("authz/token-form.ts", "MAX_PART_BYTES"), "`token_invalid`"],
+  ["Claims in it", () => bytes("jose/compact.ts", "MAX_PART_BYTES"), "`token_invalid`"],
   ["Groups, scopes or audiences in it", () => `${count("identity/claims.ts", "MAX_LIST")} each`, "`token_invalid`"],
   [
     "Tokens of one source address that fail verification",
@@ -188,7 +188,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   ],
   [
     "Keys of one issuer",
-    () => `${count("identity/key-set.ts", "MAX_KEYS")}, ${bytes("identity/fetch-document.ts", "MAX_BYTES")}`,
+    () => `${count("jose/key-set.ts", "MAX_KEYS")}, ${bytes("http/fetch-document.ts", "MAX_BYTES")}`,
     "`keys_unavailable`",
   ],
   ["Audit lines that wait", () => count("bin/start-serve.ts", "AUDIT_QUEUE"), "`audit_unavailable`"],

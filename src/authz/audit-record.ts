@@ -1,4 +1,4 @@
-import { actorsOf } from "./actor.ts";
+import { actorsOf } from "../jose/act-claim.ts";
 import type { CredentialOrigin, Identity } from "./ports.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { Trail } from "./trail.ts";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
 import { Grant, managedHeaders, type Destination } from "./grant.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret/secret.ts";
 
 const proof = { identity: ALICE, decision: "housekeeping" as const };
 const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null };

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../mcp/json.ts";
+import type { JsonObject } from "../json/types.ts";
 import type { Kind } from "../mcp/operation.ts";
 import type { Identity } from "./ports.ts";
 

@@ -1,6 +1,6 @@
 import { buildBundle } from "../policy/build.ts";
 import { EXIT, textOption, UsageError, type Command } from "./cli.ts";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 
 export const command: Command = {
   summary: "Compile a policy folder into a bundle that serve can load without opa",

@@ -6,7 +6,7 @@ import { createUpstreams, type Upstreams, type UpstreamSettings } from "../broke
 import type { Config } from "../config.ts";
 import type { ServerConfig } from "../config-schema.ts";
 import type { Log } from "../ops/log.ts";
-import { readCaFile } from "./ca-file.ts";
+import { readCaFile } from "../files/ca.ts";
 
 export interface RelayParts {
   readonly relay: Relay;

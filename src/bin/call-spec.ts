@@ -6,7 +6,7 @@ import type { AuthzRequest, Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { Config } from "../config.ts";
 import type { Kind } from "../mcp/operation.ts";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import { CONFIG_USAGE, textOption, UsageError, type Arguments } from "./cli.ts";
 
 /** One call as a person names it on the command line. `input` and `why` take the same options. */

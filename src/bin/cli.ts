@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import { LOG_LEVELS, type LogLevel } from "../ops/log.ts";
 import { ConfigError, loadConfig, type Config, type LoadedConfig } from "../config.ts";
 

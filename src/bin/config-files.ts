@@ -1,15 +1,15 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 import { ConfigError, type Config } from "../config.ts";
 import type { Problem } from "../config-rules.ts";
-import { readTlsFiles } from "../ops/tls-files.ts";
+import { readTlsFiles } from "../files/tls.ts";
 import { OPA_MISSING } from "../policy/compile.ts";
 import { OPEN_TO_ALL } from "../policy/self-test.ts";
 import { loadPolicy } from "../policy/store.ts";
-import { unreadable } from "../unreadable.ts";
+import { unreadable } from "../files/read-error.ts";
 import { loadSigningKey } from "../wristband/keys.ts";
-import { readCaFile } from "./ca-file.ts";
+import { readCaFile } from "../files/ca.ts";
 import { readRevocationFile } from "./start-revocations.ts";
 import { tlsOf } from "./tls-listeners.ts";
 

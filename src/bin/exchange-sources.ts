@@ -6,7 +6,7 @@ import { createTokenEndpoint, type TokenEndpoint } from "../credential/exchange/
 import type { CredentialSource } from "../credential/source.ts";
 import type { Log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
-import { readCaFile } from "./ca-file.ts";
+import { readCaFile } from "../files/ca.ts";
 
 type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;
 

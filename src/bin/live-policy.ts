@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import { urlOf } from "./start-broker.ts";
 
 /** The policy by which a running serve decides. */

@@ -8,7 +8,7 @@ import { OPEN_TO_ALL } from "../policy/self-test.ts";
 import { createPolicyStore, type KeptPolicy, type PolicyOptions, type PolicyStore } from "../policy/store.ts";
 import { signCatalogToken } from "../wristband/catalog-token.ts";
 import type { SigningKey } from "../wristband/keys.ts";
-import { readCaFile } from "./ca-file.ts";
+import { readCaFile } from "../files/ca.ts";
 import { policyError } from "./config-files.ts";
 import { urlOf } from "./start-broker.ts";
 import type { ServeOptions } from "./start-serve.ts";

@@ -1,7 +1,7 @@
 // The thread that `mcp-authz serve` supervises: the whole service. Its code is loaded when the thread is made; the service
 // begins with the supervisor's `start`.
 import { parentPort, workerData } from "node:worker_threads";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 import { loadConfig, type Config } from "../config.ts";
 import { createLog, writeStderr, type LogLevel } from "../ops/log.ts";
 import type { FromThread, Handover, ToThread } from "../ops/supervisor.ts";

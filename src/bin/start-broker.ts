@@ -10,7 +10,7 @@ import type { BrokerMetrics } from "../ops/broker-metrics.ts";
 import type { Log } from "../ops/log.ts";
 import { isCatalogToken } from "../wristband/catalog-token.ts";
 import type { WristbandClaims } from "../wristband/claims.ts";
-import { createPublicKeys, type PublicKeys } from "../wristband/public-keys.ts";
+import { createPublicKeys, type PublicKeys } from "../jose/public-keys.ts";
 import { createVerifier } from "../wristband/verify.ts";
 import { brokerMetrics, brokerOps, type BrokerOpsSources } from "./broker-ops.ts";
 import { buildRelay } from "./build-relay.ts";

@@ -1,5 +1,5 @@
 import type { Config } from "../config.ts";
-import { readTlsFiles, type TlsMaterial } from "../ops/tls-files.ts";
+import { readTlsFiles, type TlsMaterial } from "../files/tls.ts";
 import type { ReloadParts } from "./reload.ts";
 
 type TlsListener = keyof Config["tls"];

@@ -2,7 +2,7 @@ import { listUpstream, type Listing } from "../broker/listing.ts";
 import type { Config, ServerConfig } from "../config-schema.ts";
 import { headerValue } from "../credential/static.ts";
 import { createHttpClient, type HttpClient } from "../http/client.ts";
-import { readCaFile } from "./ca-file.ts";
+import { readCaFile } from "../files/ca.ts";
 
 /** A server is asked for one list at a time. */
 const LISTING_CONNECTIONS = 2;

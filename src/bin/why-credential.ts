@@ -1,5 +1,5 @@
 import type { Ports } from "../authz/ports.ts";
-import { Secret } from "../authz/secret.ts";
+import { Secret } from "../secret/secret.ts";
 import type { Config } from "../config.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Answer, CredentialSource } from "../credential/source.ts";

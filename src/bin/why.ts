@@ -1,4 +1,4 @@
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 import { ask, type AskOptions } from "./ask.ts";
 import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "./call-spec.ts";
 import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./cli.ts";

@@ -1,5 +1,5 @@
 import { pass, refuse, type Step } from "../authz/outcome.ts";
-import type { JsonObject } from "../mcp/json.ts";
+import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { namesOf, type WristbandClaims } from "../wristband/claims.ts";

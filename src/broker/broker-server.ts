@@ -9,7 +9,7 @@ import { newTrail, type Trail } from "../authz/trail.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
 import { listen, type ListenAddress } from "../http/listen.ts";
-import type { JsonObject } from "../mcp/json.ts";
+import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
 import { callerKey, type WristbandClaims } from "../wristband/claims.ts";

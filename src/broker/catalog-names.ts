@@ -1,11 +1,11 @@
 // The catalogue on its way from the broker to serve: read server by server, so that one costs the others nothing. Pure.
 import { setImmediate as turn } from "node:timers/promises";
 import { z } from "zod";
-import { innerObjectSpanIn, inSlices, objectSpanIn } from "../mcp/json-spans.ts";
+import { innerObjectSpanIn, inSlices, objectSpanIn } from "../json/spans.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import { readJson } from "../json/strict-reader.ts";
 import { MAX_ENTRIES } from "./definitions.ts";
-import { createSlices } from "./slices.ts";
+import { createSlices } from "../async/slices.ts";
 
 const ordinary = z.array(z.string().refine(isOrdinaryName)).max(MAX_ENTRIES);
 const uris = z.array(z.string().min(1).max(2048)).max(MAX_ENTRIES);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { CatalogNames } from "./catalog-names.ts";
 import type { Entry } from "./definitions.ts";
-import { createSlices } from "./slices.ts";
+import { createSlices } from "../async/slices.ts";
 import { faultWord, type Listing, type Offers } from "./listing.ts";
 
 /** What all servers offer now, as one value: whoever answers from it sees one moment. */

@@ -1,6 +1,6 @@
 import { isObject } from "../mcp/envelope.ts";
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
-import { isExactNumber } from "../mcp/strict-json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
+import { isExactNumber } from "../json/strict-reader.ts";
 import type { ListKind } from "./definitions.ts";
 import { BY_NAME, DATA } from "./header-annotations.ts";
 

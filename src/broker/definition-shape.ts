@@ -1,7 +1,7 @@
 import { isObject } from "../mcp/envelope.ts";
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
-import { isExactNumber } from "../mcp/strict-json.ts";
-import { foldName } from "../mcp/strict-name.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
+import { isExactNumber } from "../json/strict-reader.ts";
+import { foldName } from "../json/strict-name.ts";
 import type { ListKind } from "./definitions.ts";
 
 /** @returns more than `limit` as soon as it is deeper */

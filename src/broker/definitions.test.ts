@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { JsonValue } from "../mcp/json.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import type { JsonValue } from "../json/types.ts";
+import { readJson } from "../json/strict-reader.ts";
 import { createEntryReader, type ListBudget, type ListKind, type Tally } from "./definitions.ts";
 
 /** As it comes from a server: through the reader that keeps everything. */

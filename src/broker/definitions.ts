@@ -1,7 +1,7 @@
 import { isObject } from "../mcp/envelope.ts";
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import { readJson } from "../json/strict-reader.ts";
 import { faultOfTemplate, faultOfUri } from "../mcp/uri.ts";
 import { cleanDefinition } from "./clean-text.ts";
 import { depthOf, hasLookalikes, hasShape } from "./definition-shape.ts";

@@ -1,6 +1,6 @@
 import { HttpFault } from "../http/client.ts";
 import { isObject } from "../mcp/envelope.ts";
-import type { JsonObject } from "../mcp/json.ts";
+import type { JsonObject } from "../json/types.ts";
 import { MODERN } from "../mcp/versions.ts";
 
 export type Era = "modern" | "legacy";

@@ -1,5 +1,5 @@
 import { isObject } from "../mcp/envelope.ts";
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 
 const ANNOTATION = "x-mcp-header";
 /** RFC 9110 §5.6.2 token. */

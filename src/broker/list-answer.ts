@@ -1,10 +1,10 @@
 // A server's answer to a list request, which can be long: read in slices, with the list's items left where they stand.
-import type { JsonValue } from "../mcp/json.ts";
-import type { Span } from "../mcp/json-spans.ts";
+import type { JsonValue } from "../json/types.ts";
+import type { Span } from "../json/spans.ts";
 import { isObject } from "../mcp/envelope.ts";
-import { readJson } from "../mcp/strict-json.ts";
-import { skipSpace, walkItems, walkObject, WalkFault } from "./json-walk.ts";
-import type { Slices } from "./slices.ts";
+import { readJson } from "../json/strict-reader.ts";
+import { skipSpace, walkItems, walkObject, WalkFault } from "../json/walk.ts";
+import type { Slices } from "../async/slices.ts";
 
 export type ListAnswer =
   | { readonly kind: "result"; readonly result: ListResult }

@@ -13,7 +13,7 @@ import {
   type Respond,
 } from "../../test/fakes/list-server.ts";
 import { createHttpClient, type HttpClient } from "../http/client.ts";
-import { createSlices, type Slices } from "./slices.ts";
+import { createSlices, type Slices } from "../async/slices.ts";
 import { faultWord, listUpstream, type Listing, type ListingOptions } from "./listing.ts";
 
 const opened: { close(): unknown }[] = [];

@@ -11,9 +11,9 @@ import {
   type ListKind,
   type Tally,
 } from "./definitions.ts";
-import { WalkFault } from "./json-walk.ts";
+import { WalkFault } from "../json/walk.ts";
 import type { ListResult } from "./list-answer.ts";
-import { createSlices, type Slices } from "./slices.ts";
+import { createSlices, type Slices } from "../async/slices.ts";
 import { converse, type Budget, type Conversation, type UpstreamOptions } from "./upstream-client.ts";
 
 /** What a server lists: tools and prompts by name, resources and templates by URI; each in order. */

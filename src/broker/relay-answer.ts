@@ -1,4 +1,4 @@
-import { setMembers, splicedParts, type Edit } from "../mcp/json-spans.ts";
+import { setMembers, splicedParts, type Edit } from "../json/spans.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { shortValue, type UpstreamMessage } from "../mcp/upstream-message.ts";
 import { MODERN } from "../mcp/versions.ts";

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Endpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
-import { Secret } from "../authz/secret.ts";
+import { Secret } from "../secret/secret.ts";
 import type { Kind, Operation } from "../mcp/operation.ts";
 import type { Resolver, Target } from "../mcp/resolver.ts";
 import { bodyDigest, type WristbandClaims } from "../wristband/claims.ts";

@@ -7,8 +7,8 @@ import {
   type Edit,
   type ObjectSpan,
   type Span,
-} from "../mcp/json-spans.ts";
-import type { JsonValue } from "../mcp/json.ts";
+} from "../json/spans.ts";
+import type { JsonValue } from "../json/types.ts";
 import type { RpcId } from "../mcp/operation.ts";
 import { paramHeaders } from "../mcp/param-headers.ts";
 import { idOf } from "../mcp/upstream-message.ts";

@@ -1,7 +1,7 @@
 // Reads messages of servers: short ones at once, long ones in slices, in turn with all others.
 import { readLongUpstreamMessage, readUpstreamMessage, type UpstreamMessage } from "../mcp/upstream-message.ts";
 import type { Pacer } from "./brake.ts";
-import { createSlices } from "./slices.ts";
+import { createSlices } from "../async/slices.ts";
 
 /** A promise for a long one only. */
 export type ReadMessage = (bytes: Buffer) => UpstreamMessage | null | Promise<UpstreamMessage | null>;

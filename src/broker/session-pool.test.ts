@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { json, startFakeUpstream, type FakeUpstream } from "../../test/fakes/upstream.ts";
-import { Secret } from "../authz/secret.ts";
+import { Secret } from "../secret/secret.ts";
 import { createSessionPool, type SessionPool } from "./session-pool.ts";
 import type { SessionOwner } from "./session.ts";
 import { createUpstreams, type Upstreams } from "./upstreams.ts";

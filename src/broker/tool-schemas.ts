@@ -2,8 +2,8 @@
 // fraction of the memory; those that were called last are kept as values too.
 import { LRUCache } from "lru-cache";
 import { isObject } from "../mcp/envelope.ts";
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
-import { parseJson } from "../mcp/parse-json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
+import { parseJson } from "../json/parse.ts";
 import type { Snapshot } from "./catalog.ts";
 import type { Entry } from "./definitions.ts";
 import type { FindSchema } from "./relay-request.ts";

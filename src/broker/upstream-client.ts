@@ -1,13 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import { faultOf, HttpFault, type HttpClient } from "../http/client.ts";
 import { isObject } from "../mcp/envelope.ts";
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
+import { readJson } from "../json/strict-reader.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { META, negotiate, type Dialect, type UpstreamAnswer } from "./era.ts";
 import { createEventParser, type StreamEvent } from "./event-stream.ts";
 import { readListAnswer, type ListAnswer, type ListResult } from "./list-answer.ts";
-import type { Slices } from "./slices.ts";
+import type { Slices } from "../async/slices.ts";
 import { consume, isEncoded, letGo, mediaOf, readWhole } from "./upstream-body.ts";
 
 export interface UpstreamOptions {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import type { JsonObject } from "../mcp/json.ts";
+import type { JsonObject } from "../json/types.ts";
 import { isObject } from "../mcp/envelope.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import { readJson } from "../json/strict-reader.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { META, type Dialect, type Exchange } from "./era.ts";
 import { createEventParser, type StreamEvent } from "./event-stream.ts";

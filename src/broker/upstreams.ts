@@ -1,4 +1,4 @@
-import type { Secret } from "../authz/secret.ts";
+import type { Secret } from "../secret/secret.ts";
 import { createHttpClient, type HttpClient } from "../http/client.ts";
 
 /** A server behind the broker, as the configuration says. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ALICE } from "../../test/fakes/authz.ts";
-import { Secret } from "../authz/secret.ts";
+import { Secret } from "../secret/secret.ts";
 import { createCredentials } from "./chain.ts";
 import { noneSource } from "./none.ts";
 import type { Answer, CredentialSource } from "./source.ts";

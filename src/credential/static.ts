@@ -1,4 +1,4 @@
-import { Secret } from "../authz/secret.ts";
+import { Secret } from "../secret/secret.ts";
 import type { CredentialSource } from "./source.ts";
 
 export interface Placement {

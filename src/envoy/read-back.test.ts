@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
 import { codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
 import { Grant } from "../authz/grant.ts";
-import { Secret } from "../authz/secret.ts";
+import { Secret } from "../secret/secret.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { WireFault } from "./protobuf.ts";
 import { isAllow, isRefusal } from "./read-back.ts";

@@ -9,7 +9,7 @@ import {
 import type { Check } from "../authz/check.ts";
 import { refuse, type Outcome, type Refused } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
-import { traceId } from "../authz/trace-id.ts";
+import { traceId } from "../http/traceparent.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { InFlight } from "../authz/in-flight.ts";
 import { fromCheckRequest } from "./from-check-request.ts";

@@ -1,5 +1,5 @@
-import { isPlainText, partyOf } from "../authz/actor.ts";
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
+import { isPlainText, partyOf } from "../jose/act-claim.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export interface ClaimPaths {
   /** Each a claim's name, or a JSON Pointer (RFC 6901) if it begins with "/". */

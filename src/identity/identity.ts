@@ -3,11 +3,17 @@ import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import type { Identity, TokenUse } from "../authz/ports.ts";
-import { Secret } from "../authz/secret.ts";
-import { claimedIssuer, readClaims, splitToken } from "../authz/token-form.ts";
+import { Secret } from "../secret/secret.ts";
+import { claimedIssuer, readClaims, splitToken } from "../jose/compact.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
-import { createKeyStore, type KeyLookup, type KeyStatus, type KeyStore, type KeyStoreDeps } from "./key-store.ts";
-import type { VerificationKey } from "./key-set.ts";
+import {
+  createKeyStore,
+  type KeyLookup,
+  type KeyStatus,
+  type KeyStore,
+  type KeyStoreDeps,
+} from "../jose/remote-key-set.ts";
+import type { VerificationKey } from "../jose/key-set.ts";
 import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
 import type { Revoked } from "./revocations.ts";
 import { createTokenCache, type TokenCache, type VerifiedToken } from "./token-cache.ts";

@@ -1,6 +1,6 @@
 // One line of the revocation file (docs/operations.md). Pure.
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
+import { readJson } from "../json/strict-reader.ts";
 
 /** One line of the revocation file: a token or session until a time, or a subject's tokens issued before one. */
 export type Revocation =

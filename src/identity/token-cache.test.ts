@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { Secret } from "../authz/secret.ts";
-import type { JsonObject } from "../mcp/json.ts";
-import type { VerificationKey } from "./key-set.ts";
+import { Secret } from "../secret/secret.ts";
+import type { JsonObject } from "../json/types.ts";
+import type { VerificationKey } from "../jose/key-set.ts";
 import { createTokenCache, weightOf, type VerifiedToken } from "./token-cache.ts";
 
 const KIB = 1024;

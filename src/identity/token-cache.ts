@@ -2,9 +2,9 @@
 import { hash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Identity } from "../authz/ports.ts";
-import type { JsonValue } from "../mcp/json.ts";
+import type { JsonValue } from "../json/types.ts";
 import type { CheckedClaims } from "./claims.ts";
-import type { VerificationKey } from "./key-set.ts";
+import type { VerificationKey } from "../jose/key-set.ts";
 
 /** A token that was verified, with what its audience and lifetime are judged by at each use. */
 export interface VerifiedToken {

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export interface TokenHeader {
   readonly alg: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { hasLookalikeArgument } from "./argument-names.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 
 const properties = (...names: string[]) => ({
   type: "object",

@@ -2,8 +2,8 @@
 // encoding/json (and .NET's web defaults) match names without regard to case: the server would take `Force` for `force`,
 // and a policy that asks for `force` would not have seen it.
 import { isObject } from "./envelope.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
-import { foldName } from "./strict-name.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
+import { foldName } from "../json/strict-name.ts";
 
 /** What a place of the schema says of an object or array that stands there. */
 interface Shape {

@@ -1,8 +1,8 @@
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
-import { DEFAULT_LIMITS, readJson } from "./strict-json.ts";
-import { foldName } from "./strict-name.ts";
-import { isLowerText } from "./strict-string.ts";
+import { DEFAULT_LIMITS, readJson } from "../json/strict-reader.ts";
+import { foldName } from "../json/strict-name.ts";
+import { isLowerText } from "../json/strict-string.ts";
 
 /** One JSON-RPC message that is a request or a notification. */
 export interface Envelope {

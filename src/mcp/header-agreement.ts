@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { isObject, type Envelope } from "./envelope.ts";
 import { trimSpace } from "./header-value.ts";
-import type { JsonObject } from "./json.ts";
+import type { JsonObject } from "../json/types.ts";
 import type { McpHeaders, OperationFault } from "./operation.ts";
 import { ASSUMED, MODERN, SUPPORTED_VERSIONS } from "./versions.ts";
 

@@ -1,4 +1,4 @@
-import type { JsonObject } from "./json.ts";
+import type { JsonObject } from "../json/types.ts";
 
 /** A JSON-RPC id as we accept it: a string of at most 256 bytes, or a safe integer (JSON-RPC 2.0 §4). */
 export type RpcId = string | number;

@@ -1,6 +1,6 @@
 import { isObject } from "./envelope.ts";
 import { encodeHeaderValue } from "./header-value.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 
 /** RFC 9110 §5.1 token. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/;

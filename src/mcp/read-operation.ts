@@ -1,6 +1,6 @@
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
 import { checkHeaders, versionOf } from "./header-agreement.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 import { methodRow, type MethodRow } from "./method-table.ts";
 import type { McpHeaders, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
 import { faultOfUri } from "./uri.ts";

@@ -6,9 +6,9 @@ import {
   type ObjectSpan,
   type Span,
   type Steps,
-} from "./json-spans.ts";
+} from "../json/spans.ts";
 import type { RpcId } from "./operation.ts";
-import { DEFAULT_LIMITS, readJson } from "./strict-json.ts";
+import { DEFAULT_LIMITS, readJson } from "../json/strict-reader.ts";
 
 /** What a server sent, read as far as a relay must know it. Places are in the text that was read. */
 export type UpstreamMessage =

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { isExpectedClient } from "../http/client-certificate.ts";
 import { listen, type ListenAddress } from "../http/listen.ts";
-import type { TlsMaterial } from "./tls-files.ts";
+import type { TlsMaterial } from "../files/tls.ts";
 
 export interface OpsAnswer {
   readonly status: number;

@@ -1,7 +1,7 @@
 // The thread of one bounded evaluation: its answer is the only message.
 import { parentPort, workerData } from "node:worker_threads";
 import type { PolicyInput } from "../authz/policy-input.ts";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import type { BoundedTask } from "./bounded.ts";
 import { decide } from "./decision.ts";
 import { createEvaluator, UNWATCHED } from "./evaluator.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 import { compilePolicy } from "./compile.ts";
 
 const opa = findTool("opa");

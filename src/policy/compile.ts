@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import { readBundle, RESERVED, type Artifact } from "./artifact.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, type SourceFile } from "./sources.ts";
 

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import { ENTRYPOINTS } from "./compile.ts";
 
 // Its ES module entry imports a CommonJS default in a way that loses the names; require gives them.

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { tar } from "./build.ts";

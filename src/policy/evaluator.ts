@@ -1,6 +1,6 @@
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Trail } from "../authz/trail.ts";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import type { Artifact } from "./artifact.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
 import { createInputText } from "./input-text.ts";

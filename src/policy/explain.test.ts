@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import { explain, type Explanation } from "./explain.ts";
 import { readSources, type SourceFile } from "./sources.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import type { PolicyInput } from "../authz/policy-input.ts";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import { lacksPackage, layOut } from "./compile.ts";
 import { CAPABILITIES_FILE, type SourceFile } from "./sources.ts";
 import { explainTrace, traceSchema, type RuleOutcome } from "./trace.ts";

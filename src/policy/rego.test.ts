@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type * as OpaWasm from "@open-policy-agent/opa-wasm";
 import { afterAll, describe, expect, it } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 import { readBundle } from "./artifact.ts";
 
 // The Rego tests of the library and the demo, in opa's own engine and in WASM, where their rules really run (E14).

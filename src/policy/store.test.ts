@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, r
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import { readBundle } from "./artifact.ts";

@@ -6,7 +6,7 @@ import { refuse, type Step } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Visible } from "../authz/ports.ts";
 import type { Trail } from "../authz/trail.ts";
-import { parseJson } from "../mcp/parse-json.ts";
+import { parseJson } from "../json/parse.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
 import { decide, visible, visibleByServer } from "./decision.ts";

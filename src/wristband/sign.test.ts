@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { makeKey } from "../../test/fakes/issuer.ts";
 import type { Identity, Visible } from "../authz/ports.ts";
-import { Secret } from "../authz/secret.ts";
+import { Secret } from "../secret/secret.ts";
 import { createBoundedMap } from "./bounded-map.ts";
 import type { WristbandClaims } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";

@@ -6,7 +6,7 @@ import { namesOf } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";
 import { createSigner } from "./sign.ts";
 import { createVerifier } from "./verify.ts";
-import { Secret } from "../authz/secret.ts";
+import { Secret } from "../secret/secret.ts";
 
 const ISSUER = "https://gw.example.com";
 const AUDIENCE = "mcp-broker";

@@ -1,7 +1,7 @@
 import { hash, verify as verifyBytes, type KeyObject } from "node:crypto";
 import { pass, refuse, type Step } from "../authz/outcome.ts";
-import type { JsonObject } from "../mcp/json.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import type { JsonObject } from "../json/types.ts";
+import { readJson } from "../json/strict-reader.ts";
 import { createBoundedMap } from "./bounded-map.ts";
 import { MAX_LIFETIME_SECONDS, wristbandClaims, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 

@@ -1,7 +1,7 @@
 // What every IdP must do with our token exchange: one suite for the fake, the embedded provider and a real Keycloak.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/authz/ports.ts";
-import { Secret } from "../../src/authz/secret.ts";
+import { Secret } from "../../src/secret/secret.ts";
 import { createAnswerCache } from "../../src/credential/answer-cache.ts";
 import type { Profile } from "../../src/credential/exchange/errors.ts";
 import { createActor } from "../../src/credential/exchange/actor.ts";

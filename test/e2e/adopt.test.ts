@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { requireTool } from "../../scripts/lib/find-tool.ts";
+import { requireTool } from "../../src/files/program.ts";
 import { ROWS } from "../../scripts/lib/panels.ts";
 import { startChild, type Child } from "../lab/child.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";

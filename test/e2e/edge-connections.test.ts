@@ -11,7 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { requireTool } from "../../scripts/lib/find-tool.ts";
+import { requireTool } from "../../src/files/program.ts";
 import { loadConfig } from "../../src/config.ts";
 import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 import { startChild, waitReady, type Child } from "../lab/child.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { requireTool } from "../../scripts/lib/find-tool.ts";
+import { requireTool } from "../../src/files/program.ts";
 import { loadConfig } from "../../src/config.ts";
 import { envoyConfig, envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
 import { freePorts } from "../lab/ports.ts";
 import { legacy, modern, post, reasonOf } from "./client.ts";

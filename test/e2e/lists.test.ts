@@ -8,7 +8,7 @@ import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprot
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import { tool } from "../fakes/list-broker.ts";
 import { modernServer, startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
 import { startChild, waitReady, type Child } from "../lab/child.ts";

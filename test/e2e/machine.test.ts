@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { requireTool } from "../../scripts/lib/find-tool.ts";
+import { requireTool } from "../../src/files/program.ts";
 import { makeSmallDisk, type SmallDisk } from "../fakes/small-disk.ts";
 import { startLab, type Lab, type LabOptions } from "../lab/lab.ts";
 import { DEMO_PORTS, freePort, freePorts, takenPort } from "../lab/ports.ts";

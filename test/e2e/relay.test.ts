@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import { json, startFakeUpstream, withHeaders, type FakeUpstream } from "../fakes/upstream.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
 import { freePort, freePorts } from "../lab/ports.ts";

@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
 import { freePorts, type Ports } from "../lab/ports.ts";
 import { jsonLines } from "../lab/process-lab.ts";

@@ -4,7 +4,7 @@ import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import { startDemoServer, type DemoServer } from "../lab/demo-server.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
 import { freePort, freePorts, type Ports } from "../lab/ports.ts";

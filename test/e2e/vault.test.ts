@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import { vaultContract } from "../contract/vault.ts";
 import { ask, openVault, person } from "../fakes/open-vault.ts";
 import { freePort } from "../lab/ports.ts";

@@ -4,7 +4,7 @@ import { endpointTable } from "../../src/authz/endpoint.ts";
 import { managedHeaders } from "../../src/authz/grant.ts";
 import { pass, refuse } from "../../src/authz/outcome.ts";
 import type { AuthzRequest, Identity, Ports, RequestHeaders } from "../../src/authz/ports.ts";
-import { Secret } from "../../src/authz/secret.ts";
+import { Secret } from "../../src/secret/secret.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 
 export const ORIGIN = "https://gw.example.com";

@@ -9,7 +9,7 @@ import type { FindSchema } from "../../src/broker/relay-request.ts";
 import { createRelay, type RelayOptions, type RelayOutcome } from "../../src/broker/relay.ts";
 import { createSessionPool } from "../../src/broker/session-pool.ts";
 import { createUpstreams, type Upstreams } from "../../src/broker/upstreams.ts";
-import type { JsonObject } from "../../src/mcp/json.ts";
+import type { JsonObject } from "../../src/json/types.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { bodyDigest } from "../../src/wristband/claims.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";

@@ -3,7 +3,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { request as send } from "node:http";
 import type { Identity, Visible } from "../../src/authz/ports.ts";
 import { refuse } from "../../src/authz/outcome.ts";
-import { Secret } from "../../src/authz/secret.ts";
+import { Secret } from "../../src/secret/secret.ts";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker } from "../../src/broker/broker-server.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog.ts";

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { Identity } from "../../src/authz/ports.ts";
-import { Secret } from "../../src/authz/secret.ts";
+import { Secret } from "../../src/secret/secret.ts";
 import { compact, makeKey } from "./issuer.ts";
 
 export const CLIENT = { id: "https://gw.example.com", secret: "client-secret-canary: 50% & more" };

@@ -2,10 +2,10 @@
 import { relayRequest } from "../../src/broker/relay-request.ts";
 import type { RelayCall } from "../../src/broker/relay-call.ts";
 import { META, type Dialect } from "../../src/broker/era.ts";
-import type { JsonObject, JsonValue } from "../../src/mcp/json.ts";
+import type { JsonObject, JsonValue } from "../../src/json/types.ts";
 import type { McpHeaders, Operation } from "../../src/mcp/operation.ts";
 import { readOperation } from "../../src/mcp/read-operation.ts";
-import { DEFAULT_LIMITS, readJson } from "../../src/mcp/strict-json.ts";
+import { DEFAULT_LIMITS, readJson } from "../../src/json/strict-reader.ts";
 
 /** Forms by the name of the view that they are compared with. */
 export type Forms = Readonly<Record<string, string>>;

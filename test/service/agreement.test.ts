@@ -2,7 +2,7 @@
 import { createPublicKey } from "node:crypto";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import type { PolicyInput, PolicyOperation } from "../../src/authz/policy-input.ts";
 import type { Visible } from "../../src/authz/ports.ts";
 import { housekeeping } from "../../src/broker/answers.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import { runMain } from "../../src/bin/cli.ts";
 import { COMMANDS } from "../../src/bin/commands.ts";
 import { makeCa, makeLeaf } from "../fakes/certificates.ts";

@@ -1,6 +1,6 @@
 // How the configuration becomes sources: what servers share, and what they must not.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Secret } from "../../src/authz/secret.ts";
+import { Secret } from "../../src/secret/secret.ts";
 import { createExchangeSources } from "../../src/bin/exchange-sources.ts";
 import type { Config } from "../../src/config.ts";
 import {

@@ -1,7 +1,7 @@
 // The contract of token exchange, against the fake and against the provider of the demo.
 import { expect, it } from "vitest";
 import type { Identity } from "../../src/authz/ports.ts";
-import { Secret } from "../../src/authz/secret.ts";
+import { Secret } from "../../src/secret/secret.ts";
 import { claimsOf, exchangeContract, foundToken, sourceOf, type ExchangeWorld } from "../contract/exchange.ts";
 import { AUDIENCE, callerOf, CLIENT, SCOPE, startTokenEndpoint } from "../fakes/token-endpoint.ts";
 import { EXCHANGE_CLIENT } from "../lab/idp-exchange.ts";

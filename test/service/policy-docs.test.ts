@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import type { PolicyInput } from "../../src/authz/policy-input.ts";
 import { decideBounded } from "../../src/policy/bounded.ts";
 import { explain } from "../../src/policy/explain.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
-import { findTool } from "../../scripts/lib/find-tool.ts";
+import { findTool } from "../../src/files/program.ts";
 import { runMain } from "../../src/bin/cli.ts";
 import { command } from "../../src/bin/why.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";

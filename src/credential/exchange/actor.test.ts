@@ -14,7 +14,7 @@ import {
   type FakeTokenEndpoint,
   type TokenRequest,
 } from "../../../test/fakes/token-endpoint.ts";
-import type { JsonValue } from "../../mcp/json.ts";
+import type { JsonValue } from "../../json/types.ts";
 
 const ALICE = callerOf("alice");
 const OPAQUE = "2YotnFZFEjr1zCsicMWpAA";

@@ -1,7 +1,7 @@
-import { isPlainText } from "../../authz/actor.ts";
-import { readToken } from "../../authz/token-form.ts";
+import { isPlainText } from "../../jose/act-claim.ts";
+import { readToken } from "../../jose/compact.ts";
 import type { HttpAnswer } from "../../http/client.ts";
-import type { JsonObject } from "../../mcp/json.ts";
+import type { JsonObject } from "../../json/types.ts";
 import { faultOfGrant, jsonOf, NOT_JSON } from "./answer.ts";
 import { statusAndCode } from "./errors.ts";
 import { isTokenText, looksLikeJwt } from "./exchanged-token.ts";

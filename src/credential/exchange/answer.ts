@@ -1,6 +1,6 @@
 import type { HttpAnswer } from "../../http/client.ts";
-import type { JsonObject, JsonValue } from "../../mcp/json.ts";
-import { readJson } from "../../mcp/strict-json.ts";
+import type { JsonObject, JsonValue } from "../../json/types.ts";
+import { readJson } from "../../json/strict-reader.ts";
 import { readError } from "./errors.ts";
 import { checkToken, type TokenExpectation } from "./exchanged-token.ts";
 import { lifeOf, type Life } from "./lifetime.ts";

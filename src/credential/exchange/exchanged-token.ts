@@ -1,6 +1,6 @@
-import { actorsOf, isParty } from "../../authz/actor.ts";
-import { readToken } from "../../authz/token-form.ts";
-import type { JsonObject, JsonValue } from "../../mcp/json.ts";
+import { actorsOf, isParty } from "../../jose/act-claim.ts";
+import { readToken } from "../../jose/compact.ts";
+import type { JsonObject, JsonValue } from "../../json/types.ts";
 import type { Profile } from "./errors.ts";
 import { JWT_TYPE } from "./request.ts";
 import { scopeNames } from "./scope.ts";

@@ -14,7 +14,7 @@ import {
   type TokenRequest,
 } from "../../../test/fakes/token-endpoint.ts";
 import type { Identity } from "../../authz/ports.ts";
-import { Secret } from "../../authz/secret.ts";
+import { Secret } from "../../secret/secret.ts";
 import { createAnswerCache } from "../answer-cache.ts";
 import { createCredentials } from "../chain.ts";
 import type { Answer } from "../source.ts";

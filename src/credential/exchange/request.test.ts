@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Secret } from "../../authz/secret.ts";
+import { Secret } from "../../secret/secret.ts";
 import { basicCredentials, exchangeForm, type ExchangeRequest } from "./request.ts";
 
 const REQUEST = {

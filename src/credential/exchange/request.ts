@@ -1,4 +1,4 @@
-import type { Secret } from "../../authz/secret.ts";
+import type { Secret } from "../../secret/secret.ts";
 
 /** The gateway as a client of the IdP. */
 export interface ExchangeClient {

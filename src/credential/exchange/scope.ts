@@ -1,4 +1,4 @@
-import type { JsonValue } from "../../mcp/json.ts";
+import type { JsonValue } from "../../json/types.ts";
 
 /** RFC 6749 §3.3; longer ones are nobody's scope. */
 const PRINTABLE = /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/;

@@ -11,7 +11,7 @@ import {
   startTokenEndpoint,
   type FakeTokenEndpoint,
 } from "../../../test/fakes/token-endpoint.ts";
-import { Secret } from "../../authz/secret.ts";
+import { Secret } from "../../secret/secret.ts";
 import { createAnswerCache } from "../answer-cache.ts";
 import { createCredentials } from "../chain.ts";
 import { staticSource } from "../static.ts";

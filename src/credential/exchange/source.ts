@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Identity } from "../../authz/ports.ts";
-import { actorsOf, isParty } from "../../authz/actor.ts";
+import { actorsOf, isParty } from "../../jose/act-claim.ts";
 import { cacheKey, type AnswerCache, type Kept } from "../answer-cache.ts";
 import type { Answer, CredentialSource } from "../source.ts";
 import { headerValue, type Placement } from "../static.ts";

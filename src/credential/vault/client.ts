@@ -1,7 +1,7 @@
 import nodeVault from "node-vault";
-import type { Secret } from "../../authz/secret.ts";
+import type { Secret } from "../../secret/secret.ts";
 import { HttpFault, type HttpClient } from "../../http/client.ts";
-import type { JsonValue } from "../../mcp/json.ts";
+import type { JsonValue } from "../../json/types.ts";
 import { createTransport, type TransportAnswer } from "./transport.ts";
 
 /** What a Vault answered, whatever its status; or why there is no answer. Neither is an error, so nothing is thrown. */

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../../mcp/json.ts";
+import type { JsonObject, JsonValue } from "../../json/types.ts";
 import type { Reply } from "./client.ts";
 import { isObject, member } from "./json-fields.ts";
 

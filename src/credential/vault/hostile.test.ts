@@ -12,7 +12,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vites
 import { ask, openVault, person, type OpenVault } from "../../../test/fakes/open-vault.ts";
 import { compact, makeKey } from "../../../test/fakes/issuer.ts";
 import { startFakeVault, type FakeVault } from "../../../test/fakes/vault.ts";
-import { Secret } from "../../authz/secret.ts";
+import { Secret } from "../../secret/secret.ts";
 import type { CredentialSource } from "../source.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-hostile-"));

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../../mcp/json.ts";
+import type { JsonObject, JsonValue } from "../../json/types.ts";
 
 /** A member of a JSON object; undefined for anything else. */
 export function member(value: JsonValue | undefined, name: string): JsonValue | undefined {

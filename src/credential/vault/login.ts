@@ -1,5 +1,5 @@
-import { Secret } from "../../authz/secret.ts";
-import type { JsonValue } from "../../mcp/json.ts";
+import { Secret } from "../../secret/secret.ts";
+import type { JsonValue } from "../../json/types.ts";
 import type { Reply, VaultClient } from "./client.ts";
 import { member } from "./json-fields.ts";
 

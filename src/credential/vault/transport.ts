@@ -1,6 +1,6 @@
 import { HttpFault, type HttpAnswer, type HttpClient } from "../../http/client.ts";
-import type { JsonValue } from "../../mcp/json.ts";
-import { readJson } from "../../mcp/strict-json.ts";
+import type { JsonValue } from "../../json/types.ts";
+import { readJson } from "../../json/strict-reader.ts";
 
 /** What node-vault gives its transport; `meant` and `limitMs` are ours and travel through its request options. */
 export interface TransportOptions {

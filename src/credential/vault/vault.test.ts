@@ -6,7 +6,7 @@ import { ask, openVault, person } from "../../../test/fakes/open-vault.ts";
 import { startFakeVault, type FakeVault, type SeenRequest } from "../../../test/fakes/vault.ts";
 import { createCredentials } from "../chain.ts";
 import { staticSource } from "../static.ts";
-import { Secret } from "../../authz/secret.ts";
+import { Secret } from "../../secret/secret.ts";
 
 const USERS = Array.from({ length: 20 }, (_, i) => `user${i}`);
 const SERVERS = ["github", "gitlab", "jira", "slack", "wiki"];

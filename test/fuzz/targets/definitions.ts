@@ -1,8 +1,8 @@
 // The definition cleaner: what it shows is clean, within its limits, and cleaned again it is the same.
 import { cleanText } from "../../../src/broker/clean-text.ts";
 import { createEntryReader, LISTS, type Entry, type ListKind } from "../../../src/broker/definitions.ts";
-import type { JsonValue } from "../../../src/mcp/json.ts";
-import { readJson } from "../../../src/mcp/strict-json.ts";
+import type { JsonValue } from "../../../src/json/types.ts";
+import { readJson } from "../../../src/json/strict-reader.ts";
 import { must, type Target } from "./target.ts";
 
 const LIMITS = { maxDepth: 64, maxMembers: 10_000, verbatim: true };

@@ -1,8 +1,8 @@
 // The strict reader: what it accepts is JSON, written again it is the same value, and the broker's reader finds the same.
-import { readObjectSpan } from "../../../src/mcp/json-spans.ts";
-import type { JsonValue } from "../../../src/mcp/json.ts";
+import { readObjectSpan } from "../../../src/json/spans.ts";
+import type { JsonValue } from "../../../src/json/types.ts";
 import { readOperation } from "../../../src/mcp/read-operation.ts";
-import { readJson } from "../../../src/mcp/strict-json.ts";
+import { readJson } from "../../../src/json/strict-reader.ts";
 import { canonical, relayed } from "../policy-view.ts";
 import { must, type Target } from "./target.ts";
 

@@ -1,6 +1,6 @@
 // Both readers of JWK Sets: an issuer's, which says what is wrong, and serve's own, which throws an Error.
-import { readKeySet } from "../../../src/identity/key-set.ts";
-import { readKeySet as readOwnKeySet } from "../../../src/wristband/jwk-set.ts";
+import { readKeySet } from "../../../src/jose/key-set.ts";
+import { readKeySet as readOwnKeySet } from "../../../src/jose/wristband-key-set.ts";
 import { must, type Target } from "./target.ts";
 
 // Public parts of keys that nothing else uses: the kept inputs hold them too.

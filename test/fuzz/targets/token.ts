@@ -1,5 +1,5 @@
 // The token's form, header and claims: words for what is wrong, never a throw, and one spelling for each token.
-import { readToken } from "../../../src/authz/token-form.ts";
+import { readToken } from "../../../src/jose/compact.ts";
 import { checkClaims } from "../../../src/identity/claims.ts";
 import { checkHeader } from "../../../src/identity/token-header.ts";
 import { must, type Target } from "./target.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { claimedIssuer, readClaims, readToken, splitToken } from "./token-form.ts";
+import { claimedIssuer, readClaims, readToken, splitToken } from "./compact.ts";
 
 const issuerOf = (text: string) => claimedIssuer(Buffer.from(text));
 const part = (text: string) => Buffer.from(text).toString("base64url");

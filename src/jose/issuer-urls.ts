@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
-import type { JsonObject } from "../mcp/json.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import type { JsonObject } from "../json/types.ts";
+import { readJson } from "../json/strict-reader.ts";
 
 /** Where an issuer's metadata may be: RFC 8414 §3.1 and OpenID Connect Discovery §4. */
 export function metadataUrls(issuer: string): string[] {

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "./types.ts";
 import { FEW_MEMBERS, isElementChain, isLeafChain, isNameChain, MANY_MEMBERS } from "./hash-chains.ts";
 import { faultOfSpelling, NameCheck, Names } from "./strict-name.ts";
 import { isDoubleValue, isNumber } from "./strict-number.ts";

@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { z } from "zod";
-import { readJson } from "../mcp/strict-json.ts";
+import { readJson } from "../json/strict-reader.ts";
 
 export interface PublicKey {
   readonly key: KeyObject;

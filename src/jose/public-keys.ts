@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
-import { readKeySet, type PublicKey } from "./jwk-set.ts";
-import { readLimited } from "./read-limited.ts";
+import { readKeySet, type PublicKey } from "./wristband-key-set.ts";
+import { readLimited } from "../http/read-limited.ts";
 
 export interface PublicKeys {
   find(kid: string): KeyObject | undefined;

@@ -1,6 +1,6 @@
 // Parses JSON texts of our own making, and of tools of ours, into values. Pure. What comes from callers, servers and
 // issuers goes through the strict reader instead.
-import { readJson } from "./strict-json.ts";
+import { readJson } from "./strict-reader.ts";
 
 /** Far above what opa and our own files nest; below what would exhaust the stack. */
 const ANY_TEXT = { maxDepth: 1000, maxMembers: Number.POSITIVE_INFINITY, anyNames: true };

@@ -1,6 +1,6 @@
 // The published keys of one issuer: fetched beside the requests, and for a `kid` that nobody has seen. I/O (RFC 7517).
 import { LRUCache } from "lru-cache";
-import { describeFault, fetchDocument, type Fetch } from "./fetch-document.ts";
+import { describeFault, fetchDocument, type Fetch } from "../http/fetch-document.ts";
 import { findJwksUri } from "./jwks-uri.ts";
 import { readKeySet, type KeySet, type VerificationKey } from "./key-set.ts";
 

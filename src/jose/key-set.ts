@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
-import { readJson } from "../mcp/strict-json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
+import { readJson } from "../json/strict-reader.ts";
 
 export interface VerificationKey {
   readonly kid: string;

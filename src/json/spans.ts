@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { ScanFault, scanFrom, scanOn, spaceEnd } from "./json-scan.ts";
+import { ScanFault, scanFrom, scanOn, spaceEnd } from "./scan.ts";
 import { readString } from "./strict-string.ts";
 
 /** A value's place in its text: from its first byte to behind its last. */

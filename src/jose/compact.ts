@@ -1,7 +1,7 @@
 // The form of a compact JWS (RFC 7515 §7.1), before and after its signature is verified. Pure.
-import type { JsonObject } from "../mcp/json.ts";
-import { readJson, type JsonLimits } from "../mcp/strict-json.ts";
-import { readString } from "../mcp/strict-string.ts";
+import type { JsonObject } from "../json/types.ts";
+import { readJson, type JsonLimits } from "../json/strict-reader.ts";
+import { readString } from "../json/strict-string.ts";
 
 /** A token taken apart; nothing in it is verified yet. */
 export interface UnverifiedToken {

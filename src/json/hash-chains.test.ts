@@ -1,6 +1,6 @@
 // P14: what one body can cost in the hash tables of OPA's WASM. The hash here is written apart from the module's.
 import { describe, expect, it } from "vitest";
-import { readJson } from "./strict-json.ts";
+import { readJson } from "./strict-reader.ts";
 
 const LIMITS = { maxDepth: 64, maxMembers: 10_000, oneReading: true };
 const verdict = (value: unknown) => {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseJson } from "./parse-json.ts";
+import { parseJson } from "./parse.ts";
 
 describe("parseJson", () => {
   it("F2: reads an escaped name right, whatever was read before", () => {

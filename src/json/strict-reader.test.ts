@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { JsonValue } from "./json.ts";
-import { isExactNumber, readJson } from "./strict-json.ts";
+import type { JsonValue } from "./types.ts";
+import { isExactNumber, readJson } from "./strict-reader.ts";
 import { foldName } from "./strict-name.ts";
 
 const read = (text: string | Buffer) => readJson(Buffer.from(text));

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { makeCa, makeLeaf } from "../../test/fakes/certificates.ts";
-import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
+import { readTlsFiles, type TlsFiles } from "./tls.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-tls-files-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

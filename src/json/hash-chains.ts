@@ -1,7 +1,7 @@
 // Bounds what a JSON value can cost in the hash tables of a policy. Pure. OPA's WASM keeps objects and sets as chains by
 // FNV-1 (32 bits, no seed) modulo a power of two (opa wasm/src/value.c), so anybody can make names that share one chain:
 // 10,000 of them cost seconds. Names that were not made for it share a chain with a handful at most.
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "./types.ts";
 
 /** Distinct names, strings or numbers in one chain: 17 in one of n chains happen by chance once in 10^11 texts. */
 const MAX_CHAIN = 16;

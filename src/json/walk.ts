@@ -1,7 +1,7 @@
 // Finds the values of a long JSON text, in slices. It finds places only: what stands there is for the strict reader.
-import type { Span } from "../mcp/json-spans.ts";
-import { readString } from "../mcp/strict-string.ts";
-import type { Slices } from "./slices.ts";
+import type { Span } from "./spans.ts";
+import { readString } from "./strict-string.ts";
+import type { Slices } from "../async/slices.ts";
 
 /** Thrown for a text that is not what it should be. */
 export class WalkFault extends Error {}

@@ -1,4 +1,4 @@
-import { describeFault, fetchDocument, type Fetch } from "./fetch-document.ts";
+import { describeFault, fetchDocument, type Fetch } from "../http/fetch-document.ts";
 import { jwksUriOf, metadataUrls } from "./issuer-urls.ts";
 
 export interface DiscoveredIssuer {

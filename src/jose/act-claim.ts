@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../mcp/json.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 
 const MAX_TEXT = 256;
 

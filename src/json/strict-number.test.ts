@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { roundedTwice } from "./strict-number.ts";
-import { readJson } from "./strict-json.ts";
+import { readJson } from "./strict-reader.ts";
 
 const ONE_READING = { maxDepth: 64, maxMembers: 10_000, oneReading: true };
 const detailOf = (number: string, limits = ONE_READING) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { foldName } from "./strict-name.ts";
-import { readJson } from "./strict-json.ts";
+import { readJson } from "./strict-reader.ts";
 
 const detailOf = (text: string) => {
   const read = readJson(Buffer.from(text));

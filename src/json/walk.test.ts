@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { walkItems, walkObject, WalkFault } from "./json-walk.ts";
-import { createSlices } from "./slices.ts";
+import { walkItems, walkObject, WalkFault } from "./walk.ts";
+import { createSlices } from "../async/slices.ts";
 
 const slices = createSlices();
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { innerObjectSpan, readObjectSpan, setMembers, splice, type ObjectSpan } from "./json-spans.ts";
+import { innerObjectSpan, readObjectSpan, setMembers, splice, type ObjectSpan } from "./spans.ts";
 
 const bytes = (text: string) => Buffer.from(text);
 const spanOf = (text: string): ObjectSpan => readObjectSpan(bytes(text))!;

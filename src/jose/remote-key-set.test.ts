@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { compact, makeKey, startIssuer, type FakeIssuer, type TestKey } from "../../test/fakes/issuer.ts";
-import { createIdentity, type IdentityService } from "./identity.ts";
+import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import { isPrivate, jwksUriOf, metadataUrls } from "./issuer-urls.ts";
 import { readKeySet } from "./key-set.ts";
 
