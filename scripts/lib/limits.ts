@@ -133,7 +133,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "Catalogue",
     () =>
-      `${count("broker/definitions.ts", "MAX_ENTRIES")} of each kind per server, ${bytes("broker/definitions.ts", "MAX_ENTRY_BYTES")} each`,
+      `${count("broker/catalog/definitions.ts", "MAX_ENTRIES")} of each kind per server, ${bytes("broker/catalog/definitions.ts", "MAX_ENTRY_BYTES")} each`,
     "left out of lists",
   ],
   ["Names of one server", () => keyed("serverNameBytes", sizeOf), "left out of lists"],

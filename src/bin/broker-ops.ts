@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../broker/catalog.ts";
+import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../broker/catalog/snapshot.ts";
 import type { HeldBytes } from "../broker/held-bytes.ts";
 import type { Config } from "../config.ts";
 import { METHOD_NAMES } from "../mcp/method-table.ts";

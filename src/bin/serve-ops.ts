@@ -1,4 +1,4 @@
-import type { CatalogClient } from "../broker/catalog-client.ts";
+import type { CatalogClient } from "../catalog/client.ts";
 import type { Config } from "../config.ts";
 import type { IdentityService } from "../identity/identity.ts";
 import type { Revocations } from "../identity/revocations.ts";

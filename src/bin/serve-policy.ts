@@ -1,4 +1,4 @@
-import { createCatalogClient } from "../broker/catalog-client.ts";
+import { createCatalogClient } from "../catalog/client.ts";
 import { createHttpClient } from "../http/client.ts";
 import type { Log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
@@ -6,7 +6,7 @@ import type { FromThread } from "../ops/supervisor.ts";
 import type { Guard } from "../policy/evaluator.ts";
 import { OPEN_TO_ALL } from "../policy/self-test.ts";
 import { createPolicyStore, type KeptPolicy, type PolicyOptions, type PolicyStore } from "../policy/store.ts";
-import { signCatalogToken } from "../wristband/catalog-token.ts";
+import { signCatalogToken } from "../catalog/token.ts";
 import type { SigningKey } from "../wristband/keys.ts";
 import { readCaFile } from "../files/ca.ts";
 import { policyError } from "./config-files.ts";

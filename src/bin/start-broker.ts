@@ -1,14 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Step } from "../authz/outcome.ts";
-import { createBroker, type BrokerOptions } from "../broker/broker-server.ts";
-import { createCatalog, type Catalog } from "../broker/catalog.ts";
+import { createBroker, type BrokerOptions } from "../broker/server.ts";
+import { createCatalog, type Catalog } from "../broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../broker/held-bytes.ts";
-import { createFindSchema } from "../broker/tool-schemas.ts";
+import { createFindSchema } from "../broker/relay/tool-schemas.ts";
 import type { Config } from "../config.ts";
 import type { Address } from "../config-schema.ts";
 import type { BrokerMetrics } from "../ops/broker-metrics.ts";
 import type { Log } from "../ops/log.ts";
-import { isCatalogToken } from "../wristband/catalog-token.ts";
+import { isCatalogToken } from "../catalog/token.ts";
 import type { WristbandClaims } from "../wristband/claims.ts";
 import { createPublicKeys, type PublicKeys } from "../jose/public-keys.ts";
 import { createVerifier } from "../wristband/verify.ts";

@@ -4,7 +4,7 @@ import { createCheck } from "../authz/check.ts";
 import type { InFlight } from "../authz/in-flight.ts";
 import { refuse } from "../authz/outcome.ts";
 import { newTrail } from "../authz/trail.ts";
-import type { CatalogClient } from "../broker/catalog-client.ts";
+import type { CatalogClient } from "../catalog/client.ts";
 import type { Config } from "../config.ts";
 import { createCredentials } from "../credential/chain.ts";
 import { createGrpcServer } from "../envoy/grpc-server.ts";

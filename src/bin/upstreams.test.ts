@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { modernServer, startUpstream, type FakeUpstream } from "../../test/fakes/list-server.ts";
-import { faultWord } from "../broker/listing.ts";
+import { faultWord } from "../broker/catalog/listing.ts";
 import { loadConfig } from "../config.ts";
 import { createListers, partsOf } from "./upstreams.ts";
 

@@ -1,4 +1,4 @@
-import { listUpstream, type Listing } from "../broker/listing.ts";
+import { listUpstream, type Listing } from "../broker/catalog/listing.ts";
 import type { Config, ServerConfig } from "../config-schema.ts";
 import { headerValue } from "../credential/static.ts";
 import { createHttpClient, type HttpClient } from "../http/client.ts";

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 import { compact, hmacCompact, makeKey, signatureOf, type TestKey } from "../../test/fakes/issuer.ts";
-import { isCatalogToken, signCatalogToken } from "./catalog-token.ts";
+import { isCatalogToken, signCatalogToken } from "../catalog/token.ts";
 import { namesOf } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";
 import { createSigner } from "./sign.ts";

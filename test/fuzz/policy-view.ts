@@ -1,7 +1,7 @@
 // What policy sees of a text, in the form in which the readers say what they see. Null for a text that we refuse. Pure.
-import { relayRequest } from "../../src/broker/relay-request.ts";
-import type { RelayCall } from "../../src/broker/relay-call.ts";
-import { META, type Dialect } from "../../src/broker/era.ts";
+import { relayRequest } from "../../src/broker/relay/request.ts";
+import type { RelayCall } from "../../src/broker/relay/admit.ts";
+import { META, type Dialect } from "../../src/broker/upstream/era.ts";
 import type { JsonObject, JsonValue } from "../../src/json/types.ts";
 import type { McpHeaders, Operation } from "../../src/mcp/operation.ts";
 import { readOperation } from "../../src/mcp/read-operation.ts";

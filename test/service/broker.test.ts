@@ -7,7 +7,7 @@ import { stringify } from "yaml";
 import { startBroker, type RunningBroker } from "../../src/bin/start-broker.ts";
 import { loadConfig } from "../../src/config.ts";
 import { createLog } from "../../src/ops/log.ts";
-import { signCatalogToken } from "../../src/wristband/catalog-token.ts";
+import { signCatalogToken } from "../../src/catalog/token.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { tool, WRISTBAND } from "../fakes/list-broker.ts";
 import { ALICE } from "../fakes/authz.ts";

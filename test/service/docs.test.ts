@@ -5,8 +5,8 @@ import { GATEWAY_POLICY } from "../lab/vault.ts";
 import { withTable } from "../../scripts/lib/page-tables.ts";
 import { limitsTable } from "../../scripts/lib/limits.ts";
 import { refusalsPage } from "../../scripts/lib/refusals.ts";
-import { UPSTREAM_STATES } from "../../src/broker/catalog.ts";
-import { DROP_REASONS } from "../../src/broker/definitions.ts";
+import { UPSTREAM_STATES } from "../../src/broker/catalog/snapshot.ts";
+import { DROP_REASONS } from "../../src/broker/catalog/definitions.ts";
 import { configSchema } from "../../src/config-schema.ts";
 import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 

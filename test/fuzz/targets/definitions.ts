@@ -1,6 +1,6 @@
 // The definition cleaner: what it shows is clean, within its limits, and cleaned again it is the same.
-import { cleanText } from "../../../src/broker/clean-text.ts";
-import { createEntryReader, LISTS, type Entry, type ListKind } from "../../../src/broker/definitions.ts";
+import { cleanText } from "../../../src/broker/catalog/sanitize-text.ts";
+import { createEntryReader, LISTS, type Entry, type ListKind } from "../../../src/broker/catalog/definitions.ts";
 import type { JsonValue } from "../../../src/json/types.ts";
 import { readJson } from "../../../src/json/strict-reader.ts";
 import { must, type Target } from "./target.ts";

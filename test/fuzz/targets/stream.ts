@@ -1,5 +1,5 @@
 // The event stream: the same events however the bytes are cut, never more than the limit, and our own events read back.
-import { createEventParser, eventOf, type StreamEvent } from "../../../src/broker/event-stream.ts";
+import { createEventParser, eventOf, type StreamEvent } from "../../../src/broker/upstream/event-stream.ts";
 import { HttpFault } from "../../../src/http/fault.ts";
 import { createRandom } from "../random.ts";
 import { must, type Target } from "./target.ts";

@@ -1,0 +1,154 @@
+import { isObject } from "../../mcp/envelope.ts";
+import type { JsonObject, JsonValue } from "../../json/types.ts";
+import { isOrdinaryName } from "../../mcp/method-table.ts";
+import { readJson } from "../../json/strict-reader.ts";
+import { faultOfTemplate, faultOfUri } from "../../mcp/uri.ts";
+import { cleanDefinition } from "./sanitize-text.ts";
+import { depthOf, hasLookalikes, hasShape } from "./shape.ts";
+import { annotatedHeaders } from "./header-annotations.ts";
+
+/** What a server lists, and how it is asked for. */
+export const LISTS = {
+  tools: { method: "tools/list", member: "tools", key: "name" },
+  prompts: { method: "prompts/list", member: "prompts", key: "name" },
+  resources: { method: "resources/list", member: "resources", key: "uri" },
+  templates: { method: "resources/templates/list", member: "resourceTemplates", key: "uriTemplate" },
+} as const;
+export type ListKind = keyof typeof LISTS;
+
+/** Why a listed entry is shown to nobody; `prefixed_name`: not on the merged endpoint, where it would be too long. */
+export const DROP_REASONS = [
+  "malformed",
+  "name",
+  "duplicate",
+  "header_annotation",
+  "too_large",
+  "too_deep",
+  "too_many",
+  "prefixed_name",
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/** What was left out or changed while lists were read: nothing of that is silent. */
+export interface Tally {
+  readonly dropped: Partial<Record<DropReason, number>>;
+  /** Entries whose text lost something. */
+  cleaned: number;
+}
+
+/** One thing that may be shown: what a call names it, and its definition as JSON text. */
+export interface Entry {
+  readonly name: string;
+  readonly json: string;
+  /** A tool as the merged endpoint shows it, with its prefix; null for what is not shown there. */
+  readonly merged: string | null;
+}
+
+/** Per server and kind of name; also what serve takes of a catalogue. */
+export const MAX_ENTRIES = 1000;
+const MAX_ENTRY_BYTES = 64 * 1024;
+const MAX_ENTRY_DEPTH = 32;
+const MAX_URI = 2048;
+
+/** What one server's listing may still take, of all kinds together; it is counted down. */
+export interface ListBudget {
+  /** Bytes of names, as they stand in a wristband. */
+  names: number;
+  /** Bytes of definitions. */
+  definitions: number;
+}
+
+export interface ReadOptions {
+  /** How many entries may be kept. */
+  readonly room: number;
+  /** A tool's name on the merged endpoint. */
+  readonly publicName: (name: string) => string;
+  readonly tally: Tally;
+  readonly budget: ListBudget;
+}
+
+/** Keeps the entries of one list as they come. */
+export interface EntryReader {
+  /** @param text one item of the list, as the server wrote it */
+  take(text: Buffer): void;
+  /** In the order of their names. */
+  entries(): Entry[];
+}
+
+/** Read, so that what is too deep or too large can be left out alone. Spaces may make a text twice as long. */
+const ITEM_LIMITS = { maxDepth: 256, maxMembers: 200_000, verbatim: true };
+const MAX_TEXT_BYTES = 2 * MAX_ENTRY_BYTES;
+
+/**
+ * Keeps entries that can be named in a call, each name once. Their texts for people are cleaned; all else is passed on as it
+ * came. What is left out is counted. Whether there is room is looked at before anything is read or cleaned: a server costs
+ * no more than what is kept of it, and a scan of the rest.
+ */
+export function createEntryReader(kind: ListKind, options: ReadOptions): EntryReader {
+  const kept = new Map<string, Entry>();
+  const { tally, budget, room } = options;
+  const drop = (reason: DropReason) => {
+    tally.dropped[reason] = (tally.dropped[reason] ?? 0) + 1;
+  };
+  const keep = (entry: Entry) => {
+    kept.set(entry.name, entry);
+    budget.names -= nameBytes(entry.name);
+    budget.definitions -= Buffer.byteLength(entry.json);
+    if (kind === "tools" && entry.merged === null) drop("prefixed_name");
+  };
+  return {
+    take(text) {
+      if (kept.size >= room) return drop("too_many");
+      if (text.length > MAX_TEXT_BYTES) return drop("too_large");
+      const json = readJson(text, ITEM_LIMITS);
+      const entry = json.ok ? readEntry(kind, json.value, { ...options, kept }) : "malformed";
+      if (typeof entry === "string") drop(entry);
+      else keep(entry);
+    },
+    entries: () => [...kept.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+  };
+}
+
+/** As it stands in a wristband: JSON, with a comma. */
+function nameBytes(name: string): number {
+  return Buffer.byteLength(JSON.stringify(name)) + 1;
+}
+
+interface EntryOptions extends ReadOptions {
+  readonly kept: ReadonlyMap<string, Entry>;
+}
+
+function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): Entry | DropReason {
+  if (!isObject(item)) return "malformed";
+  const name = item[LISTS[kind].key];
+  if (typeof name !== "string") return "malformed";
+  if (!isUsableName(kind, name)) return "name";
+  const { publicName, tally, budget, kept } = options;
+  if (kept.has(name)) return "duplicate";
+  const original = JSON.stringify(item);
+  const isTooLarge = nameBytes(name) > budget.names || Buffer.byteLength(original) > budget.definitions;
+  const fault = isTooLarge ? "too_large" : faultOf(kind, item, original);
+  if (fault !== null) return fault;
+  const definition = cleanDefinition(kind, item);
+  const json = JSON.stringify(definition);
+  if (json !== original) tally.cleaned += 1;
+  const shownAs = publicName(name);
+  const isMerged = kind === "tools" && isOrdinaryName(shownAs);
+  const merged = isMerged ? JSON.stringify({ ...definition, name: shownAs }) : null;
+  return { name, json, merged };
+}
+
+function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | null {
+  if (Buffer.byteLength(text) > MAX_ENTRY_BYTES) return "too_large";
+  if (depthOf(item, MAX_ENTRY_DEPTH) > MAX_ENTRY_DEPTH) return "too_deep";
+  if (hasLookalikes(item) || !hasShape(kind, item)) return "malformed";
+  const { inputSchema } = item;
+  const isValid = kind !== "tools" || !isObject(inputSchema) || annotatedHeaders(inputSchema) !== null;
+  return isValid ? null : "header_annotation";
+}
+
+/** What a call would refuse is not listed either (threat rows B15, B16). */
+function isUsableName(kind: ListKind, name: string): boolean {
+  if (kind === "tools" || kind === "prompts") return isOrdinaryName(name);
+  return name.length <= MAX_URI && (kind === "resources" ? faultOfUri(name) : faultOfTemplate(name)) === null;
+}

@@ -1,0 +1,167 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { HttpFault } from "../../http/client.ts";
+import { createCatalog, type Catalog } from "./snapshot.ts";
+import type { Entry } from "./definitions.ts";
+import type { Listing } from "./listing.ts";
+
+const entry = (name: string): Entry => ({
+  name,
+  json: `{"name":"${name}"}`,
+  merged: `{"name":"p_${name}"}`,
+});
+const listing = (...tools: string[]): Listing => ({
+  tools: tools.map(entry),
+  prompts: [],
+  resources: [entry("docs://a")],
+  templates: [entry("docs://a"), entry("docs://{id}")],
+  offers: { tools: true, prompts: false, resources: true },
+  tally: { dropped: {}, cleaned: 0 },
+});
+
+let now: number;
+let alarms: { run: () => void; at: number }[];
+let answers: Record<string, () => Promise<Listing>>;
+let attempts: string[];
+let catalog: Catalog;
+
+beforeEach(() => {
+  now = 0;
+  alarms = [];
+  attempts = [];
+  answers = { a: () => Promise.resolve(listing("x")), b: () => Promise.resolve(listing("y")) };
+  catalog = createCatalog({
+    servers: new Map(["b", "a"].map((name) => [name, () => answers[name]?.() ?? Promise.reject(new Error("none"))])),
+    monotonic: () => now,
+    onListed: (server, error) => attempts.push(`${server} ${error ?? "ok"}`),
+    later: (run, milliseconds) => {
+      const alarm = { run, at: now + milliseconds };
+      alarms.push(alarm);
+      return { cancel: () => (alarms = alarms.filter((other) => other !== alarm)) };
+    },
+    random: () => 0,
+  });
+});
+
+/** Runs what is due, in order, until `milliseconds` have passed. */
+async function pass(milliseconds: number): Promise<void> {
+  const end = now + milliseconds;
+  for (;;) {
+    const next = alarms.filter(({ at }) => at <= end).sort((x, y) => x.at - y.at)[0];
+    if (next === undefined) break;
+    alarms = alarms.filter((alarm) => alarm !== next);
+    now = next.at;
+    next.run();
+    await new Promise((done) => setImmediate(done));
+  }
+  now = end;
+}
+
+const fail = (code: string) => () => Promise.reject(new HttpFault(code));
+const shown = () => [...catalog.current().servers].map(([name, { tools }]) => [name, tools.map((tool) => tool.name)]);
+const states = () => Object.fromEntries(catalog.states().map(({ server, state }) => [server, state]));
+
+it("knows what it was told, in the order of names, each name once", async () => {
+  expect([shown(), states()]).toEqual([[], { a: "waiting", b: "waiting" }]);
+  await catalog.start();
+  expect(shown()).toEqual([
+    ["a", ["x"]],
+    ["b", ["y"]],
+  ]);
+  expect(catalog.current().names).toEqual({
+    servers: {
+      a: { tools: ["x"], prompts: [], resources: ["docs://a", "docs://{id}"] },
+      b: { tools: ["y"], prompts: [], resources: ["docs://a", "docs://{id}"] },
+    },
+  });
+  expect([states(), catalog.offers("a"), catalog.offers("c")]).toEqual([
+    { a: "ready", b: "ready" },
+    { tools: true, prompts: false, resources: true },
+    null,
+  ]);
+});
+
+it("a change is seen within the refresh time, and changes the revision; the same again stays the same object", async () => {
+  await catalog.start();
+  const before = catalog.current();
+  await pass(30_000);
+  expect(catalog.current()).toBe(before);
+  answers["a"] = () => Promise.resolve(listing("x", "z"));
+  await pass(30_000);
+  expect(shown()[0]).toEqual(["a", ["x", "z"]]);
+  expect(catalog.current().revision).not.toBe(before.revision);
+  expect(catalog.current().servers.get("b")).toBe(before.servers.get("b"));
+  answers["a"] = () => Promise.resolve(listing("x"));
+  await pass(30_000);
+  expect(catalog.current().revision).toBe(before.revision);
+});
+
+describe("B45: a server that is down", () => {
+  it("keeps its entries for ten minutes, as stale; then they vanish; the others are untouched", async () => {
+    await catalog.start();
+    answers["a"] = fail("status_503");
+    await pass(30_000);
+    expect([states(), shown().length]).toEqual([{ a: "stale", b: "ready" }, 2]);
+    expect(catalog.states()[0]).toMatchObject({ error: "status_503", ageSeconds: 30 });
+    await pass(569_999);
+    expect(states()["a"]).toBe("stale");
+    await pass(1);
+    expect([states(), shown()]).toEqual([{ a: "down", b: "ready" }, [["b", ["y"]]]]);
+    expect(catalog.current().names.servers).not.toHaveProperty("a");
+    expect([catalog.offers("a")?.tools, catalog.states()[0]?.listed]).toEqual([true, null]);
+    answers["a"] = () => Promise.resolve(listing("x"));
+    await pass(30_000);
+    expect([states(), shown().length]).toEqual([{ a: "ready", b: "ready" }, 2]);
+  });
+
+  it("is asked again after 1, 2, 4 … 30 seconds, and said once each time", async () => {
+    answers["a"] = fail("ECONNREFUSED");
+    await catalog.start();
+    expect(states()).toEqual({ a: "down", b: "ready" });
+    const times: number[] = [];
+    for (let i = 0; i < 7; i += 1) {
+      const due = Math.min(...alarms.map(({ at }) => at));
+      times.push(due - now);
+      await pass(due - now);
+      attempts.length = 0;
+    }
+    expect(times.slice(0, 4)).toEqual([1000, 2000, 4000, 8000]);
+    await pass(120_000);
+    expect(attempts.filter((line) => line === "a ECONNREFUSED").length).toBeLessThanOrEqual(5);
+  });
+
+  it("that hangs does not keep the others", async () => {
+    answers["a"] = () => new Promise(() => {});
+    const started = catalog.start();
+    await new Promise((done) => setImmediate(done));
+    expect([states(), shown()]).toEqual([{ a: "waiting", b: "ready" }, [["b", ["y"]]]]);
+    catalog.close();
+    void started;
+  });
+
+  it("says of an unknown error nothing but that it failed", async () => {
+    answers["a"] = () => Promise.reject(new Error("secret text"));
+    await catalog.start();
+    expect(attempts).toContain("a failed");
+  });
+});
+
+it("the rhythm is jittered, and never slower than promised", async () => {
+  const times: number[] = [];
+  for (const random of [0, 0.5, 0.999]) {
+    const one = createCatalog({
+      servers: new Map([["a", () => Promise.resolve(listing("x"))]]),
+      monotonic: () => 0,
+      onListed: () => {},
+      later: (_, milliseconds) => (times.push(milliseconds), { cancel: () => {} }),
+      random: () => random,
+    });
+    await one.start();
+  }
+  expect(times.map(Math.round)).toEqual([30_000, 28_500, 27_003]);
+});
+
+it("after close nothing is asked any more", async () => {
+  await catalog.start();
+  catalog.close();
+  expect(alarms).toEqual([]);
+});

@@ -1,0 +1,110 @@
+import { pass, refuse, type Step } from "../authz/outcome.ts";
+import type { JsonObject } from "../json/types.ts";
+import type { Operation } from "../mcp/operation.ts";
+import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
+import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
+import type { Snapshot } from "./catalog/snapshot.ts";
+import { LISTS, type Entry, type ListKind } from "./catalog/definitions.ts";
+import type { Offers } from "./catalog/listing.ts";
+import { pageOf, type PagedList } from "./pages.ts";
+
+/** What the broker knows when it answers. */
+export interface BrokerView {
+  readonly snapshot: Snapshot;
+  /** What the endpoint's server has, whoever asks; null if it never said. */
+  readonly offers: Offers | null;
+  /** The endpoint's server; null on the merged endpoint. */
+  readonly server: string | null;
+  readonly wristband: WristbandClaims;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+const SERVER_INFO = { name: "mcp-authz", version: "1.0.0" };
+/** How long a client may keep a list that is hers alone. */
+const LIST_TTL_MS = 5000;
+const EVERYTHING: Offers = { tools: true, prompts: true, resources: true };
+const MERGED: Offers = { tools: true, prompts: false, resources: false };
+
+/** Entries that the wristband names: the one filter for all kinds. What it does not name does not exist. */
+export function visible<T extends { readonly name: string }>(entries: readonly T[], allowed: readonly string[]): T[] {
+  const names = new Set(allowed);
+  return entries.filter(({ name }) => names.has(name));
+}
+
+/**
+ * The result of a housekeeping request as JSON text, in our own words and what the wristband names (design 4.3).
+ * Refuses with `params_invalid` for a cursor that is not of this list.
+ */
+export function housekeeping(operation: Operation, params: JsonObject, view: BrokerView): Step<string> {
+  const isModern = operation.version === MODERN;
+  const kind = (Object.keys(LISTS) as ListKind[]).find((each) => LISTS[each].method === operation.method);
+  if (kind !== undefined) {
+    const members = listMembers(kind, params["cursor"], view);
+    return members.ok ? pass(isModern ? modernList(members.value, view) : `{${members.value}}`) : members;
+  }
+  const result = greeting(operation.method, params, view);
+  return pass(JSON.stringify(isModern ? { resultType: "complete", ...result } : result));
+}
+
+function greeting(method: string, params: JsonObject, view: BrokerView): object {
+  if (method === "initialize") {
+    const protocolVersion = negotiated(params["protocolVersion"]);
+    return { protocolVersion, capabilities: capabilities(view), serverInfo: SERVER_INFO };
+  }
+  if (method !== "server/discover") return {}; // ping
+  return {
+    supportedVersions: SUPPORTED_VERSIONS,
+    capabilities: capabilities(view),
+    serverInfo: SERVER_INFO,
+    ttlMs: LIST_TTL_MS,
+    cacheScope: "private",
+  };
+}
+
+/** The older revisions negotiate: theirs if we speak it, else our newest with a handshake. */
+function negotiated(requested: unknown): string {
+  const known = SUPPORTED_VERSIONS.filter((version) => version !== MODERN);
+  return known.find((version) => version === requested) ?? known[0] ?? MODERN;
+}
+
+/** What the endpoint serves, whoever asks: it tells nothing of anybody's rights. */
+function capabilities({ server, offers }: BrokerView): object {
+  const served = server === null ? MERGED : (offers ?? EVERYTHING);
+  const names = (["tools", "prompts", "resources"] as const).filter((name) => served[name]);
+  return Object.fromEntries(names.map((name) => [name, {}]));
+}
+
+/** A page's entries and its cursor, as members of the result. */
+function listMembers(kind: ListKind, cursor: unknown, view: BrokerView): Step<string> {
+  const page = pageOf(view.server === null ? merged(kind, view) : ofServer(kind, view.server, view), cursor);
+  if (page === null) return refuse("params_invalid", "cursor");
+  const next = page.nextCursor === null ? "" : `,"nextCursor":"${page.nextCursor}"`;
+  return pass(`"${LISTS[kind].member}":[${page.items.join(",")}]${next}`);
+}
+
+/** In the stateless revision a list says how long it may be kept: no longer than the wristband that it is made of. */
+function modernList(members: string, { wristband, now }: BrokerView): string {
+  const ttlMs = Math.max(0, Math.min(LIST_TTL_MS, wristband.exp * 1000 - now));
+  return `{"resultType":"complete",${members},"ttlMs":${ttlMs},"cacheScope":"private"}`;
+}
+
+/** All servers' tools under their public names. Prompts and resources are served per server (design 3.5). */
+function merged(kind: ListKind, { snapshot, wristband }: BrokerView): PagedList {
+  const of = [wristband.idp, wristband.sub, null, kind, snapshot.revision];
+  if (kind !== "tools") return { of, shown: [] };
+  const shown = [...snapshot.servers].flatMap(([server, { tools }]) =>
+    visible(tools, namesOf(wristband, "tools", server)).flatMap(({ name, merged: json }) =>
+      json === null ? [] : [{ name: `${server} ${name}`, json }],
+    ),
+  );
+  return { of, shown };
+}
+
+function ofServer(kind: ListKind, server: string, { snapshot, wristband }: BrokerView): PagedList {
+  const listed = snapshot.servers.get(server);
+  const entries: readonly Entry[] = listed?.[kind] ?? [];
+  const allowed = namesOf(wristband, kind === "templates" ? "resources" : kind, server);
+  const of = [wristband.idp, wristband.sub, server, kind, listed?.revision ?? null];
+  return { of, shown: visible(entries, allowed) };
+}

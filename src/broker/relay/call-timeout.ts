@@ -1,0 +1,59 @@
+import { HttpFault } from "../../http/client.ts";
+
+/** What ends a call before its time: words for the log, too. */
+export type End = "timeout" | "caller_expired" | "left" | "shutdown";
+
+export interface Leash {
+  /** Aborted with an {@link HttpFault} whose code is an {@link End}. */
+  readonly signal: AbortSignal;
+  /** The server gave a sign of life: its patience begins anew. */
+  touch(): void;
+  /** @param at milliseconds since the epoch: nothing goes on after it */
+  until(at: number): void;
+  end(why: End): void;
+  /** No timer runs on. */
+  drop(): void;
+}
+
+/** Node's timers fire at once beyond this. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Holds one call: it ends when its server is silent for too long, and when somebody says so. */
+export function createLeash(silenceMs: number, now: () => number): Leash {
+  const controller = new AbortController();
+  const end = (why: End) => controller.abort(new HttpFault(why));
+  const silence = setTimeout(end, silenceMs, "timeout");
+  let limit: NodeJS.Timeout | undefined;
+  return {
+    signal: controller.signal,
+    touch: () => void silence.refresh(),
+    until(at) {
+      limit = setTimeout(end, Math.min(MAX_TIMER_MS, Math.max(0, at - now())), "caller_expired");
+    },
+    end,
+    drop() {
+      clearTimeout(silence);
+      clearTimeout(limit);
+    },
+  };
+}
+
+/** A promise of somebody else's, for as long as the signal lets us wait. Rejects with the signal's reason. */
+export function whileHeld<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) {
+    promise.catch(() => {}); // nobody waits for it any more, and a rejection that nobody handles ends the process
+    return Promise.reject(faultIn(signal));
+  }
+  return new Promise((done, fail) => {
+    const onAbort = () => fail(faultIn(signal));
+    signal.addEventListener("abort", onAbort, { once: true });
+    const settled = () => signal.removeEventListener("abort", onAbort);
+    promise.finally(settled).then(done, fail);
+  });
+}
+
+/** Why a signal of ours was aborted. */
+export function faultIn(signal: AbortSignal): HttpFault {
+  const reason: unknown = signal.reason;
+  return reason instanceof HttpFault ? reason : new HttpFault("aborted");
+}

@@ -1,0 +1,121 @@
+import { encodeHeaderValue } from "../../mcp/header-value.ts";
+import {
+  innerObjectSpan,
+  readObjectSpan,
+  setMembers,
+  splice,
+  type Edit,
+  type ObjectSpan,
+  type Span,
+} from "../../json/spans.ts";
+import type { JsonValue } from "../../json/types.ts";
+import type { RpcId } from "../../mcp/operation.ts";
+import { paramHeaders } from "../../mcp/param-headers.ts";
+import { idOf } from "../../mcp/upstream-message.ts";
+import { MODERN } from "../../mcp/versions.ts";
+import { META, type Dialect } from "../upstream/era.ts";
+import type { RelayCall } from "./admit.ts";
+import { credentialHeader } from "../upstream/upstream.ts";
+
+/** How a call is told to its server. */
+export interface WireTerms {
+  /**
+   * The id on the way to the server, which no other call has: nearly all clients count from 0, and there are servers that
+   * find whom they answer by the id alone (B32).
+   */
+  readonly wireId: number;
+  readonly dialect: Dialect;
+}
+
+/** What goes to the server, and what its answer must be matched with. */
+export interface RelayRequest extends WireTerms {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  /** The client's id, byte for byte. */
+  readonly clientId: Buffer;
+  readonly progressToken: RpcId | null;
+}
+
+/** Finds a tool's input schema; undefined if it is not known. */
+export type FindSchema = (server: string, tool: string) => JsonValue | undefined;
+
+/**
+ * A call as its server must get it: the client's bytes but for the id, the name without its prefix, and `_meta` where the
+ * server's revision demands it.
+ */
+export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, findSchema: FindSchema): RelayRequest {
+  const { body, operation } = call;
+  const spans = spansOf(call);
+  const needsMeta = dialect.era === "modern" && operation.version !== MODERN;
+  const id = { ...spans.id, text: String(wireId) };
+  const edits = [id, ...renaming(call, spans), ...(needsMeta ? metaEdits(spans) : [])];
+  return {
+    headers: {
+      ...forwardedHeaders(call, dialect, findSchema),
+      accept: "application/json, text/event-stream",
+      "content-type": "application/json",
+      ...dialectHeaders(call, dialect),
+      ...credentialHeader(call.credential),
+    },
+    body: splice(body, edits),
+    wireId,
+    clientId: body.subarray(spans.id.start, spans.id.end),
+    progressToken: idOf(body, spans.meta?.members.get("progressToken")),
+    dialect,
+  };
+}
+
+interface CallSpans {
+  readonly id: Span;
+  readonly params: ObjectSpan;
+  readonly meta: ObjectSpan | null;
+}
+
+/** The places that matter. The reader has found the same members in these bytes before. */
+function spansOf({ body }: RelayCall): CallSpans {
+  const root = readObjectSpan(body);
+  const params = innerObjectSpan(body, root?.members.get("params"));
+  const id = root?.members.get("id");
+  if (params === null || id === undefined) throw new Error("a call without an id or params");
+  return { id, params, meta: innerObjectSpan(body, params.members.get("_meta")) };
+}
+
+/** On the merged endpoint a tool's name has its server's prefix before it. */
+function renaming({ operation, name }: RelayCall, { params }: CallSpans): Edit[] {
+  if (name === operation.name) return [];
+  const span = params.members.get("name");
+  if (span === undefined) throw new Error("a renamed call without a name");
+  return [{ ...span, text: JSON.stringify(name) }];
+}
+
+/** What a client of the stateless revision says of itself in each request; what ours can, the broker does not know. */
+const META_TEXTS = Object.fromEntries(Object.entries(META).map(([name, value]) => [name, JSON.stringify(value)]));
+
+function metaEdits({ params, meta }: CallSpans): Edit[] {
+  if (meta !== null) return setMembers(meta, META_TEXTS);
+  return setMembers(params, { _meta: JSON.stringify(META) });
+}
+
+function dialectHeaders({ operation, name }: RelayCall, dialect: Dialect): Record<string, string> {
+  if (dialect.era === "modern")
+    return { "mcp-protocol-version": MODERN, "mcp-method": operation.method, "mcp-name": encodeHeaderValue(name) };
+  const version = { "mcp-protocol-version": dialect.version };
+  return dialect.session === null ? version : { ...version, "mcp-session-id": dialect.session };
+}
+
+/**
+ * What the client said in `mcp-*`, but for the parameters that the tool mirrors in headers: those are derived anew, for a
+ * client's own could say something else than the body that policy saw (B23). A client of an older revision has none.
+ */
+function forwardedHeaders(call: RelayCall, dialect: Dialect, findSchema: FindSchema): Record<string, string> {
+  const { upstream, operation, name, forwarded } = call;
+  if (dialect.era === "legacy") return forwarded;
+  const isOwn = ([header]: [string, string]) => operation.version === MODERN || !header.startsWith("mcp-param-");
+  const headers = new Map(Object.entries(forwarded).filter(isOwn));
+  const schema = operation.kind === "tool" ? findSchema(upstream.name, name) : undefined;
+  for (const [header, value] of Object.entries(paramHeaders(schema, operation.arguments))) {
+    if (value === null) headers.delete(header);
+    else headers.set(header, value);
+  }
+  return Object.fromEntries(headers);
+}

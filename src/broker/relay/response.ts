@@ -1,0 +1,61 @@
+import { setMembers, splicedParts, type Edit } from "../../json/spans.ts";
+import type { Operation } from "../../mcp/operation.ts";
+import { shortValue, type UpstreamMessage } from "../../mcp/upstream-message.ts";
+import { MODERN } from "../../mcp/versions.ts";
+import type { RelayRequest } from "./request.ts";
+
+/** A server's answer as the client gets it: in parts, because a copy of a large one would weigh as much again. */
+export interface RelayAnswer {
+  readonly status: number;
+  readonly body: readonly Uint8Array[];
+}
+
+export function lengthOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((length, part) => length + part.length, 0);
+}
+
+/** What a server answered. */
+export interface ServerAnswer {
+  readonly bytes: Buffer;
+  /** `bytes`, read. */
+  readonly message: Extract<UpstreamMessage, { kind: "answer" }>;
+  /** The HTTP status under which it came. */
+  readonly status: number;
+}
+
+const METHOD_NOT_FOUND = -32_601;
+
+/**
+ * Turns an answer round: the client's id in place of the wire's, and what the client's revision demands. Every other byte
+ * stays. Null for a result that a client of an older revision cannot handle: the server asks back, or hands out a task.
+ */
+export function relayAnswer(answer: ServerAnswer, request: RelayRequest, operation: Operation): RelayAnswer | null {
+  const { bytes, message, status } = answer;
+  const edits: Edit[] = [];
+  if (message.idSpan !== null) edits.push({ ...message.idSpan, text: request.clientId });
+  const { result } = message;
+  const isModernClient = operation.version === MODERN;
+  if (result !== null && isModernClient && request.dialect.era === "legacy") {
+    const needed = Object.entries(modernMembers(operation)).filter(([name]) => !result.members.has(name));
+    edits.push(...setMembers(result, Object.fromEntries(needed)));
+  }
+  if (result !== null && !isModernClient) {
+    const type = result.members.get("resultType");
+    if (type !== undefined && shortValue(bytes, type) !== "complete") return null;
+  }
+  return { status: statusOf(operation.version, message.errorCode, status), body: splicedParts(bytes, edits) };
+}
+
+/** Members that the stateless revision requires of a result; a server of an older one does not know them. */
+function modernMembers({ method }: Operation): Record<string, string> {
+  const caching = method === "resources/read" ? { ttlMs: "0", cacheScope: '"private"' } : {};
+  return { resultType: '"complete"', ...caching };
+}
+
+/** To a client of an older revision 404 means that its session has ended; one of today's expects it for its one code. */
+function statusOf(clientVersion: string, errorCode: number | null, upstreamStatus: number): number {
+  const isModernClient = clientVersion === MODERN;
+  if (errorCode === null) return 200;
+  if (isModernClient && errorCode === METHOD_NOT_FOUND) return 404;
+  return upstreamStatus === 400 || (isModernClient && upstreamStatus === 404) ? 400 : 200;
+}

@@ -1,0 +1,258 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { randomUUID } from "node:crypto";
+import { answer, rpcError, type AnswerSettings } from "../authz/answer.ts";
+import type { Endpoint } from "../authz/endpoint.ts";
+import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
+import type { Reason } from "../authz/refusal.ts";
+import { newTrail, type Trail } from "../authz/trail.ts";
+import { createByteCollector } from "../http/byte-collector.ts";
+import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
+import { listen, type ListenAddress } from "../http/listen.ts";
+import type { JsonObject } from "../json/types.ts";
+import type { Operation } from "../mcp/operation.ts";
+import { readOperation } from "../mcp/read-operation.ts";
+import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
+import { acceptsOf } from "./accept-header.ts";
+import { housekeeping, type BrokerView } from "./housekeeping.ts";
+import { admitCall, type AdmitCallOptions, type Arrived, type RelayCall } from "./relay/admit.ts";
+import type { Hold, HeldBytes } from "./held-bytes.ts";
+import type { Relay } from "./relay/relay.ts";
+import { NO_ROOM } from "./room.ts";
+
+export type BrokerTls = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
+
+export interface BrokerOptions {
+  readonly address: ListenAddress;
+  readonly tls: BrokerTls | null;
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  readonly answers: AnswerSettings;
+  readonly wristbandHeader: string;
+  /** Of a request's body. */
+  readonly maxBodyBytes: number;
+  /** Verifies a wristband; may wait for a key that was just rotated in. */
+  readonly verify: (jws: string) => Promise<Step<WristbandClaims>>;
+  readonly view: (server: string | null, wristband: WristbandClaims) => BrokerView;
+  readonly calls: AdmitCallOptions;
+  readonly relay: Relay;
+  /** What is held for callers: their bodies, and answers that they have not read. */
+  readonly held: HeldBytes;
+  /** Told of every request that is answered here; calls are the relay's. @param method null when it could not be read */
+  readonly observe: (method: string | null, reason: Reason | null) => void;
+}
+
+export interface Broker {
+  listen(): Promise<number>;
+  /** Takes new certificates, for connections from now on. */
+  setTls(material: BrokerTls): void;
+  close(graceMs: number): Promise<void>;
+}
+
+/** A wristband of 32 KiB and a credential, with room. */
+const MAX_HEADER_BYTES = 64 * 1024;
+const MAX_CONNECTIONS = 4096;
+const LAST_WORDS_MS = 200;
+/** How long a client may leave an answer unread. */
+const SILENCE_MS = 60_000;
+/** Envoy closes an idle connection after an hour: if we did it sooner, a request could be on its way already. */
+const KEEP_ALIVE_MS = 65 * 60_000;
+
+/**
+ * The endpoint that answers the handshake and the lists, and relays calls. It knows callers by the wristband alone:
+ * without a valid one it shows and does nothing, wherever the request came from (B55).
+ */
+export function createBroker(options: BrokerOptions): Broker {
+  // Both end with the request's last byte: a stream may last as long as it likes.
+  const patience = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: KEEP_ALIVE_MS };
+  const limits = { maxHeaderSize: MAX_HEADER_BYTES, ...patience };
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
+    void respond(options, request, response).catch(() => response.destroy());
+  };
+  const { tls } = options;
+  if (tls === null) return running(createServer(limits, listener), options, () => {});
+  const server = createTlsServer({ ...limits, ...contextOf(tls), requestCert: tls.clientCa !== null }, listener);
+  return running(server, options, (material) => server.setSecureContext(contextOf(material)));
+}
+
+function running(server: Server, options: BrokerOptions, setTls: Broker["setTls"]): Broker {
+  server.maxConnections = MAX_CONNECTIONS;
+  server.setTimeout(SILENCE_MS);
+  return {
+    listen: () => listen(server, "listen.broker", options.address),
+    setTls,
+    close: (graceMs) => close(server, options.relay, graceMs),
+  };
+}
+
+function contextOf({ key, cert, clientCa }: BrokerTls) {
+  return { key, cert, minVersion: "TLSv1.3" as const, ...(clientCa !== null && { ca: clientCa }) };
+}
+
+/** What is sent: an answer of ours, nothing for a notification, or what a server answers to a call. */
+type Reply = { readonly kind: "result"; readonly message: string } | { readonly kind: "accepted" } | Carried;
+interface Carried {
+  readonly kind: "call";
+  readonly call: RelayCall;
+  readonly hold: Hold;
+}
+
+/** One request, where its answer goes, and what became known of it. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly trail: Trail;
+}
+
+async function respond(options: BrokerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const trail = newTrail(randomUUID(), Date.now());
+  response.on("error", () => {}); // a client that leaves while we write
+  const exchange = { request, response, trail };
+  const outcome = await decide(options, exchange).catch(() => refuse("internal"));
+  if (!outcome.ok) options.observe(trail.method, outcome.reason);
+  else if (outcome.value.kind !== "call") options.observe(trail.method, null);
+  const refused = outcome.ok ? await reply(options.relay, outcome.value, exchange) : outcome;
+  if (refused === null) return;
+  const { status, headers, body } = answer(options.answers, refused, trail);
+  response.writeHead(status, Object.fromEntries(headers)).end(body);
+}
+
+/** Null if the client has its answer. */
+async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Refused | null> {
+  const { request, response, trail } = exchange;
+  if (what.kind === "call") {
+    request.socket.setTimeout(0); // a call takes the time that its server is given
+    const refused = await relay.carry(what.call, {
+      response,
+      accepts: acceptsOf(request.headers.accept),
+      requestId: trail.requestId,
+      hold: what.hold,
+      errorBody: (why) => JSON.stringify(rpcError(why, trail)),
+    });
+    if (!response.writableFinished) request.socket.setTimeout(SILENCE_MS);
+    return refused;
+  }
+  if (what.kind === "accepted") response.writeHead(202).end();
+  else response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" }).end(what.message);
+  return null;
+}
+
+async function decide(options: BrokerOptions, { request, response, trail }: Exchange): Promise<Step<Reply>> {
+  const endpoint = options.endpoints.get(request.url?.split("?")[0] ?? "");
+  if (endpoint?.kind !== "mcp") return refuse("route_unknown");
+  trail.endpoint = endpoint;
+  const wristband = await wristbandOf(options, request);
+  if (!wristband.ok) return wristband;
+  if (request.method !== "POST") return refuse("method_not_allowed");
+  const hold = holdFor(options.held, wristband.value, response);
+  const received = await readBody(request, { hold, maxBytes: options.maxBodyBytes });
+  if (!received.ok) return received;
+  const body = received.value;
+  const read = readOperation(body, headersOf(request));
+  if (!read.ok) {
+    trail.rpc = read.rpc;
+    return { ok: false, ...read.fault } satisfies Refused;
+  }
+  const { operation } = read;
+  trail.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
+  trail.method = operation.method;
+  const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
+  return proven(options, arrived, { params: read.params, hold });
+}
+
+/** The account of this request's bytes, until the client has its answer or has left. */
+function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ServerResponse): Hold {
+  const hold = held.open(callerKey(wristband));
+  if (response.closed) hold.release();
+  else response.once("close", () => hold.release());
+  return hold;
+}
+
+/** Of a request that was read: its params, and the account of its bytes. */
+interface Received {
+  readonly params: JsonObject;
+  readonly hold: Hold;
+}
+
+/** What the wristband proves. The proof of one call shows nothing, and what shows names calls nothing (relay-call.ts). */
+function proven({ calls, view }: BrokerOptions, arrived: Arrived, { params, hold }: Received): Step<Reply> {
+  const { endpoint, operation, wristband } = arrived;
+  if (operation.class === "named") {
+    const call = admitCall(calls, arrived);
+    return call.ok ? pass({ kind: "call", call: call.value, hold }) : call;
+  }
+  if (wristband.use !== "list") return refuse("wristband_invalid", "another use");
+  if (operation.class === "notification") return pass({ kind: "accepted" });
+  const reply = answered(operation, params, view(endpoint.server, wristband));
+  if (!reply.ok) return reply;
+  // A page that the client does not read stays here, as the answer of a call does.
+  return hold.take(reply.value.message.length) ? reply : refuse("rate_limited", NO_ROOM);
+}
+
+function answered(
+  operation: Operation,
+  params: JsonObject,
+  view: BrokerView,
+): Step<Extract<Reply, { kind: "result" }>> {
+  const result = housekeeping(operation, params, view);
+  if (!result.ok) return result;
+  const id = JSON.stringify(operation.id);
+  return pass({ kind: "result", message: `{"jsonrpc":"2.0","id":${id},"result":${result.value}}` });
+}
+
+async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Promise<Step<WristbandClaims>> {
+  const { tls } = options;
+  if (tls !== null && !isExpectedClient(tls, request.socket)) return refuse("wristband_invalid", "client certificate");
+  const copies = request.headersDistinct[options.wristbandHeader];
+  const [jws] = copies ?? [];
+  if (jws === undefined || copies?.length !== 1) return refuse("wristband_invalid", "none, or several");
+  return options.verify(jws);
+}
+
+function headersOf(request: IncomingMessage) {
+  return {
+    get: (name: string) => request.headersDistinct[name]?.join(","),
+    repeated: (name: string) => (request.headersDistinct[name]?.length ?? 0) > 1,
+  };
+}
+
+/** Refuses a body that is too large, does not come whole, or for which its caller has no room; what is left of it is not read. */
+function readBody(
+  request: IncomingMessage,
+  { hold, maxBytes }: { readonly hold: Hold; readonly maxBytes: number },
+): Promise<Step<Buffer>> {
+  const bytes = createByteCollector(maxBytes);
+  return new Promise((done) => {
+    if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
+      done(refuse("body_too_large"));
+      return;
+    }
+    request.on("data", (chunk: Buffer) => {
+      const isTooLarge = bytes.length + chunk.length > maxBytes;
+      if (!isTooLarge && hold.take(chunk.length)) {
+        bytes.push(chunk);
+        return;
+      }
+      request.pause();
+      done(isTooLarge ? refuse("body_too_large") : refuse("rate_limited", NO_ROOM));
+    });
+    request.on("end", () => done(pass(bytes.take())));
+    request.on("error", () => done(refuse("body_too_large")));
+  });
+}
+
+/** What is under way may end; after the grace each call still gets its last word. */
+function close(server: Server, relay: Relay, graceMs: number): Promise<void> {
+  return new Promise((done) => {
+    let lastWords: NodeJS.Timeout | undefined;
+    const grace = setTimeout(() => {
+      void relay.endAll();
+      lastWords = setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS);
+    }, graceMs);
+    server.close(() => {
+      clearTimeout(grace);
+      clearTimeout(lastWords);
+      done();
+    });
+    server.closeIdleConnections();
+  });
+}

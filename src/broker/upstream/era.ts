@@ -1,0 +1,128 @@
+import { HttpFault } from "../../http/client.ts";
+import { isObject } from "../../mcp/envelope.ts";
+import type { JsonObject } from "../../json/types.ts";
+import { MODERN } from "../../mcp/versions.ts";
+
+export type Era = "modern" | "legacy";
+
+/** How one server is spoken to: the stateless revision, or an older one with the session that the server wants, if any. */
+export type Dialect = { readonly era: "modern" } | LegacyDialect;
+
+export interface LegacyDialect {
+  readonly era: "legacy";
+  /** The revision that the server chose in its handshake. */
+  readonly version: string;
+  readonly session: string | null;
+}
+
+/** What a server said to one message of ours. `message` is null where it said nothing that is JSON-RPC. */
+export interface UpstreamAnswer {
+  readonly status: number;
+  readonly session: string | null;
+  readonly message: JsonObject | null;
+}
+
+/** Sends one message of ours, and reads the answer unless it is a notification. */
+export type Exchange = (dialect: Dialect, method: string, params: object) => Promise<UpstreamAnswer>;
+
+/** The newest revision with a handshake: what we ask for. */
+export const LEGACY = "2025-11-25";
+const CLIENT_INFO = { name: "mcp-authz", version: "1" };
+/** What each request of ours carries in the stateless revision. */
+export const META = {
+  "io.modelcontextprotocol/protocolVersion": MODERN,
+  "io.modelcontextprotocol/clientCapabilities": {},
+  "io.modelcontextprotocol/clientInfo": CLIENT_INFO,
+};
+
+/** Asks a server that nothing is known of. @throws {HttpFault} if there is no telling */
+export async function negotiate(exchange: Exchange): Promise<Dialect> {
+  return (await probe(exchange)) === "modern" ? { era: "modern" } : handshake(exchange);
+}
+
+/** Errors that only a server of the stateless revision knows: HeaderMismatch to UnsupportedProtocolVersion. */
+export const MODERN_CODES: readonly number[] = [-32_020, -32_021, -32_022];
+
+/** A server that does not know the stateless revision says 400, 404 or 405; 401, 403 and 5xx say nothing about its era. */
+export async function probe(exchange: Exchange): Promise<Era> {
+  const { status, message } = await exchange({ era: "modern" }, "server/discover", {});
+  if (status === 200 && message?.["result"] !== undefined) return "modern";
+  if (status === 400 && MODERN_CODES.includes(codeOf(message))) return "modern";
+  if (![200, 400, 404, 405].includes(status)) throw new HttpFault(`status_${status}`);
+  return "legacy";
+}
+
+function codeOf(message: JsonObject | null): number {
+  const error = message?.["error"];
+  const code = isObject(error) ? error["code"] : undefined;
+  return typeof code === "number" ? code : 0;
+}
+
+/** Visible ASCII (2025-11-25, Session Management), and not too long for a header. */
+const SESSION_ID = /^[!-~]{1,1024}$/;
+const OLDER_REVISION = /^202[45]-\d\d-\d\d$/;
+
+/** The handshake of the older revisions. @throws {HttpFault} */
+export async function handshake(exchange: Exchange): Promise<LegacyDialect> {
+  const first: LegacyDialect = { era: "legacy", version: LEGACY, session: null };
+  const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT_INFO };
+  const { status, session, message } = await exchange(first, "initialize", params);
+  const result = message?.["result"];
+  if (status !== 200 || !isObject(result)) throw new HttpFault(`initialize_${status}`);
+  const version = result["protocolVersion"];
+  if (typeof version !== "string" || !OLDER_REVISION.test(version)) throw new HttpFault("initialize_version");
+  if (session !== null && !SESSION_ID.test(session)) throw new HttpFault("initialize_session");
+  const dialect: LegacyDialect = { era: "legacy", version, session };
+  const accepted = await exchange(dialect, "notifications/initialized", {});
+  if (accepted.status >= 300) throw new HttpFault(`initialized_${accepted.status}`);
+  return dialect;
+}
+
+/** How long a server counts as legacy before it is asked again: it may have been updated. */
+const LEGACY_TTL_MS = 10 * 60_000;
+
+export interface Eras {
+  /** What is known already. */
+  known(server: string): Era | null;
+  /** Asks a server, once for all who ask at the same time. @throws {HttpFault} if there is no telling */
+  of(server: string, exchange: Exchange): Promise<Era>;
+  /** Asks with this caller's own credential, whoever asks at the same time. @throws {HttpFault} */
+  askAnew(server: string, exchange: Exchange): Promise<Era>;
+  /** What it answered does not fit its era: the next caller asks anew. */
+  forget(server: string): void;
+}
+
+/** @param monotonic milliseconds of a clock that never goes back */
+export function createEras(monotonic: () => number): Eras {
+  const known = new Map<string, { readonly era: Era; readonly at: number }>();
+  const flights = new Map<string, Promise<Era>>();
+
+  async function ask(server: string, exchange: Exchange): Promise<Era> {
+    const flight = probe(exchange);
+    flights.set(server, flight);
+    try {
+      const era = await flight;
+      known.set(server, { era, at: monotonic() });
+      return era;
+    } finally {
+      if (flights.get(server) === flight) flights.delete(server);
+    }
+  }
+
+  return {
+    known(server) {
+      const seen = known.get(server);
+      if (seen === undefined) return null;
+      return seen.era === "modern" || monotonic() - seen.at < LEGACY_TTL_MS ? seen.era : null;
+    },
+    async of(server, exchange) {
+      const flight = flights.get(server);
+      if (flight === undefined) return ask(server, exchange);
+      const theirs = await flight.catch(() => null);
+      // Another caller's failure may be her credential's: it is nobody else's.
+      return theirs ?? ask(server, exchange);
+    },
+    askAnew: ask,
+    forget: (server) => void known.delete(server),
+  };
+}

@@ -1,0 +1,158 @@
+import { createByteCollector, type ByteCollector } from "../../http/byte-collector.ts";
+import { HttpFault } from "../../http/fault.ts";
+
+/** One event of a stream that has data. */
+export interface StreamEvent {
+  /** `message` where the stream names none. */
+  readonly type: string;
+  readonly data: Buffer;
+}
+
+export interface EventParser {
+  /** Bytes of the event that is being read. */
+  readonly length: number;
+  /** The events that are complete with this chunk. @throws {HttpFault} `too_large` */
+  push(chunk: Buffer): StreamEvent[];
+  /** The last event, if the stream ended without the empty line behind it. */
+  end(): StreamEvent[];
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const COLON = 0x3a;
+const SPACE = 0x20;
+/** What `data` and `event` begin with. */
+const LETTER_D = 0x64;
+const LETTER_E = 0x65;
+const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
+const NEWLINE = Buffer.from("\n");
+const NOTHING = Buffer.alloc(0);
+/** Longer than each name and type that means something here. */
+const MAX_FIELD_NAME = 8;
+const MAX_TYPE = 64;
+
+/**
+ * Reads an event stream as it comes (WHATWG HTML, Server-sent events): lines end with CRLF, LF or CR, comments and
+ * unknown fields are skipped, several `data` lines are joined. Nothing is kept but the event that is being read.
+ * @param maxBytes of one event's data, and of one line
+ */
+export function createEventParser(maxBytes: number): EventParser {
+  return new LineByLineParser(maxBytes);
+}
+
+class LineByLineParser implements EventParser {
+  /** The beginning of a line whose end has not come. */
+  readonly #held: ByteCollector;
+  readonly #data: ByteCollector;
+  readonly #maxBytes: number;
+  #found: StreamEvent[] = [];
+  #hasData = false;
+  #type = "";
+  #isFirst = true;
+  #afterCr = false;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+    this.#held = createByteCollector(maxBytes);
+    this.#data = createByteCollector(maxBytes);
+  }
+
+  get length(): number {
+    return this.#held.length + this.#data.length;
+  }
+
+  push(chunk: Buffer): StreamEvent[] {
+    const endFrom = lineEnds(chunk);
+    let at = 0;
+    while (at < chunk.length) {
+      const isRestOfCrLf = this.#afterCr && chunk[at] === LF;
+      this.#afterCr = false;
+      const end = isRestOfCrLf ? at : endFrom(at);
+      if (end === -1) break;
+      if (!isRestOfCrLf && !this.#saysNothing(chunk, at, end)) this.#line(chunk.subarray(at, end));
+      this.#afterCr = chunk[end] === CR;
+      at = end + 1;
+    }
+    if (at < chunk.length) this.#held.push(chunk.subarray(at));
+    return this.#take();
+  }
+
+  end(): StreamEvent[] {
+    if (this.#held.length > 0) this.#line(NOTHING);
+    this.#dispatch();
+    return this.#take();
+  }
+
+  /** A comment, a field that means nothing here, or an empty line behind nothing: a chunk can hold thousands. */
+  #saysNothing(chunk: Buffer, at: number, end: number): boolean {
+    if (this.#isFirst || this.#held.length > 0) return false;
+    if (at === end) return !this.#hasData && this.#type === "";
+    return chunk[at] !== LETTER_D && chunk[at] !== LETTER_E;
+  }
+
+  #line(part: Buffer): void {
+    let whole = part;
+    if (this.#held.length > 0) {
+      this.#held.push(part);
+      whole = this.#held.take();
+    }
+    // What came in one chunk was not held: the limit must not depend on how a stream is cut.
+    if (whole.length > this.#maxBytes) throw new HttpFault("too_large");
+    if (this.#isFirst && whole.subarray(0, 3).equals(BOM)) whole = whole.subarray(3);
+    this.#isFirst = false;
+    if (whole.length === 0) this.#dispatch();
+    else this.#field(whole);
+  }
+
+  #field(line: Buffer): void {
+    const colon = line.indexOf(COLON);
+    const name = line.toString("latin1", 0, colon === -1 ? line.length : Math.min(colon, MAX_FIELD_NAME));
+    const start = colon === -1 ? line.length : colon + (line[colon + 1] === SPACE ? 2 : 1);
+    if (name === "event") this.#type = line.toString("latin1", start, start + MAX_TYPE);
+    if (name !== "data") return;
+    if (this.#hasData) this.#data.push(NEWLINE);
+    this.#data.push(line.subarray(start));
+    this.#hasData = true;
+  }
+
+  #dispatch(): void {
+    const type = this.#type === "" ? "message" : this.#type;
+    if (this.#data.length > 0) this.#found.push({ type, data: this.#data.take() });
+    this.#hasData = false;
+    this.#type = "";
+  }
+
+  #take(): StreamEvent[] {
+    const found = this.#found;
+    this.#found = [];
+    return found;
+  }
+}
+
+/** Finds the next CR or LF. Neither is looked for twice in the same bytes: a chunk can hold thousands of lines. */
+function lineEnds(chunk: Buffer): (from: number) => number {
+  const next = { cr: chunk.indexOf(CR), lf: chunk.indexOf(LF) };
+  return (from) => {
+    if (next.cr !== -1 && next.cr < from) next.cr = chunk.indexOf(CR, from);
+    if (next.lf !== -1 && next.lf < from) next.lf = chunk.indexOf(LF, from);
+    const { cr, lf } = next;
+    return cr === -1 || (lf !== -1 && lf < cr) ? lf : cr;
+  };
+}
+
+const HEAD = Buffer.from("event: message\ndata: ");
+const TAIL = Buffer.from("\n\n");
+
+/**
+ * A message as an event of one line. In JSON line ends stand between tokens only (RFC 8259 §2, §7) and become spaces:
+ * one line for each would weigh a hundred times what a server sends. Only a part that has some is copied.
+ */
+export function eventOf(json: readonly Uint8Array[]): Uint8Array[] {
+  return [HEAD, ...json.map((part) => (part.includes(LF) || part.includes(CR) ? withoutLines(part) : part)), TAIL];
+}
+
+function withoutLines(part: Uint8Array): Uint8Array {
+  const copy = Uint8Array.prototype.slice.call(part); // a plain loop: `map` takes ten times as long for a large one
+  for (let at = 0; at < copy.length; at += 1) if (copy[at] === LF || copy[at] === CR) copy[at] = SPACE;
+  return copy;
+}

@@ -1,0 +1,103 @@
+import { handshake, type LegacyDialect } from "./era.ts";
+import { whileHeld } from "../relay/call-timeout.ts";
+import { exchangeWith } from "./exchange.ts";
+import { credentialHeader, type Upstream, type UpstreamCredential } from "./upstream.ts";
+
+/** Whose session: nobody else is given it, and a new credential is a new session (design 5.8). */
+export interface SessionOwner {
+  readonly upstream: Upstream;
+  /** The caller's issuer and subject, verified. */
+  readonly idp: string;
+  readonly sub: string;
+  readonly credential: UpstreamCredential | null;
+}
+
+/** A session on loan for one call. */
+export interface Lease {
+  readonly dialect: LegacyDialect;
+  /** The server does not know the session any more: nobody is given it again. */
+  discard(): void;
+  release(): void;
+}
+
+/** A session with one server, or its handshake while that lasts. */
+export interface Session {
+  /** @throws {HttpFault} if the server gives none, or the signal ends the wait */
+  lease(signal: AbortSignal): Promise<Lease>;
+  /** Nobody is given it again. Its server is told once its last user is done. */
+  end(): void;
+  idleFor(): number;
+}
+
+export interface SessionOptions {
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonic: () => number;
+  /** It will not do: it could not be opened, or its server forgot it. */
+  readonly onUnusable: () => void;
+  /** Its server is being told that it ended. Resolves soon, whatever the server does. */
+  readonly onGoodbye: (told: Promise<void>) => void;
+}
+
+const GOODBYE_MS = 1000;
+const GOODBYE_BYTES = 64 * 1024;
+
+/** Opens a session; its id never reaches a client. */
+export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGoodbye }: SessionOptions): Session {
+  const signal = AbortSignal.timeout(owner.upstream.timeoutMs);
+  const opening = handshake(exchangeWith(owner.upstream, owner.credential, signal));
+  let open: LegacyDialect | null = null;
+  let users = 0;
+  let usedAt = monotonic();
+  let ended = false;
+  let told = false;
+
+  const tellServer = () => {
+    if (!ended || users > 0 || open === null || told) return;
+    told = true;
+    if (open.session !== null) onGoodbye(sayGoodbye(owner, open.version, open.session));
+  };
+  const end = () => {
+    ended = true;
+    tellServer();
+  };
+  const discard = () => {
+    told = true; // by whom it was forgotten needs not be told
+    onUnusable();
+  };
+  const leave = () => {
+    users -= 1;
+    usedAt = monotonic();
+    tellServer();
+  };
+  opening.then((dialect) => {
+    open = dialect;
+    tellServer();
+  }, onUnusable);
+
+  return {
+    end,
+    idleFor: () => (users > 0 || open === null ? 0 : monotonic() - usedAt),
+    async lease(caller) {
+      users += 1;
+      try {
+        const dialect = await whileHeld(opening, caller);
+        return { dialect, discard, release: leave };
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    },
+  };
+}
+
+/** 2025-11-25, Session Management: a client that needs a session no more SHOULD delete it. What is said to that counts not. */
+async function sayGoodbye({ upstream, credential }: SessionOwner, version: string, session: string): Promise<void> {
+  const headers = {
+    "mcp-protocol-version": version,
+    "mcp-session-id": session,
+    ...credentialHeader(credential),
+  };
+  const signal = AbortSignal.timeout(GOODBYE_MS);
+  const request = { method: "DELETE", path: upstream.path, headers, body: null, signal };
+  await upstream.client.fetch(request, GOODBYE_BYTES).catch(() => null);
+}

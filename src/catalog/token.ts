@@ -1,0 +1,55 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import type { SigningKey } from "../wristband/keys.ts";
+import { signCompact } from "../wristband/sign.ts";
+import { verifyCompact, type FindKey } from "../wristband/verify.ts";
+
+/** `typ` of the token with which serve reads the broker's catalogue (design 4.3). */
+const CATALOG_TYPE = "catalog+jwt";
+const LIFETIME_SECONDS = 60;
+const SKEW_SECONDS = 60;
+
+export interface CatalogParties {
+  readonly issuer: string;
+  /** Of wristbands; the catalogue's is `<audience>/catalog`. */
+  readonly audience: string;
+}
+
+const seconds = z.int().positive();
+const catalogClaims = z.strictObject({
+  iss: z.string(),
+  aud: z.string(),
+  iat: seconds,
+  exp: seconds,
+  jti: z.string().min(1).max(128),
+});
+
+/** Whom a token is held against, and when. */
+export interface CatalogVerifier {
+  readonly parties: CatalogParties;
+  readonly findKey: FindKey;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** A token of one minute, for one reader: the catalogue tells what all servers offer. */
+export function signCatalogToken({ issuer, audience }: CatalogParties, key: SigningKey, now: number): string {
+  const iat = Math.floor(now / 1000);
+  const claims = { iss: issuer, aud: catalogAudience(audience), iat, exp: iat + LIFETIME_SECONDS, jti: randomUUID() };
+  return signCompact({ alg: "ES256", typ: CATALOG_TYPE, kid: key.kid }, claims, key);
+}
+
+/** True for a catalogue token of serve that is valid now. */
+export function isCatalogToken(token: string, { parties, findKey, now }: CatalogVerifier): boolean {
+  const read = verifyCompact(token, CATALOG_TYPE, findKey);
+  const parsed = catalogClaims.safeParse(typeof read === "string" ? null : read.claims);
+  if (!parsed.success) return false;
+  const { iss, aud, iat, exp } = parsed.data;
+  const at = now() / 1000;
+  const isTimely = exp > at && iat <= at + SKEW_SECONDS && exp > iat && exp - iat <= LIFETIME_SECONDS;
+  return iss === parties.issuer && aud === catalogAudience(parties.audience) && isTimely;
+}
+
+function catalogAudience(audience: string): string {
+  return `${audience}/catalog`;
+}
