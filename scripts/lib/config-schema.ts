@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { configSchema } from "../../src/config-schema.ts";
+import { configSchema } from "../../src/config/schema.ts";
 import { documentedKeys, schemaKeys, type SchemaNode } from "./config-keys.ts";
 
 const PAGE = resolve(import.meta.dirname, "../../docs/configuration.md");

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../broker/catalog/snapshot.ts";
 import type { HeldBytes } from "../broker/held-bytes.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import { METHOD_NAMES } from "../mcp/method-table.ts";
 import { createBrokerMetrics, type BrokerMetrics, type UpstreamReading } from "../ops/broker-metrics.ts";
 import { createOpsServer, type OpsAnswer, type OpsServerOptions } from "../ops/ops-server.ts";

@@ -3,8 +3,8 @@ import type { FindSchema } from "../broker/relay/request.ts";
 import { createRelay, type Relay, type RelayObserver } from "../broker/relay/relay.ts";
 import { createSessionPool } from "../broker/upstream/session-pool.ts";
 import { createUpstreams, type Upstreams, type UpstreamSettings } from "../broker/upstream/upstream.ts";
-import type { Config } from "../config.ts";
-import type { ServerConfig } from "../config-schema.ts";
+import type { Config } from "../config/load.ts";
+import type { ServerConfig } from "../config/schema.ts";
 import type { Log } from "../ops/log.ts";
 import { readCaFile } from "../files/ca.ts";
 

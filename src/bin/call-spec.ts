@@ -4,7 +4,7 @@ import { refuse, type Outcome } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { AuthzRequest, Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { parseJson } from "../json/parse.ts";
 import { CONFIG_USAGE, textOption, UsageError, type Arguments } from "./cli.ts";

@@ -1,4 +1,4 @@
-import { loadConfig } from "../config.ts";
+import { loadConfig } from "../config/load.ts";
 import { EXIT, printWarnings, textOption, UsageError, type Command } from "./cli.ts";
 import { checkFiles } from "./config-files.ts";
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { parseJson } from "../json/parse.ts";
 import { LOG_LEVELS, type LogLevel } from "../ops/log.ts";
-import { ConfigError, loadConfig, type Config, type LoadedConfig } from "../config.ts";
+import { ConfigError, loadConfig, type Config, type LoadedConfig } from "../config/load.ts";
 
 /** Exit codes: 0 done, 1 failed, 2 the user's input (arguments, configuration) is at fault. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;

@@ -1,8 +1,8 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { findTool } from "../files/program.ts";
-import { ConfigError, type Config } from "../config.ts";
-import type { Problem } from "../config-rules.ts";
+import { ConfigError, type Config } from "../config/load.ts";
+import type { Problem } from "../config/rules.ts";
 import { readTlsFiles } from "../files/tls.ts";
 import { OPA_MISSING } from "../policy/compile.ts";
 import { OPEN_TO_ALL } from "../policy/self-test.ts";

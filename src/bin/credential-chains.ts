@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import type { Owner } from "../credential/answer-cache.ts";
 import { noneSource } from "../credential/none.ts";
 import type { CredentialSource } from "../credential/source.ts";

@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import { createAnswerCache, type AnswerCache } from "../credential/answer-cache.ts";
 import { createActor, type Actor } from "../credential/exchange/actor.ts";
 import { exchangeSource } from "../credential/exchange/source.ts";

@@ -1,6 +1,6 @@
 import { createIdentity } from "../identity/identity.ts";
 import { CALL_OPTIONS, CALL_USAGE, callSpec, captureInput, requestOf } from "./call-spec.ts";
-import { checkSettings } from "./check-settings.ts";
+import { checkSettings } from "../config/settings.ts";
 import { configPath, EXIT, loadWithWarnings, type Command } from "./cli.ts";
 
 const TIMEOUT_MS = 5000;

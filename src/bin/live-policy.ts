@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import { createHttpClient } from "../http/client.ts";
 import { parseJson } from "../json/parse.ts";
 import { urlOf } from "./start-broker.ts";

@@ -1,5 +1,5 @@
 import type { CatalogClient } from "../catalog/client.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import type { IdentityService } from "../identity/identity.ts";
 import type { Revocations } from "../identity/revocations.ts";
 import type { Audit } from "../ops/audit.ts";

@@ -2,7 +2,7 @@
 // begins with the supervisor's `start`.
 import { parentPort, workerData } from "node:worker_threads";
 import { findTool } from "../files/program.ts";
-import { loadConfig, type Config } from "../config.ts";
+import { loadConfig, type Config } from "../config/load.ts";
 import { createLog, writeStderr, type LogLevel } from "../ops/log.ts";
 import type { FromThread, Handover, ToThread } from "../ops/supervisor.ts";
 import type { KeptPolicy } from "../policy/store.ts";

@@ -5,7 +5,7 @@ import type { InFlight } from "../authz/in-flight.ts";
 import { refuse } from "../authz/outcome.ts";
 import { newTrail } from "../authz/trail.ts";
 import type { CatalogClient } from "../catalog/client.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import { createCredentials } from "../credential/chain.ts";
 import { createGrpcServer } from "../envoy/grpc-server.ts";
 import { reply } from "../envoy/reply.ts";
@@ -22,7 +22,7 @@ import { createSuspensions, refuseSuspended, type Suspension, type Suspensions }
 import type { KeptPolicy, PolicyStore } from "../policy/store.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
-import { answerSettings, checkSettings } from "./check-settings.ts";
+import { answerSettings, checkSettings } from "../config/settings.ts";
 import { clockFault } from "./clock-fault.ts";
 import { credentialChains } from "./credential-chains.ts";
 import { reloadParts } from "./reload.ts";

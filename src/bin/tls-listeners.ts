@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import { readTlsFiles, type TlsMaterial } from "../files/tls.ts";
 import type { ReloadParts } from "./reload.ts";
 

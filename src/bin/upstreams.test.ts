@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { modernServer, startUpstream, type FakeUpstream } from "../../test/fakes/list-server.ts";
 import { faultWord } from "../broker/catalog/listing.ts";
-import { loadConfig } from "../config.ts";
+import { loadConfig } from "../config/load.ts";
 import { createListers, partsOf } from "./upstreams.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-upstreams-"));

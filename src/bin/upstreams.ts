@@ -1,5 +1,5 @@
 import { listUpstream, type Listing } from "../broker/catalog/listing.ts";
-import type { Config, ServerConfig } from "../config-schema.ts";
+import type { Config, ServerConfig } from "../config/schema.ts";
 import { headerValue } from "../credential/static.ts";
 import { createHttpClient, type HttpClient } from "../http/client.ts";
 import { readCaFile } from "../files/ca.ts";

@@ -1,5 +1,5 @@
-import { hostOf } from "../config-rules-vault.ts";
-import type { Config } from "../config.ts";
+import { hostOf } from "../config/rules-vault.ts";
+import type { Config } from "../config/load.ts";
 import { createAnswerCache, type AnswerCache } from "../credential/answer-cache.ts";
 import type { CredentialSource } from "../credential/source.ts";
 import { parsePath } from "../credential/vault/path.ts";

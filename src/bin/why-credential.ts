@@ -1,6 +1,6 @@
 import type { Ports } from "../authz/ports.ts";
 import { Secret } from "../secret/secret.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Answer, CredentialSource } from "../credential/source.ts";
 import { createLog } from "../ops/log.ts";

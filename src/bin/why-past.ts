@@ -1,7 +1,7 @@
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { REMEDIES } from "../authz/remedies.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit-search.ts";

@@ -3,7 +3,7 @@ import type { Identity } from "../authz/ports.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { REMEDIES } from "../authz/remedies.ts";
 import { readToken } from "../jose/compact.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import type { JsonValue } from "../json/types.ts";
 import type { RuleLine } from "../policy/explain.ts";
 import type { Attempt, AskedPolicy } from "./ask.ts";

@@ -2,7 +2,7 @@ import { findTool } from "../files/program.ts";
 import { ask, type AskOptions } from "./ask.ts";
 import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "./call-spec.ts";
 import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./cli.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/load.ts";
 import { pastReport } from "./why-past.ts";
 import { isUndecided, reportOf } from "./why-report.ts";
 import { reportText, type Report } from "./why-text.ts";

@@ -1,6 +1,6 @@
 // How many large bodies Envoy holds before anybody knows whose they are: a token bucket in all and one per source. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/local_rate_limit_filter
-import type { Config } from "../config-schema.ts";
+import type { Config } from "../config/schema.ts";
 import { PAUSE_SECONDS, REQUEST_SECONDS, typed, UNLIMITED } from "./values.ts";
 
 export const BODY_BUDGET = "envoy.filters.http.local_ratelimit";

@@ -1,6 +1,6 @@
 // A bound per caller on direct routes: callers are spread over clusters of one server, each with limits of its own. Pure.
 // Envoy 1.40 counts requests per cluster and not per caller; a caller's cluster is chosen by the hash of the subject.
-import type { Config } from "../config-schema.ts";
+import type { Config } from "../config/schema.ts";
 import { EXT_AUTHZ, serverCluster, typed, UNLIMITED } from "./values.ts";
 
 /** A caller who takes all of her share takes it from one in so many others. */

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import type { Address, Config, ServerConfig } from "../config-schema.ts";
+import type { Address, Config, ServerConfig } from "../config/schema.ts";
 import { shardLimits, shardNames } from "./caller-shards.ts";
 import { serverCluster, socketAddress, typed } from "./values.ts";
 

@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import type { Config } from "../config-schema.ts";
+import type { Config } from "../config/schema.ts";
 import { clusters } from "./clusters.ts";
 import { opsListener, publicListener } from "./listeners.ts";
 import { memoryAllocator, overloadManager } from "./overload.ts";

@@ -1,4 +1,4 @@
-import type { Config } from "../config-schema.ts";
+import type { Config } from "../config/schema.ts";
 import { duration, EXT_AUTHZ, typed } from "./values.ts";
 
 /** Our answer comes within 80 % of Envoy's patience; the rest is for the way there and back (M4). */

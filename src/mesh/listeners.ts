@@ -1,5 +1,5 @@
 import { managedHeaders } from "../authz/grant.ts";
-import type { Config } from "../config-schema.ts";
+import type { Config } from "../config/schema.ts";
 import { bodyBudgetFilter } from "./body-budget.ts";
 import { callerFilter } from "./caller-shards.ts";
 import { decisionTimeoutMs, extAuthzFilter } from "./ext-authz.ts";

@@ -1,6 +1,6 @@
 // Envoy's own bounds of memory and connections, as its overload manager has them. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/operations/overload_manager/overload_manager
-import type { Config } from "../config-schema.ts";
+import type { Config } from "../config/schema.ts";
 
 const MIB = 1024 * 1024;
 const HEAP = "envoy.resource_monitors.fixed_heap";

@@ -1,5 +1,5 @@
 import { WELL_KNOWN } from "../authz/endpoint.ts";
-import type { Config, ServerConfig } from "../config-schema.ts";
+import type { Config, ServerConfig } from "../config/schema.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
 import { shardOf } from "./caller-shards.ts";
 import { serverResponses } from "./server-responses.ts";

@@ -1,4 +1,4 @@
-import type { Address } from "../config-schema.ts";
+import type { Address } from "../config/schema.ts";
 
 /** An address as Envoy writes it. */
 export function socketAddress(address: Address): object {

@@ -12,7 +12,7 @@ import { connect as connectTls } from "node:tls";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { requireTool } from "../../src/files/program.ts";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 import { startChild, waitReady, type Child } from "../lab/child.ts";
 import { freePort } from "../lab/ports.ts";

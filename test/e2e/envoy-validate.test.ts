@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { requireTool } from "../../src/files/program.ts";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { envoyConfig, envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-validate-"));

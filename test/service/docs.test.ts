@@ -7,7 +7,7 @@ import { limitsTable } from "../../scripts/lib/limits.ts";
 import { refusalsPage } from "../../scripts/lib/refusals.ts";
 import { UPSTREAM_STATES } from "../../src/broker/catalog/snapshot.ts";
 import { DROP_REASONS } from "../../src/broker/catalog/definitions.ts";
-import { configSchema } from "../../src/config-schema.ts";
+import { configSchema } from "../../src/config/schema.ts";
 import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
 
 const root = resolve(import.meta.dirname, "../..");

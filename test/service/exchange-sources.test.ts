@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Secret } from "../../src/secret/secret.ts";
 import { createExchangeSources } from "../../src/bin/exchange-sources.ts";
-import type { Config } from "../../src/config.ts";
+import type { Config } from "../../src/config/load.ts";
 import {
   AUDIENCE,
   callerOf,

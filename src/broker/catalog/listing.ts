@@ -1,6 +1,6 @@
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
-import type { Limits } from "../../config-limits.ts";
+import type { Limits } from "../../config/limits.ts";
 import {
   createEntryReader,
   LISTS,

@@ -2,11 +2,11 @@ import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import type { z } from "zod";
-import { checkRules, type Problem } from "./config-rules.ts";
-import { configSchema, type Config } from "./config-schema.ts";
-import { unreadable } from "./files/read-error.ts";
+import { checkRules, type Problem } from "./rules.ts";
+import { configSchema, type Config } from "./schema.ts";
+import { unreadable } from "../files/read-error.ts";
 
-export type { Config } from "./config-schema.ts";
+export type { Config } from "./schema.ts";
 
 const MAX_FILE_BYTES = 1024 * 1024;
 

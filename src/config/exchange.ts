@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Secret } from "./secret/secret.ts";
+import type { Secret } from "../secret/secret.ts";
 
 /** What the shape of `exchange` has in common with the rest of the file. */
 interface Shapes<P extends z.core.$ZodLooseShape> {

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
-import { checkExchange } from "./config-exchange.ts";
-import { checkCredentialHeader, checkHeaders } from "./config-headers.ts";
-import { checkVault } from "./config-rules-vault.ts";
-import { isLoopback, type Config } from "./config-schema.ts";
+import { checkExchange } from "./exchange.ts";
+import { checkCredentialHeader, checkHeaders } from "./headers.ts";
+import { checkVault } from "./rules-vault.ts";
+import { isLoopback, type Config } from "./schema.ts";
 
 export interface Problem {
   /** The key in the file, as `servers.github.url`. */

@@ -1,7 +1,7 @@
 // Which header names and values a configuration may name, for each use: one table. Pure.
-import { managedHeaders } from "./authz/grant.ts";
-import type { Say } from "./config-rules.ts";
-import type { Config, CredentialConfig } from "./config-schema.ts";
+import { managedHeaders } from "../authz/grant.ts";
+import type { Say } from "./rules.ts";
+import type { Config, CredentialConfig } from "./schema.ts";
 
 /** What somebody else writes or reads, by who that is. */
 const RESERVED: ReadonlySet<string> = new Set([

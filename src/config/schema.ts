@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import { Secret } from "./secret/secret.ts";
-import { exchangeSchema } from "./config-exchange.ts";
-import { limitsSchema } from "./config-limits.ts";
+import { Secret } from "../secret/secret.ts";
+import { exchangeSchema } from "./exchange.ts";
+import { limitsSchema } from "./limits.ts";
 
 /** Turns `{file}` or `{env}` into the secret's text, or throws a sentence that says what is wrong. */
 export type ReadSecret = (source: { file: string } | { env: string }) => string;

@@ -2,8 +2,8 @@ import type { AnswerSettings } from "../authz/answer.ts";
 import type { CheckSettings } from "../authz/check.ts";
 import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
-import { prefixOf } from "../config-rules.ts";
-import type { Config } from "../config.ts";
+import { prefixOf } from "./rules.ts";
+import type { Config } from "./load.ts";
 import { createResolver } from "../mcp/resolver.ts";
 
 /** What the pipeline needs of the configuration. `serve`, `input` and the tests use the same. */

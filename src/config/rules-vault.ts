@@ -1,6 +1,6 @@
-import type { Say } from "./config-rules.ts";
-import type { Config, CredentialConfig } from "./config-schema.ts";
-import { isSegment, parsePath, uses, type PathTemplate } from "./credential/vault/path.ts";
+import type { Say } from "./rules.ts";
+import type { Config, CredentialConfig } from "./schema.ts";
+import { isSegment, parsePath, uses, type PathTemplate } from "../credential/vault/path.ts";
 
 type VaultEntryConfig = Extract<CredentialConfig, { kind: "vault" }>;
 
