@@ -183,7 +183,7 @@ const config = {
 writeFileSync(join(folder, "mcp-authz.yaml"), stringify(config));
 const ours = target(
   "(b) the broker's relay",
-  startChild("src/bin/mcp-authz.ts", "broker", "--config", join(folder, "mcp-authz.yaml")),
+  startChild("src/cli/mcp-authz.ts", "broker", "--config", join(folder, "mcp-authz.yaml")),
   ports.broker,
 );
 

@@ -48,7 +48,7 @@ export async function createWorld(): Promise<World> {
       const ports = await freePorts();
       const file = join(folder, `mcp-authz-${children.length}.yaml`);
       writeFileSync(file, stringify({ ...configuration(issuer, ports, children.length), ...config }));
-      const child = spawn(["src/bin/mcp-authz.ts", "serve", "--config", file]);
+      const child = spawn(["src/cli/mcp-authz.ts", "serve", "--config", file]);
       await waitUntilOk(child, `http://127.0.0.1:${ports.ops}/readyz`);
       return { child, address: `127.0.0.1:${ports.authz}` };
     },

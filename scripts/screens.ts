@@ -32,7 +32,7 @@ try {
 /** Exit code 1 is its answer "refused". */
 function whyOutput(args: readonly string[]): string {
   try {
-    return execFileSync(process.execPath, ["src/bin/mcp-authz.ts", ...args], { cwd: ROOT, encoding: "utf8" });
+    return execFileSync(process.execPath, ["src/cli/mcp-authz.ts", ...args], { cwd: ROOT, encoding: "utf8" });
   } catch (error) {
     return String((error as { stdout?: unknown }).stdout);
   }

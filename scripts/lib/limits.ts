@@ -144,7 +144,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     "each server has its share in lists of all; for one server `wristband_too_large`",
   ],
   ["Calls of one caller at a time, through the broker", () => keyed("callsPerCaller"), "`rate_limited`"],
-  ["of those, at one server", () => count("bin/build-relay.ts", "MAX_CALLS_PER_SERVER"), "`rate_limited`"],
+  ["of those, at one server", () => count("app/broker/relay.ts", "MAX_CALLS_PER_SERVER"), "`rate_limited`"],
   [
     "Bytes that the broker holds for one caller",
     () => keyed("heldBytesPerCaller", sizeOf),
@@ -156,7 +156,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "One evaluation of policy",
     () =>
-      `${figure("bin/serve.ts", "POLICY_LIMIT_MS")} ms of CPU, ${(figure("policy/engine.ts", "maximum") * 64) / 1024} MiB`,
+      `${figure("cli/serve.ts", "POLICY_LIMIT_MS")} ms of CPU, ${(figure("policy/engine.ts", "maximum") * 64) / 1024} MiB`,
     "`policy_unavailable`",
   ],
   [
@@ -191,7 +191,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     () => `${count("jose/key-set.ts", "MAX_KEYS")}, ${bytes("http/fetch-document.ts", "MAX_BYTES")}`,
     "`keys_unavailable`",
   ],
-  ["Audit lines that wait", () => count("bin/start-serve.ts", "AUDIT_QUEUE"), "`audit_unavailable`"],
+  ["Audit lines that wait", () => count("app/serve/serve.ts", "AUDIT_QUEUE"), "`audit_unavailable`"],
 ];
 
 export function limitsTable(): string {

@@ -42,7 +42,7 @@ async function why({ folder: at, configFile, idp }: Lab, shiftMs: number): Promi
   const args = ["--config", configFile, "--token-file", tokenFile, "--server", "demo", "--tool", "whoami"];
   const env = { ...process.env, ...clock(shiftMs) };
   return new Promise((done) => {
-    execFile(process.execPath, [join(ROOT, "src/bin/mcp-authz.ts"), "why", ...args], { env }, (_, out) => done(out));
+    execFile(process.execPath, [join(ROOT, "src/cli/mcp-authz.ts"), "why", ...args], { env }, (_, out) => done(out));
   });
 }
 

@@ -320,7 +320,7 @@ describe("behind the lists", () => {
     broker = startChild({
       name: "broker",
       command: process.execPath,
-      args: [join(ROOT, "src/bin/mcp-authz.ts"), "broker", "--config", lab.configFile],
+      args: [join(ROOT, "src/cli/mcp-authz.ts"), "broker", "--config", lab.configFile],
       cwd: folder,
       logFile: join(folder, "logs/broker-2.log"),
     });

@@ -9,7 +9,7 @@ import { startLab, type Lab } from "../lab/lab.ts";
 import { freePorts, type Ports } from "../lab/ports.ts";
 import { legacy, type Reply } from "./client.ts";
 
-const PROGRAM = resolve(import.meta.dirname, "../../src/bin/mcp-authz.ts");
+const PROGRAM = resolve(import.meta.dirname, "../../src/cli/mcp-authz.ts");
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-e2e-"));
 const file = join(folder, "revoked.jsonl");
 let lab: Lab;

@@ -78,7 +78,7 @@ describe("npm start", () => {
       for (const shown of step.shows) expect(pasted.stdout, step.title).toContain(shown);
     }
     const why = /npx mcp-authz (why .*)/.exec(text)?.[1]?.split(" ") ?? [];
-    const explained = spawnSync(process.execPath, ["src/bin/mcp-authz.ts", ...why], { cwd: ROOT, encoding: "utf8" });
+    const explained = spawnSync(process.execPath, ["src/cli/mcp-authz.ts", ...why], { cwd: ROOT, encoding: "utf8" });
     expect(explained.status).toBe(1);
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");
     const renewed = withScreen(withScreen(readme, "start", startScreen(text)), "why", whyScreen(explained.stdout));

@@ -182,7 +182,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     const why = async (who: string, server: string, ...more: string[]) => {
       const tokenFile = join(folder, `${who}.token`);
       writeFileSync(tokenFile, tokens[who] ?? "", { mode: 0o600 });
-      const program = resolve(import.meta.dirname, "../../src/bin/mcp-authz.ts");
+      const program = resolve(import.meta.dirname, "../../src/cli/mcp-authz.ts");
       const args = [
         "why",
         "--config",

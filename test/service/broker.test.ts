@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { startBroker, type RunningBroker } from "../../src/bin/start-broker.ts";
+import { startBroker, type RunningBroker } from "../../src/app/broker/broker.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { signCatalogToken } from "../../src/catalog/token.ts";

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { findTool } from "../../src/files/program.ts";
-import { runMain } from "../../src/bin/cli.ts";
-import { COMMANDS } from "../../src/bin/commands.ts";
+import { runMain } from "../../src/cli/command.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { makeCa, makeLeaf } from "../fakes/certificates.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-check-config-"));

@@ -1,7 +1,7 @@
 // How the configuration becomes sources: what servers share, and what they must not.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Secret } from "../../src/secret/secret.ts";
-import { createExchangeSources } from "../../src/bin/exchange-sources.ts";
+import { createExchangeSources } from "../../src/app/serve/exchange.ts";
 import type { Config } from "../../src/config/load.ts";
 import {
   AUDIENCE,

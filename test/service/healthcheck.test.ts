@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-const MAIN = resolve(import.meta.dirname, "../../src/bin/mcp-authz.ts");
+const MAIN = resolve(import.meta.dirname, "../../src/cli/mcp-authz.ts");
 let server: Server;
 let origin: string;
 

@@ -7,7 +7,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { firstHandover } from "../fakes/handover.ts";
-import { startServe, type Serve } from "../../src/bin/start-serve.ts";
+import { startServe, type Serve } from "../../src/app/serve/serve.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { checkMessage, codecs, FULL_PROTO } from "../fakes/check-request.ts";

@@ -9,7 +9,7 @@ import { stringify } from "yaml";
 import { freePort } from "../lab/ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const PROGRAM = join(ROOT, "src/bin/mcp-authz.ts");
+const PROGRAM = join(ROOT, "src/cli/mcp-authz.ts");
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-inspector-"));
 const children: ChildProcess[] = [];
 

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { startServe, type Serve } from "../../src/bin/start-serve.ts";
+import { startServe, type Serve } from "../../src/app/serve/serve.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
 import type { FromThread, Handover } from "../../src/ops/supervisor.ts";

@@ -69,7 +69,7 @@ beforeAll(async () => {
   };
   writeFileSync(join(folder, "mcp-authz.yaml"), stringify(config));
   for (const name of ["serve", "broker"]) {
-    const args = [join(ROOT, "src/bin/mcp-authz.ts"), name, "--config", join(folder, "mcp-authz.yaml")];
+    const args = [join(ROOT, "src/cli/mcp-authz.ts"), name, "--config", join(folder, "mcp-authz.yaml")];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
     child.stderr.on("data", (data: Buffer) => (log += data.toString()));
     children.push(child);

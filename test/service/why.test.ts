@@ -8,8 +8,8 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { findTool } from "../../src/files/program.ts";
-import { runMain } from "../../src/bin/cli.ts";
-import { command } from "../../src/bin/why.ts";
+import { runMain } from "../../src/cli/command.ts";
+import { command } from "../../src/cli/why.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -123,7 +123,7 @@ async function why(args: readonly string[], config = configFile): Promise<Ran> {
 /** As a program of its own, with standard input. */
 function whyProgram(args: readonly string[], input: string): Promise<Ran> {
   return new Promise((done) => {
-    const argv = [join(ROOT, "src/bin/mcp-authz.ts"), "why", "--config", configFile, ...args];
+    const argv = [join(ROOT, "src/cli/mcp-authz.ts"), "why", "--config", configFile, ...args];
     const child = execFile(process.execPath, argv, { timeout: 60_000 }, (error, out, err) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
       done({ code, out, err, first: out.split("\n")[0] });

@@ -1,0 +1,154 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Step } from "../../authz/outcome.ts";
+import { createBroker, type BrokerOptions } from "../../broker/server.ts";
+import { createCatalog, type Catalog } from "../../broker/catalog/snapshot.ts";
+import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
+import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
+import type { Config } from "../../config/load.ts";
+import type { Address } from "../../config/schema.ts";
+import type { BrokerMetrics } from "../../ops/broker-metrics.ts";
+import type { Log } from "../../ops/log.ts";
+import { isCatalogToken } from "../../catalog/token.ts";
+import type { WristbandClaims } from "../../wristband/claims.ts";
+import { createPublicKeys, type PublicKeys } from "../../jose/public-keys.ts";
+import { createVerifier } from "../../wristband/verify.ts";
+import { brokerMetrics, brokerOps, type BrokerOpsSources } from "./ops.ts";
+import { buildRelay } from "./relay.ts";
+import { answerSettings, checkSettings } from "../../config/settings.ts";
+import { reloadParts } from "../../bin/reload.ts";
+import { tlsOf, tlsParts } from "../tls-listeners.ts";
+import { createListers } from "./upstreams.ts";
+
+export interface RunningBroker {
+  /** SIGHUP: TLS files. What cannot be read leaves what was there. */
+  reload(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const monotonic = () => performance.now();
+const GRACE_MS = 2000;
+/** How long the first requests wait for the servers' first lists: one that hangs must not keep the others away (B45). */
+const FIRST_ROUND_MS = 3000;
+
+/** Builds and starts the broker. @throws {Error} that names the key at fault */
+export async function startBroker(config: Config, log: Log): Promise<RunningBroker> {
+  const { endpoints, resolver } = checkSettings(config);
+  const metrics = brokerMetrics(config);
+  const keys = publicKeysOf(config);
+  const listers = createListers(config, resolver.publicName);
+  const catalog = createCatalog({ servers: listers.lists, monotonic, onListed: reporter(metrics, log) });
+  const findSchema = createFindSchema(() => catalog.current());
+  const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
+  const held = heldBytesOf(config);
+  const broker = createBroker({
+    address: config.listen.broker,
+    tls: tlsOf(config, "broker"),
+    endpoints: endpoints.paths,
+    ...settingsOf(config),
+    verify: verifier(config, keys, metrics),
+    view: viewsOf(catalog),
+    calls: { resolver, upstreams: calls.upstreams },
+    relay: calls.relay,
+    held,
+    observe: metrics.observeRequest,
+  });
+  let started = false;
+  const ops = opsOf(config, { metrics, catalog, keys, held, started: () => started });
+  await ops.listen();
+  await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
+  await broker.listen();
+  started = true;
+  log.info("listening", {
+    broker: describe(config.listen.broker),
+    servers: catalog.states().length,
+    ready: keys.ready(),
+  });
+  return {
+    async reload() {
+      const parts = tlsParts(config, { broker: broker.setTls, brokerOps: ops.setTls });
+      log.info("reloaded", { what: (await reloadParts(log, parts)).join(", ") });
+    },
+    async stop() {
+      await broker.close(GRACE_MS);
+      await calls.close();
+      keys.close();
+      catalog.close();
+      listers.close();
+      await ops.close();
+    },
+  };
+}
+
+function settingsOf(config: Config) {
+  const { wristband, limits } = config;
+  return { answers: answerSettings(config), wristbandHeader: wristband.header, maxBodyBytes: limits.bodyBytes };
+}
+
+function heldBytesOf({ limits }: Config): HeldBytes {
+  return createHeldBytes({ perCaller: limits.heldBytesPerCaller, total: limits.heldBytes });
+}
+
+function publicKeysOf({ wristband, listen }: Config): PublicKeys {
+  const url = wristband.jwksUrl ?? `${urlOf(listen.ops, "ops")}/.well-known/jwks.json`;
+  return createPublicKeys({ url, fetch, monotonic });
+}
+
+function opsOf(config: Config, sources: Omit<BrokerOpsSources, "isCatalogToken"> & { readonly keys: PublicKeys }) {
+  const verifier = { parties: config.wristband, findKey: sources.keys.find, now: Date.now };
+  return brokerOps(
+    { address: config.listen.brokerOps, tls: tlsOf(config, "brokerOps") },
+    { ...sources, isCatalogToken: (token) => isCatalogToken(token, verifier) },
+  );
+}
+
+function viewsOf(catalog: Catalog): BrokerOptions["view"] {
+  return (server, wristband) => ({
+    snapshot: catalog.current(),
+    offers: server === null ? null : catalog.offers(server),
+    server,
+    wristband,
+    now: Date.now(),
+  });
+}
+
+/** A wristband whose key is not known yet may have been signed by one that was just rotated in. */
+function verifier({ wristband: { issuer, audience } }: Config, keys: PublicKeys, metrics: BrokerMetrics) {
+  const verify = createVerifier({ issuer, audience, findKey: keys.find, now: Date.now });
+  return async (jws: string): Promise<Step<WristbandClaims>> => {
+    let step = verify(jws);
+    if (!step.ok && step.detail === "kid") {
+      await keys.refresh();
+      step = verify(jws);
+    }
+    metrics.wristband(step.ok ? "ok" : (step.detail ?? ""));
+    return step;
+  };
+}
+
+/** Says once that a server cannot be listed, and once that it can again; counts each attempt. */
+function reporter(metrics: BrokerMetrics, log: Log) {
+  const failing = new Map<string, string>();
+  return (server: string, error: string | null) => {
+    metrics.listed(server, error === null);
+    const before = failing.get(server);
+    if (error === null) {
+      failing.delete(server);
+      if (before !== undefined) log.info("upstream_listed_again", { server });
+    } else {
+      failing.set(server, error);
+      if (before !== error) log.warn("upstream_not_listed", { server, message: error });
+    }
+  };
+}
+
+/** Where another process of ours finds a listener. */
+export function urlOf(address: Address, listener: string): string {
+  if (address.kind === "unix")
+    throw new Error(`listen.${listener} is a socket: name its URL in wristband.jwksUrl or catalog.url`);
+  const host = address.host === "0.0.0.0" || address.host === "::" ? "127.0.0.1" : address.host;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`;
+}
+
+function describe(address: Address): string {
+  return address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
+}

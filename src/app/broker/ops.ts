@@ -1,0 +1,97 @@
+import type { IncomingMessage } from "node:http";
+import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/catalog/snapshot.ts";
+import type { HeldBytes } from "../../broker/held-bytes.ts";
+import type { Config } from "../../config/load.ts";
+import { METHOD_NAMES } from "../../mcp/method-table.ts";
+import { createBrokerMetrics, type BrokerMetrics, type UpstreamReading } from "../../ops/broker-metrics.ts";
+import { createOpsServer, type OpsAnswer, type OpsServerOptions } from "../../ops/ops-server.ts";
+
+/** What can be wrong with a wristband, in the words of its verifier. */
+const WRISTBAND_RESULTS = "ok size form header kid signature payload claims parties time".split(" ");
+
+export function brokerMetrics(config: Config): BrokerMetrics {
+  return createBrokerMetrics({
+    servers: Object.keys(config.servers),
+    methods: METHOD_NAMES,
+    states: UPSTREAM_STATES,
+    wristbandResults: WRISTBAND_RESULTS,
+  });
+}
+
+export interface BrokerOpsSources {
+  readonly metrics: BrokerMetrics;
+  readonly catalog: Catalog;
+  /** True once the first round of lists is over, or took too long to wait for. */
+  readonly started: () => boolean;
+  readonly keys: { ready(): boolean; lastError(): string | null };
+  readonly held: Pick<HeldBytes, "bytes">;
+  /** True for a token of serve that opens the catalogue. */
+  readonly isCatalogToken: (token: string) => boolean;
+}
+
+/** The broker's operator listener: health, metrics, and the catalogue for serve. */
+export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, sources: BrokerOpsSources) {
+  const { metrics, catalog, keys, held, started } = sources;
+  return createOpsServer({
+    name: "brokerOps",
+    ...listener,
+    routes: {
+      "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
+      "/readyz": () => {
+        const ready = keys.ready() && started();
+        const { revision } = catalog.current();
+        return json(ready ? 200 : 503, {
+          ready,
+          keys: keys.lastError(),
+          catalog: revision,
+          upstreams: catalog.states().map(readingOf),
+        });
+      },
+      "/metrics": async () => {
+        const upstreams = catalog.states().map(readingOf);
+        const reading = {
+          revision: catalog.current().revision,
+          upstreams,
+          keysFailing: keys.lastError() !== null,
+          heldBytes: held.bytes,
+        };
+        return { status: 200, contentType: metrics.contentType, body: await metrics.render(reading) };
+      },
+      "/catalog": (request) => catalogAnswer(sources, request),
+    },
+  });
+}
+
+/** What a server has, without a name of it: this listener is for operators, the names are for serve. */
+function readingOf({
+  server,
+  state,
+  error,
+  ageSeconds,
+  listed,
+}: UpstreamState): UpstreamReading & { error: string | null } {
+  const { tools = [], prompts = [], resources = [], templates = [], tally } = listed ?? {};
+  const entries = {
+    tools: tools.length,
+    prompts: prompts.length,
+    resources: resources.length,
+    templates: templates.length,
+  };
+  return { server, state, error, ageSeconds, entries, dropped: tally?.dropped ?? {}, cleaned: tally?.cleaned ?? 0 };
+}
+
+function catalogAnswer({ catalog, isCatalogToken, started }: BrokerOpsSources, request: IncomingMessage): OpsAnswer {
+  const token = /^Bearer ([A-Za-z0-9._-]+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
+  if (!isCatalogToken(token)) return json(401, { error: "a catalogue token of serve is needed" });
+  // Half a catalogue would hide what its servers offer: serve keeps the one it has.
+  if (!started()) return json(503, { error: "the servers are being listed" });
+  const { revision, names } = catalog.current();
+  const etag = `"${revision}"`;
+  if (request.headers["if-none-match"] === etag)
+    return { status: 304, contentType: "application/json", body: "", etag };
+  return { ...json(200, names), etag };
+}
+
+function json(status: number, value: object): OpsAnswer {
+  return { status, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
+}

@@ -1,0 +1,161 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { findTool } from "../files/program.ts";
+import { ConfigError, type Config } from "../config/load.ts";
+import type { Problem } from "../config/rules.ts";
+import { readTlsFiles } from "../files/tls.ts";
+import { OPA_MISSING } from "../policy/compile.ts";
+import { OPEN_TO_ALL } from "../policy/self-test.ts";
+import { loadPolicy } from "../policy/store.ts";
+import { unreadable } from "../files/read-error.ts";
+import { loadSigningKey } from "../wristband/keys.ts";
+import { readCaFile } from "../files/ca.ts";
+import { readRevocationFile } from "./serve/revocations.ts";
+import { tlsOf } from "./tls-listeners.ts";
+
+/** Who reads a file. Envoy may do so on another machine. */
+type Reader = "serve" | "broker" | "envoy";
+
+/** One file of the configuration. Reading it throws a sentence that begins with its key and a colon. */
+interface NamedFile {
+  readonly reader: Reader;
+  readonly read: () => unknown;
+}
+
+/** Secrets are no part of this: they are read with the configuration itself. */
+function namedFiles(config: Config): NamedFile[] {
+  return [
+    ...(["authz", "ops"] as const).map((name): NamedFile => ({ reader: "serve", read: () => tlsOf(config, name) })),
+    ...(["broker", "brokerOps"] as const).map((name): NamedFile => ({
+      reader: "broker",
+      read: () => tlsOf(config, name),
+    })),
+    ...config.wristband.keys.map((_, i): NamedFile => ({
+      reader: "serve",
+      read: () => loadSigningKey(config.wristband.keys, i),
+    })),
+    { reader: "serve", read: () => readRevocationFile(config) },
+    { reader: "serve", read: () => tryAuditFile(config.audit.file) },
+    ...caFiles(config).flatMap(([reader, key, file]): NamedFile[] =>
+      file === null ? [] : [{ reader, read: () => readCaFile(key, file) }],
+    ),
+    ...envoyPairs(config),
+  ];
+}
+
+function caFiles(config: Config): [NamedFile["reader"], string, string | null][] {
+  const { authz, broker } = config.envoy.tls;
+  return [
+    ["serve", "catalog.caFile", config.catalog.caFile],
+    ["serve", "vault.caFile", config.vault?.caFile ?? null],
+    ...Object.entries(config.servers).flatMap(([name, { caFile, credential }]): ReturnType<typeof caFiles> => [
+      ["broker", `servers.${name}.caFile`, caFile],
+      ...credential.map((entry, i): ReturnType<typeof caFiles>[number] => [
+        "serve",
+        `servers.${name}.credential[${i}].exchange.caFile`,
+        entry.kind === "exchange" ? entry.caFile : null,
+      ]),
+    ]),
+    ["envoy", "envoy.tls.authz.caFile", authz?.caFile ?? null],
+    ["envoy", "envoy.tls.broker.caFile", broker?.caFile ?? null],
+  ];
+}
+
+function envoyPairs({ envoy }: Config): NamedFile[] {
+  return (["listen", "authz", "broker"] as const).flatMap((name): NamedFile[] => {
+    const files = envoy.tls[name];
+    if (files?.certFile == null || files.keyFile == null) return [];
+    const { certFile, keyFile } = files;
+    const pair = { certFile, keyFile, clientCaFile: null, clientSans: [] };
+    return [{ reader: "envoy", read: () => readTlsFiles(`envoy.tls.${name}`, pair, Date.now()) }];
+  });
+}
+
+/** The log must be writable before the first decision: without it nothing is allowed. Nothing is written here. */
+function tryAuditFile(file: string | null): void {
+  if (file === null) return;
+  const fault = (what: string) => new Error(`audit.file: ${file} cannot be written: ${what}`);
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found?.isDirectory() === true) throw fault("it is a folder; name a file");
+  const target = found === undefined ? dirname(file) : file;
+  if (statSync(target, { throwIfNoEntry: false }) === undefined) throw fault(`create the folder ${target}`);
+  try {
+    accessSync(target, constants.W_OK);
+  } catch {
+    throw fault(`let this user write to ${target}`);
+  }
+}
+
+async function faultsOf(files: readonly NamedFile[]): Promise<Problem[]> {
+  const faults: Problem[] = [];
+  for (const { read } of files) {
+    try {
+      await read();
+    } catch (error) {
+      faults.push(asProblem(error));
+    }
+  }
+  return faults;
+}
+
+function asProblem(error: unknown): Problem {
+  const text = error instanceof Error ? error.message : "failed";
+  const [, key = "(file)", message = text] = /^(\S+): (.*)$/s.exec(text) ?? [];
+  return { key, message };
+}
+
+/**
+ * Reads every file that one of the services will read, before it starts. The policy is left to its start, which compiles it.
+ * @param path of the configuration
+ * @throws {ConfigError} with all that is wrong with them
+ */
+export async function requireFiles(path: string, config: Config, reader: "serve" | "broker"): Promise<void> {
+  const problems = await faultsOf(namedFiles(config).filter((file) => file.reader === reader));
+  if (problems.length > 0) throw new ConfigError(path, problems);
+}
+
+/**
+ * Reads every file, the policy included, and returns what is worth a warning: a file of Envoy's, which may be elsewhere, or a
+ * policy that only opa could judge, or that lets everybody do everything.
+ * @param path of the configuration
+ * @param reader whose files; null for all
+ * @throws {ConfigError} with all that is wrong with the others
+ */
+export async function checkFiles(path: string, config: Config, reader: Reader | null): Promise<Problem[]> {
+  const files = namedFiles(config).filter((file) => reader === null || file.reader === reader);
+  const isEnvoys = (file: NamedFile) => file.reader === "envoy";
+  const policy = reader === null || reader === "serve" ? await tryPolicy(config) : { fault: null, warning: null };
+  const problems = await faultsOf(files.filter((file) => !isEnvoys(file)));
+  const warnings = (await faultsOf(files.filter(isEnvoys))).map(({ key, message }) => ({
+    key,
+    message: `${message} (no fault if it is there where Envoy runs)`,
+  }));
+  if (policy.warning !== null) warnings.push(policy.warning);
+  if (policy.fault !== null) problems.push(policy.fault);
+  if (problems.length > 0) throw new ConfigError(path, problems);
+  return warnings;
+}
+
+interface PolicyVerdict {
+  readonly fault: Problem | null;
+  readonly warning: Problem | null;
+}
+
+async function tryPolicy({ policy: { path, rego } }: Config): Promise<PolicyVerdict> {
+  try {
+    const { tried } = await loadPolicy({ path, rego, opaPath: findTool("opa") });
+    return { fault: null, warning: tried.allowsStrangers ? { key: "policy.path", message: OPEN_TO_ALL } : null };
+  } catch (error) {
+    const problem = asProblem(policyError(path, error));
+    return problem.message.includes(OPA_MISSING)
+      ? { fault: null, warning: problem }
+      : { fault: problem, warning: null };
+  }
+}
+
+/** Says which file the compiler's or the reader's words are about. */
+export function policyError(path: string, error: unknown): Error {
+  const message = error instanceof Error ? ("syscall" in error ? unreadable(error) : error.message) : "failed";
+  const told = message.startsWith("policy.path: ") ? message : `policy.path: ${path}: ${message}`;
+  return new Error(told, { cause: error });
+}

@@ -1,0 +1,68 @@
+import type { Config } from "../../config/load.ts";
+import { createAnswerCache, type AnswerCache } from "../../credential/answer-cache.ts";
+import { createActor, type Actor } from "../../credential/exchange/actor.ts";
+import { exchangeSource } from "../../credential/exchange/source.ts";
+import { createTokenEndpoint, type TokenEndpoint } from "../../credential/exchange/token-endpoint.ts";
+import type { CredentialSource } from "../../credential/source.ts";
+import type { Log } from "../../ops/log.ts";
+import type { Metrics } from "../../ops/metrics.ts";
+import { readCaFile } from "../../files/ca.ts";
+
+type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;
+
+export interface ExchangeSources {
+  /** @param key where the entry stands in the file, as `servers.github.credential[0]` */
+  source(entry: Entry, key: string): CredentialSource;
+  /** Fetches the gateway's own tokens where it is an actor. Resolves after the first try, well or not. */
+  start(): Promise<void>;
+  readonly purge: AnswerCache["purge"];
+  close(): void;
+}
+
+/** One cache for all exchanges, and one client per token endpoint: when it asks us to wait, every server waits. */
+export function createExchangeSources(
+  { negativeTtlMs }: Config,
+  { log, metrics }: { log: Pick<Log, "error">; metrics: Pick<Metrics, "cache" | "exchange"> },
+): ExchangeSources {
+  const actors: Actor[] = [];
+  const cache = createAnswerCache({ count: (result) => metrics.cache("credential", result) });
+  const endpoints = new Map<string, TokenEndpoint>();
+  const endpointOf = ({ tokenEndpoint: url, caFile }: Entry, key: string): TokenEndpoint => {
+    const id = JSON.stringify([url, caFile]);
+    const made =
+      endpoints.get(id) ??
+      createTokenEndpoint({ url, ca: caFile === null ? null : readCaFile(`${key}.exchange.caFile`, caFile) });
+    endpoints.set(id, made);
+    return made;
+  };
+  return {
+    source(entry, key) {
+      const endpoint = endpointOf(entry, key);
+      const deps = { endpoint, cache, now: Date.now, onOutcome: metrics.exchange };
+      const options = { ...entry, entry: key, negativeTtlMs };
+      if (entry.mode === "impersonation") return exchangeSource(options, deps);
+      const actor = createActor({ ...entry, endpoint, now: Date.now, onAsked: actorReport(key, log) });
+      actors.push(actor);
+      return exchangeSource(options, { ...deps, actor });
+    },
+    async start() {
+      await Promise.all(actors.map((actor) => actor.get()));
+    },
+    purge: cache.purge,
+    close() {
+      for (const endpoint of endpoints.values()) endpoint.close();
+    },
+  };
+}
+
+/** One line when the gateway's own token cannot be had, and none until that has changed. */
+function actorReport(key: string, log: Pick<Log, "error">): (fault: string | null) => void {
+  let isFailing = false;
+  return (fault) => {
+    if (fault !== null && !isFailing) {
+      const message = "no token of the gateway's own, to act for callers: calls that need it are refused with 503";
+      log.error("exchange_actor_missing", { key: `${key}.exchange.mode`, message, reason: fault });
+    }
+    isFailing = fault !== null;
+  };
+}

@@ -1,0 +1,74 @@
+import type { CatalogClient } from "../../catalog/client.ts";
+import type { Config } from "../../config/load.ts";
+import type { IdentityService } from "../../identity/identity.ts";
+import type { Revocations } from "../../identity/revocations.ts";
+import type { Audit } from "../../ops/audit.ts";
+import type { Metrics } from "../../ops/metrics.ts";
+import { createOpsServer, type OpsAnswer } from "../../ops/ops-server.ts";
+import type { Suspensions } from "../../ops/suspensions.ts";
+import type { PolicyStore } from "../../policy/store.ts";
+import { tlsOf } from "../tls-listeners.ts";
+
+/** What operators may look at. */
+export interface ServeParts {
+  readonly metrics: Metrics;
+  readonly policy: PolicyStore;
+  readonly identity: IdentityService;
+  readonly revocations: Revocations;
+  readonly catalog: CatalogClient;
+  readonly audit: Pick<Audit, "stats">;
+  readonly suspensions: Pick<Suspensions, "size">;
+  readonly stopping: () => boolean;
+  /** The JWK Set to publish. */
+  readonly keySet: () => string;
+}
+
+/** serve's health, metrics and keys. */
+export function serveOps(config: Config, parts: ServeParts) {
+  const { metrics, audit, catalog, policy, revocations, suspensions, keySet } = parts;
+  return createOpsServer({
+    name: "ops",
+    address: config.listen.ops,
+    tls: tlsOf(config, "ops"),
+    routes: {
+      "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
+      "/readyz": () => readiness(parts),
+      "/metrics": async () => {
+        metrics.auditFailures(audit.stats.failed);
+        metrics.catalog(catalog.state());
+        metrics.policyQuarantined(policy.quarantined());
+        metrics.suspended(suspensions.size);
+        const { entries, stale } = revocations.status();
+        metrics.revocations(entries, stale !== null);
+        return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
+      },
+      "/.well-known/jwks.json": () => ({ status: 200, contentType: "application/jwk-set+json", body: keySet() }),
+    },
+  });
+}
+
+/** True when a token can be verified (an issuer's keys are here, and it is known who was revoked), and policy is evaluated. */
+export function isReady({
+  identity,
+  revocations,
+  policy,
+}: Pick<ServeParts, "identity" | "revocations" | "policy">): boolean {
+  return identity.ready() && revocations.status().stale === null && !policy.quarantined();
+}
+
+function readiness(parts: ServeParts): OpsAnswer {
+  const { stopping, policy, identity, revocations, catalog } = parts;
+  // Not so gRPC health, which Envoy asks: while it is good, clients get our refusals with their reasons.
+  const ready = !stopping() && isReady(parts);
+  const body = {
+    ready,
+    policy: { revision: policy.revision(), stale: policy.stale(), quarantined: policy.quarantined() },
+    issuers: identity.status().map(({ issuer, keys, lastError, clockAheadMs }) => ({
+      ...{ issuer, keys, lastError },
+      clockAheadSeconds: clockAheadMs === null ? null : Math.round(clockAheadMs / 1000),
+    })),
+    revocations: revocations.status(),
+    catalog: catalog.state(),
+  };
+  return { status: ready ? 200 : 503, contentType: "application/json", body: `${JSON.stringify(body)}\n` };
+}

@@ -1,0 +1,119 @@
+import { createCatalogClient } from "../../catalog/client.ts";
+import { createHttpClient } from "../../http/client.ts";
+import type { Log } from "../../ops/log.ts";
+import type { Metrics } from "../../ops/metrics.ts";
+import type { FromThread } from "../../ops/supervisor.ts";
+import type { Guard } from "../../policy/evaluator.ts";
+import { OPEN_TO_ALL } from "../../policy/self-test.ts";
+import { createPolicyStore, type KeptPolicy, type PolicyOptions, type PolicyStore } from "../../policy/store.ts";
+import { signCatalogToken } from "../../catalog/token.ts";
+import type { SigningKey } from "../../wristband/keys.ts";
+import { readCaFile } from "../../files/ca.ts";
+import { policyError } from "../check-files.ts";
+import { urlOf } from "../broker/broker.ts";
+import type { ServeOptions } from "./serve.ts";
+import { partsOf } from "../broker/upstreams.ts";
+
+/** The policy, with its metrics and log lines. */
+export async function startPolicy(options: ServeOptions, guard: Guard, metrics: Metrics): Promise<PolicyStore> {
+  const { config, log, handover } = options;
+  const store: PolicyStore = await openStore({
+    path: config.policy.path,
+    rego: config.policy.rego,
+    opaPath: options.opaPath,
+    guard,
+    quarantined: handover.quarantined,
+    kept: handover.policy,
+    onReload: (result, message) => {
+      metrics.policyReload(result);
+      if (result === "ok") {
+        metrics.policyRevision(store.revision());
+        if (!store.quarantined()) tellLive(store, options);
+        log.info("policy_live", { revision: store.revision() });
+        warnOfOpenness(store, log);
+      } else log.error("policy_not_reloaded", { message, live: store.revision() });
+    },
+  });
+  metrics.policyRevision(store.revision());
+  if (handover.policy === null) tellLive(store, options);
+  warnOfOpenness(store, log);
+  return store;
+}
+
+/** For the next thread, and the supervisor that counts runaways by revision. */
+function tellLive(store: PolicyStore, { tell }: ServeOptions): void {
+  const { artifact, ...rest } = store.live();
+  // A copy between threads takes all of the memory that a view is of.
+  const policy: KeptPolicy = { ...rest, artifact: { ...artifact, wasm: new Uint8Array(artifact.wasm) } };
+  tell({ type: "policy", revision: artifact.revision, policy });
+}
+
+/** A document for the next thread; without bytes, the last one is fresh again. */
+export function documentOf(
+  name: string,
+  { bytes, tag }: { readonly bytes: Uint8Array | null; readonly tag: string },
+): FromThread<never> {
+  return { type: "document", name, bytes: bytes === null ? null : new Uint8Array(bytes), tag };
+}
+
+function warnOfOpenness(store: PolicyStore, log: Log): void {
+  if (store.live().tried.allowsStrangers)
+    log.warn("policy_open_to_all", { revision: store.revision(), message: OPEN_TO_ALL });
+}
+
+async function openStore(options: PolicyOptions): Promise<PolicyStore> {
+  try {
+    return await createPolicyStore(options);
+  } catch (error) {
+    throw policyError(options.path, error);
+  }
+}
+
+/** At a start the broker comes after serve: that it is not there yet is no fault. */
+const EXPECTED_MS = 30_000;
+
+function catalogReport(log: Log): (fault: string | null) => void {
+  let last: string | null = null;
+  let isExpected = true;
+  const timer = setTimeout(() => {
+    isExpected = false;
+    if (last !== null) log.warn("catalog_not_read", { message: last });
+  }, EXPECTED_MS);
+  timer.unref();
+  return (fault) => {
+    last = fault;
+    if (fault === null) {
+      clearTimeout(timer);
+      isExpected = false;
+      log.info("catalog_read", {});
+    } else if (isExpected) log.info("catalog_awaited", { message: fault });
+    else log.warn("catalog_not_read", { message: fault });
+  };
+}
+
+/** Brings the broker's catalogue to the policy. */
+export function catalogFor(
+  { config, log, handover, tell }: ServeOptions,
+  keys: () => readonly SigningKey[],
+  policy: PolicyStore,
+) {
+  const { caFile } = config.catalog;
+  const url = config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`;
+  const { origin, path } = partsOf(url);
+  const ca = caFile === null ? null : readCaFile("catalog.caFile", caFile);
+  return createCatalogClient({
+    http: createHttpClient({ origin, ca, maxConnections: 1 }),
+    path,
+    token: () => {
+      const [key] = keys();
+      return key === undefined ? "" : signCatalogToken(config.wristband, key, Date.now());
+    },
+    servers: new Set(Object.keys(config.servers)),
+    maxNameBytes: config.limits.serverNameBytes,
+    onChange: policy.setCatalog,
+    onFault: catalogReport(log),
+    onFetched: (bytes, tag) => tell(documentOf("catalog", { bytes, tag })),
+    kept: handover.documents["catalog"] ?? null,
+    monotonic: () => performance.now(),
+  });
+}

@@ -1,0 +1,268 @@
+import { randomUUID } from "node:crypto";
+import type { AuditDecision } from "../../authz/audit-record.ts";
+import { createCheck } from "../../authz/check.ts";
+import type { InFlight } from "../../authz/in-flight.ts";
+import { refuse } from "../../authz/outcome.ts";
+import { newTrail } from "../../authz/trail.ts";
+import type { CatalogClient } from "../../catalog/client.ts";
+import type { Config } from "../../config/load.ts";
+import { createCredentials } from "../../credential/chain.ts";
+import { createGrpcServer } from "../../envoy/grpc-server.ts";
+import { reply } from "../../envoy/reply.ts";
+import { createSettle } from "../../envoy/settle.ts";
+import { createIdentity, type IdentityService } from "../../identity/identity.ts";
+import type { Revocations } from "../../identity/revocations.ts";
+import { auditFailure, createAudit, type Audit } from "../../ops/audit.ts";
+import { createGuard } from "../../ops/heartbeat.ts";
+import { createInFlight } from "../../ops/in-flight.ts";
+import type { Log } from "../../ops/log.ts";
+import { createMetrics, type Metrics } from "../../ops/metrics.ts";
+import type { FromThread, Handover } from "../../ops/supervisor.ts";
+import { createSuspensions, refuseSuspended, type Suspension, type Suspensions } from "../../ops/suspensions.ts";
+import type { KeptPolicy, PolicyStore } from "../../policy/store.ts";
+import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
+import { createSigner } from "../../wristband/sign.ts";
+import { answerSettings, checkSettings } from "../../config/settings.ts";
+import { clockFault } from "../../bin/clock-fault.ts";
+import { credentialChains } from "./credentials.ts";
+import { reloadParts } from "../../bin/reload.ts";
+import { isReady, serveOps } from "./ops.ts";
+import { catalogFor, documentOf, startPolicy } from "./policy.ts";
+import { startRevocations, type RevocationStart } from "./revocations.ts";
+import { timedPorts } from "./timed-ports.ts";
+import { tlsOf, tlsParts } from "../tls-listeners.ts";
+
+export interface ServeOptions {
+  readonly config: Config;
+  /** The configuration as its file says now: SIGHUP takes its wristband keys. */
+  readonly reread: () => Config;
+  readonly log: Log;
+  readonly opaPath: string | null;
+  /** What the supervisor gives this thread, of earlier ones too. */
+  readonly handover: Handover<KeptPolicy>;
+  readonly tell: (message: FromThread<KeptPolicy>) => void;
+}
+
+export interface Serve {
+  readonly authzPort: number;
+  readonly opsPort: number;
+  /** SIGHUP: wristband keys, TLS files, the audit file and revocations. What cannot be read leaves what was there. */
+  reload(): Promise<void>;
+  /** Refuses this caller for a while. */
+  suspend(suspension: Suspension): void;
+  /** Not ready, drain, close. */
+  stop(): Promise<void>;
+}
+
+/** How often files and the catalogue are looked at. */
+const POLL_MS = 1000;
+const AUDIT_QUEUE = 10_000;
+
+/** Builds and starts the ext_authz service. @throws {Error} that names the key at fault */
+export async function startServe(options: ServeOptions): Promise<Serve> {
+  const { config, log, handover } = options;
+  const metrics = metricsOf(handover);
+  const keys = signingKeys(config);
+  const inFlight = createInFlight(handover.inFlight);
+  const policy = await startPolicy(options, createGuard(handover.heartbeat, inFlight), metrics);
+  const suspensions = suspensionsOf(handover);
+  const credentials = credentialChains(config, { log, metrics });
+  const revocations = await revocationsOf(options, metrics, credentials.purge);
+  const identity = identityOf(options, metrics, revocations);
+  const audit = auditOf(options);
+  const ports = timedPorts(metrics, {
+    note: inFlight.note.bind(inFlight),
+    identify: refuseSuspended(identity.identify, suspensions),
+    decide: policy.decide,
+    visible: policy.visible,
+    fetchCredential: createCredentials(credentials.chains),
+    signWristband: signerOf(options, keys.current, metrics),
+  });
+  const grpc = grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics, inFlight });
+  const catalog = catalogFor(options, keys.current, policy);
+  await catalog.restored;
+  let stopping = false;
+  const ops = serveOps(config, {
+    ...{ metrics, policy, identity, revocations, catalog, audit, suspensions },
+    stopping: () => stopping,
+    keySet: () => publicKeySet(keys.current()),
+  });
+  const opsPort = await ops.listen();
+  const authzPort = await grpc.listen();
+  await Promise.all([identity.start(), credentials.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
+  for (const part of [policy, revocations, catalog]) part.watch(POLL_MS);
+  const ready = isReady({ identity, revocations, policy });
+  log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready });
+  return {
+    authzPort,
+    opsPort,
+    reload: () => reload(options, { keys, grpc, ops, audit, revocations, policy }),
+    suspend: suspensions.suspend,
+    async stop() {
+      stopping = true;
+      await grpc.drain(config.drainMs);
+      for (const part of [catalog, policy, revocations, identity]) part.close();
+      await credentials.close();
+      await audit.close();
+      await ops.close();
+    },
+  };
+}
+
+/** Callers who are suspended already. */
+function suspensionsOf({ suspended }: Pick<Handover, "suspended">): Suspensions {
+  const suspensions = createSuspensions(() => performance.now());
+  for (const suspension of suspended) suspensions.suspend(suspension);
+  return suspensions;
+}
+
+function metricsOf({ restarts, runaways }: Pick<Handover, "restarts" | "runaways">): Metrics {
+  const metrics = createMetrics();
+  metrics.restarts(restarts);
+  metrics.runaways(runaways);
+  return metrics;
+}
+
+function revocationsOf(options: ServeOptions, metrics: Metrics, onRevoked: RevocationStart["onRevoked"]) {
+  const { config, log, handover, tell } = options;
+  return startRevocations({
+    ...{ config, log, metrics, remembered: handover.remembered, onRevoked },
+    onRemember: (memory) => tell({ type: "remember", memory }),
+  });
+}
+
+/** An earlier thread's catalogue is here, and looked at again in a second. */
+function isKept(catalog: CatalogClient): boolean {
+  return catalog.state().ageSeconds !== null;
+}
+
+/** The keys that sign wristbands now. */
+interface SigningKeys {
+  current(): readonly SigningKey[];
+  /** @throws {Error} that names the key at fault; those that were there stay */
+  reload(config: Config): void;
+}
+
+function signingKeys(config: Config): SigningKeys {
+  let keys = loadSigningKeys(config.wristband.keys);
+  return {
+    current: () => keys,
+    reload: (next) => void (keys = loadSigningKeys(next.wristband.keys)),
+  };
+}
+
+function auditOf({ config, log }: ServeOptions): Audit {
+  const { file } = config.audit;
+  return createAudit({
+    file,
+    maxQueued: AUDIT_QUEUE,
+    monotonic: () => performance.now(),
+    onFailure: auditFailure(log, file),
+    afterAnother: file !== null, // a process that was ended, or found the disk full, may have left half a line
+  });
+}
+
+/** What SIGHUP reads again. */
+interface Reloadable {
+  readonly keys: SigningKeys;
+  readonly grpc: ReturnType<typeof createGrpcServer>;
+  readonly ops: ReturnType<typeof serveOps>;
+  readonly audit: Audit;
+  readonly revocations: Revocations;
+  readonly policy: PolicyStore;
+}
+
+async function reload({ config, log, reread }: ServeOptions, parts: Reloadable): Promise<void> {
+  const { keys, grpc, ops, audit, revocations, policy } = parts;
+  let next: Config | null = null;
+  const reloaded = await reloadParts(log, {
+    // A configuration that is being edited must not keep the audit file from being rotated.
+    "wristband keys": () => keys.reload((next = reread())),
+    ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
+    "audit file": audit.reopen,
+    revocations: revocations.poll,
+    quarantine: policy.release,
+  });
+  const kids = keys.current().map(({ kid }) => kid);
+  log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
+  if (next !== null) reportWaiting(log, changedKeys(config, next));
+}
+
+function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {
+  const identity: IdentityService = createIdentity({
+    issuers: config.identity.issuers,
+    tokenCacheBytes: config.limits.tokenCacheBytes,
+    invalidTokensPerSecond: config.limits.invalidTokensPerSecond,
+    now: Date.now,
+    revoked: revocations.revoked,
+    onFetch: (issuer, error) => {
+      metrics.keyFetch(issuer, error === null);
+      if (error === null) log.debug("keys_fetched", { issuer });
+      else log.warn("keys_not_fetched", { issuer, message: error });
+      const clocks = clockFault(identity.status(), issuer, Date.now());
+      if (clocks !== null) log.warn("clock_differs", { ...clocks });
+    },
+    onCache: (result) => metrics.cache("token", result),
+    onKeys: (issuer, bytes) => tell(documentOf(keysOf(issuer), { bytes, tag: "" })),
+    keptKeys: (issuer) => handover.documents[keysOf(issuer)] ?? null,
+  });
+  return identity;
+}
+
+/** The name under which an issuer's keys are kept for the next thread. */
+function keysOf(issuer: string): string {
+  return `keys ${issuer}`;
+}
+
+function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey[], metrics: Metrics) {
+  const { issuer, audience, ttlSeconds } = config.wristband;
+  const told = new Set<string>();
+  const onLeftOut = (servers: readonly string[]) => {
+    for (const server of servers) {
+      metrics.leftOut(server);
+      if (told.has(server)) continue;
+      told.add(server);
+      log.warn("server_left_out", { server, message: "not all of its names have room in lists of all servers" });
+    }
+  };
+  const onCache = (result: "hit" | "miss") => metrics.cache("wristband", result);
+  return createSigner({ issuer, audience, ttlSeconds, keys, now: Date.now, onCache, onLeftOut });
+}
+
+interface Decided {
+  readonly check: ReturnType<typeof createCheck>;
+  readonly audit: Audit;
+  readonly metrics: Metrics;
+  readonly inFlight: InFlight;
+}
+
+function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided) {
+  const answers = answerSettings(config);
+  return createGrpcServer({
+    address: config.listen.authz,
+    tls: tlsOf(config, "authz"),
+    handler: createSettle({
+      check,
+      answers,
+      audit: (record) => audit.write(record),
+      inFlight,
+      observe: (decision: AuditDecision, reason, seconds) => metrics.observeCheck(decision, reason, seconds),
+      now: Date.now,
+      newRequestId: randomUUID,
+    }),
+    strangerAnswer: () => reply(answers, refuse("internal"), newTrail(randomUUID(), Date.now())).bytes,
+    checkTimeoutMs: config.checkTimeoutMs,
+  });
+}
+
+function reportWaiting(log: Log, waiting: readonly string[]): void {
+  if (waiting.length > 0)
+    log.warn("restart_needed", { message: `changed, but read at the start only: ${waiting.join(", ")}` });
+}
+
+/** What SIGHUP found changed and does not take, by top-level key. */
+function changedKeys(before: Config, after: Config): string[] {
+  const text = (config: Config, key: keyof Config) =>
+    JSON.stringify(key === "wristband" ? { ...config.wristband, keys: null } : config[key]);
+  return (Object.keys(after) as (keyof Config)[]).filter((key) => text(before, key) !== text(after, key));
+}

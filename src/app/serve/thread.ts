@@ -1,0 +1,86 @@
+// The thread that `mcp-authz serve` supervises: the whole service. Its code is loaded when the thread is made; the service
+// begins with the supervisor's `start`.
+import { parentPort, workerData } from "node:worker_threads";
+import { findTool } from "../../files/program.ts";
+import { loadConfig, type Config } from "../../config/load.ts";
+import { createLog, writeStderr, type LogLevel } from "../../ops/log.ts";
+import type { FromThread, Handover, ToThread } from "../../ops/supervisor.ts";
+import type { KeptPolicy } from "../../policy/store.ts";
+import { startServe, type Serve } from "./serve.ts";
+
+/** What `mcp-authz serve` hands over. */
+export interface ServeData {
+  readonly configFile: string;
+  readonly level: LogLevel;
+}
+
+const { configFile, level } = workerData as ServeData;
+const tell = (message: FromThread<KeptPolicy>) => parentPort?.postMessage(message);
+const log = createLog(writeStderr, level, Date.now);
+
+function fail(error: unknown): void {
+  writeStderr(`mcp-authz serve: ${error instanceof Error ? error.message : "failed"}\n`);
+  tell({ type: "ended", code: 1 });
+  parentPort?.close();
+}
+
+const reread = () => loadConfig(configFile, process.env).config;
+
+/** The configuration as it was when this thread was made, null if it could not be read. */
+const earlier = attempt(reread);
+
+function attempt<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null; // whoever needs it reads it again, and sees why
+  }
+}
+
+/** As the file says now; one that is being edited must not keep a spare thread from taking over. */
+function configFor({ restarts }: Handover<KeptPolicy>): Config {
+  try {
+    return reread();
+  } catch (error) {
+    if (restarts === 0 || earlier === null) throw error;
+    const message = error instanceof Error ? error.message : "failed";
+    log.error("reload_failed", { what: "configuration", message, live: "what was read before" });
+    return earlier;
+  }
+}
+
+async function start(handover: Handover<KeptPolicy>): Promise<Serve> {
+  const config = configFor(handover);
+  const serve = await startServe({ config, reread, log, opaPath: findTool("opa"), handover, tell });
+  tell({ type: "ready" });
+  return serve;
+}
+
+async function reload(serve: Serve): Promise<void> {
+  try {
+    await serve.reload();
+  } catch (error) {
+    log.error("reload_failed", { message: error instanceof Error ? error.message : "failed" });
+  }
+}
+
+async function stop(serve: Serve): Promise<void> {
+  await serve.stop();
+  tell({ type: "ended", code: 0 });
+  parentPort?.close();
+}
+
+let serving: Promise<Serve> | null = null;
+parentPort?.on("message", (message: ToThread<KeptPolicy>) => {
+  if (message.type === "start") {
+    serving ??= start(message.handover);
+    serving.catch(fail);
+    return;
+  }
+  serving
+    ?.then((serve) => {
+      if (message.type === "suspend") serve.suspend(message.suspension);
+      return message.type === "reload" ? reload(serve) : message.type === "terminate" ? stop(serve) : undefined;
+    })
+    .catch(fail);
+});

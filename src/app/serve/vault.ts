@@ -1,0 +1,60 @@
+import { hostOf } from "../../config/rules-vault.ts";
+import type { Config } from "../../config/load.ts";
+import { createAnswerCache, type AnswerCache } from "../../credential/answer-cache.ts";
+import type { CredentialSource } from "../../credential/source.ts";
+import { parsePath } from "../../credential/vault/path.ts";
+import { createVault, type Vault } from "../../credential/vault/vault.ts";
+import type { Log } from "../../ops/log.ts";
+import type { Metrics } from "../../ops/metrics.ts";
+import { readCaFile } from "../../files/ca.ts";
+
+type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "vault" }>;
+
+export interface VaultSources {
+  source(entry: Entry, server: string): CredentialSource;
+  start(): Promise<void>;
+  readonly purge: AnswerCache["purge"];
+  close(): Promise<void>;
+}
+
+export interface VaultSourcesDeps {
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** One login for all servers. A Vault that is configured but that nobody needs is not logged in to. */
+export function createVaultSources(config: Config, deps: VaultSourcesDeps): VaultSources {
+  const used = Object.values(config.servers).some(({ credential }) => credential.some(({ kind }) => kind === "vault"));
+  const cache = createAnswerCache({ count: (result) => deps.metrics.cache("credential", result) });
+  const vault = used ? vaultOf(config, cache, deps) : null;
+  return {
+    source(entry, server) {
+      const path = parsePath(entry.path);
+      if (vault === null || typeof path === "string")
+        throw new Error(`servers.${server}.credential: vault is not set up`);
+      const { mount, field, requireOwner, header, scheme } = entry;
+      const host = hostOf(config.servers[server]?.url ?? "");
+      return vault.source({ server, host, mount, path, field, requireOwner, header, scheme });
+    },
+    purge: cache.purge,
+    start: async () => vault?.start(),
+    close: async () => vault?.close(),
+  };
+}
+
+function vaultOf(config: Config, cache: AnswerCache, { log, metrics }: VaultSourcesDeps): Vault | null {
+  if (config.vault === null) return null;
+  const { address, namespace, caFile, timeoutMs, cacheTtlMs } = config.vault;
+  const { approle, token } = config.vault.auth;
+  const auth = approle === undefined ? token && { token } : { approle };
+  if (auth === undefined) throw new Error("vault.auth: must name approle or token");
+  const aliases = new Map(config.identity.issuers.map(({ issuer, alias }) => [issuer, alias]));
+  return createVault(
+    {
+      ...{ address, auth, namespace, timeoutMs, cacheTtlMs, negativeTtlMs: config.negativeTtlMs },
+      ca: caFile === null ? null : readCaFile("vault.caFile", caFile),
+      aliasOf: (issuer) => aliases.get(issuer) ?? null,
+    },
+    { cache, log, metrics },
+  );
+}

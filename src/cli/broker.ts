@@ -1,0 +1,28 @@
+import { createLog, writeStderr } from "../ops/log.ts";
+import { untilSignal } from "../ops/signals.ts";
+import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
+import { requireFiles } from "../app/check-files.ts";
+import { startBroker } from "../app/broker/broker.ts";
+
+export const command: Command = {
+  summary: "Run the broker: the MCP handshake, lists and calls, for those with a wristband",
+  usage: [
+    "--config FILE [--log-level LEVEL]",
+    "",
+    CONFIG_USAGE,
+    LOG_LEVEL_USAGE,
+    "",
+    "SIGTERM ends it with 0. SIGHUP re-reads the TLS files.",
+  ].join("\n"),
+  options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },
+  positionals: { min: 0, max: 0 },
+  async run(args) {
+    const level = logLevel(args);
+    const configFile = configPath(args);
+    const config = loadWithWarnings(configFile);
+    await requireFiles(configFile, config, "broker");
+    const log = createLog(writeStderr, level, Date.now);
+    const broker = await startBroker(config, log);
+    return untilSignal({ terminate: () => broker.stop(), reload: () => broker.reload(), log });
+  },
+};

@@ -1,0 +1,13 @@
+import type { Command } from "./command.ts";
+
+/** Every command, loaded when it is asked for. */
+export const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+  serve: () => import("./serve.ts"),
+  broker: () => import("./broker.ts"),
+  "check-config": () => import("./check-config.ts"),
+  "envoy-config": () => import("./envoy-config.ts"),
+  "build-policy": () => import("./build-policy.ts"),
+  input: () => import("./input.ts"),
+  why: () => import("./why.ts"),
+  healthcheck: () => import("./healthcheck.ts"),
+};

@@ -1,0 +1,53 @@
+import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
+import { requireFiles } from "../app/check-files.ts";
+import { auditFailure } from "../ops/audit.ts";
+import { createLog, writeStderr } from "../ops/log.ts";
+import { writeLostLines } from "../ops/lost-lines.ts";
+import { untilSignal } from "../ops/signals.ts";
+import { supervise } from "../ops/supervisor.ts";
+import type { ServeData } from "../app/serve/thread.ts";
+
+/** Far above what a policy needs (well under a millisecond), far below what a caller would wait. */
+const POLICY_LIMIT_MS = 500;
+
+export const command: Command = {
+  summary: "Run the ext_authz service that Envoy asks",
+  usage: [
+    "--config FILE [--log-level LEVEL]",
+    "",
+    CONFIG_USAGE,
+    LOG_LEVEL_USAGE,
+    "",
+    "SIGTERM drains and ends with 0. SIGHUP takes wristband.keys from the file anew, re-reads TLS files and revocations, and",
+    "reopens the audit file.",
+    "The audit log goes to audit.file, or to standard output; everything else to standard error.",
+  ].join("\n"),
+  options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },
+  positionals: { min: 0, max: 0 },
+  async run(args) {
+    const level = logLevel(args);
+    const configFile = configPath(args);
+    const config = loadWithWarnings(configFile); // every problem and warning, before anything starts
+    await requireFiles(configFile, config, "serve");
+    const log = createLog(writeStderr, level, Date.now);
+    const supervisor = supervise({
+      script: new URL("../app/serve/thread.ts", import.meta.url),
+      data: { configFile, level } satisfies ServeData,
+      limitMs: POLICY_LIMIT_MS,
+      suspendMs: config.limits.runawaySeconds * 1000,
+      onLoss: (loss) =>
+        writeLostLines(loss, { file: config.audit.file, onFailure: auditFailure(log, config.audit.file) }),
+      log,
+    });
+    const signalled = untilSignal({
+      terminate: async () => {
+        supervisor.send({ type: "terminate" });
+        if ((await supervisor.ended) !== 0) throw new Error("not ended in order");
+      },
+      reload: () => Promise.resolve(supervisor.send({ type: "reload" })),
+      log,
+    });
+    const code = await Promise.race([signalled, supervisor.ended]);
+    process.exit(code);
+  },
+};

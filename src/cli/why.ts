@@ -1,0 +1,92 @@
+import { findTool } from "../files/program.ts";
+import { ask, type AskOptions } from "../explain/simulate.ts";
+import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "../explain/call.ts";
+import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./command.ts";
+import type { Config } from "../config/load.ts";
+import { pastReport } from "../explain/history.ts";
+import { isUndecided, reportOf } from "../explain/report.ts";
+import { reportText, type Report } from "../explain/render.ts";
+
+/** As {@link EXIT}, in the words of this command. */
+const CODES = { allow: EXIT.ok, refuse: EXIT.failed, unknown: EXIT.usage } as const;
+
+export const command: Command = {
+  summary: "Say whether a call would be allowed, or why a past one was refused, step by step",
+  usage: [
+    "--config FILE --token-file FILE --server NAME --tool NAME [--args JSON] [--credentials] [--json]",
+    "       mcp-authz why --config FILE --request-id ID [--audit FILE] [--token-file FILE [--args JSON]] [--json]",
+    "",
+    ...CALL_USAGE,
+    "  --credentials       also ask Vault; nothing is ever exchanged",
+    "  --request-id ID     a decision of the audit log, by our id or by the mesh's x-request-id",
+    "  --audit FILE        where to look; default audit.file of the configuration; - reads standard input",
+    "  --json              for programs",
+    "",
+    "The same pipeline as serve's, without its traces: no audit line, no metric, nothing sent upstream. The policy is the one of the",
+    "files; where a serve that runs here decides by another one, that is said.",
+    "Exit code 0: allow. 1: refuse. 2: nobody can tell, because keys, policy, configuration or the audit line are not to be had.",
+    "An allow reaches to the credential: the second line says if it was not fetched, for then serve may refuse after all.",
+  ].join("\n"),
+  options: {
+    ...CALL_OPTIONS,
+    credentials: { type: "boolean" },
+    json: { type: "boolean" },
+    "request-id": { type: "string" },
+    audit: { type: "string" },
+  },
+  positionals: { min: 0, max: 0 },
+  async run(args) {
+    const config = loadWithWarnings(configPath(args));
+    const said = await answer(config, args);
+    if (typeof said === "string") {
+      console.error(`mcp-authz why: ${said}`);
+      return CODES.unknown;
+    }
+    const { report, code } = said;
+    process.stdout.write(args.values["json"] === true ? `${JSON.stringify(report, null, 2)}\n` : reportText(report));
+    return code;
+  },
+};
+
+/** Nothing that goes wrong on the way may look like a decision: exit code 1 is one. */
+async function answer(config: Config, args: Arguments): Promise<Said | string> {
+  const id = textOption(args, "request-id");
+  try {
+    return await (id === undefined ? whyCall(config, args) : whyPast(config, args, id));
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    return error instanceof Error ? error.message : "failed";
+  }
+}
+
+interface Said {
+  readonly report: Report;
+  readonly code: number;
+}
+
+function askOptions(args: Arguments): AskOptions {
+  return { opaPath: findTool("opa"), askVault: args.values["credentials"] === true };
+}
+
+async function whyCall(config: Config, args: Arguments): Promise<Said> {
+  const spec = callSpec(args, config);
+  const attempt = await ask(config, spec, askOptions(args));
+  const report = reportOf({ config, spec, now: Date.now() }, attempt);
+  if (attempt.outcome.ok) return { report, code: CODES.allow };
+  return { report, code: isUndecided(attempt.outcome.reason) ? CODES.unknown : CODES.refuse };
+}
+
+async function whyPast(config: Config, args: Arguments, id: string): Promise<Said | string> {
+  if (["server", "tool", "prompt", "resource"].some((name) => textOption(args, name) !== undefined))
+    throw new UsageError("--request-id names the call by itself: leave --server, --tool, --prompt and --resource out");
+  const withToken = textOption(args, "token-file") !== undefined;
+  if (!withToken && textOption(args, "args") !== undefined)
+    throw new UsageError("--args with --request-id needs --token-file: a call is repeated with both");
+  const again = withToken ? { token: readToken(args), args: argumentsOption(args) } : null;
+  const auditFile = textOption(args, "audit") ?? null;
+  if (auditFile === "-" && textOption(args, "token-file") === "-")
+    throw new UsageError("only one of --audit and --token-file can be standard input");
+  const report = await pastReport(config, { ...askOptions(args), id, auditFile, again }, Date.now());
+  if (typeof report === "string") return report;
+  return { report, code: report.verdict === "refuse" ? CODES.refuse : CODES.allow };
+}

@@ -1,0 +1,97 @@
+import type { Ports } from "../authz/ports.ts";
+import { Secret } from "../secret/secret.ts";
+import type { Config } from "../config/load.ts";
+import { createCredentials } from "../credential/chain.ts";
+import type { Answer, CredentialSource } from "../credential/source.ts";
+import { createLog } from "../ops/log.ts";
+import { createMetrics } from "../ops/metrics.ts";
+import { credentialChains, type CredentialChains } from "../app/serve/credentials.ts";
+
+type Entry = Config["servers"][string]["credential"][number];
+
+/** What one kind of the chain said, or would be asked. Never a value. */
+export interface CredentialNote {
+  readonly kind: Entry["kind"];
+  readonly answer: "found" | "has none" | "refused" | "cannot tell" | "not asked";
+  readonly says: string;
+}
+
+export interface CredentialProbe {
+  readonly fetch: Ports["fetchCredential"];
+  readonly notes: readonly CredentialNote[];
+  /** Logs in where somebody is to be asked. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * The chain of one server without side effects: nothing is ever exchanged, and Vault is asked only if the user said so.
+ * A kind that is not asked counts as one that would have found something, and its note says so.
+ */
+export function probeCredentials(config: Config, server: string, askVault: boolean): CredentialProbe {
+  const notes: CredentialNote[] = [];
+  const entries = config.servers[server]?.credential ?? [];
+  const real = realChains(config, server, askVault);
+  const asked = [...(real.chains.get(server) ?? [])];
+  const chain = entries.map((entry): CredentialSource => {
+    const wouldAsk = notAsked(entry, askVault);
+    const source = wouldAsk === null ? asked.shift() : undefined;
+    if (source === undefined) return placeholder(entry, wouldAsk ?? "would be asked", notes);
+    return {
+      kind: entry.kind,
+      async get(identity, signal) {
+        const answer = await source.get(identity, signal);
+        notes.push({ kind: entry.kind, ...noteOf(answer) });
+        return answer;
+      },
+    };
+  });
+  const fetch = createCredentials(new Map([[server, chain]]));
+  return { fetch, notes, start: () => real.start(), close: () => real.close() };
+}
+
+/** What the chain would do, in its order, for a call that did not come so far. */
+export function chainOf(config: Config, server: string): string {
+  const kinds = (config.servers[server]?.credential ?? []).map(({ kind }) => kind);
+  return kinds.length === 1 ? `${kinds.join()} would be asked` : `${kinds.join(", then ")} would be asked`;
+}
+
+/** Only what is asked is built: a kind that is left alone opens no connection and reads no login. */
+function realChains(config: Config, server: string, askVault: boolean): CredentialChains {
+  const settings = config.servers[server];
+  const credential = settings?.credential.filter((entry) => notAsked(entry, askVault) === null) ?? [];
+  const servers = settings === undefined ? {} : { [server]: { ...settings, credential } };
+  const log = createLog((line) => process.stderr.write(line), "warn", Date.now);
+  return credentialChains({ ...config, servers }, { log, metrics: createMetrics() });
+}
+
+function notAsked(entry: Entry, askVault: boolean): string | null {
+  if (entry.kind === "exchange") {
+    const scope = entry.scope === null ? "" : `, scope "${entry.scope}"`;
+    const actor = entry.mode === "delegation" ? ", with the gateway as its actor" : "";
+    return `would exchange the caller's token at ${entry.tokenEndpoint} for audience "${entry.audience}"${scope}${actor}`;
+  }
+  if (entry.kind !== "vault" || askVault) return null;
+  return `would read ${entry.mount}/${entry.path}, field ${entry.field}; --credentials asks Vault`;
+}
+
+function placeholder(entry: Entry, says: string, notes: CredentialNote[]): CredentialSource {
+  const value = new Secret("not-asked");
+  return {
+    kind: entry.kind,
+    get() {
+      notes.push({ kind: entry.kind, answer: "not asked", says });
+      return { found: { kind: entry.kind, header: entry.header, value } };
+    },
+  };
+}
+
+function noteOf(answer: Answer): Omit<CredentialNote, "kind"> {
+  if ("found" in answer) {
+    const { value, header } = answer.found;
+    return { answer: "found", says: value === null ? "the server wants none" : `goes into the header ${header}` };
+  }
+  if ("hasNone" in answer) return { answer: "has none", says: answer.hasNone };
+  if ("refused" in answer) return { answer: "refused", says: answer.refused };
+  return { answer: "cannot tell", says: answer.cannotTell };
+}

@@ -1,0 +1,256 @@
+import { REFUSALS, type Reason } from "../authz/refusal.ts";
+import { REMEDIES } from "./remedies.ts";
+import type { PolicyInput } from "../authz/policy-input.ts";
+import type { Config } from "../config/load.ts";
+import { isOrdinaryName } from "../mcp/method-table.ts";
+import type { Kind } from "../mcp/operation.ts";
+import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit-search.ts";
+import { ask, askPolicy, type AskOptions, type AskedPolicy } from "./simulate.ts";
+import type { CallSpec } from "./call.ts";
+import { policySteps, reportOf } from "./report.ts";
+import { distance, firstLine, type Report, type ReportStep } from "./render.ts";
+
+export interface PastOptions extends AskOptions {
+  /** Ours or the mesh's. */
+  readonly id: string;
+  /** Null for the configuration's; "-" for standard input. */
+  readonly auditFile: string | null;
+  /** Asks again with a token and arguments, which no log holds; null to ask with what the log holds. */
+  readonly again: { readonly token: string; readonly args: unknown } | null;
+}
+
+/** A past decision, as the audit log holds it. */
+interface Past {
+  readonly config: Config;
+  readonly line: AuditLine;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** What became of a past request, or a sentence that says why that cannot be told. */
+export async function pastReport(config: Config, options: PastOptions, now: number): Promise<Report | string> {
+  const line = await findLine(config, options);
+  if (typeof line === "string") return line;
+  return {
+    ...pastVerdict(line),
+    steps: [...pastSteps(line, now), ...(await askAgain({ config, line, now }, options))],
+  };
+}
+
+async function findLine(config: Config, { id, auditFile }: PastOptions): Promise<AuditLine | string> {
+  if (!/^[\x21-\x7e]{1,128}$/.test(id)) return "--request-id: not an id of the audit log";
+  const file = auditFile ?? config.audit.file;
+  if (file === null)
+    return "the configuration names no audit.file (the log goes to standard output): give it with --audit FILE, or --audit - for standard input";
+  try {
+    const { line, oldest } =
+      file === "-" ? await searchAuditStream(process.stdin, id) : await searchAuditFile(file, id);
+    return line ?? (await notFound(file, oldest));
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    return `the audit log ${file} cannot be read (${code}): name another with --audit FILE`;
+  }
+}
+
+async function notFound(file: string, oldest: string | null): Promise<string> {
+  const where = file === "-" ? "standard input" : file;
+  const reach =
+    oldest === null
+      ? `no line of ${where} is an audit line`
+      : `no line of ${where} has this id; its oldest line is of ${oldest}`;
+  const others = file === "-" ? [] : await rotatedBeside(file);
+  if (others.length === 0) return reach;
+  const packed = others.some((name) => /\.(?:gz|zst|xz|bz2)$/.test(name))
+    ? "; unpack what is compressed: zcat FILE | … --audit -"
+    : "";
+  return `${reach}. Older parts seem to be ${others.slice(-5).join(", ")}: name one with --audit FILE${packed}`;
+}
+
+function pastVerdict(line: AuditLine): Omit<Report, "steps"> {
+  const decision = text(line, "decision");
+  const reason = text(line, "reason");
+  const detail = text(line, "detail");
+  const caveat = null; // what became of a credential stands in the line
+  if (reason === null)
+    return { verdict: decision === "allow" ? "allow" : "public", reason, detail, caveat, meaning: null, remedy: null };
+  const known = Object.hasOwn(REFUSALS, reason) ? REMEDIES[reason as Reason] : null;
+  return { verdict: "refuse", reason, detail, caveat, meaning: known?.meaning ?? null, remedy: known?.remedy ?? null };
+}
+
+function pastSteps(line: AuditLine, now: number): ReportStep[] {
+  const when = timeOf(line);
+  const time = when === null ? "at an unknown time" : `${new Date(when).toISOString()} (${distance(when - now)})`;
+  const step = (name: string, says: string): ReportStep => ({ step: name, outcome: "note", says: [says] });
+  const detail = text(line, "detail");
+  return [
+    {
+      ...step("decided", `${time}, request ${shown(line, "request_id")}, in ${String(line["ms"])} ms`),
+      facts: { line },
+    },
+    step("caller", `${callerOf(line)}; from ${shown(line, "source_ip")}`),
+    step("operation", operationOf(line)),
+    step("policy", policyOf(line)),
+    step("credential", credentialOf(line)),
+    ...(detail === null ? [] : [step("detail", detail)]),
+  ];
+}
+
+function callerOf(line: AuditLine): string {
+  const subject = text(line, "subject");
+  const actor = text(line, "actor");
+  const acting = actor === null ? "" : `, for whom ${actor} acts`;
+  return subject === null ? "nobody was identified" : `${subject} of ${shown(line, "issuer")}${acting}`;
+}
+
+function operationOf(line: AuditLine): string {
+  const what = ["method", "kind", "name"].map((name) => text(line, name)).filter((part) => part !== null);
+  const server = text(line, "server");
+  return `${what.length === 0 ? "not read" : what.join(" ")}${server === null ? "" : ` of ${server}`}`;
+}
+
+function credentialOf(line: AuditLine): string {
+  const kind = text(line, "credential");
+  if (kind === null) return "none was fetched";
+  const path = text(line, "credential_path");
+  const audience = text(line, "credential_audience");
+  if (path !== null) return `${kind}: ${path}, version ${String(line["credential_version"])}`;
+  return audience === null ? kind : `${kind}: for audience ${audience}`;
+}
+
+function policyOf(line: AuditLine): string {
+  const revision = text(line, "policy");
+  const note = text(line, "note");
+  return revision === null
+    ? "not asked"
+    : `revision ${revision.slice(0, 12)}; reason: ${note === null ? "none given" : `"${note}"`}`;
+}
+
+/** The same question to the policy of the files, as far as it can be put. */
+async function askAgain(past: Past, options: PastOptions): Promise<ReportStep[]> {
+  const { config, line } = past;
+  const call = callOf(config, line);
+  if (typeof call === "string") return [{ step: "now", outcome: "note", says: [`not asked again: ${call}`] }];
+  const { again } = options;
+  if (again !== null) return askWithToken(past, { ...call, ...again }, options);
+  const policy = await askPolicy(config, inputOf(config, call, line), options.opaPath);
+  return [
+    {
+      step: "now",
+      outcome: "note",
+      says: [
+        "Policy was asked again with what the log holds: issuer, subject, address, time and operation.",
+        "The log holds no username, groups, scopes or claims and no arguments, so this answer may differ from the one given then.",
+        "To repeat it exactly, add --token-file with a token of this caller, and --args JSON.",
+        changed(policy, line),
+      ],
+    },
+    ...(isAlike(policy, line) ? policySteps(policy).map(asFarAsTheLogGoes) : [NOT_COMPARABLE]),
+  ];
+}
+
+const NOT_COMPARABLE: ReportStep = {
+  step: "policy",
+  outcome: "note",
+  says: [
+    "With what the log holds the policy answers otherwise than it did then, so its rules would mislead here:",
+    "what decided is a group, a scope, a claim or an argument. Add --token-file.",
+  ],
+};
+
+/** Whether the policy says what it said then: the same verdict, for the same reason. */
+function isAlike({ decision }: AskedPolicy, line: AuditLine): boolean {
+  if (!decision.ok) return line["reason"] === decision.reason;
+  // What ended in another refusal had been allowed by policy.
+  const wasDenied = line["reason"] === "policy_denied" || line["reason"] === "scope_insufficient";
+  return decision.value.allow === !wasDenied && decision.value.note === text(line, "note");
+}
+
+/** No verdict: most policies ask for groups, which the log does not hold. */
+function asFarAsTheLogGoes(step: ReportStep): ReportStep {
+  const [first = "", ...rest] = step.says;
+  return { ...step, outcome: "note", says: [`as far as the log goes: ${first}`, ...rest] };
+}
+
+async function askWithToken({ config, line, now }: Past, spec: CallSpec, options: AskOptions): Promise<ReportStep[]> {
+  const attempt = await ask(config, spec, options);
+  const report = reportOf({ config, spec, now }, attempt);
+  const identity = attempt.identified?.ok === true ? attempt.identified.value : null;
+  const same = identity?.issuer === line["issuer"] && identity?.subject === line["subject"];
+  return [
+    {
+      step: "now",
+      outcome: attempt.outcome.ok ? "ok" : "refused",
+      says: [
+        `${firstLine(report)}, asked with this token and these arguments.`,
+        ...(report.caveat === null ? [] : [report.caveat]),
+        ...(identity !== null && !same ? ["The token is another caller's than the one of the decision."] : []),
+        ...(attempt.policy === null ? [] : [changed(attempt.policy, line)]),
+      ],
+    },
+    ...report.steps,
+  ];
+}
+
+function changed({ decision }: AskedPolicy, line: AuditLine): string {
+  if (!decision.ok) return "The policy cannot be asked.";
+  return decision.value.revision === line["policy"]
+    ? "The policy is still the same revision."
+    : "The policy has changed since.";
+}
+
+/** The call that a line is about, or why it is about none. */
+function callOf(config: Config, line: AuditLine): Omit<CallSpec, "token" | "args"> | string {
+  const server = text(line, "server");
+  const name = text(line, "name");
+  const kind = text(line, "kind");
+  if (line["policy"] === null)
+    return "policy was not asked then either. To look at a token: --token-file, --server and --tool without --request-id";
+  if (server === null || name === null || !isKind(kind)) return "the line names no tool, prompt or resource";
+  if (!Object.hasOwn(config.servers, server)) return `the configuration has no server ${server} any more`;
+  if (kind !== "resource" && !isOrdinaryName(name)) return "the name is cut off in the log";
+  return { server, kind, name };
+}
+
+function inputOf(
+  config: Config,
+  { server, kind, name }: Omit<CallSpec, "token" | "args">,
+  line: AuditLine,
+): PolicyInput {
+  const when = timeOf(line);
+  return {
+    identity: {
+      issuer: text(line, "issuer") ?? "",
+      subject: text(line, "subject") ?? "",
+      username: null,
+      groups: [],
+      scopes: [],
+      claims: {},
+    },
+    mcp: { method: text(line, "method") ?? "", server, kind, name, arguments: {}, version: "2025-11-25" },
+    request: {
+      host: new URL(config.publicOrigin).hostname,
+      path: `/servers/${server}/mcp`,
+      sourceIp: text(line, "source_ip") ?? "",
+      time: when === null ? 0 : Math.floor(when / 1000),
+      headers: {},
+    },
+  };
+}
+
+function isKind(text: string | null): text is Kind {
+  return text === "tool" || text === "prompt" || text === "resource";
+}
+
+function timeOf(line: AuditLine): number | null {
+  const time = Date.parse(text(line, "time") ?? "");
+  return Number.isNaN(time) ? null : time;
+}
+
+function shown(line: AuditLine, name: string): string {
+  return text(line, name) ?? "?";
+}
+
+function text(line: AuditLine, name: string): string | null {
+  const value = line[name];
+  return typeof value === "string" ? value : null;
+}

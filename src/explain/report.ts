@@ -1,0 +1,252 @@
+import type { Refused } from "../authz/outcome.ts";
+import type { Identity } from "../authz/ports.ts";
+import { REFUSALS, type Reason } from "../authz/refusal.ts";
+import { REMEDIES } from "./remedies.ts";
+import { readToken } from "../jose/compact.ts";
+import type { Config } from "../config/load.ts";
+import type { JsonValue } from "../json/types.ts";
+import type { RuleLine } from "../policy/explain.ts";
+import type { Attempt, AskedPolicy } from "./simulate.ts";
+import type { CallSpec } from "./call.ts";
+import type { ClockFault } from "../bin/clock-fault.ts";
+import { chainOf } from "./credential-probe.ts";
+import { distance, listed, text, type Report, type ReportStep } from "./render.ts";
+
+/** What is asked about, and when. */
+export interface Question {
+  readonly config: Config;
+  readonly spec: CallSpec;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+export function reportOf(question: Question, attempt: Attempt): Report {
+  const { config, spec } = question;
+  const refused = attempt.outcome.ok ? null : attempt.outcome;
+  return {
+    ...verdictOf(refused),
+    ...(refused === null && openEnd(config, spec, attempt)),
+    steps: [
+      endpointStep(question, attempt, refused),
+      tokenStep(question, attempt, refused),
+      operationStep(spec, attempt, refused),
+      ...policySteps(attempt.policy),
+      credentialStep(question, attempt, refused),
+      wristbandStep(attempt),
+    ],
+  };
+}
+
+export function verdictOf(refused: Refused | null): Omit<Report, "steps"> {
+  const caveat = null;
+  if (refused === null) return { verdict: "allow", reason: null, detail: null, caveat, meaning: null, remedy: null };
+  const { reason, detail = null } = refused;
+  return { verdict: "refuse", reason, detail, caveat, ...REMEDIES[reason] };
+}
+
+/** Where the chain came to a kind that is not asked here: an allow holds up to there. */
+function openEnd(
+  config: Config,
+  { server }: CallSpec,
+  { credentials }: Attempt,
+): Pick<Report, "caveat" | "meaning" | "remedy"> | null {
+  const from = credentials.findIndex(({ answer }) => answer === "not asked");
+  if (from === -1) return null;
+  const kinds = (config.servers[server]?.credential ?? []).map(({ kind }) => kind).slice(from);
+  return {
+    caveat: `up to the credential, which was NOT fetched (not asked: ${kinds.join(", then ")})`,
+    meaning:
+      "Nothing refuses this call before its credential. Where nobody has one for the caller, serve refuses it after all, with credential_missing; where it cannot tell, with credential_unavailable.",
+    remedy: [
+      ...(kinds[0] === "vault" ? ["Add --credentials: it asks Vault."] : []),
+      ...(kinds.includes("exchange")
+        ? [
+            "An exchange is never tried here, for the IdP would issue a token: make the call, and look up the request id of its answer with --request-id.",
+          ]
+        : []),
+    ].join(" "),
+  };
+}
+
+/** True when nobody could decide: exit code 2. */
+export function isUndecided(reason: Reason): boolean {
+  return REFUSALS[reason].kind === "fail";
+}
+
+function endpointStep({ config, spec }: Question, { trail }: Attempt, refused: Refused | null): ReportStep {
+  const { url, callRouting } = config.servers[spec.server] ?? { url: "", callRouting: null };
+  const endpoint = `${config.publicOrigin}/servers/${spec.server}/mcp`;
+  const route = callRouting ?? config.callRouting;
+  const failed = refused !== null && trail.endpoint === null;
+  return {
+    step: "endpoint",
+    outcome: failed ? "refused" : "ok",
+    says: [
+      failed ? whatWasWrong(refused) : `${endpoint}, ${route === "direct" ? "straight" : "by the broker"} to ${url}`,
+    ],
+    facts: { endpoint, route, upstream: url },
+  };
+}
+
+function tokenStep(question: Question, { identified, clocks }: Attempt, refused: Refused | null): ReportStep {
+  const { spec, now } = question;
+  const clockLines = clocks.map(clockLine);
+  if (identified?.ok !== true) {
+    const unverified = readToken(spec.token);
+    const claims = typeof unverified === "string" ? null : unverified.payload;
+    const wrong = identified ?? refused;
+    return {
+      step: "token",
+      outcome: "refused",
+      says: [
+        ...(wrong === null ? [] : [whatWasWrong(wrong)]),
+        ...(claims === null ? [] : claimedLines(question, claims)),
+        ...clockLines,
+      ],
+    };
+  }
+  const facts = tokenFacts(identified.value);
+  return {
+    step: "token",
+    outcome: "ok",
+    says: [
+      `${facts.subject} of ${facts.issuer}; expires ${facts.expires} (${distance(identified.value.expiresAt * 1000 - now)})`,
+      `username ${facts.username ?? "none"}; groups ${listed(facts.groups)}; scopes ${listed(facts.scopes)}; audience ${text(facts.audience)}`,
+      ...clockLines,
+    ],
+    facts,
+  };
+}
+
+function clockLine({ issuer, issuer_time, own_time, message }: ClockFault): string {
+  return `CLOCK: it is ${own_time} here and ${issuer_time} at ${issuer}: ${message}`;
+}
+
+function tokenFacts({ issuer, subject, username, groups, scopes, claims, expiresAt }: Identity) {
+  const expires = new Date(expiresAt * 1000).toISOString();
+  return { issuer, subject, username, groups, scopes, audience: claims["aud"] ?? null, expires };
+}
+
+/** What a refused token says of itself. It proves nothing; it is what its owner has to compare. */
+function claimedLines({ config, spec, now }: Question, claims: Readonly<Record<string, JsonValue>>) {
+  const { iss, sub, aud, exp, iat } = claims;
+  const known = config.identity.issuers.find(({ issuer }) => issuer === iss);
+  const audiences = known?.audiences ?? config.identity.issuers.flatMap((issuer) => issuer.audiences);
+  return [
+    `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, issued ${timeText(iat, now)}, expires ${timeText(exp, now)}`,
+    `the clock here says ${new Date(now).toISOString()}`,
+    `accepted here: issuer ${listed(config.identity.issuers.map(({ issuer }) => issuer))}`,
+    `accepted here: audience ${listed([`${config.publicOrigin}/servers/${spec.server}/mcp`, ...audiences])}`,
+  ];
+}
+
+function timeText(seconds: JsonValue | undefined, now: number): string {
+  return typeof seconds === "number" && Math.abs(seconds) < 8.64e12
+    ? `${new Date(seconds * 1000).toISOString()} (${distance(seconds * 1000 - now)})`
+    : text(seconds);
+}
+
+function operationStep(spec: CallSpec, { identified, input }: Attempt, refused: Refused | null): ReportStep {
+  const what = `${spec.kind} ${spec.name} of ${spec.server}`;
+  if (input !== null) {
+    const { method, version } = input.mcp;
+    return {
+      step: "operation",
+      outcome: "ok",
+      says: [`${method}, ${what}`],
+      facts: { method, kind: spec.kind, name: spec.name, server: spec.server, version },
+    };
+  }
+  if (identified?.ok !== true || refused === null) return { step: "operation", outcome: "not reached", says: [what] };
+  return { step: "operation", outcome: "refused", says: [whatWasWrong(refused), what] };
+}
+
+export function policySteps(policy: AskedPolicy | null): ReportStep[] {
+  if (policy === null) return [{ step: "policy", outcome: "not reached", says: ["not asked"] }];
+  return [decisionStep(policy), rulesStep(policy), ...liveStep(policy)];
+}
+
+/** Where a running serve decides by another policy than the one of the files. */
+function liveStep({ decision, loaded, live }: AskedPolicy): ReportStep[] {
+  const revision = decision.ok ? decision.value.revision : null;
+  if (loaded && (live === null || revision === null || live.revision === revision)) return [];
+  const says =
+    live === null
+      ? "a running serve decides by the last good policy; its /readyz and the event policy_live in its log name the revision"
+      : `serve decides by another policy, revision ${live.revision.slice(0, 12)}`;
+  const because = live?.stale == null ? [] : [`it says of the files: ${live.stale}`];
+  const how = loaded
+    ? []
+    : [
+        "to judge by that one, put its files back for a moment (git stash) and ask again; what serve decided: --request-id",
+      ];
+  return [{ step: "serve", outcome: "note", says: [says, ...because, ...how], facts: { live } }];
+}
+
+function decisionStep({ decision }: AskedPolicy): ReportStep {
+  if (!decision.ok) return { step: "policy", outcome: "refused", says: [whatWasWrong(decision)] };
+  const { allow, revision, note } = decision.value;
+  const scopes = decision.value.allow ? null : decision.value.requiredScopes;
+  const verdict = allow
+    ? "allows"
+    : scopes === null
+      ? "does not allow"
+      : `would allow with the scopes ${listed(scopes)}`;
+  return {
+    step: "policy",
+    outcome: allow ? "ok" : "refused",
+    says: [`${verdict}; reason: ${note === null ? "none given" : `"${note}"`}; revision ${revision.slice(0, 12)}`],
+    facts: { allow, reason: note, requiredScopes: scopes, revision },
+  };
+}
+
+function rulesStep({ rules }: AskedPolicy): ReportStep {
+  if ("unknown" in rules) return { step: "rules", outcome: "note", says: [`not named: ${rules.unknown}`] };
+  const says = rules.rules.map(ruleLine);
+  return {
+    step: "rules",
+    outcome: "note",
+    says: says.length === 0 ? ["package mcp.authz has no rule allow"] : says,
+    facts: { rules: rules.rules },
+  };
+}
+
+function ruleLine({ rule, file, line, holds, stopsAt, text: source }: RuleLine): string {
+  const where = `${file}:${line}`.padEnd(16);
+  if (holds) return `${where} ${rule} holds`;
+  return `${where} ${rule} fails ${stopsAt === line ? "there" : `at line ${stopsAt ?? line}`}: ${source}`;
+}
+
+function credentialStep(
+  { config, spec }: Question,
+  { credentials, trail }: Attempt,
+  refused: Refused | null,
+): ReportStep {
+  if (credentials.length === 0)
+    return { step: "credential", outcome: "not reached", says: [chainOf(config, spec.server)] };
+  const last = credentials.at(-1);
+  const failed = refused !== null && trail.credential === null;
+  return {
+    step: "credential",
+    outcome: failed ? "refused" : last?.answer === "not asked" ? "note" : "ok",
+    says: [
+      ...(failed ? [whatWasWrong(refused)] : []),
+      ...credentials.map(({ kind, answer, says }) => `${kind}: ${answer}, ${says}`),
+    ],
+    facts: { chain: credentials },
+  };
+}
+
+function wristbandStep({ wristband, outcome, trail }: Attempt): ReportStep {
+  if (wristband !== null) return { step: "wristband", outcome: outcome.ok ? "ok" : "refused", says: [wristband] };
+  const direct = outcome.ok && trail.wristband === null;
+  return {
+    step: "wristband",
+    outcome: "not reached",
+    says: [direct ? "none: the call goes straight to its server" : "not made"],
+  };
+}
+
+function whatWasWrong({ reason, detail }: Refused): string {
+  return detail === undefined ? reason : `${reason}: ${detail}`;
+}
