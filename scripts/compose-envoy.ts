@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { loadConfig } from "../src/config/load.ts";
-import { envoyConfigYaml } from "../src/mesh/envoy-config.ts";
+import { envoyConfigYaml } from "../src/envoy-config/envoy-config.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const CONFIG = join(ROOT, "deploy/compose/mcp-authz.yaml");

@@ -47,12 +47,13 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "Time for a request to arrive",
     () =>
-      `${figure("mesh/values.ts", "REQUEST_SECONDS")} s, and no pause of ${figure("mesh/values.ts", "PAUSE_SECONDS")} s`,
+      `${figure("envoy-config/values.ts", "REQUEST_SECONDS")} s, and no pause of ${figure("envoy-config/values.ts", "PAUSE_SECONDS")} s`,
     "408 or 504 by Envoy",
   ],
   [
     "Bodies over 8 KiB, or of unknown length, that arrive at one time",
-    () => `${count("mesh/body-budget.ts", "HEAP_PERCENT")} % of \`envoy.heapMiB\` in all, half of it from one source`,
+    () =>
+      `${count("envoy-config/body-budget.ts", "HEAP_PERCENT")} % of \`envoy.heapMiB\` in all, half of it from one source`,
     "429 by Envoy",
   ],
   ["Memory of Envoy", () => `\`envoy.heapMiB\`: ${usual("heapMiB")} MiB`, "the largest streams are reset, then 503"],
@@ -62,13 +63,13 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     () => "10 s; 60 s without a request",
     "closed by Envoy",
   ],
-  ["Connections to `envoy.opsListen`", () => count("mesh/listeners.ts", "OPS_CONNECTIONS"), "closed by Envoy"],
+  ["Connections to `envoy.opsListen`", () => count("envoy-config/listeners.ts", "OPS_CONNECTIONS"), "closed by Envoy"],
   [
     "Calls of one caller under way at one `direct` server",
     () => `\`limits.callsPerCaller\`: ${limitsSchema.parse({}).callsPerCaller}`,
     "429 by Envoy",
   ],
-  ["Streams of one connection", () => count("mesh/listeners.ts", "max_concurrent_streams"), "refused by Envoy"],
+  ["Streams of one connection", () => count("envoy-config/listeners.ts", "max_concurrent_streams"), "refused by Envoy"],
   [
     `Bodies above ${bytes("authz/large-bodies.ts", "SMALL_BODY_BYTES")} of one caller, under way`,
     () => `${keyed("largeBodiesPerCaller")}, read one at a time, callers in turns`,
@@ -124,7 +125,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "Request headers in all",
     () =>
-      `${figure("mesh/listeners.ts", "max_request_headers_kb")} KiB, ${figure("mesh/listeners.ts", "max_headers_count")} of them, about 8 of Envoy's own`,
+      `${figure("envoy-config/listeners.ts", "max_request_headers_kb")} KiB, ${figure("envoy-config/listeners.ts", "max_headers_count")} of them, about 8 of Envoy's own`,
     "431 by Envoy; 502 where its own are too many",
   ],
   ["Request header lines at the Check", () => count("envoy/header-table.ts", "MAX_LINES"), "`header_too_large`"],

@@ -1,4 +1,4 @@
-import { envoyConfigYaml } from "../mesh/envoy-config.ts";
+import { envoyConfigYaml } from "../envoy-config/envoy-config.ts";
 import { CONFIG_USAGE, configPath, EXIT, loadWithWarnings, type Command } from "./command.ts";
 
 export const command: Command = {

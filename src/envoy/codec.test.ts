@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkMessage, codecs, FULL_PROTO, OWN_PROTO } from "../../test/fakes/check-request.ts";
-import { encodeCheckResponse, type CheckResponse } from "./check-response.ts";
+import { encodeCheckResponse, type CheckResponse } from "./encode-check-response.ts";
 import { decodeCheckRequest } from "./decode-check-request.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
 

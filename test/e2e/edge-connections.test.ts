@@ -13,7 +13,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { requireTool } from "../../src/files/program.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
+import { envoyConfigYaml } from "../../src/envoy-config/envoy-config.ts";
 import { startChild, waitReady, type Child } from "../lab/child.ts";
 import { freePort } from "../lab/ports.ts";
 

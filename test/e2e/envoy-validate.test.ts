@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { requireTool } from "../../src/files/program.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { envoyConfig, envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
+import { envoyConfig, envoyConfigYaml } from "../../src/envoy-config/envoy-config.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-validate-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -8,7 +8,7 @@ import { refusalsPage } from "../../scripts/lib/refusals.ts";
 import { UPSTREAM_STATES } from "../../src/broker/catalog/snapshot.ts";
 import { DROP_REASONS } from "../../src/broker/catalog/definitions.ts";
 import { configSchema } from "../../src/config/schema.ts";
-import { envoyConfigYaml } from "../../src/mesh/envoy-config.ts";
+import { envoyConfigYaml } from "../../src/envoy-config/envoy-config.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const read = (name: string) => readFileSync(join(root, name), "utf8");

@@ -16,9 +16,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { createCheck, type Check } from "../../src/authz/check.ts";
 import { refuse } from "../../src/authz/outcome.ts";
 import { newTrail } from "../../src/authz/trail.ts";
-import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/envoy/grpc-server.ts";
-import { reply } from "../../src/envoy/reply.ts";
-import { createSettle } from "../../src/envoy/settle.ts";
+import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/envoy/grpc/server.ts";
+import { reply } from "../../src/envoy/to-check-response.ts";
+import { createSettle } from "../../src/envoy/check-handler.ts";
 import { allowingPorts, checkSettings } from "../fakes/authz.ts";
 import { someInFlight } from "../fakes/handover.ts";
 import { checkMessage, codecs, FULL_PROTO } from "../fakes/check-request.ts";

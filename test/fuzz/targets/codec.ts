@@ -1,9 +1,9 @@
 // The protobuf codec: a WireFault is all that bytes may cause, and what is encoded is read back as what it was made of.
-import { encodeCheckResponse } from "../../../src/envoy/check-response.ts";
+import { encodeCheckResponse } from "../../../src/envoy/encode-check-response.ts";
 import { decodeCheckRequest } from "../../../src/envoy/decode-check-request.ts";
 import { fromCheckRequest } from "../../../src/envoy/from-check-request.ts";
 import { WireFault } from "../../../src/envoy/protobuf.ts";
-import { isAllow, isRefusal } from "../../../src/envoy/read-back.ts";
+import { isAllow, isRefusal } from "../../../src/envoy/verify-response.ts";
 import type { Grant } from "../../../src/authz/grant.ts";
 import { checkMessage, codecs, OWN_PROTO } from "../../fakes/check-request.ts";
 import { must, type Target } from "./target.ts";

@@ -17,9 +17,9 @@ import { Secret } from "../secret/secret.ts";
 import { newTrail } from "../authz/trail.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Answer } from "../credential/source.ts";
-import { encodeCheckResponse } from "./check-response.ts";
-import { reply } from "./reply.ts";
-import { createSettle } from "./settle.ts";
+import { encodeCheckResponse } from "./encode-check-response.ts";
+import { reply } from "./to-check-response.ts";
+import { createSettle } from "./check-handler.ts";
 
 const { request, response } = codecs(FULL_PROTO);
 const answers: AnswerSettings = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" };

@@ -1,5 +1,5 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { createByteCollector } from "../http/byte-collector.ts";
+import { createByteCollector } from "../../http/byte-collector.ts";
 
 // gRPC over HTTP/2, as far as calls of one message each way need it:
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md

@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2";
-import { answer, answerStatus, GRPC_STATUS, openAnswer, readMessage } from "./grpc-message.ts";
-import { BackwardWriter, FieldReader, once, WireFault } from "./protobuf.ts";
+import { answer, answerStatus, GRPC_STATUS, openAnswer, readMessage } from "./message.ts";
+import { BackwardWriter, FieldReader, once, WireFault } from "../protobuf.ts";
 
 /** What grpc.health.v1.Health answers. */
 export interface Health {

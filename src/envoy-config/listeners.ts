@@ -3,7 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { bodyBudgetFilter } from "./body-budget.ts";
 import { callerFilter } from "./caller-shards.ts";
 import { decisionTimeoutMs, extAuthzFilter } from "./ext-authz.ts";
-import { accessLog, localReplies } from "./replies.ts";
+import { accessLog, localReplies } from "./local-replies.ts";
 import { virtualHosts } from "./routes.ts";
 import { serverResponseFilter } from "./server-responses.ts";
 import { duration, PAUSE_SECONDS, REQUEST_SECONDS, socketAddress, typed } from "./values.ts";

@@ -5,8 +5,8 @@ import type { Outcome, Refused } from "../authz/outcome.ts";
 import type { Publication } from "../authz/publish.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { Trail } from "../authz/trail.ts";
-import { encodeCheckResponse, type CheckResponse, type Metadata } from "./check-response.ts";
-import { isAllow, isRefusal } from "./read-back.ts";
+import { encodeCheckResponse, type CheckResponse, type Metadata } from "./encode-check-response.ts";
+import { isAllow, isRefusal } from "./verify-response.ts";
 
 /** Bytes for the wire, with the decision that they carry. */
 export interface Reply extends Verdict {

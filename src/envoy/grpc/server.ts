@@ -9,11 +9,11 @@ import {
   type ServerOptions,
 } from "node:http2";
 import type { Socket } from "node:net";
-import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
-import { listen, type ListenAddress } from "../http/listen.ts";
-import { answer, answerHttp, answerStatus, GRPC_STATUS, isThere, readMessage, timeoutMs } from "./grpc-message.ts";
+import { isExpectedClient, type ClientNames } from "../../http/client-certificate.ts";
+import { listen, type ListenAddress } from "../../http/listen.ts";
+import { answer, answerHttp, answerStatus, GRPC_STATUS, isThere, readMessage, timeoutMs } from "./message.ts";
 import { HEALTH_METHODS, type Health } from "./health.ts";
-import type { Handler } from "./settle.ts";
+import type { Handler } from "../check-handler.ts";
 
 export type TlsMaterial = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
 

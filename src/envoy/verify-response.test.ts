@@ -3,9 +3,9 @@ import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
 import { codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
 import { Grant } from "../authz/grant.ts";
 import { Secret } from "../secret/secret.ts";
-import { encodeCheckResponse } from "./check-response.ts";
+import { encodeCheckResponse } from "./encode-check-response.ts";
 import { WireFault } from "./protobuf.ts";
-import { isAllow, isRefusal } from "./read-back.ts";
+import { isAllow, isRefusal } from "./verify-response.ts";
 
 const { response } = codecs(FULL_PROTO);
 

@@ -13,7 +13,7 @@ import { traceId } from "../http/traceparent.ts";
 import { newTrail, type Trail } from "../authz/trail.ts";
 import type { InFlight } from "../authz/in-flight.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
-import { reply, type Reply } from "./reply.ts";
+import { reply, type Reply } from "./to-check-response.ts";
 
 /** One Check as the transport hands it over. */
 export interface CallContext {
