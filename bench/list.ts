@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { createCheck } from "../src/authz/check.ts";
 import { pass } from "../src/authz/outcome.ts";
 import type { PolicyInput, PolicyOperation } from "../src/authz/policy-input.ts";
-import { newTrail } from "../src/authz/trail.ts";
+import { newTrail } from "../src/authz/facts.ts";
 import { housekeeping } from "../src/broker/housekeeping.ts";
 import { createCatalog } from "../src/broker/catalog/snapshot.ts";
 import { artifact } from "../src/policy/artifact.ts";

@@ -167,13 +167,13 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   ],
   [
     "Callers that make one policy run away in a minute",
-    () => `${figure("ops/runaways.ts", "QUARANTINE_CALLERS") - 1}`,
+    () => `${figure("ops/supervisor/runaways.ts", "QUARANTINE_CALLERS") - 1}`,
     "`policy_unavailable` until the policy changes",
   ],
-  ["Suspended callers", () => count("ops/suspensions.ts", "MAX_SUSPENDED"), "the first ones end early"],
+  ["Suspended callers", () => count("ops/supervisor/suspensions.ts", "MAX_SUSPENDED"), "the first ones end early"],
   [
     "Checks in flight, with those whose audit line waits",
-    () => count("ops/in-flight.ts", "SLOTS"),
+    () => count("ops/supervisor/in-flight.ts", "SLOTS"),
     "`audit_unavailable`",
   ],
   [

@@ -1,9 +1,9 @@
 // Makes docs/refusals.md from the tables and from the code that answers. A test compares the file with it.
-import { answer, type Answer, type AnswerSettings } from "../../src/authz/answer.ts";
+import { answer, type Answer, type AnswerSettings } from "../../src/authz/refusal-response.ts";
 import type { Refused } from "../../src/authz/outcome.ts";
 import { REFUSALS, type Reason } from "../../src/authz/refusal.ts";
 import { REMEDIES } from "../../src/explain/remedies.ts";
-import { newTrail, type Trail } from "../../src/authz/trail.ts";
+import { newTrail, type Trail } from "../../src/authz/facts.ts";
 import { MODERN } from "../../src/mcp/versions.ts";
 
 const ORIGIN = "https://gw.example.com";
@@ -91,6 +91,6 @@ export function refusalsPage(): string {
     ].join("\n"),
     ["| reason | kind | HTTP | JSON-RPC code | meaning |", "|---|---|---|---|---|", ...REASONS.map(row)].join("\n"),
     ...REASONS.map(section),
-    "Made by `npm run docs` from `src/authz/refusal.ts`, `src/explain/remedies.ts` and `src/authz/answer.ts`.\n",
+    "Made by `npm run docs` from `src/authz/refusal.ts`, `src/explain/remedies.ts` and `src/authz/refusal-response.ts`.\n",
   ].join("\n\n");
 }

@@ -1,7 +1,7 @@
 // What Prometheus would see: every registry of ours, each metric used once so that its labels show. A new metric with
 // labels gets its line here.
-import { createBrokerMetrics } from "../../src/ops/broker-metrics.ts";
-import { createMetrics } from "../../src/ops/metrics.ts";
+import { createBrokerMetrics } from "../../src/ops/metrics/broker.ts";
+import { createMetrics } from "../../src/ops/metrics/serve.ts";
 
 export interface MetricFacts {
   readonly name: string;

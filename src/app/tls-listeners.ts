@@ -1,6 +1,6 @@
 import type { Config } from "../config/load.ts";
 import { readTlsFiles, type TlsMaterial } from "../files/tls.ts";
-import type { ReloadParts } from "../bin/reload.ts";
+import type { ReloadParts } from "../ops/reload.ts";
 
 type TlsListener = keyof Config["tls"];
 

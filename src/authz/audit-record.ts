@@ -1,7 +1,7 @@
 import { actorsOf } from "../jose/act-claim.ts";
 import type { CredentialOrigin, Identity } from "./ports.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
-import type { Trail } from "./trail.ts";
+import type { Trail } from "./facts.ts";
 
 /** What a Check ended in. `fail`: we could not decide, and refused. `public`: a document or preflight. */
 export type AuditDecision = "allow" | "deny" | "fail" | "public";

@@ -5,7 +5,7 @@ import { Grant } from "./grant.ts";
 import { pass, refuse, type Refused } from "./outcome.ts";
 import type { PolicyInput } from "./policy-input.ts";
 import type { Identity, Ports, Visible } from "./ports.ts";
-import { newTrail } from "./trail.ts";
+import { newTrail } from "./facts.ts";
 
 async function run(parts: RequestParts = {}, ports: Partial<Ports> = {}, settings = checkSettings()) {
   const trail = newTrail("req-1", 1_790_000_000_123);

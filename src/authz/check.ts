@@ -19,8 +19,8 @@ import {
   protectedResourceDocument,
   publicPreflight,
   type DocumentSettings,
-} from "./publish.ts";
-import type { Trail } from "./trail.ts";
+} from "./public-document.ts";
+import type { Trail } from "./facts.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { readOperation } from "../mcp/read-operation.ts";

@@ -4,7 +4,7 @@ import { createCheck } from "./check.ts";
 import { createCredentialWaits } from "./credential-waits.ts";
 import { pass, refuse, type Step } from "./outcome.ts";
 import type { Credential } from "./ports.ts";
-import { newTrail } from "./trail.ts";
+import { newTrail } from "./facts.ts";
 
 const never = new AbortController().signal;
 const bob = { ...ALICE, subject: "bob" };

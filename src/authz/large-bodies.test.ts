@@ -3,7 +3,7 @@ import { ALICE, allowingPorts, checkSettings, requestOf } from "../../test/fakes
 import { createCheck } from "./check.ts";
 import { pass } from "./outcome.ts";
 import type { Identity, Ports } from "./ports.ts";
-import { newTrail } from "./trail.ts";
+import { newTrail } from "./facts.ts";
 
 const call = (text: string) => ({
   jsonrpc: "2.0",

@@ -1,6 +1,6 @@
 import type { Grant } from "./grant.ts";
 import type { Identity } from "./ports.ts";
-import type { Publication } from "./publish.ts";
+import type { Publication } from "./public-document.ts";
 import type { Reason } from "./refusal.ts";
 
 /** What a step returns: its value, or why the request is refused. */

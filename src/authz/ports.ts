@@ -2,7 +2,7 @@ import type { JsonObject } from "../json/types.ts";
 import type { Step } from "./outcome.ts";
 import type { PolicyInput } from "./policy-input.ts";
 import type { Secret } from "../secret/secret.ts";
-import type { Trail } from "./trail.ts";
+import type { Trail } from "./facts.ts";
 
 /** Request headers, names in lower case. Several lines of one name are joined by "," as Envoy does. */
 export interface RequestHeaders {

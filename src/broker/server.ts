@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { randomUUID } from "node:crypto";
-import { answer, rpcError, type AnswerSettings } from "../authz/answer.ts";
+import { answer, rpcError, type AnswerSettings } from "../authz/refusal-response.ts";
 import type { Endpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
-import { newTrail, type Trail } from "../authz/trail.ts";
+import { newTrail, type Trail } from "../authz/facts.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
 import { listen, type ListenAddress } from "../http/listen.ts";

@@ -1,10 +1,10 @@
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
 import { requireFiles } from "../app/check-files.ts";
-import { auditFailure } from "../ops/audit.ts";
+import { auditFailure } from "../ops/audit/log.ts";
 import { createLog, writeStderr } from "../ops/log.ts";
-import { writeLostLines } from "../ops/lost-lines.ts";
+import { writeLostLines } from "../ops/supervisor/lost-lines.ts";
 import { untilSignal } from "../ops/signals.ts";
-import { supervise } from "../ops/supervisor.ts";
+import { supervise } from "../ops/supervisor/supervisor.ts";
 import type { ServeData } from "../app/serve/thread.ts";
 
 /** Far above what a policy needs (well under a millisecond), far below what a caller would wait. */

@@ -1,4 +1,4 @@
-import type { AnswerSettings } from "../authz/answer.ts";
+import type { AnswerSettings } from "../authz/refusal-response.ts";
 import type { CheckSettings } from "../authz/check.ts";
 import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";

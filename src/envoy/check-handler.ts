@@ -1,4 +1,4 @@
-import type { AnswerSettings } from "../authz/answer.ts";
+import type { AnswerSettings } from "../authz/refusal-response.ts";
 import {
   auditRecord,
   createIsoTime,
@@ -10,7 +10,7 @@ import type { Check } from "../authz/check.ts";
 import { refuse, type Outcome, type Refused } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { traceId } from "../http/traceparent.ts";
-import { newTrail, type Trail } from "../authz/trail.ts";
+import { newTrail, type Trail } from "../authz/facts.ts";
 import type { InFlight } from "../authz/in-flight.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
 import { reply, type Reply } from "./to-check-response.ts";

@@ -1,10 +1,10 @@
-import { answer, type AnswerSettings } from "../authz/answer.ts";
+import { answer, type AnswerSettings } from "../authz/refusal-response.ts";
 import { decisionOf, type Verdict } from "../authz/audit-record.ts";
 import { Grant } from "../authz/grant.ts";
 import type { Outcome, Refused } from "../authz/outcome.ts";
-import type { Publication } from "../authz/publish.ts";
+import type { Publication } from "../authz/public-document.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
-import type { Trail } from "../authz/trail.ts";
+import type { Trail } from "../authz/facts.ts";
 import { encodeCheckResponse, type CheckResponse, type Metadata } from "./encode-check-response.ts";
 import { isAllow, isRefusal } from "./verify-response.ts";
 

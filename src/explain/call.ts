@@ -3,7 +3,7 @@ import { createCheck, type CheckSettings } from "../authz/check.ts";
 import { refuse, type Outcome } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { AuthzRequest, Ports } from "../authz/ports.ts";
-import { newTrail, type Trail } from "../authz/trail.ts";
+import { newTrail, type Trail } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { parseJson } from "../json/parse.ts";

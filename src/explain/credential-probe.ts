@@ -4,7 +4,7 @@ import type { Config } from "../config/load.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Answer, CredentialSource } from "../credential/source.ts";
 import { createLog } from "../ops/log.ts";
-import { createMetrics } from "../ops/metrics.ts";
+import { createMetrics } from "../ops/metrics/serve.ts";
 import { credentialChains, type CredentialChains } from "../app/serve/credentials.ts";
 
 type Entry = Config["servers"][string]["credential"][number];

@@ -4,7 +4,7 @@ import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Config } from "../config/load.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import type { Kind } from "../mcp/operation.ts";
-import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit-search.ts";
+import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit/search.ts";
 import { ask, askPolicy, type AskOptions, type AskedPolicy } from "./simulate.ts";
 import type { CallSpec } from "./call.ts";
 import { policySteps, reportOf } from "./report.ts";

@@ -8,7 +8,7 @@ import type { JsonValue } from "../json/types.ts";
 import type { RuleLine } from "../policy/explain.ts";
 import type { Attempt, AskedPolicy } from "./simulate.ts";
 import type { CallSpec } from "./call.ts";
-import type { ClockFault } from "../bin/clock-fault.ts";
+import type { ClockFault } from "../identity/clock-skew.ts";
 import { chainOf } from "./credential-probe.ts";
 import { distance, listed, text, type Report, type ReportStep } from "./render.ts";
 

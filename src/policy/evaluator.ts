@@ -1,5 +1,5 @@
 import type { PolicyInput } from "../authz/policy-input.ts";
-import type { Trail } from "../authz/trail.ts";
+import type { Trail } from "../authz/facts.ts";
 import { parseJson } from "../json/parse.ts";
 import type { Artifact } from "./artifact.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";

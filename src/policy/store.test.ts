@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
-import { newTrail, type Trail } from "../authz/trail.ts";
+import { newTrail, type Trail } from "../authz/facts.ts";
 import { readBundle } from "./artifact.ts";
 import { buildBundle, writeCompiled } from "./build.ts";
 import { OPA_MISSING } from "./compile.ts";

@@ -5,7 +5,7 @@ import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import { refuse, type Step } from "../authz/outcome.ts";
 import type { PolicyInput } from "../authz/policy-input.ts";
 import type { Decision, Visible } from "../authz/ports.ts";
-import type { Trail } from "../authz/trail.ts";
+import type { Trail } from "../authz/facts.ts";
 import { parseJson } from "../json/parse.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";

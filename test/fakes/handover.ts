@@ -1,8 +1,8 @@
 // What the supervisor gives the first thread of a process, for tests that start a service without one.
-import { newHeartbeat } from "../../src/ops/heartbeat.ts";
+import { newHeartbeat } from "../../src/ops/supervisor/heartbeat.ts";
 import type { InFlight } from "../../src/authz/in-flight.ts";
-import { createInFlight, newInFlight } from "../../src/ops/in-flight.ts";
-import type { Handover } from "../../src/ops/supervisor.ts";
+import { createInFlight, newInFlight } from "../../src/ops/supervisor/in-flight.ts";
+import type { Handover } from "../../src/ops/supervisor/supervisor.ts";
 import type { KeptPolicy } from "../../src/policy/store.ts";
 
 export function firstHandover(more: Partial<Handover<KeptPolicy>> = {}): Handover<KeptPolicy> {

@@ -1,9 +1,9 @@
 // A thread for the supervisor's tests: it does what its data says.
 import { parentPort, workerData } from "node:worker_threads";
-import { newTrail } from "../../src/authz/trail.ts";
-import { createGuard } from "../../src/ops/heartbeat.ts";
-import { createInFlight } from "../../src/ops/in-flight.ts";
-import type { FromThread, Handover, ToThread } from "../../src/ops/supervisor.ts";
+import { newTrail } from "../../src/authz/facts.ts";
+import { createGuard } from "../../src/ops/supervisor/heartbeat.ts";
+import { createInFlight } from "../../src/ops/supervisor/in-flight.ts";
+import type { FromThread, Handover, ToThread } from "../../src/ops/supervisor/supervisor.ts";
 import { ALICE } from "./authz.ts";
 
 const { plan } = workerData as { readonly plan: string };

@@ -15,7 +15,7 @@ import { Client, credentials, status, type ChannelCredentials } from "@grpc/grpc
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createCheck, type Check } from "../../src/authz/check.ts";
 import { refuse } from "../../src/authz/outcome.ts";
-import { newTrail } from "../../src/authz/trail.ts";
+import { newTrail } from "../../src/authz/facts.ts";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/envoy/grpc/server.ts";
 import { reply } from "../../src/envoy/to-check-response.ts";
 import { createSettle } from "../../src/envoy/check-handler.ts";

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { withTable } from "../../scripts/lib/page-tables.ts";
 import { metricsTable } from "../../scripts/lib/metrics.ts";
 import { auditRecord } from "../../src/authz/audit-record.ts";
-import { newTrail } from "../../src/authz/trail.ts";
+import { newTrail } from "../../src/authz/facts.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/operations.md"), "utf8");

@@ -6,7 +6,7 @@ import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
 import type { Config } from "../../config/load.ts";
 import type { Address } from "../../config/schema.ts";
-import type { BrokerMetrics } from "../../ops/broker-metrics.ts";
+import type { BrokerMetrics } from "../../ops/metrics/broker.ts";
 import type { Log } from "../../ops/log.ts";
 import { isCatalogToken } from "../../catalog/token.ts";
 import type { WristbandClaims } from "../../wristband/claims.ts";
@@ -15,7 +15,7 @@ import { createVerifier } from "../../wristband/verify.ts";
 import { brokerMetrics, brokerOps, type BrokerOpsSources } from "./ops.ts";
 import { buildRelay } from "./relay.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
-import { reloadParts } from "../../bin/reload.ts";
+import { reloadParts } from "../../ops/reload.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
 import { createListers } from "./upstreams.ts";
 

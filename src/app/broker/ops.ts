@@ -3,7 +3,7 @@ import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/
 import type { HeldBytes } from "../../broker/held-bytes.ts";
 import type { Config } from "../../config/load.ts";
 import { METHOD_NAMES } from "../../mcp/method-table.ts";
-import { createBrokerMetrics, type BrokerMetrics, type UpstreamReading } from "../../ops/broker-metrics.ts";
+import { createBrokerMetrics, type BrokerMetrics, type UpstreamReading } from "../../ops/metrics/broker.ts";
 import { createOpsServer, type OpsAnswer, type OpsServerOptions } from "../../ops/ops-server.ts";
 
 /** What can be wrong with a wristband, in the words of its verifier. */

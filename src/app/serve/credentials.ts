@@ -4,7 +4,7 @@ import { noneSource } from "../../credential/none.ts";
 import type { CredentialSource } from "../../credential/source.ts";
 import { staticSource } from "../../credential/static.ts";
 import type { Log } from "../../ops/log.ts";
-import type { Metrics } from "../../ops/metrics.ts";
+import type { Metrics } from "../../ops/metrics/serve.ts";
 import { createExchangeSources } from "./exchange.ts";
 import { createVaultSources } from "./vault.ts";
 

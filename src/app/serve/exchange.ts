@@ -5,7 +5,7 @@ import { exchangeSource } from "../../credential/exchange/source.ts";
 import { createTokenEndpoint, type TokenEndpoint } from "../../credential/exchange/token-endpoint.ts";
 import type { CredentialSource } from "../../credential/source.ts";
 import type { Log } from "../../ops/log.ts";
-import type { Metrics } from "../../ops/metrics.ts";
+import type { Metrics } from "../../ops/metrics/serve.ts";
 import { readCaFile } from "../../files/ca.ts";
 
 type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;

@@ -2,10 +2,10 @@ import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import type { IdentityService } from "../../identity/identity.ts";
 import type { Revocations } from "../../identity/revocations.ts";
-import type { Audit } from "../../ops/audit.ts";
-import type { Metrics } from "../../ops/metrics.ts";
+import type { Audit } from "../../ops/audit/log.ts";
+import type { Metrics } from "../../ops/metrics/serve.ts";
 import { createOpsServer, type OpsAnswer } from "../../ops/ops-server.ts";
-import type { Suspensions } from "../../ops/suspensions.ts";
+import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import { tlsOf } from "../tls-listeners.ts";
 

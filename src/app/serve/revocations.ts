@@ -1,7 +1,7 @@
 import type { Config } from "../../config/load.ts";
 import { createRevocations, type RevocationOptions, type Revocations } from "../../identity/revocations.ts";
 import type { Log } from "../../ops/log.ts";
-import type { Metrics } from "../../ops/metrics.ts";
+import type { Metrics } from "../../ops/metrics/serve.ts";
 
 export interface RevocationStart {
   readonly config: Config;

@@ -3,7 +3,7 @@ import type { AuditDecision } from "../../authz/audit-record.ts";
 import { createCheck } from "../../authz/check.ts";
 import type { InFlight } from "../../authz/in-flight.ts";
 import { refuse } from "../../authz/outcome.ts";
-import { newTrail } from "../../authz/trail.ts";
+import { newTrail } from "../../authz/facts.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import { createCredentials } from "../../credential/chain.ts";
@@ -12,20 +12,25 @@ import { reply } from "../../envoy/to-check-response.ts";
 import { createSettle } from "../../envoy/check-handler.ts";
 import { createIdentity, type IdentityService } from "../../identity/identity.ts";
 import type { Revocations } from "../../identity/revocations.ts";
-import { auditFailure, createAudit, type Audit } from "../../ops/audit.ts";
-import { createGuard } from "../../ops/heartbeat.ts";
-import { createInFlight } from "../../ops/in-flight.ts";
+import { auditFailure, createAudit, type Audit } from "../../ops/audit/log.ts";
+import { createGuard } from "../../ops/supervisor/heartbeat.ts";
+import { createInFlight } from "../../ops/supervisor/in-flight.ts";
 import type { Log } from "../../ops/log.ts";
-import { createMetrics, type Metrics } from "../../ops/metrics.ts";
-import type { FromThread, Handover } from "../../ops/supervisor.ts";
-import { createSuspensions, refuseSuspended, type Suspension, type Suspensions } from "../../ops/suspensions.ts";
+import { createMetrics, type Metrics } from "../../ops/metrics/serve.ts";
+import type { FromThread, Handover } from "../../ops/supervisor/supervisor.ts";
+import {
+  createSuspensions,
+  refuseSuspended,
+  type Suspension,
+  type Suspensions,
+} from "../../ops/supervisor/suspensions.ts";
 import type { KeptPolicy, PolicyStore } from "../../policy/store.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
 import { createSigner } from "../../wristband/sign.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
-import { clockFault } from "../../bin/clock-fault.ts";
+import { clockFault } from "../../identity/clock-skew.ts";
 import { credentialChains } from "./credentials.ts";
-import { reloadParts } from "../../bin/reload.ts";
+import { reloadParts } from "../../ops/reload.ts";
 import { isReady, serveOps } from "./ops.ts";
 import { catalogFor, documentOf, startPolicy } from "./policy.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";

@@ -1,5 +1,5 @@
 import type { Ports } from "../../authz/ports.ts";
-import type { Metrics, StepName } from "../../ops/metrics.ts";
+import type { Metrics, StepName } from "../../ops/metrics/serve.ts";
 
 /** Measures each step, outside of it (design 4.8). */
 export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports): Ports {

@@ -5,7 +5,7 @@ import type { CredentialSource } from "../../credential/source.ts";
 import { parsePath } from "../../credential/vault/path.ts";
 import { createVault, type Vault } from "../../credential/vault/vault.ts";
 import type { Log } from "../../ops/log.ts";
-import type { Metrics } from "../../ops/metrics.ts";
+import type { Metrics } from "../../ops/metrics/serve.ts";
 import { readCaFile } from "../../files/ca.ts";
 
 type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "vault" }>;

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ALICE } from "../../test/fakes/authz.ts";
-import { auditRecord } from "../authz/audit-record.ts";
-import { REFUSALS, type Reason } from "../authz/refusal.ts";
-import { newTrail, NO_SLOT, type Trail } from "../authz/trail.ts";
+import { ALICE } from "../../../test/fakes/authz.ts";
+import { auditRecord } from "../../authz/audit-record.ts";
+import { REFUSALS, type Reason } from "../../authz/refusal.ts";
+import { newTrail, NO_SLOT, type Trail } from "../../authz/facts.ts";
 import { callerAt, createInFlight, newInFlight, readInFlight } from "./in-flight.ts";
 
 const clock = { now: () => 2000, isoTime: String };

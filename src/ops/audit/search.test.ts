@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import { rotatedBeside, searchAuditFile, searchAuditStream } from "./audit-search.ts";
+import { rotatedBeside, searchAuditFile, searchAuditStream } from "./search.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-search-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

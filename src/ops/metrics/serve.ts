@@ -1,9 +1,9 @@
 import { Counter, Gauge, Registry } from "prom-client";
-import type { AuditDecision } from "../authz/audit-record.ts";
-import { REFUSALS, type Reason } from "../authz/refusal.ts";
-import { createCredentialMetrics, type CredentialMetrics } from "./credential-metrics.ts";
-import { createTally, createTimes, type Cell, type Series } from "./plain-metrics.ts";
-import { createRevocationMetrics, type RevocationMetrics } from "./revocation-metrics.ts";
+import type { AuditDecision } from "../../authz/audit-record.ts";
+import { REFUSALS, type Reason } from "../../authz/refusal.ts";
+import { createCredentialMetrics, type CredentialMetrics } from "./credential.ts";
+import { createTally, createTimes, type Cell, type Series } from "./hot-path.ts";
+import { createRevocationMetrics, type RevocationMetrics } from "./revocation.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
 

@@ -1,11 +1,11 @@
 // The Checks in flight, in memory that outlives the serving thread: when that thread ends, the supervisor writes the audit
 // lines which it could not write (every Check has one record). The thread writes, the supervisor reads; no I/O.
-import { actorsOf } from "../jose/act-claim.ts";
-import type { AuditedFacts, Verdict } from "../authz/audit-record.ts";
-import type { Caller, InFlight } from "../authz/in-flight.ts";
-import { REFUSALS, type Reason } from "../authz/refusal.ts";
-import { newTrail, NO_SLOT, type Trail } from "../authz/trail.ts";
-import type { Kind } from "../mcp/operation.ts";
+import { actorsOf } from "../../jose/act-claim.ts";
+import type { AuditedFacts, Verdict } from "../../authz/audit-record.ts";
+import type { Caller, InFlight } from "../../authz/in-flight.ts";
+import { REFUSALS, type Reason } from "../../authz/refusal.ts";
+import { newTrail, NO_SLOT, type Trail } from "../../authz/facts.ts";
+import type { Kind } from "../../mcp/operation.ts";
 
 /** Checks that may be in flight, those included whose audit line waits to be written. */
 const SLOTS = 4096;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createBrokerMetrics, type BrokerReading } from "./broker-metrics.ts";
+import { createBrokerMetrics, type BrokerReading } from "./broker.ts";
 
 const make = () =>
   createBrokerMetrics({

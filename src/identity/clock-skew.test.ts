@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { createIdentity, type IdentityService } from "../identity/identity.ts";
-import { clockFault } from "./clock-fault.ts";
+import { createIdentity, type IdentityService } from "./identity.ts";
+import { clockFault } from "./clock-skew.ts";
 import { makeKey } from "../../test/fakes/issuer.ts";
 
 const ISSUER = "https://idp.example.com";

@@ -1,6 +1,6 @@
 import { close, closeSync, constants, fstatSync, open, openSync, readSync, write } from "node:fs";
 import { promisify } from "node:util";
-import type { Log } from "./log.ts";
+import type { Log } from "../log.ts";
 
 export interface AuditOptions {
   /** A file to append to; null is standard output. */

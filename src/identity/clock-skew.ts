@@ -1,4 +1,4 @@
-import { clocksDiffer, type IdentityService } from "../identity/identity.ts";
+import { clocksDiffer, type IdentityService } from "./identity.ts";
 
 /** Two clocks of which one is wrong. */
 export interface ClockFault {

@@ -1,8 +1,8 @@
 import { challenge, type ChallengeSettings } from "./challenge.ts";
 import { REFUSALS } from "./refusal.ts";
 import type { Refused } from "./outcome.ts";
-import { corsHeaders } from "./publish.ts";
-import type { Trail } from "./trail.ts";
+import { corsHeaders } from "./public-document.ts";
+import type { Trail } from "./facts.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 
 /** A refusal as HTTP. Header names are in lower case and each stands once. */

@@ -1,7 +1,7 @@
 import { open, readdir, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Readable } from "node:stream";
-import { parseJson } from "../json/parse.ts";
+import { parseJson } from "../../json/parse.ts";
 
 /** A line of the audit log, as it was written: by this version or another one. */
 export type AuditLine = Readonly<Record<string, unknown>>;

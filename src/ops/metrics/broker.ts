@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Reason } from "../authz/refusal.ts";
+import type { Reason } from "../../authz/refusal.ts";
 
 /** How a relayed call ended: answered (an error of the server's is an answer), the client left, or refused. */
 export type CallOutcome = "answered" | "left" | Reason;

@@ -1,7 +1,7 @@
 // The audit lines of Checks whose thread has ended: written by the supervisor, in the form of all others.
-import { auditRecord, createIsoTime, type Verdict } from "../authz/audit-record.ts";
-import { NO_SLOT } from "../authz/trail.ts";
-import { createAudit, type AuditOptions } from "./audit.ts";
+import { auditRecord, createIsoTime, type Verdict } from "../../authz/audit-record.ts";
+import { NO_SLOT } from "../../authz/facts.ts";
+import { createAudit, type AuditOptions } from "../audit/log.ts";
 import { readInFlight, type Unrecorded } from "./in-flight.ts";
 import type { Loss } from "./supervisor.ts";
 

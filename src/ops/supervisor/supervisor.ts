@@ -1,11 +1,11 @@
 // The main thread of `serve`: runs the service in a thread, bounds the time of its policy, and keeps what outlives a thread.
-import type { Caller } from "../authz/in-flight.ts";
-import { NO_SLOT } from "../authz/trail.ts";
+import type { Caller } from "../../authz/in-flight.ts";
+import { NO_SLOT } from "../../authz/facts.ts";
 import { newHeartbeat } from "./heartbeat.ts";
 import { callerAt, isNamedAt, newInFlight } from "./in-flight.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../log.ts";
 import { Runaways } from "./runaways.ts";
-import { makeThread, type SupervisedThread, type ThreadEnd } from "./supervised-thread.ts";
+import { makeThread, type SupervisedThread, type ThreadEnd } from "./thread.ts";
 import type { Suspension } from "./suspensions.ts";
 
 /** What a supervised thread says to its supervisor. @typeParam P the policy as the next thread can take it over */

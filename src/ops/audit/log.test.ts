@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { createAudit } from "./audit.ts";
+import { createAudit } from "./log.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-audit-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 // Whom a runaway evaluation of policy counts against: first the caller whose Check it was for, and the policy's revision
 // only once several callers made it run away. Pure; the supervisor keeps it across the threads.
 import { LRUCache } from "lru-cache";
-import type { Caller } from "../authz/in-flight.ts";
+import type { Caller } from "../../authz/in-flight.ts";
 import { callerKey, type Suspension } from "./suspensions.ts";
 
 /** In which several things make one: runaways a quarantine, slow evaluations a suspension. */

@@ -1,4 +1,4 @@
-import type { Log } from "../ops/log.ts";
+import type { Log } from "./log.ts";
 
 /** What SIGHUP reads again, by a name for the log. Each throws with a message for the operator. */
 export type ReloadParts = Readonly<Record<string, () => void | Promise<void>>>;

@@ -2,9 +2,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { ALICE } from "../../test/fakes/authz.ts";
-import { auditRecord } from "../authz/audit-record.ts";
-import { newTrail, NO_SLOT, type Trail } from "../authz/trail.ts";
+import { ALICE } from "../../../test/fakes/authz.ts";
+import { auditRecord } from "../../authz/audit-record.ts";
+import { newTrail, NO_SLOT, type Trail } from "../../authz/facts.ts";
 import { createInFlight, newInFlight } from "./in-flight.ts";
 import { writeLostLines } from "./lost-lines.ts";
 import type { Loss } from "./supervisor.ts";

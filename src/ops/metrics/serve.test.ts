@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { Histogram, Registry } from "prom-client";
 import { describe, expect, it } from "vitest";
-import { REFUSALS } from "../authz/refusal.ts";
-import { createMetrics } from "./metrics.ts";
-import { createTally, createTimes } from "./plain-metrics.ts";
+import { REFUSALS } from "../../authz/refusal.ts";
+import { createMetrics } from "./serve.ts";
+import { createTally, createTimes } from "./hot-path.ts";
 
 const linesOf = (text: string) =>
   text

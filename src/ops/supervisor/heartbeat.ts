@@ -1,6 +1,6 @@
 // Who evaluates policy, and since when: shared by the serving thread and its watcher.
-import type { InFlight } from "../authz/in-flight.ts";
-import { NO_SLOT, type Trail } from "../authz/trail.ts";
+import type { InFlight } from "../../authz/in-flight.ts";
+import { NO_SLOT, type Trail } from "../../authz/facts.ts";
 
 /** Integers that both share: how often the thread entered an evaluation, how often it left one, and for which Check. */
 const ENTERED = 0;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { answer, type AnswerSettings } from "./answer.ts";
+import { answer, type AnswerSettings } from "./refusal-response.ts";
 import type { Refused } from "./outcome.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
-import { newTrail, type Trail } from "./trail.ts";
+import { newTrail, type Trail } from "./facts.ts";
 
 const settings: AnswerSettings = { publicOrigin: "https://mcp.example.com", scopes: [], denial: "jsonrpc" };
 const REASONS = Object.keys(REFUSALS) as Reason[];

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { ALICE } from "../../test/fakes/authz.ts";
-import { someInFlight } from "../../test/fakes/handover.ts";
-import { newTrail, NO_SLOT } from "../authz/trail.ts";
+import { ALICE } from "../../../test/fakes/authz.ts";
+import { someInFlight } from "../../../test/fakes/handover.ts";
+import { newTrail, NO_SLOT } from "../../authz/facts.ts";
 import { createGuard, createWatch, newHeartbeat } from "./heartbeat.ts";
 import { readInFlight } from "./in-flight.ts";
-import { createLog } from "./log.ts";
+import { createLog } from "../log.ts";
 import { supervise } from "./supervisor.ts";
 
-const script = new URL("../../test/fakes/supervised.ts", import.meta.url);
+const script = new URL("../../../test/fakes/supervised.ts", import.meta.url);
 
 function run(plan: string, limitMs = 60) {
   const lines: string[] = [];
