@@ -33,7 +33,7 @@ COPY --chmod=755 deploy/image/token /usr/local/bin/
 USER 65532:65532
 WORKDIR /app
 ENTRYPOINT ["/nodejs/bin/node", "--disable-warning=ExperimentalWarning"]
-CMD ["test/lab/compose/demo.ts"]
+CMD ["demo/compose/demo.ts"]
 
 # Node without shell, package manager or root. WORKDIR comes after COPY: it would give /app to the user, COPY gives it to root.
 FROM ${RUNTIME_IMAGE} AS runtime

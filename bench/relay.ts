@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { stringify } from "yaml";
 import { compact, makeKey } from "../test/fakes/issuer.ts";
-import { freePorts } from "../test/lab/ports.ts";
+import { freePorts } from "../demo/ports.ts";
 import { bodyDigest } from "../src/wristband/claims.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");

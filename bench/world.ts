@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../test/fakes/issuer.ts";
-import { freePorts } from "../test/lab/ports.ts";
+import { freePorts } from "../demo/ports.ts";
 import { startChild, waitUntilOk } from "./process.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");

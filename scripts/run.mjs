@@ -10,7 +10,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, "node_modules", ".bin");
 const stamp = join(root, "node_modules", ".installed-lockfile");
 const TASKS = {
-  start: ["test/lab/start.ts"],
+  start: ["demo/start.ts"],
   test: ["scripts/test.ts"],
   "test:keycloak": ["scripts/test-keycloak.ts"],
   "test:containers": ["scripts/test-containers.ts"],

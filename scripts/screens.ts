@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { startScreen, whyScreen, withScreen } from "../test/lab/screens.ts";
+import { startScreen, whyScreen, withScreen } from "../demo/screens.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const README = resolve(ROOT, "README.md");

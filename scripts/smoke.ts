@@ -8,7 +8,7 @@ import {
   inspectorLine,
   WORLD_STEPS,
   type DemoStep,
-} from "../test/lab/demo-steps.ts";
+} from "../demo/demo-steps.ts";
 
 export interface SmokeResult {
   readonly title: string;

@@ -2,8 +2,8 @@
 // and a kit for it is there (scripts/lib/engine.ts). Ends on one line: N passed, N failed, N skipped.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { PROJECT_PREFIX } from "../test/lab/container-lab.ts";
-import { freePorts } from "../test/lab/ports.ts";
+import { PROJECT_PREFIX } from "../demo/container-lab.ts";
+import { freePorts } from "../demo/ports.ts";
 import { openEngine, provideImages, sweep, type Engine } from "./lib/engine.ts";
 import { requireTool } from "../src/files/program.ts";
 import { count, finish, noCounts, run, runSuite } from "./lib/suite.ts";

@@ -4,8 +4,8 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { startChild, waitReady, type Child } from "../../test/lab/child.ts";
-import { freePort } from "../../test/lab/ports.ts";
+import { startChild, waitReady, type Child } from "../../demo/child.ts";
+import { freePort } from "../../demo/ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const FOLDER = join(ROOT, ".tools/keycloak");

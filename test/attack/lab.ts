@@ -6,9 +6,9 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import { reasonOf, type Reply } from "../e2e/client.ts";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
-import { jsonLines } from "../lab/process-lab.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
+import { jsonLines } from "../../demo/process-lab.ts";
 import { memoryLimits } from "./settings.ts";
 
 export interface AttackLabOptions {

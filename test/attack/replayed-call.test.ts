@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { connect, createServer, type Server } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { legacy } from "../e2e/client.ts";
-import { freePort } from "../lab/ports.ts";
+import { freePort } from "../../demo/ports.ts";
 import { openAttackLab, type AttackLab } from "./lab.ts";
 
 let lab: AttackLab;

@@ -7,9 +7,9 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { requireTool } from "../../src/files/program.ts";
 import { ROWS } from "../../scripts/lib/panels.ts";
-import { startChild, type Child } from "../lab/child.ts";
-import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { startChild, type Child } from "../../demo/child.ts";
+import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy, post, reasonOf, type CallOptions } from "./client.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");

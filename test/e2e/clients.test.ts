@@ -9,8 +9,8 @@ import { Client as V1Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as V1Transport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePort, freePorts } from "../lab/ports.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePort, freePorts } from "../../demo/ports.ts";
 import { logIn } from "./browser.ts";
 import { loginMemory } from "./login-memory.ts";
 

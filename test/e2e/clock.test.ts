@@ -4,10 +4,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { newsOf } from "../lab/news.ts";
-import { freePorts } from "../lab/ports.ts";
-import { jsonLines } from "../lab/process-lab.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { newsOf } from "../../demo/news.ts";
+import { freePorts } from "../../demo/ports.ts";
+import { jsonLines } from "../../demo/process-lab.ts";
 import { legacy, reasonOf } from "./client.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");

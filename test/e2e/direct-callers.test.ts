@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { answerOk, json, result, startFakeUpstream, type FakeUpstream } from "../fakes/upstream.ts";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePorts } from "../lab/ports.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts } from "../../demo/ports.ts";
 import { legacy, type Reply } from "./client.ts";
 
 const CALLS_PER_CALLER = 8;

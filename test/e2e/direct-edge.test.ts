@@ -15,8 +15,8 @@ import {
   type Arrival,
   type FakeUpstream,
 } from "../fakes/upstream.ts";
-import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy, type Reply } from "./client.ts";
 import { http2Post, rawBytes, rawRequest } from "./raw-http.ts";
 

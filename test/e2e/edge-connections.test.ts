@@ -14,8 +14,8 @@ import { stringify } from "yaml";
 import { requireTool } from "../../src/files/program.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { envoyConfigYaml } from "../../src/envoy-config/envoy-config.ts";
-import { startChild, waitReady, type Child } from "../lab/child.ts";
-import { freePort } from "../lab/ports.ts";
+import { startChild, waitReady, type Child } from "../../demo/child.ts";
+import { freePort } from "../../demo/ports.ts";
 
 /** Envoy has no limit per source: so many from one source are all. */
 const MAX_CONNECTIONS = 100;

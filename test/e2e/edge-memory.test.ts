@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy } from "./client.ts";
 
 /** Of compose.yaml. */

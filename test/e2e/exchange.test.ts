@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { claimsOf } from "../contract/exchange.ts";
-import { EXCHANGE_CLIENT } from "../lab/idp-exchange.ts";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { DEMO_EXCHANGE_SECRET } from "../lab/world.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { EXCHANGE_CLIENT } from "../../demo/idp-exchange.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { DEMO_EXCHANGE_SECRET } from "../../demo/world.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy, reasonOf } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-e2e-"));

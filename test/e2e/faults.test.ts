@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { startFaultProxy, type FaultProxy, type ProxyMode } from "../fakes/fault-proxy.ts";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePorts } from "../lab/ports.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts } from "../../demo/ports.ts";
 import { legacy, reasonOf, type Reply } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-faults-"));

@@ -7,8 +7,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../../src/files/program.ts";
-import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
-import { freePorts } from "../lab/ports.ts";
+import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts } from "../../demo/ports.ts";
 import { legacy, modern, post, reasonOf } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-e2e-"));

@@ -11,9 +11,9 @@ import { parse, stringify } from "yaml";
 import { findTool } from "../../src/files/program.ts";
 import { tool } from "../fakes/list-broker.ts";
 import { modernServer, startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
-import { startChild, waitReady, type Child } from "../lab/child.ts";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { startChild, waitReady, type Child } from "../../demo/child.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy, modern, reasonOf, type Reply } from "./client.ts";
 import { startDocs, startSessions, type TestServer } from "./servers.ts";
 

@@ -7,9 +7,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { requireTool } from "../../src/files/program.ts";
 import { makeSmallDisk, type SmallDisk } from "../fakes/small-disk.ts";
-import { startLab, type Lab, type LabOptions } from "../lab/lab.ts";
-import { DEMO_PORTS, freePort, freePorts, takenPort } from "../lab/ports.ts";
-import { jsonLines } from "../lab/process-lab.ts";
+import { startLab, type Lab, type LabOptions } from "../../demo/lab.ts";
+import { DEMO_PORTS, freePort, freePorts, takenPort } from "../../demo/ports.ts";
+import { jsonLines } from "../../demo/process-lab.ts";
 import { legacy, reasonOf } from "./client.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");

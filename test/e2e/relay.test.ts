@@ -5,9 +5,9 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../../src/files/program.ts";
 import { json, startFakeUpstream, withHeaders, type FakeUpstream } from "../fakes/upstream.ts";
-import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
-import { freePort, freePorts } from "../lab/ports.ts";
-import { startBudget, startEverything, type LabUpstream } from "../lab/upstreams.ts";
+import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
+import { freePort, freePorts } from "../../demo/ports.ts";
+import { startBudget, startEverything, type LabUpstream } from "../../demo/upstreams.ts";
 import { legacy, modern, reasonOf, type Reply } from "./client.ts";
 import { connectV1, connectV2, type SdkClient } from "./sdk-clients.ts";
 

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy, type Reply } from "./client.ts";
 
 const PROGRAM = resolve(import.meta.dirname, "../../src/cli/mcp-authz.ts");

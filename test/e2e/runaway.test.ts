@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../../src/files/program.ts";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
-import { jsonLines } from "../lab/process-lab.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
+import { jsonLines } from "../../demo/process-lab.ts";
 import { legacy, reasonOf, type Reply } from "./client.ts";
 
 /** A rule that looks at all triples of a list: an author's mistake, which takes no memory that could stop it. */

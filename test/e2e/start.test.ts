@@ -4,9 +4,9 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { WORLD_STEPS } from "../lab/demo-steps.ts";
-import { DEMO_PORTS, takenPort } from "../lab/ports.ts";
-import { startScreen, whyScreen, withScreen } from "../lab/screens.ts";
+import { WORLD_STEPS } from "../../demo/demo-steps.ts";
+import { DEMO_PORTS, takenPort } from "../../demo/ports.ts";
+import { startScreen, whyScreen, withScreen } from "../../demo/screens.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const run = () =>

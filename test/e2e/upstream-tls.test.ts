@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeCa, makeLeaf, type Pair } from "../fakes/certificates.ts";
-import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
-import { freePorts } from "../lab/ports.ts";
+import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts } from "../../demo/ports.ts";
 import { legacy } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-upstream-tls-"));

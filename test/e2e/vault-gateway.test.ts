@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../../src/files/program.ts";
-import { startDemoServer, type DemoServer } from "../lab/demo-server.ts";
-import { DEMO_CREDENTIAL, startLab, type Lab } from "../lab/lab.ts";
-import { freePort, freePorts, type Ports } from "../lab/ports.ts";
-import { startVault, type VaultLab } from "../lab/vault.ts";
+import { startDemoServer, type DemoServer } from "../../demo/demo-server.ts";
+import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
+import { freePort, freePorts, type Ports } from "../../demo/ports.ts";
+import { startVault, type VaultLab } from "../../demo/vault.ts";
 import { legacy, reasonOf, type Reply } from "./client.ts";
 
 const CACHE_MS = 1000;

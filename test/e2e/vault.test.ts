@@ -6,8 +6,8 @@ import { describe, expect, it } from "vitest";
 import { findTool } from "../../src/files/program.ts";
 import { vaultContract } from "../contract/vault.ts";
 import { ask, openVault, person } from "../fakes/open-vault.ts";
-import { freePort } from "../lab/ports.ts";
-import { GATEWAY_POLICY, startVault } from "../lab/vault.ts";
+import { freePort } from "../../demo/ports.ts";
+import { GATEWAY_POLICY, startVault } from "../../demo/vault.ts";
 
 describe.skipIf(findTool("bao") === null)("with OpenBao", () => {
   vaultContract("OpenBao", async () => {

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { startLab, type Lab } from "../lab/lab.ts";
-import { freePorts } from "../lab/ports.ts";
-import { ALICE_PAT, BUDGET_CREDENTIAL, type World } from "../lab/world.ts";
+import { startLab, type Lab } from "../../demo/lab.ts";
+import { freePorts } from "../../demo/ports.ts";
+import { ALICE_PAT, BUDGET_CREDENTIAL, type World } from "../../demo/world.ts";
 import { legacy, modern, reasonOf, type Reply } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-world-"));

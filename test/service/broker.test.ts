@@ -13,7 +13,7 @@ import { tool, WRISTBAND } from "../fakes/list-broker.ts";
 import { ALICE } from "../fakes/authz.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { modernServer, sessionServer, startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-broker-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { GATEWAY_POLICY } from "../lab/vault.ts";
+import { GATEWAY_POLICY } from "../../demo/vault.ts";
 import { withTable } from "../../scripts/lib/page-tables.ts";
 import { limitsTable } from "../../scripts/lib/limits.ts";
 import { refusalsPage } from "../../scripts/lib/refusals.ts";

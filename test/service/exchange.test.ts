@@ -4,8 +4,8 @@ import type { Identity } from "../../src/authz/ports.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { claimsOf, exchangeContract, foundToken, sourceOf, type ExchangeWorld } from "../contract/exchange.ts";
 import { AUDIENCE, callerOf, CLIENT, SCOPE, startTokenEndpoint } from "../fakes/token-endpoint.ts";
-import { EXCHANGE_CLIENT } from "../lab/idp-exchange.ts";
-import { startIdp, type Idp } from "../lab/idp.ts";
+import { EXCHANGE_CLIENT } from "../../demo/idp-exchange.ts";
+import { startIdp, type Idp } from "../../demo/idp.ts";
 
 exchangeContract("the fake", async () => {
   const fake = await startTokenEndpoint();

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
-import { freePort } from "../lab/ports.ts";
+import { freePort } from "../../demo/ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const PROGRAM = join(ROOT, "src/cli/mcp-authz.ts");

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { chooseLab, type LabKind } from "../lab/open-lab.ts";
+import { chooseLab, type LabKind } from "../../demo/open-lab.ts";
 
 const lab = (containers: string[], processes: string[]) => ({
   containers: async () => containers,

@@ -16,7 +16,7 @@ import { makeCa, makeLeaf } from "../fakes/certificates.ts";
 import { firstHandover } from "../fakes/handover.ts";
 import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-serve-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

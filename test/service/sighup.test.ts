@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { makeCa, makeLeaf, type Pair } from "../fakes/certificates.ts";
 import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
-import { freePorts, type Ports } from "../lab/ports.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-sighup-"));

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { requireTool } from "../../src/files/program.ts";
+import { requireTool } from "../src/files/program.ts";
 import { startChild, waitReady, type Child } from "./child.ts";
 
 export interface VaultOptions {

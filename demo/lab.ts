@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { stringify } from "yaml";
-import { requireTool } from "../../src/files/program.ts";
+import { requireTool } from "../src/files/program.ts";
 import { startChild, waitReady, type Child } from "./child.ts";
 import { startDemoServer, type DemoServer } from "./demo-server.ts";
 import { startIdp, type Idp } from "./idp.ts";

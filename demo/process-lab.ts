@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { findTool, type ToolName } from "../../src/files/program.ts";
+import { findTool, type ToolName } from "../src/files/program.ts";
 import { startLab } from "./lab.ts";
 import type { OpenLab } from "./open-lab.ts";
 import { freePorts } from "./ports.ts";
