@@ -16,7 +16,7 @@ class StartError extends Error {}
 class Stopped extends Error {}
 
 function installTools(): void {
-  const { status } = spawnSync(process.execPath, [join(ROOT, "scripts/tools.ts"), "envoy", "bao"], {
+  const { status } = spawnSync(process.execPath, [join(ROOT, "tools/install-tools.ts"), "envoy", "bao"], {
     stdio: "inherit",
   });
   if (status !== 0) throw new StartError("The demo needs Envoy and OpenBao; the line above says what is missing.");

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { requireTool } from "../../src/files/program.ts";
-import { ROWS } from "../../scripts/lib/panels.ts";
+import { ROWS } from "../../tools/lib/panels.ts";
 import { startChild, type Child } from "../../demo/child.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";

@@ -43,7 +43,7 @@ function bare(more: Readonly<Record<string, string>>): Record<string, string> {
 
 /** `npm start`, `npm run tools …` in the clone. */
 function run(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["scripts/run.mjs", ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["tools/run.mjs", ...args], {
     cwd: clone,
     encoding: "utf8",
     env: bare(env),
@@ -104,7 +104,7 @@ describe("npm start in a fresh clone", () => {
     if (!has("npm", "--version")) skip("no npm on the PATH");
     const empty = join(folder, "without-packages");
     cpSync(clone, empty, { recursive: true, filter: (source) => !source.endsWith("node_modules") });
-    const { status, stderr } = spawnSync(process.execPath, ["scripts/run.mjs", "start"], {
+    const { status, stderr } = spawnSync(process.execPath, ["tools/run.mjs", "start"], {
       cwd: empty,
       encoding: "utf8",
       env: bare({
@@ -250,7 +250,7 @@ describe("Ctrl-C while the demo starts", () => {
   it.each(["OIDC provider", "OpenBao", "mcp-authz serve", "Envoy"])(
     "after %s: ends with 0, and nothing is left behind",
     async (part) => {
-      const child = spawn(process.execPath, ["scripts/run.mjs", "start"], {
+      const child = spawn(process.execPath, ["tools/run.mjs", "start"], {
         cwd: ROOT,
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],
@@ -271,7 +271,7 @@ describe("Ctrl-C while the demo starts", () => {
 });
 
 it("a terminal that goes away while the demo starts leaves nothing behind", async () => {
-  const child = spawn(process.execPath, ["scripts/run.mjs", "start"], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, ["tools/run.mjs", "start"], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   const exited = new Promise<number | null>((done) => child.on("exit", done));
   let text = "";
   child.stdout.on("data", (data: Buffer) => {

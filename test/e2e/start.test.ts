@@ -10,7 +10,7 @@ import { startScreen, whyScreen, withScreen } from "../../demo/screens.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const run = () =>
-  spawn(process.execPath, ["scripts/run.mjs", "start"], {
+  spawn(process.execPath, ["tools/run.mjs", "start"], {
     cwd: ROOT,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
@@ -54,7 +54,7 @@ describe("npm start", () => {
   it("a taken port is one sentence and exit 1", async () => {
     const server = createServer();
     await new Promise<void>((done) => server.listen(DEMO_PORTS.idp, "127.0.0.1", done));
-    const { status, stderr } = spawnSync(process.execPath, ["scripts/run.mjs", "start"], {
+    const { status, stderr } = spawnSync(process.execPath, ["tools/run.mjs", "start"], {
       cwd: ROOT,
       encoding: "utf8",
     });

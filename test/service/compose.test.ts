@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { composeEnvoyYaml } from "../../scripts/compose-envoy.ts";
+import { composeEnvoyYaml } from "../../tools/compose-envoy.ts";
 
 interface Service {
   readonly image: string;
@@ -120,7 +120,7 @@ it("the build context begins empty: what is not named never reaches an image", (
 
 it("the opa of the image is the one of the tools", () => {
   const [, version] = /OPA_IMAGE=openpolicyagent\/opa:([\d.]+)-static/.exec(read("Dockerfile")) ?? [];
-  expect(read("scripts/tools.ts")).toContain(`version: "v${version}"`);
+  expect(read("tools/install-tools.ts")).toContain(`version: "v${version}"`);
 });
 
 it("F4: Envoy's heap is bounded by less than its container has: a third more is for all that is not heap", () => {

@@ -4,8 +4,8 @@ import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { configJsonSchema, configPage, configSchemaFile } from "../../scripts/lib/config-schema.ts";
-import { documentedKeys, schemaKeys } from "../../scripts/lib/config-keys.ts";
+import { configJsonSchema, configPage, configSchemaFile } from "../../tools/lib/config-schema.ts";
+import { documentedKeys, schemaKeys } from "../../tools/lib/config-keys.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const schema = configJsonSchema();

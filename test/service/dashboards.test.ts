@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { dashboardFile } from "../../scripts/lib/dashboard.ts";
-import { ROWS } from "../../scripts/lib/panels.ts";
-import { knownMetrics, queryNames } from "../../scripts/lib/registries.ts";
+import { dashboardFile } from "../../tools/lib/dashboard.ts";
+import { ROWS } from "../../tools/lib/panels.ts";
+import { knownMetrics, queryNames } from "../../tools/lib/registries.ts";
 import { REFUSALS } from "../../src/authz/refusal.ts";
 
 const root = resolve(import.meta.dirname, "../..");

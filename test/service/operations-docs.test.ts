@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it } from "vitest";
-import { withTable } from "../../scripts/lib/page-tables.ts";
-import { metricsTable } from "../../scripts/lib/metrics.ts";
+import { withTable } from "../../tools/lib/page-tables.ts";
+import { metricsTable } from "../../tools/lib/metrics.ts";
 import { auditRecord } from "../../src/authz/audit-record.ts";
 import { newTrail } from "../../src/authz/facts.ts";
 

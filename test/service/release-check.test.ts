@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, it } from "vitest";
-import { baseImages, composeImages, isPinned, releaseFaults } from "../../scripts/release-check.ts";
+import { baseImages, composeImages, isPinned, releaseFaults } from "../../tools/release-check.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const user = "65532:65532";
@@ -49,7 +49,7 @@ it.each([
 
 it("a release by tags is refused", () => {
   const { NODE_IMAGE: _, ...env } = process.env;
-  const run = spawnSync(process.execPath, [resolve(root, "scripts/release-check.ts"), "mcp-authz:none"], {
+  const run = spawnSync(process.execPath, [resolve(root, "tools/release-check.ts"), "mcp-authz:none"], {
     encoding: "utf8",
     env,
   });
@@ -62,5 +62,5 @@ it("every Python package of the tests is named with its hashes", () => {
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   expect(lines.length).toBeGreaterThan(20);
   for (const line of lines) expect(line).toMatch(/^[\w.-]+==[\w.]+( +--hash=sha256:[0-9a-f]{64})+ *$/);
-  expect(readFileSync(resolve(root, "scripts/tools.ts"), "utf8")).toContain('"--require-hashes"');
+  expect(readFileSync(resolve(root, "tools/install-tools.ts"), "utf8")).toContain('"--require-hashes"');
 });

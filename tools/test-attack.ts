@@ -32,7 +32,7 @@ function table(rows: readonly Row[]): string {
 }
 
 const counts = noCounts();
-const tools = spawnSync(process.execPath, ["scripts/tools.ts", "envoy", "bao", "opa"], {
+const tools = spawnSync(process.execPath, ["tools/install-tools.ts", "envoy", "bao", "opa"], {
   stdio: ["ignore", "inherit", "inherit"],
 });
 if (tools.status !== 0) count(counts, "the tools that the tests need", false);

@@ -8,7 +8,7 @@ const ROOT = resolve(import.meta.dirname, "..");
 const README = resolve(ROOT, "README.md");
 const LAST_LINE = "Ctrl-C ends everything.";
 
-const demo = spawn(process.execPath, ["scripts/run.mjs", "start"], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+const demo = spawn(process.execPath, ["tools/run.mjs", "start"], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
 let output = "";
 const started = new Promise<void>((done, fail) => {
   demo.stdout.on("data", (data: Buffer) => {

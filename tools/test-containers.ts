@@ -1,5 +1,5 @@
 // `npm run test:containers`: what a user with Docker does, and the tests with containers. Starts an engine where none answers
-// and a kit for it is there (scripts/lib/engine.ts). Ends on one line: N passed, N failed, N skipped.
+// and a kit for it is there (tools/lib/engine.ts). Ends on one line: N passed, N failed, N skipped.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { PROJECT_PREFIX } from "../demo/container-lab.ts";
@@ -68,7 +68,7 @@ function releaseCheck(): string {
   const label = docker("image", "inspect", "-f", '{{index .Config.Labels "org.mcp-authz.stand-in"}}', "mcp-authz:dev");
   const { status, stderr } = spawnSync(
     process.execPath,
-    ["scripts/release-check.ts", "mcp-authz:dev", "mcp-authz-demo:dev"],
+    ["tools/release-check.ts", "mcp-authz:dev", "mcp-authz-demo:dev"],
     {
       encoding: "utf8",
     },
@@ -106,7 +106,7 @@ async function stack(): Promise<void> {
 
 async function all(): Promise<void> {
   step("tools", () => {
-    const { status } = spawnSync(process.execPath, ["scripts/tools.ts", "envoy", "bao", "opa", "hadolint"], {
+    const { status } = spawnSync(process.execPath, ["tools/install-tools.ts", "envoy", "bao", "opa", "hadolint"], {
       stdio: ["ignore", "inherit", "inherit"],
     });
     if (status !== 0) throw new Error("a tool is missing; the lines above say which");

@@ -15,7 +15,7 @@ const SUITES: readonly (readonly [string, readonly string[]])[] = [
 ];
 
 const counts = noCounts();
-const tools = spawnSync(process.execPath, ["scripts/tools.ts", "envoy", "bao", "opa", "python-sdk"], {
+const tools = spawnSync(process.execPath, ["tools/install-tools.ts", "envoy", "bao", "opa", "python-sdk"], {
   stdio: ["ignore", "inherit", "inherit"],
 });
 if (tools.status !== 0) count(counts, "the tools that the tests need", false);
