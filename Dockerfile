@@ -25,10 +25,9 @@ ENV NODE_ENV=production NODE_OPTIONS=--disable-sigusr1 PATH=/usr/local/bin:/node
 COPY --from=demo-dependencies /app/node_modules /app/node_modules
 COPY --from=dependencies --chown=65532:65532 /volumes/state /state
 COPY package.json /app/
-COPY src/files/program.ts /app/scripts/lib/
 COPY src /app/src
 COPY policies /app/policies
-COPY test/lab /app/test/lab
+COPY demo /app/demo
 COPY --chmod=755 deploy/image/token /usr/local/bin/
 USER 65532:65532
 WORKDIR /app
@@ -52,7 +51,6 @@ COPY --from=dependencies --chown=65532:65532 /volumes/policies /etc/mcp-authz/po
 COPY package.json /app/
 COPY policies/capabilities.json /app/policies/
 COPY policies/mcp_authz /app/policies/mcp_authz
-COPY src/files/program.ts /app/scripts/lib/
 COPY src /app/src
 COPY --chmod=755 deploy/image/mcp-authz /usr/local/bin/
 USER 65532:65532

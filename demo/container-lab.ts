@@ -9,7 +9,7 @@ import type { OpenLab } from "./open-lab.ts";
 import { freePorts } from "./ports.ts";
 import { jsonLines } from "./process-lab.ts";
 
-const ROOT = resolve(import.meta.dirname, "../..");
+const ROOT = resolve(import.meta.dirname, "..");
 /** Projects of tests, so that what one left behind can be found. */
 export const PROJECT_PREFIX = "mcp-authz-lab-";
 const STAND_IN = "org.mcp-authz.stand-in";

@@ -13,7 +13,7 @@ import { startIdp, type Idp } from "./idp.ts";
 import type { Ports } from "./ports.ts";
 import { DEMO_EXCHANGE_SECRET, exchangeOptions, startWorld, worldConfig, type World } from "./world.ts";
 
-const ROOT = resolve(import.meta.dirname, "../..");
+const ROOT = resolve(import.meta.dirname, "..");
 const MCP_AUTHZ = join(ROOT, "src/cli/mcp-authz.ts");
 const TOKEN_HOURS = 8;
 export const DEMO_CREDENTIAL = "demo-credential-of-the-gateway";

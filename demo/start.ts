@@ -7,7 +7,7 @@ import { startLab, type Lab } from "./lab.ts";
 import { followLog, newsOf } from "./news.ts";
 import { DEMO_PORTS, takenPort } from "./ports.ts";
 
-const ROOT = resolve(import.meta.dirname, "../..");
+const ROOT = resolve(import.meta.dirname, "..");
 const FOLDER = join(ROOT, "run/demo");
 
 class StartError extends Error {}

@@ -38,8 +38,8 @@ describe("parseJson", () => {
 
 /** Where `JSON.parse` may stand, and why it is no danger there. */
 const ALLOWED: Readonly<Record<string, string>> = {
-  "mcp/parse-json.ts": "texts without a backslash only",
-  "mcp/strict-string.ts": "one string literal: the fault is in the names of objects",
+  "json/parse.ts": "texts without a backslash only",
+  "json/strict-string.ts": "one string literal: the fault is in the names of objects",
 };
 
 it("nothing else in src parses JSON with V8's own parser", () => {

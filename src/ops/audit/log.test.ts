@@ -40,7 +40,7 @@ it("a named pipe is not waited for: the writer before was its only one", () => {
   const file = fresh();
   execFileSync("mkfifo", [file]);
   const options = `{ file: ${JSON.stringify(file)}, maxQueued: 1, monotonic: Date.now, onFailure() {}, afterAnother: true }`;
-  const module = JSON.stringify(join(import.meta.dirname, "audit.ts"));
+  const module = JSON.stringify(join(import.meta.dirname, "log.ts"));
   const script = `import { createAudit } from ${module}; createAudit(${options}); process.exit(7);`;
   const { status } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 20_000 });
   expect(status).toBe(7);
