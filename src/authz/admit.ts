@@ -1,6 +1,6 @@
 import type { Endpoint } from "./endpoint.ts";
-import { pass, refuse, type Step } from "./outcome.ts";
-import type { AuthzRequest } from "./ports.ts";
+import { pass, refuse, type Step } from "./step.ts";
+import type { AuthzRequest } from "./types.ts";
 import { trimSpace } from "../mcp/header-value.ts";
 
 export interface AdmitSettings {

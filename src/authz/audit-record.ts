@@ -1,5 +1,5 @@
 import { actorsOf } from "../jose/act-claim.ts";
-import type { CredentialOrigin, Identity } from "./ports.ts";
+import type { CredentialOrigin, Identity } from "./types.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { Trail } from "./facts.ts";
 

@@ -1,5 +1,5 @@
-import { pass, refuse, type Step } from "./outcome.ts";
-import type { RequestHeaders } from "./ports.ts";
+import { pass, refuse, type Step } from "./step.ts";
+import type { RequestHeaders } from "./types.ts";
 
 const MAX_TOKEN_BYTES = 16 * 1024;
 /** RFC 6750 §2.1: the scheme in any case, one space, one b64token. */

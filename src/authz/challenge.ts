@@ -1,5 +1,5 @@
 import { WELL_KNOWN } from "./endpoint.ts";
-import type { Refused } from "./outcome.ts";
+import type { Refused } from "./step.ts";
 
 export interface ChallengeSettings {
   readonly publicOrigin: string;

@@ -2,9 +2,9 @@ import { describe, expect, it } from "vitest";
 import { ALICE, allowingPorts, checkSettings, ORIGIN, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
 import { createCheck } from "./check.ts";
 import { Grant } from "./grant.ts";
-import { pass, refuse, type Refused } from "./outcome.ts";
-import type { PolicyInput } from "./policy-input.ts";
-import type { Identity, Ports, Visible } from "./ports.ts";
+import { pass, refuse, type Refused } from "./step.ts";
+import type { PolicyInput, Identity, Visible } from "./types.ts";
+import type { Ports } from "./ports.ts";
 import { newTrail } from "./facts.ts";
 
 async function run(parts: RequestParts = {}, ports: Partial<Ports> = {}, settings = checkSettings()) {

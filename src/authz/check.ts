@@ -4,15 +4,20 @@ import { findEndpoint, type Endpoint, type EndpointTable } from "./endpoint.ts";
 import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
-import { pass, refuse, type Outcome, type Refused, type Step } from "./outcome.ts";
-import {
-  createPolicyCallers,
-  policyInput,
-  type PolicyCaller,
-  type PolicyInput,
-  type PolicyOperation,
-} from "./policy-input.ts";
-import type { Allowed, AuthzRequest, Identity, Ports, Visible, Wristband } from "./ports.ts";
+import { pass, refuse, type Refused, type Step } from "./step.ts";
+import type { Outcome } from "./outcome.ts";
+import { createPolicyCallers, policyInput } from "./policy-input.ts";
+import type {
+  PolicyCaller,
+  PolicyInput,
+  PolicyOperation,
+  Allowed,
+  AuthzRequest,
+  Identity,
+  Visible,
+  Wristband,
+} from "./types.ts";
+import type { Ports } from "./ports.ts";
 import {
   corsHeaders,
   endpointPreflight,

@@ -2,8 +2,8 @@ import { expect, it } from "vitest";
 import { ALICE, allowingPorts, checkSettings, requestOf } from "../../test/fakes/authz.ts";
 import { createCheck } from "./check.ts";
 import { createCredentialWaits } from "./credential-waits.ts";
-import { pass, refuse, type Step } from "./outcome.ts";
-import type { Credential } from "./ports.ts";
+import { pass, refuse, type Step } from "./step.ts";
+import type { Credential } from "./types.ts";
 import { newTrail } from "./facts.ts";
 
 const never = new AbortController().signal;

@@ -1,7 +1,7 @@
 // How many Checks may wait for a credential: a Vault that answers late must not hold all Checks of the data plane. Pure.
 import { createFairTurns } from "./fair-turns.ts";
-import { refuse, type Step } from "./outcome.ts";
-import type { Credential, Identity } from "./ports.ts";
+import { refuse, type Step } from "./step.ts";
+import type { Credential, Identity } from "./types.ts";
 
 /** Waits for a credential on behalf of this caller. */
 export type CredentialWaits = (

@@ -1,4 +1,4 @@
-import { refuse, pass, type Step } from "./outcome.ts";
+import { refuse, pass, type Step } from "./step.ts";
 
 /** What a path is. `server` null is the merged endpoint `/mcp`. */
 export type Endpoint =

@@ -1,6 +1,6 @@
 import type { Kind, RpcContext } from "../mcp/operation.ts";
 import type { Endpoint } from "./endpoint.ts";
-import type { CredentialKind, CredentialOrigin, Identity } from "./ports.ts";
+import type { CredentialKind, CredentialOrigin, Identity } from "./types.ts";
 
 /**
  * What became known on the way of one request, for its answer and its audit line. The pipeline alone writes to it, and

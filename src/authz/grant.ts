@@ -1,5 +1,5 @@
-import type { Allowed, Credential, Identity, Wristband } from "./ports.ts";
-import { pass, refuse, type Step } from "./outcome.ts";
+import type { Allowed, Credential, Identity, Wristband } from "./types.ts";
+import { pass, refuse, type Step } from "./step.ts";
 
 /** Removed from every request, whatever happens: credentials of the client that are nobody's business upstream. */
 const ALWAYS_REMOVED = ["cookie", "proxy-authorization", "x-vault-token", "x-vault-namespace", "x-mcp-subject"];

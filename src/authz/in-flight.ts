@@ -1,6 +1,6 @@
 // What keeps a record of the Checks in flight, for when the serving thread ends without their audit lines. Types only.
 import type { Verdict } from "./audit-record.ts";
-import type { Identity } from "./ports.ts";
+import type { Identity } from "./types.ts";
 import type { Trail } from "./facts.ts";
 
 /** A caller, as policy and audit know one. */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { ALICE, allowingPorts, checkSettings, requestOf } from "../../test/fakes/authz.ts";
 import { createCheck } from "./check.ts";
-import { pass } from "./outcome.ts";
-import type { Identity, Ports } from "./ports.ts";
+import { pass } from "./step.ts";
+import type { Identity } from "./types.ts";
+import type { Ports } from "./ports.ts";
 import { newTrail } from "./facts.ts";
 
 const call = (text: string) => ({

@@ -1,7 +1,8 @@
 // Turns for Checks with large bodies, which take a while to read: one in each turn of the event loop. Pure.
 import { createFairTurns } from "./fair-turns.ts";
-import { refuse, type Outcome } from "./outcome.ts";
-import type { Identity, RequestBody } from "./ports.ts";
+import { refuse } from "./step.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Identity, RequestBody } from "./types.ts";
 
 /** Up to here a body costs a comparison and no turn of its own: nearly every call of a tool. */
 export const SMALL_BODY_BYTES = 32 * 1024;

@@ -1,39 +1,5 @@
-import type { JsonObject } from "../json/types.ts";
-import type { Kind } from "../mcp/operation.ts";
-import type { Identity } from "./ports.ts";
-
-/** What policy may see, design 4.3. No tokens, no body bytes. Always a full object: a falsy input is no input to Rego. */
-export interface PolicyInput extends PolicyFacts {
-  /** Only with `policy.compat: authorino`. */
-  readonly auth?: { readonly identity: JsonObject };
-}
-
-/** What every policy sees. */
-export interface PolicyFacts {
-  readonly identity: PolicyCaller;
-  readonly mcp: PolicyOperation;
-  readonly request: PolicyRequest;
-}
-
-export type PolicyCaller = Pick<Identity, "issuer" | "subject" | "username" | "groups" | "scopes" | "claims">;
-
-export interface PolicyOperation {
-  readonly method: string;
-  readonly server: string | null;
-  readonly kind: Kind | null;
-  readonly name: string | null;
-  readonly arguments: JsonObject;
-  readonly version: string;
-}
-
-export interface PolicyRequest {
-  readonly host: string;
-  readonly path: string;
-  readonly sourceIp: string;
-  /** Seconds since the epoch: Rego in WASM has no clock. */
-  readonly time: number;
-  readonly headers: Readonly<Record<string, string>>;
-}
+// Makes the input of a policy out of what is known of a Check. Pure.
+import type { Identity, PolicyCaller, PolicyFacts, PolicyInput } from "./types.ts";
 
 /**
  * What policy may see of a caller: never the token. The same object for the same verified token, so that whoever writes

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { answer, type AnswerSettings } from "./refusal-response.ts";
-import type { Refused } from "./outcome.ts";
+import type { Refused } from "./step.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import { newTrail, type Trail } from "./facts.ts";
 

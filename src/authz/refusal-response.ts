@@ -1,6 +1,6 @@
 import { challenge, type ChallengeSettings } from "./challenge.ts";
 import { REFUSALS } from "./refusal.ts";
-import type { Refused } from "./outcome.ts";
+import type { Refused } from "./step.ts";
 import { corsHeaders } from "./public-document.ts";
 import type { Trail } from "./facts.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";

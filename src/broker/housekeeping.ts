@@ -1,4 +1,4 @@
-import { pass, refuse, type Step } from "../authz/outcome.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";

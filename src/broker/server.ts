@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import { randomUUID } from "node:crypto";
 import { answer, rpcError, type AnswerSettings } from "../authz/refusal-response.ts";
 import type { Endpoint } from "../authz/endpoint.ts";
-import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
+import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { newTrail, type Trail } from "../authz/facts.ts";
 import { createByteCollector } from "../http/byte-collector.ts";

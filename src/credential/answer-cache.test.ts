@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { ALICE } from "../../test/fakes/authz.ts";
-import type { Identity } from "../authz/ports.ts";
+import type { Identity } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
 import { cacheKey, createAnswerCache, type Kept, type Owner } from "./answer-cache.ts";
 import type { Answer } from "./source.ts";

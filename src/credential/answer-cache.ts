@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import type { Identity } from "../authz/ports.ts";
+import type { Identity } from "../authz/types.ts";
 import type { Answer } from "./source.ts";
 
 /** An answer and how long it may be used again; 0: for nobody but those who wait for it now. */

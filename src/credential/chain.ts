@@ -1,5 +1,5 @@
-import { pass, refuse, type Step } from "../authz/outcome.ts";
-import type { Credential, CredentialKind, Identity } from "../authz/ports.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
+import type { Credential, CredentialKind, Identity } from "../authz/types.ts";
 import type { Answer, CredentialSource } from "./source.ts";
 
 type Chain = readonly CredentialSource[];

@@ -1,4 +1,4 @@
-import type { Credential, CredentialKind, Identity } from "../authz/ports.ts";
+import type { Credential, CredentialKind, Identity } from "../authz/types.ts";
 
 /**
  * What one kind of credential says for one caller and one server (design 5.3; peers that fall through here send the

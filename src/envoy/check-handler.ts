@@ -7,7 +7,8 @@ import {
   type AuditRecord,
 } from "../authz/audit-record.ts";
 import type { Check } from "../authz/check.ts";
-import { refuse, type Outcome, type Refused } from "../authz/outcome.ts";
+import { refuse, type Refused } from "../authz/step.ts";
+import type { Outcome } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { traceId } from "../http/traceparent.ts";
 import { newTrail, type Trail } from "../authz/facts.ts";

@@ -1,4 +1,4 @@
-import type { RequestHeaders } from "../authz/ports.ts";
+import type { RequestHeaders } from "../authz/types.ts";
 import { headerName, HeaderTable } from "./header-table.ts";
 import { checkText, FieldReader, once, WireFault } from "./protobuf.ts";
 

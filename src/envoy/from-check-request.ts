@@ -1,5 +1,5 @@
-import { pass, refuse, type Step } from "../authz/outcome.ts";
-import type { AuthzRequest, RequestBody } from "../authz/ports.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
+import type { AuthzRequest, RequestBody } from "../authz/types.ts";
 import { decodeCheckRequest, type CheckRequestFields } from "./decode-check-request.ts";
 import { WireFault } from "./protobuf.ts";
 

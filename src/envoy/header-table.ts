@@ -1,4 +1,4 @@
-import type { RequestHeaders } from "../authz/ports.ts";
+import type { RequestHeaders } from "../authz/types.ts";
 import { textAt } from "./protobuf.ts";
 
 /** Where a header's value stands in the message. `text` was checked to be UTF-8; raw bytes are not. */

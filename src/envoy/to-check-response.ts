@@ -1,7 +1,8 @@
 import { answer, type AnswerSettings } from "../authz/refusal-response.ts";
 import { decisionOf, type Verdict } from "../authz/audit-record.ts";
 import { Grant } from "../authz/grant.ts";
-import type { Outcome, Refused } from "../authz/outcome.ts";
+import type { Outcome } from "../authz/outcome.ts";
+import type { Refused } from "../authz/step.ts";
 import type { Publication } from "../authz/public-document.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { Trail } from "../authz/facts.ts";

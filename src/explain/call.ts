@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { createCheck, type CheckSettings } from "../authz/check.ts";
-import { refuse, type Outcome } from "../authz/outcome.ts";
-import type { PolicyInput } from "../authz/policy-input.ts";
-import type { AuthzRequest, Ports } from "../authz/ports.ts";
+import { refuse } from "../authz/step.ts";
+import type { Outcome } from "../authz/outcome.ts";
+import type { PolicyInput, AuthzRequest } from "../authz/types.ts";
+import type { Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
 import type { Kind } from "../mcp/operation.ts";

@@ -1,6 +1,6 @@
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { REMEDIES } from "./remedies.ts";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import type { Config } from "../config/load.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import type { Kind } from "../mcp/operation.ts";

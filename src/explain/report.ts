@@ -1,5 +1,5 @@
-import type { Refused } from "../authz/outcome.ts";
-import type { Identity } from "../authz/ports.ts";
+import type { Refused } from "../authz/step.ts";
+import type { Identity } from "../authz/types.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { REMEDIES } from "./remedies.ts";
 import { readToken } from "../jose/compact.ts";

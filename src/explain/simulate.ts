@@ -1,7 +1,8 @@
 import { createCheck } from "../authz/check.ts";
-import { pass, refuse, type Outcome, type Step } from "../authz/outcome.ts";
-import type { PolicyInput } from "../authz/policy-input.ts";
-import type { Decision, Identity, Ports } from "../authz/ports.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
+import type { Outcome } from "../authz/outcome.ts";
+import type { PolicyInput, Decision, Identity } from "../authz/types.ts";
+import type { Ports } from "../authz/ports.ts";
 import { newTrail, type Trail } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
 import { createIdentity, type IdentityService } from "../identity/identity.ts";

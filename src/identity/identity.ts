@@ -1,8 +1,8 @@
 import { compactVerify, errors } from "jose";
-import { pass, refuse, type Refused, type Step } from "../authz/outcome.ts";
+import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
-import type { Identity, TokenUse } from "../authz/ports.ts";
+import type { Identity, TokenUse } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
 import { claimedIssuer, readClaims, splitToken } from "../jose/compact.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";

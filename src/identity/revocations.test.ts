@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../../test/fakes/issuer.ts";
 import { Secret } from "../secret/secret.ts";
-import type { Identity } from "../authz/ports.ts";
+import type { Identity } from "../authz/types.ts";
 import { createIdentity } from "./identity.ts";
 import { createRevocations, type CallerMarks, type RevocationOptions, type Revocations } from "./revocations.ts";
 

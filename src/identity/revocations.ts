@@ -1,5 +1,5 @@
 // Who is revoked: the revocations of the file, and all that were ever seen in it.
-import type { Identity } from "../authz/ports.ts";
+import type { Identity } from "../authz/types.ts";
 import { RevocationFile } from "./revocation-file.ts";
 import type { Revocation } from "./revocation-lines.ts";
 import { createRevocationMemory, nameOf, type RevocationMemory, type TokenMarks } from "./revocation-memory.ts";

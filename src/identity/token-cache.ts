@@ -1,7 +1,7 @@
 // Verified tokens, as many as fit into so many bytes.
 import { hash } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { Identity } from "../authz/ports.ts";
+import type { Identity } from "../authz/types.ts";
 import type { JsonValue } from "../json/types.ts";
 import type { CheckedClaims } from "./claims.ts";
 import type { VerificationKey } from "../jose/key-set.ts";

@@ -1,6 +1,6 @@
 // The thread of one bounded evaluation: its answer is the only message.
 import { parentPort, workerData } from "node:worker_threads";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import { parseJson } from "../json/parse.ts";
 import type { BoundedTask } from "./bounded.ts";
 import { decide } from "./decision.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import { decideBounded } from "./bounded.ts";
 import { loadPolicy } from "./store.ts";
 

@@ -1,7 +1,6 @@
 import { Worker } from "node:worker_threads";
-import { refuse, type Step } from "../authz/outcome.ts";
-import type { PolicyInput } from "../authz/policy-input.ts";
-import type { Decision } from "../authz/ports.ts";
+import { refuse, type Step } from "../authz/step.ts";
+import type { PolicyInput, Decision } from "../authz/types.ts";
 import type { Artifact } from "./artifact.ts";
 
 /** What the thread is given. */

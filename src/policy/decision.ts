@@ -1,6 +1,5 @@
-import { pass, refuse, type Step } from "../authz/outcome.ts";
-import type { PolicyInput } from "../authz/policy-input.ts";
-import type { Decision, Visible } from "../authz/ports.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
+import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
 import type { Evaluator } from "./evaluator.ts";
 
 const MAX_SCOPES = 64;

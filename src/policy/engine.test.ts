@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import { createEngine, type Entrypoint } from "./engine.ts";
 import { createInputText } from "./input-text.ts";
 

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../files/program.ts";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { tar } from "./build.ts";
 import { compilePolicy } from "./compile.ts";

@@ -1,4 +1,4 @@
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import type { Trail } from "../authz/facts.ts";
 import { parseJson } from "../json/parse.ts";
 import type { Artifact } from "./artifact.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import { explain, type Explanation } from "./explain.ts";
 import { readSources, type SourceFile } from "./sources.ts";
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import { parseJson } from "../json/parse.ts";
 import { lacksPackage, layOut } from "./compile.ts";
 import { CAPABILITIES_FILE, type SourceFile } from "./sources.ts";

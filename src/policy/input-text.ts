@@ -1,4 +1,4 @@
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 
 /**
  * Writes policy inputs as JSON. The part about the caller is as long as the rest together, and the same object for every

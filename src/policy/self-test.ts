@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import type { Artifact } from "./artifact.ts";
 import { decide, visible } from "./decision.ts";
 import { createEvaluator, UNWATCHED } from "./evaluator.ts";

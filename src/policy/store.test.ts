@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
-import type { PolicyInput } from "../authz/policy-input.ts";
+import type { PolicyInput } from "../authz/types.ts";
 import { newTrail, type Trail } from "../authz/facts.ts";
 import { readBundle } from "./artifact.ts";
 import { buildBundle, writeCompiled } from "./build.ts";

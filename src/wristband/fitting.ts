@@ -1,5 +1,5 @@
 // Which names of a list of all servers have room in a wristband. Pure.
-import type { Visible } from "../authz/ports.ts";
+import type { Visible } from "../authz/types.ts";
 
 export interface Fitting {
   readonly shown: Visible;

@@ -2,7 +2,7 @@ import { createHash, createPublicKey } from "node:crypto";
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { makeKey } from "../../test/fakes/issuer.ts";
-import type { Identity, Visible } from "../authz/ports.ts";
+import type { Identity, Visible } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
 import { createBoundedMap } from "./bounded-map.ts";
 import type { WristbandClaims } from "./claims.ts";

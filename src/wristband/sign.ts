@@ -1,6 +1,6 @@
 import { hash, randomUUID, sign as signBytes } from "node:crypto";
-import { pass, refuse, type Step } from "../authz/outcome.ts";
-import type { Identity, Visible, Wristband, WristbandUse } from "../authz/ports.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
+import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
 import { createBoundedMap, type BoundedMap } from "./bounded-map.ts";
 import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 import { fitting } from "./fitting.ts";

@@ -1,5 +1,5 @@
 import { hash, verify as verifyBytes, type KeyObject } from "node:crypto";
-import { pass, refuse, type Step } from "../authz/outcome.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
 import type { JsonObject } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 import { createBoundedMap } from "./bounded-map.ts";

@@ -1,6 +1,6 @@
 // What every IdP must do with our token exchange: one suite for the fake, the embedded provider and a real Keycloak.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Identity } from "../../src/authz/ports.ts";
+import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createAnswerCache } from "../../src/credential/answer-cache.ts";
 import type { Profile } from "../../src/credential/exchange/errors.ts";

@@ -2,8 +2,9 @@
 import type { CheckSettings } from "../../src/authz/check.ts";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { managedHeaders } from "../../src/authz/grant.ts";
-import { pass, refuse } from "../../src/authz/outcome.ts";
-import type { AuthzRequest, Identity, Ports, RequestHeaders } from "../../src/authz/ports.ts";
+import { pass, refuse } from "../../src/authz/step.ts";
+import type { AuthzRequest, Identity, RequestHeaders } from "../../src/authz/types.ts";
+import type { Ports } from "../../src/authz/ports.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 

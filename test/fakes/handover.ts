@@ -2,7 +2,7 @@
 import { newHeartbeat } from "../../src/ops/supervisor/heartbeat.ts";
 import type { InFlight } from "../../src/authz/in-flight.ts";
 import { createInFlight, newInFlight } from "../../src/ops/supervisor/in-flight.ts";
-import type { Handover } from "../../src/ops/supervisor/supervisor.ts";
+import type { Handover } from "../../src/ops/supervisor/messages.ts";
 import type { KeptPolicy } from "../../src/policy/store.ts";
 
 export function firstHandover(more: Partial<Handover<KeptPolicy>> = {}): Handover<KeptPolicy> {

@@ -1,8 +1,8 @@
 // A broker in this process: real lists, real wristbands, and the keys in the test's hand.
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { request as send } from "node:http";
-import type { Identity, Visible } from "../../src/authz/ports.ts";
-import { refuse } from "../../src/authz/outcome.ts";
+import type { Identity, Visible } from "../../src/authz/types.ts";
+import { refuse } from "../../src/authz/step.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { createBroker, type Broker } from "../../src/broker/server.ts";

@@ -1,5 +1,5 @@
 // Our side of a Vault for tests: the real adapter with what it told its log and metrics, and identities to ask for.
-import type { Identity } from "../../src/authz/ports.ts";
+import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createAnswerCache } from "../../src/credential/answer-cache.ts";
 import type { Answer, CredentialSource } from "../../src/credential/source.ts";

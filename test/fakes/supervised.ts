@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { newTrail } from "../../src/authz/facts.ts";
 import { createGuard } from "../../src/ops/supervisor/heartbeat.ts";
 import { createInFlight } from "../../src/ops/supervisor/in-flight.ts";
-import type { FromThread, Handover, ToThread } from "../../src/ops/supervisor/supervisor.ts";
+import type { FromThread, Handover, ToThread } from "../../src/ops/supervisor/messages.ts";
 import { ALICE } from "./authz.ts";
 
 const { plan } = workerData as { readonly plan: string };

@@ -2,7 +2,7 @@
 // that it knows.
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
-import type { Identity } from "../../src/authz/ports.ts";
+import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { compact, makeKey } from "./issuer.ts";
 

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Identity } from "../../src/authz/ports.ts";
+import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import type { ExchangeOptions } from "../../src/credential/exchange/source.ts";
 import { createIdentity, type IdentityService } from "../../src/identity/identity.ts";

@@ -1,6 +1,6 @@
 // The contract of token exchange, against the fake and against the provider of the demo.
 import { expect, it } from "vitest";
-import type { Identity } from "../../src/authz/ports.ts";
+import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { claimsOf, exchangeContract, foundToken, sourceOf, type ExchangeWorld } from "../contract/exchange.ts";
 import { AUDIENCE, callerOf, CLIENT, SCOPE, startTokenEndpoint } from "../fakes/token-endpoint.ts";

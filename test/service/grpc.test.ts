@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { Client, credentials, status, type ChannelCredentials } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createCheck, type Check } from "../../src/authz/check.ts";
-import { refuse } from "../../src/authz/outcome.ts";
+import { refuse } from "../../src/authz/step.ts";
 import { newTrail } from "../../src/authz/facts.ts";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/envoy/grpc/server.ts";
 import { reply } from "../../src/envoy/to-check-response.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { findTool } from "../../src/files/program.ts";
-import type { PolicyInput } from "../../src/authz/policy-input.ts";
+import type { PolicyInput } from "../../src/authz/types.ts";
 import { decideBounded } from "../../src/policy/bounded.ts";
 import { explain } from "../../src/policy/explain.ts";
 import { readSources } from "../../src/policy/sources.ts";

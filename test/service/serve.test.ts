@@ -10,7 +10,7 @@ import { stringify } from "yaml";
 import { startServe, type Serve } from "../../src/app/serve/serve.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
-import type { FromThread, Handover } from "../../src/ops/supervisor/supervisor.ts";
+import type { FromThread, Handover } from "../../src/ops/supervisor/messages.ts";
 import type { KeptPolicy } from "../../src/policy/store.ts";
 import { makeCa, makeLeaf } from "../fakes/certificates.ts";
 import { firstHandover } from "../fakes/handover.ts";

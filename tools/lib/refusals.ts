@@ -1,6 +1,6 @@
 // Makes docs/refusals.md from the tables and from the code that answers. A test compares the file with it.
 import { answer, type Answer, type AnswerSettings } from "../../src/authz/refusal-response.ts";
-import type { Refused } from "../../src/authz/outcome.ts";
+import type { Refused } from "../../src/authz/step.ts";
 import { REFUSALS, type Reason } from "../../src/authz/refusal.ts";
 import { REMEDIES } from "../../src/explain/remedies.ts";
 import { newTrail, type Trail } from "../../src/authz/facts.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Step } from "../../authz/outcome.ts";
+import type { Step } from "../../authz/step.ts";
 import { createBroker, type BrokerOptions } from "../../broker/server.ts";
 import { createCatalog, type Catalog } from "../../broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";

@@ -2,7 +2,7 @@ import { createCatalogClient } from "../../catalog/client.ts";
 import { createHttpClient } from "../../http/client.ts";
 import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
-import type { FromThread } from "../../ops/supervisor/supervisor.ts";
+import type { FromThread } from "../../ops/supervisor/messages.ts";
 import type { Guard } from "../../policy/evaluator.ts";
 import { OPEN_TO_ALL } from "../../policy/self-test.ts";
 import { createPolicyStore, type KeptPolicy, type PolicyOptions, type PolicyStore } from "../../policy/store.ts";

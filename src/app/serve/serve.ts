@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { AuditDecision } from "../../authz/audit-record.ts";
 import { createCheck } from "../../authz/check.ts";
 import type { InFlight } from "../../authz/in-flight.ts";
-import { refuse } from "../../authz/outcome.ts";
+import { refuse } from "../../authz/step.ts";
 import { newTrail } from "../../authz/facts.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
@@ -17,7 +17,7 @@ import { createGuard } from "../../ops/supervisor/heartbeat.ts";
 import { createInFlight } from "../../ops/supervisor/in-flight.ts";
 import type { Log } from "../../ops/log.ts";
 import { createMetrics, type Metrics } from "../../ops/metrics/serve.ts";
-import type { FromThread, Handover } from "../../ops/supervisor/supervisor.ts";
+import type { FromThread, Handover } from "../../ops/supervisor/messages.ts";
 import {
   createSuspensions,
   refuseSuspended,

@@ -4,7 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { findTool } from "../../files/program.ts";
 import { loadConfig, type Config } from "../../config/load.ts";
 import { createLog, writeStderr, type LogLevel } from "../../ops/log.ts";
-import type { FromThread, Handover, ToThread } from "../../ops/supervisor/supervisor.ts";
+import type { FromThread, Handover, ToThread } from "../../ops/supervisor/messages.ts";
 import type { KeptPolicy } from "../../policy/store.ts";
 import { startServe, type Serve } from "./serve.ts";
 

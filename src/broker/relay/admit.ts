@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Endpoint } from "../../authz/endpoint.ts";
-import { pass, refuse, type Refused, type Step } from "../../authz/outcome.ts";
+import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import { Secret } from "../../secret/secret.ts";
 import type { Kind, Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";

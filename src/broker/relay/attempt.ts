@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { refuse, type Refused } from "../../authz/outcome.ts";
+import { refuse, type Refused } from "../../authz/step.ts";
 import { HttpFault } from "../../http/client.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Refused } from "../../authz/outcome.ts";
+import type { Refused } from "../../authz/step.ts";
 import type { Accepts } from "../accept-header.ts";
 import type { Brake } from "../upstream/brake.ts";
 import { eventOf } from "../upstream/event-stream.ts";

@@ -1,4 +1,4 @@
-import { refuse, type Refused } from "../../authz/outcome.ts";
+import { refuse, type Refused } from "../../authz/step.ts";
 import type { Reason } from "../../authz/refusal.ts";
 import { HttpFault } from "../../http/client.ts";
 import { hasLookalikeArgument } from "../../mcp/argument-names.ts";

@@ -13,7 +13,7 @@ import {
   type FakeTokenEndpoint,
   type TokenRequest,
 } from "../../../test/fakes/token-endpoint.ts";
-import type { Identity } from "../../authz/ports.ts";
+import type { Identity } from "../../authz/types.ts";
 import { Secret } from "../../secret/secret.ts";
 import { createAnswerCache } from "../answer-cache.ts";
 import { createCredentials } from "../chain.ts";

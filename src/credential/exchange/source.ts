@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import type { Identity } from "../../authz/ports.ts";
+import type { Identity } from "../../authz/types.ts";
 import { actorsOf, isParty } from "../../jose/act-claim.ts";
 import { cacheKey, type AnswerCache, type Kept } from "../answer-cache.ts";
 import type { Answer, CredentialSource } from "../source.ts";

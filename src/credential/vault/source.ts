@@ -1,4 +1,4 @@
-import type { Identity } from "../../authz/ports.ts";
+import type { Identity } from "../../authz/types.ts";
 import { cacheKey, type AnswerCache, type Kept } from "../answer-cache.ts";
 import type { Answer, CredentialSource } from "../source.ts";
 import { headerValue } from "../static.ts";

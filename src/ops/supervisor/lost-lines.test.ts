@@ -7,7 +7,7 @@ import { auditRecord } from "../../authz/audit-record.ts";
 import { newTrail, NO_SLOT, type Trail } from "../../authz/facts.ts";
 import { createInFlight, newInFlight } from "./in-flight.ts";
 import { writeLostLines } from "./lost-lines.ts";
-import type { Loss } from "./supervisor.ts";
+import type { Loss } from "./messages.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-lost-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -3,7 +3,7 @@ import { auditRecord, createIsoTime, type Verdict } from "../../authz/audit-reco
 import { NO_SLOT } from "../../authz/facts.ts";
 import { createAudit, type AuditOptions } from "../audit/log.ts";
 import { readInFlight, type Unrecorded } from "./in-flight.ts";
-import type { Loss } from "./supervisor.ts";
+import type { Loss } from "./messages.ts";
 
 export interface LostLineOptions {
   readonly file: AuditOptions["file"];

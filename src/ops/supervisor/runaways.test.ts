@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ALICE } from "../../../test/fakes/authz.ts";
-import { pass } from "../../authz/outcome.ts";
+import { pass } from "../../authz/step.ts";
 import { Runaways } from "./runaways.ts";
 import { callerKey, createSuspensions, refuseSuspended } from "./suspensions.ts";
 

@@ -1,8 +1,8 @@
 // Callers who are refused for a while, because policy ran away while it was evaluated for them. In memory, bounded.
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../../authz/in-flight.ts";
-import { refuse, type Refused, type Step } from "../../authz/outcome.ts";
-import type { Identity } from "../../authz/ports.ts";
+import { refuse, type Refused, type Step } from "../../authz/step.ts";
+import type { Identity } from "../../authz/types.ts";
 
 /** Suspended callers that are remembered; of more than these, the suspension that was set first ends early. */
 const MAX_SUSPENDED = 10_000;

@@ -1,7 +1,7 @@
 // One serving thread as the supervisor holds it: made ahead of time, started when its turn comes, watched until its end.
 import { Worker } from "node:worker_threads";
 import { createWatch, slotUnderWay } from "./heartbeat.ts";
-import type { FromThread, Handover, ToThread } from "./supervisor.ts";
+import type { FromThread, Handover, ToThread } from "./messages.ts";
 
 /** How a thread came to its end. */
 export interface ThreadEnd {
