@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { createCheck } from "../src/authz/check.ts";
 import { pass } from "../src/authz/step.ts";
 import type { PolicyInput, PolicyOperation } from "../src/authz/types.ts";
-import { newTrail } from "../src/authz/facts.ts";
+import { newCheckFacts } from "../src/authz/facts.ts";
 import { housekeeping } from "../src/broker/housekeeping.ts";
 import { createCatalog } from "../src/broker/catalog/snapshot.ts";
 import { artifact } from "../src/policy/artifact.ts";
@@ -121,8 +121,8 @@ const steps: Readonly<Record<string, () => unknown>> = {
   "wristband: signed before": () => sign(ALICE, seen.value, { use: "list", merged: false }),
   "wristband: signed anew": () =>
     sign({ ...ALICE, subject: `u${(subject += 1)}` }, seen.value, { use: "list", merged: false }),
-  "whole Check of a call (no token)": () => check(requests.call, newTrail("r", 0), never),
-  "whole Check of a list (no token)": () => check(requests.list, newTrail("r", 0), never),
+  "whole Check of a call (no token)": () => check(requests.call, newCheckFacts("r", 0), never),
+  "whole Check of a list (no token)": () => check(requests.list, newCheckFacts("r", 0), never),
   "broker: wristband known": () => verify(jws),
   "broker: wristband new": () => createVerifier(verifier)(jws),
   "broker: filter and page": () => housekeeping(operation, {}, view),

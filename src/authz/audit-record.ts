@@ -1,7 +1,7 @@
 import { actorsOf } from "../jose/act-claim.ts";
 import type { CredentialOrigin, Identity } from "./types.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
-import type { Trail } from "./facts.ts";
+import type { CheckFacts } from "./facts.ts";
 
 /** What a Check ended in. `fail`: we could not decide, and refused. `public`: a document or preflight. */
 export type AuditDecision = "allow" | "deny" | "fail" | "public";
@@ -49,8 +49,8 @@ export interface Verdict {
   readonly detail: string | null;
 }
 
-/** What a record is made of: a Check's trail, or what the supervisor still has of one. */
-export type AuditedFacts = Omit<Trail, "identity"> & {
+/** What a record is made of: a Check's facts, or what the supervisor still has of one. */
+export type AuditedFacts = Omit<CheckFacts, "identity"> & {
   readonly identity: Pick<Identity, "issuer" | "subject" | "claims"> | null;
 };
 
@@ -64,36 +64,36 @@ export interface AuditClock {
 
 /** The record of a Check that ends now; its `time` is that of the Check's arrival. */
 export function auditRecord(
-  trail: AuditedFacts,
+  facts: AuditedFacts,
   { decision, reason, detail }: Verdict,
   clock: AuditClock,
 ): AuditRecord {
-  const { path, version, audience, actors } = trail.origin ?? NO_ORIGIN;
+  const { path, version, audience, actors } = facts.origin ?? NO_ORIGIN;
   return {
-    time: clock.isoTime(trail.arrivedAt),
-    request_id: trail.requestId,
-    mesh_request_id: capped(trail.meshRequestId),
-    trace_id: trail.traceId,
+    time: clock.isoTime(facts.arrivedAt),
+    request_id: facts.requestId,
+    mesh_request_id: capped(facts.meshRequestId),
+    trace_id: facts.traceId,
     decision,
     reason,
-    issuer: capped(trail.identity?.issuer ?? null),
-    subject: capped(trail.identity?.subject ?? null),
-    actor: actorOf(trail.identity),
-    server: trail.server,
-    method: capped(trail.method),
-    kind: trail.kind,
-    name: capped(trail.name),
-    credential: trail.credential,
+    issuer: capped(facts.identity?.issuer ?? null),
+    subject: capped(facts.identity?.subject ?? null),
+    actor: actorOf(facts.identity),
+    server: facts.server,
+    method: capped(facts.method),
+    kind: facts.kind,
+    name: capped(facts.name),
+    credential: facts.credential,
     credential_path: capped(path ?? null),
     credential_version: version ?? null,
     credential_audience: capped(audience ?? null),
     credential_actors: actors ?? null,
-    policy: trail.policy,
-    wristband: trail.wristband,
-    source_ip: capped(trail.sourceIp),
-    note: capped(trail.note),
+    policy: facts.policy,
+    wristband: facts.wristband,
+    source_ip: capped(facts.sourceIp),
+    note: capped(facts.note),
     detail: capped(detail),
-    ms: Math.max(0, Math.round((clock.now() - trail.arrivedAt) * 1000) / 1000),
+    ms: Math.max(0, Math.round((clock.now() - facts.arrivedAt) * 1000) / 1000),
   };
 }
 

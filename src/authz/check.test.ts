@@ -5,16 +5,16 @@ import { Grant } from "./grant.ts";
 import { pass, refuse, type Refused } from "./step.ts";
 import type { PolicyInput, Identity, Visible } from "./types.ts";
 import type { Ports } from "./ports.ts";
-import { newTrail } from "./facts.ts";
+import { newCheckFacts } from "./facts.ts";
 
 async function run(parts: RequestParts = {}, ports: Partial<Ports> = {}, settings = checkSettings()) {
-  const trail = newTrail("req-1", 1_790_000_000_123);
+  const facts = newCheckFacts("req-1", 1_790_000_000_123);
   const outcome = await createCheck(settings, allowingPorts(ports))(
     requestOf(parts),
-    trail,
+    facts,
     new AbortController().signal,
   );
-  return { outcome, trail };
+  return { outcome, facts };
 }
 
 async function reasonOf(parts: RequestParts, ports?: Partial<Ports>): Promise<string> {
@@ -29,11 +29,11 @@ const call = (name: unknown, more: object = {}) => ({
   params: { name, ...more },
 });
 
-it("whose token is not taken stands in the trail once its signature was verified, and nobody else", async () => {
+it("whose token is not taken stands in the facts once its signature was verified, and nobody else", async () => {
   const trailOf = async (refused: Refused) => {
-    const { outcome, trail } = await run({}, { identify: () => refused });
+    const { outcome, facts } = await run({}, { identify: () => refused });
     expect(outcome).toMatchObject({ ok: false, reason: refused.reason });
-    return trail.identity;
+    return facts.identity;
   };
   expect(await trailOf({ ...refuse("token_revoked"), caller: ALICE })).toBe(ALICE);
   expect(await trailOf(refuse("token_invalid"))).toBeNull();
@@ -135,7 +135,7 @@ describe("media types (B27)", () => {
     };
     const outcome = await createCheck(checkSettings(), allowingPorts())(
       request,
-      newTrail("r", 0),
+      newCheckFacts("r", 0),
       new AbortController().signal,
     );
     expect(outcome.ok).toBe(true);
@@ -223,7 +223,7 @@ describe("what policy sees", () => {
         ["x-other", "no"],
       ] as const,
     };
-    const { trail } = await run(parts, { decide }, settings);
+    const { facts } = await run(parts, { decide }, settings);
     expect(seen[0]).toMatchObject({
       identity: { subject: "alice-sub", groups: ["engineering"] },
       mcp: {
@@ -244,7 +244,7 @@ describe("what policy sees", () => {
       auth: { identity: { sub: "alice-sub" } },
     });
     expect(JSON.stringify(seen)).not.toContain("alice-token");
-    expect(trail).toMatchObject({ server: "s", name: "read", credential: "static", wristband: "j1", policy: "r" });
+    expect(facts).toMatchObject({ server: "s", name: "read", credential: "static", wristband: "j1", policy: "r" });
   });
 
   it("C09: a forwarded address counts only when configured", async () => {
@@ -252,9 +252,9 @@ describe("what policy sees", () => {
       ["x-forwarded-for", "10.0.0.1"],
       ["x-envoy-external-address", "198.51.100.9"],
     ] as const;
-    expect((await run({ headers })).trail.sourceIp).toBe("192.0.2.7");
+    expect((await run({ headers })).facts.sourceIp).toBe("192.0.2.7");
     expect(
-      (await run({ headers }, {}, checkSettings({ clientAddress: "x-envoy-external-address" }))).trail.sourceIp,
+      (await run({ headers }, {}, checkSettings({ clientAddress: "x-envoy-external-address" }))).facts.sourceIp,
     ).toBe("198.51.100.9");
   });
 
@@ -297,8 +297,8 @@ it("F5: what has no room in a list of all servers stands in the audit line; a li
     return pass({ jws: "w", jti: "j", leftOut: ["big", "evil"] });
   };
   const message = { jsonrpc: "2.0", id: 1, method: "tools/list" };
-  const { trail } = await run({ message, path: "/mcp" }, { signWristband });
-  expect(trail.note).toBe("too large for the list: big, evil");
+  const { facts } = await run({ message, path: "/mcp" }, { signWristband });
+  expect(facts.note).toBe("too large for the list: big, evil");
   await run({ message, path: "/servers/s/mcp" }, { signWristband });
   expect(merged).toEqual([true, false]);
 });
@@ -338,8 +338,8 @@ describe("documents and preflights", () => {
   ])("B52, SP-08 %j", async (parts, expected) => expect(await reasonOf(parts)).toBe(expected));
 
   it("a listed origin may read the answer", async () => {
-    const { outcome, trail } = await run({ headers: [["origin", "https://app.example.com"]] });
-    expect(trail.corsOrigin).toBe("https://app.example.com");
+    const { outcome, facts } = await run({ headers: [["origin", "https://app.example.com"]] });
+    expect(facts.corsOrigin).toBe("https://app.example.com");
     expect(
       outcome.ok && Grant.is(outcome.value) && outcome.value.responseHeaders.get("access-control-allow-origin"),
     ).toBe("https://app.example.com");

@@ -25,7 +25,7 @@ import {
   publicPreflight,
   type DocumentSettings,
 } from "./public-document.ts";
-import type { Trail } from "./facts.ts";
+import type { CheckFacts } from "./facts.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { readOperation } from "../mcp/read-operation.ts";
@@ -46,15 +46,15 @@ export interface CheckSettings {
   readonly largeBodiesPerCaller: number;
 }
 
-/** Decides one request. Fills `trail` with the facts as they are proven. */
-export type Check = (request: AuthzRequest, trail: Trail, signal: AbortSignal) => Promise<Outcome>;
+/** Decides one request. Fills `facts` with the facts as they are proven. */
+export type Check = (request: AuthzRequest, facts: CheckFacts, signal: AbortSignal) => Promise<Outcome>;
 
 /** What the steps of one Check share: made once per Check. */
 interface CheckContext {
   readonly settings: CheckSettings;
   readonly ports: Ports;
   readonly request: AuthzRequest;
-  readonly trail: Trail;
+  readonly facts: CheckFacts;
   readonly signal: AbortSignal;
   readonly waits: CredentialWaits;
 }
@@ -66,32 +66,32 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
   const callerOf = createPolicyCallers();
   const inTurn = createLargeBodies(settings.largeBodiesPerCaller);
   const waits = createCredentialWaits();
-  return async (request, trail, signal) => {
-    const context: CheckContext = { settings, ports, request, trail, signal, waits };
+  return async (request, facts, signal) => {
+    const context: CheckContext = { settings, ports, request, facts, signal, waits };
     const source = sourceIp(context);
-    trail.sourceIp = source;
+    facts.sourceIp = source;
     const endpoint = findEndpoint(settings.endpoints, request.host, request.path);
     if (!endpoint.ok) return endpoint;
-    trail.endpoint = endpoint.value;
+    facts.endpoint = endpoint.value;
     if (endpoint.value.kind === "document") return document(context, endpoint.value.resource);
-    trail.path = request.path;
-    trail.server = endpoint.value.server;
+    facts.path = request.path;
+    facts.server = endpoint.value.server;
 
     const admission = admit(settings.admit, request, endpoint.value);
     if (!admission.ok) return admission;
-    trail.corsOrigin = admission.value.corsOrigin;
-    if (request.method === "OPTIONS") return preflight(trail.corsOrigin);
+    facts.corsOrigin = admission.value.corsOrigin;
+    if (request.method === "OPTIONS") return preflight(facts.corsOrigin);
 
     const bearer = bearerToken(request.headers);
     if (!bearer.ok) return bearer;
     const identity = await ports.identify(bearer.value, { resource: endpoint.value.resource, source }, signal);
-    trail.identity = callerIn(identity);
+    facts.identity = callerIn(identity);
     if (!identity.ok) return identity;
     if (request.method !== "POST") return refuse("method_not_allowed", "no sessions");
 
     const asked: Asked = { endpoint: endpoint.value, identity: identity.value, caller: callerOf(identity.value) };
     if (!isLarge(request.body)) return decide(context, asked);
-    ports.note(trail);
+    ports.note(facts);
     return inTurn(identity.value, async () => decide(context, asked), signal);
   };
 }
@@ -137,27 +137,27 @@ function preflight(corsOrigin: string | null): Outcome {
   return corsOrigin === null ? refuse("method_not_allowed", "OPTIONS") : pass(endpointPreflight(corsOrigin));
 }
 
-function operationOf({ settings, request, trail }: CheckContext): Step<Operation> {
+function operationOf({ settings, request, facts }: CheckContext): Step<Operation> {
   const media = admitMedia(request);
   if (!media.ok) return media;
   const bytes = admitBody(settings.admit, request);
   if (!bytes.ok) return bytes;
   const read = readOperation(bytes.value, request.headers);
   if (!read.ok) {
-    trail.rpc = read.rpc;
+    facts.rpc = read.rpc;
     return { ok: false, ...read.fault };
   }
   const { operation } = read;
-  trail.rpc = { id: operation.id, notification: operation.class === "notification", version: operation.version };
-  trail.method = operation.method;
-  trail.kind = operation.kind;
-  trail.name = operation.name;
+  facts.rpc = { id: operation.id, notification: operation.class === "notification", version: operation.version };
+  facts.method = operation.method;
+  facts.kind = operation.kind;
+  facts.name = operation.name;
   return pass(operation);
 }
 
 /** The operation with its server found and its prefix taken off. What is nobody's name is refused like a denied one. */
 function resolveTarget(
-  { settings, trail }: CheckContext,
+  { settings, facts }: CheckContext,
   endpoint: McpEndpoint,
   operation: Operation,
 ): Step<PolicyOperation & { readonly server: string | null }> {
@@ -169,13 +169,13 @@ function resolveTarget(
   if (endpoint.server !== null) return pass({ ...at, server: endpoint.server, name: operation.name });
   const found = kind === "tool" ? settings.resolver.resolve(operation.name) : null;
   if (found === null) return refuse("policy_denied", "no server has this name");
-  trail.server = found.server;
-  trail.name = found.name;
+  facts.server = found.server;
+  facts.name = found.name;
   return pass({ ...at, ...found });
 }
 
 function inputOf(
-  { settings, request, trail }: CheckContext,
+  { settings, request, facts }: CheckContext,
   identity: PolicyCaller,
   mcp: PolicyOperation,
 ): PolicyInput {
@@ -185,8 +185,8 @@ function inputOf(
     if (value !== undefined) headers[name] = value;
   }
   const { host, path } = request;
-  const time = Math.floor(trail.arrivedAt / 1000);
-  const described = { host, path, sourceIp: trail.sourceIp ?? "", time, headers };
+  const time = Math.floor(facts.arrivedAt / 1000);
+  const described = { host, path, sourceIp: facts.sourceIp ?? "", time, headers };
   return policyInput({ identity, mcp, request: described }, settings.compat);
 }
 
@@ -200,17 +200,17 @@ interface Housekeeping {
 
 /** Housekeeping: the broker answers, and shows what the wristband names. */
 async function serve(context: CheckContext, { identity, input, isList }: Housekeeping): Promise<Outcome> {
-  const { settings, ports, trail, signal } = context;
-  if (isList) ports.note(trail); // it may have to wait for its turn
-  const visible = isList ? await ports.visible(input, signal, trail) : pass(NOTHING);
+  const { settings, ports, facts, signal } = context;
+  if (isList) ports.note(facts); // it may have to wait for its turn
+  const visible = isList ? await ports.visible(input, signal, facts) : pass(NOTHING);
   if (!visible.ok) return visible;
   const signed = await ports.signWristband(identity, visible.value, { use: "list", merged: input.mcp.server === null });
   if (!signed.ok) return signed;
   const wristband = signed.value;
-  trail.wristband = wristband.jti;
-  if (wristband.leftOut.length > 0) trail.note = `too large for the list: ${wristband.leftOut.join(", ")}`;
+  facts.wristband = wristband.jti;
+  if (wristband.leftOut.length > 0) facts.note = `too large for the list: ${wristband.leftOut.join(", ")}`;
   const proof = { identity, decision: "housekeeping" as const };
-  return Grant.of(proof, { to: "broker", wristband, responseHeaders: corsOf(trail) }, settings.headers);
+  return Grant.of(proof, { to: "broker", wristband, responseHeaders: corsOf(facts) }, settings.headers);
 }
 
 interface Call {
@@ -232,24 +232,24 @@ function goesStraight({ settings, request: { path, headers } }: CheckContext, se
 
 /** A named operation: policy, then the credential, then the wristband if the broker carries it. */
 async function carry(context: CheckContext, call: Call): Promise<Outcome> {
-  const { settings, ports, trail, signal } = context;
+  const { settings, ports, facts, signal } = context;
   const { identity } = call;
   const { server } = call.operation;
   if (server === null) return refuse("internal", "a named operation without a server");
-  const decision = ports.decide(call.input, trail);
+  const decision = ports.decide(call.input, facts);
   if (!decision.ok) return decision;
-  trail.policy = decision.value.revision;
-  trail.note = decision.value.note;
+  facts.policy = decision.value.revision;
+  facts.note = decision.value.note;
   if (!decision.value.allow) return denied(decision.value.requiredScopes);
 
   const asked = ports.fetchCredential(server, identity, signal);
   const fetched = asked instanceof Promise ? await context.waits(identity, asked, signal) : asked;
   if (!fetched.ok) return fetched;
   const credential = fetched.value;
-  trail.credential = credential.kind;
-  trail.origin = credential.origin ?? null;
+  facts.credential = credential.kind;
+  facts.origin = credential.origin ?? null;
   const proof = { identity, decision: decision.value satisfies Allowed };
-  const responseHeaders = corsOf(trail);
+  const responseHeaders = corsOf(facts);
   if (goesStraight(context, server)) {
     const received = context.request.headers.names();
     return Grant.of(proof, { to: "server", server, credential, received, responseHeaders }, settings.headers);
@@ -257,7 +257,7 @@ async function carry(context: CheckContext, call: Call): Promise<Outcome> {
   const signed = await relayWristband(context, call, server);
   if (!signed.ok) return signed;
   const wristband = signed.value;
-  trail.wristband = wristband.jti;
+  facts.wristband = wristband.jti;
   return Grant.of(proof, { to: "relay", server, credential, wristband, responseHeaders }, settings.headers);
 }
 
@@ -282,6 +282,6 @@ function relayWristband(
   return body.ok ? ports.signWristband(identity, visible, { use: "call", body: body.value }) : body;
 }
 
-function corsOf(trail: Trail): Map<string, string> {
-  return trail.corsOrigin === null ? new Map<string, string>() : corsHeaders(trail.corsOrigin);
+function corsOf(facts: CheckFacts): Map<string, string> {
+  return facts.corsOrigin === null ? new Map<string, string>() : corsHeaders(facts.corsOrigin);
 }

@@ -4,7 +4,7 @@ import { createCheck } from "./check.ts";
 import { createCredentialWaits } from "./credential-waits.ts";
 import { pass, refuse, type Step } from "./step.ts";
 import type { Credential } from "./types.ts";
-import { newTrail } from "./facts.ts";
+import { newCheckFacts } from "./facts.ts";
 
 const never = new AbortController().signal;
 const bob = { ...ALICE, subject: "bob" };
@@ -41,7 +41,7 @@ it("a Vault that does not answer holds so many Checks of one caller; a credentia
   ];
   const check = createCheck(checkSettings(), allowingPorts({ fetchCredential: () => answers.shift() ?? late }));
   const ask = async () => {
-    const outcome = await check(requestOf(), newTrail("r", 0), never);
+    const outcome = await check(requestOf(), newCheckFacts("r", 0), never);
     return outcome.ok || outcome.reason;
   };
   const asked = Array.from({ length: 64 }, ask);

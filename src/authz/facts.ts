@@ -6,7 +6,7 @@ import type { CredentialKind, CredentialOrigin, Identity } from "./types.ts";
  * What became known on the way of one request, for its answer and its audit line. The pipeline alone writes to it, and
  * only facts: an identity stands here once it is verified, never before.
  */
-export interface Trail {
+export interface CheckFacts {
   /** Our own id of this Check. */
   readonly requestId: string;
   /** Milliseconds since the epoch at which the Check arrived. */
@@ -39,7 +39,7 @@ export interface Trail {
 
 export const NO_SLOT = -1;
 
-export function newTrail(requestId: string, arrivedAt: number): Trail {
+export function newCheckFacts(requestId: string, arrivedAt: number): CheckFacts {
   return {
     requestId,
     arrivedAt,

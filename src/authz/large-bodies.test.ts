@@ -4,7 +4,7 @@ import { createCheck } from "./check.ts";
 import { pass } from "./step.ts";
 import type { Identity } from "./types.ts";
 import type { Ports } from "./ports.ts";
-import { newTrail } from "./facts.ts";
+import { newCheckFacts } from "./facts.ts";
 
 const call = (text: string) => ({
   jsonrpc: "2.0",
@@ -33,7 +33,7 @@ function lab(more: Partial<Ports> = {}) {
   return {
     decided,
     async ask(token: string, message: object, signal = new AbortController().signal) {
-      const outcome = await check(requestOf({ token, message }), newTrail("r", 0), signal);
+      const outcome = await check(requestOf({ token, message }), newCheckFacts("r", 0), signal);
       return outcome.ok ? "ok" : outcome.reason;
     },
   };

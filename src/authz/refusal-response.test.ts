@@ -2,18 +2,18 @@ import { describe, expect, it } from "vitest";
 import { answer, type AnswerSettings } from "./refusal-response.ts";
 import type { Refused } from "./step.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
-import { newTrail, type Trail } from "./facts.ts";
+import { newCheckFacts, type CheckFacts } from "./facts.ts";
 
 const settings: AnswerSettings = { publicOrigin: "https://mcp.example.com", scopes: [], denial: "jsonrpc" };
 const REASONS = Object.keys(REFUSALS) as Reason[];
 
-function trailAt(path: string | null, rpc: Trail["rpc"] = null): Trail {
-  const trail = newTrail("req-1", 0);
-  trail.path = path;
+function trailAt(path: string | null, rpc: CheckFacts["rpc"] = null): CheckFacts {
+  const facts = newCheckFacts("req-1", 0);
+  facts.path = path;
   if (path !== null)
-    trail.endpoint = { kind: "mcp", server: null, resource: `https://mcp.example.com${path}`, allowQuery: false };
-  trail.rpc = rpc;
-  return trail;
+    facts.endpoint = { kind: "mcp", server: null, resource: `https://mcp.example.com${path}`, allowQuery: false };
+  facts.rpc = rpc;
+  return facts;
 }
 
 const refused = (reason: Reason, more: Partial<Refused> = {}): Refused => ({ ok: false, reason, ...more });
@@ -117,15 +117,15 @@ describe("codes", () => {
 
 describe("every reason of the table", () => {
   it.each(REASONS)("%s refuses, leaks nothing and is well formed (4.7, C23)", (reason) => {
-    for (const trail of [trailAt(null), trailAt("/mcp"), trailAt("/mcp", request)]) {
-      trail.note = "NOTE-CANARY";
+    for (const facts of [trailAt(null), trailAt("/mcp"), trailAt("/mcp", request)]) {
+      facts.note = "NOTE-CANARY";
       const { status, headers, body } = answer(
         settings,
         refused(reason, { detail: "DETAIL-CANARY", scopes: ["s"] }),
-        trail,
+        facts,
       );
       expect(status === 204 || status < 200).toBe(false);
-      expect(status >= 400 || (status === 200 && trail.rpc !== null) || reason === "method_unknown").toBe(true);
+      expect(status >= 400 || (status === 200 && facts.rpc !== null) || reason === "method_unknown").toBe(true);
       expect(`${body}${JSON.stringify([...headers])}`).not.toMatch(/CANARY/);
       expect(() => JSON.parse(body) as unknown).not.toThrow();
       expect(headers.has("content-length")).toBe(false);

@@ -2,7 +2,7 @@ import { challenge, type ChallengeSettings } from "./challenge.ts";
 import { REFUSALS } from "./refusal.ts";
 import type { Refused } from "./step.ts";
 import { corsHeaders } from "./public-document.ts";
-import type { Trail } from "./facts.ts";
+import type { CheckFacts } from "./facts.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 
 /** A refusal as HTTP. Header names are in lower case and each stands once. */
@@ -20,41 +20,41 @@ export interface AnswerSettings extends ChallengeSettings {
 const RETRY_AFTER_SECONDS = 1;
 
 /** Renders a refusal for the client. The `detail` of it stays behind (design 4.7). */
-export function answer(settings: AnswerSettings, refused: Refused, trail: Trail): Answer {
+export function answer(settings: AnswerSettings, refused: Refused, facts: CheckFacts): Answer {
   const refusal = REFUSALS[refused.reason];
   const headers = new Map([
     ["content-type", "application/json"],
     ["cache-control", "no-store"],
     ["x-content-type-options", "nosniff"],
   ]);
-  if (trail.corsOrigin !== null) for (const [name, value] of corsHeaders(trail.corsOrigin)) headers.set(name, value);
+  if (facts.corsOrigin !== null) for (const [name, value] of corsHeaders(facts.corsOrigin)) headers.set(name, value);
   if (refusal.http === 401 || refused.reason === "scope_insufficient") {
-    headers.set("www-authenticate", challenge(settings, trail.path ?? "/mcp", refused));
+    headers.set("www-authenticate", challenge(settings, facts.path ?? "/mcp", refused));
   }
-  if (refusal.http === 405) headers.set("allow", trail.endpoint?.kind === "document" ? "GET, HEAD, OPTIONS" : "POST");
+  if (refusal.http === 405) headers.set("allow", facts.endpoint?.kind === "document" ? "GET, HEAD, OPTIONS" : "POST");
   if (refusal.http === 503 || refusal.http === 429)
     headers.set("retry-after", String(refused.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
-  return { status: status(settings, refused, trail), headers, body: JSON.stringify(body(refused, trail)) };
+  return { status: status(settings, refused, facts), headers, body: JSON.stringify(body(refused, facts)) };
 }
 
-function status(settings: AnswerSettings, refused: Refused, trail: Trail): number {
-  const isRequest = trail.rpc !== null && !trail.rpc.notification;
+function status(settings: AnswerSettings, refused: Refused, facts: CheckFacts): number {
+  const isRequest = facts.rpc !== null && !facts.rpc.notification;
   if (refused.reason === "policy_denied" && settings.denial === "jsonrpc" && isRequest) return 200;
   // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management).
-  if (refused.reason === "method_unknown" && trail.rpc?.version !== MODERN) return 200;
+  if (refused.reason === "method_unknown" && facts.rpc?.version !== MODERN) return 200;
   return REFUSALS[refused.reason].http;
 }
 
-function body(refused: Refused, trail: Trail): object {
+function body(refused: Refused, facts: CheckFacts): object {
   const { http, message } = REFUSALS[refused.reason];
-  const { requestId } = trail;
+  const { requestId } = facts;
   if (http === 401) return { error: "unauthorized", message };
-  if (trail.endpoint?.kind !== "mcp") return { error: refused.reason, message, requestId };
-  return rpcError(refused, trail);
+  if (facts.endpoint?.kind !== "mcp") return { error: refused.reason, message, requestId };
+  return rpcError(refused, facts);
 }
 
 /** A refusal as a JSON-RPC error with the request's id: the body, or the last event of a stream. */
-export function rpcError(refused: Refused, { rpc: context, requestId }: Trail): object {
+export function rpcError(refused: Refused, { rpc: context, requestId }: CheckFacts): object {
   const { http, rpc, message } = REFUSALS[refused.reason];
   const supported = refused.reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS } : {};
   return {

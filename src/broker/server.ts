@@ -5,7 +5,7 @@ import { answer, rpcError, type AnswerSettings } from "../authz/refusal-response
 import type { Endpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
-import { newTrail, type Trail } from "../authz/facts.ts";
+import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
 import { listen, type ListenAddress } from "../http/listen.ts";
@@ -100,33 +100,33 @@ interface Carried {
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly trail: Trail;
+  readonly facts: CheckFacts;
 }
 
 async function respond(options: BrokerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const trail = newTrail(randomUUID(), Date.now());
+  const facts = newCheckFacts(randomUUID(), Date.now());
   response.on("error", () => {}); // a client that leaves while we write
-  const exchange = { request, response, trail };
+  const exchange = { request, response, facts };
   const outcome = await decide(options, exchange).catch(() => refuse("internal"));
-  if (!outcome.ok) options.observe(trail.method, outcome.reason);
-  else if (outcome.value.kind !== "call") options.observe(trail.method, null);
+  if (!outcome.ok) options.observe(facts.method, outcome.reason);
+  else if (outcome.value.kind !== "call") options.observe(facts.method, null);
   const refused = outcome.ok ? await reply(options.relay, outcome.value, exchange) : outcome;
   if (refused === null) return;
-  const { status, headers, body } = answer(options.answers, refused, trail);
+  const { status, headers, body } = answer(options.answers, refused, facts);
   response.writeHead(status, Object.fromEntries(headers)).end(body);
 }
 
 /** Null if the client has its answer. */
 async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Refused | null> {
-  const { request, response, trail } = exchange;
+  const { request, response, facts } = exchange;
   if (what.kind === "call") {
     request.socket.setTimeout(0); // a call takes the time that its server is given
     const refused = await relay.carry(what.call, {
       response,
       accepts: acceptsOf(request.headers.accept),
-      requestId: trail.requestId,
+      requestId: facts.requestId,
       hold: what.hold,
-      errorBody: (why) => JSON.stringify(rpcError(why, trail)),
+      errorBody: (why) => JSON.stringify(rpcError(why, facts)),
     });
     if (!response.writableFinished) request.socket.setTimeout(SILENCE_MS);
     return refused;
@@ -136,10 +136,10 @@ async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Ref
   return null;
 }
 
-async function decide(options: BrokerOptions, { request, response, trail }: Exchange): Promise<Step<Reply>> {
+async function decide(options: BrokerOptions, { request, response, facts }: Exchange): Promise<Step<Reply>> {
   const endpoint = options.endpoints.get(request.url?.split("?")[0] ?? "");
   if (endpoint?.kind !== "mcp") return refuse("route_unknown");
-  trail.endpoint = endpoint;
+  facts.endpoint = endpoint;
   const wristband = await wristbandOf(options, request);
   if (!wristband.ok) return wristband;
   if (request.method !== "POST") return refuse("method_not_allowed");
@@ -149,12 +149,12 @@ async function decide(options: BrokerOptions, { request, response, trail }: Exch
   const body = received.value;
   const read = readOperation(body, headersOf(request));
   if (!read.ok) {
-    trail.rpc = read.rpc;
+    facts.rpc = read.rpc;
     return { ok: false, ...read.fault } satisfies Refused;
   }
   const { operation } = read;
-  trail.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
-  trail.method = operation.method;
+  facts.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
+  facts.method = operation.method;
   const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
   return proven(options, arrived, { params: read.params, hold });
 }

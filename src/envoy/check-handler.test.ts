@@ -15,7 +15,7 @@ import type { Outcome } from "../authz/outcome.ts";
 import type { CredentialOrigin } from "../authz/types.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { Secret } from "../secret/secret.ts";
-import { newTrail } from "../authz/facts.ts";
+import { newCheckFacts } from "../authz/facts.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Answer } from "../credential/source.ts";
 import { encodeCheckResponse } from "./encode-check-response.ts";
@@ -229,13 +229,13 @@ describe("P1: zero is not allow", () => {
 
   it("holds for anything at all", () =>
     fc.assert(
-      zeroProperty((outcome) => reply(answers, outcome, newTrail("r", 0)).bytes),
+      zeroProperty((outcome) => reply(answers, outcome, newCheckFacts("r", 0)).bytes),
       { numRuns: 1000 },
     ));
 
   it("and the property catches a builder that forgets the code (mutant)", () => {
     const mutant = (outcome: Outcome) => {
-      const { bytes } = reply(answers, outcome, newTrail("r", 0));
+      const { bytes } = reply(answers, outcome, newCheckFacts("r", 0));
       const isOk = typeof outcome === "object" && outcome !== null && outcome.ok;
       return isOk
         ? encodeCheckResponse({ kind: "denied", code: 0, http: 403, headers: new Map(), body: "", metadata: new Map() })
@@ -245,7 +245,9 @@ describe("P1: zero is not allow", () => {
   });
 
   it("a real grant is status 0", () => {
-    expect(response.decode(reply(answers, realGrant(), newTrail("r", 0)).bytes)).toMatchObject({ status: { code: 0 } });
+    expect(response.decode(reply(answers, realGrant(), newCheckFacts("r", 0)).bytes)).toMatchObject({
+      status: { code: 0 },
+    });
   });
 });
 
@@ -366,8 +368,8 @@ describe("faults inside", () => {
     it("a refusal's answer does not wait for its line, but its slot does", async () => {
       const { inFlight, left } = table();
       let write: (written: boolean) => void = () => {};
-      const denied: Check = async (_, trail) => {
-        trail.identity = ALICE;
+      const denied: Check = async (_, facts) => {
+        facts.identity = ALICE;
         return refuse("policy_denied");
       };
       await run(denied, { inFlight, audit: () => new Promise((done) => (write = done)) });
@@ -390,7 +392,7 @@ describe("faults inside", () => {
 
     it("without a slot it is refused, whatever it asks for: nothing could vouch for its line", async () => {
       const { inFlight } = table();
-      for (const id of ["1", "2"]) inFlight.begin(newTrail(id, 0));
+      for (const id of ["1", "2"]) inFlight.begin(newCheckFacts(id, 0));
       let asked = 0;
       const check: Check = (...parts) => ((asked += 1), allow(...parts));
       const { records, counts } = await run(check, { inFlight });
@@ -440,17 +442,23 @@ describe("C22: a builder that were wrong would not get through", () => {
   it("a grant whose headers change under us is refused", () => {
     const step = realGrant();
     (step.value.remove as string[]).push("authorization"); // set and removed: Envoy removes last
-    expect(response.decode(reply(answers, step, newTrail("r", 0)).bytes)).not.toMatchObject({ status: { code: 0 } });
+    expect(response.decode(reply(answers, step, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+      status: { code: 0 },
+    });
     const other = realGrant();
     (other.value.set as Map<string, string>).set("content-length", "1");
-    expect(response.decode(reply(answers, other, newTrail("r", 0)).bytes)).not.toMatchObject({ status: { code: 0 } });
+    expect(response.decode(reply(answers, other, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+      status: { code: 0 },
+    });
     const empty = realGrant();
     (empty.value.set as Map<string, string>).set("authorization", "");
-    expect(response.decode(reply(answers, empty, newTrail("r", 0)).bytes)).not.toMatchObject({ status: { code: 0 } });
+    expect(response.decode(reply(answers, empty, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+      status: { code: 0 },
+    });
   });
   it("no refusal of the table leaves as status 0 or without an HTTP status", () => {
     for (const reason of Object.keys(REFUSALS) as Reason[]) {
-      const seen = response.decode(reply(answers, refuse(reason), newTrail("r", 0)).bytes) as {
+      const seen = response.decode(reply(answers, refuse(reason), newCheckFacts("r", 0)).bytes) as {
         status: { code: number };
       };
       expect(seen.status.code).toBeGreaterThan(0);
@@ -460,7 +468,7 @@ describe("C22: a builder that were wrong would not get through", () => {
         reply(
           answers,
           pass({ published: true, headers: new Map<string, string>(), body: "x" } as const),
-          newTrail("r", 0),
+          newCheckFacts("r", 0),
         ).bytes,
       ),
     ).toMatchObject({ status: { code: 7 }, denied_response: { body: "x" } });

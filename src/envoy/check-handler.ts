@@ -11,7 +11,7 @@ import { refuse, type Refused } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { traceId } from "../http/traceparent.ts";
-import { newTrail, type Trail } from "../authz/facts.ts";
+import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { InFlight } from "../authz/in-flight.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
 import { reply, type Reply } from "./to-check-response.ts";
@@ -66,7 +66,7 @@ class Settling {
   readonly #ports: SettlePorts;
   readonly #clock: AuditClock;
   readonly #ending: Ending;
-  readonly #trail: Trail;
+  readonly #facts: CheckFacts;
   readonly #controller = new AbortController();
   #phase: "deciding" | "confirming" | "done" = "deciding";
   /** Records that are not written yet. */
@@ -78,15 +78,15 @@ class Settling {
     this.#ports = ports;
     this.#clock = clock;
     this.#ending = ending;
-    this.#trail = newTrail(ports.newRequestId(), ports.now());
+    this.#facts = newCheckFacts(ports.newRequestId(), ports.now());
   }
 
   start(bytes: Buffer, call: CallContext): void {
-    if (!this.#ports.inFlight.begin(this.#trail)) {
+    if (!this.#ports.inFlight.begin(this.#facts)) {
       this.#guarded(() => this.#refuse(CROWDED));
       return;
     }
-    this.#deadline = this.#trail.arrivedAt + call.deadlineMs;
+    this.#deadline = this.#facts.arrivedAt + call.deadlineMs;
     const late = () => this.#guarded(() => this.#late());
     this.#timer = setTimeout(late, Math.max(0, call.deadlineMs));
     call.onGone(late);
@@ -95,14 +95,14 @@ class Settling {
   }
 
   async #decide(bytes: Buffer): Promise<Outcome> {
-    const trail = this.#trail;
+    const facts = this.#facts;
     try {
       const request = fromCheckRequest(bytes);
       if (!request.ok) return request;
-      trail.meshRequestId = printable(request.value.headers.get("x-request-id"));
-      trail.traceId = traceId(request.value.headers.get("traceparent"));
-      const checked = this.#ports.check(request.value, trail, this.#controller.signal);
-      this.#ports.inFlight.note(trail); // it waits now, or has ended
+      facts.meshRequestId = printable(request.value.headers.get("x-request-id"));
+      facts.traceId = traceId(request.value.headers.get("traceparent"));
+      const checked = this.#ports.check(request.value, facts, this.#controller.signal);
+      this.#ports.inFlight.note(facts); // it waits now, or has ended
       return await checked;
     } catch (error) {
       // A bug: the class of it is all that a log may hold.
@@ -132,7 +132,7 @@ class Settling {
 
   #decided(outcome: Outcome): void {
     if (this.#phase !== "deciding") return;
-    const built = reply(this.#ports.answers, outcome, this.#trail);
+    const built = reply(this.#ports.answers, outcome, this.#facts);
     if (built.decision !== "allow") {
       void this.#write(built);
       this.#finish(built);
@@ -151,7 +151,7 @@ class Settling {
   }
 
   #refuse(refused: Refused): void {
-    const refusal = reply(this.#ports.answers, refused, this.#trail);
+    const refusal = reply(this.#ports.answers, refused, this.#facts);
     void this.#write(refusal);
     this.#finish(refusal);
   }
@@ -159,7 +159,7 @@ class Settling {
   #finish({ bytes, decision, reason }: Reply): void {
     this.#phase = "done";
     clearTimeout(this.#timer);
-    this.#ports.observe(decision, reason, (this.#ports.now() - this.#trail.arrivedAt) / 1000);
+    this.#ports.observe(decision, reason, (this.#ports.now() - this.#facts.arrivedAt) / 1000);
     this.#release();
     this.#ending.done(bytes);
   }
@@ -172,9 +172,9 @@ class Settling {
   async #write(what: Reply): Promise<boolean> {
     this.#writing += 1;
     try {
-      this.#ports.inFlight.note(this.#trail);
-      this.#ports.inFlight.answered(this.#trail, what);
-      return await this.#ports.audit(auditRecord(this.#trail, what, this.#clock));
+      this.#ports.inFlight.note(this.#facts);
+      this.#ports.inFlight.answered(this.#facts, what);
+      return await this.#ports.audit(auditRecord(this.#facts, what, this.#clock));
     } catch {
       return false;
     } finally {
@@ -185,7 +185,7 @@ class Settling {
 
   /** The answer of a refusal does not wait for its record; the slot does. */
   #release(): void {
-    if (this.#phase === "done" && this.#writing === 0) this.#ports.inFlight.end(this.#trail);
+    if (this.#phase === "done" && this.#writing === 0) this.#ports.inFlight.end(this.#facts);
   }
 }
 

@@ -5,7 +5,7 @@ import type { Outcome } from "../authz/outcome.ts";
 import type { Refused } from "../authz/step.ts";
 import type { Publication } from "../authz/public-document.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
-import type { Trail } from "../authz/facts.ts";
+import type { CheckFacts } from "../authz/facts.ts";
 import { encodeCheckResponse, type CheckResponse, type Metadata } from "./encode-check-response.ts";
 import { isAllow, isRefusal } from "./verify-response.ts";
 
@@ -43,37 +43,37 @@ const LAST_RESORT: Reply = {
  * Turns an outcome into the bytes of a CheckResponse. The bytes are read back: status 0 leaves only for a {@link Grant},
  * with exactly its headers. Anything else, exceptions included, is a refusal (threat rows M1, D01, C22).
  */
-export function reply(settings: AnswerSettings, outcome: Outcome, trail: Trail): Reply {
+export function reply(settings: AnswerSettings, outcome: Outcome, facts: CheckFacts): Reply {
   try {
-    const built = build(settings, outcome, trail);
+    const built = build(settings, outcome, facts);
     return isSafe(built.bytes, outcome) ? built : LAST_RESORT;
   } catch {
     return LAST_RESORT;
   }
 }
 
-function build(settings: AnswerSettings, outcome: Outcome, trail: Trail): Reply {
-  if (!outcome.ok) return refusal(settings, outcome, trail);
+function build(settings: AnswerSettings, outcome: Outcome, facts: CheckFacts): Reply {
+  if (!outcome.ok) return refusal(settings, outcome, facts);
   const { value } = outcome;
-  return Grant.is(value) ? allow(value, trail) : publication(value, trail);
+  return Grant.is(value) ? allow(value, facts) : publication(value, facts);
 }
 
-function allow(granted: Grant, trail: Trail): Reply {
+function allow(granted: Grant, facts: CheckFacts): Reply {
   const { set, remove, responseHeaders, route } = granted;
-  return encoded({ kind: "ok", set, remove, responseHeaders, metadata: metadataOf(trail, ALLOW, route) }, ALLOW);
+  return encoded({ kind: "ok", set, remove, responseHeaders, metadata: metadataOf(facts, ALLOW, route) }, ALLOW);
 }
 
-function publication({ headers, body, published }: Publication, trail: Trail): Reply {
+function publication({ headers, body, published }: Publication, facts: CheckFacts): Reply {
   if (!published) throw new TypeError("neither a grant nor a publication");
-  const metadata = metadataOf(trail, PUBLIC, null);
+  const metadata = metadataOf(facts, PUBLIC, null);
   return encoded({ kind: "denied", code: PERMISSION_DENIED, http: 200, headers, body, metadata }, PUBLIC);
 }
 
-function refusal(settings: AnswerSettings, refused: Refused, trail: Trail): Reply {
-  const { status: http, headers, body } = answer(settings, refused, trail);
+function refusal(settings: AnswerSettings, refused: Refused, facts: CheckFacts): Reply {
+  const { status: http, headers, body } = answer(settings, refused, facts);
   const { reason, detail = null } = refused;
   const verdict: Verdict = { decision: decisionOf(reason), reason, detail };
-  const metadata = metadataOf(trail, verdict, null);
+  const metadata = metadataOf(facts, verdict, null);
   return encoded({ kind: "denied", code: grpcCode(reason), http, headers, body, metadata }, verdict);
 }
 
@@ -89,7 +89,7 @@ function encoded(response: CheckResponse, { decision, reason, detail }: Verdict)
 
 const MAX_METADATA = 256;
 
-function metadataOf(trail: Trail, { decision, reason }: Verdict, route: string | null): Metadata {
+function metadataOf(facts: CheckFacts, { decision, reason }: Verdict, route: string | null): Metadata {
   const metadata: [string, string][] = [];
   const add = (name: string, value: string | null) => {
     if (value !== null) metadata.push([name, value.slice(0, MAX_METADATA).toWellFormed()]);
@@ -97,9 +97,9 @@ function metadataOf(trail: Trail, { decision, reason }: Verdict, route: string |
   add("route", route);
   add("decision", decision);
   add("reason", reason);
-  add("subject", trail.identity?.subject ?? null);
-  add("server", trail.server);
-  add("name", trail.name);
+  add("subject", facts.identity?.subject ?? null);
+  add("server", facts.server);
+  add("name", facts.name);
   return metadata;
 }
 

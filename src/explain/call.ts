@@ -4,7 +4,7 @@ import { refuse } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
 import type { PolicyInput, AuthzRequest } from "../authz/types.ts";
 import type { Ports } from "../authz/ports.ts";
-import { newTrail, type Trail } from "../authz/facts.ts";
+import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { parseJson } from "../json/parse.ts";
@@ -106,7 +106,7 @@ export interface Captured {
   /** Null when the call is refused before policy is asked. */
   readonly input: PolicyInput | null;
   readonly outcome: Outcome;
-  readonly trail: Trail;
+  readonly facts: CheckFacts;
 }
 
 /** Runs the pipeline up to policy, and tells what policy would be asked. */
@@ -127,7 +127,7 @@ export async function captureInput(
     fetchCredential: () => refuse("internal"),
     signWristband: () => refuse("internal"),
   };
-  const trail = newTrail("input", Date.now());
-  const outcome = await createCheck(settings, ports)(request, trail, signal);
-  return { input, outcome, trail };
+  const facts = newCheckFacts("input", Date.now());
+  const outcome = await createCheck(settings, ports)(request, facts, signal);
+  return { input, outcome, facts };
 }

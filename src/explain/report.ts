@@ -73,11 +73,11 @@ export function isUndecided(reason: Reason): boolean {
   return REFUSALS[reason].kind === "fail";
 }
 
-function endpointStep({ config, spec }: Question, { trail }: Attempt, refused: Refused | null): ReportStep {
+function endpointStep({ config, spec }: Question, { facts }: Attempt, refused: Refused | null): ReportStep {
   const { url, callRouting } = config.servers[spec.server] ?? { url: "", callRouting: null };
   const endpoint = `${config.publicOrigin}/servers/${spec.server}/mcp`;
   const route = callRouting ?? config.callRouting;
-  const failed = refused !== null && trail.endpoint === null;
+  const failed = refused !== null && facts.endpoint === null;
   return {
     step: "endpoint",
     outcome: failed ? "refused" : "ok",
@@ -219,13 +219,13 @@ function ruleLine({ rule, file, line, holds, stopsAt, text: source }: RuleLine):
 
 function credentialStep(
   { config, spec }: Question,
-  { credentials, trail }: Attempt,
+  { credentials, facts }: Attempt,
   refused: Refused | null,
 ): ReportStep {
   if (credentials.length === 0)
     return { step: "credential", outcome: "not reached", says: [chainOf(config, spec.server)] };
   const last = credentials.at(-1);
-  const failed = refused !== null && trail.credential === null;
+  const failed = refused !== null && facts.credential === null;
   return {
     step: "credential",
     outcome: failed ? "refused" : last?.answer === "not asked" ? "note" : "ok",
@@ -237,9 +237,9 @@ function credentialStep(
   };
 }
 
-function wristbandStep({ wristband, outcome, trail }: Attempt): ReportStep {
+function wristbandStep({ wristband, outcome, facts }: Attempt): ReportStep {
   if (wristband !== null) return { step: "wristband", outcome: outcome.ok ? "ok" : "refused", says: [wristband] };
-  const direct = outcome.ok && trail.wristband === null;
+  const direct = outcome.ok && facts.wristband === null;
   return {
     step: "wristband",
     outcome: "not reached",

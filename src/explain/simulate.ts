@@ -3,7 +3,7 @@ import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
 import type { PolicyInput, Decision, Identity } from "../authz/types.ts";
 import type { Ports } from "../authz/ports.ts";
-import { newTrail, type Trail } from "../authz/facts.ts";
+import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
 import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import { decideBounded } from "../policy/bounded.ts";
@@ -26,7 +26,7 @@ export interface AskOptions {
 /** What a call would meet, step by step. Null where it did not come so far. */
 export interface Attempt {
   readonly outcome: Outcome;
-  readonly trail: Trail;
+  readonly facts: CheckFacts;
   readonly identified: Step<Identity> | null;
   readonly input: PolicyInput | null;
   readonly policy: AskedPolicy | null;
@@ -78,10 +78,10 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
       fetchCredential: credentials.fetch,
       signWristband: signer.sign,
     };
-    const trail = newTrail("why", Date.now());
-    const outcome = await createCheck(settings, ports)(request, trail, signal).finally(credentials.close);
+    const facts = newCheckFacts("why", Date.now());
+    const outcome = await createCheck(settings, ports)(request, facts, signal).finally(credentials.close);
     const probed = { credentials: credentials.notes, wristband: signer.said() };
-    return { outcome, trail, identified, input, policy, clocks, ...probed };
+    return { outcome, facts, identified, input, policy, clocks, ...probed };
   } finally {
     identity.close();
   }

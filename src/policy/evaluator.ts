@@ -1,5 +1,5 @@
 import type { PolicyInput } from "../authz/types.ts";
-import type { Trail } from "../authz/facts.ts";
+import type { CheckFacts } from "../authz/facts.ts";
 import { parseJson } from "../json/parse.ts";
 import type { Artifact } from "./artifact.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
@@ -8,7 +8,7 @@ import { createInputText } from "./input-text.ts";
 /** Called around every evaluation: whoever watches this thread can tell a runaway policy from a busy one. */
 export interface Guard {
   /** Names the Check that the next evaluation is for; without it that evaluation is for none. */
-  attribute(check: Trail): void;
+  attribute(check: CheckFacts): void;
   enter(): void;
   leave(): void;
 }

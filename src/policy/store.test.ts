@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/types.ts";
-import { newTrail, type Trail } from "../authz/facts.ts";
+import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import { readBundle } from "./artifact.ts";
 import { buildBundle, writeCompiled } from "./build.ts";
 import { OPA_MISSING } from "./compile.ts";
@@ -383,12 +383,12 @@ describe("reload", () => {
     const slots: (number | null)[] = [];
     let attributed: number | null = null;
     const guard = {
-      attribute: ({ slot }: Trail) => void (attributed = slot),
+      attribute: ({ slot }: CheckFacts) => void (attributed = slot),
       enter: () => void slots.push(attributed),
       leave: () => void (attributed = null),
     };
     const { store } = await open(folder, { guard });
-    const check = (slot: number) => ({ ...newTrail("r", 0), slot });
+    const check = (slot: number) => ({ ...newCheckFacts("r", 0), slot });
     store.decide(inputOf(), check(1));
     store.decide(inputOf());
     const names = Array.from({ length: 400 }, (_, i) => `t${i}`);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import { refuse, type Step } from "../authz/step.ts";
 import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
-import type { Trail } from "../authz/facts.ts";
+import type { CheckFacts } from "../authz/facts.ts";
 import { parseJson } from "../json/parse.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
@@ -43,9 +43,9 @@ export interface CatalogData {
 
 export interface PolicyStore {
   /** @param check whom a runaway evaluation counts against; without it, the policy itself */
-  decide(input: PolicyInput, check?: Trail): Step<Decision>;
+  decide(input: PolicyInput, check?: CheckFacts): Step<Decision>;
   /** A list of one server, or of all where `input.mcp.server` is null. */
-  visible(input: PolicyInput, signal: AbortSignal, check?: Trail): Promise<Step<Visible>>;
+  visible(input: PolicyInput, signal: AbortSignal, check?: CheckFacts): Promise<Step<Visible>>;
   /** Null when there is none: then lists are refused. */
   setCatalog(catalog: CatalogData | null): void;
   revision(): string;
@@ -148,13 +148,13 @@ class LivePolicy {
     this.#catalog = catalog;
   }
 
-  decide(input: PolicyInput, check?: Trail): Step<Decision> {
+  decide(input: PolicyInput, check?: CheckFacts): Step<Decision> {
     if (this.#quarantined) return quarantine();
     if (check !== undefined) this.#guard.attribute(check);
     return decide(this.#evaluator, input);
   }
 
-  async visible(input: PolicyInput, signal: AbortSignal, check?: Trail): Promise<Step<Visible>> {
+  async visible(input: PolicyInput, signal: AbortSignal, check?: CheckFacts): Promise<Step<Visible>> {
     if (this.#quarantined) return quarantine();
     if (this.#catalog === null) return refuse("catalog_unavailable", "no catalogue yet");
     const evaluator = this.#evaluator;

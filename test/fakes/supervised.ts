@@ -1,6 +1,6 @@
 // A thread for the supervisor's tests: it does what its data says.
 import { parentPort, workerData } from "node:worker_threads";
-import { newTrail } from "../../src/authz/facts.ts";
+import { newCheckFacts } from "../../src/authz/facts.ts";
 import { createGuard } from "../../src/ops/supervisor/heartbeat.ts";
 import { createInFlight } from "../../src/ops/supervisor/in-flight.ts";
 import type { FromThread, Handover, ToThread } from "../../src/ops/supervisor/messages.ts";
@@ -23,15 +23,15 @@ function forever(): void {
 function runAway({ heartbeat, inFlight }: Handover, subject: string | null, block = forever): void {
   const table = createInFlight(inFlight);
   const guard = createGuard(heartbeat, table);
-  const bystander = newTrail("bystander", Date.now());
+  const bystander = newCheckFacts("bystander", Date.now());
   table.begin(bystander);
   table.note(bystander);
   if (subject !== null) {
-    const trail = newTrail("runaway", Date.now());
-    table.begin(trail);
-    trail.identity = { ...ALICE, subject };
-    trail.name = "read";
-    guard.attribute(trail);
+    const facts = newCheckFacts("runaway", Date.now());
+    table.begin(facts);
+    facts.identity = { ...ALICE, subject };
+    facts.name = "read";
+    guard.attribute(facts);
   }
   guard.enter();
   block();

@@ -15,7 +15,7 @@ import { Client, credentials, status, type ChannelCredentials } from "@grpc/grpc
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createCheck, type Check } from "../../src/authz/check.ts";
 import { refuse } from "../../src/authz/step.ts";
-import { newTrail } from "../../src/authz/facts.ts";
+import { newCheckFacts } from "../../src/authz/facts.ts";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/envoy/grpc/server.ts";
 import { reply } from "../../src/envoy/to-check-response.ts";
 import { createSettle } from "../../src/envoy/check-handler.ts";
@@ -55,7 +55,7 @@ async function start(
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls: null,
     handler,
-    strangerAnswer: () => reply(answers, refuse("internal"), newTrail("r", 0)).bytes,
+    strangerAnswer: () => reply(answers, refuse("internal"), newCheckFacts("r", 0)).bytes,
     checkTimeoutMs: 800,
     ...more,
   });
@@ -462,7 +462,7 @@ describe("the wire below: HTTP/2 by hand", () => {
 
   it("D14: the Check of a client that goes is given up", async () => {
     let signalled = false;
-    const { session } = await connected({ checkTimeoutMs: 60_000 }, (_request, _trail, signal) => {
+    const { session } = await connected({ checkTimeoutMs: 60_000 }, (_request, _facts, signal) => {
       signal.addEventListener("abort", () => (signalled = true));
       return new Promise(() => {});
     });

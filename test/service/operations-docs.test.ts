@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { withTable } from "../../tools/lib/page-tables.ts";
 import { metricsTable } from "../../tools/lib/metrics.ts";
 import { auditRecord } from "../../src/authz/audit-record.ts";
-import { newTrail } from "../../src/authz/facts.ts";
+import { newCheckFacts } from "../../src/authz/facts.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/operations.md"), "utf8");
@@ -26,7 +26,7 @@ it("has the metrics of the registries: npm run docs", async () =>
 
 it("has every field of the audit line, and no other", () => {
   const clock = { now: () => 0, isoTime: String };
-  const record = auditRecord(newTrail("r", 0), { decision: "allow", reason: null, detail: null }, clock);
+  const record = auditRecord(newCheckFacts("r", 0), { decision: "allow", reason: null, detail: null }, clock);
   const fields = Object.keys(record);
   expect(spans(firstCells("Audit log")).toSorted()).toEqual(fields.toSorted());
 });

@@ -3,7 +3,7 @@ import { answer, type Answer, type AnswerSettings } from "../../src/authz/refusa
 import type { Refused } from "../../src/authz/step.ts";
 import { REFUSALS, type Reason } from "../../src/authz/refusal.ts";
 import { REMEDIES } from "../../src/explain/remedies.ts";
-import { newTrail, type Trail } from "../../src/authz/facts.ts";
+import { newCheckFacts, type CheckFacts } from "../../src/authz/facts.ts";
 import { MODERN } from "../../src/mcp/versions.ts";
 
 const ORIGIN = "https://gw.example.com";
@@ -18,14 +18,14 @@ const WITHOUT_ID: ReadonlySet<Reason> = new Set([
 ]);
 
 /** A call of a tool of the server `github`, as far as it came before it was refused. */
-function trailOf(reason: Reason, version: string): Trail {
-  const trail = newTrail("8d3f9c1e-…", 0);
-  if (reason === "route_unknown") return trail;
+function trailOf(reason: Reason, version: string): CheckFacts {
+  const facts = newCheckFacts("8d3f9c1e-…", 0);
+  if (reason === "route_unknown") return facts;
   const path = "/servers/github/mcp";
-  trail.path = path;
-  trail.endpoint = { kind: "mcp", server: "github", resource: ORIGIN + path, allowQuery: false };
-  if (!WITHOUT_ID.has(reason)) trail.rpc = { id: 1, notification: false, version };
-  return trail;
+  facts.path = path;
+  facts.endpoint = { kind: "mcp", server: "github", resource: ORIGIN + path, allowQuery: false };
+  if (!WITHOUT_ID.has(reason)) facts.rpc = { id: 1, notification: false, version };
+  return facts;
 }
 
 function answerOf(reason: Reason, settings: AnswerSettings, version: string): Answer {

@@ -3,7 +3,7 @@ import type { AuditDecision } from "../../authz/audit-record.ts";
 import { createCheck } from "../../authz/check.ts";
 import type { InFlight } from "../../authz/in-flight.ts";
 import { refuse } from "../../authz/step.ts";
-import { newTrail } from "../../authz/facts.ts";
+import { newCheckFacts } from "../../authz/facts.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import { createCredentials } from "../../credential/chain.ts";
@@ -255,7 +255,7 @@ function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided
       now: Date.now,
       newRequestId: randomUUID,
     }),
-    strangerAnswer: () => reply(answers, refuse("internal"), newTrail(randomUUID(), Date.now())).bytes,
+    strangerAnswer: () => reply(answers, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
     checkTimeoutMs: config.checkTimeoutMs,
   });
 }

@@ -1,6 +1,6 @@
 // Who evaluates policy, and since when: shared by the serving thread and its watcher.
 import type { InFlight } from "../../authz/in-flight.ts";
-import { NO_SLOT, type Trail } from "../../authz/facts.ts";
+import { NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
 
 /** Integers that both share: how often the thread entered an evaluation, how often it left one, and for which Check. */
 const ENTERED = 0;
@@ -16,9 +16,9 @@ export function newHeartbeat(): SharedArrayBuffer {
  */
 export function createGuard(buffer: SharedArrayBuffer, inFlight: Pick<InFlight, "note">) {
   const counts = new Int32Array(buffer);
-  let check: Trail | null = null;
+  let check: CheckFacts | null = null;
   return {
-    attribute: (trail: Trail) => void (check = trail),
+    attribute: (facts: CheckFacts) => void (check = facts),
     enter() {
       if (check !== null) inFlight.note(check);
       counts[SLOT] = check?.slot ?? NO_SLOT;

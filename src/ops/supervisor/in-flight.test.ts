@@ -3,14 +3,14 @@ import { describe, expect, it } from "vitest";
 import { ALICE } from "../../../test/fakes/authz.ts";
 import { auditRecord } from "../../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
-import { newTrail, NO_SLOT, type Trail } from "../../authz/facts.ts";
+import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
 import { callerAt, createInFlight, newInFlight, readInFlight } from "./in-flight.ts";
 
 const clock = { now: () => 2000, isoTime: String };
 const FAIL = { decision: "fail" as const, reason: "internal" as const, detail: null };
 
-function trailOf(more: Partial<Trail> = {}): Trail {
-  return Object.assign(newTrail("5cf7cd0e-2f0f-4f43-9f6a-000000000001", 1000.25), more);
+function trailOf(more: Partial<CheckFacts> = {}): CheckFacts {
+  return Object.assign(newCheckFacts("5cf7cd0e-2f0f-4f43-9f6a-000000000001", 1000.25), more);
 }
 
 const line = (facts: Parameters<typeof auditRecord>[0]) => auditRecord(facts, FAIL, clock);
@@ -24,17 +24,17 @@ describe("what is read is what was written", () => {
       fc.property(text, text, name, fc.option(name), (method, called, subject, actor) => {
         const buffer = newInFlight(2);
         const claims = actor === null ? {} : { act: { sub: actor } };
-        const trail = trailOf({
+        const facts = trailOf({
           ...{ meshRequestId: "m", traceId: "t", sourceIp: "192.0.2.1", server: "demo", kind: "tool" },
           ...{ method: method === "" ? null : method, name: called === "" ? null : called },
           identity: { ...ALICE, subject, claims },
         });
         const table = createInFlight(buffer);
-        table.begin(trail);
-        table.note(trail);
+        table.begin(facts);
+        table.note(facts);
         const [read] = readInFlight(buffer);
-        expect(read === undefined ? null : line(read.facts)).toEqual(line(trail));
-        expect(callerAt(buffer, trail.slot)).toEqual({ issuer: ALICE.issuer, subject });
+        expect(read === undefined ? null : line(read.facts)).toEqual(line(facts));
+        expect(callerAt(buffer, facts.slot)).toEqual({ issuer: ALICE.issuer, subject });
       }),
     );
   });
@@ -47,7 +47,7 @@ describe("what is read is what was written", () => {
     table.note(first);
     table.answered(first, { decision: "deny", reason: "policy_denied", detail: null });
     table.end(first);
-    table.begin(trailOf({ requestId: "second" } as Partial<Trail>));
+    table.begin(trailOf({ requestId: "second" } as Partial<CheckFacts>));
     const [read] = readInFlight(buffer);
     expect(read).toMatchObject({
       answered: null,
@@ -59,9 +59,9 @@ describe("what is read is what was written", () => {
   it.each(Object.keys(REFUSALS) as Reason[])("what it was answered with: %s", (reason) => {
     const buffer = newInFlight(1);
     const table = createInFlight(buffer);
-    const trail = trailOf();
-    table.begin(trail);
-    table.answered(trail, { decision: REFUSALS[reason].kind, reason, detail: "d" });
+    const facts = trailOf();
+    table.begin(facts);
+    table.answered(facts, { decision: REFUSALS[reason].kind, reason, detail: "d" });
     expect(readInFlight(buffer)[0]?.answered).toMatchObject({ decision: REFUSALS[reason].kind, reason });
   });
 
@@ -69,10 +69,10 @@ describe("what is read is what was written", () => {
     const buffer = newInFlight(2);
     const table = createInFlight(buffer);
     const [allowed, published] = [
-      trailOf({ arrivedAt: 1 } as Partial<Trail>),
-      trailOf({ arrivedAt: 2 } as Partial<Trail>),
+      trailOf({ arrivedAt: 1 } as Partial<CheckFacts>),
+      trailOf({ arrivedAt: 2 } as Partial<CheckFacts>),
     ];
-    for (const trail of [allowed, published]) table.begin(trail);
+    for (const facts of [allowed, published]) table.begin(facts);
     table.answered(allowed, { decision: "allow", reason: null, detail: null });
     table.answered(published, { decision: "public", reason: null, detail: null });
     expect(readInFlight(buffer).map(({ answered }) => answered?.decision ?? null)).toEqual([null, "public"]);
@@ -84,7 +84,7 @@ describe("slots", () => {
     const buffer = newInFlight(3);
     const table = createInFlight(buffer);
     const trails = Array.from({ length: 4 }, () => trailOf());
-    expect(trails.map((trail) => table.begin(trail))).toEqual([true, true, true, false]);
+    expect(trails.map((facts) => table.begin(facts))).toEqual([true, true, true, false]);
     expect(new Set(trails.map(({ slot }) => slot)).size).toBe(4);
     table.end(trails[1]!);
     table.end(trails[1]!); // once is enough

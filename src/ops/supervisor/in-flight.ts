@@ -4,7 +4,7 @@ import { actorsOf } from "../../jose/act-claim.ts";
 import type { AuditedFacts, Verdict } from "../../authz/audit-record.ts";
 import type { Caller, InFlight } from "../../authz/in-flight.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
-import { newTrail, NO_SLOT, type Trail } from "../../authz/facts.ts";
+import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
 import type { Kind } from "../../mcp/operation.ts";
 
 /** Checks that may be in flight, those included whose audit line waits to be written. */
@@ -84,46 +84,46 @@ class SharedTable implements InFlight {
     this.#free = Int32Array.from({ length: views.slots }, (_, i) => views.slots - 1 - i);
   }
 
-  begin(trail: Trail): boolean {
+  begin(facts: CheckFacts): boolean {
     if (this.#count === 0) return false;
     this.#count -= 1;
     const slot = this.#free[this.#count] ?? 0;
-    trail.slot = slot;
+    facts.slot = slot;
     const { ints, floats, units } = this.#views;
     units.fill(0, (slot * SLOT_BYTES + LENGTHS_AT) / 2, (slot * SLOT_BYTES + TEXT_AT) / 2);
-    floats[(slot * SLOT_BYTES + 8) / 8] = trail.arrivedAt;
-    this.#put(slot, FIELD.requestId, trail.requestId);
+    floats[(slot * SLOT_BYTES + 8) / 8] = facts.arrivedAt;
+    this.#put(slot, FIELD.requestId, facts.requestId);
     ints[(slot * SLOT_BYTES) / 4 + 1] = UNDECIDED;
     Atomics.store(ints, (slot * SLOT_BYTES) / 4, TAKEN);
     return true;
   }
 
-  note(trail: Trail): void {
-    const { slot, identity } = trail;
+  note(facts: CheckFacts): void {
+    const { slot, identity } = facts;
     if (slot === NO_SLOT) return;
-    this.#put(slot, FIELD.meshRequestId, trail.meshRequestId);
-    this.#put(slot, FIELD.traceId, trail.traceId);
-    this.#put(slot, FIELD.sourceIp, trail.sourceIp);
-    this.#put(slot, FIELD.server, trail.server);
-    this.#put(slot, FIELD.method, trail.method);
-    this.#put(slot, FIELD.kind, trail.kind);
-    this.#put(slot, FIELD.name, trail.name);
+    this.#put(slot, FIELD.meshRequestId, facts.meshRequestId);
+    this.#put(slot, FIELD.traceId, facts.traceId);
+    this.#put(slot, FIELD.sourceIp, facts.sourceIp);
+    this.#put(slot, FIELD.server, facts.server);
+    this.#put(slot, FIELD.method, facts.method);
+    this.#put(slot, FIELD.kind, facts.kind);
+    this.#put(slot, FIELD.name, facts.name);
     if (identity === null) return;
     this.#put(slot, FIELD.issuer, identity.issuer);
     this.#put(slot, FIELD.subject, identity.subject);
     if (identity.claims["act"] !== undefined) this.#put(slot, FIELD.actor, actorsOf(identity.claims)[0] ?? null);
   }
 
-  answered({ slot }: Trail, { decision, reason }: Verdict): void {
+  answered({ slot }: CheckFacts, { decision, reason }: Verdict): void {
     if (slot === NO_SLOT || decision === "allow") return;
     const code = reason === null ? PUBLIC : (CODES.get(reason) ?? UNDECIDED);
     this.#views.ints[(slot * SLOT_BYTES) / 4 + 1] = code;
   }
 
-  end(trail: Trail): void {
-    const { slot } = trail;
+  end(facts: CheckFacts): void {
+    const { slot } = facts;
     if (slot === NO_SLOT) return;
-    trail.slot = NO_SLOT; // what still runs for this Check can no longer name a slot that is another's
+    facts.slot = NO_SLOT; // what still runs for this Check can no longer name a slot that is another's
     Atomics.store(this.#views.ints, (slot * SLOT_BYTES) / 4, FREE);
     this.#free[this.#count] = slot;
     this.#count += 1;
@@ -184,7 +184,7 @@ function factsAt(views: Views, slot: number): AuditedFacts {
   const issuer = text("issuer");
   const actor = text("actor");
   return {
-    ...newTrail(text("requestId") ?? "", views.floats[(slot * SLOT_BYTES + 8) / 8] ?? 0),
+    ...newCheckFacts(text("requestId") ?? "", views.floats[(slot * SLOT_BYTES + 8) / 8] ?? 0),
     identity: issuer === null ? null : { issuer, subject: text("subject") ?? "", claims: actorClaims(actor) },
     meshRequestId: text("meshRequestId"),
     traceId: text("traceId"),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { ALICE } from "../../../test/fakes/authz.ts";
 import { auditRecord } from "../../authz/audit-record.ts";
-import { newTrail, NO_SLOT, type Trail } from "../../authz/facts.ts";
+import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
 import { createInFlight, newInFlight } from "./in-flight.ts";
 import { writeLostLines } from "./lost-lines.ts";
 import type { Loss } from "./messages.ts";
@@ -13,11 +13,11 @@ const folder = mkdtempSync(join(tmpdir(), "mcp-authz-lost-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A thread's table with three Checks: one of bob, who is evaluated, one that waits, and one that is answered. */
-function left(): { inFlight: SharedArrayBuffer; trails: Trail[] } {
+function left(): { inFlight: SharedArrayBuffer; trails: CheckFacts[] } {
   const inFlight = newInFlight(8);
   const table = createInFlight(inFlight);
-  const trails = ["ran", "waits", "denied"].map((id, i) => newTrail(id, 1000 + i));
-  for (const trail of trails) table.begin(trail);
+  const trails = ["ran", "waits", "denied"].map((id, i) => newCheckFacts(id, 1000 + i));
+  for (const facts of trails) table.begin(facts);
   Object.assign(trails[0]!, {
     identity: { ...ALICE, subject: "bob" },
     method: "tools/call",
@@ -25,7 +25,7 @@ function left(): { inFlight: SharedArrayBuffer; trails: Trail[] } {
     name: "read",
   });
   Object.assign(trails[1]!, { sourceIp: "192.0.2.1", server: "demo" });
-  for (const trail of trails) table.note(trail);
+  for (const facts of trails) table.note(facts);
   table.answered(trails[2]!, { decision: "deny", reason: "policy_denied", detail: null });
   return { inFlight, trails };
 }
@@ -63,7 +63,9 @@ it("P15: each Check has a line in the form of all others: who ran away, who wait
     { request_id: "denied", decision: "deny", reason: "policy_denied" },
   ]);
   const clock = { now: () => 0, isoTime: String };
-  const fields = Object.keys(auditRecord(newTrail("r", 0), { decision: "allow", reason: null, detail: null }, clock));
+  const fields = Object.keys(
+    auditRecord(newCheckFacts("r", 0), { decision: "allow", reason: null, detail: null }, clock),
+  );
   for (const record of records) expect(Object.keys(record)).toEqual(fields);
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ALICE } from "../../../test/fakes/authz.ts";
 import { someInFlight } from "../../../test/fakes/handover.ts";
-import { newTrail, NO_SLOT } from "../../authz/facts.ts";
+import { newCheckFacts, NO_SLOT } from "../../authz/facts.ts";
 import { createGuard, createWatch, newHeartbeat } from "./heartbeat.ts";
 import { readInFlight } from "./in-flight.ts";
 import { createLog } from "../log.ts";
@@ -153,7 +153,7 @@ describe("the watch", () => {
 
   it("names the slot, and tells once of an evaluation that is slow", async () => {
     const { guard, pass, slow } = watched();
-    guard.attribute({ ...newTrail("r", 0), slot: 7 });
+    guard.attribute({ ...newCheckFacts("r", 0), slot: 7 });
     guard.enter();
     expect(await pass(100, 1)).toBe(false);
     guard.leave();
