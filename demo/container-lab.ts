@@ -5,9 +5,8 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { DockerComposeEnvironment, getContainerRuntimeClient, PullPolicy } from "testcontainers";
-import type { OpenLab } from "./open-lab.ts";
+import { type OpenLab, jsonLines } from "./lab-interface.ts";
 import { freePorts } from "./ports.ts";
-import { jsonLines } from "./process-lab.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 /** Projects of tests, so that what one left behind can be found. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { findTool, type ToolName } from "../src/files/program.ts";
+import { jsonLines, type OpenLab } from "./lab-interface.ts";
 import { startLab } from "./lab.ts";
-import type { OpenLab } from "./open-lab.ts";
 import { freePorts } from "./ports.ts";
 
 const NEEDED: readonly ToolName[] = ["envoy", "bao", "opa"];
@@ -38,12 +38,4 @@ function toolOf(body: string): string[] {
   const [message] = jsonLines(body);
   const params = message?.["params"] as { name?: unknown } | undefined;
   return message?.["method"] === "tools/call" && typeof params?.name === "string" ? [params.name] : [];
-}
-
-/** The lines of a log that are JSON objects. */
-export function jsonLines(text: string): Record<string, unknown>[] {
-  return text
-    .split("\n")
-    .filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }

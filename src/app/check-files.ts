@@ -2,7 +2,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { findTool } from "../files/program.ts";
 import { ConfigError, type Config } from "../config/load.ts";
-import type { Problem } from "../config/rules.ts";
+import type { Problem } from "../config/problem.ts";
 import { readTlsFiles } from "../files/tls.ts";
 import { OPA_MISSING } from "../policy/compile.ts";
 import { OPEN_TO_ALL } from "../policy/self-test.ts";

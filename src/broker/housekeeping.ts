@@ -4,7 +4,8 @@ import type { Operation } from "../mcp/operation.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
 import type { Snapshot } from "./catalog/snapshot.ts";
-import { LISTS, type Entry, type ListKind } from "./catalog/definitions.ts";
+import { LISTS, type ListKind } from "./catalog/kinds.ts";
+import type { Entry } from "./catalog/definitions.ts";
 import type { Offers } from "./catalog/listing.ts";
 import { pageOf, type PagedList } from "./pages.ts";
 

@@ -4,8 +4,10 @@ import { z } from "zod";
 import { innerObjectSpanIn, inSlices, objectSpanIn } from "../json/spans.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { readJson } from "../json/strict-reader.ts";
-import { MAX_ENTRIES } from "../broker/catalog/definitions.ts";
 import { createSlices } from "../async/slices.ts";
+
+/** Per server and kind of name, in a catalogue and in the listing that it is made of. */
+export const MAX_ENTRIES = 1000;
 
 const ordinary = z.array(z.string().refine(isOrdinaryName)).max(MAX_ENTRIES);
 const uris = z.array(z.string().min(1).max(2048)).max(MAX_ENTRIES);

@@ -1,5 +1,6 @@
 import { createIdentity } from "../identity/identity.ts";
-import { CALL_OPTIONS, CALL_USAGE, callSpec, captureInput, requestOf } from "../explain/call.ts";
+import { CALL_OPTIONS, CALL_USAGE, callSpec } from "./call-options.ts";
+import { captureInput, requestOf } from "../explain/call.ts";
 import { checkSettings } from "../config/settings.ts";
 import { configPath, EXIT, loadWithWarnings, type Command } from "./command.ts";
 

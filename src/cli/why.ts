@@ -1,6 +1,6 @@
 import { findTool } from "../files/program.ts";
 import { ask, type AskOptions } from "../explain/simulate.ts";
-import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "../explain/call.ts";
+import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "./call-options.ts";
 import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./command.ts";
 import type { Config } from "../config/load.ts";
 import { pastReport } from "../explain/history.ts";

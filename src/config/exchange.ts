@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Say } from "./problem.ts";
 import type { Secret } from "../secret/secret.ts";
 
 /** What the shape of `exchange` has in common with the rest of the file. */
@@ -60,8 +61,6 @@ interface Checked {
     readonly allowScopes: readonly string[];
   };
 }
-
-type Say = (key: string, message: string) => void;
 
 /** Rules between `exchange` and other keys. */
 export function checkExchange({ key, checkTimeoutMs, issuers, entry }: Checked, problem: Say, warn: Say): void {

@@ -1,6 +1,6 @@
 // Which header names and values a configuration may name, for each use: one table. Pure.
 import { managedHeaders } from "../authz/grant.ts";
-import type { Say } from "./rules.ts";
+import type { Say } from "./problem.ts";
 import type { Config, CredentialConfig } from "./schema.ts";
 
 /** What somebody else writes or reads, by who that is. */

@@ -2,7 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import type { z } from "zod";
-import { checkRules, type Problem } from "./rules.ts";
+import { checkRules } from "./rules.ts";
+import type { Problem } from "./problem.ts";
 import { configSchema, type Config } from "./schema.ts";
 import { unreadable } from "../files/read-error.ts";
 

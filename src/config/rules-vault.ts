@@ -1,4 +1,5 @@
-import type { Say } from "./rules.ts";
+import { hostOf } from "./names.ts";
+import type { Say } from "./problem.ts";
 import type { Config, CredentialConfig } from "./schema.ts";
 import { isSegment, parsePath, uses, type PathTemplate } from "../credential/vault/path.ts";
 
@@ -26,11 +27,6 @@ export function checkVault(config: Config, problem: Say, warn: Say): void {
       checkEntry(config, { ...entry, key, host: hostOf(server.url) }, told);
     });
   }
-}
-
-/** The host name that `{host}` stands for. */
-export function hostOf(url: string): string {
-  return URL.parse(url)?.hostname ?? "";
 }
 
 function checkAliases(config: Config, problem: Say): void {

@@ -1,21 +1,10 @@
 import { isIP } from "node:net";
 import { checkExchange } from "./exchange.ts";
 import { checkCredentialHeader, checkHeaders } from "./headers.ts";
+import { prefixOf } from "./names.ts";
+import type { Problem, Say, Says } from "./problem.ts";
 import { checkVault } from "./rules-vault.ts";
 import { isLoopback, type Config } from "./schema.ts";
-
-export interface Problem {
-  /** The key in the file, as `servers.github.url`. */
-  readonly key: string;
-  readonly message: string;
-}
-
-export type Say = (key: string, message: string) => void;
-
-interface Says {
-  readonly problem: Say;
-  readonly warn: Say;
-}
 
 /** Rules between keys, which the shape alone cannot say. */
 export function checkRules(config: Config): { problems: Problem[]; warnings: Problem[] } {
@@ -117,11 +106,6 @@ function checkPrefixes(config: Config, problem: Say): void {
       );
     }
   }
-}
-
-/** The prefix of a server's names on `/mcp`. */
-export function prefixOf(name: string, prefix: string | null): string {
-  return prefix ?? `${name}_`;
 }
 
 function checkIssuers(config: Config, problem: Say, warn: Say): void {

@@ -2,7 +2,7 @@ import type { AnswerSettings } from "../authz/refusal-response.ts";
 import type { CheckSettings } from "../authz/check.ts";
 import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
-import { prefixOf } from "./rules.ts";
+import { prefixOf } from "./names.ts";
 import type { Config } from "./load.ts";
 import { createResolver } from "../mcp/resolver.ts";
 

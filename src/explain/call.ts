@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+// One call as `why` and `input` try it: its HTTP request, and what policy would be asked. No I/O of its own.
 import { createCheck, type CheckSettings } from "../authz/check.ts";
 import { refuse } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
@@ -7,8 +7,6 @@ import type { Ports } from "../authz/ports.ts";
 import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
 import type { Kind } from "../mcp/operation.ts";
-import { parseJson } from "../json/parse.ts";
-import { CONFIG_USAGE, textOption, UsageError, type Arguments } from "../cli/command.ts";
 
 /** One call as a person names it on the command line. `input` and `why` take the same options. */
 export interface CallSpec {
@@ -18,58 +16,6 @@ export interface CallSpec {
   readonly name: string;
   readonly args: unknown;
   readonly token: string;
-}
-
-export const CALL_OPTIONS = {
-  config: { type: "string", short: "c" },
-  "token-file": { type: "string" },
-  server: { type: "string" },
-  tool: { type: "string" },
-  prompt: { type: "string" },
-  resource: { type: "string" },
-  args: { type: "string" },
-} as const;
-
-export const CALL_USAGE = [
-  CONFIG_USAGE,
-  "  --token-file FILE   the caller's access token; - reads standard input",
-  "  --server NAME       a server of the configuration",
-  "  --tool NAME         the tool, without the prefix it has on /mcp",
-  "  --prompt NAME, --resource URI   in place of --tool",
-  "  --args JSON         the arguments of the call, default {}",
-];
-
-/** @throws {UsageError} that says which option is wrong */
-export function callSpec(args: Arguments, config: Config): CallSpec {
-  const server = textOption(args, "server") ?? "";
-  if (!Object.hasOwn(config.servers, server)) {
-    throw new UsageError(`--server must be one of: ${Object.keys(config.servers).join(", ")}`);
-  }
-  const named = (["tool", "prompt", "resource"] as const).flatMap((kind) => {
-    const name = textOption(args, kind);
-    return name === undefined ? [] : [{ kind, name }];
-  });
-  const [only] = named;
-  if (only === undefined || named.length > 1) throw new UsageError("name exactly one of --tool, --prompt, --resource");
-  return { server, ...only, args: argumentsOption(args), token: readToken(args) };
-}
-
-export function argumentsOption(args: Arguments): unknown {
-  try {
-    return parseJson(textOption(args, "args") ?? "{}");
-  } catch {
-    throw new UsageError("--args is not JSON");
-  }
-}
-
-export function readToken(args: Arguments): string {
-  const file = textOption(args, "token-file");
-  if (file === undefined) throw new UsageError("name the token: --token-file FILE, or - for standard input");
-  try {
-    return readFileSync(file === "-" ? 0 : file, "utf8").trim();
-  } catch {
-    throw new UsageError(`--token-file: ${file} cannot be read`);
-  }
 }
 
 /** The HTTP request of a call, as a client of the 2025-11-25 revision sends it. */

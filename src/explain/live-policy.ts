@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Config } from "../config/load.ts";
 import { createHttpClient } from "../http/client.ts";
 import { parseJson } from "../json/parse.ts";
-import { urlOf } from "../app/broker/broker.ts";
+import { urlOf } from "../http/url.ts";
 
 /** The policy by which a running serve decides. */
 export interface LivePolicy {

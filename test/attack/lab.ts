@@ -8,7 +8,7 @@ import { parse, stringify } from "yaml";
 import { reasonOf, type Reply } from "../e2e/client.ts";
 import { startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
-import { jsonLines } from "../../demo/process-lab.ts";
+import { jsonLines } from "../../demo/lab-interface.ts";
 import { memoryLimits } from "./settings.ts";
 
 export interface AttackLabOptions {

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { legacy, modern, reasonOf } from "../e2e/client.ts";
-import { openLab, type OpenLab } from "../../demo/open-lab.ts";
+import { openLab } from "../../demo/open-lab.ts";
+import type { OpenLab } from "../../demo/lab-interface.ts";
 import { ALICE_PAT } from "../../demo/world.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-lab-"));

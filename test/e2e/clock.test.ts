@@ -7,7 +7,7 @@ import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { startLab, type Lab } from "../../demo/lab.ts";
 import { newsOf } from "../../demo/news.ts";
 import { freePorts } from "../../demo/ports.ts";
-import { jsonLines } from "../../demo/process-lab.ts";
+import { jsonLines } from "../../demo/lab-interface.ts";
 import { legacy, reasonOf } from "./client.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");

@@ -9,7 +9,7 @@ import { requireTool } from "../../src/files/program.ts";
 import { makeSmallDisk, type SmallDisk } from "../fakes/small-disk.ts";
 import { startLab, type Lab, type LabOptions } from "../../demo/lab.ts";
 import { DEMO_PORTS, freePort, freePorts, takenPort } from "../../demo/ports.ts";
-import { jsonLines } from "../../demo/process-lab.ts";
+import { jsonLines } from "../../demo/lab-interface.ts";
 import { legacy, reasonOf } from "./client.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");

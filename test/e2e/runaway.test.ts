@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../../src/files/program.ts";
 import { startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
-import { jsonLines } from "../../demo/process-lab.ts";
+import { jsonLines } from "../../demo/lab-interface.ts";
 import { legacy, reasonOf, type Reply } from "./client.ts";
 
 /** A rule that looks at all triples of a list: an author's mistake, which takes no memory that could stop it. */

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { chooseLab, type LabKind } from "../../demo/open-lab.ts";
+import { chooseLab } from "../../demo/open-lab.ts";
+import type { LabKind } from "../../demo/lab-interface.ts";
 
 const lab = (containers: string[], processes: string[]) => ({
   containers: async () => containers,

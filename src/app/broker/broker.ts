@@ -1,3 +1,4 @@
+import { urlOf } from "../../http/url.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Step } from "../../authz/step.ts";
 import { createBroker, type BrokerOptions } from "../../broker/server.ts";
@@ -139,14 +140,6 @@ function reporter(metrics: BrokerMetrics, log: Log) {
       if (before !== error) log.warn("upstream_not_listed", { server, message: error });
     }
   };
-}
-
-/** Where another process of ours finds a listener. */
-export function urlOf(address: Address, listener: string): string {
-  if (address.kind === "unix")
-    throw new Error(`listen.${listener} is a socket: name its URL in wristband.jwksUrl or catalog.url`);
-  const host = address.host === "0.0.0.0" || address.host === "::" ? "127.0.0.1" : address.host;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`;
 }
 
 function describe(address: Address): string {

@@ -8,7 +8,8 @@ import { stringify } from "yaml";
 import { modernServer, startUpstream, type FakeUpstream } from "../../../test/fakes/list-server.ts";
 import { faultWord } from "../../broker/catalog/listing.ts";
 import { loadConfig } from "../../config/load.ts";
-import { createListers, partsOf } from "./upstreams.ts";
+import { createListers } from "./upstreams.ts";
+import { partsOf } from "../../http/url.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-upstreams-"));
 const tools = { tools: [{ name: "t", inputSchema: { type: "object" } }] };

@@ -1,3 +1,4 @@
+import { partsOf } from "../../http/url.ts";
 import { listUpstream, type Listing } from "../../broker/catalog/listing.ts";
 import type { Config, ServerConfig } from "../../config/schema.ts";
 import { headerValue } from "../../credential/static.ts";
@@ -49,10 +50,4 @@ function discoveryCredential({ discovery }: ServerConfig): { header: string; val
 
 function caOf(name: string, { caFile }: ServerConfig): Buffer | null {
   return caFile === null ? null : readCaFile(`servers.${name}.caFile`, caFile);
-}
-
-/** The path as it is written: nothing is cleaned or decoded. */
-export function partsOf(url: string): { origin: string; path: string } {
-  const [, origin = "", rest = ""] = /^([a-z]+:\/\/[^/?]+)(.*)$/i.exec(url) ?? [];
-  return { origin, path: rest.startsWith("/") ? rest : `/${rest}` };
 }

@@ -10,9 +10,8 @@ import { signCatalogToken } from "../../catalog/token.ts";
 import type { SigningKey } from "../../wristband/keys.ts";
 import { readCaFile } from "../../files/ca.ts";
 import { policyError } from "../check-files.ts";
-import { urlOf } from "../broker/broker.ts";
-import type { ServeOptions } from "./serve.ts";
-import { partsOf } from "../broker/upstreams.ts";
+import { urlOf, partsOf } from "../../http/url.ts";
+import type { ServeOptions } from "./options.ts";
 
 /** The policy, with its metrics and log lines. */
 export async function startPolicy(options: ServeOptions, guard: Guard, metrics: Metrics): Promise<PolicyStore> {

@@ -1,3 +1,4 @@
+import type { ServeOptions } from "./options.ts";
 import { randomUUID } from "node:crypto";
 import type { AuditDecision } from "../../authz/audit-record.ts";
 import { createCheck } from "../../authz/check.ts";
@@ -17,14 +18,14 @@ import { createGuard } from "../../ops/supervisor/heartbeat.ts";
 import { createInFlight } from "../../ops/supervisor/in-flight.ts";
 import type { Log } from "../../ops/log.ts";
 import { createMetrics, type Metrics } from "../../ops/metrics/serve.ts";
-import type { FromThread, Handover } from "../../ops/supervisor/messages.ts";
+import type { Handover } from "../../ops/supervisor/messages.ts";
 import {
   createSuspensions,
   refuseSuspended,
   type Suspension,
   type Suspensions,
 } from "../../ops/supervisor/suspensions.ts";
-import type { KeptPolicy, PolicyStore } from "../../policy/store.ts";
+import type { PolicyStore } from "../../policy/store.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
 import { createSigner } from "../../wristband/sign.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
@@ -36,17 +37,6 @@ import { catalogFor, documentOf, startPolicy } from "./policy.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
 import { timedPorts } from "./timed-ports.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
-
-export interface ServeOptions {
-  readonly config: Config;
-  /** The configuration as its file says now: SIGHUP takes its wristband keys. */
-  readonly reread: () => Config;
-  readonly log: Log;
-  readonly opaPath: string | null;
-  /** What the supervisor gives this thread, of earlier ones too. */
-  readonly handover: Handover<KeptPolicy>;
-  readonly tell: (message: FromThread<KeptPolicy>) => void;
-}
 
 export interface Serve {
   readonly authzPort: number;

@@ -1,4 +1,4 @@
-import { hostOf } from "../../config/rules-vault.ts";
+import { hostOf } from "../../config/names.ts";
 import type { Config } from "../../config/load.ts";
 import { createAnswerCache, type AnswerCache } from "../../credential/answer-cache.ts";
 import type { CredentialSource } from "../../credential/source.ts";

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
-import { createEntryReader, type ListBudget, type ListKind, type Tally } from "./definitions.ts";
+import { createEntryReader, type ListBudget, type Tally } from "./definitions.ts";
+import type { ListKind } from "./kinds.ts";
 
 /** As it comes from a server: through the reader that keeps everything. */
 function arrived(list: unknown): readonly JsonValue[] {

@@ -3,18 +3,10 @@ import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isOrdinaryName } from "../../mcp/method-table.ts";
 import { readJson } from "../../json/strict-reader.ts";
 import { faultOfTemplate, faultOfUri } from "../../mcp/uri.ts";
+import { LISTS, type ListKind } from "./kinds.ts";
 import { cleanDefinition } from "./sanitize-text.ts";
 import { depthOf, hasLookalikes, hasShape } from "./shape.ts";
 import { annotatedHeaders } from "./header-annotations.ts";
-
-/** What a server lists, and how it is asked for. */
-export const LISTS = {
-  tools: { method: "tools/list", member: "tools", key: "name" },
-  prompts: { method: "prompts/list", member: "prompts", key: "name" },
-  resources: { method: "resources/list", member: "resources", key: "uri" },
-  templates: { method: "resources/templates/list", member: "resourceTemplates", key: "uriTemplate" },
-} as const;
-export type ListKind = keyof typeof LISTS;
 
 /** Why a listed entry is shown to nobody; `prefixed_name`: not on the merged endpoint, where it would be too long. */
 export const DROP_REASONS = [
@@ -44,8 +36,6 @@ export interface Entry {
   readonly merged: string | null;
 }
 
-/** Per server and kind of name; also what serve takes of a catalogue. */
-export const MAX_ENTRIES = 1000;
 const MAX_ENTRY_BYTES = 64 * 1024;
 const MAX_ENTRY_DEPTH = 32;
 const MAX_URI = 2048;

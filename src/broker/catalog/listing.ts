@@ -1,16 +1,9 @@
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import type { Limits } from "../../config/limits.ts";
-import {
-  createEntryReader,
-  LISTS,
-  MAX_ENTRIES,
-  type Entry,
-  type EntryReader,
-  type ListBudget,
-  type ListKind,
-  type Tally,
-} from "./definitions.ts";
+import { createEntryReader, type Entry, type EntryReader, type ListBudget, type Tally } from "./definitions.ts";
+import { LISTS, type ListKind } from "./kinds.ts";
+import { MAX_ENTRIES } from "../../catalog/schema.ts";
 import { WalkFault } from "../../json/walk.ts";
 import type { ListResult } from "./list-response.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";

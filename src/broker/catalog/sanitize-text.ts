@@ -1,7 +1,7 @@
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
-import type { ListKind } from "./definitions.ts";
+import type { ListKind } from "./kinds.ts";
 import { BY_NAME, DATA } from "./header-annotations.ts";
 
 const MAX_TITLE = 512;

@@ -2,7 +2,7 @@ import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
 import { foldName } from "../../json/strict-name.ts";
-import type { ListKind } from "./definitions.ts";
+import type { ListKind } from "./kinds.ts";
 
 /** @returns more than `limit` as soon as it is deeper */
 export function depthOf(value: JsonValue, limit: number): number {

@@ -1,6 +1,7 @@
 // The definition cleaner: what it shows is clean, within its limits, and cleaned again it is the same.
 import { cleanText } from "../../../src/broker/catalog/sanitize-text.ts";
-import { createEntryReader, LISTS, type Entry, type ListKind } from "../../../src/broker/catalog/definitions.ts";
+import { createEntryReader, type Entry } from "../../../src/broker/catalog/definitions.ts";
+import { LISTS, type ListKind } from "../../../src/broker/catalog/kinds.ts";
 import type { JsonValue } from "../../../src/json/types.ts";
 import { readJson } from "../../../src/json/strict-reader.ts";
 import { must, type Target } from "./target.ts";

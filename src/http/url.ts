@@ -1,0 +1,16 @@
+// URLs as text: of our own listeners, and the parts of one that is written in the configuration. Pure.
+import type { ListenAddress } from "./listen.ts";
+
+/** Where another process of ours finds a listener. */
+export function urlOf(address: ListenAddress, listener: string): string {
+  if (address.kind === "unix")
+    throw new Error(`listen.${listener} is a socket: name its URL in wristband.jwksUrl or catalog.url`);
+  const host = address.host === "0.0.0.0" || address.host === "::" ? "127.0.0.1" : address.host;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`;
+}
+
+/** The path as it is written: nothing is cleaned or decoded. */
+export function partsOf(url: string): { origin: string; path: string } {
+  const [, origin = "", rest = ""] = /^([a-z]+:\/\/[^/?]+)(.*)$/i.exec(url) ?? [];
+  return { origin, path: rest.startsWith("/") ? rest : `/${rest}` };
+}
