@@ -1,0 +1,93 @@
+// The floors of docs/architecture.md, held against the imports of src/ (types included). Circles are for lint (import/no-cycle).
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+
+const SRC = resolve(import.meta.dirname, "../../src");
+
+/** Each folder imports from folders of lower lines only. */
+const FLOORS: readonly (readonly string[])[] = [
+  ["cli"],
+  ["explain"],
+  ["app"],
+  ["broker", "envoy-config"],
+  ["config", "catalog"],
+  ["envoy", "identity", "policy", "credential", "wristband", "ops"],
+  ["authz"],
+  ["mcp", "jose"],
+  ["json"],
+  ["http", "async", "files", "secret"],
+];
+const FLOOR_OF = new Map(FLOORS.flatMap((folders, floor) => folders.map((folder) => [folder, floor] as const)));
+
+const MODULES = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((name) => /(?<!\.test)\.ts$/.test(name));
+
+/** Paths below src/ (those outside begin with `..`) of what a text imports, statically, dynamically or as a thread. */
+function importsIn(name: string, text: string): string[] {
+  const specifiers = text.matchAll(/(?:\bfrom|\bimport|\bimport\(|\bnew URL\()\s*"(\.[^"]+|[\w-]+\.ts)"/g);
+  return [...specifiers].map(([, specifier = ""]) => relative(SRC, resolve(SRC, dirname(name), specifier)));
+}
+
+const IMPORTS = new Map(MODULES.map((name) => [name, importsIn(name, readFileSync(join(SRC, name), "utf8"))]));
+const folderOf = (name: string) => name.slice(0, name.indexOf("/"));
+
+/** What is wrong with one import, or null. */
+function faultOf(from: string, to: string): string | null {
+  if (to.startsWith("..")) return to === "../package.json" || to.startsWith("../policies") ? null : "outside of src";
+  const [above, below] = [FLOOR_OF.get(folderOf(from)), FLOOR_OF.get(folderOf(to))];
+  if (above === undefined || below === undefined) return "a folder without a floor";
+  return folderOf(from) === folderOf(to) || above < below ? null : "not to a lower floor";
+}
+
+/** Everything that a module loads, itself included. */
+function reach(root: string): ReadonlySet<string> {
+  const seen = new Set([root]);
+  for (const name of seen) for (const to of IMPORTS.get(name) ?? []) if (to.endsWith(".ts")) seen.add(to);
+  return seen;
+}
+
+describe("floors", () => {
+  it("every import goes to a lower floor, and none leaves src", () => {
+    expect(MODULES.length).toBeGreaterThan(200);
+    const faults = [...IMPORTS].flatMap(([from, all]) =>
+      all.flatMap((to) => {
+        const fault = faultOf(from, to);
+        return fault === null ? [] : [`${from} imports ${to}: ${fault}`];
+      }),
+    );
+    expect(faults).toEqual([]);
+  });
+
+  it.each([
+    ["authz/check.ts", "policy/store.ts"],
+    ["identity/identity.ts", "policy/store.ts"],
+    ["http/client.ts", "json/types.ts"],
+    ["app/serve/serve.ts", "cli/serve.ts"],
+    ["mcp/uri.ts", "../test/fakes/vault.ts"],
+    ["new/thing.ts", "json/types.ts"],
+  ])("%s may not import %s", (from, to) => expect(faultOf(from, to)).not.toBeNull());
+
+  it.each([
+    ['import type { A } from "../policy/store.ts";', "policy/store.ts"],
+    ['const a = await import("../policy/store.ts");', "policy/store.ts"],
+    ['new Worker(new URL("worker.ts", import.meta.url))', "authz/worker.ts"],
+    ['import "../policy/store.ts";', "policy/store.ts"],
+    ['export { a } from "./b.ts";', "authz/b.ts"],
+  ])("%s is an import", (text, to) => expect(importsIn("authz/check.ts", text)).toEqual([to]));
+});
+
+it.each(["app/serve/thread.ts", "app/serve/serve.ts", "cli/serve.ts"])(
+  "what %s loads holds nothing of the broker, of log-in or of the bridge",
+  (root) => {
+    const loaded = reach(root);
+    expect(loaded.size).toBeGreaterThan(20);
+    expect([...loaded].filter((name) => /(^|\/)(broker|login|bridge)\//.test(name))).toEqual([]);
+  },
+);
+
+it("what the broker loads holds nothing of serve", () => {
+  const serving = [...reach("app/broker/broker.ts")].filter((name) =>
+    /^(envoy|identity|policy|explain|app\/serve)\//.test(name),
+  );
+  expect(serving).toEqual([]);
+});
