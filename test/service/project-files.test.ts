@@ -24,7 +24,9 @@ it.each(GUIDES)("the links of %s lead somewhere", (page) => {
 
 it("CONTRIBUTING.md names paths and commands that are there", () => {
   const page = read("CONTRIBUTING.md");
-  const paths = [...page.matchAll(/`((?:src|test|scripts|docs|policies|protos|envoy|deploy|\.ci)\/[\w./-]+)`/g)];
+  const paths = [
+    ...page.matchAll(/`((?:src|test|tools|demo|bench|docs|policies|protos|envoy|deploy|\.ci)\/[\w./-]+)`/g),
+  ];
   expect(paths.length).toBeGreaterThan(10);
   expect(paths.map(([, path = ""]) => path).filter((path) => !existsSync(join(root, path)))).toEqual([]);
   const { scripts } = JSON.parse(read("package.json")) as { scripts: Readonly<Record<string, string>> };

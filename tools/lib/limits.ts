@@ -134,7 +134,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
   [
     "Catalogue",
     () =>
-      `${count("broker/catalog/definitions.ts", "MAX_ENTRIES")} of each kind per server, ${bytes("broker/catalog/definitions.ts", "MAX_ENTRY_BYTES")} each`,
+      `${count("catalog/schema.ts", "MAX_ENTRIES")} of each kind per server, ${bytes("broker/catalog/definitions.ts", "MAX_ENTRY_BYTES")} each`,
     "left out of lists",
   ],
   ["Names of one server", () => keyed("serverNameBytes", sizeOf), "left out of lists"],
