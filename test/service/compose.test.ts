@@ -115,7 +115,7 @@ it("the build context begins empty: what is not named never reaches an image", (
     .filter((line) => line !== "" && !line.startsWith("#"));
   expect(lines[0]).toBe("*");
   for (const line of lines.slice(1))
-    expect(line).toMatch(/^(!(package|\.npmrc|src|scripts\/lib|policies|deploy\/image|test\/lab)|\*\*\/\*\.test\.ts)/);
+    expect(line).toMatch(/^(!(package|\.npmrc|src|policies|deploy\/image|demo)|\*\*\/\*\.test\.ts)/);
 });
 
 it("the opa of the image is the one of the tools", () => {
