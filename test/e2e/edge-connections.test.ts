@@ -1,6 +1,6 @@
 // F8: connections that say nothing, and handshakes that never end, keep nobody out for long, and probes not at all.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { get } from "node:http";
 import { get as getTls } from "node:https";
 import { connect, type Socket } from "node:net";
@@ -10,12 +10,9 @@ import { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { stringify } from "yaml";
-import { requireTool } from "../../src/files/program.ts";
-import { loadConfig } from "../../src/config/load.ts";
-import { envoyConfigYaml } from "../../src/envoy-config/envoy-config.ts";
-import { startChild, waitReady, type Child } from "../../demo/child.ts";
+import type { Child } from "../../demo/child.ts";
 import { freePort } from "../../demo/ports.ts";
+import { startEnvoyAlone, type EnvoyAlone } from "./envoy-alone.ts";
 
 /** Envoy has no limit per source: so many from one source are all. */
 const MAX_CONNECTIONS = 100;
@@ -27,7 +24,6 @@ const open: Socket[] = [];
 let running: Child[] = [];
 
 beforeAll(() => {
-  mkdirSync(join(folder, "run"));
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=gw", "-days", "2"];
   execFileSync("openssl", ["req", "-x509", ...key, "-keyout", "key.pem", "-out", "cert.pem"], {
     cwd: folder,
@@ -41,42 +37,12 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Envoy alone: nothing decides behind it, so that each request is answered with 503, and answered it is. */
-async function startEnvoy(overTls: boolean): Promise<{ port: number; ops: string }> {
-  const [port, opsPort, dead] = await Promise.all([freePort(), freePort(), freePort()]);
-  const local = (number: number) => `127.0.0.1:${number}`;
-  const file = join(folder, "mcp-authz.yaml");
-  writeFileSync(
-    file,
-    stringify({
-      publicOrigin: "https://gw.example.com",
-      hosts: ["127.0.0.1"],
-      identity: { issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] }] },
-      policy: { path: "policies" },
-      wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k", file: "w.pem" }] },
-      listen: { authz: local(dead), broker: local(dead) },
-      envoy: {
-        listen: local(port),
-        opsListen: local(opsPort),
-        maxConnections: MAX_CONNECTIONS,
-        ...(overTls && { tls: { listen: { certFile: "cert.pem", keyFile: "key.pem" } } }),
-      },
-      servers: { demo: { url: "http://127.0.0.1:9/mcp", credential: [{ none: {} }] } },
-    }),
-  );
-  const envoyFile = join(folder, "envoy.yaml");
-  writeFileSync(envoyFile, envoyConfigYaml(loadConfig(file, {}).config));
-  const child = startChild({
-    name: "envoy",
-    command: requireTool("envoy"),
-    args: ["-c", envoyFile, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"],
-    cwd: folder,
-    logFile: join(folder, "envoy.log"),
-  });
-  running.push(child);
-  const ops = `http://127.0.0.1:${opsPort}`;
-  await waitReady(child, `${ops}/ready`);
-  return { port, ops };
+async function startEnvoy(overTls: boolean): Promise<EnvoyAlone> {
+  const tls = { tls: { listen: { certFile: "cert.pem", keyFile: "key.pem" } } };
+  const envoy = { maxConnections: MAX_CONNECTIONS, ...(overTls && tls) };
+  const alone = await startEnvoyAlone(folder, { authz: await freePort(), envoy });
+  running.push(alone.child);
+  return alone;
 }
 
 /** Connections that send these bytes and nothing more. */
