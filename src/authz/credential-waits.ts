@@ -10,7 +10,7 @@ export type CredentialWaits = (
   signal: AbortSignal,
 ) => Promise<Step<Credential>>;
 
-/** Of the 1,024 Checks that Envoy has under way at a time, half in all, and of one caller as many as calls by default. */
+/** Of the 4,096 Checks that Envoy has under way at a time, an eighth in all, and of one caller as many as calls by default. */
 const LIMITS = { perTurn: Infinity, maxActive: 512, maxPerKey: 64, maxWaiting: 0 };
 const TOO_MANY = refuse("rate_limited", "too many calls wait for a credential");
 

@@ -14,6 +14,12 @@ const BROKER_LIMITS = {
   thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }],
 };
 
+/**
+ * As many Checks at a time as serve takes. Anybody may ask for one: with fewer, a burst of requests without a token, all of
+ * which serve refuses within its time, makes Envoy refuse everybody else's.
+ */
+const CHECKS = 4096;
+
 type ClientTls = Config["envoy"]["tls"]["authz"];
 
 export function clusters(config: Config): object[] {
@@ -50,7 +56,7 @@ function cluster(name: string, address: Address): object {
 function authzCluster(address: Address, tls: ClientTls): object {
   return {
     ...cluster("mcp_authz", address),
-    circuit_breakers: { thresholds: [{ max_requests: 1024, max_pending_requests: 1024, max_connections: 64 }] },
+    circuit_breakers: { thresholds: [{ max_requests: CHECKS, max_pending_requests: CHECKS, max_connections: 64 }] },
     common_lb_config: { healthy_panic_threshold: { value: 0 } }, // the default keeps sending to an unhealthy service
     health_checks: [
       {

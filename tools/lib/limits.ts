@@ -70,6 +70,7 @@ const LIMITS: readonly (readonly [string, () => string, string])[] = [
     "429 by Envoy",
   ],
   ["Streams of one connection", () => count("envoy-config/listeners.ts", "max_concurrent_streams"), "refused by Envoy"],
+  ["Checks of all callers, under way", () => count("envoy-config/clusters.ts", "CHECKS"), "503 by Envoy"],
   [
     `Bodies above ${bytes("authz/large-bodies.ts", "SMALL_BODY_BYTES")} of one caller, under way`,
     () => `${keyed("largeBodiesPerCaller")}, read one at a time, callers in turns`,
