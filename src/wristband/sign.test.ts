@@ -4,7 +4,6 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { makeKey } from "../../test/fakes/issuer.ts";
 import type { Identity, Visible } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
-import { createBoundedMap } from "./bounded-map.ts";
 import type { WristbandClaims } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";
 import { createSigner } from "./sign.ts";
@@ -343,17 +342,4 @@ it("F08: no two signatures share their r", () => {
     );
   }
   expect(rs.size).toBe(500);
-});
-
-it("what is remembered is bounded by number and by weight; what was not used for longest goes first", () => {
-  const map = createBoundedMap<number>(3, 100);
-  const known = () => ["a", "b", "c", "d", "e"].filter((name) => map.get(name) !== undefined);
-  for (const name of ["a", "b", "c"]) map.set(name, 1, 10);
-  map.get("a");
-  map.set("d", 1, 10);
-  expect(known()).toEqual(["a", "c", "d"]);
-  map.set("e", 1, 85);
-  expect(known()).toEqual(["d", "e"]);
-  map.set("e", 1, 101);
-  expect(known()).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { hash, randomUUID, sign as signBytes } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
-import { createBoundedMap, type BoundedMap } from "./bounded-map.ts";
 import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 import { fitting } from "./fitting.ts";
 import type { SigningKey } from "./keys.ts";
@@ -37,7 +37,7 @@ interface Signed extends Pick<Wristband, "jws" | "jti"> {
 export function createSigner(
   options: SignerOptions,
 ): (identity: Identity, visible: Visible, use: WristbandUse) => Step<Wristband> {
-  const reusable = createBoundedMap<Signed>(MAX_REUSED, MAX_REUSED_BYTES);
+  const reusable = new LRUCache<string, Signed>({ max: MAX_REUSED, maxSize: MAX_REUSED_BYTES });
   return (identity, visible, use) => {
     const begun = begin(options, identity);
     if (!begun.ok) return begun;
@@ -77,7 +77,7 @@ function callWristband({ options, identity, visible, key, times }: Draft, body: 
   return made.ok ? pass({ ...named(made.value), leftOut: [] }) : made;
 }
 
-function listWristband(draft: Draft, merged: boolean, reusable: BoundedMap<Signed>): Step<Wristband> {
+function listWristband(draft: Draft, merged: boolean, reusable: LRUCache<string, Signed>): Step<Wristband> {
   const { options, identity, visible, key, times } = draft;
   const claimsFor = (names: Visible) => ({ ...sameClaims(options, identity, names), use: "list" as const });
   const room = merged ? roomBeside(headerOf(key), { ...claimsFor(NO_NAMES), ...times }) : Infinity;
@@ -92,7 +92,7 @@ function listWristband(draft: Draft, merged: boolean, reusable: BoundedMap<Signe
   if (isReused) return pass({ ...named(before), leftOut });
   const made = make(key, { ...same, ...times });
   if (!made.ok) return made;
-  reusable.set(digest, made.value, made.value.jws.length);
+  reusable.set(digest, made.value, { size: made.value.jws.length });
   return pass({ ...named(made.value), leftOut });
 }
 

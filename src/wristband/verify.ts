@@ -1,8 +1,8 @@
 import { hash, verify as verifyBytes, type KeyObject } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { JsonObject } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
-import { createBoundedMap } from "./bounded-map.ts";
 import { MAX_LIFETIME_SECONDS, wristbandClaims, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 
 /** The public key of a `kid`, or undefined. The same object for as long as the key is the same. */
@@ -37,7 +37,7 @@ interface Known {
  * serves one body, so it is not kept.
  */
 export function createVerifier(options: VerifierOptions): (jws: string) => Step<WristbandClaims> {
-  const known = createBoundedMap<Known>(MAX_KNOWN, MAX_KNOWN_BYTES);
+  const known = new LRUCache<string, Known>({ max: MAX_KNOWN, maxSize: MAX_KNOWN_BYTES });
   return (jws) => {
     if (jws.length > MAX_JWS_BYTES) return refuse("wristband_invalid", "size");
     const digest = hash("sha256", jws, "base64url");
@@ -52,7 +52,7 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Step<
     if (iss !== options.issuer || aud !== options.audience) return refuse("wristband_invalid", "parties");
     const checked = timely(parsed.data, options.now());
     if (checked.ok && parsed.data.use === "list")
-      known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, jws.length * CLAIMS_FACTOR);
+      known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, { size: jws.length * CLAIMS_FACTOR });
     return checked;
   };
 }
