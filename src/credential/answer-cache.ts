@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { untilAborted } from "../async/abortable.ts";
 import type { Identity } from "../authz/types.ts";
 import type { Answer } from "./source.ts";
 
@@ -113,7 +114,7 @@ export function createAnswerCache({
       }
       const flight = underWay.get(question.key);
       count(flight === undefined ? "miss" : "joined");
-      return untilAborted((flight ?? start(question)).answer, signal);
+      return untilAborted((flight ?? start(question)).answer, signal).catch(() => LATE); // the flight goes on for the others
     },
     purge(isRevoked) {
       for (const [key, { owner }] of underWay) if (isRevoked(owner)) underWay.delete(key);
@@ -128,17 +129,4 @@ function lengthOf(answer: Answer): number {
 
 function ownerOf({ issuer, subject, claims }: Identity): Owner {
   return { iss: issuer, sub: subject, jti: claims["jti"], sid: claims["sid"] };
-}
-
-/** The flight's answer, or *cannot tell* when this caller's time is over; the flight goes on for the others. */
-async function untilAborted(flight: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
-  if (signal.aborted) return LATE;
-  const ended = Promise.withResolvers<Answer>();
-  const onAbort = () => ended.resolve(LATE);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([flight, ended.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

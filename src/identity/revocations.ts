@@ -1,4 +1,5 @@
 // Who is revoked: the revocations of the file, and all that were ever seen in it.
+import { createPoller, type Poller } from "../async/poll.ts";
 import type { Identity } from "../authz/types.ts";
 import { RevocationFile } from "./revocation-file.ts";
 import type { Revocation } from "./revocation-lines.ts";
@@ -29,15 +30,11 @@ export type CallerMarks = Omit<TokenMarks, "iat">;
 /** Which sort of line holds for a token; `unavailable`: none that was read, but the file could not be read whole. */
 export type Revoked = Revocation["by"] | "unavailable";
 
-export interface Revocations {
+export interface Revocations extends Poller {
   /** Whether a verified token counts: null, and only then. At each use of a token, in constant time. */
   revoked(identity: Identity): Revoked | null;
-  /** Looks for a change of the file. */
-  poll(): Promise<void>;
-  watch(everyMs: number): void;
   /** How many revocations are remembered, and why the file could not be read whole: all tokens are refused meanwhile. */
   status(): { readonly entries: number; readonly stale: string | null };
-  close(): void;
 }
 
 export const DEFAULT_REVOCATIONS = 1_000_000;
@@ -53,21 +50,14 @@ const BYTES_PER_ENTRY = 512;
  */
 export async function createRevocations(options: RevocationOptions): Promise<Revocations> {
   const watch = new RevocationWatch(options);
-  let timer: NodeJS.Timeout | undefined;
-  let flight: Promise<void> | null = null;
-  const poll = () => (flight ??= watch.look().finally(() => (flight = null)));
-  await poll();
+  const poller = createPoller(() => watch.look());
+  await poller.poll();
   if (watch.stale !== null && options.remembered === null)
     throw new Error(`identity.revocationFile: ${options.file}: ${watch.stale}`);
   return {
     revoked: (identity) => watch.revoked(identity),
-    poll,
-    watch(everyMs) {
-      timer = setInterval(() => void poll(), everyMs);
-      timer.unref();
-    },
+    ...poller,
     status: () => ({ entries: watch.entries, stale: watch.stale }),
-    close: () => clearInterval(timer),
   };
 }
 

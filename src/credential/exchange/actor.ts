@@ -1,3 +1,4 @@
+import { singleFlight } from "../../async/single-flight.ts";
 import { isPlainText } from "../../jose/act-claim.ts";
 import { readToken } from "../../jose/compact.ts";
 import type { HttpAnswer } from "../../http/client.ts";
@@ -45,21 +46,19 @@ const MIN_USE_MS = 30_000;
 export function createActor({ endpoint, client, timeoutMs, now, onAsked }: ActorDeps): Actor {
   const authorization = basicCredentials(client);
   let held: Held | null = null;
-  let flight: Promise<Held | string> | null = null;
 
-  async function ask(): Promise<Held | string> {
+  const ask = singleFlight(async (): Promise<Held | string> => {
     const askedAt = now();
     const answer = await endpoint.post(CLIENT_CREDENTIALS_FORM, authorization, timeoutMs);
     const read = typeof answer === "string" ? answer : readOwnToken(answer, client.id, { askedAt, now: now() });
     if (typeof read !== "string") held = read;
     onAsked(typeof read === "string" ? read : null);
     return read;
-  }
+  });
 
   return {
     async get() {
-      if (held !== null && now() < held.life.endsAt) return held;
-      return (flight ??= ask().finally(() => (flight = null)));
+      return held !== null && now() < held.life.endsAt ? held : ask();
     },
     drop(token) {
       if (held?.token === token.token && now() - held.askedAt >= MIN_USE_MS) held = null;

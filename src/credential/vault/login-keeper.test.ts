@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { fakeClock } from "../../../test/fakes/clock.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs, type Backoff } from "../../async/backoff.ts";
 import { createBreaker } from "./breaker.ts";
 import type { Reply, VaultClient } from "./client.ts";
-import { LoginKeeper } from "./login-keeper.ts";
+import { LOGIN_REFUSED, LoginKeeper, VAULT_AWAY } from "./login-keeper.ts";
 import type { LoginResult } from "./login.ts";
 
 const SECOND = 1000;
@@ -167,12 +167,12 @@ describe("G11: LoginKeeper", () => {
   });
 });
 
-describe("backoffMs", () => {
+describe("the pause before the next log-in", () => {
   it("doubles within its bounds, with a fifth of jitter", () => {
-    const pauses = (refused: boolean) => [1, 2, 3, 4, 5, 6, 7, 8, 1000].map((n) => backoffMs(n, refused, 0.5));
-    expect(pauses(false)).toEqual([250, 500, 1000, 2000, 2000, 2000, 2000, 2000, 2000]);
-    expect(pauses(true)).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
-    expect([backoffMs(1, false, 0), Math.round(backoffMs(1, false, 1))]).toEqual([200, 300]);
+    const pauses = (backoff: Backoff) => [1, 2, 3, 4, 5, 6, 7, 8, 1000].map((n) => backoffMs(backoff, n, 0.5));
+    expect(pauses(VAULT_AWAY)).toEqual([250, 500, 1000, 2000, 2000, 2000, 2000, 2000, 2000]);
+    expect(pauses(LOGIN_REFUSED)).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+    expect([0, 1].map((random) => Math.round(backoffMs(VAULT_AWAY, 1, random)))).toEqual([200, 300]);
   });
 });
 

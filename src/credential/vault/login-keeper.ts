@@ -1,9 +1,7 @@
-import { backoffMs } from "./backoff.ts";
+import { backoffMs, type Backoff } from "../../async/backoff.ts";
+import { later as timer, type Alarm, type Later } from "../../async/later.ts";
 import type { VaultClient } from "./client.ts";
 import { renewed, type Lease, type LoginResult } from "./login.ts";
-
-/** Runs something later. Injected, so that tests need not wait. */
-export type Later = (run: () => void, milliseconds: number) => { cancel(): void };
 
 export interface LoginKeeperDeps {
   readonly logIn: () => Promise<LoginResult>;
@@ -21,6 +19,10 @@ interface Held {
   readonly endsAt: number;
 }
 
+/** A Vault that is away and comes back is noticed within five seconds, the time limit of an attempt included. */
+export const VAULT_AWAY: Backoff = { firstMs: 250, maxMs: 2000, jitter: 0.2 };
+/** A refused log-in is a mistake in its configuration, and Vault locks an account that is tried too often. */
+export const LOGIN_REFUSED: Backoff = { firstMs: 1000, maxMs: 60_000, jitter: 0.2 };
 /** When a lease is renewed or replaced, as a part of its life. */
 const RENEW_AT = 2 / 3;
 const MIN_WAIT_MS = 100;
@@ -39,12 +41,12 @@ export class LoginKeeper {
   #failures = 0;
   #refused = false;
   #count = 0;
-  #wake: { cancel(): void } | null = null;
+  #wake: Alarm | null = null;
   #closed = false;
 
   constructor(deps: LoginKeeperDeps) {
     this.#deps = deps;
-    this.#later = deps.later ?? unreferencedTimer;
+    this.#later = deps.later ?? timer;
   }
 
   /** Resolves when the first log-in has ended, well or not. */
@@ -109,7 +111,10 @@ export class LoginKeeper {
       // A Vault that was away for long and then refuses has refused once.
       this.#failures = result.refused === this.#refused ? this.#failures + 1 : 1;
       this.#refused = result.refused;
-      this.#wakeIn(() => void this.#logIn(), backoffMs(this.#failures, result.refused, this.#deps.random()));
+      this.#wakeIn(
+        () => void this.#logIn(),
+        backoffMs(result.refused ? LOGIN_REFUSED : VAULT_AWAY, this.#failures, this.#deps.random()),
+      );
     }
     this.#deps.onLogin(result, this.#failures);
   }
@@ -135,10 +140,4 @@ export class LoginKeeper {
     this.#wake?.cancel();
     this.#wake = this.#later(run, milliseconds);
   }
-}
-
-function unreferencedTimer(run: () => void, milliseconds: number): { cancel(): void } {
-  const handle = setTimeout(run, milliseconds);
-  handle.unref();
-  return { cancel: () => clearTimeout(handle) };
 }

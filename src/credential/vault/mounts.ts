@@ -1,3 +1,4 @@
+import { singleFlightByKey } from "../../async/single-flight.ts";
 import { faultOfMount, type MountFault } from "./mount.ts";
 import type { VaultSession } from "./session.ts";
 
@@ -9,25 +10,17 @@ export interface Mounts {
 /** Remembers which mounts are KV v2, for as long as we are logged in at the same Vault. */
 export function createMounts(session: VaultSession): Mounts {
   const goodSince = new Map<string, number>();
-  const underWay = new Map<string, Promise<MountFault | null>>();
-
-  async function check(mount: string): Promise<MountFault | null> {
+  const check = singleFlightByKey(async (mount): Promise<MountFault | null> => {
     const since = session.logins(); // a log-in while we ask makes this an old answer
     const reply = await session.ask((client) => client.read(`sys/internal/ui/mounts/${mount}`));
     const fault = faultOfMount(reply, mount);
     if (fault === null) goodSince.set(mount, since);
     return fault;
-  }
+  });
 
   return {
     async fault(mount) {
-      if (goodSince.get(mount) === session.logins()) return null;
-      let flight = underWay.get(mount);
-      if (flight === undefined) {
-        flight = check(mount).finally(() => underWay.delete(mount));
-        underWay.set(mount, flight);
-      }
-      return flight;
+      return goodSince.get(mount) === session.logins() ? null : check(mount);
     },
   };
 }
