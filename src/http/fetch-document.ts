@@ -1,3 +1,5 @@
+import { readLimited } from "./read-limited.ts";
+
 export type Fetch = typeof fetch;
 
 export interface FetchedDocument {
@@ -13,21 +15,14 @@ const TIMEOUT_MS = 3000;
  * Reads a small document from an issuer: 200 only, no redirect, bounded in size and time (threat rows A34, A35).
  * @throws {Error} with a short reason; never with content of the answer
  */
-export async function fetchDocument(fetcher: Fetch, url: string): Promise<FetchedDocument> {
+export async function fetchDocument(fetcher: Fetch, url: string, maxBytes = MAX_BYTES): Promise<FetchedDocument> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const response = await fetcher(url, { redirect: "manual", signal, headers: { accept: "application/json" } });
   if (response.status !== 200) {
     await response.body?.cancel();
     throw new Error(`status ${response.status}`);
   }
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    size += chunk.length;
-    if (size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return { bytes: Buffer.concat(chunks), date: dateOf(response.headers) };
+  return { bytes: await readLimited(response, maxBytes), date: dateOf(response.headers) };
 }
 
 /** The last moment that an HTTP date can name (RFC 9110 §5.6.7: four digits of a year). */

@@ -6,13 +6,8 @@ import type { Identity, TokenUse } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
 import { claimedIssuer, readClaims, splitToken } from "../jose/compact.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
-import {
-  createKeyStore,
-  type KeyLookup,
-  type KeyStatus,
-  type KeyStore,
-  type KeyStoreDeps,
-} from "../jose/remote-key-set.ts";
+import { createIssuerKeys, type IssuerKeysDeps, type IssuerKeyStatus } from "./issuer-keys.ts";
+import type { KeyLookup, RemoteKeySet } from "../jose/remote-key-set.ts";
 import type { VerificationKey } from "../jose/key-set.ts";
 import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
 import type { Revoked } from "./revocations.ts";
@@ -40,8 +35,8 @@ export interface IdentityOptions {
   readonly tokenCacheBytes?: number;
   /** Told of every fetch of keys; error null when it went well. */
   readonly onFetch?: (issuer: string, error: string | null) => void;
-  readonly onKeys?: KeyStoreDeps["onKeys"];
-  readonly keptKeys?: KeyStoreDeps["kept"];
+  readonly onKeys?: IssuerKeysDeps["onKeys"];
+  readonly keptKeys?: IssuerKeysDeps["kept"];
   readonly onCache?: (result: "hit" | "miss") => void;
   /** By what a verified token is revoked, or null; asked at each use, of cached tokens too. */
   readonly revoked?: (identity: Identity) => Revoked | null;
@@ -54,13 +49,13 @@ export interface IdentityService {
   start(): Promise<void>;
   /** True when at least one issuer's keys are here. */
   ready(): boolean;
-  status(): readonly KeyStatus[];
+  status(): readonly IssuerKeyStatus[];
   close(): void;
 }
 
 interface Issuer {
   readonly options: IssuerOptions;
-  readonly keys: KeyStore;
+  readonly keys: RemoteKeySet;
 }
 
 /**
@@ -116,7 +111,7 @@ export function createIdentity(options: IdentityOptions): IdentityService {
     ...(options.keptKeys && { kept: options.keptKeys }),
   };
   const issuers = new Map<string, Issuer>(
-    options.issuers.map((issuer) => [issuer.issuer, { options: issuer, keys: createKeyStore(issuer, deps) }]),
+    options.issuers.map((issuer) => [issuer.issuer, { options: issuer, keys: createIssuerKeys(issuer, deps) }]),
   );
   const stores = [...issuers.values()].map(({ keys }) => keys);
   const verifier = new TokenVerifier(issuers, options);
@@ -126,7 +121,7 @@ export function createIdentity(options: IdentityOptions): IdentityService {
       await Promise.all(stores.filter((keys) => keys.status().keys === 0).map((keys) => keys.start()));
     },
     ready: () => stores.some((keys) => keys.status().keys > 0),
-    status: () => stores.map((keys) => keys.status()),
+    status: () => [...issuers].map(([issuer, { keys }]) => ({ issuer, ...keys.status() })),
     close: () => {
       for (const keys of stores) keys.close();
     },

@@ -1,3 +1,4 @@
+// Reads a JWK Set into the keys that may verify a signature (RFC 7517, RFC 7518). Pure.
 import { createPublicKey, type KeyObject } from "node:crypto";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
@@ -25,20 +26,40 @@ const KID = /^[\x21-\x7e]{1,256}$/;
  * WebCrypto would take an RSA key with the exponent 1 (M7).
  */
 export function readKeySet(bytes: Uint8Array): KeySet | string {
+  const jwks = readJwks(bytes);
+  if (typeof jwks === "string") return jwks;
+  const keys = usableKeys(jwks);
+  return keys.size === 0 ? "no usable key" : keys;
+}
+
+/** Reads a JWK Set that may hold keys of this one algorithm only: anything else in it refuses the whole set. */
+export function readWholeKeySet(bytes: Uint8Array, algorithm: string): KeySet | string {
+  const jwks = readJwks(bytes);
+  if (typeof jwks === "string") return jwks;
+  const keys = usableKeys(jwks);
+  const isWhole = keys.size > 0 && keys.size === jwks.length;
+  return isWhole && [...keys.values()].every(({ algorithms }) => algorithms.join() === algorithm)
+    ? keys
+    : `not a set of ${algorithm} keys only`;
+}
+
+function readJwks(bytes: Uint8Array): readonly JsonValue[] | string {
   const json = readJson(bytes, LIMITS);
   if (!json.ok) return `not JSON: ${json.detail}`;
-  const members = isObject(json.value) ? json.value["keys"] : undefined;
-  if (!Array.isArray(members)) return "not a JWK Set";
-  const jwks = members as readonly JsonValue[];
+  const jwks = isObject(json.value) ? json.value["keys"] : undefined;
+  if (!Array.isArray(jwks)) return "not a JWK Set";
   if (jwks.length > MAX_KEYS) return "too many keys";
-  if (jwks.some(isPrivate)) return "a private key is published";
+  return jwks.some(isPrivate) ? "a private key is published" : (jwks as readonly JsonValue[]);
+}
+
+function usableKeys(jwks: readonly JsonValue[]): KeySet {
   const once = kidsThatComeOnce(jwks);
   const keys = new Map<string, VerificationKey>();
   for (const jwk of jwks) {
     const key = isObject(jwk) ? usableKey(jwk) : null;
     if (key !== null && once.has(key.kid)) keys.set(key.kid, key);
   }
-  return keys.size === 0 ? "no usable key" : keys;
+  return keys;
 }
 
 function isPrivate(jwk: JsonValue): boolean {

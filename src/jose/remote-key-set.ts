@@ -1,133 +1,150 @@
-// The published keys of one issuer: fetched beside the requests, and for a `kid` that nobody has seen. I/O (RFC 7517).
+// A JWK Set that another program publishes: fetched beside the requests, and for a `kid` that is not known yet (RFC 7517).
+// The fetch itself is handed in.
 import { LRUCache } from "lru-cache";
-import { describeFault, fetchDocument, type Fetch } from "../http/fetch-document.ts";
-import { findJwksUri } from "./jwks-uri.ts";
-import { readKeySet, type KeySet, type VerificationKey } from "./key-set.ts";
+import { untilAborted } from "../async/abortable.ts";
+import { backoffMs, type Backoff } from "../async/backoff.ts";
+import { later as timer, type Alarm, type Later } from "../async/later.ts";
+import { singleFlight } from "../async/single-flight.ts";
+import type { KeySet, VerificationKey } from "./key-set.ts";
 
-export interface KeySource {
-  readonly issuer: string;
-  /** Null: from the issuer's metadata. */
-  readonly jwksUri: string | null;
-  readonly allowedHosts: readonly string[];
+export interface KeyDocument {
+  readonly bytes: Uint8Array;
+  /** The clock of the publisher, in milliseconds since the epoch; null when its response does not say. */
+  readonly date: number | null;
+}
+
+export interface RemoteKeySetOptions {
+  /** Fetches the set once, within a time limit of its own. @throws {Error} whose message `describe` may put into a log */
+  readonly fetch: () => Promise<KeyDocument>;
+  /** A short reason for the log: nothing of a response, no address. */
+  readonly describe: (error: unknown) => string;
+  /** Reads a set, or says why it is none. */
+  readonly read: (bytes: Uint8Array) => KeySet | string;
+  /** Between two fetches. */
+  readonly freshMs: number;
+  /** How long the last set is used while it cannot be fetched. */
+  readonly staleMs: number;
+  /** At least this long between two fetches for unknown keys: a flood of unknown `kid`s costs one request each time (A32). */
+  readonly cooldownMs: number;
+  readonly retry: Backoff;
+  /** Milliseconds of a clock that never jumps. */
+  readonly monotonic: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  readonly later?: Later;
+  /** 0 to 1. */
+  readonly random?: () => number;
+  /** Told of every fetch; null when it went well. */
+  readonly onFetch?: (error: string | null) => void;
+  /** Told of each set that was taken, for the next thread of this process. */
+  readonly onKeys?: (bytes: Uint8Array) => void;
+  /** The set that an earlier thread of this process had. */
+  readonly kept?: { readonly bytes: Uint8Array; readonly ageMs: number } | null;
 }
 
 /**
- * `unknown`: the issuer does not have this key. `unasked`: nobody has seen it, and the issuer was asked too shortly before;
- * it is asked again within {@link COOLDOWN_MS}. `unavailable`: the issuer's keys cannot be had.
+ * `unknown`: the publisher does not have this key. `unasked`: the key was not seen so far, and the publisher was asked too
+ * shortly before; it is asked again when the cool-down ends. `unavailable`: there is no set to look into.
  */
 export type KeyLookup = { readonly found: VerificationKey } | "unknown" | "unasked" | "unavailable";
 
-export interface KeyStatus {
-  readonly issuer: string;
+export interface KeySetStatus {
   readonly keys: number;
   /** Milliseconds of the monotonic clock since the last good fetch; null before the first. */
   readonly ageMs: number | null;
   readonly lastError: string | null;
-  /** How far the issuer's clock is ahead of ours, at the last good fetch; null when it did not say. */
+  /** How far the publisher's clock is ahead of ours, at the last good fetch; null when it did not say. */
   readonly clockAheadMs: number | null;
 }
 
-export interface KeyStore {
+export interface RemoteKeySet {
+  /** What is known now. */
+  get(kid: string): VerificationKey | undefined;
+  /** Asks the publisher for a `kid` that is not known, as often as the cool-down allows. Null means its only key. */
   find(kid: string | null, signal: AbortSignal): KeyLookup | Promise<KeyLookup>;
-  /** Whether a key that was found before is still published, as far as is known: no longer than for a day. */
+  /** Whether a key that was found before is still published, as far as is known. */
   has(key: VerificationKey): boolean;
+  /** Resolves after a fetch that began after this call, or is under way; at the end of the cool-down at the latest. */
+  refresh(): Promise<void>;
   /** Fetches once now and then keeps itself fresh. Resolves when the first try has ended, well or not. */
   start(): Promise<void>;
-  status(): KeyStatus;
+  status(): KeySetStatus;
   close(): void;
 }
 
-export interface KeyStoreDeps {
-  readonly fetch: Fetch;
-  /** Milliseconds of a clock that never jumps. */
-  readonly monotonic: () => number;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-  readonly onFetch: (issuer: string, error: string | null) => void;
-  /** Told of each set that was taken, for the next thread of this process. */
-  readonly onKeys?: (issuer: string, bytes: Uint8Array) => void;
-  /** The set that an earlier thread of this process had. */
-  readonly kept?: (issuer: string) => { readonly bytes: Uint8Array; readonly ageMs: number } | null;
-}
-
-const FRESH_MS = 10 * 60_000;
-/** How long keys are used while the issuer cannot be reached. */
-const MAX_STALE_MS = 24 * 3600_000;
-/**
- * Between two fetches for keys that nobody has seen: a flood of unknown `kid`s costs one request each time (A32), and
- * delays a key that was rotated in by no more.
- */
-export const COOLDOWN_MS = 5000;
 /** Unknown `kid`s of which it is kept since when they are asked for; one that is forgotten is asked for anew. */
 const MAX_UNKNOWN = 1000;
-const FIRST_RETRY_MS = 500;
-const MAX_RETRY_MS = 60_000;
 
 /**
- * The published keys of one issuer. Fetches happen beside the requests: known keys are served while the issuer is slow
- * or down, for a day at most; a set is replaced as a whole, so a key that is gone is gone (A33, A36).
+ * Known keys are served while the publisher is slow or down, for `staleMs` at most; a set is replaced as a whole, so a key
+ * that is gone is gone (A33, A36). A key that stays is the same object.
  */
-export function createKeyStore(source: KeySource, deps: KeyStoreDeps): KeyStore {
-  return new IssuerKeyStore(source, deps);
+export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
+  return new FetchedKeySet(options);
 }
 
-class IssuerKeyStore implements KeyStore {
-  readonly #source: KeySource;
-  readonly #deps: KeyStoreDeps;
+class FetchedKeySet implements RemoteKeySet {
+  readonly #options: RemoteKeySetOptions;
+  readonly #later: Later;
   #keys: KeySet = new Map();
   #fetchedAt: number | null = null;
   #triedAt = -Infinity;
   #failures = 0;
-  #lastError: string | null = null;
+  #lastError: string | null = "not fetched yet";
   #clockAheadMs: number | null = null;
-  #flight: Promise<void> | null = null;
-  #timer: NodeJS.Timeout | undefined;
+  #fetching = false;
+  #next: Alarm | null = null;
   /** A fetch for unknown keys, at the end of the cool-down. */
-  #soon: NodeJS.Timeout | undefined;
+  #pending: { readonly done: Promise<void>; cancel(): void } | null = null;
   /** When each unknown `kid` was first asked for. */
   readonly #askedAt = new LRUCache<string, number>({ max: MAX_UNKNOWN });
   #closed = false;
 
-  constructor(source: KeySource, deps: KeyStoreDeps) {
-    this.#source = source;
-    this.#deps = deps;
-    const kept = deps.kept?.(source.issuer) ?? null;
-    if (kept !== null) this.#restore(kept.bytes, kept.ageMs);
+  constructor(options: RemoteKeySetOptions) {
+    this.#options = options;
+    this.#later = options.later ?? timer;
+    if (options.kept) this.#restore(options.kept.bytes, options.kept.ageMs);
+  }
+
+  get(kid: string): VerificationKey | undefined {
+    return this.#isUsable() ? this.#keys.get(kid) : undefined;
   }
 
   find(kid: string | null, signal: AbortSignal): KeyLookup | Promise<KeyLookup> {
     const known = this.#lookup(kid);
     if (typeof known === "object") return known;
     this.#noteUnknown(kid);
-    const waitMs = this.#triedAt + COOLDOWN_MS - this.#deps.monotonic();
-    if (waitMs > 0 && this.#flight === null) {
-      this.#fetchIn(waitMs);
+    const waitMs = this.#cooldownMs();
+    if (waitMs > 0 && !this.#fetching) {
+      void this.#fetchIn(waitMs);
       return this.#settled(kid);
     }
-    return Promise.race([this.start(), aborted(signal)]).then(() =>
-      signal.aborted ? "unavailable" : this.#settled(kid),
+    return untilAborted(this.start(), signal).then(
+      () => this.#settled(kid),
+      () => "unavailable",
     );
   }
 
   has(key: VerificationKey): boolean {
-    const ageMs = this.#ageMs();
-    if (ageMs === null || ageMs > MAX_STALE_MS) return false;
-    const published = this.#keys.get(key.kid);
-    return published === key || sameKey(published, key);
+    return this.get(key.kid) === key;
   }
 
-  start(): Promise<void> {
-    this.#flight ??= this.#load().finally(() => {
-      this.#flight = null;
-      this.#schedule();
-    });
-    return this.#flight;
+  refresh(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    const waitMs = this.#cooldownMs();
+    return waitMs > 0 ? this.#fetchIn(waitMs) : this.start();
   }
 
-  status(): KeyStatus {
+  readonly start = singleFlight(async (): Promise<void> => {
+    this.#fetching = true;
+    await this.#load();
+    this.#fetching = false;
+    this.#schedule();
+  });
+
+  status(): KeySetStatus {
     return {
-      issuer: this.#source.issuer,
-      keys: this.#keys.size,
+      keys: this.#isUsable() ? this.#keys.size : 0,
       ageMs: this.#ageMs(),
       lastError: this.#lastError,
       clockAheadMs: this.#clockAheadMs,
@@ -136,25 +153,37 @@ class IssuerKeyStore implements KeyStore {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#soon);
+    this.#next?.cancel();
+    this.#pending?.cancel();
   }
 
   #noteUnknown(kid: string | null): void {
-    if (kid !== null && !this.#askedAt.has(kid)) this.#askedAt.set(kid, this.#deps.monotonic());
+    if (kid !== null && !this.#askedAt.has(kid)) this.#askedAt.set(kid, this.#options.monotonic());
   }
 
-  /** One for all who ask meanwhile. */
-  #fetchIn(milliseconds: number): void {
-    if (this.#soon !== undefined || this.#closed) return;
-    this.#soon = setTimeout(() => {
-      this.#soon = undefined;
-      void this.start();
-    }, milliseconds);
-    this.#soon.unref();
+  #cooldownMs(): number {
+    return this.#triedAt + this.#options.cooldownMs - this.#options.monotonic();
   }
 
-  /** A key is unknown only if the issuer was asked since it is looked for, and answered; else nobody can tell. */
+  /** A fetch after this time; one for all who ask meanwhile. `close` ends the wait. */
+  #fetchIn(milliseconds: number): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    if (this.#pending === null) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const alarm = this.#later(() => {
+        this.#pending = null;
+        void this.start().then(resolve);
+      }, milliseconds);
+      const cancel = () => {
+        alarm.cancel();
+        resolve();
+      };
+      this.#pending = { done: promise, cancel };
+    }
+    return this.#pending.done;
+  }
+
+  /** A key is unknown only if the publisher was asked since it is looked for, and answered; else there is no telling. */
   #settled(kid: string | null): KeyLookup {
     const now = this.#lookup(kid);
     if (typeof now === "object") return now;
@@ -163,73 +192,77 @@ class IssuerKeyStore implements KeyStore {
     return askedAt <= this.#triedAt ? "unknown" : "unasked";
   }
 
+  /** Never rejects. */
   async #load(): Promise<void> {
-    this.#triedAt = this.#deps.monotonic();
+    const { fetch, read, describe, monotonic, now = Date.now, onFetch, onKeys } = this.#options;
+    this.#triedAt = monotonic();
     try {
-      const uri = this.#source.jwksUri ?? (await findJwksUri(this.#source, this.#deps.fetch));
-      const { bytes, date } = await fetchDocument(this.#deps.fetch, uri);
-      this.#clockAheadMs = date === null ? null : date - this.#deps.now();
-      const next = readKeySet(bytes);
+      const { bytes, date } = await fetch();
+      this.#clockAheadMs = date === null ? null : date - now();
+      const next = read(bytes);
       if (typeof next === "string") throw new Error(next);
-      this.#keys = next;
-      this.#fetchedAt = this.#deps.monotonic();
-      this.#deps.onKeys?.(this.#source.issuer, bytes);
+      this.#keys = withSameObjects(next, this.#keys);
+      this.#fetchedAt = monotonic();
+      onKeys?.(bytes);
       this.#failures = 0;
       this.#lastError = null;
     } catch (error) {
       this.#failures += 1;
-      this.#lastError = describeFault(error);
+      this.#lastError = describe(error);
     }
-    this.#deps.onFetch(this.#source.issuer, this.#lastError);
+    onFetch?.(this.#lastError);
   }
 
   /** Keys of an earlier thread, read as if they were fetched now, and no fresher than they are. */
   #restore(bytes: Uint8Array, ageMs: number): void {
-    const keys = readKeySet(bytes);
+    const keys = this.#options.read(bytes);
     if (typeof keys === "string") return;
     this.#keys = keys;
-    this.#fetchedAt = this.#deps.monotonic() - ageMs;
+    this.#fetchedAt = this.#options.monotonic() - ageMs;
+    this.#lastError = null;
     this.#schedule();
   }
 
   #schedule(): void {
     if (this.#closed) return;
-    clearTimeout(this.#timer);
-    const dueMs = this.#failures === 0 ? Math.max(0, FRESH_MS - (this.#ageMs() ?? 0)) : retryMs(this.#failures);
-    this.#timer = setTimeout(() => void this.start(), dueMs);
-    this.#timer.unref();
+    this.#next?.cancel();
+    const { freshMs, retry, random = Math.random } = this.#options;
+    const isGood = this.#failures === 0;
+    const dueMs = isGood ? freshMs - (this.#ageMs() ?? 0) : backoffMs(retry, this.#failures, random());
+    this.#next = this.#later(() => void this.start(), Math.max(0, dueMs));
   }
 
   #ageMs(): number | null {
-    return this.#fetchedAt === null ? null : this.#deps.monotonic() - this.#fetchedAt;
+    return this.#fetchedAt === null ? null : this.#options.monotonic() - this.#fetchedAt;
+  }
+
+  #isUsable(): boolean {
+    const ageMs = this.#ageMs();
+    return ageMs !== null && ageMs <= this.#options.staleMs;
   }
 
   #lookup(kid: string | null): Exclude<KeyLookup, "unasked"> {
-    const ageMs = this.#ageMs();
-    if (ageMs === null || ageMs > MAX_STALE_MS) return "unavailable";
+    if (!this.#isUsable()) return "unavailable";
     const key = kid === null ? onlyKey(this.#keys) : this.#keys.get(kid);
     return key === undefined ? "unknown" : { found: key };
   }
 }
 
-/** Full jitter, doubling up to a minute: many replicas must not come back in step. */
-function retryMs(failures: number): number {
-  return Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2);
-}
-
-/** A token without `kid` can only mean an issuer's one key. */
+/** A token without `kid` can only mean a publisher's one key. */
 function onlyKey(keys: KeySet): VerificationKey | undefined {
   return keys.size === 1 ? [...keys.values()][0] : undefined;
 }
 
-/** After a refresh the same key is another object. */
-function sameKey(a: VerificationKey | undefined, b: VerificationKey): boolean {
-  return a !== undefined && a.key.equals(b.key);
+/** The new set, with the object of before for each key that is the same and verifies the same algorithms. */
+function withSameObjects(next: KeySet, before: KeySet): KeySet {
+  return new Map(
+    [...next].map(([kid, key]) => {
+      const old = before.get(kid);
+      return [kid, old !== undefined && isSame(old, key) ? old : key];
+    }),
+  );
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((done) => {
-    if (signal.aborted) done();
-    else signal.addEventListener("abort", () => done(), { once: true });
-  });
+function isSame(a: VerificationKey, b: VerificationKey): boolean {
+  return a.algorithms.join() === b.algorithms.join() && a.key.equals(b.key);
 }

@@ -11,7 +11,8 @@ import type { BrokerMetrics } from "../../ops/metrics/broker.ts";
 import type { Log } from "../../ops/log.ts";
 import { isCatalogToken } from "../../catalog/token.ts";
 import type { WristbandClaims } from "../../wristband/claims.ts";
-import { createPublicKeys, type PublicKeys } from "../../jose/public-keys.ts";
+import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
+import { createPublicKeys } from "../../wristband/public-keys.ts";
 import { createVerifier } from "../../wristband/verify.ts";
 import { brokerMetrics, brokerOps, type BrokerOpsSources } from "./ops.ts";
 import { buildRelay } from "./relay.ts";
@@ -62,7 +63,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   log.info("listening", {
     broker: describe(config.listen.broker),
     servers: catalog.states().length,
-    ready: keys.ready(),
+    ready: keys.status().keys > 0,
   });
   return {
     async reload() {
@@ -89,13 +90,17 @@ function heldBytesOf({ limits }: Config): HeldBytes {
   return createHeldBytes({ perCaller: limits.heldBytesPerCaller, total: limits.heldBytes });
 }
 
-function publicKeysOf({ wristband, listen }: Config): PublicKeys {
+function publicKeysOf({ wristband, listen }: Config): RemoteKeySet {
   const url = wristband.jwksUrl ?? `${urlOf(listen.ops, "ops")}/.well-known/jwks.json`;
   return createPublicKeys({ url, fetch, monotonic });
 }
 
-function opsOf(config: Config, sources: Omit<BrokerOpsSources, "isCatalogToken"> & { readonly keys: PublicKeys }) {
-  const verifier = { parties: config.wristband, findKey: sources.keys.find, now: Date.now };
+function keyFinder(keys: RemoteKeySet) {
+  return (kid: string) => keys.get(kid)?.key;
+}
+
+function opsOf(config: Config, sources: Omit<BrokerOpsSources, "isCatalogToken"> & { readonly keys: RemoteKeySet }) {
+  const verifier = { parties: config.wristband, findKey: keyFinder(sources.keys), now: Date.now };
   return brokerOps(
     { address: config.listen.brokerOps, tls: tlsOf(config, "brokerOps") },
     { ...sources, isCatalogToken: (token) => isCatalogToken(token, verifier) },
@@ -113,8 +118,8 @@ function viewsOf(catalog: Catalog): BrokerOptions["view"] {
 }
 
 /** A wristband whose key is not known yet may have been signed by one that was just rotated in. */
-function verifier({ wristband: { issuer, audience } }: Config, keys: PublicKeys, metrics: BrokerMetrics) {
-  const verify = createVerifier({ issuer, audience, findKey: keys.find, now: Date.now });
+function verifier({ wristband: { issuer, audience } }: Config, keys: RemoteKeySet, metrics: BrokerMetrics) {
+  const verify = createVerifier({ issuer, audience, findKey: keyFinder(keys), now: Date.now });
   return async (jws: string): Promise<Step<WristbandClaims>> => {
     let step = verify(jws);
     if (!step.ok && step.detail === "kid") {

@@ -1,3 +1,4 @@
+import type { KeySetStatus } from "../../jose/remote-key-set.ts";
 import type { IncomingMessage } from "node:http";
 import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/catalog/snapshot.ts";
 import type { HeldBytes } from "../../broker/held-bytes.ts";
@@ -23,7 +24,7 @@ export interface BrokerOpsSources {
   readonly catalog: Catalog;
   /** True once the first round of lists is over, or took too long to wait for. */
   readonly started: () => boolean;
-  readonly keys: { ready(): boolean; lastError(): string | null };
+  readonly keys: { status(): KeySetStatus };
   readonly held: Pick<HeldBytes, "bytes">;
   /** True for a token of serve that opens the catalogue. */
   readonly isCatalogToken: (token: string) => boolean;
@@ -38,11 +39,11 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
     routes: {
       "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
       "/readyz": () => {
-        const ready = keys.ready() && started();
+        const ready = keys.status().keys > 0 && started();
         const { revision } = catalog.current();
         return json(ready ? 200 : 503, {
           ready,
-          keys: keys.lastError(),
+          keys: keys.status().lastError,
           catalog: revision,
           upstreams: catalog.states().map(readingOf),
         });
@@ -52,7 +53,7 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
         const reading = {
           revision: catalog.current().revision,
           upstreams,
-          keysFailing: keys.lastError() !== null,
+          keysFailing: keys.status().lastError !== null,
           heldBytes: held.bytes,
         };
         return { status: 200, contentType: metrics.contentType, body: await metrics.render(reading) };

@@ -1,9 +1,9 @@
 import type { ServerResponse } from "node:http";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { compact, makeKey, startIssuer, type FakeIssuer, type TestKey } from "../../test/fakes/issuer.ts";
-import { createIdentity, type IdentityService } from "../identity/identity.ts";
-import { isPrivate, jwksUriOf, metadataUrls } from "./issuer-urls.ts";
-import { readKeySet } from "./key-set.ts";
+import { createIdentity, type IdentityService } from "./identity.ts";
+import { isPrivate, jwksUriOf, metadataUrls } from "../jose/issuer-urls.ts";
+import { readKeySet } from "../jose/key-set.ts";
 
 const NOW = 1_790_000_000;
 const MINUTE = 60_000;

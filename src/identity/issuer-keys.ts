@@ -1,0 +1,54 @@
+// The published keys of one issuer of access tokens, found by its metadata where the configuration names no JWKS. I/O.
+import { describeFault, fetchDocument, type Fetch } from "../http/fetch-document.ts";
+import { findJwksUri } from "../jose/jwks-uri.ts";
+import { readKeySet } from "../jose/key-set.ts";
+import { createRemoteKeySet, type KeySetStatus, type RemoteKeySet } from "../jose/remote-key-set.ts";
+
+export interface IssuerKeySource {
+  readonly issuer: string;
+  /** Null: from the issuer's metadata. */
+  readonly jwksUri: string | null;
+  readonly allowedHosts: readonly string[];
+}
+
+export interface IssuerKeysDeps {
+  readonly fetch: Fetch;
+  /** Milliseconds of a clock that never jumps. */
+  readonly monotonic: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly onFetch: (issuer: string, error: string | null) => void;
+  /** Told of each set that was taken, for the next thread of this process. */
+  readonly onKeys?: (issuer: string, bytes: Uint8Array) => void;
+  /** The set that an earlier thread of this process had. */
+  readonly kept?: (issuer: string) => { readonly bytes: Uint8Array; readonly ageMs: number } | null;
+}
+
+export interface IssuerKeyStatus extends KeySetStatus {
+  readonly issuer: string;
+}
+
+const FRESH_MS = 10 * 60_000;
+/** How long keys are used while the issuer cannot be reached. */
+const STALE_MS = 24 * 3600_000;
+/** A key that was rotated in is known after this long at the latest, whatever else is asked for. */
+const COOLDOWN_MS = 5000;
+const RETRY = { firstMs: 1000, maxMs: 60_000, jitter: 0.25 };
+
+export function createIssuerKeys(source: IssuerKeySource, deps: IssuerKeysDeps): RemoteKeySet {
+  const { issuer } = source;
+  return createRemoteKeySet({
+    fetch: async () => fetchDocument(deps.fetch, source.jwksUri ?? (await findJwksUri(source, deps.fetch))),
+    describe: describeFault,
+    read: readKeySet,
+    freshMs: FRESH_MS,
+    staleMs: STALE_MS,
+    cooldownMs: COOLDOWN_MS,
+    retry: RETRY,
+    monotonic: deps.monotonic,
+    now: deps.now,
+    onFetch: (error) => deps.onFetch(issuer, error),
+    onKeys: (bytes) => deps.onKeys?.(issuer, bytes),
+    kept: deps.kept?.(issuer) ?? null,
+  });
+}
