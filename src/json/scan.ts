@@ -71,6 +71,57 @@ export function scanOn(scan: ValueScan, stop: number): boolean {
   return false;
 }
 
+/** A value that is being skipped: its brackets are counted, and nothing is checked. */
+export interface ValueSkip {
+  readonly text: Buffer;
+  readonly start: number;
+  at: number;
+  depth: number;
+  isString: boolean;
+}
+
+export function skipFrom(text: Buffer, at: number): ValueSkip {
+  return { text, start: at, at, depth: 0, isString: false };
+}
+
+/**
+ * Goes on up to `stop`.
+ * @returns true once the place is behind the value
+ * @throws {ScanFault} if there is no value, or it does not end
+ */
+export function skipOn(skip: ValueSkip, stop: number): boolean {
+  const { text } = skip;
+  while (skip.at < stop) {
+    const byte = text[skip.at] ?? 0;
+    if (skip.isString ? skipsString(skip, byte) : skipsToken(skip, byte)) {
+      if (skip.at === skip.start) throw new ScanFault();
+      return true;
+    }
+  }
+  if (skip.at >= text.length) throw new ScanFault();
+  return false;
+}
+
+function skipsString(skip: ValueSkip, byte: number): boolean {
+  skip.at += byte === BACKSLASH ? 2 : 1;
+  if (byte !== QUOTE) return false;
+  skip.isString = false;
+  return skip.depth === 0;
+}
+
+function skipsToken(skip: ValueSkip, byte: number): boolean {
+  if (byte === QUOTE) skip.isString = true;
+  else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) skip.depth += 1;
+  else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
+    if (skip.depth === 0) return true; // of what the value stands in
+    skip.depth -= 1;
+    skip.at += 1;
+    return skip.depth === 0;
+  } else if (skip.depth === 0 && (byte === COMMA || byte === COLON || byte <= 0x20)) return true;
+  skip.at += 1;
+  return false;
+}
+
 /** The place of the first byte that is no space, or `stop`. */
 export function spaceEnd(text: Buffer, from: number, stop: number): number {
   let at = from;

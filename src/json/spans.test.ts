@@ -1,6 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { innerObjectSpan, readObjectSpan, setMembers, splice, type ObjectSpan } from "./spans.ts";
+import {
+  atOnce,
+  innerObjectSpan,
+  looseItemsIn,
+  looseObjectSpanIn,
+  readObjectSpan,
+  setMembers,
+  splice,
+  type ObjectSpan,
+} from "./spans.ts";
 
 const bytes = (text: string) => Buffer.from(text);
 const spanOf = (text: string): ObjectSpan => readObjectSpan(bytes(text))!;
@@ -218,4 +227,57 @@ it("innerObjectSpan finds the members of a member", () => {
   expect(valueOf(text, "id")).toBe("1");
   expect(innerObjectSpan(bytes(text), spanOf(text).members.get("id"))).toBeNull();
   expect(innerObjectSpan(bytes(text), undefined)).toBeNull();
+});
+
+describe("looseItemsIn", () => {
+  const itemsOf = (text: string, member?: string) => {
+    const items: string[] = [];
+    const span = member === undefined ? { start: 0, end: text.length } : spanOf(text).members.get(member);
+    const isList = atOnce(looseItemsIn(bytes(text), span, (item) => items.push(item.toString())));
+    return isList === null ? null : items;
+  };
+
+  it("visits the items that JSON.parse finds, however they are spaced", () => {
+    const values = fc.array(fc.jsonValue({ maxDepth: 3 }), { maxLength: 5 });
+    const lists = fc.dictionary(fc.string(), values, { maxKeys: 5 });
+    fc.assert(
+      fc.property(lists, fc.constantFrom(0, 1, "\t", " \n"), (value, space) => {
+        const text = JSON.stringify(value, null, space as string);
+        for (const [name, list] of Object.entries(value))
+          expect(JSON.stringify(itemsOf(text, name)?.map((item) => JSON.parse(item) as unknown))).toBe(
+            JSON.stringify(list),
+          );
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it.each(["", "{}", "[", "[1", "[1,]", "[1 2]", "[,1]", '["x]', "1", '[{"a":1'])("%j is no list", (text) =>
+    expect(itemsOf(text)).toBeNull(),
+  );
+
+  it("a member that is not there is no list", () => expect(itemsOf('{"a":[]}', "b")).toBeNull());
+});
+
+describe("looseObjectSpanIn", () => {
+  const looseSpan = (text: string) => atOnce(looseObjectSpanIn(bytes(text)));
+
+  it("finds the members that the strict one finds", () => {
+    fc.assert(
+      fc.property(objects, ([object, noise]) => {
+        const text = written(object, noise);
+        expect(looseSpan(text)).toEqual(spanOf(text));
+      }),
+    );
+  });
+
+  it.each(["", "[]", "{", '{"a"}', '{"a":}', '{"a":1,}', '{"a":1 "b":2}', "{a:1}", "{1:1}", '{"a":"x}', "{} x"])(
+    "%j is no object",
+    (text) => expect(looseSpan(text)).toBeNull(),
+  );
+
+  it("a name that comes twice is refused; what values hold is not looked at", () => {
+    expect(looseSpan('{"a":1,"\\u0061":2}')).toBeNull();
+    expect([...(looseSpan('{"a":[{x:"]",}],"b":tru}')?.members.keys() ?? [])]).toEqual(["a", "b"]);
+  });
 });

@@ -1,5 +1,6 @@
+// Finds places in a JSON text, so that it can go on byte for byte or be read piece by piece. Pure; the grammar is scan.ts.
 import { isUtf8 } from "node:buffer";
-import { ScanFault, scanFrom, scanOn, spaceEnd } from "./scan.ts";
+import { ScanFault, scanFrom, scanOn, skipFrom, skipOn, spaceEnd } from "./scan.ts";
 import { readString } from "./strict-string.ts";
 
 /** A value's place in its text: from its first byte to behind its last. */
@@ -58,17 +59,44 @@ export function innerObjectSpan(bytes: Uint8Array, span: Span | undefined): Obje
   return atOnce(innerObjectSpanIn(bytes, span));
 }
 
+/**
+ * {@link readObjectSpan} in steps, of which only the outermost object is checked: each value ends where its brackets close,
+ * whatever stands in it. For a text whose values are read one by one, so that a malformed one costs itself alone.
+ */
+export function* looseObjectSpanIn(bytes: Uint8Array): Steps<ObjectSpan | null> {
+  return yield* wholeObject(bufferOf(bytes), looseEnd);
+}
+
+/** {@link innerObjectSpanIn} with values that are not checked. */
+export function* looseInnerObjectSpanIn(bytes: Uint8Array, span: Span | undefined): Steps<ObjectSpan | null> {
+  return span === undefined ? null : yield* guarded(objectAt(bufferOf(bytes), span.start, looseEnd));
+}
+
 /** {@link readObjectSpan} in steps. */
 export function* objectSpanIn(bytes: Uint8Array): Steps<ObjectSpan | null> {
-  if (!isUtf8(bytes)) return null;
-  const text = bufferOf(bytes);
-  const object = yield* guarded(objectAt(text, 0));
+  return isUtf8(bytes) ? yield* wholeObject(bufferOf(bytes), strictEnd) : null;
+}
+
+function* wholeObject(text: Buffer, valueEnd: ValueEnd): Steps<ObjectSpan | null> {
+  const object = yield* guarded(objectAt(text, 0, valueEnd));
   return object !== null && (yield* skipSpace(text, object.end)) === text.length ? object : null;
 }
 
 /** {@link innerObjectSpan} in steps. */
 export function* innerObjectSpanIn(bytes: Uint8Array, span: Span | undefined): Steps<ObjectSpan | null> {
-  return span === undefined ? null : yield* guarded(objectAt(bufferOf(bytes), span.start));
+  return span === undefined ? null : yield* guarded(objectAt(bufferOf(bytes), span.start, strictEnd));
+}
+
+/**
+ * Visits the items of an array inside a text in their order, in steps; null if the value at `span` is no array. The items
+ * before a fault have been visited then. Items are not checked.
+ */
+export function* looseItemsIn(
+  bytes: Uint8Array,
+  span: Span | undefined,
+  visit: (item: Buffer) => void,
+): Steps<true | null> {
+  return span === undefined ? null : yield* guarded(arrayAt(bufferOf(bytes), span.start, visit));
 }
 
 /** The text with all edits done; they must not overlap. */
@@ -111,7 +139,7 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function* guarded(read: Steps<ObjectSpan>): Steps<ObjectSpan | null> {
+function* guarded<T>(read: Steps<T>): Steps<T | null> {
   try {
     return yield* read;
   } catch (error) {
@@ -123,6 +151,8 @@ function* guarded(read: Steps<ObjectSpan>): Steps<ObjectSpan | null> {
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const COLON = 0x3a;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 /** Bytes that are read in one step. */
@@ -131,14 +161,14 @@ const STEP_BYTES = 16 * 1024;
 const MEMBER_COST = 64;
 
 /** The object that begins here, or behind space. */
-function* objectAt(text: Buffer, from: number): Steps<ObjectSpan> {
+function* objectAt(text: Buffer, from: number, valueEnd: ValueEnd): Steps<ObjectSpan> {
   const start = yield* skipSpace(text, from);
   if (text[start] !== OPEN_OBJECT) throw new ScanFault();
   const members = new Map<string, Span>();
   let at = yield* skipSpace(text, start + 1);
   if (text[at] === CLOSE_OBJECT) return { start, end: at + 1, members };
   for (;;) {
-    const nameEnd = yield* nameAt(text, at);
+    const nameEnd = yield* nameAt(text, at, valueEnd);
     const name = readString({ text, at, escaped: false });
     if (members.has(name) || members.size >= MAX_MEMBERS) throw new ScanFault();
     const colon = yield* skipSpace(text, nameEnd);
@@ -154,16 +184,36 @@ function* objectAt(text: Buffer, from: number): Steps<ObjectSpan> {
   }
 }
 
+/** The array that begins here, or behind space. */
+function* arrayAt(text: Buffer, from: number, visit: (item: Buffer) => void): Steps<true> {
+  const start = yield* skipSpace(text, from);
+  if (text[start] !== OPEN_ARRAY) throw new ScanFault();
+  let at = yield* skipSpace(text, start + 1);
+  if (text[at] === CLOSE_ARRAY) return true;
+  for (;;) {
+    const end = yield* looseEnd(text, at);
+    visit(text.subarray(at, end));
+    at = yield* skipSpace(text, end);
+    if (text[at] === CLOSE_ARRAY) return true;
+    if (text[at] !== COMMA) throw new ScanFault();
+    at = yield* skipSpace(text, at + 1);
+    yield MEMBER_COST;
+  }
+}
+
 /** The place behind the name that begins here. */
-function* nameAt(text: Buffer, at: number): Steps<number> {
+function* nameAt(text: Buffer, at: number, valueEnd: ValueEnd): Steps<number> {
   if (text[at] !== QUOTE) throw new ScanFault();
   const end = yield* valueEnd(text, at);
   if (end - at > MAX_NAME_BYTES) throw new ScanFault();
   return end;
 }
 
-/** The place behind the value that begins at `from`. */
-function* valueEnd(text: Buffer, from: number): Steps<number> {
+/** The place behind the value that begins here. */
+type ValueEnd = (text: Buffer, from: number) => Steps<number>;
+
+/** Checks the value against the grammar. */
+function* strictEnd(text: Buffer, from: number): Steps<number> {
   const scan = scanFrom(text, from);
   let done = from;
   while (!scanOn(scan, Math.min(text.length, scan.at + STEP_BYTES))) {
@@ -171,6 +221,17 @@ function* valueEnd(text: Buffer, from: number): Steps<number> {
     done = scan.at;
   }
   return scan.at;
+}
+
+/** Counts brackets and skips strings, and looks at nothing else. */
+function* looseEnd(text: Buffer, from: number): Steps<number> {
+  const skip = skipFrom(text, from);
+  let done = from;
+  while (!skipOn(skip, Math.min(text.length, skip.at + STEP_BYTES))) {
+    yield skip.at - done;
+    done = skip.at;
+  }
+  return skip.at;
 }
 
 /** The place of the first byte that is no space. */

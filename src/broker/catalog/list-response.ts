@@ -1,9 +1,16 @@
 // A server's answer to a list request, which can be long: read in slices, with the list's items left where they stand.
 import type { JsonValue } from "../../json/types.ts";
-import type { Span } from "../../json/spans.ts";
+import {
+  inSlices,
+  looseInnerObjectSpanIn,
+  looseItemsIn,
+  looseObjectSpanIn,
+  type ObjectSpan,
+  type Span,
+  type Steps,
+} from "../../json/spans.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import { readJson } from "../../json/strict-reader.ts";
-import { skipSpace, walkItems, walkObject, WalkFault } from "../../json/walk.ts";
 import type { Slices } from "../../async/slices.ts";
 
 export type ListAnswer =
@@ -15,43 +22,56 @@ export type ListAnswer =
 export interface ListResult {
   /** A short member; undefined if it is not there, long or malformed. */
   value(name: string): JsonValue | undefined;
-  /** Visits the items of a member that is an array, in slices. @throws {WalkFault} if it is none */
-  items(name: string, visit: (item: Buffer) => void): Promise<void>;
+  /** Visits the items of a member in slices; false if the member is no array. */
+  items(name: string, visit: (item: Buffer) => void): Promise<boolean>;
 }
 
 /** Beside a list nothing is this long. */
 const MAX_SHORT_BYTES = 16 * 1024;
 const LIMITS = { maxDepth: 32, maxMembers: 1000, verbatim: true };
 
+/** To find a value costs so much less than to read it. */
+const FIND_COST = 1 / 8;
+
 /** The answer to the request with this id, or null for anything else. */
 export async function readListAnswer(text: Buffer, id: number, slices: Slices): Promise<ListAnswer | null> {
-  try {
-    const { members, end } = await walkObject(text, 0, slices);
-    if (skipSpace(text, end) !== text.length) return null;
-    const answerId = shortValue(text, members.get("id"));
-    const error = shortValue(text, members.get("error"));
-    const result = members.get("result");
-    // An error about a message that the server could not read has no id.
-    if (members.has("error")) {
-      if (answerId !== id && (answerId ?? null) !== null) return null;
-      const code = isObject(error) ? error["code"] : null;
-      return { kind: "error", code: typeof code === "number" ? code : null };
-    }
-    return result === undefined || answerId !== id
-      ? null
-      : { kind: "result", result: await resultAt(text, result, slices) };
-  } catch (fault) {
-    if (fault instanceof WalkFault) return null;
-    throw fault;
+  const object = await find(looseObjectSpanIn(text), slices);
+  if (object === null) return null;
+  const { members } = object;
+  const answerId = shortValue(text, members.get("id"));
+  const error = shortValue(text, members.get("error"));
+  // An error about a message that the server could not read has no id.
+  if (members.has("error")) {
+    if (answerId !== id && (answerId ?? null) !== null) return null;
+    const code = isObject(error) ? error["code"] : null;
+    return { kind: "error", code: typeof code === "number" ? code : null };
   }
+  const result = answerId === id ? await find(looseInnerObjectSpanIn(text, members.get("result")), slices) : null;
+  return result === null ? null : { kind: "result", result: resultAt(text, result, slices) };
 }
 
-async function resultAt(text: Buffer, { start }: Span, slices: Slices): Promise<ListResult> {
-  const { members } = await walkObject(text, start, slices);
+function resultAt(text: Buffer, { members }: ObjectSpan, slices: Slices): ListResult {
   return {
     value: (name) => shortValue(text, members.get(name)),
-    items: (name, visit) => walkItems({ text, slices }, members.get(name)?.start ?? text.length, visit),
+    async items(name, visit) {
+      const counted = (item: Buffer) => {
+        read += item.length;
+        visit(item);
+      };
+      let read = 0;
+      const steps = looseItemsIn(text, members.get(name), counted);
+      const isList = await inSlices(steps, (found) => {
+        const cost = found * FIND_COST + read;
+        read = 0;
+        return slices.spend(cost);
+      });
+      return isList !== null;
+    },
   };
+}
+
+function find<T>(steps: Steps<T>, slices: Slices): Promise<T> {
+  return inSlices(steps, (bytes) => slices.spend(bytes * FIND_COST));
 }
 
 function shortValue(text: Buffer, span: Span | undefined): JsonValue | undefined {

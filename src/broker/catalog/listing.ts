@@ -4,7 +4,6 @@ import type { Limits } from "../../config/limits.ts";
 import { createEntryReader, type Entry, type EntryReader, type ListBudget, type Tally } from "./definitions.ts";
 import { LISTS, type ListKind } from "./kinds.ts";
 import { MAX_ENTRIES } from "../../catalog/schema.ts";
-import { WalkFault } from "../../json/walk.ts";
 import type { ListResult } from "./list-response.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
 import { converse, type Budget, type Conversation, type UpstreamOptions } from "../upstream/client.ts";
@@ -84,9 +83,7 @@ async function readPages(server: Conversation, { kind, reader }: Reading, pages:
     if (pages.left < 0) throw new HttpFault("too_many_pages");
     const result: ListResult | null = await server.list(method, cursor === null ? {} : { cursor });
     if (result === null) return;
-    await result.items(member, reader.take).catch((fault: unknown) => {
-      throw fault instanceof WalkFault ? new HttpFault("malformed_list") : fault;
-    });
+    if (!(await result.items(member, reader.take))) throw new HttpFault("malformed_list");
     const next = result.value("nextCursor");
     cursor = typeof next === "string" ? next : null;
     if (cursor !== null && seen.has(cursor)) throw new HttpFault("cursor_repeats");
