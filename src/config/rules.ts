@@ -4,7 +4,8 @@ import { checkCredentialHeader, checkHeaders } from "./headers.ts";
 import { prefixOf } from "./names.ts";
 import type { Problem, Say, Says } from "./problem.ts";
 import { checkVault } from "./rules-vault.ts";
-import { isLoopback, type Config } from "./schema.ts";
+import type { Config } from "./schema.ts";
+import { isLoopback } from "./schema/values.ts";
 
 /** Rules between keys, which the shape alone cannot say. */
 export function checkRules(config: Config): { problems: Problem[]; warnings: Problem[] } {

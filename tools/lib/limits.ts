@@ -1,7 +1,7 @@
 // Makes the table of limits of docs/limits.md. The figures are read from the code where they bind; a test compares the page.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { limitsSchema, type Limits } from "../../src/config/limits.ts";
+import { limitsSchema, type Limits } from "../../src/config/schema/limits.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -22,9 +22,9 @@ function bytes(file: string, name: string): string {
 
 /** The default of a key of `envoy`. */
 function usual(key: string): string {
-  const text = readFileSync(resolve(ROOT, "src/config/schema.ts"), "utf8");
+  const text = readFileSync(resolve(ROOT, "src/config/schema/envoy.ts"), "utf8");
   const found = new RegExp(`\\b${key}: .*\\.default\\(([\\d_]+)\\)`).exec(text)?.[1];
-  if (found === undefined) throw new Error(`src/config/schema.ts has no default of ${key}`);
+  if (found === undefined) throw new Error(`src/config/schema/envoy.ts has no default of ${key}`);
   return Number(found.replaceAll("_", "")).toLocaleString("en-US");
 }
 

@@ -1,6 +1,6 @@
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
-import type { Limits } from "../../config/limits.ts";
+import type { Limits } from "../../config/schema/limits.ts";
 import { createEntryReader, type Entry, type EntryReader, type ListBudget, type Tally } from "./definitions.ts";
 import { LISTS, type ListKind } from "./kinds.ts";
 import { MAX_ENTRIES } from "../../catalog/schema.ts";

@@ -1,0 +1,61 @@
+// Kinds of value that several sections of the configuration have: addresses, URLs, header names. Pure.
+import { isIP } from "node:net";
+import { z } from "zod";
+
+/** Milliseconds and the like: beyond it Node's timers fire at once. */
+export const positive = z.int().positive().max(2_147_483_647);
+/** RFC 9110 §5.1 token, lower case. */
+export const headerName = z.string().regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "must be a header name in lower case");
+export const serverName = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, "a server name is 1 to 63 of a-z, 0-9 and '-', and begins with a letter");
+export const hostName = z.string().regex(/^[a-z0-9.:[\]-]{1,255}$/, "must be a host name in lower case, without port");
+
+/** A path of the configuration, made absolute: paths are relative to the folder of the file. */
+export type FileSchema = z.ZodType<string, string>;
+
+/** An absolute URL: no user info, no fragment. */
+export const absoluteUrl = z.string().superRefine((text, ctx) => {
+  const parsed = URL.parse(text);
+  if (parsed === null || !["http:", "https:"].includes(parsed.protocol)) {
+    ctx.addIssue("must be an absolute http or https URL");
+  } else if (parsed.username !== "" || parsed.password !== "" || text.includes("#")) {
+    ctx.addIssue("must not hold user info or a fragment");
+  }
+});
+/** As written: URL.parse takes off spaces around it, and tabs and line breaks within. */
+export const url = absoluteUrl.refine(
+  (text) => !/[^\x21-\x7e]/.test(text),
+  "must be visible ASCII: a name of other letters in its xn-- form, other characters with an escape",
+);
+export const origin = url.refine((text) => {
+  const parsed = URL.parse(text);
+  return parsed !== null && parsed.origin === text;
+}, "must be an origin only: scheme, host in lower case and port if not the default, without a trailing slash");
+
+export const address = z.string().transform((text, ctx): Address => {
+  const parsed = parseAddress(text);
+  if (parsed === null) {
+    ctx.addIssue('must be "host:port" or "unix:/path"');
+    return z.NEVER;
+  }
+  return parsed;
+});
+
+/** Where a listener listens: TCP, or a Unix socket. */
+export type Address =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+function parseAddress(text: string): Address | null {
+  if (text.startsWith("unix:")) return text.length > 5 ? { kind: "unix", path: text.slice(5) } : null;
+  const match = /^(?:\[([0-9a-f:]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  return host === undefined || port > 65_535 ? null : { kind: "tcp", host, port };
+}
+
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, "");
+  return bare === "localhost" || bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
+}
