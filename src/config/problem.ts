@@ -1,4 +1,4 @@
-// What is wrong with a configuration, and where: the form in which each rule says it.
+// What is wrong with a configuration, and where: the form in which each rule reports it. Pure.
 
 export interface Problem {
   /** The key in the file, as `servers.github.url`. */
@@ -6,9 +6,10 @@ export interface Problem {
   readonly message: string;
 }
 
-export type Say = (key: string, message: string) => void;
+export type Report = (key: string, message: string) => void;
 
-export interface Says {
-  readonly problem: Say;
-  readonly warn: Say;
+/** Collects what the rules find: a problem refuses the configuration, a warning does not. */
+export interface Reporter {
+  readonly problem: Report;
+  readonly warn: Report;
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { ConfigError, loadConfig } from "./load.ts";
+import { ConfigError, loadConfig } from "../load.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-config-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,23 +1,27 @@
-import type { Say } from "./problem.ts";
+// Rules of the credential kind `exchange`: RFC 8693 with the caller's token as `subject_token`. Pure.
+import type { Reporter } from "../problem.ts";
+import type { Config, CredentialConfig } from "../schema.ts";
 
-interface Checked {
-  /** Where it stands in the file. */
-  readonly key: string;
-  readonly checkTimeoutMs: number;
-  /** Of `identity`. */
-  readonly issuers: readonly string[];
-  readonly entry: {
-    readonly issuer: string | null;
-    readonly timeoutMs: number;
-    readonly profile: string;
-    readonly mode: string;
-    readonly scope: string | null;
-    readonly allowScopes: readonly string[];
-  };
+type ExchangeConfig = Extract<CredentialConfig, { kind: "exchange" }>;
+
+export function checkExchange(config: Config, reporter: Reporter): void {
+  for (const [name, { credential }] of Object.entries(config.servers)) {
+    credential.forEach((entry, i) => {
+      if (entry.kind === "exchange")
+        checkEntry(config, { ...entry, key: `servers.${name}.credential[${i}].exchange` }, reporter);
+    });
+  }
 }
 
-/** Rules between `exchange` and other keys. */
-export function checkExchange({ key, checkTimeoutMs, issuers, entry }: Checked, problem: Say, warn: Say): void {
+/** @param entry with its key in the file */
+function checkEntry(
+  config: Config,
+  entry: ExchangeConfig & { readonly key: string },
+  { problem, warn }: Reporter,
+): void {
+  const { key } = entry;
+  const { checkTimeoutMs } = config;
+  const issuers = config.identity.issuers.map(({ issuer }) => issuer);
   if (entry.issuer === null && issuers.length > 1) {
     problem(`${key}.issuer`, "is required with several issuers: no IdP may be shown the tokens of another");
   }

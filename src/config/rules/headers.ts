@@ -1,7 +1,7 @@
 // Which header names and values a configuration may name, for each use: one table. Pure.
-import { managedHeaders } from "../authz/grant.ts";
-import type { Say } from "./problem.ts";
-import type { Config, CredentialConfig } from "./schema.ts";
+import { managedHeaders } from "../../authz/grant.ts";
+import type { Reporter } from "../problem.ts";
+import type { Config } from "../schema.ts";
 
 /** What somebody else writes or reads, by who that is. */
 const RESERVED: ReadonlySet<string> = new Set([
@@ -63,7 +63,7 @@ function policyFault(name: string, managed: ReadonlySet<string>): string | null 
   return SECRET.test(name) ? `${name} carries a credential: policy reads who the caller is in input.identity` : null;
 }
 
-export function checkHeaders(config: Config, problem: Say): void {
+export function checkHeaders(config: Config, { problem }: Reporter): void {
   const say = (key: string, fault: string | null) => fault !== null && problem(key, fault);
   const { header } = config.wristband;
   say("wristband.header", ownFault(header));
@@ -82,15 +82,15 @@ export function checkHeaders(config: Config, problem: Say): void {
 /** As the value will be told by Grant.of (RFC 9110 §5.5). */
 const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
-/** An entry of a chain, and where it stands. */
-interface ChainEntry {
-  readonly key: string;
-  readonly entry: CredentialConfig;
-}
-
-export function checkCredentialHeader(config: Config, { key, entry }: ChainEntry, problem: Say): void {
-  const fault = credentialFault(entry.header, new Set([config.wristband.header, config.routeHeader ?? ""]));
-  if (fault !== null) problem(`${key}.header`, fault);
-  if (entry.kind === "static" && !HEADER_VALUE.test(entry.value.reveal()))
-    problem(`${key}.file`, "holds what no header can carry: one line of visible ASCII, without spaces around it");
+export function checkCredentialHeaders(config: Config, { problem }: Reporter): void {
+  const own = new Set([config.wristband.header, config.routeHeader ?? ""]);
+  for (const [name, server] of Object.entries(config.servers))
+    for (const chain of ["credential", "discovery"] as const)
+      server[chain].forEach((entry, i) => {
+        const key = `servers.${name}.${chain}[${i}].${entry.kind}`;
+        const fault = credentialFault(entry.header, own);
+        if (fault !== null) problem(`${key}.header`, fault);
+        if (entry.kind === "static" && !HEADER_VALUE.test(entry.value.reveal()))
+          problem(`${key}.file`, "holds what no header can carry: one line of visible ASCII, without spaces around it");
+      });
 }

@@ -1,7 +1,8 @@
-import { hostOf } from "./names.ts";
-import type { Say } from "./problem.ts";
-import type { Config, CredentialConfig } from "./schema.ts";
-import { isSegment, parsePath, uses, type PathTemplate } from "../credential/vault/path.ts";
+// Rules of `vault`, and of credentials that it holds: whose they are, and what may stand in a path. Pure.
+import { hostOf } from "../names.ts";
+import type { Reporter } from "../problem.ts";
+import type { Config, CredentialConfig } from "../schema.ts";
+import { isSegment, parsePath, uses, type PathTemplate } from "../../credential/vault/path.ts";
 
 type VaultEntryConfig = Extract<CredentialConfig, { kind: "vault" }>;
 
@@ -10,35 +11,19 @@ const RESERVED_MOUNTS = new Set(["sys", "auth", "identity", "cubbyhole"]);
 /** What can be a header value and a line of a file. */
 const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 
-interface Told {
-  readonly problem: Say;
-  readonly warn: Say;
-}
-
-/** Rules of `vault`, of `vault` credentials and of the issuers' aliases. */
-export function checkVault(config: Config, problem: Say, warn: Say): void {
-  const told = { problem, warn };
-  checkAliases(config, problem);
-  checkLogin(config, told);
+/** Rules of `vault` and of the credentials of its kind. */
+export function checkVault(config: Config, reporter: Reporter): void {
+  checkLogin(config, reporter);
   for (const [name, server] of Object.entries(config.servers)) {
     server.credential.forEach((entry, i) => {
       if (entry.kind !== "vault") return;
       const key = `servers.${name}.credential[${i}].vault`;
-      checkEntry(config, { ...entry, key, host: hostOf(server.url) }, told);
+      checkEntry(config, { ...entry, key, host: hostOf(server.url) }, reporter);
     });
   }
 }
 
-function checkAliases(config: Config, problem: Say): void {
-  const seen = new Set<string>();
-  config.identity.issuers.forEach(({ alias }, i) => {
-    if (alias === null) return;
-    if (seen.has(alias)) problem(`identity.issuers[${i}].alias`, "is another issuer's too: an alias stands for one");
-    seen.add(alias);
-  });
-}
-
-function checkLogin({ vault, checkTimeoutMs }: Config, { problem, warn }: Told): void {
+function checkLogin({ vault, checkTimeoutMs }: Config, { problem, warn }: Reporter): void {
   if (vault === null) return;
   if (vault.timeoutMs >= checkTimeoutMs) {
     warn("vault.timeoutMs", "is not below checkTimeoutMs: a slow Vault will end Checks by their deadline");
@@ -51,8 +36,8 @@ function checkLogin({ vault, checkTimeoutMs }: Config, { problem, warn }: Told):
 
 type Entry = VaultEntryConfig & { readonly key: string; readonly host: string };
 
-function checkEntry(config: Config, entry: Entry, told: Told): void {
-  const { problem } = told;
+function checkEntry(config: Config, entry: Entry, reporter: Reporter): void {
+  const { problem } = reporter;
   if (config.vault === null) problem(entry.key, "needs the key vault (address and auth) at the top of the file");
   const [root = ""] = entry.mount.split("/");
   if (RESERVED_MOUNTS.has(root)) problem(`${entry.key}.mount`, `${root} belongs to the Vault itself`);
@@ -65,10 +50,10 @@ function checkEntry(config: Config, entry: Entry, told: Told): void {
     problem(`${entry.key}.path`, `{host} would be "${entry.host}", which cannot be part of a path: use {server}`);
   }
   if (uses(path, "issuerAlias")) requireAliases(config, entry.key, problem);
-  if (!entry.requireOwner) checkUnowned(config, { key: entry.key, path }, told);
+  if (!entry.requireOwner) checkUnowned(config, { key: entry.key, path }, reporter);
 }
 
-function requireAliases(config: Config, key: string, problem: Say): void {
+function requireAliases(config: Config, key: string, problem: Reporter["problem"]): void {
   config.identity.issuers.forEach(({ alias }, i) => {
     if (alias === null) problem(`identity.issuers[${i}].alias`, `is required, as ${key}.path uses {issuerAlias}`);
   });
@@ -78,7 +63,7 @@ function requireAliases(config: Config, key: string, problem: Say): void {
 function checkUnowned(
   config: Config,
   { key, path }: { key: string; path: PathTemplate },
-  { problem, warn }: Told,
+  { problem, warn }: Reporter,
 ): void {
   if (config.identity.issuers.length > 1 && !uses(path, "issuerAlias")) {
     problem(

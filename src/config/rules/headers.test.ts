@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { ConfigError, loadConfig } from "./load.ts";
+import { ConfigError, loadConfig } from "../load.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-headers-"));
 beforeAll(() => {

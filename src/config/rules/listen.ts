@@ -1,0 +1,35 @@
+// Rules of listeners: TLS beyond loopback, and addresses that Envoy takes. Pure.
+import { isIP } from "node:net";
+import type { Reporter } from "../problem.ts";
+import type { Config } from "../schema.ts";
+import { isLoopback } from "../schema/values.ts";
+
+export function checkListeners(config: Config, { problem }: Reporter): void {
+  for (const name of ["authz", "ops", "broker", "brokerOps"] as const) {
+    const listen = config.listen[name];
+    if (listen.kind === "unix" || isLoopback(listen.host) || config.tls[name] || config.listen.plaintext) continue;
+    problem(
+      `listen.${name}`,
+      `${listen.host} is not loopback: give tls.${name}, or say listen.plaintext: true where a mesh's sidecar encrypts`,
+    );
+  }
+  for (const name of ["authz", "ops", "broker", "brokerOps"] as const) {
+    const tls = config.tls[name];
+    if (tls && tls.clientSans.length > 0 && tls.clientCaFile === null) {
+      problem(
+        `tls.${name}.clientSans`,
+        `needs tls.${name}.clientCaFile: names in a certificate mean nothing without its CA`,
+      );
+    }
+  }
+}
+
+/** Envoy resolves no name to listen on, and takes each address once. */
+export function checkEnvoyListeners({ envoy: { listen, opsListen } }: Config, { problem }: Reporter): void {
+  for (const [key, address] of Object.entries({ listen, opsListen })) {
+    if (address.kind === "tcp" && isIP(address.host) === 0)
+      problem(`envoy.${key}`, `${address.host} is a name: Envoy listens on an IP address, as 127.0.0.1 or 0.0.0.0`);
+  }
+  if (JSON.stringify(listen) === JSON.stringify(opsListen))
+    problem("envoy.opsListen", "is the same as envoy.listen: operators need an address of their own");
+}
