@@ -2,7 +2,7 @@
 // limits; tests compare.
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { configSchemaFile } from "./lib/config-schema.ts";
+import { configSchemaFile, withKeyTables } from "./lib/config.ts";
 import { dashboardFile } from "./lib/dashboard.ts";
 import { withTable } from "./lib/page-tables.ts";
 import { limitsTable } from "./lib/limits.ts";
@@ -24,5 +24,6 @@ const metrics = await metricsTable();
 write("docs/refusals.md", refusalsPage);
 write("docs/limits.md", (page) => withTable(page, "limits", limitsTable()));
 write("docs/operations.md", (page) => withTable(page, "metrics", metrics));
-write("docs/mcp-authz.schema.json", configSchemaFile); // after the pages: it has the words of one
+write("docs/configuration.md", withKeyTables);
+write("docs/mcp-authz.schema.json", configSchemaFile);
 write("deploy/grafana/mcp-authz.json", dashboardFile);

@@ -8,8 +8,9 @@ import { limitsSchema } from "./schema/limits.ts";
 import { listenSchema, tlsSchema } from "./schema/listen.ts";
 import { policySchema } from "./schema/policy.ts";
 import { secretSchema, type ReadSecret } from "./schema/secret.ts";
-import { serverSchema } from "./schema/servers.ts";
-import { headerName, hostName, origin, positive, serverName, url } from "./schema/values.ts";
+import { serversSchema } from "./schema/servers.ts";
+import { headerName, hostName, origin, positive } from "./schema/values.ts";
+import { auditSchema, catalogSchema, challengeSchema, corsSchema } from "./schema/small.ts";
 import { vaultSchema } from "./schema/vault.ts";
 import { wristbandSchema } from "./schema/wristband.ts";
 
@@ -23,34 +24,49 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
   const file = z.string().min(1).transform(resolvePath);
   const secret = secretSchema(readSecret);
   return z.strictObject({
-    publicOrigin: origin,
-    hosts: z.array(hostName).default([]),
-    callRouting: z.enum(["broker", "direct"]).default("broker"),
-    denial: z.enum(["jsonrpc", "http"]).default("jsonrpc"),
-    checkTimeoutMs: positive.default(800),
-    drainMs: positive.default(10_000),
-    allowHttp: z.array(hostName).default([]),
+    publicOrigin: origin.meta({
+      description: "every URL that we hand out begins with it; the request's `Host` is never used for that",
+    }),
+    hosts: z.array(hostName).default([]).meta({ description: "further host names that are accepted" }),
+    callRouting: z.enum(["broker", "direct"]).default("broker").meta({
+      description:
+        "how calls travel: `broker` relays them ([broker.md](broker.md)), `direct` sends them from Envoy straight to the server; per server the same key",
+    }),
+    denial: z.enum(["jsonrpc", "http"]).default("jsonrpc").meta({
+      description: "how a call that policy denies looks: `jsonrpc` is 200 with a JSON-RPC error, `http` is 403",
+    }),
+    checkTimeoutMs: positive.default(800).meta({ description: "time for one decision; later is refused" }),
+    drainMs: positive.default(10_000).meta({ description: "time for the last requests after SIGTERM" }),
+    allowHttp: z
+      .array(hostName)
+      .default([])
+      .meta({ description: "hosts beyond loopback that may be reached by plain http" }),
     listen: listenSchema,
     tls: tlsSchema(file),
     envoy: envoySchema(file),
-    challenge: z
-      .strictObject({ scopes: z.array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/)).default([]) })
-      .prefault({}),
-    cors: z.strictObject({ origins: z.array(origin).default([]) }).prefault({}),
-    clientAddress: z.enum(["peer", "x-envoy-external-address"]).default("peer"),
-    acceptTextBody: z.boolean().default(false),
-    routeHeader: headerName.nullable().default(null),
-    audit: z.strictObject({ file: file.nullable().default(null) }).prefault({}),
+    challenge: challengeSchema,
+    cors: corsSchema,
+    clientAddress: z.enum(["peer", "x-envoy-external-address"]).default("peer").meta({
+      description:
+        "what policy sees as `sourceIp`: `peer`, or `x-envoy-external-address` where Envoy stands behind a trusted proxy",
+    }),
+    acceptTextBody: z.boolean().default(false).meta({
+      description:
+        "accept bodies that the data plane sends as text (Envoy Gateway); it replaces bad bytes before we see them",
+    }),
+    routeHeader: headerName
+      .nullable()
+      .default(null)
+      .meta({ description: "for data planes that route by header: the name of the header that carries the route" }),
+    audit: auditSchema(file),
     identity: identitySchema(file),
     policy: policySchema(file),
     wristband: wristbandSchema(file),
-    catalog: z.strictObject({ url: url.nullable().default(null), caFile: file.nullable().default(null) }).prefault({}),
+    catalog: catalogSchema(file),
     vault: vaultSchema(file, secret).nullable().default(null),
-    negativeTtlMs: positive.default(5_000),
+    negativeTtlMs: positive.default(5_000).meta({ description: 'how long "has no credential" is remembered' }),
     limits: limitsSchema,
-    servers: z
-      .record(serverName, serverSchema(file, credentialSchema(file, secret)))
-      .refine((servers) => Object.keys(servers).length > 0, "name at least one server"),
+    servers: serversSchema(file, credentialSchema(file, secret)),
   });
 }
 

@@ -5,11 +5,12 @@ import { absoluteUrl, headerName, type FileSchema } from "./values.ts";
 import { vaultPath } from "./vault.ts";
 
 const placement = {
-  header: headerName.default("authorization"),
+  header: headerName.default("authorization").meta({ description: "the header that carries it" }),
   scheme: z
     .string()
     .regex(/^[\x21-\x7e]{0,64}$/, "must be one word of visible ASCII, or empty")
-    .default("Bearer"),
+    .default("Bearer")
+    .meta({ description: 'the word before it; `""` for none' }),
 };
 
 /** RFC 6749 §3.3. */
@@ -19,23 +20,49 @@ const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 /** The kind `exchange` (RFC 8693). */
 function exchangeSchema(file: FileSchema, secret: SecretSchema) {
   return z.strictObject({
-    tokenEndpoint: absoluteUrl.refine(
-      isAsSent,
-      "must have a path, written as it is sent: no dot segments, spaces or characters that need an escape",
-    ),
-    issuer: absoluteUrl.nullable().default(null),
-    profile: z.enum(["rfc8693", "keycloak"]).default("rfc8693"),
-    mode: z.enum(["impersonation", "delegation"]).default("impersonation"),
-    client: z.strictObject({ id: z.string().min(1), secret }),
-    audience: z.string().min(1),
+    tokenEndpoint: absoluteUrl
+      .refine(
+        isAsSent,
+        "must have a path, written as it is sent: no dot segments, spaces or characters that need an escape",
+      )
+      .meta({ description: "the IdP's token endpoint, written as it is sent" }),
+    issuer: absoluteUrl.nullable().default(null).meta({
+      description:
+        "whose callers' tokens it is shown; required with several `identity.issuers`. A caller of another has none here",
+      unset: "the only one",
+    }),
+    profile: z
+      .enum(["rfc8693", "keycloak"])
+      .default("rfc8693")
+      .meta({ description: "`keycloak` for Keycloak: how answers are read" }),
+    mode: z.enum(["impersonation", "delegation"]).default("impersonation").meta({
+      description:
+        "`delegation`: the gateway's own token goes along as `actor_token`, and the answer must name it in `act`; not with Keycloak",
+    }),
+    client: z.strictObject({
+      id: z.string().min(1).meta({ description: "the gateway's client at the IdP" }),
+      secret: secret.meta({ description: "`{file: …}` or `{env: …}`" }),
+    }),
+    audience: z.string().min(1).meta({ description: "the server, as the IdP knows it" }),
     scope: z
       .string()
       .regex(SCOPES, "names scopes with one space between them; to ask for none, leave it out")
       .nullable()
-      .default(null),
-    allowScopes: z.array(z.string().regex(SCOPE, "a scope is visible ASCII without spaces")).default([]),
-    timeoutMs: z.int().positive().default(500),
-    caFile: file.nullable().default(null),
+      .default(null)
+      .meta({ description: "what is asked for, with one space between scopes" }),
+    allowScopes: z
+      .array(z.string().regex(SCOPE, "a scope is visible ASCII without spaces"))
+      .default([])
+      .meta({ description: "scopes that may be granted besides" }),
+    timeoutMs: z
+      .int()
+      .positive()
+      .default(500)
+      .meta({ description: "time for one exchange; smaller than `checkTimeoutMs`" }),
+    caFile: file
+      .nullable()
+      .default(null)
+      .meta({ description: "TLS is always verified, CA and host name", unset: "the system's" }),
     ...placement,
   });
 }
@@ -49,21 +76,36 @@ function isAsSent(text: string): boolean {
 
 export function credentialSchema(file: FileSchema, secret: SecretSchema) {
   const vault = z.strictObject({
-    mount: vaultPath,
-    path: z.string().min(1),
-    field: z.string().min(1).default("token"),
-    requireOwner: z.boolean().default(false),
+    mount: vaultPath.meta({ description: "a KV version 2 mount" }),
+    path: z
+      .string()
+      .min(1)
+      .meta({ description: "of segments and `{username}`, `{subject}`, `{issuerAlias}`, `{server}`, `{host}`" }),
+    field: z.string().min(1).default("token").meta({ description: "the field of the entry" }),
+    requireOwner: z
+      .boolean()
+      .default(false)
+      .meta({ description: "the entry's `custom_metadata` must name the caller" }),
     ...placement,
   });
   const exchange = exchangeSchema(file, secret);
-  const fixed = z.strictObject({ file: z.string(), ...placement }).transform(({ file, header, scheme }, ctx) => {
-    const read = secret.safeParse({ file });
-    if (read.success) return { header, scheme, value: read.data };
-    for (const issue of read.error.issues) ctx.addIssue(issue.message);
-    return z.NEVER;
-  });
+  const fixed = z
+    .strictObject({ file: z.string().meta({ description: "a file with the credential" }), ...placement })
+    .transform(({ file, header, scheme }, ctx) => {
+      const read = secret.safeParse({ file });
+      if (read.success) return { header, scheme, value: read.data };
+      for (const issue of read.error.issues) ctx.addIssue(issue.message);
+      return z.NEVER;
+    });
   return z
-    .strictObject({ vault, exchange, static: fixed, none: z.strictObject({}) })
+    .strictObject({
+      none: z
+        .strictObject({})
+        .meta({ description: "the server gets no credential, and never the caller's token", unset: "`{}`" }),
+      static: fixed,
+      vault,
+      exchange,
+    })
     .partial()
     .transform((entry, ctx) => {
       if (Object.keys(entry).length !== 1) {
@@ -74,5 +116,6 @@ export function credentialSchema(file: FileSchema, secret: SecretSchema) {
       if (entry.exchange) return { kind: "exchange" as const, ...entry.exchange };
       if (entry.static) return { kind: "static" as const, ...entry.static };
       return { kind: "none" as const, header: "authorization" };
-    });
+    })
+    .meta({ minProperties: 1, maxProperties: 1 }); // for the JSON Schema, which does not know the transform
 }

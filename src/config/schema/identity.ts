@@ -9,30 +9,48 @@ export const identitySchema = (file: FileSchema) =>
     issuers: z
       .array(
         z.strictObject({
-          issuer: url,
+          issuer: url.meta({ description: "compared byte for byte with `iss`" }),
           audiences: z
             .array(z.string().min(1))
-            .min(1, "name at least one audience: a token for anybody is a token for nobody"),
+            .min(1, "name at least one audience: a token for anybody is a token for nobody")
+            .meta({ description: "accepted at every endpoint; the endpoint's own URL is always accepted" }),
           algorithms: z
             .array(z.enum(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]))
-            .min(1),
-          tokenType: z.enum(["at+jwt", "jwt"]).default("at+jwt"),
-          jwksUri: url.nullable().default(null),
-          allowedHosts: z.array(hostName).default([]),
+            .min(1)
+            .meta({ description: "RS256 … PS512, ES256 … ES512, EdDSA" }),
+          tokenType: z.enum(["at+jwt", "jwt"]).default("at+jwt").meta({
+            description:
+              "`jwt` for issuers that cannot send `at+jwt`: then what looks like an ID, logout or refresh token is refused",
+          }),
+          jwksUri: url.nullable().default(null).meta({
+            description:
+              "where the keys are, taken as written: for an issuer that is reached by another name from here",
+            unset: "from the issuer's metadata",
+          }),
+          allowedHosts: z
+            .array(hostName)
+            .default([])
+            .meta({ description: "further hosts that the issuer's metadata may point to" }),
           alias: z
             .string()
             .regex(/^[a-z0-9-]{1,63}$/, "must be 1 to 63 of a-z, 0-9 and '-'")
             .nullable()
-            .default(null),
+            .default(null)
+            .meta({ description: "a short name (a-z, 0-9, `-`) that stands for the issuer in `{issuerAlias}`" }),
           claims: z
             .strictObject({
-              username: claimPath.default("preferred_username"),
-              groups: claimPath.default("groups"),
-              scopes: claimPath.default("scope"),
+              username: claimPath.default("preferred_username").meta({
+                description: "where the username stands: a claim's name, or a JSON Pointer if it begins with `/`",
+              }),
+              groups: claimPath.default("groups").meta({ description: "where the groups stand" }),
+              scopes: claimPath.default("scope").meta({ description: "where the scopes stand" }),
             })
             .prefault({}),
         }),
       )
       .min(1),
-    revocationFile: file.nullable().default(null),
+    revocationFile: file
+      .nullable()
+      .default(null)
+      .meta({ description: "revoked tokens, sessions and subjects: [operations](operations.md#revocation)" }),
   });

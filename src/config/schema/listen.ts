@@ -4,20 +4,28 @@ import { address, type FileSchema } from "./values.ts";
 
 export const listenSchema = z
   .strictObject({
-    authz: address.prefault("127.0.0.1:9001"),
-    ops: address.prefault("127.0.0.1:9002"),
-    broker: address.prefault("127.0.0.1:9003"),
-    brokerOps: address.prefault("127.0.0.1:9004"),
-    plaintext: z.boolean().default(false),
+    authz: address.prefault("127.0.0.1:9001").meta({ description: "gRPC for Envoy; `unix:/path` for a socket" }),
+    ops: address
+      .prefault("127.0.0.1:9002")
+      .meta({ description: "`/healthz`, `/readyz`, `/metrics`, `/.well-known/jwks.json` of serve" }),
+    broker: address.prefault("127.0.0.1:9003").meta({ description: "the broker's MCP endpoints" }),
+    brokerOps: address.prefault("127.0.0.1:9004").meta({ description: "the broker's health, metrics and catalogue" }),
+    plaintext: z
+      .boolean()
+      .default(false)
+      .meta({ description: "`true` where a mesh's sidecar encrypts: listeners beyond loopback need no TLS then" }),
   })
   .prefault({});
 
 export function tlsSchema(file: FileSchema) {
   const listener = z.strictObject({
-    certFile: file,
-    keyFile: file,
-    clientCaFile: file.nullable().default(null),
-    clientSans: z.array(z.string().min(1)).default([]),
+    certFile: file.meta({ description: "the listener's certificate chain, PEM" }),
+    keyFile: file.meta({ description: "its private key, PEM" }),
+    clientCaFile: file.nullable().default(null).meta({ description: "clients must show a certificate of this CA" }),
+    clientSans: z.array(z.string().min(1)).default([]).meta({
+      description:
+        "one of these names (DNS or URI, exact) must be in the client's certificate; empty: any certificate of the CA",
+    }),
   });
   return z
     .strictObject({ authz: listener, ops: listener, broker: listener, brokerOps: listener })

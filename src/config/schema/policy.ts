@@ -4,8 +4,12 @@ import { headerName, type FileSchema } from "./values.ts";
 
 export const policySchema = (file: FileSchema) =>
   z.strictObject({
-    path: file,
-    rego: z.enum(["v1", "v0"]).default("v1"),
-    headers: z.array(headerName).default([]),
-    compat: z.enum(["authorino"]).nullable().default(null),
+    path: file.meta({ description: "a folder of `.rego` files and `data.yaml`, or a bundle made by `build-policy`" }),
+    rego: z.enum(["v1", "v0"]).default("v1").meta({ description: "`v0` for older policies" }),
+    headers: z.array(headerName).default([]).meta({ description: "request headers that policy may see" }),
+    compat: z
+      .enum(["authorino"])
+      .nullable()
+      .default(null)
+      .meta({ description: "`authorino` adds `input.auth.identity`" }),
   });

@@ -1,26 +1,49 @@
 // The section `servers`. Pure.
 import { z } from "zod";
 import type { credentialSchema } from "./credential.ts";
-import { positive, url, type FileSchema } from "./values.ts";
+import { positive, serverName, url, type FileSchema } from "./values.ts";
 
-export function serverSchema(file: FileSchema, credential: ReturnType<typeof credentialSchema>) {
+type CredentialSchema = ReturnType<typeof credentialSchema>;
+
+export const serversSchema = (file: FileSchema, credential: CredentialSchema) =>
+  z
+    .record(serverName, serverSchema(file, credential))
+    .refine((servers) => Object.keys(servers).length > 0, "name at least one server");
+
+function serverSchema(file: FileSchema, credential: CredentialSchema) {
   return z.strictObject({
-    url,
+    url: url.meta({ description: "the server's MCP endpoint" }),
     prefix: z
       .string()
       .regex(/^[A-Za-z0-9_.-]{1,64}$/)
       .nullable()
-      .default(null),
-    callRouting: z.enum(["broker", "direct"]).nullable().default(null),
-    allowQuery: z.boolean().default(false),
-    timeoutMs: positive.default(30_000),
-    caFile: file.nullable().default(null),
+      .default(null)
+      .meta({ description: "before its tools' names on `/mcp`; no prefix may begin another", unset: "`<name>_`" }),
+    callRouting: z.enum(["broker", "direct"]).nullable().default(null).meta({
+      description:
+        "`direct` only for a server that answers calls without a session; on `/mcp` calls are relayed all the same",
+      unset: "as at the top",
+    }),
+    allowQuery: z.boolean().default(false).meta({ description: "accept a query on its endpoint" }),
+    timeoutMs: positive
+      .default(30_000)
+      .meta({ description: "time for the answer to a call; for a stream, its longest silence" }),
+    caFile: file
+      .nullable()
+      .default(null)
+      .meta({ description: "upstream TLS is always verified, CA and host name", unset: "the system's" }),
     credential: z
       .array(credential)
-      .min(1, "an empty chain can never yield a credential; say [{none: {}}] for a server that wants none"),
+      .min(1, "an empty chain can never yield a credential; say [{none: {}}] for a server that wants none")
+      .meta({ description: "tried in order; *has none* goes on to the next, *cannot tell* refuses" }),
     discovery: z
       .array(credential)
       .min(1, "an empty chain can never yield a credential; say [{none: {}}] to list the server without one")
-      .default([{ kind: "none", header: "authorization" }]),
+      .default([{ kind: "none", header: "authorization" }])
+      .meta({
+        description:
+          "as whom the broker lists this server: `static` or `none`, in the form of `credential` ([lists](lists.md))",
+        unset: "kind `none`",
+      }),
   });
 }

@@ -10,12 +10,19 @@ export const vaultPath = z
 
 export function vaultSchema(file: FileSchema, secret: SecretSchema) {
   return z.strictObject({
-    address: origin,
+    address: origin.meta({ description: "of Vault or OpenBao: scheme, host and port" }),
     auth: z
       .strictObject(
         {
-          approle: z.strictObject({ mount: vaultPath.default("approle"), roleId: secret, secretId: secret }),
-          token: secret,
+          token: secret.meta({
+            description: "`{file: …}` or `{env: …}`; for a trial: nobody can replace it when it ends",
+            unset: "one of both",
+          }),
+          approle: z.strictObject({
+            mount: vaultPath.default("approle").meta({ description: "where the AppRole method is mounted" }),
+            roleId: secret.meta({ description: "`{file: …}` or `{env: …}`", unset: "one of both" }),
+            secretId: secret.meta({ description: "`{file: …}` or `{env: …}`", unset: "one of both" }),
+          }),
         },
         // Those that take a caller's token, a plugin's among them, would show it to the Vault (threat rows G14, G15).
         {
@@ -25,9 +32,12 @@ export function vaultSchema(file: FileSchema, secret: SecretSchema) {
       )
       .partial()
       .refine((auth) => Object.keys(auth).length === 1, "must name exactly one of approle, token"),
-    namespace: vaultPath.nullable().default(null),
-    caFile: file.nullable().default(null),
-    timeoutMs: positive.default(150),
-    cacheTtlMs: positive.default(60_000),
+    namespace: vaultPath.nullable().default(null).meta({ description: "sent as `X-Vault-Namespace`" }),
+    caFile: file
+      .nullable()
+      .default(null)
+      .meta({ description: "TLS is always verified, CA and host name", unset: "the system's" }),
+    timeoutMs: positive.default(150).meta({ description: "time for one read; log-ins have 2 s at least" }),
+    cacheTtlMs: positive.default(60_000).meta({ description: "how long a credential is kept, ±10 %" }),
   });
 }

@@ -4,10 +4,23 @@ import { headerName, positive, url, type FileSchema } from "./values.ts";
 
 export const wristbandSchema = (file: FileSchema) =>
   z.strictObject({
-    issuer: url,
-    audience: z.string().min(1).default("mcp-broker"),
-    keys: z.array(z.strictObject({ kid: z.string().regex(/^[\x21-\x7e]{1,256}$/), file })).min(1),
-    header: headerName.default("x-authorized-tools"),
-    ttlSeconds: positive.max(3600).default(300),
-    jwksUrl: url.nullable().default(null),
+    issuer: url.meta({ description: "the name under which serve signs for the broker" }),
+    audience: z.string().min(1).default("mcp-broker").meta({ description: "the broker's name" }),
+    keys: z
+      .array(
+        z.strictObject({
+          kid: z
+            .string()
+            .regex(/^[\x21-\x7e]{1,256}$/)
+            .meta({ description: "the key's name; the first key signs, all are published" }),
+          file: file.meta({ description: "a P-256 private key, PEM" }),
+        }),
+      )
+      .min(1),
+    header: headerName.default("x-authorized-tools").meta({ description: "the header that carries it" }),
+    ttlSeconds: positive.max(3600).default(300).meta({ description: "how long one lives, at most" }),
+    jwksUrl: url.nullable().default(null).meta({
+      description: "where the broker fetches the keys: `/.well-known/jwks.json` of the ops listener",
+      unset: "serve's",
+    }),
   });

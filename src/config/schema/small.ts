@@ -1,0 +1,42 @@
+// The sections of one or two keys: `challenge`, `cors`, `audit`, `catalog`. Pure.
+import { z } from "zod";
+import { origin, url, type FileSchema } from "./values.ts";
+
+export const challengeSchema = z
+  .strictObject({
+    scopes: z
+      .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/))
+      .default([])
+      .meta({ description: '`scope="…"` in the 401 and `scopes_supported` in the resource metadata' }),
+  })
+  .prefault({});
+
+export const corsSchema = z
+  .strictObject({
+    origins: z
+      .array(origin)
+      .default([])
+      .meta({ description: "browser origins besides `publicOrigin`; any other `Origin` is refused" }),
+  })
+  .prefault({});
+
+export const auditSchema = (file: FileSchema) =>
+  z
+    .strictObject({
+      file: file.nullable().default(null).meta({ description: "the audit log; without it, standard output" }),
+    })
+    .prefault({});
+
+export const catalogSchema = (file: FileSchema) =>
+  z
+    .strictObject({
+      url: url.nullable().default(null).meta({
+        description: "where serve reads what the servers offer: `/catalog` of the brokerOps listener",
+        unset: "the broker's",
+      }),
+      caFile: file.nullable().default(null).meta({
+        description: "the CA of an https `catalog.url`; TLS is always verified, CA and host name",
+        unset: "the system's",
+      }),
+    })
+    .prefault({});
