@@ -1,8 +1,10 @@
+// Reads every file that the configuration names, before a service starts: all faults at once, each with its key.
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { findTool } from "../files/program.ts";
 import { ConfigError, type Config } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
+import { ConfigProblem } from "../files/config-problem.ts";
 import { readTlsFiles } from "../files/tls.ts";
 import { OPA_MISSING } from "../policy/compile.ts";
 import { OPEN_TO_ALL } from "../policy/self-test.ts";
@@ -16,7 +18,7 @@ import { tlsOf } from "./tls-listeners.ts";
 /** Who reads a file. Envoy may do so on another machine. */
 type Reader = "serve" | "broker" | "envoy";
 
-/** One file of the configuration. Reading it throws a sentence that begins with its key and a colon. */
+/** One file of the configuration. Reading it throws a {@link ConfigProblem}. */
 interface NamedFile {
   readonly reader: Reader;
   readonly read: () => unknown;
@@ -74,11 +76,18 @@ function envoyPairs({ envoy }: Config): NamedFile[] {
 /** The log must be writable before the first decision: without it nothing is allowed. Nothing is written here. */
 function tryAuditFile(file: string | null): void {
   if (file === null) return;
-  const fault = (what: string) => new Error(`audit.file: ${file} cannot be written: ${what}`);
-  const found = statSync(file, { throwIfNoEntry: false });
+  const fault = (what: string) => new ConfigProblem("audit.file", `${file} cannot be written: ${what}`);
+  const look = (path: string) => {
+    try {
+      return statSync(path, { throwIfNoEntry: false });
+    } catch (error) {
+      throw new ConfigProblem("audit.file", `${path} ${unreadable(error)}`, { cause: error });
+    }
+  };
+  const found = look(file);
   if (found?.isDirectory() === true) throw fault("it is a folder; name a file");
   const target = found === undefined ? dirname(file) : file;
-  if (statSync(target, { throwIfNoEntry: false }) === undefined) throw fault(`create the folder ${target}`);
+  if (look(target) === undefined) throw fault(`create the folder ${target}`);
   try {
     accessSync(target, constants.W_OK);
   } catch {
@@ -99,9 +108,8 @@ async function faultsOf(files: readonly NamedFile[]): Promise<Problem[]> {
 }
 
 function asProblem(error: unknown): Problem {
-  const text = error instanceof Error ? error.message : "failed";
-  const [, key = "(file)", message = text] = /^(\S+): (.*)$/s.exec(text) ?? [];
-  return { key, message };
+  if (error instanceof ConfigProblem) return { key: error.key, message: error.reason };
+  return { key: "(file)", message: error instanceof Error ? error.message : "failed" };
 }
 
 /**
@@ -147,15 +155,15 @@ async function tryPolicy({ policy: { path, rego } }: Config): Promise<PolicyVerd
     return { fault: null, warning: tried.allowsStrangers ? { key: "policy.path", message: OPEN_TO_ALL } : null };
   } catch (error) {
     const problem = asProblem(policyError(path, error));
-    return problem.message.includes(OPA_MISSING)
+    return error instanceof Error && error.message === OPA_MISSING
       ? { fault: null, warning: problem }
       : { fault: problem, warning: null };
   }
 }
 
 /** Says which file the compiler's or the reader's words are about. */
-export function policyError(path: string, error: unknown): Error {
+export function policyError(path: string, error: unknown): ConfigProblem {
+  if (error instanceof ConfigProblem) return error;
   const message = error instanceof Error ? ("syscall" in error ? unreadable(error) : error.message) : "failed";
-  const told = message.startsWith("policy.path: ") ? message : `policy.path: ${path}: ${message}`;
-  return new Error(told, { cause: error });
+  return new ConfigProblem("policy.path", `${path}: ${message}`, { cause: error });
 }

@@ -1,5 +1,7 @@
+// The CA files of outgoing connections. Reads files.
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { ConfigProblem } from "./config-problem.ts";
 import { unreadable } from "./read-error.ts";
 
 const CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
@@ -7,10 +9,10 @@ const CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?---
 /**
  * The CAs of a file, tried: OpenSSL passes over what it cannot read, and then trusts nobody without saying why.
  * @param key where the configuration names the file
- * @throws {Error} that names the key and the file and says what to do
+ * @throws {ConfigProblem} that names the key and the file and says what to do
  */
 export function readCaFile(key: string, file: string): Buffer {
-  const fault = (what: string) => new Error(`${key}: ${file} ${what}`);
+  const fault = (what: string) => new ConfigProblem(key, `${file} ${what}`);
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);

@@ -1,9 +1,12 @@
+// Words for a file that cannot be read. Pure.
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOENT: "create it, or correct the path",
   ENOTDIR: "a part of the path is no folder; correct the path",
   EACCES: "let this user read it, and every folder above it",
   EPERM: "let this user read it",
   EISDIR: "it is a folder; name a file",
+  ELOOP: "its symbolic links lead in a circle; correct them",
+  ENAMETOOLONG: "give it a shorter name",
 };
 
 /** Why a file that the configuration names cannot be read, and what to do: the rest of a sentence after its path. */

@@ -1,6 +1,8 @@
+// The certificate, key and client CA of a listener. Reads files.
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
+import { ConfigProblem } from "./config-problem.ts";
 
 /** The files of one listener, as the configuration names them. */
 export interface TlsFiles {
@@ -25,18 +27,18 @@ export interface TlsMaterial {
  * belong together, or a certificate that has ended, would refuse every new connection.
  * @param at the listener's key in the configuration, as `tls.authz`
  * @param now milliseconds since the epoch
- * @throws {Error} that names the key at fault and says what to do
+ * @throws {ConfigProblem} that names the key at fault and says what to do
  */
 export function readTlsFiles(at: string, files: TlsFiles, now: number): TlsMaterial {
   const read = (key: "certFile" | "keyFile" | "clientCaFile", file: string) => {
     try {
       return readFileSync(file);
     } catch {
-      throw new Error(`${at}.${key}: ${file} cannot be read: does it exist, and may this user read it?`);
+      throw new ConfigProblem(`${at}.${key}`, `${file} cannot be read: does it exist, and may this user read it?`);
     }
   };
   const fault = (key: "certFile" | "keyFile" | "clientCaFile", what: string) =>
-    new Error(`${at}.${key}: ${files[key]} ${what}`);
+    new ConfigProblem(`${at}.${key}`, `${files[key]} ${what}`);
   const cert = read("certFile", files.certFile);
   const key = read("keyFile", files.keyFile);
   const clientCa = files.clientCaFile === null ? null : read("clientCaFile", files.clientCaFile);

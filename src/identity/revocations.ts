@@ -1,6 +1,7 @@
 // Who is revoked: the revocations of the file, and all that were ever seen in it.
 import { createPoller, type Poller } from "../async/poll.ts";
 import type { Identity } from "../authz/types.ts";
+import { ConfigProblem } from "../files/config-problem.ts";
 import { RevocationFile } from "./revocation-file.ts";
 import type { Revocation } from "./revocation-lines.ts";
 import { createRevocationMemory, nameOf, type RevocationMemory, type TokenMarks } from "./revocation-memory.ts";
@@ -46,14 +47,14 @@ const BYTES_PER_ENTRY = 512;
 /**
  * The revocations of the file, and all that were ever seen in it (design 6.10, threat row A31). While the file is missing,
  * broken or larger than the memory, any token may be revoked by what could not be read, so all are refused.
- * @throws {Error} at the start, when the file cannot be read whole: without it nobody knows who was revoked
+ * @throws {ConfigProblem} at the start, when the file cannot be read whole: without it nobody knows who was revoked
  */
 export async function createRevocations(options: RevocationOptions): Promise<Revocations> {
   const watch = new RevocationWatch(options);
   const poller = createPoller(() => watch.look());
   await poller.poll();
   if (watch.stale !== null && options.remembered === null)
-    throw new Error(`identity.revocationFile: ${options.file}: ${watch.stale}`);
+    throw new ConfigProblem("identity.revocationFile", `${options.file}: ${watch.stale}`);
   return {
     revoked: (identity) => watch.revoked(identity),
     ...poller,

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
+import { ConfigProblem } from "../files/config-problem.ts";
 import { refuse, type Step } from "../authz/step.ts";
 import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
 import type { CheckFacts } from "../authz/facts.ts";
@@ -302,12 +303,13 @@ async function tested(load: Found["load"]): Promise<Tested> {
 }
 
 function isFolder(path: string): boolean {
-  if (!existsSync(path)) throw new Error(`policy.path: ${path} does not exist`);
+  if (!existsSync(path)) throw new ConfigProblem("policy.path", `${path} does not exist`);
   return statSync(path).isDirectory();
 }
 
 function compileFiles({ path, rego, opaPath }: PolicySource, files: readonly SourceFile[]): Promise<Artifact> {
-  if (!files.some((file) => file.path.endsWith(".rego"))) throw new Error(`policy.path: ${path} holds no .rego file`);
+  if (!files.some((file) => file.path.endsWith(".rego")))
+    throw new ConfigProblem("policy.path", `${path} holds no .rego file`);
   return compilePolicy({ files, rego, opaPath });
 }
 

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { ConfigProblem } from "../files/config-problem.ts";
 
 export interface SigningKey {
   readonly kid: string;
@@ -16,7 +17,7 @@ interface KeyFile {
 
 /**
  * Reads the P-256 private keys of the configuration.
- * @throws {Error} that names the key and the remedy
+ * @throws {ConfigProblem} that names the key and the remedy
  */
 export function loadSigningKeys(keys: readonly KeyFile[]): SigningKey[] {
   return keys.map((_, i) => loadSigningKey(keys, i));
@@ -26,10 +27,11 @@ export function loadSigningKeys(keys: readonly KeyFile[]): SigningKey[] {
 export function loadSigningKey(keys: readonly KeyFile[], i: number): SigningKey {
   const { kid = "", file = "" } = keys[i] ?? {};
   if (keys.findIndex((other) => other.kid === kid) !== i)
-    throw new Error(`wristband.keys[${i}].kid: ${kid} comes twice; give each key its own`);
+    throw new ConfigProblem(`wristband.keys[${i}].kid`, `${kid} comes twice; give each key its own`);
   const fail = (why: string) =>
-    new Error(
-      `wristband.keys[${i}]: ${file} ${why}. Make one: openssl ecparam -name prime256v1 -genkey -noout -out ${file}`,
+    new ConfigProblem(
+      `wristband.keys[${i}]`,
+      `${file} ${why}. Make one: openssl ecparam -name prime256v1 -genkey -noout -out ${file}`,
     );
   const privateKey = readPrivateKey(file);
   if (typeof privateKey === "string") throw fail(privateKey);

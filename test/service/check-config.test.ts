@@ -1,7 +1,7 @@
 // `check-config` reads every file that the configuration names: one that is missing, empty or of another kind is a sentence
 // with its key, its path and what to do. `serve` and `broker` say the same of theirs before they start.
 import { generateKeyPairSync } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -23,6 +23,7 @@ beforeAll(() => {
   writeFileSync(at("secret"), "s3cret", { mode: 0o600 });
   writeFileSync(at("revoked.jsonl"), "");
   writeFileSync(at("empty"), "");
+  symlinkSync("loop", at("loop"));
   writeFileSync(at("text"), "not what you think\n");
   writeFileSync(
     at("cut.pem"),
@@ -148,6 +149,9 @@ describe("one sentence with the key, the path and what to do", () => {
     ["identity.revocationFile", "text", "identity.revocationFile", /text: line 1: not JSON/],
     ["audit.file", "none/audit.jsonl", "audit.file", /audit\.jsonl cannot be written: create the folder .*none/],
     ["audit.file", "policies", "audit.file", /policies cannot be written: it is a folder; name a file/],
+    ["audit.file", "n".repeat(300), "audit.file", /n cannot be read \(ENAMETOOLONG\)/],
+    ["audit.file", "loop", "audit.file", /loop cannot be read \(ELOOP\)/],
+    ["audit.file", "loop/audit.jsonl", "audit.file", /audit\.jsonl cannot be read \(ELOOP\)/],
     ["policy.path", "none", "policy.path", /none does not exist/],
     ["policy.path", "no-rego", "policy.path", /no-rego holds no \.rego file/],
     ["policy.path", "text", "policy.path", /text: the bundle is cut off, too large, or not a \.tar\.gz file/],
