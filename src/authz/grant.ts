@@ -21,7 +21,7 @@ const OF_THE_DATA_PLANE: ReadonlySet<string> = new Set([
 const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 
 /** RFC 9110 §5.5 without obs-text: some data planes drop a header with anything else, silently. */
-const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+export const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const MAX_VALUE_BYTES = 48 * 1024;
 
 /**

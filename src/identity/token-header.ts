@@ -1,3 +1,4 @@
+import { KID } from "../jose/key-set.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export interface TokenHeader {
@@ -7,7 +8,6 @@ export interface TokenHeader {
 
 /** Header members that would bring a key, an extension or another encoding along. We support none of them. */
 const FORBIDDEN = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
-const KID = /^[\x21-\x7e]{1,256}$/;
 /** Of tokens that are none for us, our own among them (RFC 8725 §3.11, threat rows A20, A21). */
 const OTHER_TYPES =
   /^(?:application\/)?(?:wristband|catalog|logout|dpop|secevent|oauth-id-jag|refresh|id_token|entity-statement)\+?(?:jwt)?$/i;

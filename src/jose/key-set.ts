@@ -18,7 +18,8 @@ const LIMITS = { maxDepth: 6, maxMembers: 4096 };
 const PRIVATE_MEMBERS = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 const CURVES: Readonly<Record<string, string>> = { "P-256": "ES256", "P-384": "ES384", "P-521": "ES512" };
 const RSA_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
-const KID = /^[\x21-\x7e]{1,256}$/;
+/** A key id: visible ASCII, at most 256. */
+export const KID = /^[\x21-\x7e]{1,256}$/;
 
 /**
  * Reads a JWK Set (RFC 7517 §5), or says why it is none. Keys that could be forged or misused are left out: wrong

@@ -1,3 +1,6 @@
+/** The name of a configured server: a part of paths, of claims and of metric labels. */
+export const SERVER_NAME = /^[a-z][a-z0-9-]{0,62}$/;
+
 export interface Target {
   readonly server: string;
   /** The name without its prefix. */

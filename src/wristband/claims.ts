@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
+import { SERVER_NAME } from "../mcp/resolver.ts";
 
 /** `typ` of a wristband: no other token is taken for one, and it is taken for no other (RFC 8725 §3.11). */
 export const WRISTBAND_TYPE = "wristband+jwt";
@@ -9,7 +10,7 @@ export const MAX_LIFETIME_SECONDS = 3600;
 
 const text = z.string().min(1).max(2048);
 const seconds = z.int().positive();
-const server = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/);
+const server = z.string().regex(SERVER_NAME);
 /** Strictly ascending by code unit: sorted, and each name once. */
 const names = z.record(
   server,

@@ -1,5 +1,5 @@
 // Which header names and values a configuration may name, for each use: one table. Pure.
-import { managedHeaders } from "../../authz/grant.ts";
+import { HEADER_VALUE, managedHeaders } from "../../authz/grant.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 
@@ -78,9 +78,6 @@ export function checkHeaders(config: Config, { problem }: Reporter): void {
   const managed = new Set(managedHeaders(header, config.routeHeader, credentials));
   for (const name of config.policy.headers) say("policy.headers", policyFault(name, managed));
 }
-
-/** As the value will be told by Grant.of (RFC 9110 §5.5). */
-const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
 export function checkCredentialHeaders(config: Config, { problem }: Reporter): void {
   const own = new Set([config.wristband.header, config.routeHeader ?? ""]);

@@ -1,7 +1,7 @@
 // One entry of a credential chain: `static`, `none`, `vault` or `exchange` (docs/credentials.md). Pure.
 import { z } from "zod";
 import type { SecretSchema } from "./secret.ts";
-import { absoluteUrl, headerName, type FileSchema } from "./values.ts";
+import { absoluteUrl, headerName, scope, scopes, type FileSchema } from "./values.ts";
 import { vaultPath } from "./vault.ts";
 
 const placement = {
@@ -12,10 +12,6 @@ const placement = {
     .default("Bearer")
     .meta({ description: 'the word before it; `""` for none' }),
 };
-
-/** RFC 6749 §3.3. */
-const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
-const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
 /** The kind `exchange` (RFC 8693). */
 function exchangeSchema(file: FileSchema, secret: SecretSchema) {
@@ -44,16 +40,8 @@ function exchangeSchema(file: FileSchema, secret: SecretSchema) {
       secret: secret.meta({ description: "`{file: …}` or `{env: …}`" }),
     }),
     audience: z.string().min(1).meta({ description: "the server, as the IdP knows it" }),
-    scope: z
-      .string()
-      .regex(SCOPES, "names scopes with one space between them; to ask for none, leave it out")
-      .nullable()
-      .default(null)
-      .meta({ description: "what is asked for, with one space between scopes" }),
-    allowScopes: z
-      .array(z.string().regex(SCOPE, "a scope is visible ASCII without spaces"))
-      .default([])
-      .meta({ description: "scopes that may be granted besides" }),
+    scope: scopes.nullable().default(null).meta({ description: "what is asked for, with one space between scopes" }),
+    allowScopes: z.array(scope).default([]).meta({ description: "scopes that may be granted besides" }),
     timeoutMs: z
       .int()
       .positive()

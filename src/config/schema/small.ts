@@ -1,11 +1,11 @@
 // The sections of one or two keys: `challenge`, `cors`, `audit`, `catalog`. Pure.
 import { z } from "zod";
-import { origin, url, type FileSchema } from "./values.ts";
+import { origin, scope, url, type FileSchema } from "./values.ts";
 
 export const challengeSchema = z
   .strictObject({
     scopes: z
-      .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/))
+      .array(scope)
       .default([])
       .meta({ description: '`scope="…"` in the 401 and `scopes_supported` in the resource metadata' }),
   })

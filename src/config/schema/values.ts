@@ -1,6 +1,7 @@
 // Kinds of value that several sections of the configuration have: addresses, URLs, header names. Pure.
 import { isIP } from "node:net";
 import { z } from "zod";
+import { SERVER_NAME } from "../../mcp/resolver.ts";
 
 /** Milliseconds and the like: beyond it Node's timers fire at once. */
 export const positive = z.int().positive().max(2_147_483_647);
@@ -8,8 +9,18 @@ export const positive = z.int().positive().max(2_147_483_647);
 export const headerName = z.string().regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "must be a header name in lower case");
 export const serverName = z
   .string()
-  .regex(/^[a-z][a-z0-9-]{0,62}$/, "a server name is 1 to 63 of a-z, 0-9 and '-', and begins with a letter");
+  .regex(SERVER_NAME, "a server name is 1 to 63 of a-z, 0-9 and '-', and begins with a letter");
 export const hostName = z.string().regex(/^[a-z0-9.:[\]-]{1,255}$/, "must be a host name in lower case, without port");
+
+/** RFC 6749 §3.3. */
+const SCOPE = String.raw`[\x21\x23-\x5b\x5d-\x7e]+`;
+export const scope = z.string().regex(new RegExp(`^${SCOPE}$`), "a scope is visible ASCII without spaces");
+export const scopes = z
+  .string()
+  .regex(
+    new RegExp(`^${SCOPE}(?: ${SCOPE})*$`),
+    "names scopes with one space between them; to ask for none, leave it out",
+  );
 
 /** A path of the configuration, made absolute: paths are relative to the folder of the file. */
 export type FileSchema = z.ZodType<string, string>;

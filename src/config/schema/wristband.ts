@@ -1,5 +1,6 @@
 // The section `wristband`. Pure.
 import { z } from "zod";
+import { KID } from "../../jose/key-set.ts";
 import { headerName, positive, url, type FileSchema } from "./values.ts";
 
 export const wristbandSchema = (file: FileSchema) =>
@@ -9,10 +10,7 @@ export const wristbandSchema = (file: FileSchema) =>
     keys: z
       .array(
         z.strictObject({
-          kid: z
-            .string()
-            .regex(/^[\x21-\x7e]{1,256}$/)
-            .meta({ description: "the key's name; the first key signs, all are published" }),
+          kid: z.string().regex(KID).meta({ description: "the key's name; the first key signs, all are published" }),
           file: file.meta({ description: "a P-256 private key, PEM" }),
         }),
       )
