@@ -1,9 +1,8 @@
-// Writes every page, file and table that is made from the code. Run it after a change of the tables, keys, metrics, panels or
-// limits; tests compare.
+// Writes every page, file and table that is made from the code. Run it after a change of the tables, keys, metrics or limits;
+// tests compare.
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { configSchemaFile, withKeyTables } from "./lib/config.ts";
-import { dashboardFile } from "./lib/dashboard.ts";
 import { withTable } from "./lib/page-tables.ts";
 import { limitsTable } from "./lib/limits.ts";
 import { metricsTable } from "./lib/metrics.ts";
@@ -26,4 +25,3 @@ write("docs/limits.md", (page) => withTable(page, "limits", limitsTable()));
 write("docs/operations.md", (page) => withTable(page, "metrics", metrics));
 write("docs/configuration.md", withKeyTables);
 write("docs/mcp-authz.schema.json", configSchemaFile);
-write("deploy/grafana/mcp-authz.json", dashboardFile);
