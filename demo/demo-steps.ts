@@ -1,4 +1,5 @@
 // What the demo shows, as lines that a person can paste: printed by `npm start` and by compose, run by the smoke test.
+import { readFileSync } from "node:fs";
 
 export interface DemoStep {
   readonly title: string;
@@ -94,9 +95,18 @@ export function curlLine({ gateway, tokenCommand }: DemoPlace, step: DemoStep): 
   return `curl -si ${gateway}${step.path} ${token}-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '${body}'`;
 }
 
+/** By scope and version: a bare name could be anybody's package, where the lockfile is not at hand. */
+function inspectorCommand(): string {
+  const { devDependencies } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    devDependencies: Readonly<Record<string, string>>;
+  };
+  const name = "@modelcontextprotocol/inspector";
+  return `npx ${name}@${devDependencies[name] ?? ""}`;
+}
+
 /** A line for a real MCP client, the Inspector. */
 export function inspectorLine({ gateway, tokenCommand }: DemoPlace, person: string, method: string): string {
-  return `npx mcp-inspector --cli --server-url ${gateway}/servers/demo/mcp --transport http --header "Authorization: Bearer $(${tokenCommand(person)})" ${method}`;
+  return `${inspectorCommand()} --cli --server-url ${gateway}/servers/demo/mcp --transport http --header "Authorization: Bearer $(${tokenCommand(person)})" ${method}`;
 }
 
 /** Lines for clients that people use, from nothing but the URL: each finds the login by itself. */
@@ -105,7 +115,7 @@ export function clientLines(gateway: string): string {
   return [
     `Claude Code:  claude mcp add --transport http mcp-authz ${url}`,
     `VS Code:      code --add-mcp '{"name":"mcp-authz","type":"http","url":"${url}"}'`,
-    `Inspector:    npx mcp-inspector --server-url ${url} --transport http`,
+    `Inspector:    ${inspectorCommand()} --server-url ${url} --transport http`,
   ].join("\n   ");
 }
 

@@ -5,7 +5,7 @@ const WIDTH = 118;
 
 /** The demo's own lines: what starts, what can be tried, where everything is. Lines to paste are left out. */
 export function startScreen(output: string): string {
-  const lines = output.split("\n").filter((line) => !/^\s+(?:curl|npx|claude|code) /.test(line));
+  const lines = output.split("\n").filter((line) => !/^\s+(?:curl|npx|\.\/mcp-authz|claude|code) /.test(line));
   return screen(lines.slice(lines.indexOf("Starting the demo:")));
 }
 

@@ -61,7 +61,7 @@ ${printedSteps(place(lab), WORLD_STEPS)}
 ${WORLD_STEPS.length + 1}. A real MCP client, the Inspector:
    ${inspectorLine(place(lab), "alice", "--method tools/call --tool-name whoami")}
 ${WORLD_STEPS.length + 2}. Why was that refused?
-   npx mcp-authz why --config ${relative(process.cwd(), lab.configFile)} --token-file ${relative(process.cwd(), FOLDER)}/alice.token --server demo --tool delete_repo
+   ./mcp-authz why --config ${relative(process.cwd(), lab.configFile)} --token-file ${relative(process.cwd(), FOLDER)}/alice.token --server demo --tool delete_repo
 
 Your own client needs only the URL. It sends you to a page where you choose to be alice, bob or carol:
    ${clientLines(lab.gateway)}

@@ -20,7 +20,7 @@ const started = new Promise<void>((done, fail) => {
 const ended = new Promise((done) => demo.on("exit", done));
 await started;
 try {
-  const command = /npx mcp-authz (why .*)/.exec(output)?.[1] ?? "";
+  const command = /\.\/mcp-authz (why .*)/.exec(output)?.[1] ?? "";
   const why = whyOutput(command.split(" "));
   const page = withScreen(readFileSync(README, "utf8"), "start", startScreen(output));
   writeFileSync(README, withScreen(page, "why", whyScreen(why)));

@@ -77,7 +77,7 @@ describe("npm start", () => {
       const pasted = spawnSync("sh", ["-c", lines[i] ?? ""], { cwd: ROOT, encoding: "utf8" });
       for (const shown of step.shows) expect(pasted.stdout, step.title).toContain(shown);
     }
-    const why = /npx mcp-authz (why .*)/.exec(text)?.[1]?.split(" ") ?? [];
+    const why = /\.\/mcp-authz (why .*)/.exec(text)?.[1]?.split(" ") ?? [];
     const explained = spawnSync(process.execPath, ["src/cli/mcp-authz.ts", ...why], { cwd: ROOT, encoding: "utf8" });
     expect(explained.status).toBe(1);
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");

@@ -69,6 +69,7 @@ async function start(
 it.each<[string, () => [string, string[]]]>([
   ["by node", () => [process.execPath, [PROGRAM]]],
   ["by itself", () => [PROGRAM, []]],
+  ["by ./mcp-authz, whose process it becomes", () => [join(ROOT, "mcp-authz"), []]],
   [
     "by a link, as npx does",
     () => {
