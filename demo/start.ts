@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { onParentGone } from "../src/ops/parent.ts";
 import { clientLines, inspectorLine, printedSteps, WORLD_STEPS, type DemoPlace } from "./demo-steps.ts";
 import { startLab, type Lab } from "./lab.ts";
 import { followLog, newsOf } from "./news.ts";
@@ -79,6 +80,7 @@ Ctrl-C ends everything.`);
 function listenForSignals(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => controller.abort());
+  onParentGone(() => controller.abort());
   // Nobody reads any more (`npm start | head`).
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => controller.abort());
   return controller.signal;

@@ -82,10 +82,14 @@ install();
 const child = spawn(findNode(), ["--disable-warning=ExperimentalWarning", ...TASKS[task], ...rest], {
   cwd: root,
   stdio: "inherit",
-  env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` },
+  // The variable is npm's own: a task of ours that finds it ends when its parent is gone (src/ops/parent.ts).
+  env: { npm_lifecycle_event: task, ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` },
 });
 // A terminal's Ctrl-C reaches the child by itself; a signal sent to this process alone does not.
 for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 process.on("SIGINT", () => {});
+// npm that is killed sends none.
+const parent = process.ppid;
+if (process.env.npm_lifecycle_event) setInterval(() => process.ppid === parent || child.kill("SIGTERM"), 1000).unref();
 child.on("error", (error) => fail(`cannot start ${TASKS[task][0]}: ${error.message}`));
 child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));

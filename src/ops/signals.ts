@@ -1,4 +1,6 @@
+// A service's process and its signals. I/O: listens to signals, to uncaught errors and for the end of npm.
 import type { Log } from "./log.ts";
+import { onParentGone } from "./parent.ts";
 
 export interface SignalHandlers {
   /** Ends the service in order. */
@@ -8,8 +10,9 @@ export interface SignalHandlers {
 }
 
 /**
- * Ties the process to its signals: SIGTERM and SIGINT drain and exit 0, a second one exits 1 at once; SIGHUP reloads; a
- * bug that nobody caught is logged, drained and exits 70. Resolves with the exit code.
+ * Ties the process to its signals: SIGTERM and SIGINT drain and exit 0, a second one exits 1 at once; SIGHUP reloads; an
+ * uncaught error is logged, drained and exits 70; the end of the npm that started it counts as a first SIGTERM. Resolves with
+ * the exit code.
  */
 export function untilSignal({ terminate, reload, log }: SignalHandlers): Promise<number> {
   return new Promise((done) => {
@@ -30,6 +33,11 @@ export function untilSignal({ terminate, reload, log }: SignalHandlers): Promise
         end(0);
       });
     }
+    onParentGone(() => {
+      if (ending) return;
+      log.info("parent_gone");
+      end(0);
+    });
     process.on("SIGHUP", () => {
       log.info("signal", { signal: "SIGHUP" });
       reload().catch((error: unknown) =>
