@@ -1,4 +1,4 @@
-# Targets: `runtime` (the default) is what users run; `demo` holds the OIDC provider and the MCP server of compose.yaml.
+# Targets: `runtime` (the default) is what users run; `demo` holds the OIDC provider and the MCP server of docker-compose.yml.
 # No "# syntax=" line: every builder would have to fetch a frontend first. A release names these by digest (docs/containers.md).
 ARG NODE_IMAGE=node:24-slim
 ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs24-debian13:nonroot

@@ -42,13 +42,13 @@ const isHere = (image: string) =>
     () => false,
   );
 
-/** compose.yaml as its users start it, with ports and a policy folder of its own. */
+/** docker-compose.yml as its users start it, with ports and a policy folder of its own. */
 export async function openContainerLab(folder: string, mayPull: boolean): Promise<OpenLab> {
   const project = `${PROJECT_PREFIX}${randomBytes(4).toString("hex")}`;
   const { gateway: gatewayPort, idp: idpPort } = await freePorts();
   const policyFolder = join(folder, "policies");
   cpSync(join(ROOT, "policies/demo"), policyFolder, { recursive: true });
-  const environment = new DockerComposeEnvironment(ROOT, "compose.yaml")
+  const environment = new DockerComposeEnvironment(ROOT, "docker-compose.yml")
     .withProjectName(project)
     .withAutoCleanup(false) // by an image of its own; we end what we start, and look whether we did
     .withPullPolicy(mayPull ? PullPolicy.defaultPolicy() : PullPolicy.neverPull())

@@ -78,7 +78,7 @@ export interface DemoPlace {
   readonly tokenCommand: (person: string) => string;
 }
 
-/** The compose stack, for a shell in the folder of compose.yaml. */
+/** The compose stack, for a shell in the folder of docker-compose.yml. */
 export function composePlace(gateway: string): DemoPlace {
   return { gateway, tokenCommand: (person) => `docker compose exec -T idp token ${person}` };
 }

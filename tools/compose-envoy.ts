@@ -1,5 +1,5 @@
 // `npm run compose-envoy` writes envoy/envoy.yaml: what `mcp-authz envoy-config` prints for the configuration of
-// compose.yaml. A test keeps the two equal.
+// docker-compose.yml. A test keeps the two equal.
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";

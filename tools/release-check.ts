@@ -27,7 +27,7 @@ export function baseImages(dockerfile: string): string[] {
   );
 }
 
-/** The images that compose.yaml takes from a registry. */
+/** The images that docker-compose.yml takes from a registry. */
 export function composeImages(compose: string): string[] {
   return [...compose.matchAll(/^ +image: \$\{(\w+_IMAGE):-(\S+)\}$/gm)]
     .filter(([, name = ""]) => !BUILT_HERE.has(name))
@@ -52,7 +52,7 @@ function main(images: readonly string[]): number {
     return (found === null ? ["is not on this machine"] : releaseFaults(found)).map((fault) => `${image} ${fault}`);
   });
   const bases = baseImages(readFileSync(resolve(ROOT, "Dockerfile"), "utf8"));
-  const beside = composeImages(readFileSync(resolve(ROOT, "compose.yaml"), "utf8"));
+  const beside = composeImages(readFileSync(resolve(ROOT, "docker-compose.yml"), "utf8"));
   for (const image of [...bases, ...beside])
     if (!isPinned(image))
       faults.push(`${image} is named by tag: name it by digest, with its variable (docs/containers.md)`);

@@ -1,5 +1,5 @@
 // `npm run smoke`: the lines that the compose stack prints, pasted into a shell, with what each must show; and that
-// every container runs as hardened as compose.yaml says. For a stack that is up; needs curl.
+// every container runs as hardened as docker-compose.yml says. For a stack that is up; needs curl.
 import { spawnSync } from "node:child_process";
 import {
   composePlace,

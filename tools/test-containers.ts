@@ -79,7 +79,7 @@ function releaseCheck(): string {
   return label === "" ? "fit for release" : "built on stand-ins, and refused for it";
 }
 
-/** compose.yaml as a user starts it, asked, and gone again. */
+/** docker-compose.yml as a user starts it, asked, and gone again. */
 async function stack(): Promise<void> {
   const ports = await freePorts();
   process.env["COMPOSE_PROJECT_NAME"] = `${PROJECT_PREFIX}smoke-${process.pid}`;
@@ -113,7 +113,7 @@ async function all(): Promise<void> {
     return "";
   });
   check("hadolint", requireTool("hadolint"), ["Dockerfile"]);
-  check("compose.yaml", "docker", ["compose", "config", "-q"]);
+  check("docker-compose.yml", "docker", ["compose", "config", "-q"]);
   step("images of others", () => provideImages(neededImages()));
   step("our images", () => {
     docker("compose", "build", "-q");

@@ -10,7 +10,7 @@ import { endOnSignal, gatewayOrigin, issuerOrigin, PORTS, setting } from "./sett
 
 const TOKEN_HOURS = 8;
 const PEOPLE = ["alice", "bob", "carol"];
-/** Servers of compose.yaml for which a token may be exchanged, and whose. */
+/** Servers of docker-compose.yml for which a token may be exchanged, and whose. */
 const AUDIENCES = { "http://demo:9100/mcp": ["alice"], "http://tickets:9100/mcp": ["alice"] };
 
 const state = (file: string) => readFileSync(join(setting("STATE_FOLDER"), "idp", file), "utf8");

@@ -1,4 +1,4 @@
-// The one-shot of compose.yaml that runs first: makes the keys and secrets of this installation, each with its own
+// The one-shot of docker-compose.yml that runs first: makes the keys and secrets of this installation, each with its own
 // volume, so that a container can mount exactly what it needs. What is there already stays.
 import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";

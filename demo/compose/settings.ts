@@ -1,6 +1,6 @@
-// What the demo's containers are told by compose.yaml.
+// What the demo's containers are told by docker-compose.yml.
 
-/** @throws with the variable's name when compose.yaml does not set it */
+/** @throws with the variable's name when docker-compose.yml does not set it */
 export function setting(name: string): string {
   const value = process.env[name];
   if (value === undefined || value === "") throw new Error(`the variable ${name} is not set`);

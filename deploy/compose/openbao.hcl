@@ -3,7 +3,7 @@ storage "inmem" {}
 
 listener "tcp" {
   address     = "0.0.0.0:8200"
-  tls_disable = true # inside a network of compose.yaml that leads nowhere else
+  tls_disable = true # inside a network of docker-compose.yml that leads nowhere else
 }
 
 api_addr = "http://openbao:8200"

@@ -61,7 +61,7 @@ export async function openAttackLab(options: AttackLabOptions = {}): Promise<Att
     progress: () => {},
     serveEnv: heapFlag(limits.serve),
     brokerEnv: heapFlag(limits.broker),
-    envoyConcurrency: 2, // as in compose.yaml
+    envoyConcurrency: 2, // as in docker-compose.yml
     config: (config) => {
       const servers = config["servers"] as Record<string, object>;
       servers["demo"] = { ...servers["demo"], callRouting: "broker" };

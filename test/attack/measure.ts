@@ -93,7 +93,7 @@ export function testLoad(attack: LoadAttack): void {
     it("another caller's p99 stays under ten times the quiet one", () => {
       expect(row.attacked.p99, describeRow(row)).toBeLessThan(slowest(row));
     });
-    it("no process exceeds its memory limit of compose.yaml", () => {
+    it("no process exceeds its memory limit of docker-compose.yml", () => {
       expect(overLimit(row), describeRow(row)).toEqual([]);
     });
     it("every process lives, and serve and the broker are ready", async () => {
@@ -169,7 +169,7 @@ function phaseOf(requests: readonly HonestRequest[]): Phase {
 const successOf = ({ succeeded, requests }: Phase) => (requests === 0 ? 0 : succeeded / requests);
 const slowest = ({ quiet }: Row) => SLOWER * Math.max(quiet.p99, LEAST_P99_MS);
 
-/** Each process that had more than compose.yaml lets it have. */
+/** Each process that had more than docker-compose.yml lets it have. */
 function overLimit({ peakMiB }: Row): string[] {
   const limits = memoryLimits();
   return PROCESSES.filter((name) => peakMiB[name] > limits[name]).map(

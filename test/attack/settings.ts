@@ -1,9 +1,9 @@
-// What the attack tests run with: durations from the environment, limits from compose.yaml, addresses on loopback.
+// What the attack tests run with: durations from the environment, limits from docker-compose.yml, addresses on loopback.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parse } from "yaml";
 
-const COMPOSE = resolve(import.meta.dirname, "../../compose.yaml");
+const COMPOSE = resolve(import.meta.dirname, "../../docker-compose.yml");
 const MIB = 1024 * 1024;
 
 /** The three processes of the gateway. */
@@ -18,7 +18,7 @@ export const QUIET_SECONDS = Number(process.env["ATTACK_QUIET_SECONDS"] ?? 10);
 export const HONEST_SOURCE = "127.0.7.1";
 export const ATTACK_SOURCE = "127.0.66.6";
 
-/** `deploy.resources.limits.memory` of compose.yaml, in MiB. */
+/** `deploy.resources.limits.memory` of docker-compose.yml, in MiB. */
 export function memoryLimits(): Readonly<Record<ProcessName, number>> {
   interface Compose {
     readonly services: Readonly<Record<string, { deploy?: { resources?: { limits?: { memory?: string } } } }>>;
@@ -31,6 +31,6 @@ export function memoryLimits(): Readonly<Record<ProcessName, number>> {
 /** Compose counts in powers of 1024. */
 function mebibytes(text: string): number {
   const [, digits, unit] = /^(\d+)([KMG])$/i.exec(text) ?? [];
-  if (digits === undefined || unit === undefined) throw new Error(`no memory limit in compose.yaml: "${text}"`);
+  if (digits === undefined || unit === undefined) throw new Error(`no memory limit in docker-compose.yml: "${text}"`);
   return (Number(digits) * { k: 1024, m: MIB, g: 1024 * MIB }[unit.toLowerCase() as "k" | "m" | "g"]) / MIB;
 }

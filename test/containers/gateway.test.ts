@@ -1,4 +1,4 @@
-// What the demo promises, through one interface: with LAB=containers from images as compose.yaml starts them, with
+// What the demo promises, through one interface: with LAB=containers from images as docker-compose.yml starts them, with
 // LAB=processes from this folder. The long suite is test/e2e; here is what could differ between the two.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

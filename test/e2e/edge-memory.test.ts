@@ -10,7 +10,7 @@ import { startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy } from "./client.ts";
 
-/** Of compose.yaml. */
+/** Of docker-compose.yml. */
 const MEMORY_LIMIT_MIB = 256;
 const BODY_BYTES = 256 * 1024;
 const ATTACK_MS = 6000;

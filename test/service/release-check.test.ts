@@ -26,8 +26,8 @@ it("looks at every image that the Dockerfile copies from", () => {
   ]);
 });
 
-it("looks at every image that compose.yaml takes from a registry, and at none that is built here", () => {
-  const compose = readFileSync(resolve(root, "compose.yaml"), "utf8");
+it("looks at every image that docker-compose.yml takes from a registry, and at none that is built here", () => {
+  const compose = readFileSync(resolve(root, "docker-compose.yml"), "utf8");
   expect(composeImages(compose)).toEqual([
     expect.stringMatching(/^openbao\/openbao:/),
     expect.stringMatching(/^envoyproxy\/envoy:v/),
