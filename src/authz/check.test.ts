@@ -29,6 +29,24 @@ const call = (name: unknown, more: object = {}) => ({
   params: { name, ...more },
 });
 
+it.each<[string, object, string]>([
+  ["a tool", call("nobodys_tool"), "no server has a tool of this name"],
+  ["a prompt", { ...call("s_p"), method: "prompts/get" }, "prompts and resources are served on /servers/NAME/mcp"],
+  [
+    "a resource",
+    { ...call("x"), method: "resources/read", params: { uri: "ui://budget/app.html" } },
+    "prompts and resources are served on /servers/NAME/mcp",
+  ],
+])(
+  "%s on /mcp that is nobody's there: the audit line says why, the client cannot tell it from a denied one",
+  async (...row) => {
+    const [, message, detail] = row;
+    const { outcome, facts } = await run({ path: "/mcp", message });
+    expect(outcome).toEqual({ ok: false, reason: "policy_denied", detail });
+    expect(facts.policy).toBeNull();
+  },
+);
+
 it("whose token is not taken stands in the facts once its signature was verified, and nobody else", async () => {
   const trailOf = async (refused: Refused) => {
     const { outcome, facts } = await run({}, { identify: () => refused });

@@ -1,5 +1,5 @@
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
-import { REMEDIES } from "./remedies.ts";
+import { remedyOf } from "./remedies.ts";
 import type { PolicyInput } from "../authz/types.ts";
 import type { Config } from "../config/load.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
@@ -73,7 +73,7 @@ function pastVerdict(line: AuditLine): Omit<Report, "steps"> {
   const caveat = null; // what became of a credential stands in the line
   if (reason === null)
     return { verdict: decision === "allow" ? "allow" : "public", reason, detail, caveat, meaning: null, remedy: null };
-  const known = Object.hasOwn(REFUSALS, reason) ? REMEDIES[reason as Reason] : null;
+  const known = Object.hasOwn(REFUSALS, reason) ? remedyOf(reason as Reason, text(line, "policy") !== null) : null;
   return { verdict: "refuse", reason, detail, caveat, meaning: known?.meaning ?? null, remedy: known?.remedy ?? null };
 }
 

@@ -42,8 +42,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   },
   policy_denied: {
     meaning: "Policy does not allow this, or the name does not exist: both look the same to the client.",
-    remedy:
-      "Compare the name with the server's list, and the caller's groups with the policy. `mcp-authz why` names the rule that failed.",
+    remedy: "Compare the name with the server's list, and the caller's groups with the policy.",
   },
   origin_not_allowed: {
     meaning: "A browser on another site sent the request.",
@@ -185,3 +184,15 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     remedy: "Report it with the audit line: its `detail` names the kind of error, and no secret.",
   },
 };
+
+/** `policy_denied` where policy was not asked: `policy` is null in the audit line, and its `detail` says which of these it is. */
+export const NAME_OF_NOBODY: Remedy = {
+  meaning: "No server has this name here. Policy was not asked.",
+  remedy:
+    "Take the name from the list of the same endpoint: on `/mcp` a tool has its server's prefix. Prompts and resources are served on `/servers/NAME/mcp` only.",
+};
+
+/** What to say of a refusal. @param policyAsked whether a revision stands in the facts or in the audit line */
+export function remedyOf(reason: Reason, policyAsked: boolean): Remedy {
+  return reason === "policy_denied" && !policyAsked ? NAME_OF_NOBODY : REMEDIES[reason];
+}

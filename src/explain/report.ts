@@ -1,7 +1,7 @@
 import type { Refused } from "../authz/step.ts";
 import type { Identity } from "../authz/types.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
-import { REMEDIES } from "./remedies.ts";
+import { remedyOf } from "./remedies.ts";
 import { readToken } from "../jose/compact.ts";
 import type { Config } from "../config/load.ts";
 import type { JsonValue } from "../json/types.ts";
@@ -24,7 +24,7 @@ export function reportOf(question: Question, attempt: Attempt): Report {
   const { config, spec } = question;
   const refused = attempt.outcome.ok ? null : attempt.outcome;
   return {
-    ...verdictOf(refused),
+    ...verdictOf(refused, attempt.facts.policy !== null),
     ...(refused === null && openEnd(config, spec, attempt)),
     steps: [
       endpointStep(question, attempt, refused),
@@ -37,11 +37,11 @@ export function reportOf(question: Question, attempt: Attempt): Report {
   };
 }
 
-export function verdictOf(refused: Refused | null): Omit<Report, "steps"> {
+export function verdictOf(refused: Refused | null, policyAsked: boolean): Omit<Report, "steps"> {
   const caveat = null;
   if (refused === null) return { verdict: "allow", reason: null, detail: null, caveat, meaning: null, remedy: null };
   const { reason, detail = null } = refused;
-  return { verdict: "refuse", reason, detail, caveat, ...REMEDIES[reason] };
+  return { verdict: "refuse", reason, detail, caveat, ...remedyOf(reason, policyAsked) };
 }
 
 /** Where the chain came to a kind that is not asked here: an allow holds up to there. */

@@ -357,6 +357,20 @@ describe("a past decision", () => {
       subject: "alice",
       note: "no group of the caller is granted this",
     },
+    {
+      request_id: "r5",
+      decision: "deny",
+      reason: "policy_denied",
+      issuer: "ISSUER",
+      subject: "alice",
+      method: "resources/read",
+      kind: "resource",
+      server: null,
+      name: "ui://budget/app.html",
+      policy: null,
+      note: null,
+      detail: "prompts and resources are served on /servers/NAME/mcp",
+    },
   ];
 
   beforeAll(() => {
@@ -390,6 +404,14 @@ describe("a past decision", () => {
     expect(out).toContain("add --token-file");
     expect(out).toContain("The policy has changed since.");
     expect(out).toMatch(/meaning +Policy does not allow this/);
+  });
+
+  it("a refusal without policy is not blamed on policy, and sends nobody to `why`", async () => {
+    const { out } = await why(["--request-id", "r5", "--audit", auditFile()]);
+    expect(out).toMatch(/detail +- +prompts and resources are served on \/servers\/NAME\/mcp/);
+    expect(out).toMatch(/meaning +No server has this name here\. Policy was not asked\./);
+    expect(out).toMatch(/to do +.*`\/servers\/NAME\/mcp`/);
+    expect(out).not.toMatch(/to do .*mcp-authz why/);
   });
 
   it("asked again without groups, rules of another answer are not shown; those of the same are", async () => {

@@ -2,7 +2,7 @@
 import { answer, type Answer, type AnswerSettings } from "../../src/authz/refusal-response.ts";
 import type { Refused } from "../../src/authz/step.ts";
 import { REFUSALS, type Reason } from "../../src/authz/refusal.ts";
-import { REMEDIES } from "../../src/explain/remedies.ts";
+import { NAME_OF_NOBODY, REMEDIES } from "../../src/explain/remedies.ts";
 import { newCheckFacts, type CheckFacts } from "../../src/authz/facts.ts";
 import { MODERN } from "../../src/mcp/versions.ts";
 
@@ -66,7 +66,10 @@ function section(reason: Reason): string {
   const answers = variants(reason).map(
     ([when, what], i) => `${i === 0 ? "The client sees" : "Or"}${when === "" ? "" : `, ${when}`}:\n\n${shown(what)}`,
   );
-  return [`## ${reason}`, meaning, `**What to do.** ${remedy}`, ...answers].join("\n\n");
+  const { meaning: otherwise, remedy: instead } = NAME_OF_NOBODY;
+  const unasked =
+    reason === "policy_denied" ? [`**If \`policy\` is null in the audit line:** ${otherwise} ${instead}`] : [];
+  return [`## ${reason}`, meaning, `**What to do.** ${remedy}`, ...unasked, ...answers].join("\n\n");
 }
 
 function row(reason: Reason): string {
@@ -87,7 +90,7 @@ export function refusalsPage(): string {
     ].join("\n"),
     [
       "A 401 has the same body whatever is wrong with the token, so that nobody can find out by trying. The audit line's `detail` is for the",
-      "operator and never reaches a client. Give the `requestId` of an answer to `mcp-authz why --request-id`, and it finds the line.",
+      "operator and never reaches a client. Give the `requestId` of an answer to `mcp-authz why --request-id`: it finds the line and names the rules.",
     ].join("\n"),
     ["| reason | kind | HTTP | JSON-RPC code | meaning |", "|---|---|---|---|---|", ...REASONS.map(row)].join("\n"),
     ...REASONS.map(section),
