@@ -15,6 +15,9 @@ export const ALICE_PAT = "pat-of-alice-for-demo";
 export const BUDGET_CREDENTIAL = "budget-credential-of-the-gateway";
 /** Of the client with which the gateway exchanges tokens. */
 export const DEMO_EXCHANGE_SECRET = "demo-secret-of-the-gateway-client";
+/** What an installation would say to carol, for whom nobody has a credential. */
+const HELP =
+  "In this demo alice alone has one; an installation names here the page where people connect their accounts.";
 /** Generous, for a machine that does everything at once. */
 const TIMEOUT_MS = 600;
 
@@ -92,7 +95,7 @@ export function worldConfig(world: World, ports: Ports, tokenEndpoint: string): 
     },
     servers: {
       demo: { url: at(ports.demo), callRouting: "direct", credential: [vault], discovery },
-      tickets: { url: ticketsUrl(ports), credential: [vault, { exchange }], discovery },
+      tickets: { url: ticketsUrl(ports), credential: [vault, { exchange }], discovery, credentialHelp: HELP },
       everything: { url: at(ports.everything), credential: [{ none: {} }] },
       budget: { url: at(ports.budget), credential: [{ static: { file: "secrets/budget" } }] },
     },

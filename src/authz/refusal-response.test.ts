@@ -91,6 +91,20 @@ describe("codes", () => {
     expect(body).toHaveProperty("error.data.supported", ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]);
   });
 
+  it("help is in the message and in the data, and only where it was given", () => {
+    const help = 'Connect your account: "https://gw.example.com/connect"';
+    const of = (more: object) =>
+      JSON.parse(answer(settings, { ...refused("credential_missing"), ...more }, trailAt("/mcp", request)).body) as {
+        error: { message: string; data: object };
+      };
+    expect(of({ help }).error).toMatchObject({
+      message: `No credential for this server is on file. ${help}`,
+      data: { reason: "credential_missing", help },
+    });
+    expect(of({}).error.message).toBe("No credential for this server is on file");
+    expect(of({}).error.data).not.toHaveProperty("help");
+  });
+
   it("503 says when to come back, 405 what is allowed", () => {
     expect(answer(settings, refused("deadline"), trailAt("/mcp")).headers.get("retry-after")).toBe("1");
     expect(answer(settings, refused("method_not_allowed"), trailAt("/mcp")).headers.get("allow")).toBe("POST");

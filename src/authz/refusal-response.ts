@@ -56,10 +56,16 @@ function body(refused: Refused, facts: CheckFacts): object {
 /** A refusal as a JSON-RPC error with the request's id: the body, or the last event of a stream. */
 export function rpcError(refused: Refused, { rpc: context, requestId }: CheckFacts): object {
   const { http, rpc, message } = REFUSALS[refused.reason];
-  const supported = refused.reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS } : {};
+  const { reason, rpcCode, help } = refused;
+  const supported = reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS } : {};
+  const helped = help === undefined ? {} : { help };
   return {
     jsonrpc: "2.0",
     id: context?.id ?? null,
-    error: { code: refused.rpcCode ?? rpc ?? http, message, data: { reason: refused.reason, requestId, ...supported } },
+    error: {
+      code: rpcCode ?? rpc ?? http,
+      message: help === undefined ? message : `${message}. ${help}`,
+      data: { reason, requestId, ...supported, ...helped },
+    },
   };
 }

@@ -14,6 +14,8 @@ export interface Refused {
   readonly rpcCode?: number | undefined;
   /** The scopes that this operation needs, for `scope_insufficient` (RFC 6750 §3.1). */
   readonly scopes?: readonly string[] | undefined;
+  /** How the caller gets what is missing, in the operator's words: the client is told. */
+  readonly help?: string | undefined;
   /** When the caller may try again, if that is known: `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfterSeconds?: number | undefined;
   /** Whose token it is that is not taken, though its signature was verified: for the audit line, and nothing else. */

@@ -110,6 +110,35 @@ describe("a minimal file", () => {
 
 describe("every problem names its key", () => {
   const server = "servers.github";
+  const withHelp = (credentialHelp: unknown): Tree => {
+    const { github } = good()["servers"] as { github: Tree };
+    return { ...good(), servers: { github: { ...github, credentialHelp } } };
+  };
+
+  it.each([
+    ["a link", "https://gw.example.com/connect?server=github"],
+    ["a sentence", "Ask the helpdesk: they store your key, see https://wiki.example.com/keys"],
+    ["other letters", "Bitte im Intranet unter «Schlüssel» hinterlegen."],
+  ])("credentialHelp may be %s", (_, text) =>
+    expect(load(withHelp(text)).config.servers["github"]?.credentialHelp).toBe(text),
+  );
+
+  it.each([
+    ["nothing", ""],
+    ["too long", "x".repeat(301)],
+    ["a line break", "a\nb"],
+    ["an escape of a terminal", "\u001b[2Jgone"],
+    ["a direction character", "a\u202eb"],
+    ["an invisible character", "a\u200bb"],
+    ["a line separator", "a\u2028b"],
+    ["plain http", "http://gw.example.com/connect"],
+    ["a script", "javascript:alert(1)"],
+    ["user info", "https://alice@gw.example.com/"],
+    ["no text", { file: "help.txt" }],
+  ])("credentialHelp is refused: %s", (_, text) =>
+    expect(problems(withHelp(text))).toContain("servers.github.credentialHelp"),
+  );
+
   it.each<[string, Tree | string, RegExp]>([
     ["unknown key", withValue("publicOrigins", 1), /^publicOrigins: is not a key of this file$/],
     ["Envoy listens on no name", withValue("envoy.listen", "localhost:8080"), /^envoy\.listen: localhost is a name/],

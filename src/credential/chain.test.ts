@@ -66,6 +66,20 @@ describe("5.3: not having is not failing", () => {
       reason: "credential_missing",
     });
   });
+  it("what helps is said to a caller who has none or is refused, and to nobody else", async () => {
+    const help = new Map([["s", "Connect it at https://gw.example.com/connect"]]);
+    const helped = (...answers: Answer[]) =>
+      createCredentials(new Map([["s", answers.map((answer) => saying("vault", answer))]]), help)(
+        "s",
+        ALICE,
+        new AbortController().signal,
+      );
+    const text = { help: "Connect it at https://gw.example.com/connect" };
+    expect(await helped({ hasNone: "404" })).toMatchObject({ reason: "credential_missing", ...text });
+    expect(await helped({ refused: "not_owner" })).toMatchObject({ reason: "credential_missing", ...text });
+    expect(await helped({ cannotTell: "sealed" })).not.toHaveProperty("help");
+    expect(await ask(saying("vault", { hasNone: "404" }))).not.toHaveProperty("help");
+  });
   it("static has a scheme, none has no value", async () => {
     const bearer = await ask(staticSource({ header: "authorization", scheme: "Bearer", value: new Secret("pat") }));
     expect(bearer.ok && bearer.value.value?.reveal()).toBe("Bearer pat");

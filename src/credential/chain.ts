@@ -5,10 +5,19 @@ import type { Answer, CredentialSource } from "./source.ts";
 type Chain = readonly CredentialSource[];
 type Asked = Step<Credential> | Promise<Step<Credential>>;
 
-/** Asks the kinds of a server in order, for every server of the configuration. */
-export function createCredentials(chains: ReadonlyMap<string, Chain>) {
-  return (server: string, identity: Identity, signal: AbortSignal): Asked =>
-    ask(chains.get(server) ?? [], 0, (source) => source.get(identity, signal));
+/**
+ * Asks the kinds of a server in order, for every server of the configuration.
+ * @param help per server: how a caller gets a credential. Said where the caller has none, never where that cannot be told.
+ */
+export function createCredentials(chains: ReadonlyMap<string, Chain>, help: ReadonlyMap<string, string> = new Map()) {
+  return (server: string, identity: Identity, signal: AbortSignal): Asked => {
+    const asked = ask(chains.get(server) ?? [], 0, (source) => source.get(identity, signal));
+    const text = help.get(server);
+    if (text === undefined) return asked;
+    const helped = (step: Step<Credential>) =>
+      !step.ok && step.reason === "credential_missing" ? { ...step, help: text } : step;
+    return asked instanceof Promise ? asked.then(helped) : helped(asked);
+  };
 }
 
 /** Answers that are at hand make a step that is at hand: a cached credential costs no promise. */

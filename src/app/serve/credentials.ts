@@ -25,6 +25,13 @@ export interface CredentialDeps {
 
 type Entry = Config["servers"][string]["credential"][number];
 
+/** What the configuration says to a caller who has no credential for a server. */
+export function credentialHelp({ servers }: Config): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(servers).flatMap(([name, { credentialHelp: text }]) => (text === null ? [] : [[name, text]])),
+  );
+}
+
 /** The kinds of credential, one row each. @throws {Error} that names the key at fault */
 export function credentialChains(config: Config, deps: CredentialDeps): CredentialChains {
   const vault = createVaultSources(config, deps);

@@ -30,7 +30,7 @@ import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/
 import { createSigner } from "../../wristband/sign.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
 import { clockFault } from "../../identity/clock-skew.ts";
-import { credentialChains } from "./credentials.ts";
+import { credentialChains, credentialHelp } from "./credentials.ts";
 import { reloadParts } from "../../ops/reload.ts";
 import { isReady, serveOps } from "./ops.ts";
 import { catalogFor, documentOf, startPolicy } from "./policy.ts";
@@ -70,7 +70,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     identify: refuseSuspended(identity.identify, suspensions),
     decide: policy.decide,
     visible: policy.visible,
-    fetchCredential: createCredentials(credentials.chains),
+    fetchCredential: createCredentials(credentials.chains, credentialHelp(config)),
     signWristband: signerOf(options, keys.current, metrics),
   });
   const grpc = grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics, inFlight });

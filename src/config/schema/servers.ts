@@ -10,6 +10,17 @@ export const serversSchema = (file: FileSchema, credential: CredentialSchema) =>
     .record(serverName, serverSchema(file, credential))
     .refine((servers) => Object.keys(servers).length > 0, "name at least one server");
 
+/** Shown to clients: no line breaks, no control and no direction characters, and a link that cannot be tampered with on its way. */
+const helpText = z
+  .string()
+  .min(1)
+  .max(300)
+  .refine((text) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u.test(text), "must be one line without control characters")
+  .refine(
+    (text) => !/^[a-z][a-z0-9+.-]*:\S+$/i.test(text) || (text.startsWith("https://") && url.safeParse(text).success),
+    "must be a sentence, or an https URL without user info",
+  );
+
 function serverSchema(file: FileSchema, credential: CredentialSchema) {
   return z.strictObject({
     url: url.meta({ description: "the server's MCP endpoint" }),
@@ -36,6 +47,11 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
       .array(credential)
       .min(1, "an empty chain can never yield a credential; say [{none: {}}] for a server that wants none")
       .meta({ description: "tried in order; *has none* goes on to the next, *cannot tell* refuses" }),
+    credentialHelp: helpText.nullable().default(null).meta({
+      description:
+        "said to a caller without a credential: a line of up to 300 characters, or an https URL ([credentials](credentials.md#a-caller-without-one))",
+      unset: "none",
+    }),
     discovery: z
       .array(credential)
       .min(1, "an empty chain can never yield a credential; say [{none: {}}] to list the server without one")
