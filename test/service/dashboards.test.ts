@@ -112,6 +112,13 @@ describe("deploy/prometheus/alerts.yaml", () => {
   it("has one alert per name", () => expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length));
 });
 
+it("what counts refusals by reason leaves out the 405 of the GET with which each client looks for a stream", () => {
+  const queries = [...panels.flatMap((panel) => panel.targets), ...alerts].map(({ expr }) => expr);
+  const counting = queries.filter((expr) => /by \(reason\).*checks_total\{decision=~?"[^"]*deny/s.test(expr));
+  expect(counting).toHaveLength(2);
+  for (const expr of counting) expect(expr).toMatch(/reason![=~]"(?:\w+\|)*method_not_allowed(?:\|\w+)*"/);
+});
+
 it.each([
   "README.md",
   "docs/operations.md",
