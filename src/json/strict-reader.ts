@@ -25,7 +25,8 @@ export interface JsonLimits {
 
 export type ReadJson =
   | { readonly ok: true; readonly value: JsonValue }
-  | { readonly ok: false; readonly detail: string };
+  /** `at`: bytes that were read when the fault was found. */
+  | { readonly ok: false; readonly detail: string; readonly at: number };
 
 const SHORT_TEXT = 4096;
 /** Jackson refuses numbers of more characters, Python integers of more than 4,300. */
@@ -54,10 +55,12 @@ class Fault extends Error {}
  * last of two equal names, a million levels and replaced bytes (threat row M8).
  */
 export function readJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS): ReadJson {
+  const reader = new Reader(bytes, limits);
   try {
-    return { ok: true, value: new Reader(bytes, limits).document() };
+    return { ok: true, value: reader.document() };
   } catch (error) {
-    if (error instanceof Fault || error instanceof SyntaxError) return { ok: false, detail: error.message };
+    if (error instanceof Fault || error instanceof SyntaxError)
+      return { ok: false, detail: error.message, at: reader.at };
     throw error;
   }
 }
@@ -94,6 +97,10 @@ class Reader {
     this.#anyNames = limits.anyNames === true || limits.verbatim === true;
     // Parts of one string are cheaper than strings of their own, but each keeps the whole alive: only of short texts.
     this.#cursor = { text, latin1: text.length <= SHORT_TEXT ? text.toString("latin1") : null, at: 0, escaped: false };
+  }
+
+  get at(): number {
+    return this.#cursor.at;
   }
 
   document(): JsonValue {

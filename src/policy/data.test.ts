@@ -1,0 +1,118 @@
+import { describe, expect, it } from "vitest";
+import { readData } from "./data.ts";
+
+const yaml = (text: string, path = "data.yaml") => readData([{ path, text }]);
+const json = (text: string) => readData([{ path: "data.json", text }]);
+
+describe("the author's data", () => {
+  it("is one JSON text, names in order, a folder a key, whoever wrote it in which form", () => {
+    const files = [
+      { path: "sub/a/data.json", text: '{"z": 1, "b": [true, null]}' },
+      { path: "data.yaml", text: 'grants:\n  engineering: {demo: [echo, "search_*"]}\nsub: {c: 1.50}\n' },
+      { path: "policy.rego", text: "not data" },
+    ];
+    expect(readData(files)).toBe(
+      '{"grants":{"engineering":{"demo":["echo","search_*"]}},"sub":{"a":{"b":[true,null],"z":1},"c":1.5}}',
+    );
+    expect(readData(files.toReversed())).toBe(readData(files));
+    expect(readData([])).toBe("{}");
+  });
+
+  it.each([
+    ["a: 1000", '{"a":1000}'],
+    ["a: 1e3", '{"a":1000}'],
+    ["a: -1.5", '{"a":-1.5}'],
+    ["a: true", '{"a":true}'],
+    ["a: ~", '{"a":null}'],
+    ["a:", '{"a":null}'],
+    ["a: 'yes'", '{"a":"yes"}'],
+    ['a: "1_000"', '{"a":"1_000"}'],
+    ["a: docs://*", '{"a":"docs://*"}'],
+    ["a: 10.0.0.0/8", '{"a":"10.0.0.0/8"}'],
+    ["a: 1.2.3", '{"a":"1.2.3"}'],
+    ["a: 3f2a", '{"a":"3f2a"}'],
+    ["a: |\n  x\n  y\n", '{"a":"x\\ny\\n"}'],
+    ["a: x\n  y\n", '{"a":"x y"}'],
+    ["'1': x", '{"1":"x"}'],
+    ["__proto__: {x: 1}", '{"__proto__":{"x":1}}'],
+    ["# c\na: 1 # d\n", '{"a":1}'],
+  ])("takes %j as every reader does", (text, expected) => expect(yaml(text)).toBe(expected));
+
+  it.each([
+    "1_000",
+    "yes",
+    "No",
+    "on",
+    "OFF",
+    "y",
+    "n",
+    "2001-12-14",
+    "12:30",
+    "190:20:30",
+    "017",
+    "08",
+    "0o17",
+    "0O17",
+    "0b11",
+    "0x1F",
+    "0X1f",
+    "+5",
+    "5.",
+    ".5",
+    ".inf",
+    "-.INF",
+    ".nan",
+    "9007199254740993",
+    "100000000000000000001",
+    "0.1e400",
+    "1e-400",
+    "100.00000000000000001",
+  ])("refuses an unquoted %s, with file, line and cure", (value) => {
+    expect(() => yaml(`a: 1\nb:\n  - ${value}\n`)).toThrow(/^data\.yaml:3: .*quotes/);
+    expect(yaml(`a: '${value}'`)).toBe(`{"a":"${value}"}`);
+  });
+
+  it.each<[string, string, RegExp]>([
+    ["a key that comes twice", "a: 1\nb: 1\na: 2\n", /^data\.yaml:3: the key a comes twice/],
+    ["the same in a flow", "x: {a: 1,\n a: 2}\n", /^data\.yaml:2: the key a comes twice/],
+    ["a key that is twice the same once written out", 'a: 1\n"\\x61": 2\n', /^data\.yaml:2: the key a comes twice/],
+    ["an anchor", "x:\n  a: &a 1\n", /^data\.yaml:2: the anchor &a/],
+    ["an alias", "x:\n  a: *b\n", /^data\.yaml:2: .*b/],
+    ["a merge key", "x:\n  <<: {a: 1}\n", /^data\.yaml:2: the merge key/],
+    ["a tag", "a: !!str 1\n", /^data\.yaml:1: the tag/],
+    ["a tag of their own", "a: !secret x\n", /^data\.yaml:1: /],
+    ["a number as key", "x:\n  1: a\n", /^data\.yaml:2: a key that is not text/],
+    ["true as key", "true: a\n", /^data\.yaml:1: a key that is not text/],
+    ["yes as key", "yes: a\n", /^data\.yaml:1: yes is one thing/],
+    ["null as key", "? \n: a\n", /^data\.yaml:1: a key that is not text/],
+    ["a list as key", "[a]: b\n", /^data\.yaml:1: a key that is not text/],
+    ["a second document", "a: 1\n---\nb: 1\n", /^data\.yaml:[23]: a second document/],
+    ["a version", "%YAML 1.1\n---\na: 1\n", /^data\.yaml:1: leave the %YAML/],
+    ["half of a character", 'a: "\\ud800"\n', /^data\.yaml:1: half of a surrogate/],
+    ["a syntax error", "a: 1\nb: [\n", /^data\.yaml:\d: /],
+    ["a list", "- a\n", /^data\.yaml:1: data is an object/],
+    ["nothing", "", /^data\.yaml:1: data is an object/],
+    ["a comment", "# a\n", /^data\.yaml:1: data is an object/],
+  ])("refuses %s, with file and line", (_, text, expected) => expect(() => yaml(text)).toThrow(expected));
+
+  it.each<[string, string, RegExp]>([
+    ["a name that comes twice", '{"a": 1,\n"a": 2}', /^data\.json:2: a name comes twice/],
+    ["a comment", '{"a": 1 // x\n}', /^data\.json:1: /],
+    ["NaN", '{"a":\n NaN}', /^data\.json:2: /],
+    ["an integer that a double rounds", '{\n"a": 9007199254740993}', /^data\.json:2: /],
+    ["half of a character", '{"a": "\\ud800"}', /^data\.json:1: /],
+    ["a list", "[1]", /^data\.json:1: data is an object/],
+    ["a cut-off text", '{"a": 1', /^data\.json:1: /],
+  ])("refuses JSON with %s, with file and line", (_, text, expected) => expect(() => json(text)).toThrow(expected));
+
+  it("refuses a value in two files", () => {
+    const two = (a: string, b: string) => () =>
+      readData([
+        { path: "data.yaml", text: a },
+        { path: "x/data.yaml", text: b },
+      ]);
+    expect(two("x: {a: 1}", "b: 2")()).toBe('{"x":{"a":1,"b":2}}');
+    expect(two("x: {a: 1}", "a: 1")).toThrow(/^x\/data\.yaml: data\.x\.a has a value in another file/);
+    expect(two("x: 5", "a: 1")).toThrow(/^x\/data\.yaml: data\.x has a value in another file/);
+  });
+});

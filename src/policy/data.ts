@@ -1,0 +1,166 @@
+// Reads the author's `data.yaml` and `data.json` into one JSON text. Pure. The one reader of data, whoever compiles the
+// rules: what readers of YAML 1.1 (yaml.org/spec/1.1) and YAML 1.2 (yaml.org/spec/1.2.2) take for two things is refused.
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseAllDocuments,
+  Schema,
+  type ParsedNode,
+  type Scalar,
+  type YAMLMap,
+} from "yaml";
+import { readJson } from "../json/strict-reader.ts";
+import { PolicyError } from "./policy-error.ts";
+
+/** A file of the author: its path below the policy folder, with "/" between the parts, and its text. */
+export interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+type Data = null | boolean | number | string | readonly Data[] | { readonly [key: string]: Data };
+type DataObject = Readonly<Record<string, Data>>;
+
+/**
+ * A file in a folder `a/b` stands at `data.a.b`, as with opa.
+ * @returns JSON text of an object, its names in order: the same data is the same text
+ * @throws {PolicyError} with file, line and cure
+ */
+export function readData(files: readonly SourceFile[]): string {
+  let all: DataObject = {};
+  for (const file of files) {
+    if (!isData(file.path)) continue;
+    const value = file.path.endsWith(".json") ? jsonOf(file) : new YamlReader(file).read();
+    if (!isObject(value)) throw fault(file.path, 1, "data is an object: keys with values");
+    const folders = file.path.split("/").slice(0, -1);
+    const placed = folders.reduceRight<DataObject>((inner, name) => ({ [name]: inner }), value);
+    all = merged(all, placed, { file: file.path, at: "data" });
+  }
+  return JSON.stringify(all, (_, value: Data) => (isObject(value) ? inOrder(value) : value));
+}
+
+export function isData(path: string): boolean {
+  return /(?:^|\/)data\.(?:ya?ml|json)$/.test(path);
+}
+
+function fault(file: string, line: number | null, what: string): PolicyError {
+  return new PolicyError("data_invalid", [`${file}${line === null ? "" : `:${line}`}: ${what}`]);
+}
+
+function isObject(value: unknown): value is DataObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function inOrder(object: DataObject): DataObject {
+  return Object.fromEntries(Object.entries(object).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function merged(into: DataObject, more: DataObject, place: { file: string; at: string }): DataObject {
+  const all = new Map(Object.entries(into));
+  for (const [key, value] of Object.entries(more)) {
+    const there = all.get(key);
+    const at = `${place.at}.${key}`;
+    if (there === undefined) all.set(key, value);
+    else if (isObject(there) && isObject(value)) all.set(key, merged(there, value, { ...place, at }));
+    else throw fault(place.file, null, `${at} has a value in another file of data already; keep one`);
+  }
+  return Object.fromEntries(all);
+}
+
+const JSON_LIMITS = { maxDepth: 200, maxMembers: Number.POSITIVE_INFINITY, anyNames: true, oneReading: true };
+
+function jsonOf({ path, text }: SourceFile): Data {
+  const bytes = Buffer.from(text);
+  const read = readJson(bytes, JSON_LIMITS);
+  if (read.ok) return read.value;
+  throw fault(path, bytes.subarray(0, read.at).toString("latin1").split("\n").length, read.detail);
+}
+
+const YAML_1_2 = new Schema({ schema: "core" });
+const YAML_1_1 = new Schema({ schema: "yaml-1.1", merge: false });
+/** Numbers to some readers and texts to others, whatever the case of the letter. */
+const OTHER_BASE = /^[-+]?0[box][0-9a-f_]+$/i;
+const QUOTE_IT = 'put it in quotes if it is text ("…")';
+
+/** What a plain (unquoted) scalar is to a reader of that version. */
+function plain(schema: Schema, source: string): unknown {
+  for (const tag of schema.tags) {
+    if (tag.collection !== undefined || tag.default !== true || tag.test?.test(source) !== true) continue;
+    const resolved = tag.resolve(source, () => {}, {});
+    return isScalar(resolved) ? resolved.value : resolved;
+  }
+  return source;
+}
+
+class YamlReader {
+  readonly #file: SourceFile;
+  readonly #lines = new LineCounter();
+
+  constructor(file: SourceFile) {
+    this.#file = file;
+  }
+
+  read(): Data {
+    const documents = parseAllDocuments(this.#file.text, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+      uniqueKeys: false, // quadratic there; looked at below
+      logLevel: "silent",
+    });
+    if (!Array.isArray(documents)) return null; // an empty text
+    const [document, second] = documents;
+    const [error] = documents.flatMap(({ errors }) => errors);
+    if (error !== undefined) throw this.#fault(error.pos[0], error.message);
+    if (second !== undefined) throw this.#fault(second.range[0], "a second document begins here; keep one");
+    if (document?.directives.yaml.explicit === true) throw this.#fault(0, "leave the %YAML line out");
+    return this.#value(document?.contents ?? null);
+  }
+
+  #fault(offset: number, what: string): PolicyError {
+    return fault(this.#file.path, this.#lines.linePos(offset).line || 1, what);
+  }
+
+  #value(node: ParsedNode | null): Data {
+    if (node === null) return null;
+    const [at] = node.range;
+    if (isAlias(node)) throw this.#fault(at, `the alias *${node.source}: write the value out`);
+    if (node.anchor !== undefined) throw this.#fault(at, `the anchor &${node.anchor}: leave it out`);
+    if (node.tag !== undefined) throw this.#fault(at, `the tag ${node.tag}: leave it out`);
+    if (isMap(node)) return this.#object(node);
+    if (isSeq(node)) return node.items.map((item) => this.#value(item));
+    return this.#scalar(node);
+  }
+
+  #object(map: YAMLMap.Parsed): Data {
+    const entries = new Map<string, Data>();
+    for (const { key, value } of map.items) {
+      const at = key?.range[0] ?? map.range[0];
+      if (isScalar(key) && key.type === "PLAIN" && key.source === "<<")
+        throw this.#fault(at, "the merge key <<: write the keys out");
+      const name = this.#value(key);
+      if (typeof name !== "string") throw this.#fault(at, `a key that is not text: ${QUOTE_IT}`);
+      if (entries.has(name)) throw this.#fault(at, `the key ${name} comes twice; keep one`);
+      entries.set(name, this.#value(value));
+    }
+    return Object.fromEntries(entries);
+  }
+
+  #scalar(scalar: Scalar.Parsed): Data {
+    const { value, type, source } = scalar;
+    const [at] = scalar.range;
+    if (type !== "PLAIN") {
+      if (typeof value === "string" && value.isWellFormed()) return value;
+      throw this.#fault(at, "half of a surrogate pair: write the character itself");
+    }
+    const newer = plain(YAML_1_2, source);
+    if (!Object.is(newer, plain(YAML_1_1, source)) || OTHER_BASE.test(source))
+      throw this.#fault(at, `${source} is one thing in YAML 1.1 and another in YAML 1.2: ${QUOTE_IT}`);
+    const asJson = typeof newer === "number" ? readJson(Buffer.from(source), JSON_LIMITS) : null;
+    if (asJson?.ok === false)
+      throw this.#fault(at, `${source} (${asJson.detail}): write the number as in JSON, or ${QUOTE_IT}`);
+    return newer as Data;
+  }
+}
