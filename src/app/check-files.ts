@@ -1,14 +1,13 @@
 // Reads every file that the configuration names, before a service starts: all faults at once, each with its key.
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { findTool } from "../files/program.ts";
 import { ConfigError, type Config } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
 import { ConfigProblem } from "../files/config-problem.ts";
 import { readTlsFiles } from "../files/tls.ts";
-import { OPA_MISSING } from "../policy/compile.ts";
+import { isWithoutOpa, loadPolicy } from "../policy/load.ts";
+import { findOpa } from "../policy/opa.ts";
 import { OPEN_TO_ALL } from "../policy/self-test.ts";
-import { loadPolicy } from "../policy/store.ts";
 import { unreadable } from "../files/read-error.ts";
 import { loadSigningKey } from "../wristband/keys.ts";
 import { readCaFile } from "../files/ca.ts";
@@ -151,13 +150,11 @@ interface PolicyVerdict {
 
 async function tryPolicy({ policy: { path, rego } }: Config): Promise<PolicyVerdict> {
   try {
-    const { tried } = await loadPolicy({ path, rego, opaPath: findTool("opa") });
+    const { tried } = await loadPolicy({ path, rego, findOpa });
     return { fault: null, warning: tried.allowsStrangers ? { key: "policy.path", message: OPEN_TO_ALL } : null };
   } catch (error) {
     const problem = asProblem(policyError(path, error));
-    return error instanceof Error && error.message === OPA_MISSING
-      ? { fault: null, warning: problem }
-      : { fault: problem, warning: null };
+    return isWithoutOpa(error) ? { fault: null, warning: problem } : { fault: problem, warning: null };
   }
 }
 

@@ -1,6 +1,6 @@
 import { buildBundle } from "../policy/build.ts";
 import { EXIT, textOption, UsageError, type Command } from "./command.ts";
-import { findTool } from "../files/program.ts";
+import { findOpa } from "../policy/opa.ts";
 
 export const command: Command = {
   summary: "Compile a policy folder into a bundle that serve can load without opa",
@@ -25,7 +25,7 @@ export const command: Command = {
       dir: args.positionals[0] ?? "",
       out,
       rego,
-      opaPath: findTool("opa"),
+      findOpa,
     });
     console.log(`${out}: revision ${revision}, ${bytes} bytes`);
     return EXIT.ok;

@@ -1,4 +1,3 @@
-import { findTool } from "../files/program.ts";
 import { ask, type AskOptions } from "../explain/simulate.ts";
 import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "./call-options.ts";
 import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./command.ts";
@@ -6,6 +5,7 @@ import type { Config } from "../config/load.ts";
 import { pastReport } from "../explain/history.ts";
 import { isUndecided, reportOf } from "../explain/report.ts";
 import { reportText, type Report } from "../explain/render.ts";
+import { findOpa } from "../policy/opa.ts";
 
 /** As {@link EXIT}, in the words of this command. */
 const CODES = { allow: EXIT.ok, refuse: EXIT.failed, unknown: EXIT.usage } as const;
@@ -65,7 +65,7 @@ interface Said {
 }
 
 function askOptions(args: Arguments): AskOptions {
-  return { opaPath: findTool("opa"), askVault: args.values["credentials"] === true };
+  return { findOpa, askVault: args.values["credentials"] === true };
 }
 
 async function whyCall(config: Config, args: Arguments): Promise<Said> {

@@ -132,7 +132,7 @@ async function askAgain(past: Past, options: PastOptions): Promise<ReportStep[]>
   if (typeof call === "string") return [{ step: "now", outcome: "note", says: [`not asked again: ${call}`] }];
   const { again } = options;
   if (again !== null) return askWithToken(past, { ...call, ...again }, options);
-  const policy = await askPolicy(config, inputOf(config, call, line), options.opaPath);
+  const policy = await askPolicy(config, inputOf(config, call, line), options.findOpa);
   return [
     {
       step: "now",

@@ -8,7 +8,8 @@ import type { Config } from "../config/load.ts";
 import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import { decideBounded } from "../policy/bounded.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
-import { loadPolicy } from "../policy/store.ts";
+import { loadPolicy } from "../policy/load.ts";
+import type { FindOpa } from "../policy/opa.ts";
 import { loadSigningKeys } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { captureInput, requestOf, type CallSpec } from "./call.ts";
@@ -19,7 +20,7 @@ import { readRevocationFile } from "../app/serve/revocations.ts";
 import { probeCredentials, type CredentialNote } from "./credential-probe.ts";
 
 export interface AskOptions {
-  readonly opaPath: string | null;
+  readonly findOpa: FindOpa;
   readonly askVault: boolean;
 }
 
@@ -66,7 +67,7 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
     const captured = await captureInput({ settings, identify }, request, signal);
     const { input } = captured;
     if (input === null) return { ...captured, identified, policy: null, credentials: [], wristband: null, clocks };
-    const policy = await askPolicy(config, input, options.opaPath);
+    const policy = await askPolicy(config, input, options.findOpa);
     const credentials = probeCredentials(config, spec.server, options.askVault);
     if (policy.decision.ok && policy.decision.value.allow) await credentials.start();
     const signer = probeSigner(config);
@@ -93,16 +94,16 @@ function clockFaults(identity: IdentityService, now: number): ClockFault[] {
 }
 
 /** The policy of the files, in bounded time, with the rules that decided where opa can name them. */
-export async function askPolicy(config: Config, input: PolicyInput, opaPath: string | null): Promise<AskedPolicy> {
+export async function askPolicy(config: Config, input: PolicyInput, findOpa: FindOpa): Promise<AskedPolicy> {
   const { path, rego } = config.policy;
   const live = await livePolicy(config);
   try {
-    const { artifact, files } = await loadPolicy({ path, rego, opaPath });
+    const { artifact, files } = await loadPolicy({ path, rego, findOpa });
     const decision = await decideBounded(artifact, input, POLICY_LIMIT_MS);
     const rules =
       files === null
         ? { unknown: "policy.path is a bundle: the rules are in the folder that it was built from" }
-        : await explain({ files, rego, opaPath }, input);
+        : await explain({ files, rego, findOpa }, input);
     return { decision, rules, loaded: true, live };
   } catch (error) {
     const detail = error instanceof Error ? error.message : "cannot be loaded";

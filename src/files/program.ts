@@ -12,12 +12,22 @@ const VARIABLES: Readonly<Record<ToolName, string>> = {
   hadolint: "HADOLINT",
 };
 
-/** The program's path, or null. A variable (ENVOY, BAO, OPA) wins, then `.tools/bin`, then the PATH. */
+/** Where a program may be, the first choice first: what a variable (ENVOY, BAO, OPA) names, else `.tools/bin`, then the PATH. */
+export function programCandidates(name: ToolName): string[] {
+  const named = namedByVariable(name);
+  if (named !== null) return [named];
+  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
+  return [TOOL_FOLDER, ...folders].map((folder) => join(folder, name));
+}
+
+/** The program's path, or null. What a variable names is taken as it is. */
 export function findTool(name: ToolName): string | null {
+  return namedByVariable(name) ?? programCandidates(name).find(isExecutable) ?? null;
+}
+
+function namedByVariable(name: ToolName): string | null {
   const named = process.env[VARIABLES[name]];
-  if (named !== undefined && named !== "") return named;
-  const folders = [TOOL_FOLDER, ...(process.env["PATH"] ?? "").split(delimiter)];
-  return folders.map((folder) => join(folder, name)).find(isExecutable) ?? null;
+  return named === undefined || named === "" ? null : named;
 }
 
 /** The program's path. @throws with what to do */

@@ -1,3 +1,4 @@
+// A compiled policy with its data, and the OPA bundle that holds both (openpolicyagent.org/docs/management-bundles). Pure.
 import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import { parseJson } from "../json/parse.ts";
@@ -9,16 +10,18 @@ export interface Artifact {
   readonly data: string;
   /** SHA-256 of both, in hex: what audit and metrics call the policy's revision. */
   readonly revision: string;
+  /** Hash of the rules that `wasm` was compiled from; null where it came without them. */
+  readonly rules: string | null;
 }
 
 /** Roots of `data` that only the product fills: its library, and the catalogue. */
 export const RESERVED: readonly string[] = ["mcp_authz", "catalog"];
 
 /** @throws {Error} when the data would stand where rules or the catalogue are */
-export function artifact(wasm: Uint8Array, data: string): Artifact {
+export function artifact(wasm: Uint8Array, data: string, rules: string | null = null): Artifact {
   checkData(data);
   const revision = createHash("sha256").update(`${wasm.length}:`).update(wasm).update(data).digest("hex");
-  return { wasm, data, revision };
+  return { wasm, data, revision, rules };
 }
 
 /**

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import type { PolicyInput } from "../authz/types.ts";
 import { decideBounded } from "./bounded.ts";
-import { loadPolicy } from "./store.ts";
+import { noOpa } from "../../test/fakes/opa.ts";
+import { loadPolicy } from "./load.ts";
 
 const input: PolicyInput = {
   identity: {
@@ -17,8 +18,8 @@ const input: PolicyInput = {
 };
 
 it("answers as serve would, and refuses when the time is over", async () => {
-  const { artifact, files } = await loadPolicy({ path: "policies/demo", rego: "v1", opaPath: null });
-  expect(files?.map(({ path }) => path)).toContain("policy.rego");
+  const { artifact, files } = await loadPolicy({ path: "policies/demo", rego: "v1", findOpa: noOpa });
+  expect(files?.map((file) => file.path)).toContain("policy.rego");
   expect(await decideBounded(artifact, input, 20_000)).toEqual({
     ok: true,
     value: { allow: true, revision: artifact.revision, note: null },

@@ -1,17 +1,19 @@
+// What `mcp-authz build-policy` and `npm run compile-demo` write: a policy in its compiled form.
 import { existsSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Artifact } from "./artifact.ts";
 import { compilePolicy } from "./compile.ts";
+import { writeCompiled } from "./compiled-folder.ts";
+import type { FindOpa } from "./opa.ts";
 import { selfTest } from "./self-test.ts";
-import { readSources, sourcesHash } from "./sources.ts";
-import { COMPILED_FOLDER } from "./store.ts";
+import { readSources } from "./sources.ts";
 
 export interface BuildOptions {
   readonly dir: string;
   readonly rego: "v0" | "v1";
-  readonly opaPath: string | null;
+  readonly findOpa: FindOpa;
 }
 
 /** Compiles a folder, tries the result, and writes it as a bundle that `policy.path` can name. */
@@ -32,21 +34,16 @@ export async function buildBundle(
   return { revision: built.revision, bytes: bytes.length };
 }
 
-/** Writes the compiled form into the policy folder itself, so that it starts without opa while its sources stay as they are. */
-export async function writeCompiled(options: BuildOptions): Promise<{ revision: string }> {
-  const built = await build(options);
-  const folder = join(options.dir, COMPILED_FOLDER);
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "policy.wasm"), built.wasm);
-  await writeFile(join(folder, "data.json"), built.data);
-  const manifest = { sources: sourcesHash(readSources(options.dir), options.rego), revision: built.revision };
-  await writeFile(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-  return { revision: built.revision };
+/** Writes the compiled rules into the policy folder itself, so that it starts without opa while its rules stay as they are. */
+export async function buildCompiled(options: BuildOptions): Promise<{ revision: string }> {
+  const { wasm, revision } = await build(options);
+  writeCompiled(options.dir, wasm, { files: readSources(options.dir), rego: options.rego });
+  return { revision };
 }
 
-async function build({ dir, rego, opaPath }: BuildOptions): Promise<Artifact> {
+async function build({ dir, rego, findOpa }: BuildOptions): Promise<Artifact> {
   if (!existsSync(dir)) throw new Error(`${dir} does not exist`);
-  const built = await compilePolicy({ files: readSources(dir), rego, opaPath });
+  const built = await compilePolicy({ files: readSources(dir), rego, findOpa });
   await selfTest(built);
   return built;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
 import { compilePolicy } from "./compile.ts";
+import { findOpa } from "./opa.ts";
 
 const opa = findTool("opa");
 
@@ -14,7 +15,7 @@ describe.skipIf(opa === null)("F16: built-ins that read texts otherwise in WASM"
     ['base64url.decode(x) == "a"', /base64url\.encode/],
   ])("%s does not compile, and the error says what to write instead", async (condition, instead) => {
     const text = `package mcp.authz\n\nallow if {\n\tx := input.mcp.arguments.x\n\t${condition}\n}\n`;
-    const compiled = compilePolicy({ files: [{ path: "p.rego", text }], rego: "v1", opaPath: opa });
+    const compiled = compilePolicy({ files: [{ path: "p.rego", text }], rego: "v1", findOpa });
     await expect(compiled).rejects.toThrow(instead);
     await expect(compiled).rejects.toThrow(/undefined function/);
   });

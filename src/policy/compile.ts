@@ -1,37 +1,61 @@
+// Compiles a policy: the author's rules with the product's library by `opa build -t wasm`, the data by our own reader.
 import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { parseJson } from "../json/parse.ts";
-import { readBundle, RESERVED, type Artifact } from "./artifact.ts";
-import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, type SourceFile } from "./sources.ts";
+import { artifact, readBundle, RESERVED, type Artifact } from "./artifact.ts";
+import { isData, type SourceFile } from "./data.ts";
+import type { DataResult } from "./data-worker.ts";
+import { requireOpa, type FindOpa } from "./opa.ts";
+import { PolicyError } from "./policy-error.ts";
+import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, rulesHash } from "./sources.ts";
+import { onThread } from "./thread.ts";
 
 /** What the library answers. */
 export const ENTRYPOINTS = ["mcp_authz/decision", "mcp_authz/visible"] as const;
 
-export interface CompileOptions {
+export interface RulesSource {
   readonly files: readonly SourceFile[];
   readonly rego: "v0" | "v1";
-  /** The `opa` program, or null if there is none. */
-  readonly opaPath: string | null;
 }
 
-export const OPA_MISSING =
-  "compiling a policy needs opa, which is not here: run `npm run tools opa`, or name one with the variable OPA, or load a bundle made by `mcp-authz build-policy`";
+export interface CompileOptions extends RulesSource {
+  readonly findOpa: FindOpa;
+}
 
 const run = promisify(execFile);
 const TIMEOUT_MS = 60_000;
+const DATA_TIMEOUT_MS = 60_000;
+
+/** The author's data as JSON text, read on a thread of its own. @throws {PolicyError} with file, line and cure */
+export async function compileData(files: readonly SourceFile[]): Promise<string> {
+  const data = files.filter(({ path }) => isData(path));
+  if (data.length === 0) return "{}";
+  const result = await onThread<DataResult>(new URL("data-worker.ts", import.meta.url), data, DATA_TIMEOUT_MS);
+  if (result.kind === "failed") throw new Error("the policy's data cannot be read", { cause: result.error });
+  if (result.kind === "late") throw new Error(`the policy's data is not read within ${DATA_TIMEOUT_MS / 1000} s`);
+  if (result.value.ok) return result.value.text;
+  throw new PolicyError("data_invalid", result.value.lines);
+}
+
+/** Compiles rules and data (docs/policy.md). @throws {PolicyError} whose lines are for the author */
+export async function compilePolicy(options: CompileOptions): Promise<Artifact> {
+  const data = await compileData(options.files);
+  return artifact(await compileRules(options), data, rulesHash(options.files, options.rego));
+}
 
 /**
- * Compiles the author's files with the product's library (docs/policy.md).
- * @throws {Error} whose message is for the author: opa's, with file and line
+ * Compiles the author's rules with the product's library. opa sees no data: what it makes depends on {@link rulesHash} alone.
+ * @throws {PolicyError} whose lines are for the author: opa's, with file and line
  */
-export async function compilePolicy({ files, rego, opaPath }: CompileOptions): Promise<Artifact> {
-  if (opaPath === null) throw new Error(OPA_MISSING);
+export async function compileRules({ findOpa, ...source }: CompileOptions): Promise<Uint8Array> {
+  const opaPath = await requireOpa(findOpa);
+  const { rego } = source;
   const folder = await mkdtemp(join(tmpdir(), "mcp-authz-policy-"));
   try {
-    await layOut(folder, files, rego);
+    await layOut(folder, source, null);
     await checkPackages(opaPath, folder, rego);
     await opa(opaPath, folder, [
       "build",
@@ -40,22 +64,26 @@ export async function compilePolicy({ files, rego, opaPath }: CompileOptions): P
       ...ENTRYPOINTS.flatMap((name) => ["-e", name]),
       ...["-o", "bundle.tar.gz", "mcp_authz", "policy"],
     ]);
-    return readBundle(await readFile(join(folder, "bundle.tar.gz")));
+    return readBundle(await readFile(join(folder, "bundle.tar.gz"))).wasm;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Writes library and policy as opa is to see them. Stable relative names: they are part of the compiled bytes. */
-export async function layOut(folder: string, files: readonly SourceFile[], rego: "v0" | "v1"): Promise<void> {
+/**
+ * Writes library and rules as opa is to see them. Stable relative names: they are part of the compiled bytes.
+ * @param data JSON text, or null to leave it out
+ */
+export async function layOut(folder: string, { files, rego }: RulesSource, data: string | null): Promise<void> {
   await cp(LIBRARY_FOLDER, join(folder, "mcp_authz"), { recursive: true });
   await mkdir(join(folder, "policy"));
   for (const { path, text } of files) {
-    if (isTest(path)) continue;
+    if (isTest(path) || isData(path)) continue;
     const target = join(folder, "policy", path);
     await mkdir(dirname(target), { recursive: true });
-    await writeFile(target, path.endsWith(".rego") ? withPackage(text, rego) : text);
+    await writeFile(target, withPackage(text, rego));
   }
+  if (data !== null) await writeFile(join(folder, "policy/data.json"), data);
 }
 
 function withPackage(text: string, rego: "v0" | "v1"): string {
@@ -75,12 +103,12 @@ async function checkPackages(opaPath: string, folder: string, rego: "v0" | "v1")
     const root = /^data\.?(?:([A-Za-z0-9_]+)|\["([^"]*)"\])?/.exec(name);
     const taken = root?.[1] ?? root?.[2] ?? "";
     if (RESERVED.includes(taken))
-      throw new Error(
+      throw new PolicyError("rules_invalid", [
         `${where[0]?.replace(/^policy\//, "") ?? "?"}: the package ${taken} is reserved; use package mcp.authz`,
-      );
+      ]);
   }
   if (!("data.mcp.authz" in namespaces))
-    throw new Error("no file has `package mcp.authz`: that is where `allow` is looked for");
+    throw new PolicyError("rules_invalid", ["no file has `package mcp.authz`: that is where `allow` is looked for"]);
 }
 
 async function opa(opaPath: string, cwd: string, args: readonly string[]): Promise<string> {
@@ -93,7 +121,7 @@ async function opa(opaPath: string, cwd: string, args: readonly string[]): Promi
     });
     return stdout;
   } catch (error) {
-    throw new Error(opaMessage(error), { cause: error });
+    throw new PolicyError("rules_invalid", opaLines(error), error);
   }
 }
 
@@ -111,18 +139,23 @@ const WITHHELD: Readonly<Record<string, string>> = {
 };
 
 /** What to write instead of a built-in that is withheld, if that is what opa misses. */
-function alternative(message: string): string {
+function alternative(message: string): string[] {
   const name = /undefined function ([\w.]+)/.exec(message)?.[1] ?? "";
-  if (!Object.hasOwn(WITHHELD, name)) return "";
-  return `; ${name} reads some texts otherwise in WASM than in opa test: ${WITHHELD[name]} (docs/policy.md)`;
+  if (!Object.hasOwn(WITHHELD, name)) return [];
+  return [`${name} reads some texts otherwise in WASM than in opa test: ${WITHHELD[name]} (docs/policy.md)`];
 }
 
-/** opa's own words, without the folder that only we know. */
-function opaMessage(error: unknown): string {
-  if (!(error instanceof Error)) return "opa failed";
-  if ("code" in error && error.code === "ENOENT") return OPA_MISSING;
+const MAX_LINES = 8;
+const MAX_LINE = 300;
+/** What opa puts before its first fault. */
+const PREFACE = /^error: (?:[a-z ]+: )?\d+ errors? occurred(?: during loading)?:\s*/;
+
+/** opa's own words, the first fault first, without the folder that only we know. */
+function opaLines(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return ["opa failed"];
   const output = `${"stderr" in error ? String(error.stderr) : ""}${"stdout" in error ? String(error.stdout) : ""}`;
-  const lines = output.split("\n").filter((line) => line.trim() !== "");
-  if (lines.length === 0) return "opa failed";
-  return lines.slice(0, 8).join("; ").replaceAll("policy/", "").slice(0, 1000) + alternative(output);
+  const words = output.replace(PREFACE, "").replaceAll("policy/", "").trim();
+  if (words === "") return ["killed" in error && error.killed === true ? "opa gave no answer in time" : "opa failed"];
+  const lines = words.split("\n").filter((line) => line.trim() !== "");
+  return [...lines.slice(0, MAX_LINES).map((line) => line.slice(0, MAX_LINE)), ...alternative(output)];
 }

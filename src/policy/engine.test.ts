@@ -5,15 +5,17 @@ import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PolicyInput } from "../authz/types.ts";
+import { readData } from "./data.ts";
 import { createEngine, type Entrypoint } from "./engine.ts";
 import { createInputText } from "./input-text.ts";
+import { readSources } from "./sources.ts";
 
 const { loadPolicySync } = createRequire(import.meta.url)("@open-policy-agent/opa-wasm") as {
   loadPolicySync: (wasm: WebAssembly.Module, memory: number) => LoadedPolicy;
 };
-const read = (name: string) => readFileSync(resolve(import.meta.dirname, "../../policies/demo/.compiled", name));
-const wasm = new WebAssembly.Module(new Uint8Array(read("policy.wasm")));
-const data = { ...(JSON.parse(read("data.json").toString()) as object), catalog: { servers: { demo: servers() } } };
+const DEMO = resolve(import.meta.dirname, "../../policies/demo");
+const wasm = new WebAssembly.Module(new Uint8Array(readFileSync(`${DEMO}/.compiled/policy.wasm`)));
+const data = { ...(JSON.parse(readData(readSources(DEMO))) as object), catalog: { servers: { demo: servers() } } };
 const bytes = () => new Uint8Array(Buffer.from(JSON.stringify(data))).buffer;
 
 function servers() {

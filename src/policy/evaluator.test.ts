@@ -9,13 +9,15 @@ import type { PolicyInput } from "../authz/types.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
 import { tar } from "./build.ts";
 import { compilePolicy } from "./compile.ts";
+import { readData } from "./data.ts";
 import { decide, visible } from "./decision.ts";
 import { createEvaluator, UNWATCHED, type Evaluator } from "./evaluator.ts";
+import { findOpa } from "./opa.ts";
 import { selfTest, tryOut } from "./self-test.ts";
-import { LIBRARY_FOLDER } from "./sources.ts";
+import { LIBRARY_FOLDER, readSources } from "./sources.ts";
 
 const DEMO = resolve(import.meta.dirname, "../../policies/demo/.compiled");
-const demo = (data = readFileSync(join(DEMO, "data.json"), "utf8")) =>
+const demo = (data = readData(readSources(join(DEMO, "..")))) =>
   artifact(readFileSync(join(DEMO, "policy.wasm")), data);
 const opa = findTool("opa");
 const withOpa = it.skipIf(opa === null);
@@ -37,7 +39,7 @@ function compileText(body: string, data = "{}"): Promise<Artifact> {
     { path: "data.json", text: data },
     { path: "policy.rego", text: `package mcp.authz\n${body}\n` },
   ];
-  return compilePolicy({ files, rego: "v1", opaPath: opa });
+  return compilePolicy({ files, rego: "v1", findOpa });
 }
 
 function verdict(evaluator: Evaluator, input = INPUT): string {

@@ -5,15 +5,14 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { PolicyInput } from "../authz/types.ts";
 import { parseJson } from "../json/parse.ts";
-import { lacksPackage, layOut } from "./compile.ts";
+import { compileData, lacksPackage, layOut, type RulesSource } from "./compile.ts";
+import { requireOpa, type FindOpa } from "./opa.ts";
+import { firstLine, PolicyError } from "./policy-error.ts";
 import { CAPABILITIES_FILE, type SourceFile } from "./sources.ts";
 import { explainTrace, traceSchema, type RuleOutcome } from "./trace.ts";
 
-export interface ExplainOptions {
-  readonly files: readonly SourceFile[];
-  readonly rego: "v0" | "v1";
-  /** The `opa` program, or null if there is none. */
-  readonly opaPath: string | null;
+export interface ExplainOptions extends RulesSource {
+  readonly findOpa: FindOpa;
 }
 
 /** A definition of a rule, with the text of the line that decided. */
@@ -35,18 +34,20 @@ const outputSchema = z.object({ explanation: traceSchema });
  * Asks opa which rules of the author held for an input, and at which line the others stopped. Best effort, bounded in
  * time and size; what it cannot tell it says. Only places and the author's own text come out, no values of the input.
  */
-export async function explain({ files, rego, opaPath }: ExplainOptions, input: PolicyInput): Promise<Explanation> {
-  if (opaPath === null) return { unknown: "no opa here: run `npm run tools opa`, or name one with the variable OPA" };
+export async function explain({ findOpa, ...source }: ExplainOptions, input: PolicyInput): Promise<Explanation> {
+  const { files, rego } = source;
   let folder: string | null = null;
   try {
+    const opaPath = await requireOpa(findOpa);
     folder = await mkdtemp(join(tmpdir(), "mcp-authz-explain-"));
-    await layOut(folder, files, rego);
+    await layOut(folder, source, await compileData(files));
     const output = await evaluate({ opaPath, rego }, folder, JSON.stringify(input));
     const parsed = outputSchema.safeParse(parseJson(output));
     if (!parsed.success) return { unknown: "this opa prints its trace in another form" };
     const rules = explainTrace(parsed.data.explanation, "policy/");
     return { rules: rules.map((rule) => withText(rule, files, rego)) };
   } catch (error) {
+    if (error instanceof PolicyError) return { unknown: firstLine(error) };
     return { unknown: `opa could not be asked: ${shortReason(error)}` };
   } finally {
     if (folder !== null) await rm(folder, { recursive: true, force: true });

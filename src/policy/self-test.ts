@@ -1,18 +1,19 @@
-import { Worker } from "node:worker_threads";
+// Tries a policy before it goes live: it must refuse what is empty, and answer at all.
 import type { PolicyInput } from "../authz/types.ts";
 import type { Artifact } from "./artifact.ts";
 import { decide, visible } from "./decision.ts";
 import { createEvaluator, UNWATCHED } from "./evaluator.ts";
+import { onThread } from "./thread.ts";
 
 const SELF_TEST_MS = 10_000;
 
 /** What the self-test found in a policy that passed it. */
-export interface Tried {
+export interface SelfTestResult {
   /** It allows a caller of whom nothing but a name is known, with a tool that nobody has: everybody, everything. */
   readonly allowsStrangers: boolean;
 }
 
-/** For people: what {@link Tried.allowsStrangers} means, and what to do if that is no purpose. */
+/** For people: what {@link SelfTestResult.allowsStrangers} means, and what to do if that is no purpose. */
 export const OPEN_TO_ALL =
   "the policy allows every caller with a token every tool: if that is not the purpose, ask in `allow` for something of the caller and of the operation";
 
@@ -21,21 +22,11 @@ export const OPEN_TO_ALL =
  * thread that serves.
  * @throws {Error} that says what is wrong with the policy
  */
-export async function selfTest(artifact: Artifact, timeoutMs = SELF_TEST_MS): Promise<Tried> {
-  const worker = new Worker(new URL("self-test-worker.ts", import.meta.url), { workerData: artifact });
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    return await new Promise<Tried>((resolve, reject) => {
-      const fail = () => reject(new Error(`the self-test failed: no answer within ${timeoutMs} ms`));
-      timer = setTimeout(fail, timeoutMs);
-      worker.once("error", reject);
-      worker.once("message", resolve);
-      worker.once("exit", () => reject(new Error("the self-test failed: no answer")));
-    });
-  } finally {
-    clearTimeout(timer);
-    await worker.terminate();
-  }
+export async function selfTest(artifact: Artifact, timeoutMs = SELF_TEST_MS): Promise<SelfTestResult> {
+  const result = await onThread<SelfTestResult>(new URL("self-test-worker.ts", import.meta.url), artifact, timeoutMs);
+  if (result.kind === "answer") return result.value;
+  if (result.kind === "late") throw new Error(`the self-test failed: no answer within ${timeoutMs} ms`);
+  throw result.error instanceof Error ? result.error : new Error("the self-test failed");
 }
 
 const STRANGER: PolicyInput = {
@@ -51,7 +42,7 @@ const CATALOG = { servers: { "self-test": { tools: ["self-test"], prompts: [], r
  * stranger, whatever the answer: who lets everybody in may mean it.
  * @throws {Error} that says what it could not
  */
-export function tryOut(artifact: Artifact): Tried {
+export function tryOut(artifact: Artifact): SelfTestResult {
   const evaluator = createEvaluator(artifact, CATALOG, UNWATCHED);
   for (const input of [{} as PolicyInput, NOBODY]) {
     const decision = decide(evaluator, input);

@@ -1,12 +1,11 @@
+// The files of a policy: which are read, and what their compiled form depends on.
+import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { isData, type SourceFile } from "./data.ts";
 
-/** A file of the author: its path below the policy folder, with "/" between the parts, and its text. */
-export interface SourceFile {
-  readonly path: string;
-  readonly text: string;
-}
+export type { SourceFile } from "./data.ts";
 
 /** Where the product's own Rego library and the list of built-ins are. */
 export const LIBRARY_FOLDER = resolve(import.meta.dirname, "../../policies/mcp_authz");
@@ -25,10 +24,11 @@ export function readSources(folder: string): SourceFile[] {
       if (entry.name.startsWith(".")) continue;
       const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && statSync(join(folder, path)).isDirectory());
       if (isFolder) walk(path);
-      else if (/\.rego$|^data\.(?:ya?ml|json)$/.test(entry.name)) {
-        const text = readFileSync(join(folder, path), "utf8");
-        bytes += text.length;
-        files.push({ path, text });
+      else if (path.endsWith(".rego") || isData(path)) {
+        const content = readFileSync(join(folder, path));
+        if (!isUtf8(content)) throw new Error(`${join(folder, path)} is not UTF-8`);
+        bytes += content.length;
+        files.push({ path, text: content.toString("utf8") });
       }
       if (files.length > MAX_FILES || bytes > MAX_BYTES)
         throw new Error(`${folder} holds more than ${MAX_FILES} files or 16 MiB`);
@@ -38,15 +38,31 @@ export function readSources(folder: string): SourceFile[] {
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** What a compiled policy depends on: the author's files, our library, the built-ins and the dialect. */
-export function sourcesHash(files: readonly SourceFile[], rego: "v0" | "v1"): string {
+/** What the compiled rules depend on: the author's rules, our library, the built-ins and the dialect; not the data. */
+export function rulesHash(files: readonly SourceFile[], rego: "v0" | "v1"): string {
+  const rules = ({ path }: SourceFile) => path.endsWith(".rego") && !isTest(path);
+  return hashOf("rules", rego, [
+    { path: "", text: readFileSync(CAPABILITIES_FILE, "utf8") },
+    ...readSources(LIBRARY_FOLDER).filter(rules),
+    { path: "", text: "" }, // no author's file can pass for one of the library
+    ...files.filter(rules),
+  ]);
+}
+
+/** What a policy depends on: the compiled rules, and the author's data. */
+export function policyHash(files: readonly SourceFile[], rules: string): string {
+  return hashOf(
+    "policy",
+    rules,
+    files.filter(({ path }) => isData(path)),
+  );
+}
+
+/** Of named texts, in their order; each part with its length, so that none passes for two. */
+function hashOf(what: string, more: string, files: readonly SourceFile[]): string {
   const hash = createHash("sha256");
-  const add = (...parts: string[]) => {
-    for (const part of parts) hash.update(`${Buffer.byteLength(part)}:${part}`);
-  };
-  add("1", rego, readFileSync(CAPABILITIES_FILE, "utf8"));
-  for (const { path, text } of readSources(LIBRARY_FOLDER)) if (!isTest(path)) add("library", path, text);
-  for (const { path, text } of files) if (!isTest(path)) add("author", path, text);
+  for (const part of [what, more, ...files.flatMap(({ path, text }) => [path, text])])
+    hash.update(`${Buffer.byteLength(part)}:${part}`);
   return hash.digest("hex");
 }
 

@@ -1,15 +1,26 @@
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/types.ts";
 import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
+import { noOpa } from "../../test/fakes/opa.ts";
 import { readBundle } from "./artifact.ts";
-import { buildBundle, writeCompiled } from "./build.ts";
-import { OPA_MISSING } from "./compile.ts";
+import { buildBundle, buildCompiled } from "./build.ts";
 import { UNWATCHED } from "./evaluator.ts";
+import { findOpa } from "./opa.ts";
 import { createPolicyStore, type PolicyOptions, type PolicyStore } from "./store.ts";
 
 const DEMO = resolve(import.meta.dirname, "../../policies/demo");
@@ -41,7 +52,7 @@ async function open(path: string, more: Partial<PolicyOptions> = {}): Promise<Op
   const store = await createPolicyStore({
     path,
     rego: "v1",
-    opaPath: opa,
+    findOpa,
     guard: UNWATCHED,
     quarantined: null,
     kept: null,
@@ -90,7 +101,7 @@ function verdict(store: PolicyStore, input = inputOf()): string {
 
 describe("the demo's policy", () => {
   it("starts without opa, from its compiled form", async () => {
-    const { store } = await open(DEMO, { opaPath: null });
+    const { store } = await open(DEMO, { findOpa: noOpa });
     expect(verdict(store)).toBe("allow");
     expect(verdict(store, inputOf({ name: "delete_repo" }))).toBe("deny");
     expect(verdict(store, inputOf({}, { groups: ["finance"] }))).toBe("deny");
@@ -104,9 +115,9 @@ describe("the demo's policy", () => {
     const copy = join(root, "demo");
     cpSync(DEMO, copy, { recursive: true });
     rmSync(join(copy, ".compiled"), { recursive: true });
-    await writeCompiled({ dir: copy, rego: "v1", opaPath: opa });
+    await buildCompiled({ dir: copy, rego: "v1", findOpa });
     const sum = (file: string) => createHash("sha256").update(readFileSync(file)).digest("hex");
-    for (const name of ["policy.wasm", "data.json", "manifest.json"]) {
+    for (const name of ["policy.wasm", "manifest.json"]) {
       expect(sum(join(copy, ".compiled", name))).toBe(sum(join(DEMO, ".compiled", name)));
     }
   });
@@ -130,10 +141,10 @@ describe("the demo's policy", () => {
   it("an edit without opa says in one sentence what to install", async () => {
     const copy = join(root, "edited");
     cpSync(DEMO, copy, { recursive: true });
-    const { store, reloads } = await open(copy, { opaPath: null });
-    writeFileSync(join(copy, "data.yaml"), "grants: {}\n");
+    const { store, reloads } = await open(copy, { findOpa: noOpa });
+    appendFileSync(join(copy, "policy.rego"), "# edited\n");
     await store.poll();
-    expect(reloads).toEqual([`failed: ${OPA_MISSING}`]);
+    expect(reloads).toEqual([expect.stringMatching(/^failed: compiling a policy needs opa .*`npm run tools opa`/)]);
     expect(verdict(store)).toBe("allow");
   });
 });
@@ -210,7 +221,7 @@ describe("E08, E10, E17: what is refused at the start, with what to do", () => {
     [
       "the library by YAML's merge key",
       { ...policy("allow if input.a"), "data.yaml": "a: &a {mcp_authz: {x: 1}}\n<<: *a\n" },
-      /the key mcp_authz is reserved/,
+      /data\.yaml:1: the anchor &a/,
     ],
     [
       "data in the place of a rule that is not there",
@@ -254,8 +265,8 @@ describe("E08, E10, E17: what is refused at the start, with what to do", () => {
     await expect(open(file)).rejects.toThrow();
     const copy = join(root, "tampered");
     cpSync(DEMO, copy, { recursive: true });
-    writeFileSync(join(copy, ".compiled/data.json"), '{"grants":{"finance":{"demo":{"tool":["*"]}}}}');
-    await expect(open(copy, { opaPath: null })).rejects.toThrow(/does not match its manifest/);
+    appendFileSync(join(copy, ".compiled/policy.wasm"), "x");
+    await expect(open(copy, { findOpa: noOpa })).rejects.toThrow(/does not match its manifest/);
   });
 });
 
@@ -334,10 +345,10 @@ describe("reload", () => {
 
   withOpa("a bundle starts without opa and reloads when it is replaced", async () => {
     const out = join(root, "bundle.tar.gz");
-    await buildBundle({ dir: folderOf(policy('allow if input.mcp.name == "echo"')), out, rego: "v1", opaPath: opa });
-    const { store, reloads } = await open(out, { opaPath: null });
+    await buildBundle({ dir: folderOf(policy('allow if input.mcp.name == "echo"')), out, rego: "v1", findOpa });
+    const { store, reloads } = await open(out, { findOpa: noOpa });
     expect(verdict(store)).toBe("allow");
-    await buildBundle({ dir: folderOf(policy('allow if input.mcp.name == "other"')), out, rego: "v1", opaPath: opa });
+    await buildBundle({ dir: folderOf(policy('allow if input.mcp.name == "other"')), out, rego: "v1", findOpa });
     await store.poll();
     expect([verdict(store), reloads.length]).toEqual(["deny", 1]);
     writeFileSync(out, readFileSync(out).subarray(0, 1000));
@@ -368,7 +379,7 @@ describe("reload", () => {
     const { store } = await open(folder);
     const kept = store.live();
     writeFileSync(join(folder, "policy.rego"), "package mcp.authz\nallow if {");
-    const next = await open(folder, { kept, opaPath: "/nowhere/opa" });
+    const next = await open(folder, { kept, findOpa: noOpa });
     expect([verdict(next.store), next.store.revision()]).toEqual(["allow", store.revision()]);
     await next.store.poll();
     expect([verdict(next.store), next.store.stale() === null]).toEqual(["allow", false]);
@@ -422,7 +433,7 @@ describe("lists", () => {
   };
 
   it("are refused without a catalogue, while calls go on", async () => {
-    const { store } = await open(DEMO, { opaPath: null });
+    const { store } = await open(DEMO, { findOpa: noOpa });
     expect(await store.visible(inputOf({ server: null }), never)).toMatchObject({
       ok: false,
       reason: "catalog_unavailable",
@@ -431,7 +442,7 @@ describe("lists", () => {
   });
 
   it("P8, B37: name what may be called, sorted, and nothing else", async () => {
-    const { store } = await open(DEMO, { opaPath: null });
+    const { store } = await open(DEMO, { findOpa: noOpa });
     store.setCatalog(catalog);
     const list = (server: string | null, groups: string[], kind: "tool" | "prompt" | "resource" | null = null) =>
       store.visible(
@@ -454,7 +465,7 @@ describe("lists", () => {
   });
 
   it("P14: a large catalogue is asked server by server, with the same result, and others get their turn", async () => {
-    const { store } = await open(DEMO, { opaPath: null });
+    const { store } = await open(DEMO, { findOpa: noOpa });
     const names = Array.from({ length: 400 }, (_, i) => `${i % 3 === 0 ? "search_" : "other_"}${i}`);
     const servers = Object.fromEntries(
       ["demo", "b", "a"].map((name) => [name, { tools: names, prompts: ["p"], resources: ["docs://a"] }]),
@@ -483,7 +494,7 @@ describe("lists", () => {
   ])("P14: one caller's lists %s keep others waiting for one evaluation, not for all", async (_, server, size) => {
     let evaluations = 0;
     const guard = { ...UNWATCHED, enter: () => void (evaluations += 1) };
-    const { store } = await open(DEMO, { opaPath: null, guard });
+    const { store } = await open(DEMO, { findOpa: noOpa, guard });
     const names = Array.from({ length: size }, (__, i) => `t${i}`);
     store.setCatalog({
       servers: Object.fromEntries(["demo", "b"].map((name) => [name, { tools: names, prompts: [], resources: [] }])),

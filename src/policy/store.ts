@@ -1,40 +1,21 @@
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+// The live policy: a change of its files is loaded beside the requests and takes over in one step; a broken one changes nothing.
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
-import { ConfigProblem } from "../files/config-problem.ts";
 import { refuse, type Step } from "../authz/step.ts";
 import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
 import type { CheckFacts } from "../authz/facts.ts";
-import { parseJson } from "../json/parse.ts";
-import { artifact, readBundle, type Artifact } from "./artifact.ts";
-import { compilePolicy } from "./compile.ts";
 import { decide, visible, visibleByServer } from "./decision.ts";
 import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
-import { selfTest, type Tried } from "./self-test.ts";
-import { readSources, sourcesHash, type SourceFile } from "./sources.ts";
-
-/** Where a policy is, and what makes it one that runs. */
-export interface PolicySource {
-  /** A folder of sources, or a bundle. */
-  readonly path: string;
-  readonly rego: "v0" | "v1";
-  readonly opaPath: string | null;
-}
+import { isWithoutOpa, readPolicy, type LoadedPolicy, type PolicyFiles, type PolicySource } from "./load.ts";
+import { opaFault } from "./opa.ts";
+import { firstLine } from "./policy-error.ts";
 
 export interface PolicyOptions extends PolicySource {
   readonly guard: Guard;
   /** A revision that ran away for several callers: it is not evaluated again until the policy's files change. */
   readonly quarantined: string | null;
   /** What an earlier thread of this process had live: served at once, without opa and another self-test. */
-  readonly kept: KeptPolicy | null;
+  readonly kept: LoadedPolicy | null;
   readonly onReload: (result: "ok" | "failed", message: string) => void;
-}
-
-/** A policy that is live, for a thread that takes over. */
-export interface KeptPolicy extends Tested {
-  /** Of the files that it was made from. */
-  readonly sources: string;
 }
 
 /** Names by server and kind: `data.catalog`. */
@@ -51,7 +32,7 @@ export interface PolicyStore {
   setCatalog(catalog: CatalogData | null): void;
   revision(): string;
   /** What is live, with what its self-test found. */
-  live(): KeptPolicy;
+  live(): LoadedPolicy;
   /** True while the live revision is not evaluated. */
   quarantined(): boolean;
   /** Evaluates a quarantined revision again. */
@@ -71,10 +52,10 @@ export interface PolicyStore {
  * @throws {Error} at the start, when there is no policy to begin with
  */
 export async function createPolicyStore(options: PolicyOptions): Promise<PolicyStore> {
-  const begun = options.kept ?? (await keep(look(options)));
+  const begun = options.kept ?? (await readPolicy(options).load(null));
   const live = new LivePolicy(options, begun);
   // What was kept may be older than the files: the first poll looks.
-  const files = new PolicyFiles(options, begun.sources, live);
+  const files = new PolicyWatch(options, begun.sources, live);
   let timer: NodeJS.Timeout | undefined;
   return {
     decide: (input, check) => live.decide(input, check),
@@ -108,20 +89,20 @@ const LATE = refuse("deadline", "before the list's turn came");
 /** The policy and the catalogue that decide now. */
 class LivePolicy {
   readonly #guard: Guard;
-  #policy: KeptPolicy;
+  #policy: LoadedPolicy;
   #evaluator: Evaluator;
   #quarantined: boolean;
   #catalog: CatalogData | null = null;
   readonly #lists: FairTurns = createFairTurns(LISTS);
 
-  constructor({ guard, quarantined }: PolicyOptions, policy: KeptPolicy) {
+  constructor({ guard, quarantined }: PolicyOptions, policy: LoadedPolicy) {
     this.#guard = guard;
     this.#policy = policy;
     this.#evaluator = createEvaluator(policy.artifact, null, guard);
     this.#quarantined = policy.artifact.revision === quarantined;
   }
 
-  get policy(): KeptPolicy {
+  get policy(): LoadedPolicy {
     return this.#policy;
   }
 
@@ -138,7 +119,7 @@ class LivePolicy {
   }
 
   /** Whoever changed the files wants them tried, also where only a comment is new and the revision the same. */
-  replace(policy: KeptPolicy): void {
+  replace(policy: LoadedPolicy): void {
     this.#evaluator = createEvaluator(policy.artifact, this.#catalog, this.#guard);
     this.#policy = policy;
     this.#quarantined = false;
@@ -175,13 +156,15 @@ class LivePolicy {
   }
 }
 
-/** The files of the policy: what of them is live, and why what stands there now is not. */
-class PolicyFiles {
+/** Looks at the files of the policy: what of them is live, and why what stands there now is not. */
+class PolicyWatch {
   readonly #options: PolicyOptions;
   readonly #live: LivePolicy;
   /** The hash of what was looked at last. */
   #seen: string;
   #failure: string | null = null;
+  /** Files that only want an opa, and what was said of it: once something else is true, they are tried again. */
+  #waiting: { readonly files: PolicyFiles; readonly said: string | undefined } | null = null;
   #unreadable: string | null = null;
   #busy = false;
   #closed = false;
@@ -199,7 +182,7 @@ class PolicyFiles {
   async poll(): Promise<void> {
     if (this.#busy || this.#closed) return;
     this.#busy = true;
-    const changed = this.#changed();
+    const changed = this.#look() ?? (await this.#untried());
     if (changed !== null) await this.#reload(changed);
     this.#busy = false;
   }
@@ -208,24 +191,32 @@ class PolicyFiles {
     this.#closed = true;
   }
 
-  async #reload(found: Found): Promise<void> {
+  async #untried(): Promise<PolicyFiles | null> {
+    if (this.#waiting === null || this.#unreadable !== null) return null;
+    const fault = opaFault(await this.#options.findOpa());
+    return fault?.lines[0] === this.#waiting.said ? null : this.#waiting.files;
+  }
+
+  async #reload(changed: PolicyFiles): Promise<void> {
+    this.#waiting = null;
     try {
-      const loaded = await keep(found);
+      const loaded = await changed.load(this.#live.policy.artifact);
       if (this.#closed) return;
       this.#live.replace(loaded);
       this.#failure = null;
       this.#options.onReload("ok", `policy ${this.#live.revision} is live`);
     } catch (error) {
       if (this.#closed) return;
-      this.#failure = error instanceof Error ? error.message : "failed";
+      if (isWithoutOpa(error)) this.#waiting = { files: changed, said: error.lines[0] };
+      this.#failure = firstLine(error);
       this.#options.onReload("failed", this.#failure);
     }
   }
 
-  #changed(): Found | null {
+  #look(): PolicyFiles | null {
     const { onReload } = this.#options;
     try {
-      const found = look(this.#options);
+      const found = readPolicy(this.#options);
       const wasAway = this.#unreadable !== null;
       this.#unreadable = null;
       if (found.hash !== this.#seen) {
@@ -255,79 +246,4 @@ function isSmall({ servers }: CatalogData): boolean {
 
 function quarantine(): Step<never> {
   return refuse("policy_unavailable", "quarantined: this revision ran away for several callers; change the policy");
-}
-
-/** What stands at `policy.path` now, read once: what was hashed is what is loaded. */
-interface Found {
-  /** Of contents, not of times: editors and mounts play tricks with those. */
-  readonly hash: string;
-  readonly load: () => Promise<Artifact>;
-}
-
-function look(source: PolicySource): Found {
-  const { path, rego } = source;
-  if (!isFolder(path)) {
-    const bytes = readFileSync(path);
-    return { hash: createHash("sha256").update(bytes).digest("hex"), load: async () => readBundle(bytes) };
-  }
-  const files = readSources(path);
-  const hash = sourcesHash(files, rego);
-  return { hash, load: async () => readCompiled(path, hash) ?? compileFiles(source, files) };
-}
-
-/**
- * The policy that stands at `policy.path` now, with its sources where it is a folder. For commands: what a running serve
- * has live may be older.
- * @throws {Error} whose message is for the author
- */
-export async function loadPolicy(
-  source: PolicySource,
-): Promise<Tested & { readonly files: readonly SourceFile[] | null }> {
-  const loaded = await tested(look(source).load);
-  return { ...loaded, files: isFolder(source.path) ? readSources(source.path) : null };
-}
-
-/** A policy that passed its self-test. */
-interface Tested {
-  readonly artifact: Artifact;
-  readonly tried: Tried;
-}
-
-async function keep({ hash, load }: Found): Promise<KeptPolicy> {
-  return { ...(await tested(load)), sources: hash };
-}
-
-async function tested(load: Found["load"]): Promise<Tested> {
-  const loaded = await load();
-  return { artifact: loaded, tried: await selfTest(loaded) };
-}
-
-function isFolder(path: string): boolean {
-  if (!existsSync(path)) throw new ConfigProblem("policy.path", `${path} does not exist`);
-  return statSync(path).isDirectory();
-}
-
-function compileFiles({ path, rego, opaPath }: PolicySource, files: readonly SourceFile[]): Promise<Artifact> {
-  if (!files.some((file) => file.path.endsWith(".rego")))
-    throw new ConfigProblem("policy.path", `${path} holds no .rego file`);
-  return compilePolicy({ files, rego, opaPath });
-}
-
-/** A policy folder may bring its compiled form along: used while it belongs to exactly these sources. */
-export const COMPILED_FOLDER = ".compiled";
-
-interface CompiledManifest {
-  readonly sources: string;
-  readonly revision: string;
-}
-
-function readCompiled(path: string, sources: string): Artifact | null {
-  const folder = join(path, COMPILED_FOLDER);
-  if (!existsSync(join(folder, "manifest.json"))) return null;
-  const manifest = parseJson(readFileSync(join(folder, "manifest.json"), "utf8")) as CompiledManifest;
-  if (manifest.sources !== sources) return null;
-  const loaded = artifact(readFileSync(join(folder, "policy.wasm")), readFileSync(join(folder, "data.json"), "utf8"));
-  if (loaded.revision !== manifest.revision)
-    throw new Error(`${folder} does not match its manifest: restore it, or delete the folder`);
-  return loaded;
 }

@@ -3,9 +3,9 @@ import { newHeartbeat } from "../../src/ops/supervisor/heartbeat.ts";
 import type { InFlight } from "../../src/authz/in-flight.ts";
 import { createInFlight, newInFlight } from "../../src/ops/supervisor/in-flight.ts";
 import type { Handover } from "../../src/ops/supervisor/messages.ts";
-import type { KeptPolicy } from "../../src/policy/store.ts";
+import type { LoadedPolicy } from "../../src/policy/load.ts";
 
-export function firstHandover(more: Partial<Handover<KeptPolicy>> = {}): Handover<KeptPolicy> {
+export function firstHandover(more: Partial<Handover<LoadedPolicy>> = {}): Handover<LoadedPolicy> {
   return {
     heartbeat: newHeartbeat(),
     inFlight: newInFlight(),

@@ -10,6 +10,7 @@ import { LISTS, type ListKind } from "../../src/broker/catalog/kinds.ts";
 import type { Operation } from "../../src/mcp/operation.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { artifact } from "../../src/policy/artifact.ts";
+import { findOpa } from "../../src/policy/opa.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { decide, visible } from "../../src/policy/decision.ts";
 import { createEvaluator, UNWATCHED, type Evaluator } from "../../src/policy/evaluator.ts";
@@ -81,7 +82,7 @@ async function compiled(positive: boolean, count: number): Promise<Compiled[]> {
   const made: Compiled[] = [];
   for (const policy of policies) {
     const files = [{ path: "policy.rego", text: policy.rego }];
-    made.push({ ...policy, wasm: (await compilePolicy({ files, rego: "v1", opaPath: opa })).wasm });
+    made.push({ ...policy, wasm: (await compilePolicy({ files, rego: "v1", findOpa })).wasm });
   }
   return made;
 }

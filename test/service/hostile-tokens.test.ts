@@ -7,6 +7,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { firstHandover } from "../fakes/handover.ts";
+import { noOpa } from "../fakes/opa.ts";
 import { startServe, type Serve } from "../../src/app/serve/serve.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
@@ -48,7 +49,7 @@ beforeAll(async () => {
     config: reread(),
     reread,
     log: createLog((line) => log.push(line), "info", Date.now),
-    opaPath: null,
+    findOpa: noOpa,
     handover: firstHandover(),
     tell: () => {},
   });

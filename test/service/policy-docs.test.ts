@@ -7,9 +7,10 @@ import { afterAll, expect, it } from "vitest";
 import { findTool } from "../../src/files/program.ts";
 import type { PolicyInput } from "../../src/authz/types.ts";
 import { decideBounded } from "../../src/policy/bounded.ts";
+import { findOpa } from "../../src/policy/opa.ts";
 import { explain } from "../../src/policy/explain.ts";
 import { readSources } from "../../src/policy/sources.ts";
-import { loadPolicy } from "../../src/policy/store.ts";
+import { loadPolicy } from "../../src/policy/load.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/policy.md"), "utf8");
@@ -43,7 +44,7 @@ it.skipIf(opaPath === null)("its policy passes its tests", () => {
 
 it.skipIf(opaPath === null)("its policy compiles, is formatted, and refuses with its reason", async () => {
   expect(execFileSync(opaPath ?? "", ["fmt", "--list", folder], { encoding: "utf8" })).toBe("");
-  const { artifact } = await loadPolicy({ path: folder, rego: "v1", opaPath });
+  const { artifact } = await loadPolicy({ path: folder, rego: "v1", findOpa });
   expect(await decideBounded(artifact, input, 20_000)).toMatchObject({
     ok: true,
     value: { allow: false, note: "above the limit" },
@@ -51,7 +52,7 @@ it.skipIf(opaPath === null)("its policy compiles, is formatted, and refuses with
 });
 
 it.skipIf(opaPath === null)("what it shows of why is what the demo's policy gives", async () => {
-  const told = await explain({ files: readSources(join(root, "policies/demo")), rego: "v1", opaPath }, input);
+  const told = await explain({ files: readSources(join(root, "policies/demo")), rego: "v1", findOpa }, input);
   if ("unknown" in told) throw new Error(told.unknown);
   for (const { file, line, rule, text, holds } of told.rules) {
     expect(page).toMatch(new RegExp(`${file}:${line} +${rule} ${holds ? "holds" : "fails"}`));

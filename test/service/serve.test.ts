@@ -11,9 +11,10 @@ import { startServe, type Serve } from "../../src/app/serve/serve.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
 import type { FromThread, Handover } from "../../src/ops/supervisor/messages.ts";
-import type { KeptPolicy } from "../../src/policy/store.ts";
+import type { LoadedPolicy } from "../../src/policy/load.ts";
 import { makeCa, makeLeaf } from "../fakes/certificates.ts";
 import { firstHandover } from "../fakes/handover.ts";
+import { noOpa } from "../fakes/opa.ts";
 import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
@@ -27,7 +28,7 @@ let broker: FakeUpstream;
 let ports: Ports;
 let serve: Serve | undefined;
 let log: string[];
-let told: FromThread<KeptPolicy>[];
+let told: FromThread<LoadedPolicy>[];
 
 beforeEach(async () => {
   idp = await startIssuer(makeKey("idp"));
@@ -61,14 +62,14 @@ function configure(kids: readonly string[], more: object = {}): void {
   writeFileSync(file, text);
 }
 
-async function start(handover: Partial<Handover<KeptPolicy>> = {}): Promise<void> {
+async function start(handover: Partial<Handover<LoadedPolicy>> = {}): Promise<void> {
   told = [];
   const reread = () => loadConfig(file, {}).config;
   serve = await startServe({
     config: reread(),
     reread,
     log: createLog((line) => log.push(line), "info", Date.now),
-    opaPath: null,
+    findOpa: noOpa,
     handover: firstHandover(handover),
     tell: (message) => told.push(message),
   });
@@ -166,7 +167,7 @@ describe("F1: a thread that takes over", () => {
   const names = { servers: { demo: { tools: ["echo"], prompts: [], resources: [] } } };
 
   /** What the first thread told, as the supervisor keeps it. */
-  function kept(): Partial<Handover<KeptPolicy>> {
+  function kept(): Partial<Handover<LoadedPolicy>> {
     const policy = told.findLast((message) => message.type === "policy")?.policy ?? null;
     const documents = told.flatMap((message) =>
       message.type === "document" && message.bytes !== null ? [message] : [],

@@ -5,7 +5,8 @@ import type { Metrics } from "../../ops/metrics/serve.ts";
 import type { FromThread } from "../../ops/supervisor/messages.ts";
 import type { Guard } from "../../policy/evaluator.ts";
 import { OPEN_TO_ALL } from "../../policy/self-test.ts";
-import { createPolicyStore, type KeptPolicy, type PolicyOptions, type PolicyStore } from "../../policy/store.ts";
+import type { LoadedPolicy } from "../../policy/load.ts";
+import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../../policy/store.ts";
 import { signCatalogToken } from "../../catalog/token.ts";
 import type { SigningKey } from "../../wristband/keys.ts";
 import { readCaFile } from "../../files/ca.ts";
@@ -19,7 +20,7 @@ export async function startPolicy(options: ServeOptions, guard: Guard, metrics: 
   const store: PolicyStore = await openStore({
     path: config.policy.path,
     rego: config.policy.rego,
-    opaPath: options.opaPath,
+    findOpa: options.findOpa,
     guard,
     quarantined: handover.quarantined,
     kept: handover.policy,
@@ -43,7 +44,7 @@ export async function startPolicy(options: ServeOptions, guard: Guard, metrics: 
 function tellLive(store: PolicyStore, { tell }: ServeOptions): void {
   const { artifact, ...rest } = store.live();
   // A copy between threads takes all of the memory that a view is of.
-  const policy: KeptPolicy = { ...rest, artifact: { ...artifact, wasm: new Uint8Array(artifact.wasm) } };
+  const policy: LoadedPolicy = { ...rest, artifact: { ...artifact, wasm: new Uint8Array(artifact.wasm) } };
   tell({ type: "policy", revision: artifact.revision, policy });
 }
 

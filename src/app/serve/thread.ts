@@ -1,11 +1,11 @@
 // The thread that `mcp-authz serve` supervises: the whole service. Its code is loaded when the thread is made; the service
 // begins with the supervisor's `start`.
 import { parentPort, workerData } from "node:worker_threads";
-import { findTool } from "../../files/program.ts";
 import { loadConfig, type Config } from "../../config/load.ts";
 import { createLog, writeStderr, type LogLevel } from "../../ops/log.ts";
 import type { FromThread, Handover, ToThread } from "../../ops/supervisor/messages.ts";
-import type { KeptPolicy } from "../../policy/store.ts";
+import type { LoadedPolicy } from "../../policy/load.ts";
+import { findOpa } from "../../policy/opa.ts";
 import { startServe, type Serve } from "./serve.ts";
 
 /** What `mcp-authz serve` hands over. */
@@ -15,7 +15,7 @@ export interface ServeData {
 }
 
 const { configFile, level } = workerData as ServeData;
-const tell = (message: FromThread<KeptPolicy>) => parentPort?.postMessage(message);
+const tell = (message: FromThread<LoadedPolicy>) => parentPort?.postMessage(message);
 const log = createLog(writeStderr, level, Date.now);
 
 function fail(error: unknown): void {
@@ -38,7 +38,7 @@ function attempt<T>(read: () => T): T | null {
 }
 
 /** As the file says now; one that is being edited must not keep a spare thread from taking over. */
-function configFor({ restarts }: Handover<KeptPolicy>): Config {
+function configFor({ restarts }: Handover<LoadedPolicy>): Config {
   try {
     return reread();
   } catch (error) {
@@ -49,9 +49,9 @@ function configFor({ restarts }: Handover<KeptPolicy>): Config {
   }
 }
 
-async function start(handover: Handover<KeptPolicy>): Promise<Serve> {
+async function start(handover: Handover<LoadedPolicy>): Promise<Serve> {
   const config = configFor(handover);
-  const serve = await startServe({ config, reread, log, opaPath: findTool("opa"), handover, tell });
+  const serve = await startServe({ config, reread, log, findOpa, handover, tell });
   tell({ type: "ready" });
   return serve;
 }
@@ -71,7 +71,7 @@ async function stop(serve: Serve): Promise<void> {
 }
 
 let serving: Promise<Serve> | null = null;
-parentPort?.on("message", (message: ToThread<KeptPolicy>) => {
+parentPort?.on("message", (message: ToThread<LoadedPolicy>) => {
   if (message.type === "start") {
     serving ??= start(message.handover);
     serving.catch(fail);

@@ -1,0 +1,92 @@
+// Loads the policy that stands at `policy.path`: a bundle, or a folder whose rules are compiled where nothing compiled fits.
+import { ConfigProblem } from "../files/config-problem.ts";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { artifact, readBundle, type Artifact } from "./artifact.ts";
+import { compileData, compileRules } from "./compile.ts";
+import { differences, readCompiled } from "./compiled-folder.ts";
+import type { FindOpa } from "./opa.ts";
+import { PolicyError } from "./policy-error.ts";
+import { selfTest, type SelfTestResult } from "./self-test.ts";
+import { policyHash, readSources, rulesHash, type SourceFile } from "./sources.ts";
+
+/** Where a policy is, and what makes it one that runs. */
+export interface PolicySource {
+  /** A folder of sources, or a bundle. */
+  readonly path: string;
+  readonly rego: "v0" | "v1";
+  /** Asked at each compile, and only then. */
+  readonly findOpa: FindOpa;
+}
+
+/** A policy that passed its self-test. */
+export interface LoadedPolicy {
+  readonly artifact: Artifact;
+  readonly tried: SelfTestResult;
+  /** Hash of the files that it was made from. */
+  readonly sources: string;
+}
+
+/** What stands at `policy.path` now, read once: what was hashed is what is loaded. */
+export interface PolicyFiles {
+  /** Of contents, not of times: editors and mounts play tricks with those. */
+  readonly hash: string;
+  /** Null for a bundle. */
+  readonly files: readonly SourceFile[] | null;
+  /** @param live whose compiled rules are taken where they are the same. @throws {PolicyError} for what an author can mend */
+  load(live: Artifact | null): Promise<LoadedPolicy>;
+}
+
+export function readPolicy(source: PolicySource): PolicyFiles {
+  const { path, rego } = source;
+  if (!existsSync(path)) throw new ConfigProblem("policy.path", `${path} does not exist`);
+  if (!statSync(path).isDirectory()) {
+    const bytes = readFileSync(path);
+    const hash = createHash("sha256").update(bytes).digest("hex");
+    return { hash, files: null, load: async () => tested(readBundle(bytes), hash) };
+  }
+  const files = readSources(path);
+  const rules = rulesHash(files, rego);
+  const hash = policyHash(files, rules);
+  return {
+    hash,
+    files,
+    async load(live) {
+      const data = await compileData(files);
+      const known = live?.rules === rules ? live.wasm : readCompiled(path, rules);
+      return tested(artifact(known ?? (await compiled(source, files)), data, rules), hash);
+    },
+  };
+}
+
+/**
+ * The policy that stands at `policy.path` now, with its sources where it is a folder. For commands: what a running serve
+ * has live may be older.
+ */
+export async function loadPolicy(source: PolicySource): Promise<LoadedPolicy & Pick<PolicyFiles, "files">> {
+  const found = readPolicy(source);
+  return { ...(await found.load(null)), files: found.files };
+}
+
+async function tested(candidate: Artifact, sources: string): Promise<LoadedPolicy> {
+  return { artifact: candidate, tried: await selfTest(candidate), sources };
+}
+
+async function compiled({ path, rego, findOpa }: PolicySource, files: readonly SourceFile[]): Promise<Uint8Array> {
+  if (!files.some((file) => file.path.endsWith(".rego")))
+    throw new ConfigProblem("policy.path", `${path} holds no .rego file`);
+  try {
+    return await compileRules({ files, rego, findOpa });
+  } catch (error) {
+    if (!isWithoutOpa(error)) throw error;
+    const differing = differences(path, files);
+    if (differing === null) throw error;
+    const undo = `or undo the change: ${differing} differs from what ${path}/.compiled was made of, which needs no opa`;
+    throw new PolicyError(error.code, [...error.lines, undo], error);
+  }
+}
+
+/** True where an `opa` would help: nothing is wrong with the rules, as far as is known. */
+export function isWithoutOpa(error: unknown): error is PolicyError {
+  return error instanceof PolicyError && (error.code === "opa_missing" || error.code === "opa_refused");
+}
