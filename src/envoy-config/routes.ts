@@ -1,5 +1,6 @@
 import { WELL_KNOWN } from "../authz/endpoint.ts";
 import type { Config, ServerConfig } from "../config/schema.ts";
+import { partsOf } from "../http/url.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
 import { shardOf } from "./caller-shards.ts";
 import { serverResponses } from "./server-responses.ts";
@@ -73,13 +74,13 @@ function named(path: string, route: string): object {
 }
 
 function directRoute(config: Config, [name, server]: [string, ServerConfig]): object {
-  const url = new URL(server.url);
+  const { origin, path } = partsOf(server.url);
   return {
     match: named(`/servers/${name}/mcp`, `server:${name}`),
     route: {
       ...shardOf(config, name),
-      prefix_rewrite: url.pathname,
-      host_rewrite_literal: url.host,
+      prefix_rewrite: path,
+      host_rewrite_literal: new URL(origin).host,
       ...streaming(config),
       idle_timeout: duration(server.timeoutMs),
     },

@@ -1,5 +1,6 @@
 import type { Secret } from "../../secret/secret.ts";
 import { createHttpClient, type HttpClient } from "../../http/client.ts";
+import { partsOf } from "../../http/url.ts";
 
 /** A server behind the broker, as the configuration says. */
 export interface UpstreamSettings {
@@ -17,7 +18,7 @@ export interface UpstreamSettings {
 export interface Upstream extends UpstreamSettings {
   readonly name: string;
   readonly client: HttpClient;
-  /** Path and query of its URL. */
+  /** Path and query of its URL, byte for byte as configured. */
   readonly path: string;
 }
 
@@ -38,9 +39,9 @@ const MAX_CONNECTIONS = 1024;
 export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>): Upstreams {
   const upstreams = new Map<string, Upstream>();
   for (const [name, settings] of servers) {
-    const { origin, pathname, search } = new URL(settings.url);
+    const { origin, path } = partsOf(settings.url);
     const client = createHttpClient({ origin, ca: settings.ca, maxConnections: MAX_CONNECTIONS });
-    upstreams.set(name, { ...settings, name, client, path: pathname + search });
+    upstreams.set(name, { ...settings, name, client, path });
   }
   return {
     get: (server) => upstreams.get(server),

@@ -1,7 +1,7 @@
 // The section `servers`. Pure.
 import { z } from "zod";
 import type { credentialSchema } from "./credential.ts";
-import { positive, serverName, url, type FileSchema } from "./values.ts";
+import { httpUrl, positive, serverName, url, type FileSchema } from "./values.ts";
 
 type CredentialSchema = ReturnType<typeof credentialSchema>;
 
@@ -23,7 +23,7 @@ const helpText = z
 
 function serverSchema(file: FileSchema, credential: CredentialSchema) {
   return z.strictObject({
-    url: url.meta({ description: "the server's MCP endpoint" }),
+    url: httpUrl.meta({ description: "the server's MCP endpoint" }),
     prefix: z
       .string()
       .regex(/^[A-Za-z0-9_.-]{1,64}$/)

@@ -1,6 +1,6 @@
 // The sections of one or two keys: `challenge`, `cors`, `audit`, `catalog`. Pure.
 import { z } from "zod";
-import { origin, scope, url, type FileSchema } from "./values.ts";
+import { httpUrl, origin, scope, type FileSchema } from "./values.ts";
 
 export const challengeSchema = z
   .strictObject({
@@ -30,7 +30,7 @@ export const auditSchema = (file: FileSchema) =>
 export const catalogSchema = (file: FileSchema) =>
   z
     .strictObject({
-      url: url.nullable().default(null).meta({
+      url: httpUrl.nullable().default(null).meta({
         description: "where serve reads what the servers offer: `/catalog` of the brokerOps listener",
         unset: "the broker's",
       }),

@@ -1,0 +1,135 @@
+// What the broker lists it can also call, at the path as written: lists and calls speak to a server by the same rules.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { freePorts } from "../../demo/ports.ts";
+import { startBroker } from "../../src/app/broker/broker.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { virtualHosts } from "../../src/envoy-config/routes.ts";
+import { createLog } from "../../src/ops/log.ts";
+import { bodyDigest } from "../../src/wristband/claims.ts";
+import { claimsOf } from "../fakes/broker.ts";
+import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
+import { tool, WRISTBAND } from "../fakes/list-broker.ts";
+import { sessionServer, startUpstream, type FakeUpstream, type Respond } from "../fakes/list-server.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-listed-"));
+const key = makeKey("k1");
+let serve: FakeIssuer;
+const opened: (() => Promise<void>)[] = [];
+beforeAll(async () => {
+  serve = await startIssuer(key);
+});
+afterEach(async () => {
+  for (const close of opened.splice(0).toReversed()) await close();
+});
+afterAll(async () => {
+  await serve.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function configOf(url: string, broker: number, brokerOps: number) {
+  const file = join(folder, "mcp-authz.yaml");
+  const text = stringify({
+    publicOrigin: "https://gw.example.com",
+    listen: { broker: `127.0.0.1:${broker}`, brokerOps: `127.0.0.1:${brokerOps}` },
+    identity: { issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] }] },
+    policy: { path: "policies" },
+    wristband: { ...WRISTBAND, keys: [{ kid: "k1", file: "w.pem" }], jwksUrl: `${serve.issuer}/jwks` },
+    servers: { s: { url, callRouting: url.includes("?") ? "broker" : "direct", credential: [{ none: {} }] } },
+  });
+  writeFileSync(file, text);
+  return loadConfig(file, {}).config;
+}
+
+/** Starts a broker before this server, and gives what became of one list and one call. */
+async function listAndCall(upstream: FakeUpstream, url: string) {
+  const ports = await freePorts();
+  const broker = await startBroker(
+    configOf(url, ports.broker, ports.brokerOps),
+    createLog(() => {}, "info", Date.now),
+  );
+  opened.push(() => broker.stop());
+  const listing = upstream.requests.splice(0);
+  const ask = async (method: string, params: object, use: "list" | "call") => {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+    const proof = { use, tools: { s: ["t"] }, ...(use === "call" && { body: bodyDigest(Buffer.from(body)) }) };
+    const wristband = compact(key, { alg: "ES256", typ: "wristband+jwt", kid: "k1" }, claimsOf(proof));
+    const response = await fetch(`http://127.0.0.1:${ports.broker}/servers/s/mcp`, {
+      method: "POST",
+      body,
+      headers: {
+        "content-type": "application/json",
+        accept: "application/json",
+        "x-authorized-tools": wristband,
+        "x-mcp-server": "s",
+      },
+    });
+    return (await response.json()) as { result?: { tools?: { name: string }[]; content?: unknown } };
+  };
+  const listed = (await ask("tools/list", {}, "list")).result?.tools?.map(({ name }) => name);
+  const called = (await ask("tools/call", { name: "t", arguments: {} }, "call")).result?.content;
+  return { listed, called, listing, calling: upstream.requests };
+}
+
+const LISTS = { tools: [tool("t")] };
+const CONTENT = [{ type: "text", text: "ok" }];
+
+function answeringCalls(inner: Respond): Respond {
+  return (request, response) =>
+    request.method === "tools/call" ? { content: CONTENT, resultType: "complete" } : inner(request, response);
+}
+
+async function startServer(respond: Respond): Promise<FakeUpstream> {
+  const upstream = await startUpstream(answeringCalls(respond));
+  opened.push(() => upstream.close());
+  return upstream;
+}
+
+const older = sessionServer(LISTS);
+/** Of a server's URL, behind its origin; and the path of each request. */
+const PATHS = [
+  ["/mcp", "/mcp"],
+  ["", "/"],
+  ["/", "/"],
+  ["/a/../mcp", "/a/../mcp"],
+  ["/a/./mcp", "/a/./mcp"],
+  ["/a/%2e%2E/mcp", "/a/%2e%2E/mcp"],
+  ["//x", "//x"],
+  ["/x//mcp/", "/x//mcp/"],
+  ["/a%2Fb", "/a%2Fb"],
+  ["/a|b^c{d}`e'f", "/a|b^c{d}`e'f"],
+] as const;
+const QUERIES = [
+  ["/mcp?tenant=1&x=%20", "/mcp?tenant=1&x=%20"],
+  ["?x=1", "/?x=1"],
+  ["/a/../mcp?b=/../c", "/a/../mcp?b=/../c"],
+  ["/mcp?q='\"<>", "/mcp?q='\"<>"],
+] as const;
+
+describe("one path per server, as it is written", () => {
+  it.each([...PATHS, ...QUERIES])("%j is listed and called at %j", async (written, path) => {
+    const upstream = await startServer(older);
+    const { listed, called, listing, calling } = await listAndCall(upstream, upstream.origin + written);
+    expect({ listed, called }).toEqual({ listed: ["t"], called: CONTENT });
+    const paths = [...listing, ...calling].map((request) => request.path);
+    expect([paths.length > 6, new Set(paths)]).toEqual([true, new Set([path])]);
+  });
+
+  it.each(PATHS)("Envoy sends a direct call for %j to %j", (written, path) => {
+    const hosts = JSON.stringify(virtualHosts(configOf(`http://127.0.0.1:1${written}`, 1, 2)));
+    expect(hosts).toContain(`"prefix_rewrite":${JSON.stringify(path)}`);
+  });
+
+  it.each([
+    "http://127.0.0.1:1\\mcp",
+    "http:\\\\127.0.0.1:1/mcp",
+    "http:/127.0.0.1:1/mcp",
+    "http:127.0.0.1/mcp",
+    "http:///127.0.0.1/mcp",
+  ])("%j, which two readers take apart differently, is refused at the start", (url) =>
+    expect(() => configOf(url, 1, 2)).toThrow("servers.s.url"),
+  );
+});
