@@ -1,6 +1,6 @@
 // Bytes that the broker holds for callers: bodies that arrive, answers that are collected or not read yet. Pure bookkeeping.
 import { HttpFault } from "../http/client.ts";
-import { faultIn } from "./relay/call-timeout.ts";
+import { faultIn } from "./abort.ts";
 
 export interface HeldBytesLimits {
   /** Bytes that one caller may hold. */

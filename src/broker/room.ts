@@ -1,7 +1,7 @@
 // Room for one answer while it is collected: taken from its caller's bytes (held-bytes.ts) step by step.
 import { HttpFault } from "../http/client.ts";
 import type { Hold } from "./held-bytes.ts";
-import { faultIn } from "./relay/call-timeout.ts";
+import { faultIn } from "./abort.ts";
 
 export interface Room {
   /** Takes the first step. @throws {HttpFault} {@link NO_ROOM}, or why the signal ended the wait */

@@ -1,7 +1,9 @@
 // What the broker lists it can also call, at the path as written: lists and calls speak to a server by the same rules.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { freePorts } from "../../demo/ports.ts";
@@ -13,7 +15,15 @@ import { bodyDigest } from "../../src/wristband/claims.ts";
 import { claimsOf } from "../fakes/broker.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { tool, WRISTBAND } from "../fakes/list-broker.ts";
-import { sessionServer, startUpstream, type FakeUpstream, type Respond } from "../fakes/list-server.ts";
+import {
+  json,
+  modernServer,
+  rpcError,
+  sessionServer,
+  startUpstream,
+  type FakeUpstream,
+  type Respond,
+} from "../fakes/list-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-listed-"));
 const key = makeKey("k1");
@@ -89,6 +99,100 @@ async function startServer(respond: Respond): Promise<FakeUpstream> {
 }
 
 const older = sessionServer(LISTS);
+/** An older server, but for its answer to one method. */
+const olderBut =
+  (method: string, special: Respond): Respond =>
+  (request, response) =>
+    request.method === method ? special(request, response) : older(request, response);
+
+const raw = (response: ServerResponse, status: number, type: string, body: string | Buffer, encoding?: string) =>
+  void response
+    .writeHead(status, { "content-type": type, ...(encoding !== undefined && { "content-encoding": encoding }) })
+    .end(body);
+
+const event = (message: object) => `data: ${JSON.stringify(message)}\n\n`;
+const welcome = (more: object = {}) => ({
+  jsonrpc: "2.0",
+  id: 1,
+  result: { protocolVersion: "2025-06-18", capabilities: { tools: {} }, serverInfo: {}, ...more },
+});
+const withSession = (response: ServerResponse) => response.setHeader("mcp-session-id", "session-1");
+
+describe("a server that is listed can be called", () => {
+  it.each<[string, Respond]>([
+    ["speaks the stateless revision", modernServer(LISTS)],
+    ["speaks an older one", older],
+    [
+      "refuses a revision that is yet to be negotiated",
+      olderBut("initialize", (request, response) =>
+        request.headers["mcp-protocol-version"] === undefined
+          ? older(request, response)
+          : rpcError(response, 400, -32000),
+      ),
+    ],
+    [
+      "refuses the probe with a page in an encoding",
+      olderBut("server/discover", (_, response) => raw(response, 404, "text/html", gzipSync("no"), "gzip")),
+    ],
+    [
+      "refuses the probe with JSON in an encoding",
+      olderBut("server/discover", (_, response) => raw(response, 400, "application/json", gzipSync("{}"), "gzip")),
+    ],
+    [
+      "refuses the probe with an error that answers another message",
+      olderBut("server/discover", (_, response) =>
+        json(response, 400, { jsonrpc: "2.0", id: 7, error: { code: -32_022, message: "no" } }),
+      ),
+    ],
+    [
+      "says the name of a prototype in its handshake",
+      olderBut("initialize", (_, response) => {
+        withSession(response);
+        raw(response, 200, "application/json", JSON.stringify(welcome()).replace('{"tools', '{"__proto__":{},"tools'));
+      }),
+    ],
+    [
+      "says much before it answers the handshake",
+      olderBut("initialize", (_, response) => {
+        withSession(response);
+        const log = event({ jsonrpc: "2.0", method: "notifications/message", params: { data: "x".repeat(1000) } });
+        raw(response, 200, "text/event-stream", log.repeat(400) + event(welcome()));
+      }),
+    ],
+  ])("%s", async (_, respond) => {
+    const upstream = await startServer(respond);
+    const { listed, called, listing, calling } = await listAndCall(upstream, upstream.url);
+    expect({ listed, called }).toEqual({ listed: ["t"], called: CONTENT });
+    const greeted = (requests: typeof listing) => requests.some(({ method }) => method === "initialize");
+    expect(greeted(calling)).toBe(greeted(listing));
+  });
+
+  it.each<[string, Respond]>([
+    [
+      "the handshake's answer is 200 KiB",
+      olderBut("initialize", (_, response) => {
+        withSession(response);
+        json(response, 200, welcome({ instructions: "x".repeat(200 * 1024) }));
+      }),
+    ],
+    [
+      "the handshake's only answer is an error for another message",
+      olderBut("initialize", (_, response) =>
+        json(response, 200, { jsonrpc: "2.0", id: 7, error: { code: -32_600, message: "no" } }),
+      ),
+    ],
+    [
+      "the handshake's answer is in an encoding",
+      olderBut("initialize", (_, response) =>
+        raw(response, 200, "application/json", gzipSync(JSON.stringify(welcome())), "gzip"),
+      ),
+    ],
+  ])("neither, where %s", async (_, respond) => {
+    const upstream = await startServer(respond);
+    expect(await listAndCall(upstream, upstream.url)).toMatchObject({ listed: [], called: undefined });
+  });
+});
+
 /** Of a server's URL, behind its origin; and the path of each request. */
 const PATHS = [
   ["/mcp", "/mcp"],

@@ -19,7 +19,7 @@ import { buildRelay } from "./relay.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
 import { reloadParts } from "../../ops/reload.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
-import { createListers } from "./upstreams.ts";
+import { listersOf, upstreamsOf } from "./upstreams.ts";
 
 export interface RunningBroker {
   /** SIGHUP: TLS files. What cannot be read leaves what was there. */
@@ -37,8 +37,9 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const { endpoints, resolver } = checkSettings(config);
   const metrics = brokerMetrics(config);
   const keys = publicKeysOf(config);
-  const listers = createListers(config, resolver.publicName);
-  const catalog = createCatalog({ servers: listers.lists, monotonic, onListed: reporter(metrics, log) });
+  const upstreams = upstreamsOf(config);
+  const listers = listersOf(config, upstreams, resolver.publicName);
+  const catalog = createCatalog({ servers: listers, monotonic, onListed: reporter(metrics, log) });
   const findSchema = createFindSchema(() => catalog.current());
   const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const held = heldBytesOf(config);
@@ -49,7 +50,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     ...settingsOf(config),
     verify: verifier(config, keys, metrics),
     view: viewsOf(catalog),
-    calls: { resolver, upstreams: calls.upstreams },
+    calls: { resolver, upstreams },
     relay: calls.relay,
     held,
     observe: metrics.observeRequest,
@@ -75,7 +76,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       await calls.close();
       keys.close();
       catalog.close();
-      listers.close();
+      upstreams.close();
       await ops.close();
     },
   };

@@ -2,15 +2,11 @@ import { createEras } from "../../broker/upstream/era.ts";
 import type { FindSchema } from "../../broker/relay/request.ts";
 import { createRelay, type Relay, type RelayObserver } from "../../broker/relay/relay.ts";
 import { createSessionPool } from "../../broker/upstream/session-pool.ts";
-import { createUpstreams, type Upstreams, type UpstreamSettings } from "../../broker/upstream/upstream.ts";
 import type { Config } from "../../config/load.ts";
-import type { ServerConfig } from "../../config/schema.ts";
 import type { Log } from "../../ops/log.ts";
-import { readCaFile } from "../../files/ca.ts";
 
 export interface RelayParts {
   readonly relay: Relay;
-  readonly upstreams: Upstreams;
   close(): Promise<void>;
 }
 
@@ -28,10 +24,8 @@ const SESSION_IDLE_MS = 5 * 60_000;
 const SWEEP_MS = 30_000;
 const NOBODY: RelayObserver = { observe: () => {}, dropped: () => {}, thinned: () => {} };
 
-/** The part of the broker that carries calls. @throws {Error} that names a CA file that cannot be read */
+/** The part of the broker that carries calls. */
 export function buildRelay(config: Config, { monotonic, log, findSchema, observer = NOBODY }: RelayDeps): RelayParts {
-  const servers = Object.entries(config.servers);
-  const upstreams = createUpstreams(new Map(servers.map(([name, server]) => [name, settingsOf(name, server)])));
   const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
   const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
   sweeper.unref();
@@ -49,23 +43,10 @@ export function buildRelay(config: Config, { monotonic, log, findSchema, observe
   });
   return {
     relay,
-    upstreams,
     async close() {
       clearInterval(sweeper);
       await relay.endAll();
       await sessions.close();
-      upstreams.close();
     },
-  };
-}
-
-function settingsOf(name: string, { url, caFile, timeoutMs, credential }: ServerConfig): UpstreamSettings {
-  const filled = credential.filter(({ kind }) => kind !== "none");
-  return {
-    url,
-    ca: caFile === null ? null : readCaFile(`servers.${name}.caFile`, caFile),
-    timeoutMs,
-    credentialHeaders: new Set(filled.map(({ header }) => header)),
-    needsCredential: filled.length === credential.length,
   };
 }

@@ -1,14 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { modernServer, startUpstream, type FakeUpstream } from "../../../test/fakes/list-server.ts";
+import { modernServer, startUpstream, type FakeUpstream, type Respond } from "../../../test/fakes/list-server.ts";
 import { faultWord } from "../../broker/catalog/listing.ts";
+import { createUpstreams } from "../../broker/upstream/upstream.ts";
 import { loadConfig } from "../../config/load.ts";
-import { createListers } from "./upstreams.ts";
+import { listersOf, upstreamsOf } from "./upstreams.ts";
 import { partsOf } from "../../http/url.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-upstreams-"));
@@ -55,9 +57,10 @@ function listed(server: object) {
     servers: { s: { callRouting: "direct", credential: [{ none: {} }], ...server } },
   });
   writeFileSync(file, text);
-  const listers = createListers(loadConfig(file, {}).config, (name, tool) => `${name}_${tool}`);
-  const listing = listers.lists.get("s")?.() ?? Promise.reject(new Error("no server"));
-  return listing.finally(() => listers.close());
+  const { config } = loadConfig(file, {});
+  const upstreams = upstreamsOf(config);
+  const lister = listersOf(config, upstreams, (name, tool) => `${name}_${tool}`).get("s");
+  return (lister?.() ?? Promise.reject(new Error("no server"))).finally(() => upstreams.close());
 }
 
 const portOf = () => (tls.address() as { port: number }).port;
@@ -115,4 +118,30 @@ describe("TLS is verified, CA and host name", () => {
   it("a CA that cannot be read is said at the start", () => {
     expect(() => listed({ url: plain.url, caFile: "nowhere.pem" })).toThrow("servers.s.caFile");
   });
+});
+
+it("K05: calls that hang hold up no list, and lists that hang no call", async () => {
+  const waiting: (() => void)[] = [];
+  const held: Respond = (_, response) => void waiting.push(() => response.writeHead(204).end());
+  const server = await startUpstream(held);
+  const settings = { url: server.url, ca: null, timeoutMs: 1000, credentialHeaders: new Set<string>() };
+  const upstreams = createUpstreams(new Map([["s", { ...settings, needsCredential: false }]]));
+  const upstream = upstreams.get("s") ?? expect.fail();
+  const message = { method: "POST", headers: {}, body: Buffer.from("{}"), signal: AbortSignal.timeout(20_000) };
+  const drain = (response: IncomingMessage) => void response.resume();
+  const lists = Array.from({ length: 10 }, () => upstream.lists.request(message).then(drain));
+  await expect.poll(() => server.requests.length).toBe(2);
+  const calls = Array.from({ length: 1100 }, () => upstream.request(message).then(drain));
+  await expect.poll(() => server.requests.length, { timeout: 10_000 }).toBe(2 + 1024);
+  // All that may be open is open: a list that ends makes way for a list, a call for a call.
+  waiting.shift()?.();
+  await expect.poll(() => server.requests.length).toBe(2 + 1024 + 1);
+  waiting.splice(2, 1)[0]?.();
+  await expect.poll(() => server.requests.length).toBe(2 + 1024 + 2);
+  const answering = setInterval(() => waiting.splice(0).forEach((answer) => answer()), 5);
+  await Promise.all([...lists, ...calls]);
+  clearInterval(answering);
+  expect(server.requests).toHaveLength(1110);
+  upstreams.close();
+  await server.close();
 });

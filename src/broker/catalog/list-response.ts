@@ -12,6 +12,7 @@ import {
 import { isObject } from "../../mcp/envelope.ts";
 import { readJson } from "../../json/strict-reader.ts";
 import type { Slices } from "../../async/slices.ts";
+import { isResponseTo } from "../upstream/client.ts";
 
 export type ListAnswer =
   | { readonly kind: "result"; readonly result: ListResult }
@@ -38,15 +39,13 @@ export async function readListAnswer(text: Buffer, id: number, slices: Slices): 
   const object = await find(looseObjectSpanIn(text), slices);
   if (object === null) return null;
   const { members } = object;
-  const answerId = shortValue(text, members.get("id"));
   const error = shortValue(text, members.get("error"));
-  // An error about a message that the server could not read has no id.
+  if (!isResponseTo(id, shortValue(text, members.get("id")), members.has("error"))) return null;
   if (members.has("error")) {
-    if (answerId !== id && (answerId ?? null) !== null) return null;
     const code = isObject(error) ? error["code"] : null;
     return { kind: "error", code: typeof code === "number" ? code : null };
   }
-  const result = answerId === id ? await find(looseInnerObjectSpanIn(text, members.get("result")), slices) : null;
+  const result = await find(looseInnerObjectSpanIn(text, members.get("result")), slices);
   return result === null ? null : { kind: "result", result: resultAt(text, result, slices) };
 }
 

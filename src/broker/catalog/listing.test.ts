@@ -12,8 +12,9 @@ import {
   type FakeUpstream,
   type Respond,
 } from "../../../test/fakes/list-server.ts";
-import { createHttpClient, type HttpClient } from "../../http/client.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
+import { Secret } from "../../secret/secret.ts";
+import { createUpstreams, type UpstreamConnections } from "../upstream/upstream.ts";
 import { faultWord, listUpstream, type Listing, type ListingOptions } from "./listing.ts";
 
 const opened: { close(): unknown }[] = [];
@@ -38,17 +39,17 @@ async function fake(respond: Respond): Promise<FakeUpstream> {
   return upstream;
 }
 
-function clientOf(origin: string): HttpClient {
-  const http = createHttpClient({ origin, ca: null, maxConnections: 2 });
-  opened.push(http);
-  return http;
+function connectionsTo(url: string): UpstreamConnections {
+  const settings = { url, ca: null, timeoutMs: 5000, credentialHeaders: new Set<string>(), needsCredential: false };
+  const upstreams = createUpstreams(new Map([["s", settings]]));
+  opened.push(upstreams);
+  return upstreams.get("s")?.lists ?? expect.fail();
 }
 
-function list(origin: string, more: Partial<ListingOptions> = {}): Promise<Listing> {
+function list(origin: string, more: Partial<ListingOptions> & { path?: string } = {}): Promise<Listing> {
   const publicName = (name: string) => `s_${name}`;
   return listUpstream({
-    http: clientOf(origin),
-    path: "/mcp",
+    upstream: connectionsTo(origin + (more.path ?? "/mcp")),
     credential: null,
     timeoutMs: 5000,
     publicName,
@@ -388,7 +389,10 @@ describe("B51: limits", () => {
 describe("as whom", () => {
   it("the configured credential goes with every request, and nothing else", async () => {
     const upstream = await fake(sessionServer(LISTS));
-    await list(upstream.origin, { path: "/a%2Fb/../mcp?x=1", credential: { header: "x-api-key", value: "k" } });
+    await list(upstream.origin, {
+      path: "/a%2Fb/../mcp?x=1",
+      credential: { header: "x-api-key", value: new Secret("k") },
+    });
     const ours = new Set(
       "x-api-key accept content-type content-length mcp-protocol-version mcp-session-id mcp-method host connection".split(
         " ",

@@ -6,7 +6,8 @@ import { LISTS, type ListKind } from "./kinds.ts";
 import { MAX_ENTRIES } from "../../catalog/schema.ts";
 import type { ListResult } from "./list-response.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
-import { converse, type Budget, type Conversation, type UpstreamOptions } from "../upstream/client.ts";
+import { createBudget } from "../upstream/client.ts";
+import { converse, type Conversation, type ListedUpstream } from "./conversation.ts";
 
 /** What a server lists: tools and prompts by name, resources and templates by URI; each in order. */
 export interface Listing {
@@ -25,7 +26,7 @@ export interface Offers {
   readonly resources: boolean;
 }
 
-export interface ListingOptions extends UpstreamOptions {
+export interface ListingOptions extends ListedUpstream {
   /** For everything together. */
   readonly timeoutMs: number;
   readonly publicName: (name: string) => string;
@@ -34,15 +35,12 @@ export interface ListingOptions extends UpstreamOptions {
   readonly slices?: Slices;
 }
 
-/** Of one listing in all (threat row B51). */
-const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_PAGES = 100;
 
 /** Reads everything that a server lists, as the gateway itself. @throws {HttpFault} */
 export async function listUpstream(options: ListingOptions): Promise<Listing> {
   const { timeoutMs, slices = createSlices() } = options;
-  const budget: Budget = { signal: AbortSignal.timeout(timeoutMs), bytes: MAX_BYTES, slices };
-  const server = await converse(options, budget);
+  const server = await converse(options, createBudget(AbortSignal.timeout(timeoutMs), slices));
   try {
     return await readLists(server, options);
   } finally {

@@ -1,13 +1,13 @@
 import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { refuse, type Refused } from "../../authz/step.ts";
-import { HttpFault } from "../../http/client.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
-import { MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "../upstream/era.ts";
+import { HandshakeFault, MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "../upstream/era.ts";
 import { createNotificationBudget } from "./notification-budget.ts";
 import { createBrake, type Pacer } from "../upstream/brake.ts";
-import { faultIn, whileHeld, type Leash } from "./call-timeout.ts";
+import { faultIn, orAborted } from "../abort.ts";
+import type { Leash } from "./call-timeout.ts";
 import { relayAnswer, type ServerAnswer } from "./response.ts";
 import type { RelayCall } from "./admit.ts";
 import { beginStream, endStream, sendAnswer, type RelayClient } from "./client-response.ts";
@@ -16,8 +16,8 @@ import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
 import type { ReadMessage } from "../upstream/message.ts";
 import type { SessionPool } from "../upstream/session-pool.ts";
 import type { Lease } from "../upstream/session.ts";
-import { letGo, mediaOf, readHeld } from "../upstream/body.ts";
-import { exchangeWith } from "../upstream/exchange.ts";
+import { drainOrClose, mediaOf, readHeld } from "../upstream/body.ts";
+import { createBudget, isResponseTo, sendOwn } from "../upstream/client.ts";
 
 export interface AttemptOptions {
   readonly eras: Eras;
@@ -79,7 +79,7 @@ async function send(options: AttemptOptions, passage: Passage, lease: Lease | nu
   const request = relayRequest(passage.call, { dialect, wireId: randomInt(1, MAX_WIRE_ID) }, options.findSchema);
   const { headers, body } = request;
   try {
-    const answer = await upstream.client.open({ method: "POST", path: upstream.path, headers, body, signal });
+    const answer = await upstream.request({ method: "POST", headers, body, signal });
     return await passOn(options, { ...passage, lease, request, answer });
   } finally {
     if (signal.aborted && dialect.era === "legacy") void cancel(passage.call, dialect, request.wireId);
@@ -93,8 +93,8 @@ const CANCEL_MS = 1000;
  * nothing, and the server would work on (2025-11-25, Cancellation). What it answers counts not.
  */
 async function cancel({ upstream, credential }: RelayCall, dialect: LegacyDialect, requestId: RpcId): Promise<void> {
-  const exchange = exchangeWith(upstream, credential, AbortSignal.timeout(CANCEL_MS));
-  await exchange(dialect, "notifications/cancelled", { requestId }).catch(() => null);
+  const send = sendOwn(upstream, credential, createBudget(AbortSignal.timeout(CANCEL_MS)));
+  await send(dialect, "notifications/cancelled", { requestId }).catch(() => null);
 }
 
 /** A session for a server of the older revisions; null for one of the stateless revision. */
@@ -102,21 +102,26 @@ async function leaseOf({ eras, sessions }: AttemptOptions, { call, leash }: Pass
   const { upstream, credential, wristband } = call;
   const { name } = upstream;
   const { signal } = leash;
-  const exchange = exchangeWith(upstream, credential, signal);
-  const era = eras.known(name) ?? (await whileHeld(eras.of(name, exchange), signal));
+  const ask = sendOwn(upstream, credential, createBudget(signal));
+  const era = eras.known(name) ?? (await orAborted(eras.of(name, ask), signal));
   if (era === "modern") return null;
   try {
     return await sessions.acquire({ upstream, credential, idp: wristband.idp, sub: wristband.sub }, signal);
   } catch (error) {
-    if (!(error instanceof HttpFault && NO_HANDSHAKE.test(error.code))) throw error;
+    if (!hasNoHandshake(error)) throw error;
     // It knows none any more; or what we believe was said to a caller whom it does not know, and is true of her alone.
     eras.forget(name);
-    if ((await whileHeld(eras.askAnew(name, exchange), signal)) === "modern") return null;
+    if ((await orAborted(eras.askAnew(name, ask), signal)) === "modern") return null;
     throw error;
   }
 }
 
-const NO_HANDSHAKE = /^initialize_(?:200|40[045])$/;
+/** What a server that does not know `initialize` says to it: an error under 200, or one of these statuses. */
+const NO_HANDSHAKE: readonly number[] = [200, 400, 404, 405];
+
+function hasNoHandshake(error: unknown): boolean {
+  return error instanceof HandshakeFault && error.stage === "initialize" && NO_HANDSHAKE.includes(error.status);
+}
 
 async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Result | "session_gone"> {
   const { answer, request, call, client } = exchanged;
@@ -141,7 +146,7 @@ async function readAnswer(
 ): Promise<ServerAnswer | string> {
   const isRpc = [200, 400, 404].includes(status) && mediaOf(answer) === "json";
   if (!isRpc) {
-    letGo(answer);
+    drainOrClose(answer);
     return status === 200 ? "content_type" : `status_${status}`;
   }
   const { bytes, room } = await readHeld(answer, { hold: client.hold, signal: leash.signal });
@@ -163,10 +168,10 @@ function answerIn(message: UpstreamMessage | null, request: RelayRequest, status
 }
 
 function isErrorFor({ wireId, dialect }: RelayRequest, { id, idSpan, errorCode }: Answer, status: number): boolean {
-  if (errorCode === null) return false;
+  // Without an id member there is no place for the client's.
+  if (errorCode === null || idSpan === null || !isResponseTo(wireId, id, true)) return false;
   if (status !== 400 || !MODERN_CODES.includes(errorCode)) return id === wireId;
-  // Said to an older revision, it means that the server speaks it no more. It may not have read the id, then it is null.
-  return dialect.era === "modern" && (id === wireId || (id === null && idSpan !== null));
+  return dialect.era === "modern"; // to an older revision, it says that the server no longer speaks it
 }
 
 /** Without an answer to this request these say: the server speaks another revision, or has lost our session. */

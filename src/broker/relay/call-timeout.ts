@@ -37,23 +37,3 @@ export function createLeash(silenceMs: number, now: () => number): Leash {
     },
   };
 }
-
-/** A promise of somebody else's, for as long as the signal lets us wait. Rejects with the signal's reason. */
-export function whileHeld<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) {
-    promise.catch(() => {}); // nobody waits for it any more, and a rejection that nobody handles ends the process
-    return Promise.reject(faultIn(signal));
-  }
-  return new Promise((done, fail) => {
-    const onAbort = () => fail(faultIn(signal));
-    signal.addEventListener("abort", onAbort, { once: true });
-    const settled = () => signal.removeEventListener("abort", onAbort);
-    promise.finally(settled).then(done, fail);
-  });
-}
-
-/** Why a signal of ours was aborted. */
-export function faultIn(signal: AbortSignal): HttpFault {
-  const reason: unknown = signal.reason;
-  return reason instanceof HttpFault ? reason : new HttpFault("aborted");
-}

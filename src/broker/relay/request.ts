@@ -13,6 +13,7 @@ import type { RpcId } from "../../mcp/operation.ts";
 import { paramHeaders } from "../../mcp/param-headers.ts";
 import { idOf } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
+import { headersFor } from "../upstream/client.ts";
 import { META, type Dialect } from "../upstream/era.ts";
 import type { RelayCall } from "./admit.ts";
 import { credentialHeader } from "../upstream/upstream.ts";
@@ -52,9 +53,8 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
   return {
     headers: {
       ...forwardedHeaders(call, dialect, findSchema),
-      accept: "application/json, text/event-stream",
-      "content-type": "application/json",
-      ...dialectHeaders(call, dialect),
+      ...headersFor(dialect, operation.method),
+      ...(dialect.era === "modern" && { "mcp-name": encodeHeaderValue(call.name) }),
       ...credentialHeader(call.credential),
     },
     body: splice(body, edits),
@@ -94,13 +94,6 @@ const META_TEXTS = Object.fromEntries(Object.entries(META).map(([name, value]) =
 function metaEdits({ params, meta }: CallSpans): Edit[] {
   if (meta !== null) return setMembers(meta, META_TEXTS);
   return setMembers(params, { _meta: JSON.stringify(META) });
-}
-
-function dialectHeaders({ operation, name }: RelayCall, dialect: Dialect): Record<string, string> {
-  if (dialect.era === "modern")
-    return { "mcp-protocol-version": MODERN, "mcp-method": operation.method, "mcp-name": encodeHeaderValue(name) };
-  const version = { "mcp-protocol-version": dialect.version };
-  return dialect.session === null ? version : { ...version, "mcp-session-id": dialect.session };
 }
 
 /**

@@ -8,10 +8,10 @@ import { createEventParser, type StreamEvent } from "../upstream/event-stream.ts
 import type { NotificationBudget } from "./notification-budget.ts";
 import { lengthOf, relayAnswer, type RelayAnswer } from "./response.ts";
 import type { RelayRequest } from "./request.ts";
-import { faultIn } from "./call-timeout.ts";
+import { faultIn } from "../abort.ts";
 import { createRoom, type RoomOptions } from "../room.ts";
 import type { ReadMessage } from "../upstream/message.ts";
-import { consume, FIRST_ROOM, holdUp, isEncoded, letGo, MAX_ANSWER_BYTES } from "../upstream/body.ts";
+import { consume, FIRST_ROOM, holdUp, isEncoded, drainOrClose, MAX_ANSWER_BYTES } from "../upstream/body.ts";
 
 /** A stream of a server, the call that it answers, and where its events go. */
 export interface RelayStream {
@@ -103,7 +103,7 @@ export async function readStream(
     answer.destroy(); // it may have no end, and would hold its connection as long
     throw room.faultFor(error);
   }
-  letGo(answer);
+  drainOrClose(answer);
   const { found } = reading;
   if (found === undefined) throw new HttpFault("no_answer");
   room.settle(FIRST_ROOM + sink.unread() + lengthOf(found?.body ?? []));

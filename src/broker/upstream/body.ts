@@ -134,7 +134,7 @@ export function holdUp(answer: IncomingMessage, brake: Brake, room: Promise<void
 }
 
 /** Ends our interest in an answer: what little is left is read, so that its connection serves again; else it is closed. */
-export function letGo(answer: IncomingMessage): void {
+export function drainOrClose(answer: IncomingMessage): void {
   if (answer.closed) return;
   let left = MAX_LEFTOVER_BYTES;
   const timer = setTimeout(() => answer.destroy(), LINGER_MS);

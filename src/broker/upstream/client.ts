@@ -1,216 +1,185 @@
+// Sends messages of the broker's own to a server: the probe of its era, the handshake, lists, a cancellation, the end of a
+// session. Lists and calls go through here, so what can be listed can be called. I/O.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
 import type { IncomingMessage } from "node:http";
-import { faultOf, HttpFault, type HttpClient } from "../../http/client.ts";
-import { isObject } from "../../mcp/envelope.ts";
+import { createSlices, type Slices } from "../../async/slices.ts";
+import { faultOf, HttpFault } from "../../http/client.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
+import { isObject } from "../../mcp/envelope.ts";
 import { MODERN } from "../../mcp/versions.ts";
-import { META, negotiate, type Dialect, type UpstreamAnswer } from "./era.ts";
+import { faultIn } from "../abort.ts";
+import { drainOrClose, consume, isEncoded, mediaOf, readWhole } from "./body.ts";
+import { META, type Dialect, type LegacyDialect, type SendOwn, type UpstreamResponse } from "./era.ts";
 import { createEventParser, type StreamEvent } from "./event-stream.ts";
-import { readListAnswer, type ListAnswer, type ListResult } from "../catalog/list-response.ts";
-import type { Slices } from "../../async/slices.ts";
-import { consume, isEncoded, letGo, mediaOf, readWhole } from "./body.ts";
+import { credentialHeader, type UpstreamConnections, type UpstreamCredential } from "./upstream.ts";
 
-export interface UpstreamOptions {
-  /** Connections of this server alone. */
-  readonly http: HttpClient;
-  /** Path and query of its endpoint, as configured. */
-  readonly path: string;
-  /** As whom the server is listed: a header with its value, or null. Never anything of a caller. */
-  readonly credential: { readonly header: string; readonly value: string } | null;
+/** A message of the broker's own. */
+export interface OwnMessage {
+  readonly dialect: Dialect;
+  readonly method: string;
+  readonly params: object;
 }
 
-/** A conversation with one server in its own era, until it is closed. */
-export interface Conversation {
-  /** What the server says it offers. */
-  readonly capabilities: JsonObject;
-  /** The result of a list request; null if the server does not know the method. @throws {HttpFault} */
-  list(method: string, params: Readonly<Record<string, JsonValue>>): Promise<ListResult | null>;
-  /** Ends its session, if it has one; best effort. */
-  close(): Promise<void>;
-}
-
-/** How long everything may take, and how many bytes may come, in all. */
+/** How long a conversation may take and how many bytes may come, all responses together. */
 export interface Budget {
   readonly signal: AbortSignal;
   bytes: number;
   readonly slices: Slices;
 }
 
-const METHOD_NOT_FOUND = -32601;
-const MAX_ACKNOWLEDGEMENT = 64 * 1024;
-const CLOSE_MS = 2000;
-const OWN_ID = 1;
-/** Of an answer to the handshake. */
-const MAX_HANDSHAKE_BYTES = 256 * 1024;
-const LIMITS = { maxDepth: 64, maxMembers: 10_000, verbatim: true };
-
-/** The server that is asked, and what asking it may cost. */
-interface Asking {
-  readonly upstream: UpstreamOptions;
+/** How the response to one message is read. */
+export interface ResponseReader<T> {
   readonly budget: Budget;
-}
-
-/** Begins a conversation as the gateway itself. @throws {HttpFault} */
-export async function converse(upstream: UpstreamOptions, budget: Budget): Promise<Conversation> {
-  const asking: Asking = { upstream, budget };
-  const met: { greeting: JsonObject | null; session: string | null } = { greeting: null, session: null };
-  const end = (version: string) => endSession(upstream, version, met.session);
-  const dialect = await negotiate(async (at, method, params) => {
-    const answer = await post(asking, at, { method, params, read: readOwn, maxBytes: MAX_HANDSHAKE_BYTES });
-    const result = answer.message?.["result"];
-    if (isObject(result)) met.greeting = result;
-    met.session ??= at.era === "legacy" ? answer.session : null;
-    return answer;
-  }).catch(async (error: unknown) => {
-    await end("");
-    throw error;
-  });
-  // Of today's era by its errors alone: it refused what every client asks first.
-  if (met.greeting === null) throw new HttpFault("discover_refused");
-  const { capabilities } = met.greeting;
-  return {
-    capabilities: isObject(capabilities) ? capabilities : {},
-    list: async (method, params) => {
-      const read = (bytes: Buffer) => readListAnswer(bytes, OWN_ID, budget.slices);
-      return resultOf(await post(asking, dialect, { method, params, read, maxBytes: Infinity }));
-    },
-    close: () => (dialect.era === "legacy" ? end(dialect.version) : Promise.resolve()),
-  };
-}
-
-function resultOf({ status, message }: Posted<ListAnswer>): ListResult | null {
-  if (status === 200 && message?.kind === "result") return message.result;
-  if (message?.kind === "error" && message.code === METHOD_NOT_FOUND) return null;
-  if (status !== 200) throw new HttpFault(`status_${status}`);
-  throw new HttpFault(message === null ? "malformed_answer" : "rpc_error");
-}
-
-/** MCP 2025-11-25, Session Management: a client that no longer needs a session should say so; the server may refuse. */
-async function endSession({ http, path, credential }: UpstreamOptions, version: string, session: string | null) {
-  if (session === null) return;
-  const headers = {
-    ...(credential !== null && { [credential.header]: credential.value }),
-    ...(version !== "" && { "mcp-protocol-version": version }),
-    "mcp-session-id": session,
-  };
-  const request = { method: "DELETE", path, headers, body: null, signal: AbortSignal.timeout(CLOSE_MS) };
-  await http.fetch(request, MAX_ACKNOWLEDGEMENT).catch(() => undefined);
-}
-
-/** A message of ours, and how its answer is read. */
-interface OwnMessage<T> {
-  readonly method: string;
-  readonly params: object;
-  /** Null for what is no answer to us. */
-  readonly read: (bytes: Buffer) => Promise<T | null>;
+  /** Of one JSON body, or of one event. */
   readonly maxBytes: number;
+  /** Null for JSON that is no response to our message. */
+  readonly read: (bytes: Buffer) => Promise<T | null>;
 }
 
-interface Posted<T> extends Omit<UpstreamAnswer, "message"> {
-  readonly message: T | null;
+/** The id of each message of ours: no HTTP exchange has two of them. */
+export const OWN_ID = 1;
+const MAX_BYTES = 8 * 1024 * 1024;
+/** Of a response to the probe or the handshake: each call may have one, and no caller's account holds them. */
+const MAX_HANDSHAKE_BYTES = 128 * 1024;
+const HANDSHAKE_LIMITS = { maxDepth: 64, maxMembers: 10_000, verbatim: true };
+/** What an event costs beside its bytes. */
+const EVENT_COST = 64;
+const END_SESSION_MS = 1000;
+
+export function createBudget(signal: AbortSignal, slices: Slices = createSlices()): Budget {
+  return { signal, bytes: MAX_BYTES, slices };
 }
 
-async function post<T>(
-  { upstream, budget }: Asking,
-  dialect: Dialect,
-  { method, params, read, maxBytes }: OwnMessage<T>,
-): Promise<Posted<T>> {
+/** Sends one message and reads its response, unless it is a notification. @throws {HttpFault} */
+export async function send<T>(
+  upstream: UpstreamConnections,
+  credential: UpstreamCredential | null,
+  {
+    message: { dialect, method, params },
+    reader,
+  }: { readonly message: OwnMessage; readonly reader: ResponseReader<T> },
+): Promise<UpstreamResponse<T>> {
   const isNotification = method.startsWith("notifications/");
-  const isModern = dialect.era === "modern";
   const body = {
     jsonrpc: "2.0",
     ...(!isNotification && { id: OWN_ID }),
     method,
-    params: isModern ? { ...params, _meta: META } : params,
+    params: dialect.era === "modern" ? { ...params, _meta: META } : params,
   };
-  const answer = await upstream.http.open({
-    method: "POST",
-    path: upstream.path,
-    headers: headersOf(upstream, dialect, method),
-    body: Buffer.from(JSON.stringify(body)),
-    signal: budget.signal,
-  });
+  const { signal } = reader.budget;
   try {
-    const message = isNotification ? null : await readMessage(answer, budget, { read, maxBytes });
-    const session = answer.headers["mcp-session-id"];
-    return { status: answer.statusCode ?? 0, session: typeof session === "string" ? session : null, message };
+    const response = await upstream.request({
+      method: "POST",
+      headers: { ...headersFor(dialect, method), ...credentialHeader(credential) },
+      body: Buffer.from(JSON.stringify(body)),
+      signal,
+    });
+    try {
+      const message = isNotification ? null : await readMessage(response, reader);
+      const session = response.headers["mcp-session-id"];
+      return { status: response.statusCode ?? 0, session: typeof session === "string" ? session : null, message };
+    } finally {
+      drainOrClose(response);
+    }
   } catch (error) {
-    throw budget.signal.aborted ? new HttpFault("timeout") : faultOf(error);
-  } finally {
-    letGo(answer);
+    throw signal.aborted ? faultIn(signal) : faultOf(error);
   }
 }
 
-function headersOf({ credential }: UpstreamOptions, dialect: Dialect, method: string): Record<string, string> {
-  const common = {
-    ...(credential !== null && { [credential.header]: credential.value }),
-    accept: "application/json, text/event-stream",
-    "content-type": "application/json",
+/** {@link send} for the probe and the handshake. */
+export function sendOwn(upstream: UpstreamConnections, credential: UpstreamCredential | null, budget: Budget): SendOwn {
+  const reader: ResponseReader<JsonObject> = {
+    budget,
+    maxBytes: MAX_HANDSHAKE_BYTES,
+    read: (bytes) => Promise.resolve(readResponse(bytes)),
   };
+  return (dialect, method, params) => send(upstream, credential, { message: { dialect, method, params }, reader });
+}
+
+/**
+ * The protocol's headers of one request. Until a revision is negotiated, for `initialize`, there is no mcp-protocol-version:
+ * an older server may refuse one that it does not know.
+ */
+export function headersFor(dialect: Dialect, method: string): Record<string, string> {
+  const common = { accept: "application/json, text/event-stream", "content-type": "application/json" };
   if (dialect.era === "modern") return { ...common, "mcp-protocol-version": MODERN, "mcp-method": method };
+  return { ...common, ...legacyHeaders(dialect) };
+}
+
+function legacyHeaders({ version, session }: LegacyDialect): Record<string, string> {
   return {
-    ...common,
-    // An older server may refuse a revision that is yet to be negotiated.
-    ...(method !== "initialize" && { "mcp-protocol-version": dialect.version }),
-    ...(dialect.session !== null && { "mcp-session-id": dialect.session }),
+    ...(version !== null && { "mcp-protocol-version": version }),
+    ...(session !== null && { "mcp-session-id": session }),
   };
 }
 
-/** The answer to our one request, out of a JSON body or a stream of events; null for anything else. */
-async function readMessage<T>(
-  answer: IncomingMessage,
-  budget: Budget,
-  { read, maxBytes }: Pick<OwnMessage<T>, "read" | "maxBytes">,
-): Promise<T | null> {
-  if (isEncoded(answer)) throw new HttpFault("encoded");
-  const media = mediaOf(answer);
+/**
+ * MCP 2025-11-25, Session Management: a client that no longer needs a session SHOULD delete it. Best effort: resolves soon,
+ * whatever the server does.
+ */
+export async function endSession(
+  upstream: UpstreamConnections,
+  credential: UpstreamCredential | null,
+  dialect: LegacyDialect,
+): Promise<void> {
+  if (dialect.session === null) return;
+  const headers = { ...legacyHeaders(dialect), ...credentialHeader(credential) };
+  const signal = AbortSignal.timeout(END_SESSION_MS);
+  await upstream.request({ method: "DELETE", headers, body: null, signal }).then(drainOrClose, () => undefined);
+}
+
+/** JSON-RPC 2.0 §5: a response has the id of its request; an error has none if the server could not read that id. */
+export function isResponseTo(ownId: number, id: JsonValue | undefined, isError: boolean): boolean {
+  return id === ownId || (isError && (id ?? null) === null);
+}
+
+/** The response to our message, out of a JSON body or a stream of events; null for anything else. */
+async function readMessage<T>(response: IncomingMessage, reader: ResponseReader<T>): Promise<T | null> {
+  if (isEncoded(response)) {
+    if (response.statusCode === 200) throw new HttpFault("encoded");
+    return null; // the status says enough
+  }
+  const media = mediaOf(response);
   if (media === "other") return null;
-  const most = Math.min(budget.bytes, maxBytes);
-  if (media === "stream") return readEvents(answer, budget, { read, maxBytes: most });
-  const body = await readWhole(answer, most);
+  const { budget, read } = reader;
+  const maxBytes = Math.min(budget.bytes, reader.maxBytes);
+  if (media === "stream") return readEvents(response, { budget, read, maxBytes });
+  const body = await readWhole(response, maxBytes);
   budget.bytes -= body.length;
   return read(body);
 }
 
-/** The first event that is our answer. Whatever else the server says on the stream is not for us (threat row B50). */
+/** The first event that is our response. Whatever else the server says on the stream is not for us (threat row B50). */
 async function readEvents<T>(
-  answer: IncomingMessage,
-  budget: Budget,
-  { read, maxBytes }: Pick<OwnMessage<T>, "read" | "maxBytes">,
+  response: IncomingMessage,
+  { budget, read, maxBytes }: ResponseReader<T>,
 ): Promise<T | null> {
   const parser = createEventParser(maxBytes);
   for (;;) {
     const events: StreamEvent[] = [];
-    const isOpen = await consume(answer, (chunk) => {
+    const isOpen = await consume(response, (chunk) => {
       budget.bytes -= chunk.length;
       if (budget.bytes < 0) throw new HttpFault("too_large");
       for (const event of parser.push(chunk)) events.push(event);
-      if (events.length > 0) answer.pause(); // what comes meanwhile waits
+      if (events.length > 0) response.pause(); // until these are read
       return events.length > 0;
     });
     if (!isOpen) events.push(...parser.end());
     for (const { data } of events) {
-      const found = await read(data);
-      if (found !== null) return found;
+      const message = await read(data);
+      if (message !== null) return message;
       await budget.slices.spend(data.length + EVENT_COST);
     }
     if (!isOpen) return null;
-    answer.resume();
+    response.resume();
   }
 }
 
-/** What an event costs beside its bytes. */
-const EVENT_COST = 64;
-
-function readOwn(bytes: Buffer): Promise<JsonObject | null> {
-  return Promise.resolve(answerOf(bytes));
-}
-
-function answerOf(bytes: Buffer): JsonObject | null {
-  const json = readJson(bytes, LIMITS);
+function readResponse(bytes: Buffer): JsonObject | null {
+  const json = readJson(bytes, HANDSHAKE_LIMITS);
   if (!json.ok || !isObject(json.value)) return null;
-  const isAnswer = "result" in json.value || "error" in json.value;
-  // An error about a message that the server could not read has no id.
-  const isOurs = json.value["id"] === OWN_ID || ("error" in json.value && (json.value["id"] ?? null) === null);
-  return isAnswer && isOurs ? json.value : null;
+  const isError = "error" in json.value;
+  const isResponse = isError || "result" in json.value;
+  return isResponse && isResponseTo(OWN_ID, json.value["id"], isError) ? json.value : null;
 }

@@ -1,21 +1,21 @@
 import { describe, expect, it } from "vitest";
 import type { HttpFault } from "../../http/client.ts";
-import { createEras, handshake, probe, type Exchange, type UpstreamAnswer } from "./era.ts";
+import { createEras, handshake, probe, type SendOwn, type UpstreamResponse } from "./era.ts";
 
-const says = (status: number, message: object | null = null, session: string | null = null): UpstreamAnswer => ({
+const says = (status: number, message: object | null = null, session: string | null = null): UpstreamResponse => ({
   status,
   session,
-  message: message as UpstreamAnswer["message"],
+  message: message as UpstreamResponse["message"],
 });
 const always =
-  (answer: UpstreamAnswer): Exchange =>
+  (answer: UpstreamResponse): SendOwn =>
   () =>
     Promise.resolve(answer);
 const discovered = says(200, { jsonrpc: "2.0", id: 1, result: {} });
 const failing = (code: string) => expect.objectContaining({ code }) as HttpFault;
 
 describe("probe", () => {
-  it.each<[string, UpstreamAnswer, string]>([
+  it.each<[string, UpstreamResponse, string]>([
     ["a result", discovered, "modern"],
     ["400 with an error that only the stateless revision has", says(400, { error: { code: -32_021 } }), "modern"],
     ["400 with another error", says(400, { error: { code: -32_000 } }), "legacy"],
@@ -31,16 +31,17 @@ describe("probe", () => {
 });
 
 describe("handshake", () => {
+  const noEnd = () => Promise.resolve();
   const welcome = (protocolVersion: unknown) => ({ result: { protocolVersion } });
   const scripted =
-    (...answers: UpstreamAnswer[]): Exchange =>
+    (...answers: UpstreamResponse[]): SendOwn =>
     () =>
       Promise.resolve(answers.shift() ?? says(500));
   it("gives the revision and the session that the server chose", async () => {
-    const dialect = await handshake(scripted(says(200, welcome("2025-03-26"), "abc"), says(202)));
+    const dialect = await handshake(scripted(says(200, welcome("2025-03-26"), "abc"), says(202)), noEnd);
     expect(dialect).toEqual({ era: "legacy", version: "2025-03-26", session: "abc" });
   });
-  it.each<[string, readonly UpstreamAnswer[], string]>([
+  it.each<[string, readonly UpstreamResponse[], string]>([
     ["a refusal", [says(401)], "initialize_401"],
     ["an error", [says(200, { error: { code: 1 } })], "initialize_200"],
     ["no revision", [says(200, welcome(null))], "initialize_version"],
@@ -50,7 +51,7 @@ describe("handshake", () => {
     ["an endless session", [says(200, welcome("2025-11-25"), "a".repeat(2000))], "initialize_session"],
     ["a refused notification", [says(200, welcome("2025-11-25")), says(400)], "initialized_400"],
   ])("%s is a failure", async (_, answers, code) => {
-    await expect(handshake(scripted(...answers))).rejects.toThrow(failing(code));
+    await expect(handshake(scripted(...answers), noEnd)).rejects.toThrow(failing(code));
   });
 });
 
@@ -62,11 +63,11 @@ describe("createEras", () => {
   it("asks once for all who ask at the same time", async () => {
     const { eras } = setup();
     let asked = 0;
-    const exchange: Exchange = () => {
+    const send: SendOwn = () => {
       asked += 1;
       return Promise.resolve(discovered);
     };
-    const all = await Promise.all(Array.from({ length: 50 }, () => eras.of("s", exchange)));
+    const all = await Promise.all(Array.from({ length: 50 }, () => eras.of("s", send)));
     expect([new Set(all), asked]).toEqual([new Set(["modern"]), 1]);
     expect([eras.known("s"), eras.known("t")]).toEqual(["modern", null]);
   });

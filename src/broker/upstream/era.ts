@@ -10,20 +10,32 @@ export type Dialect = { readonly era: "modern" } | LegacyDialect;
 
 export interface LegacyDialect {
   readonly era: "legacy";
-  /** The revision that the server chose in its handshake. */
-  readonly version: string;
+  /** The revision that the server chose in its handshake; null until then. */
+  readonly version: string | null;
   readonly session: string | null;
 }
 
-/** What a server said to one message of ours. `message` is null where it said nothing that is JSON-RPC. */
-export interface UpstreamAnswer {
+/** What a server responded to one message of ours. `message` is null where there was no JSON-RPC response to it. */
+export interface UpstreamResponse<T = JsonObject> {
   readonly status: number;
   readonly session: string | null;
-  readonly message: JsonObject | null;
+  readonly message: T | null;
 }
 
-/** Sends one message of ours, and reads the answer unless it is a notification. */
-export type Exchange = (dialect: Dialect, method: string, params: object) => Promise<UpstreamAnswer>;
+/** Sends one message of ours, and reads its response unless it is a notification. @throws {HttpFault} */
+export type SendOwn = (dialect: Dialect, method: string, params: object) => Promise<UpstreamResponse>;
+
+/** Why a handshake failed: the step, and the HTTP status that the server gave it. */
+export class HandshakeFault extends HttpFault {
+  readonly stage: "initialize" | "initialized";
+  readonly status: number;
+
+  constructor(stage: HandshakeFault["stage"], status: number) {
+    super(`${stage}_${status}`);
+    this.stage = stage;
+    this.status = status;
+  }
+}
 
 /** The newest revision with a handshake: what we ask for. */
 export const LEGACY = "2025-11-25";
@@ -35,17 +47,12 @@ export const META = {
   "io.modelcontextprotocol/clientInfo": CLIENT_INFO,
 };
 
-/** Asks a server that nothing is known of. @throws {HttpFault} if there is no telling */
-export async function negotiate(exchange: Exchange): Promise<Dialect> {
-  return (await probe(exchange)) === "modern" ? { era: "modern" } : handshake(exchange);
-}
-
 /** Errors that only a server of the stateless revision knows: HeaderMismatch to UnsupportedProtocolVersion. */
 export const MODERN_CODES: readonly number[] = [-32_020, -32_021, -32_022];
 
 /** A server that does not know the stateless revision says 400, 404 or 405; 401, 403 and 5xx say nothing about its era. */
-export async function probe(exchange: Exchange): Promise<Era> {
-  const { status, message } = await exchange({ era: "modern" }, "server/discover", {});
+export async function probe(send: SendOwn): Promise<Era> {
+  const { status, message } = await send({ era: "modern" }, "server/discover", {});
   if (status === 200 && message?.["result"] !== undefined) return "modern";
   if (status === 400 && MODERN_CODES.includes(codeOf(message))) return "modern";
   if (![200, 400, 404, 405].includes(status)) throw new HttpFault(`status_${status}`);
@@ -62,20 +69,30 @@ function codeOf(message: JsonObject | null): number {
 const SESSION_ID = /^[!-~]{1,1024}$/;
 const OLDER_REVISION = /^202[45]-\d\d-\d\d$/;
 
-/** The handshake of the older revisions. @throws {HttpFault} */
-export async function handshake(exchange: Exchange): Promise<LegacyDialect> {
-  const first: LegacyDialect = { era: "legacy", version: LEGACY, session: null };
+/**
+ * The handshake of the older revisions.
+ * @param end ends the session that a failed handshake leaves behind
+ * @throws {HttpFault}
+ */
+export async function handshake(send: SendOwn, end: (dialect: LegacyDialect) => Promise<void>): Promise<LegacyDialect> {
+  const first: LegacyDialect = { era: "legacy", version: null, session: null };
   const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT_INFO };
-  const { status, session, message } = await exchange(first, "initialize", params);
-  const result = message?.["result"];
-  if (status !== 200 || !isObject(result)) throw new HttpFault(`initialize_${status}`);
-  const version = result["protocolVersion"];
-  if (typeof version !== "string" || !OLDER_REVISION.test(version)) throw new HttpFault("initialize_version");
+  const { status, session, message } = await send(first, "initialize", params);
   if (session !== null && !SESSION_ID.test(session)) throw new HttpFault("initialize_session");
-  const dialect: LegacyDialect = { era: "legacy", version, session };
-  const accepted = await exchange(dialect, "notifications/initialized", {});
-  if (accepted.status >= 300) throw new HttpFault(`initialized_${accepted.status}`);
-  return dialect;
+  let dialect: LegacyDialect = { ...first, session };
+  try {
+    const result = message?.["result"];
+    if (status !== 200 || !isObject(result)) throw new HandshakeFault("initialize", status);
+    const version = result["protocolVersion"];
+    if (typeof version !== "string" || !OLDER_REVISION.test(version)) throw new HttpFault("initialize_version");
+    dialect = { ...dialect, version };
+    const accepted = await send(dialect, "notifications/initialized", {});
+    if (accepted.status >= 300) throw new HandshakeFault("initialized", accepted.status);
+    return dialect;
+  } catch (error) {
+    await end(dialect);
+    throw error;
+  }
 }
 
 /** How long a server counts as legacy before it is asked again: it may have been updated. */
@@ -85,9 +102,9 @@ export interface Eras {
   /** What is known already. */
   known(server: string): Era | null;
   /** Asks a server, once for all who ask at the same time. @throws {HttpFault} if there is no telling */
-  of(server: string, exchange: Exchange): Promise<Era>;
+  of(server: string, send: SendOwn): Promise<Era>;
   /** Asks with this caller's own credential, whoever asks at the same time. @throws {HttpFault} */
-  askAnew(server: string, exchange: Exchange): Promise<Era>;
+  askAnew(server: string, send: SendOwn): Promise<Era>;
   /** What it answered does not fit its era: the next caller asks anew. */
   forget(server: string): void;
 }
@@ -97,8 +114,8 @@ export function createEras(monotonic: () => number): Eras {
   const known = new Map<string, { readonly era: Era; readonly at: number }>();
   const flights = new Map<string, Promise<Era>>();
 
-  async function ask(server: string, exchange: Exchange): Promise<Era> {
-    const flight = probe(exchange);
+  async function ask(server: string, send: SendOwn): Promise<Era> {
+    const flight = probe(send);
     flights.set(server, flight);
     try {
       const era = await flight;
@@ -115,12 +132,12 @@ export function createEras(monotonic: () => number): Eras {
       if (seen === undefined) return null;
       return seen.era === "modern" || monotonic() - seen.at < LEGACY_TTL_MS ? seen.era : null;
     },
-    async of(server, exchange) {
+    async of(server, send) {
       const flight = flights.get(server);
-      if (flight === undefined) return ask(server, exchange);
+      if (flight === undefined) return ask(server, send);
       const theirs = await flight.catch(() => null);
       // Another caller's failure may be her credential's: it is nobody else's.
-      return theirs ?? ask(server, exchange);
+      return theirs ?? ask(server, send);
     },
     askAnew: ask,
     forget: (server) => void known.delete(server),

@@ -108,6 +108,22 @@ describe("createSessionPool", () => {
     expect(await idOf(pool, owner())).not.toBeNull();
   });
 
+  it("a session that a failed handshake leaves behind is ended", async () => {
+    const { pool, owner, fake } = await setup();
+    fake.onAny = ({ message }, response) => {
+      if (message?.method !== "notifications/initialized") return false;
+      json(response, 503, {});
+      return true;
+    };
+    await expect(pool.acquire(owner(), patient())).rejects.toMatchObject({ code: "initialized_503" });
+    expect(fake.of("DELETE")[0]?.headers).toMatchObject({
+      authorization: "Bearer a",
+      "mcp-protocol-version": "2025-06-18",
+      "mcp-session-id": fake.of("notifications/initialized")[0]?.headers["mcp-session-id"],
+    });
+    expect(fake.sessions.size).toBe(0);
+  });
+
   it("a silent server ends the handshake, and a caller's own signal her wait alone", async () => {
     const { pool, owner, fake } = await setup({ timeoutMs: 300 });
     fake.onAny = () => true;

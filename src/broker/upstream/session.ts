@@ -1,7 +1,7 @@
 import { handshake, type LegacyDialect } from "./era.ts";
-import { whileHeld } from "../relay/call-timeout.ts";
-import { exchangeWith } from "./exchange.ts";
-import { credentialHeader, type Upstream, type UpstreamCredential } from "./upstream.ts";
+import { orAborted } from "../abort.ts";
+import { createBudget, endSession, sendOwn } from "./client.ts";
+import type { Upstream, UpstreamCredential } from "./upstream.ts";
 
 /** Whose session: nobody else is given it, and a new credential is a new session (design 5.8). */
 export interface SessionOwner {
@@ -38,13 +38,12 @@ export interface SessionOptions {
   readonly onGoodbye: (told: Promise<void>) => void;
 }
 
-const GOODBYE_MS = 1000;
-const GOODBYE_BYTES = 64 * 1024;
-
 /** Opens a session; its id never reaches a client. */
 export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGoodbye }: SessionOptions): Session {
-  const signal = AbortSignal.timeout(owner.upstream.timeoutMs);
-  const opening = handshake(exchangeWith(owner.upstream, owner.credential, signal));
+  const { upstream, credential } = owner;
+  const budget = createBudget(AbortSignal.timeout(upstream.timeoutMs));
+  const endAtServer = (dialect: LegacyDialect) => endSession(upstream, credential, dialect);
+  const opening = handshake(sendOwn(upstream, credential, budget), endAtServer);
   let open: LegacyDialect | null = null;
   let users = 0;
   let usedAt = monotonic();
@@ -54,7 +53,7 @@ export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGo
   const tellServer = () => {
     if (!ended || users > 0 || open === null || told) return;
     told = true;
-    if (open.session !== null) onGoodbye(sayGoodbye(owner, open.version, open.session));
+    if (open.session !== null) onGoodbye(endAtServer(open));
   };
   const end = () => {
     ended = true;
@@ -80,7 +79,7 @@ export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGo
     async lease(caller) {
       users += 1;
       try {
-        const dialect = await whileHeld(opening, caller);
+        const dialect = await orAborted(opening, caller);
         return { dialect, discard, release: leave };
       } catch (error) {
         leave();
@@ -88,16 +87,4 @@ export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGo
       }
     },
   };
-}
-
-/** 2025-11-25, Session Management: a client that needs a session no more SHOULD delete it. What is said to that counts not. */
-async function sayGoodbye({ upstream, credential }: SessionOwner, version: string, session: string): Promise<void> {
-  const headers = {
-    "mcp-protocol-version": version,
-    "mcp-session-id": session,
-    ...credentialHeader(credential),
-  };
-  const signal = AbortSignal.timeout(GOODBYE_MS);
-  const request = { method: "DELETE", path: upstream.path, headers, body: null, signal };
-  await upstream.client.fetch(request, GOODBYE_BYTES).catch(() => null);
 }

@@ -1,0 +1,71 @@
+// A conversation with one server for its lists, as the gateway itself: in the server's own era, with one session if it
+// wants one. I/O by upstream/client.ts.
+import { HttpFault } from "../../http/client.ts";
+import type { JsonObject, JsonValue } from "../../json/types.ts";
+import { isObject } from "../../mcp/envelope.ts";
+import { endSession, OWN_ID, send, sendOwn, type Budget } from "../upstream/client.ts";
+import {
+  handshake,
+  probe,
+  type Dialect,
+  type LegacyDialect,
+  type SendOwn,
+  type UpstreamResponse,
+} from "../upstream/era.ts";
+import type { UpstreamConnections, UpstreamCredential } from "../upstream/upstream.ts";
+import { readListAnswer, type ListAnswer, type ListResult } from "./list-response.ts";
+
+/** The server, and what the gateway identifies itself with: never anything of a caller. */
+export interface ListedUpstream {
+  readonly upstream: UpstreamConnections;
+  readonly credential: UpstreamCredential | null;
+}
+
+export interface Conversation {
+  /** What the server says it offers. */
+  readonly capabilities: JsonObject;
+  /** The result of a list request; null if the server does not know the method. @throws {HttpFault} */
+  list(method: string, params: Readonly<Record<string, JsonValue>>): Promise<ListResult | null>;
+  /** Ends the session, if there is one; best effort. */
+  close(): Promise<void>;
+}
+
+const METHOD_NOT_FOUND = -32_601;
+
+/** @throws {HttpFault} */
+export async function converse({ upstream, credential }: ListedUpstream, budget: Budget): Promise<Conversation> {
+  const ask = sendOwn(upstream, credential, budget);
+  const end = (dialect: LegacyDialect) => endSession(upstream, credential, dialect);
+  let greeting: JsonObject | null = null;
+  const greet: SendOwn = async (...message) => {
+    const response = await ask(...message);
+    const result = response.message?.["result"];
+    if (isObject(result)) greeting = result;
+    return response;
+  };
+  const dialect: Dialect = (await probe(greet)) === "modern" ? { era: "modern" } : await handshake(greet, end);
+  const capabilities = capabilitiesIn(greeting);
+  const reader = { budget, maxBytes: Infinity, read: (bytes: Buffer) => readListAnswer(bytes, OWN_ID, budget.slices) };
+  return {
+    capabilities,
+    list: async (method, params) =>
+      resultOf(await send(upstream, credential, { message: { dialect, method, params }, reader })),
+    close: async () => {
+      if (dialect.era === "legacy") await end(dialect);
+    },
+  };
+}
+
+/** @throws {HttpFault} for a server whose `server/discover` response was an error: only its code told its era */
+function capabilitiesIn(greeting: JsonObject | null): JsonObject {
+  if (greeting === null) throw new HttpFault("discover_refused");
+  const { capabilities } = greeting;
+  return isObject(capabilities) ? capabilities : {};
+}
+
+function resultOf({ status, message }: UpstreamResponse<ListAnswer>): ListResult | null {
+  if (status === 200 && message?.kind === "result") return message.result;
+  if (message?.kind === "error" && message.code === METHOD_NOT_FOUND) return null;
+  if (status !== 200) throw new HttpFault(`status_${status}`);
+  throw new HttpFault(message === null ? "malformed_answer" : "rpc_error");
+}
