@@ -13,6 +13,7 @@ import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
 import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
+import type { Verification } from "../wristband/verify.ts";
 import { acceptsOf } from "./accept-header.ts";
 import { housekeeping, type BrokerView } from "./housekeeping.ts";
 import { admitCall, type AdmitCallOptions, type Arrived, type RelayCall } from "./relay/admit.ts";
@@ -31,7 +32,7 @@ export interface BrokerOptions {
   /** Of a request's body. */
   readonly maxBodyBytes: number;
   /** Verifies a wristband; may wait for a key that was just rotated in. */
-  readonly verify: (jws: string) => Promise<Step<WristbandClaims>>;
+  readonly verify: (jws: string) => Promise<Verification>;
   readonly view: (server: string | null, wristband: WristbandClaims) => BrokerView;
   readonly calls: AdmitCallOptions;
   readonly relay: Relay;
@@ -205,7 +206,8 @@ async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Pr
   const copies = request.headersDistinct[options.wristbandHeader];
   const [jws] = copies ?? [];
   if (jws === undefined || copies?.length !== 1) return refuse("wristband_invalid", "none, or several");
-  return options.verify(jws);
+  const verified = await options.verify(jws);
+  return verified.ok ? verified : refuse("wristband_invalid", verified.fault);
 }
 
 function headersOf(request: IncomingMessage) {

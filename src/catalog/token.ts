@@ -42,7 +42,7 @@ export function signCatalogToken({ issuer, audience }: CatalogParties, key: Sign
 /** True for a catalogue token of serve that is valid now. */
 export function isCatalogToken(token: string, { parties, findKey, now }: CatalogVerifier): boolean {
   const read = verifyCompact(token, CATALOG_TYPE, findKey);
-  const parsed = catalogClaims.safeParse(typeof read === "string" ? null : read.claims);
+  const parsed = catalogClaims.safeParse(read.ok ? read.claims : null);
   if (!parsed.success) return false;
   const { iss, aud, iat, exp } = parsed.data;
   const at = now() / 1000;

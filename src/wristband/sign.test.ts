@@ -62,7 +62,7 @@ function jwsOf(identity = alice, visible = shown): string {
 
 function claimsOf(jws: string): WristbandClaims {
   const step = verify(jws);
-  if (!step.ok) throw new Error(step.detail);
+  if (!step.ok) throw new Error(step.fault);
   return step.value;
 }
 

@@ -5,7 +5,7 @@ import { isCatalogToken, signCatalogToken } from "../catalog/token.ts";
 import { namesOf } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";
 import { createSigner } from "./sign.ts";
-import { createVerifier } from "./verify.ts";
+import { createVerifier, WRISTBAND_FAULTS } from "./verify.ts";
 import { Secret } from "../secret/secret.ts";
 
 const ISSUER = "https://gw.example.com";
@@ -42,7 +42,8 @@ beforeEach(() => {
   verify = createVerifier({ issuer: ISSUER, audience: AUDIENCE, findKey: (kid) => keys.get(kid), now: () => now });
 });
 
-const refused = (jws: string) => expect(verify(jws)).toMatchObject({ ok: false, reason: "wristband_invalid" });
+const refused = (jws: string) =>
+  expect(verify(jws)).toEqual({ ok: false, fault: expect.toBeOneOf([...WRISTBAND_FAULTS]) as unknown });
 const make = (claims: object = good, head: unknown = header, signer = key) => compact(signer, head, claims);
 const without = (name: string) => Object.fromEntries(Object.entries(good).filter(([member]) => member !== name));
 
@@ -237,7 +238,7 @@ describe("what was verified before", () => {
     keys.set("k1", keyOf(stranger));
     refused(jws);
     keys.delete("k1");
-    expect(verify(jws)).toMatchObject({ detail: "kid" });
+    expect(verify(jws)).toEqual({ ok: false, fault: "kid" });
   });
 
   it("A36, F06: two keys at a time while one replaces the other", () => {
@@ -304,5 +305,5 @@ it("F04, A17: too long is refused before anything is computed", () => {
     tools: { github: Array.from({ length: 4000 }, (_, i) => `t${String(i).padStart(5, "0")}`) },
   });
   expect(jws.length).toBeGreaterThan(32 * 1024);
-  expect(verify(jws)).toMatchObject({ ok: false, detail: "size" });
+  expect(verify(jws)).toEqual({ ok: false, fault: "size" });
 });

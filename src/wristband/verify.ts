@@ -1,12 +1,23 @@
+// Verifies wristbands, and other compact ES256 JWS of ours (RFC 7515). Pure: keys and clock are passed in.
 import { hash, verify as verifyBytes, type KeyObject } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import { pass, refuse, type Step } from "../authz/step.ts";
 import type { JsonObject } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 import { MAX_LIFETIME_SECONDS, wristbandClaims, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 
 /** The public key of a `kid`, or undefined. The same object for as long as the key is the same. */
 export type FindKey = (kid: string) => KeyObject | undefined;
+
+/** What can be wrong with a compact ES256 JWS. `kid`: no key of this id is known. */
+const JWS_FAULTS = ["form", "header", "kid", "signature", "payload"] as const;
+/** What can be wrong with a wristband; also the labels of a metric. */
+export const WRISTBAND_FAULTS = ["size", ...JWS_FAULTS, "claims", "parties", "time"] as const;
+export type JwsFault = (typeof JWS_FAULTS)[number];
+export type WristbandFault = (typeof WRISTBAND_FAULTS)[number];
+
+export type Verification =
+  | { readonly ok: true; readonly value: WristbandClaims }
+  | { readonly ok: false; readonly fault: WristbandFault };
 
 export interface VerifierOptions {
   readonly issuer: string;
@@ -25,31 +36,35 @@ const SKEW_SECONDS = 60;
 const FORM = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const LIMITS = { maxDepth: 4, maxMembers: 20_000 };
 
-interface Known {
+interface CacheEntry {
   readonly claims: WristbandClaims;
   readonly kid: string;
   readonly key: KeyObject;
 }
 
+function fail<F>(fault: F): { readonly ok: false; readonly fault: F } {
+  return { ok: false, fault };
+}
+
 /**
- * Verifies wristbands: every claim is required, nothing is optional, and any doubt is `wristband_invalid`. What was
- * verified is known again by its whole text while its key is in force; its times are compared each time. That of a call
+ * Verifies wristbands: every claim is required, nothing is optional, and any doubt is a fault. What was verified is
+ * known again by its whole text while its key is in force; its times are compared each time. That of a call
  * serves one body, so it is not kept.
  */
-export function createVerifier(options: VerifierOptions): (jws: string) => Step<WristbandClaims> {
-  const known = new LRUCache<string, Known>({ max: MAX_KNOWN, maxSize: MAX_KNOWN_BYTES });
+export function createVerifier(options: VerifierOptions): (jws: string) => Verification {
+  const known = new LRUCache<string, CacheEntry>({ max: MAX_KNOWN, maxSize: MAX_KNOWN_BYTES });
   return (jws) => {
-    if (jws.length > MAX_JWS_BYTES) return refuse("wristband_invalid", "size");
+    if (jws.length > MAX_JWS_BYTES) return fail("size");
     const digest = hash("sha256", jws, "base64url");
     const before = known.get(digest);
     if (before !== undefined && options.findKey(before.kid) === before.key) return timely(before.claims, options.now());
     known.delete(digest);
     const read = verifyCompact(jws, WRISTBAND_TYPE, options.findKey);
-    if (typeof read === "string") return refuse("wristband_invalid", read);
+    if (!read.ok) return fail(read.fault);
     const parsed = wristbandClaims.safeParse(read.claims);
-    if (!parsed.success) return refuse("wristband_invalid", "claims");
+    if (!parsed.success) return fail("claims");
     const { iss, aud } = parsed.data;
-    if (iss !== options.issuer || aud !== options.audience) return refuse("wristband_invalid", "parties");
+    if (iss !== options.issuer || aud !== options.audience) return fail("parties");
     const checked = timely(parsed.data, options.now());
     if (checked.ok && parsed.data.use === "list")
       known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, { size: jws.length * CLAIMS_FACTOR });
@@ -57,34 +72,39 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Step<
   };
 }
 
-function timely(claims: WristbandClaims, milliseconds: number): Step<WristbandClaims> {
+function timely(claims: WristbandClaims, milliseconds: number): Verification {
   const { iat, exp, caller_exp: callerExp } = claims;
   const now = milliseconds / 1000;
   const isAlive = exp > now && iat <= now + SKEW_SECONDS;
   const isShort = exp > iat && exp - iat <= MAX_LIFETIME_SECONDS && exp <= callerExp;
-  return isAlive && isShort ? pass(claims) : refuse("wristband_invalid", "time");
+  return isAlive && isShort ? { ok: true, value: claims } : fail("time");
 }
 
-export interface Verified {
+export interface VerifiedJws {
+  readonly ok: true;
   readonly claims: JsonObject;
   readonly kid: string;
   readonly key: KeyObject;
 }
 
-/** The payload of a compact ES256 JWS of exactly this type, or what is wrong with it. `kid`: nobody has this key. */
-export function verifyCompact(jws: string, type: string, findKey: FindKey): Verified | string {
+/** The payload of a compact ES256 JWS of exactly this type, or what is wrong with it. */
+export function verifyCompact(
+  jws: string,
+  type: string,
+  findKey: FindKey,
+): VerifiedJws | { readonly ok: false; readonly fault: JwsFault } {
   const parts = canonicalParts(jws);
-  if (parts === null) return "form";
+  if (parts === null) return fail("form");
   const kid = kidOf(parts.header, type);
-  if (kid === null) return "header";
+  if (kid === null) return fail("header");
   const key = findKey(kid);
-  if (key === undefined) return "kid";
+  if (key === undefined) return fail("kid");
   const input = Buffer.from(jws.slice(0, jws.lastIndexOf(".")));
   const isSigned =
     parts.signature.length === 64 && verifyBytes("sha256", input, { key, dsaEncoding: "ieee-p1363" }, parts.signature);
-  if (!isSigned) return "signature";
+  if (!isSigned) return fail("signature");
   const claims = objectOf(parts.payload);
-  return claims === null ? "payload" : { claims, kid, key };
+  return claims === null ? fail("payload") : { ok: true, claims, kid, key };
 }
 
 /** The three parts; base64url that would be written differently is none (RFC 4648 §3.5, threat row A16). */

@@ -143,8 +143,9 @@ function listed(
     use: "list",
     merged: false,
   });
-  const claims = wristband.ok ? verify(wristband.value.jws) : wristband;
-  if (!claims.ok) throw new Error(claims.reason);
+  if (!wristband.ok) throw new Error(wristband.reason);
+  const claims = verify(wristband.value.jws);
+  if (!claims.ok) throw new Error(claims.fault);
   const operation: Operation = {
     id: 1,
     method,

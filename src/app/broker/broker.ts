@@ -1,20 +1,17 @@
 import { urlOf } from "../../http/url.ts";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Step } from "../../authz/step.ts";
 import { createBroker, type BrokerOptions } from "../../broker/server.ts";
 import { createCatalog, type Catalog } from "../../broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
 import type { Config } from "../../config/load.ts";
 import type { Address } from "../../config/schema.ts";
-import type { BrokerMetrics } from "../../ops/metrics/broker.ts";
 import type { Log } from "../../ops/log.ts";
 import { isCatalogToken } from "../../catalog/token.ts";
-import type { WristbandClaims } from "../../wristband/claims.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
 import { createPublicKeys } from "../../wristband/public-keys.ts";
-import { createVerifier } from "../../wristband/verify.ts";
-import { brokerMetrics, brokerOps, type BrokerOpsSources } from "./ops.ts";
+import { createVerifier, type Verification } from "../../wristband/verify.ts";
+import { brokerMetrics, brokerOps, type BrokerMetrics, type BrokerOpsSources } from "./ops.ts";
 import { buildRelay } from "./relay.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
 import { reloadParts } from "../../ops/reload.ts";
@@ -121,14 +118,14 @@ function viewsOf(catalog: Catalog): BrokerOptions["view"] {
 /** A wristband whose key is not known yet may have been signed by one that was just rotated in. */
 function verifier({ wristband: { issuer, audience } }: Config, keys: RemoteKeySet, metrics: BrokerMetrics) {
   const verify = createVerifier({ issuer, audience, findKey: keyFinder(keys), now: Date.now });
-  return async (jws: string): Promise<Step<WristbandClaims>> => {
-    let step = verify(jws);
-    if (!step.ok && step.detail === "kid") {
+  return async (jws: string): Promise<Verification> => {
+    let verified = verify(jws);
+    if (!verified.ok && verified.fault === "kid") {
       await keys.refresh();
-      step = verify(jws);
+      verified = verify(jws);
     }
-    metrics.wristband(step.ok ? "ok" : (step.detail ?? ""));
-    return step;
+    metrics.wristband(verified.ok ? "ok" : verified.fault);
+    return verified;
   };
 }
 

@@ -4,18 +4,18 @@ import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/
 import type { HeldBytes } from "../../broker/held-bytes.ts";
 import type { Config } from "../../config/load.ts";
 import { METHOD_NAMES } from "../../mcp/method-table.ts";
-import { createBrokerMetrics, type BrokerMetrics, type UpstreamReading } from "../../ops/metrics/broker.ts";
+import { createBrokerMetrics, type BrokerMetrics as Metrics, type UpstreamReading } from "../../ops/metrics/broker.ts";
+import { WRISTBAND_FAULTS, type WristbandFault } from "../../wristband/verify.ts";
 import { createOpsServer, type OpsAnswer, type OpsServerOptions } from "../../ops/ops-server.ts";
 
-/** What can be wrong with a wristband, in the words of its verifier. */
-const WRISTBAND_RESULTS = "ok size form header kid signature payload claims parties time".split(" ");
+export type BrokerMetrics = Metrics<"ok" | WristbandFault>;
 
 export function brokerMetrics(config: Config): BrokerMetrics {
   return createBrokerMetrics({
     servers: Object.keys(config.servers),
     methods: METHOD_NAMES,
     states: UPSTREAM_STATES,
-    wristbandResults: WRISTBAND_RESULTS,
+    wristbandResults: ["ok", ...WRISTBAND_FAULTS],
   });
 }
 

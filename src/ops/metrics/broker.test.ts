@@ -57,7 +57,7 @@ it("D21: nobody can grow the labels from outside", async () => {
     metrics.observeRequest(`method-${i}`, null);
     metrics.calls.observe(`server-${i}`, "answered", 0.1);
     metrics.calls.dropped(`server-${i}`, 1);
-    metrics.wristband(`word-${i}`);
+    metrics.wristband(`word-${i}` as "time");
   }
   metrics.observeRequest(null, "wristband_invalid");
   metrics.observeRequest("tools/list", "params_invalid");

@@ -25,7 +25,7 @@ export interface BrokerReading {
   readonly heldBytes: number;
 }
 
-export interface BrokerMetrics {
+export interface BrokerMetrics<WristbandResult extends string> {
   /** One MCP request that was answered here. @param method null when it was not known */
   observeRequest(method: string | null, reason: Reason | null): void;
   /** Calls that were carried to their servers. */
@@ -36,34 +36,36 @@ export interface BrokerMetrics {
     /** Events of a server's stream beyond `limits.notificationsPerSecond`. */
     thinned(server: string, events: number): void;
   };
-  /** @param result `ok`, or the word for what was wrong */
-  wristband(result: string): void;
+  /** One wristband was verified, with this result. */
+  wristband(result: WristbandResult): void;
   listed(server: string, ok: boolean): void;
   /** Prometheus text format. */
   render(reading: BrokerReading): Promise<string>;
   readonly contentType: string;
 }
 
-export interface BrokerMetricsOptions {
+export interface BrokerMetricsOptions<WristbandResult extends string> {
   /** Names of the configuration: with the sets below, all that a label can be. */
   readonly servers: readonly string[];
   readonly methods: readonly string[];
   readonly states: readonly string[];
-  readonly wristbandResults: readonly string[];
+  readonly wristbandResults: readonly WristbandResult[];
 }
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const OTHER = "other";
 
 /** What Prometheus sees of the broker. Labels come from closed sets only; what is not in its set is `other`. */
-export function createBrokerMetrics(options: BrokerMetricsOptions): BrokerMetrics {
+export function createBrokerMetrics<WristbandResult extends string>(
+  options: BrokerMetricsOptions<WristbandResult>,
+): BrokerMetrics<WristbandResult> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const counted = countersOf(registry);
   const gauges = gaugesOf(registry);
   const known = { servers: new Set(options.servers), methods: new Set(options.methods) };
   const serverOf = (name: string) => (known.servers.has(name) ? name : OTHER);
-  const results = new Set(options.wristbandResults);
+  const results: ReadonlySet<string> = new Set(options.wristbandResults);
   for (const result of results) counted.wristbands.inc({ result }, 0);
   for (const server of options.servers)
     for (const result of ["ok", "failed"]) counted.listings.inc({ server, result }, 0);
