@@ -1,6 +1,7 @@
 // Bytes that the broker holds for callers: bodies that arrive, answers that are collected or not read yet. Pure bookkeeping.
 import { HttpFault } from "../http/client.ts";
 import { faultIn } from "./abort.ts";
+import { LEFT } from "./relay/call-timeout.ts";
 
 export interface HeldBytesLimits {
   /** Bytes that one caller may hold. */
@@ -158,7 +159,7 @@ class RequestHold implements Hold {
 
   async wait(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.take(bytes)) return;
-    if (this.#released) throw new HttpFault("left");
+    if (this.#released) throw new HttpFault(LEFT);
     await this.#ledger.wait(this.#account, bytes, signal);
     this.#held += bytes;
     // The request ended between the grant and this turn.

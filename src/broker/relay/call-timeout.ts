@@ -1,7 +1,9 @@
 import { HttpFault } from "../../http/client.ts";
 
-/** What ends a call before its time: words for the log, too. */
-export type End = "timeout" | "caller_expired" | "left" | "shutdown";
+/** The client closed its connection. */
+export const LEFT = "left";
+/** What ends a call before its time; also the code of its fault. */
+export type End = "timeout" | "caller_expired" | typeof LEFT | "shutdown";
 
 export interface Leash {
   /** Aborted with an {@link HttpFault} whose code is an {@link End}. */

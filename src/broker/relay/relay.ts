@@ -4,7 +4,7 @@ import { HttpFault } from "../../http/client.ts";
 import { hasLookalikeArgument } from "../../mcp/argument-names.ts";
 import type { Eras } from "../upstream/era.ts";
 import { faultIn } from "../abort.ts";
-import { createLeash, type Leash } from "./call-timeout.ts";
+import { createLeash, LEFT, type Leash } from "./call-timeout.ts";
 import { attempt, type AttemptOptions, type Passage } from "./attempt.ts";
 import type { RelayCall } from "./admit.ts";
 import { endStream, type RelayClient } from "./client-response.ts";
@@ -17,8 +17,14 @@ import { createPacer } from "../upstream/brake.ts";
 import { NO_ROOM } from "../room.ts";
 import { createTurns } from "./concurrency-limit.ts";
 
-/** How a call ended: answered (an error of the server's is an answer), the client left, or refused. */
-export type RelayOutcome = "answered" | "left" | Reason;
+/** The `outcome` label: {@link CallEnd}, with the reason of a refusal. An error of the server's is an answer. */
+export type RelayOutcome = Exclude<CallEnd["kind"], "refused"> | Reason;
+
+/** How a call ended: with the server's response, without its client, or with a refusal of ours. */
+type CallEnd =
+  | { readonly kind: "answered" }
+  | { readonly kind: "left" }
+  | { readonly kind: "refused"; readonly refused: Refused };
 
 /** Told of each call. Labels come from closed sets: servers of the configuration, outcomes of a table. */
 export interface RelayObserver extends StreamObserver {
@@ -67,7 +73,7 @@ export function createRelay(options: RelayOptions): Relay {
       const leave = enter(call);
       if (leave === null) {
         const refused = refuse("rate_limited");
-        report(options, { call, client }, { end: refused, ms: 0 });
+        report(options, { call, client }, { end: { kind: "refused", refused }, ms: 0 });
         return Promise.resolve(refused);
       }
       const leash = createLeash(call.upstream.timeoutMs, options.now);
@@ -112,23 +118,23 @@ async function carry(options: RelayOptions & AttemptOptions, passage: Passage): 
   const { client, leash } = passage;
   const { monotonic } = options;
   const started = monotonic();
-  const leave = () => leash.end("left");
+  const leave = () => leash.end(LEFT);
   client.response.on("close", leave);
   if (client.response.closed) leave();
-  let refused: Refused | null;
+  let end: CallEnd;
   try {
-    refused = faultOfArguments(passage.call, options.findSchema) ?? (await attempt(options, passage));
+    const refused = faultOfArguments(passage.call, options.findSchema) ?? (await attempt(options, passage));
+    end = refused === null ? { kind: "answered" } : { kind: "refused", refused };
   } catch (error) {
-    refused = refusedBy(leash.signal.aborted && !isNoRoom(error) ? faultIn(leash.signal) : error);
+    end = endBy(leash.signal.aborted && !isNoRoom(error) ? faultIn(leash.signal) : error);
   } finally {
     client.response.off("close", leave);
     leash.drop();
   }
-  const hasLeft = refused?.detail === LEFT;
-  report(options, passage, { end: hasLeft ? LEFT : refused, ms: monotonic() - started });
-  if (refused === null || hasLeft) return null;
-  if (!client.response.headersSent) return refused;
-  endStream(client, [Buffer.from(client.errorBody(refused))]);
+  report(options, passage, { end, ms: monotonic() - started });
+  if (end.kind !== "refused") return null;
+  if (!client.response.headersSent) return end.refused;
+  endStream(client, [Buffer.from(client.errorBody(end.refused))]);
   return null;
 }
 
@@ -139,10 +145,13 @@ function faultOfArguments({ upstream, operation, name }: RelayCall, findSchema: 
   return isLookalike ? refuse("params_invalid", "an argument that differs from the tool's own only in case") : null;
 }
 
-const LEFT = "left";
-
 function isNoRoom(error: unknown): boolean {
   return error instanceof HttpFault && error.code === NO_ROOM;
+}
+
+function endBy(error: unknown): CallEnd {
+  if (error instanceof HttpFault && error.code === LEFT) return { kind: "left" };
+  return { kind: "refused", refused: refusedBy(error) };
 }
 
 function refusedBy(error: unknown): Refused {
@@ -153,21 +162,22 @@ function refusedBy(error: unknown): Refused {
   return refuse("upstream_unavailable", error.code);
 }
 
-/** How a call ended, and after how long; null: answered. */
-interface Ending {
-  readonly end: Refused | typeof LEFT | null;
+/** How a call ended, and after how long. */
+interface CallReport {
+  readonly end: CallEnd;
   readonly ms: number;
 }
 
 function report(
   { observer, log }: RelayOptions,
   { call, client }: Pick<Passage, "call" | "client">,
-  { end, ms }: Ending,
+  { end, ms }: CallReport,
 ): void {
   const { upstream, operation } = call;
-  const outcome: RelayOutcome = end === null ? "answered" : end === LEFT ? LEFT : end.reason;
+  const outcome: RelayOutcome = end.kind === "refused" ? end.refused.reason : end.kind;
   observer.observe(upstream.name, outcome, ms / 1000);
   const fields = { request_id: client.requestId, server: upstream.name, method: operation.method, outcome };
-  if (end === null || end === LEFT) log.debug("relayed", { ...fields, ms: Math.round(ms) });
-  else log.warn("relay_failed", { ...fields, detail: end.detail ?? "", ms: Math.round(ms) });
+  if (end.kind === "refused")
+    log.warn("relay_failed", { ...fields, detail: end.refused.detail ?? "", ms: Math.round(ms) });
+  else log.debug("relayed", { ...fields, ms: Math.round(ms) });
 }
