@@ -1,30 +1,45 @@
+// Decodes a CheckRequest (envoy.service.auth.v3) from bytes. Pure. A field that comes twice, a map key that comes twice and
+// text that is not UTF-8 are faults (decision record 004).
+// https://github.com/envoyproxy/envoy/blob/v1.40.0/api/envoy/service/auth/v3/attribute_context.proto
 import type { RequestHeaders } from "../authz/types.ts";
 import { headerName, HeaderTable } from "./header-table.ts";
 import { checkText, FieldReader, once, WireFault } from "./protobuf.ts";
 
-/** The fields of a CheckRequest that we read; null where the message has none. Field numbers: protos/. */
+/** The fields of a CheckRequest that we read; null where the message has none. */
 export interface CheckRequestFields {
   method: string;
   /** With the query. */
   path: string;
   host: string;
   headers: RequestHeaders | null;
-  /** There were more header lines than a request may have; those beyond were not read. */
+  /** True for more header lines than a request may have; those beyond were not read. */
   tooManyHeaders: boolean;
-  /** As the data plane counts the body; −1 for a body that was cut, with some. */
+  /** Bytes of the body as the data plane counted them; −1 from some data planes for a body that they cut. */
   size: number;
   body: Buffer | null;
   rawBody: Buffer | null;
   peer: string;
 }
 
-/** Singular fields of the messages that come once, by their bit; those of `http` have the bit of their number. */
-const ATTRIBUTES = 20;
-const SOURCE = 21;
-const REQUEST = 22;
-const HTTP = 23;
-const HEADER_MAP = 1 << 13;
-const HTTP_FIELDS = (1 << 2) | (1 << 4) | (1 << 5) | (1 << 9) | (1 << 11) | (1 << 12) | HEADER_MAP;
+/** Field numbers by message, as in protos/. */
+const CHECK_REQUEST = { attributes: 1 };
+const ATTRIBUTE_CONTEXT = { source: 1, request: 4 };
+const PEER = { address: 1 };
+const ADDRESS = { socketAddress: 1, pipe: 2, envoyInternalAddress: 3 };
+const SOCKET_ADDRESS = { address: 2 };
+const PIPE = { path: 1 };
+const REQUEST = { http: 2 };
+const HTTP = { method: 2, headers: 3, path: 4, host: 5, size: 9, body: 11, rawBody: 12, headerMap: 13 };
+const MAP_ENTRY = { key: 1, value: 2 };
+const HEADER_MAP = { headers: 1 };
+const HEADER_VALUE = { key: 1, value: 2, rawValue: 3 };
+
+/** Bits of `#seen`, for `once`: HTTP's fields by their number, the messages around it by numbers that HTTP has not. */
+const SEEN = { attributes: 20, source: 21, request: 22, http: 23 };
+const HTTP_ONCE = [HTTP.method, HTTP.path, HTTP.host, HTTP.size, HTTP.body, HTTP.rawBody, HTTP.headerMap].reduce(
+  (bits, field) => bits | (1 << field),
+  0,
+);
 
 /**
  * Decodes the bytes of a CheckRequest (envoy.service.auth.v3).
@@ -36,7 +51,7 @@ export function decodeCheckRequest(bytes: Buffer): CheckRequestFields {
   return decoder.fields;
 }
 
-/** Reads from the outside to the inside; each method walks one kind of message. */
+/** Recursive descent: one method for each message. */
 class Decoder {
   readonly fields: CheckRequestFields = {
     method: "",
@@ -61,7 +76,7 @@ class Decoder {
   message(): void {
     const reader = this.#reader;
     while (reader.next()) {
-      if (reader.field === 1) this.#once(ATTRIBUTES).#attributes();
+      if (reader.field === CHECK_REQUEST.attributes) this.#once(SEEN.attributes).#attributes();
       else reader.skip();
     }
   }
@@ -75,37 +90,37 @@ class Decoder {
     const reader = this.#reader;
     const outer = reader.enter();
     while (reader.next()) {
-      if (reader.field === 1) this.#once(SOURCE).#peer();
-      else if (reader.field === 4) this.#once(REQUEST).#request();
+      if (reader.field === ATTRIBUTE_CONTEXT.source) this.#once(SEEN.source).#peer();
+      else if (reader.field === ATTRIBUTE_CONTEXT.request) this.#once(SEEN.request).#request();
       else reader.skip();
     }
     reader.leave(outer);
   }
 
-  /** The address of Peer.address.socket_address, or of a pipe. */
+  /** Peer: of its address the IP address, or the path of a pipe. */
   #peer(): void {
     const reader = this.#reader;
     const outer = reader.enter();
     let seen = 0;
     while (reader.next()) {
-      if (reader.field !== 1) reader.skip();
+      if (reader.field !== PEER.address) reader.skip();
       else {
-        seen = once(seen, 1);
+        seen = once(seen, PEER.address);
         this.#address();
       }
     }
     reader.leave(outer);
   }
 
-  /** One of several kinds: of two, each reader would take another one. */
+  /** Address is a oneof: with two members set, readers differ in which one they take. */
   #address(): void {
     const reader = this.#reader;
     const outer = reader.enter();
     let seen = 0;
     while (reader.next()) {
-      if (reader.field <= 3) seen = once(seen, 1);
-      if (reader.field === 1) this.#addressText(2);
-      else if (reader.field === 2) this.#addressText(1);
+      if (reader.field <= ADDRESS.envoyInternalAddress) seen = once(seen, ADDRESS.socketAddress);
+      if (reader.field === ADDRESS.socketAddress) this.#addressText(SOCKET_ADDRESS.address);
+      else if (reader.field === ADDRESS.pipe) this.#addressText(PIPE.path);
       else reader.skip();
     }
     reader.leave(outer);
@@ -129,7 +144,7 @@ class Decoder {
     const reader = this.#reader;
     const outer = reader.enter();
     while (reader.next()) {
-      if (reader.field === 2) this.#once(HTTP).#http();
+      if (reader.field === REQUEST.http) this.#once(SEEN.http).#http();
       else reader.skip();
     }
     reader.leave(outer);
@@ -140,7 +155,7 @@ class Decoder {
     const outer = reader.enter();
     let mapped = false;
     while (reader.next()) {
-      if (reader.field !== 3) this.#httpField();
+      if (reader.field !== HTTP.headers) this.#httpField();
       else {
         mapped = true;
         if (this.#headers.overflow) reader.skip();
@@ -148,7 +163,7 @@ class Decoder {
       }
     }
     reader.leave(outer);
-    const listed = (this.#seen & HEADER_MAP) !== 0;
+    const listed = (this.#seen & (1 << HTTP.headerMap)) !== 0;
     if (mapped && listed) throw new WireFault("both headers and header_map");
     this.fields.headers = mapped || listed ? this.#headers : null;
     this.fields.tooManyHeaders = this.#headers.overflow;
@@ -157,22 +172,23 @@ class Decoder {
   #httpField(): void {
     const reader = this.#reader;
     const { fields } = this;
-    const bit = reader.field < 31 ? 1 << reader.field : 0;
-    if ((bit & HTTP_FIELDS) === 0) {
+    const { field } = reader;
+    const bit = field < 31 ? 1 << field : 0;
+    if ((bit & HTTP_ONCE) === 0) {
       reader.skip();
       return;
     }
-    this.#once(reader.field);
-    if (reader.field === 2) fields.method = reader.string();
-    else if (reader.field === 4) fields.path = reader.string();
-    else if (reader.field === 5) fields.host = reader.string();
-    else if (reader.field === 9) fields.size = reader.int64();
-    else if (reader.field === 11) fields.body = Buffer.from(reader.string());
-    else if (reader.field === 12) fields.rawBody = reader.bytesField();
+    this.#once(field);
+    if (field === HTTP.method) fields.method = reader.string();
+    else if (field === HTTP.path) fields.path = reader.string();
+    else if (field === HTTP.host) fields.host = reader.string();
+    else if (field === HTTP.size) fields.size = reader.int64();
+    else if (field === HTTP.body) fields.body = Buffer.from(reader.string());
+    else if (field === HTTP.rawBody) fields.rawBody = reader.bytesField();
     else this.#headerMap();
   }
 
-  /** Envoy's map form: names are unique, the values of several lines already joined (threat row D11). */
+  /** Envoy's map form: names are unique, several lines of one name are joined already (threat model: D11). */
   #mapEntry(): void {
     const reader = this.#reader;
     const { bytes } = reader;
@@ -182,9 +198,9 @@ class Decoder {
     let end = 0;
     let seen = 0;
     while (reader.next()) {
-      if (reader.field <= 2) seen = once(seen, reader.field);
-      if (reader.field === 1) name = headerName(bytes, reader.span(), reader.at);
-      else if (reader.field === 2) {
+      if (reader.field <= MAP_ENTRY.value) seen = once(seen, reader.field);
+      if (reader.field === MAP_ENTRY.key) name = headerName(bytes, reader.span(), reader.at);
+      else if (reader.field === MAP_ENTRY.value) {
         start = reader.span();
         end = reader.at;
         checkText(bytes, start, end);
@@ -200,13 +216,13 @@ class Decoder {
     const reader = this.#reader;
     const outer = reader.enter();
     while (reader.next()) {
-      if (reader.field === 1 && !this.#headers.overflow) this.#headerValue();
+      if (reader.field === HEADER_MAP.headers && !this.#headers.overflow) this.#headerValue();
       else reader.skip();
     }
     reader.leave(outer);
   }
 
-  /** One line of the list form: `value` or `raw_value`. With both, readers differ in which one they take. */
+  /** One line of the list form: `value` or `raw_value`. With both set, readers differ in which one they take. */
   #headerValue(): void {
     const reader = this.#reader;
     const { bytes } = reader;
@@ -218,16 +234,16 @@ class Decoder {
     let seen = 0;
     while (reader.next()) {
       const { field } = reader;
-      if (field <= 3) seen = once(seen, field);
-      if (field === 1) name = headerName(bytes, reader.span(), reader.at);
-      else if (field === 2 || field === 3) {
+      if (field <= HEADER_VALUE.rawValue) seen = once(seen, field);
+      if (field === HEADER_VALUE.key) name = headerName(bytes, reader.span(), reader.at);
+      else if (field === HEADER_VALUE.value || field === HEADER_VALUE.rawValue) {
         const from = reader.span();
-        if (field === 2) checkText(bytes, from, reader.at);
+        if (field === HEADER_VALUE.value) checkText(bytes, from, reader.at);
         if (reader.at === from) continue;
         if (end > start) throw new WireFault("both value and raw_value");
         start = from;
         end = reader.at;
-        raw = field === 3;
+        raw = field === HEADER_VALUE.rawValue;
       } else reader.skip();
     }
     reader.leave(outer);

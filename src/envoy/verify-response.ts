@@ -1,17 +1,28 @@
+// Reads an encoded CheckResponse before it leaves, and says whether it is what it was made of (threat model: M1, M3, C22).
+// Pure. Written apart from the encoder, with field numbers of its own: it would repeat the encoder's faults otherwise.
 import type { Grant } from "../authz/grant.ts";
 import { FieldReader, once } from "./protobuf.ts";
 
-/** What Envoy must not be told, whoever asks for it: routing and framing are not ours to change. */
+/** Headers that no response may set or remove: they change routing or framing. */
 const FORBIDDEN: ReadonlySet<string> = new Set([
   ...["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"],
 ]);
-const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
-const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+const VALID_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+const VALID_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+/** HeaderValueOption.HeaderAppendAction. */
 const OVERWRITE_IF_EXISTS_OR_ADD = 2;
 
+/** Field numbers by message, as in protos/. */
+const CHECK_RESPONSE = { status: 1, deniedResponse: 2, okResponse: 3, dynamicMetadata: 4 };
+const DENIED = { status: 1 };
+const OK = { headers: 2, headersToRemove: 5, responseHeadersToAdd: 6 };
+const HEADER_OPTION = { header: 1, append: 2, appendAction: 3 };
+const HEADER_VALUE = { key: 1, value: 2 };
+/** `code` of Status and HttpStatus, `value` of BoolValue. */
+const ONLY_FIELD = 1;
+
 /**
- * Reads the bytes of an answer as Envoy will, and says whether they are an allow with exactly the headers of this grant:
- * each set or removed once, none that is not ours to write (threat rows M1, M3, C22).
+ * True if the bytes are an allow with exactly the headers of this grant: each set or removed once, none of the forbidden.
  * @throws {WireFault} for bytes that are no message
  */
 export function isAllow(bytes: Buffer, granted: Grant): boolean {
@@ -20,13 +31,13 @@ export function isAllow(bytes: Buffer, granted: Grant): boolean {
   let oks = 0;
   let metadata = 0;
   while (reader.next()) {
-    if (reader.field === 1) {
+    if (reader.field === CHECK_RESPONSE.status) {
       statuses += 1;
       if (intOf(reader) !== 0) return false;
-    } else if (reader.field === 3) {
+    } else if (reader.field === CHECK_RESPONSE.okResponse) {
       oks += 1;
       if (!isGranted(reader, granted)) return false;
-    } else if (reader.field === 4) {
+    } else if (reader.field === CHECK_RESPONSE.dynamicMetadata) {
       metadata += 1;
       reader.skip();
     } else return false;
@@ -35,8 +46,7 @@ export function isAllow(bytes: Buffer, granted: Grant): boolean {
 }
 
 /**
- * Whether the bytes can only be a refusal (or a document that we answer ourselves): a status that is not 0, and an HTTP
- * answer whose status ends a request.
+ * True if the bytes are a refusal, or a public document: a status other than 0, and an HTTP response whose status is final.
  * @throws {WireFault} for bytes that are no message
  */
 export function isRefusal(bytes: Buffer): boolean {
@@ -46,32 +56,32 @@ export function isRefusal(bytes: Buffer): boolean {
   let denials = 0;
   let seen = 0;
   while (reader.next()) {
-    if (reader.field <= 4) seen = once(seen, reader.field);
-    if (reader.field === 1) code = intOf(reader);
-    else if (reader.field === 2) {
+    if (reader.field <= CHECK_RESPONSE.dynamicMetadata) seen = once(seen, reader.field);
+    if (reader.field === CHECK_RESPONSE.status) code = intOf(reader);
+    else if (reader.field === CHECK_RESPONSE.deniedResponse) {
       denials += 1;
       http = httpOf(reader);
-    } else if (reader.field === 4) reader.skip();
+    } else if (reader.field === CHECK_RESPONSE.dynamicMetadata) reader.skip();
     else return false;
   }
   return code !== 0 && denials === 1 && http >= 200 && http < 600 && http !== 204;
 }
 
-/** Walks an OkHttpResponse beside the grant that it was made from; order counts, so that nothing stands twice. */
+/** Walks an OkHttpResponse and its grant side by side, in order: so nothing can come twice. */
 function isGranted(reader: FieldReader, { set, remove }: Grant): boolean {
   const expected = [...set];
   const outer = reader.enter();
   let sets = 0;
   let removals = 0;
   while (reader.next()) {
-    if (reader.field === 2) {
+    if (reader.field === OK.headers) {
       const [name, value] = expected[sets] ?? NOTHING;
       if (!isHeader(reader, name, value) || remove.includes(name)) return false;
       sets += 1;
-    } else if (reader.field === 5) {
+    } else if (reader.field === OK.headersToRemove) {
       if (!isRemoval(reader, remove, removals)) return false;
       removals += 1;
-    } else if (reader.field === 6) reader.skip();
+    } else if (reader.field === OK.responseHeadersToAdd) reader.skip();
     else return false;
   }
   reader.leave(outer);
@@ -80,25 +90,25 @@ function isGranted(reader: FieldReader, { set, remove }: Grant): boolean {
 
 const NOTHING: readonly [string, string] = ["", ""];
 
-/** The name of this place in the list, and of no other. */
+/** True for the name at this index of the list, if it stands at no other index. */
 function isRemoval(reader: FieldReader, remove: readonly string[], place: number): boolean {
   const name = remove[place] ?? "";
   return reader.equals(name) && isOurs(name) && remove.indexOf(name) === place;
 }
 
-/** One HeaderValueOption that overwrites. */
+/** True for a HeaderValueOption that overwrites. */
 function isHeader(reader: FieldReader, name: string, value: string): boolean {
-  if (!isOurs(name) || !HEADER_VALUE.test(value)) return false;
+  if (!isOurs(name) || !VALID_VALUE.test(value)) return false;
   const outer = reader.enter();
   let named = false;
   let action = 0;
   let appends = true;
   let seen = 0;
   while (reader.next()) {
-    if (reader.field <= 3) seen = once(seen, reader.field);
-    if (reader.field === 1) named = isNameAndValue(reader, name, value);
-    else if (reader.field === 2) appends = intOf(reader) !== 0;
-    else if (reader.field === 3) action = reader.int32();
+    if (reader.field <= HEADER_OPTION.appendAction) seen = once(seen, reader.field);
+    if (reader.field === HEADER_OPTION.header) named = isNameAndValue(reader, name, value);
+    else if (reader.field === HEADER_OPTION.append) appends = intOf(reader) !== 0;
+    else if (reader.field === HEADER_OPTION.appendAction) action = reader.int32();
     else return false;
   }
   reader.leave(outer);
@@ -111,9 +121,9 @@ function isNameAndValue(reader: FieldReader, name: string, value: string): boole
   let valued = false;
   let seen = 0;
   while (reader.next()) {
-    if (reader.field <= 2) seen = once(seen, reader.field);
-    if (reader.field === 1) named = reader.equals(name);
-    else if (reader.field === 2) valued = reader.equals(value);
+    if (reader.field <= HEADER_VALUE.value) seen = once(seen, reader.field);
+    if (reader.field === HEADER_VALUE.key) named = reader.equals(name);
+    else if (reader.field === HEADER_VALUE.value) valued = reader.equals(value);
     else return false;
   }
   reader.leave(outer);
@@ -121,18 +131,18 @@ function isNameAndValue(reader: FieldReader, name: string, value: string): boole
 }
 
 function isOurs(name: string): boolean {
-  return HEADER_NAME.test(name) && !FORBIDDEN.has(name);
+  return VALID_NAME.test(name) && !FORBIDDEN.has(name);
 }
 
-/** Field 1 of an embedded message: `code` of Status and HttpStatus, `value` of BoolValue. */
+/** The one field of an embedded Status, HttpStatus or BoolValue; 0 without it. */
 function intOf(reader: FieldReader): number {
   const outer = reader.enter();
   let value = 0;
   let seen = 0;
   while (reader.next()) {
-    if (reader.field !== 1) reader.skip();
+    if (reader.field !== ONLY_FIELD) reader.skip();
     else {
-      seen = once(seen, 1);
+      seen = once(seen, ONLY_FIELD);
       value = reader.int32();
     }
   }
@@ -145,9 +155,9 @@ function httpOf(reader: FieldReader): number {
   let http = 0;
   let seen = 0;
   while (reader.next()) {
-    if (reader.field !== 1) reader.skip();
+    if (reader.field !== DENIED.status) reader.skip();
     else {
-      seen = once(seen, 1);
+      seen = once(seen, DENIED.status);
       http = intOf(reader);
     }
   }
