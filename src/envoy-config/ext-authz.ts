@@ -1,13 +1,13 @@
 import type { Config } from "../config/schema.ts";
 import { duration, EXT_AUTHZ, typed } from "./values.ts";
 
-/** Our answer comes within 80 % of Envoy's patience; the rest is for the way there and back (M4). */
+/** We respond within 80 % of Envoy's timeout; the margin is for the network (threat model: M4). */
 const PATIENCE = 1.25;
-const WAY_MS = 200;
+const NETWORK_MARGIN_MS = 200;
 
 /** How long Envoy waits for our decision. */
 export function decisionTimeoutMs({ checkTimeoutMs }: Config): number {
-  return Math.ceil(checkTimeoutMs * PATIENCE) + WAY_MS;
+  return Math.ceil(checkTimeoutMs * PATIENCE) + NETWORK_MARGIN_MS;
 }
 
 /** The filter that asks us. Each field has its reason in the threat model: M1–M4, C04–C08, C15–C17. */

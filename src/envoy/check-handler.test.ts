@@ -19,8 +19,8 @@ import { newCheckFacts } from "../authz/facts.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Answer } from "../credential/source.ts";
 import { encodeCheckResponse } from "./encode-check-response.ts";
-import { reply } from "./to-check-response.ts";
-import { createSettle } from "./check-handler.ts";
+import { toCheckResponse } from "./to-check-response.ts";
+import { createCheckHandler } from "./check-handler.ts";
 
 const { request, response } = codecs(FULL_PROTO);
 const answers: AnswerSettings = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" };
@@ -58,7 +58,7 @@ async function run(
 ) {
   const records: AuditRecord[] = [];
   const counts: string[] = [];
-  const handler = createSettle({
+  const handler = createCheckHandler({
     check,
     answers,
     audit: (record) => (records.push(record), options.audit?.(record) ?? Promise.resolve(true)),
@@ -229,13 +229,13 @@ describe("P1: zero is not allow", () => {
 
   it("holds for anything at all", () =>
     fc.assert(
-      zeroProperty((outcome) => reply(answers, outcome, newCheckFacts("r", 0)).bytes),
+      zeroProperty((outcome) => toCheckResponse(answers, outcome, newCheckFacts("r", 0)).bytes),
       { numRuns: 1000 },
     ));
 
   it("and the property catches a builder that forgets the code (mutant)", () => {
     const mutant = (outcome: Outcome) => {
-      const { bytes } = reply(answers, outcome, newCheckFacts("r", 0));
+      const { bytes } = toCheckResponse(answers, outcome, newCheckFacts("r", 0));
       const isOk = typeof outcome === "object" && outcome !== null && outcome.ok;
       return isOk
         ? encodeCheckResponse({ kind: "denied", code: 0, http: 403, headers: new Map(), body: "", metadata: new Map() })
@@ -245,7 +245,7 @@ describe("P1: zero is not allow", () => {
   });
 
   it("a real grant is status 0", () => {
-    expect(response.decode(reply(answers, realGrant(), newCheckFacts("r", 0)).bytes)).toMatchObject({
+    expect(response.decode(toCheckResponse(answers, realGrant(), newCheckFacts("r", 0)).bytes)).toMatchObject({
       status: { code: 0 },
     });
   });
@@ -416,7 +416,7 @@ describe("faults inside", () => {
   });
 
   it("a bug in what is around a Check ends in a rejection, which the transport answers with a refusal", async () => {
-    const handler = createSettle({
+    const handler = createCheckHandler({
       check: allow,
       answers,
       audit: () => Promise.resolve(true),
@@ -442,30 +442,30 @@ describe("C22: a builder that were wrong would not get through", () => {
   it("a grant whose headers change under us is refused", () => {
     const step = realGrant();
     (step.value.remove as string[]).push("authorization"); // set and removed: Envoy removes last
-    expect(response.decode(reply(answers, step, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+    expect(response.decode(toCheckResponse(answers, step, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
       status: { code: 0 },
     });
     const other = realGrant();
     (other.value.set as Map<string, string>).set("content-length", "1");
-    expect(response.decode(reply(answers, other, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+    expect(response.decode(toCheckResponse(answers, other, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
       status: { code: 0 },
     });
     const empty = realGrant();
     (empty.value.set as Map<string, string>).set("authorization", "");
-    expect(response.decode(reply(answers, empty, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+    expect(response.decode(toCheckResponse(answers, empty, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
       status: { code: 0 },
     });
   });
   it("no refusal of the table leaves as status 0 or without an HTTP status", () => {
     for (const reason of Object.keys(REFUSALS) as Reason[]) {
-      const seen = response.decode(reply(answers, refuse(reason), newCheckFacts("r", 0)).bytes) as {
+      const seen = response.decode(toCheckResponse(answers, refuse(reason), newCheckFacts("r", 0)).bytes) as {
         status: { code: number };
       };
       expect(seen.status.code).toBeGreaterThan(0);
     }
     expect(
       response.decode(
-        reply(
+        toCheckResponse(
           answers,
           pass({ published: true, headers: new Map<string, string>(), body: "x" } as const),
           newCheckFacts("r", 0),

@@ -1,3 +1,4 @@
+// One Check from bytes to bytes: one deadline, one response, one audit record, one count. No I/O of its own: its ports do it.
 import type { AnswerSettings } from "../authz/refusal-response.ts";
 import {
   auditRecord,
@@ -14,25 +15,25 @@ import { traceId } from "../http/traceparent.ts";
 import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { InFlight } from "../authz/in-flight.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
-import { reply, type Reply } from "./to-check-response.ts";
+import { toCheckResponse, type EncodedResponse } from "./to-check-response.ts";
 
-/** One Check as the transport hands it over. */
+/** What the transport knows of one Check. */
 export interface CallContext {
-  /** Milliseconds from now until the answer must have left. */
+  /** Milliseconds from now until the response must have left. */
   readonly deadlineMs: number;
-  /** Names the one listener that is told when the client is gone; at once if it is gone already. */
+  /** Registers the one listener for the end of the call's stream; called at once if the stream has ended. */
   onGone(listener: () => void): void;
 }
 
-/** The seam between transport and decision: bytes in, bytes out, never a throw. */
-export type Handler = (bytes: Buffer, call: CallContext) => Promise<Buffer>;
+/** The seam between transport and decision: a CheckRequest's bytes in, a CheckResponse's bytes out. */
+export type CheckHandler = (bytes: Buffer, call: CallContext) => Promise<Buffer>;
 
-export interface SettlePorts {
+export interface CheckHandlerPorts {
   readonly check: Check;
   readonly answers: AnswerSettings;
   /** Resolves to true once the record is written for good. */
   readonly audit: (record: AuditRecord) => Promise<boolean>;
-  /** Where the supervisor finds the Checks whose record this thread could not write. */
+  /** Memory shared with the supervisor, which writes the audit records that this thread could not write. */
   readonly inFlight: InFlight;
   readonly observe: (decision: AuditDecision, reason: Reason | null, seconds: number) => void;
   /** Milliseconds since the epoch. */
@@ -44,40 +45,41 @@ const LATE = refuse("deadline", "the time for this Check is over");
 const CROWDED = refuse("audit_unavailable", "too many Checks are in flight, or their audit lines wait to be written");
 
 /**
- * The one `try` around a Check: whatever happens inside, one answer, one audit record, one count. An allow waits for its
- * record, and is looked at once more against the deadline before it leaves (M13, P2, P15).
+ * Makes the handler that both wire stacks call. Whatever happens inside, a Check has one response, one audit record and
+ * one count. An allow waits for its record and is held against the deadline once more (threat model: M13, P2, P15).
  */
-export function createSettle(ports: SettlePorts): Handler {
+export function createCheckHandler(ports: CheckHandlerPorts): CheckHandler {
   const clock: AuditClock = { now: ports.now, isoTime: createIsoTime() };
-  return (bytes, call) => new Promise((done, fail) => new Settling(ports, clock, { done, fail }).start(bytes, call));
+  return (bytes, call) =>
+    new Promise((resolve, reject) => new CheckCall(ports, clock, { resolve, reject }).start(bytes, call));
 }
 
-interface Ending {
-  readonly done: (bytes: Buffer) => void;
-  /** A bug in here: the transport answers with its own refusal. */
-  readonly fail: (error: unknown) => void;
+interface Completion {
+  readonly resolve: (bytes: Buffer) => void;
+  /** A bug in this file: the transport sends its own refusal. */
+  readonly reject: (error: unknown) => void;
 }
 
 /**
- * One Check on its way: deciding, then for an allow confirming its record, then done. The deadline and the client's end
- * meet it in any of these. No race of promises: a Check would pay for five of them.
+ * State machine of one Check: deciding, for an allow confirming (its audit record is being written), done. The deadline
+ * and the end of the stream can come in each state. Callbacks instead of Promise.race: a Check would make five promises more.
  */
-class Settling {
-  readonly #ports: SettlePorts;
+class CheckCall {
+  readonly #ports: CheckHandlerPorts;
   readonly #clock: AuditClock;
-  readonly #ending: Ending;
+  readonly #completion: Completion;
   readonly #facts: CheckFacts;
   readonly #controller = new AbortController();
   #phase: "deciding" | "confirming" | "done" = "deciding";
-  /** Records that are not written yet. */
+  /** Number of audit records that are being written. */
   #writing = 0;
   #deadline = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(ports: SettlePorts, clock: AuditClock, ending: Ending) {
+  constructor(ports: CheckHandlerPorts, clock: AuditClock, completion: Completion) {
     this.#ports = ports;
     this.#clock = clock;
-    this.#ending = ending;
+    this.#completion = completion;
     this.#facts = newCheckFacts(ports.newRequestId(), ports.now());
   }
 
@@ -91,7 +93,7 @@ class Settling {
     this.#timer = setTimeout(late, Math.max(0, call.deadlineMs));
     call.onGone(late);
     if (this.#phase === "done") return;
-    this.#decide(bytes).then((outcome) => this.#guarded(() => this.#decided(outcome)), this.#ending.fail);
+    this.#decide(bytes).then((outcome) => this.#guarded(() => this.#decided(outcome)), this.#completion.reject);
   }
 
   async #decide(bytes: Buffer): Promise<Outcome> {
@@ -102,15 +104,15 @@ class Settling {
       facts.meshRequestId = printable(request.value.headers.get("x-request-id"));
       facts.traceId = traceId(request.value.headers.get("traceparent"));
       const checked = this.#ports.check(request.value, facts, this.#controller.signal);
-      this.#ports.inFlight.note(facts); // it waits now, or has ended
+      this.#ports.inFlight.note(facts); // the pipeline has reached its first wait, or its end
       return await checked;
     } catch (error) {
-      // A bug: the class of it is all that a log may hold.
+      // A bug. The message could hold a value of the request: the log gets the class alone.
       return refuse("internal", error instanceof Error ? error.name : typeof error);
     }
   }
 
-  /** A throw in here must end the call, not the process: nothing else would answer. */
+  /** Runs a step from a timer or event: an error ends this call, not the process. */
   #guarded(step: () => void): void {
     try {
       step();
@@ -118,7 +120,7 @@ class Settling {
       clearTimeout(this.#timer);
       this.#phase = "done";
       this.#release();
-      this.#ending.fail(error);
+      this.#completion.reject(error);
     }
   }
 
@@ -126,13 +128,13 @@ class Settling {
     if (this.#phase === "done") return;
     this.#controller.abort();
     if (this.#phase === "deciding") this.#decided(LATE);
-    // The record of an allow may be there already: the next line, with the same request id, says that it did not leave.
+    // The record of the allow may be written already: a second one with the same request id says that it did not leave.
     else this.#refuse(refuse("audit_unavailable"));
   }
 
   #decided(outcome: Outcome): void {
     if (this.#phase !== "deciding") return;
-    const built = reply(this.#ports.answers, outcome, this.#facts);
+    const built = toCheckResponse(this.#ports.answers, outcome, this.#facts);
     if (built.decision !== "allow") {
       void this.#write(built);
       this.#finish(built);
@@ -143,7 +145,7 @@ class Settling {
     }
   }
 
-  #confirmed(built: Reply, written: boolean): void {
+  #confirmed(built: EncodedResponse, written: boolean): void {
     if (this.#phase !== "confirming") return;
     if (!written) this.#refuse(refuse("audit_unavailable"));
     else if (this.#isOver()) this.#refuse(refuse("deadline"));
@@ -151,25 +153,25 @@ class Settling {
   }
 
   #refuse(refused: Refused): void {
-    const refusal = reply(this.#ports.answers, refused, this.#facts);
+    const refusal = toCheckResponse(this.#ports.answers, refused, this.#facts);
     void this.#write(refusal);
     this.#finish(refusal);
   }
 
-  #finish({ bytes, decision, reason }: Reply): void {
+  #finish({ bytes, decision, reason }: EncodedResponse): void {
     this.#phase = "done";
     clearTimeout(this.#timer);
     this.#ports.observe(decision, reason, (this.#ports.now() - this.#facts.arrivedAt) / 1000);
     this.#release();
-    this.#ending.done(bytes);
+    this.#completion.resolve(bytes);
   }
 
   #isOver(): boolean {
     return this.#ports.now() >= this.#deadline;
   }
 
-  /** Resolves to true once the record is written, to false for whatever else may happen. */
-  async #write(what: Reply): Promise<boolean> {
+  /** Resolves to true once the record is written, to false in every other case. */
+  async #write(what: EncodedResponse): Promise<boolean> {
     this.#writing += 1;
     try {
       this.#ports.inFlight.note(this.#facts);
@@ -183,7 +185,7 @@ class Settling {
     }
   }
 
-  /** The answer of a refusal does not wait for its record; the slot does. */
+  /** Frees the in-flight slot. A refusal leaves before its record is written; its slot is kept until then. */
   #release(): void {
     if (this.#phase === "done" && this.#writing === 0) this.#ports.inFlight.end(this.#facts);
   }

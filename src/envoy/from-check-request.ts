@@ -1,9 +1,10 @@
+// A Check's bytes as a request of the pipeline. Pure.
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { AuthzRequest, RequestBody } from "../authz/types.ts";
 import { decodeCheckRequest, type CheckRequestFields } from "./decode-check-request.ts";
 import { WireFault } from "./protobuf.ts";
 
-/** A Check's bytes as a request. Bytes that are no HTTP Check refuse: an error would follow the mesh's failure mode. */
+/** Bytes that are no HTTP Check are a refusal: a gRPC error would follow the mesh's `failure_mode_allow`. */
 export function fromCheckRequest(bytes: Buffer): Step<AuthzRequest> {
   let fields: CheckRequestFields;
   try {
@@ -31,8 +32,8 @@ export function fromCheckRequest(bytes: Buffer): Step<AuthzRequest> {
 }
 
 /**
- * Whether the whole body is here (design 3.3; M12). Envoy says so in a header that it writes itself; data planes without
- * it must agree with themselves: the size they counted is the number of bytes they sent.
+ * `partial` unless the whole body is here (threat model: M12). Envoy says so in a header that it writes itself. From other
+ * data planes, `size` must be the number of bytes that they sent.
  */
 function bodyOf(
   fields: CheckRequestFields,
@@ -48,6 +49,6 @@ function bodyOf(
 
 function isWhole(size: number, received: number, partial: string | undefined): boolean {
   if (partial === undefined) return size === received;
-  // Every copy says "false".
+  // The header may come several times: each copy must say "false".
   return size <= received && partial.split(",").every((copy) => copy.trim() === "false");
 }

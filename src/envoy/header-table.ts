@@ -1,14 +1,15 @@
+// The headers of one CheckRequest, read lazily out of its bytes. Pure.
 import type { RequestHeaders } from "../authz/types.ts";
 import { textAt } from "./protobuf.ts";
 
-/** Where a header's value stands in the message. `text` was checked to be UTF-8; raw bytes are not. */
+/** Where a header's value is in the message. `raw`: bytes that were not checked to be UTF-8. */
 interface Span {
   readonly start: number;
   readonly end: number;
   readonly raw: boolean;
 }
 
-/** Names that need not be made anew for each request. */
+/** Common names by hash: these cost no new string for each request. */
 const COMMON = commonNames([
   ...[":authority", ":method", ":path", ":scheme", "accept", "accept-encoding", "accept-language", "authorization"],
   ...["cache-control", "connection", "content-encoding", "content-length", "content-type", "cookie", "forwarded"],
@@ -22,8 +23,7 @@ const COMMON = commonNames([
 const MAX_LINES = 200;
 
 /**
- * The headers of one request, names in lower case. Values stay bytes of the message until somebody asks for one: most
- * are never asked for.
+ * Names in lower case. A value is decoded when it is first read: most never are.
  */
 export class HeaderTable implements RequestHeaders {
   readonly #message: Buffer;
@@ -40,13 +40,13 @@ export class HeaderTable implements RequestHeaders {
     return this.#lines > MAX_LINES;
   }
 
-  /** Takes a header that may come once. False if its name is there already. */
+  /** Adds a header of the map form. False if its name is there already. */
   put(name: string, value: Span): boolean {
     this.#lines += 1;
     return this.#values.set(name, value).size === this.#lines;
   }
 
-  /** Takes a header line; the values of one name are joined by ",", as Envoy does. */
+  /** Adds a header line of the list form; the values of one name are joined by ",", as Envoy does. */
   append(name: string, value: Span): void {
     this.#lines += 1;
     const before = this.get(name);
@@ -75,26 +75,26 @@ export class HeaderTable implements RequestHeaders {
     return this.#values.keys();
   }
 
-  /** Raw bytes as they came: latin1 keeps each, and nothing beyond ASCII passes a check of ours. */
+  /** Raw bytes as latin1, which keeps each byte: no value with bytes beyond ASCII passes a later check. */
   #read({ start, end, raw }: Span): string {
     return this.#message.toString(raw ? "latin1" : "utf8", start, end);
   }
 }
 
 /**
- * The name that stands there, in lower case. Ordinary names are compared with those that are known, byte for byte, and
- * cost no new string.
+ * The name between these offsets, in lower case. A common name is found by its hash, compared byte for byte, and costs no
+ * new string.
  * @throws {WireFault} for a name that is not UTF-8
  */
 export function headerName(bytes: Buffer, start: number, end: number): string {
-  const known = COMMON.get(glance(bytes, start, end));
+  const known = COMMON.get(nameHash(bytes, start, end));
   if (known?.length === end - start && standsAt(known, bytes, start)) return known;
   const name = textAt(bytes, start, end);
   return /[^\x21-\x40\x5b-\x7e]/.test(name) ? name.toLowerCase() : name;
 }
 
-/** A number for a name, by its length and four of its bytes. */
-function glance(bytes: Uint8Array, start: number, end: number): number {
+/** A 32-bit hash of a name: its length and four of its bytes. */
+function nameHash(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   const byte = (at: number) => bytes[start + at] ?? 0;
   const middle = (byte(length >> 1) << 8) | byte(length - 2);
@@ -107,5 +107,5 @@ function standsAt(name: string, bytes: Buffer, start: number): boolean {
 }
 
 function commonNames(names: readonly string[]): ReadonlyMap<number, string> {
-  return new Map(names.map((name) => [glance(Buffer.from(name), 0, name.length), name]));
+  return new Map(names.map((name) => [nameHash(Buffer.from(name), 0, name.length), name]));
 }

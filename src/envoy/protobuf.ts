@@ -1,6 +1,7 @@
+// The protobuf wire format: a reader and a writer of fields. Pure. https://protobuf.dev/programming-guides/encoding
 import { isAscii, isUtf8 } from "node:buffer";
 
-/** Bytes that are not the message they should be. Thrown and caught inside src/envoy only. */
+/** The bytes are not a valid message. Thrown and caught inside src/envoy only. */
 export class WireFault extends Error {}
 
 const VARINT = 0;
@@ -8,12 +9,12 @@ const I64 = 1;
 const LEN = 2;
 const I32 = 5;
 const MAX_FIELD = 536_870_911;
-/** Up to here a loop over the bytes is faster than a call into Node's own functions. */
+/** Up to this many bytes a loop is faster than a call into Node's native functions. */
 const SHORT = 64;
 
 /**
- * Walks the fields of one protobuf message (protobuf.dev/programming-guides/encoding). One reader does for embedded
- * messages too: `enter` narrows it to what is inside, `leave` widens it again. Nothing is copied but strings.
+ * Walks the fields of one message. `enter` narrows the reader to an embedded message, `leave` widens it again. Only
+ * strings are copied.
  */
 export class FieldReader {
   readonly bytes: Buffer;
@@ -28,7 +29,7 @@ export class FieldReader {
     this.#end = bytes.length;
   }
 
-  /** Where the next byte is read: after {@link span}, the end of what it found. */
+  /** Offset of the next byte; after {@link span}, the end of that field. */
   get at(): number {
     return this.#at;
   }
@@ -52,7 +53,7 @@ export class FieldReader {
     return outer;
   }
 
-  /** Goes on behind the embedded message, whatever of it was read. */
+  /** Goes on after the embedded message, read to its end or not. */
   leave(outer: number): void {
     this.#at = this.#end;
     this.#end = outer;
@@ -94,7 +95,7 @@ export class FieldReader {
     return this.int64() | 0;
   }
 
-  /** A 64-bit varint as a number; what is beyond ±2^53 loses precision, which no field of ours needs. */
+  /** A 64-bit varint as a number; beyond ±2^53 it loses precision, which no field that we read needs. */
   int64(): number {
     this.#expect(VARINT);
     let low = 0;
@@ -149,7 +150,7 @@ export class FieldReader {
 }
 
 /**
- * Marks a singular field as read. A second copy of one wins in some readers and is merged or passed over by others.
+ * Marks a singular field as read. Of two copies some readers take the last, others merge or skip.
  * @param seen the fields of this message that were read, a bit each
  * @throws {WireFault} for a field that was read before
  */
@@ -159,7 +160,7 @@ export function once(seen: number, field: number): number {
   return seen | bit;
 }
 
-/** @throws {WireFault} for what is not UTF-8: Buffer.toString would replace it without a word */
+/** @throws {WireFault} for bytes that are not UTF-8: Buffer.toString would replace them silently */
 export function textAt(bytes: Buffer, start: number, end: number): string {
   checkText(bytes, start, end);
   return bytes.toString("utf8", start, end);
@@ -177,8 +178,8 @@ export function checkText(bytes: Buffer, start: number, end: number): void {
 }
 
 /**
- * Writes one protobuf message from its end to its beginning, so fields come in reverse order: what is inside a message
- * is there before its length is needed. Nothing is measured or copied twice.
+ * Writes one message from its end to its beginning, so the caller writes fields in reverse order: the content of an
+ * embedded message is there before its length is needed. Nothing is measured or copied twice.
  */
 export class BackwardWriter {
   #bytes: Buffer;
@@ -194,12 +195,12 @@ export class BackwardWriter {
     return this.#bytes.subarray(this.#at);
   }
 
-  /** A place, for {@link message}: counted from the end, so that it holds when the buffer grows. */
+  /** The position, for {@link message}; counted from the end, so that it holds when the buffer grows. */
   mark(): number {
     return this.#bytes.length - this.#at;
   }
 
-  /** Makes all that was written since the mark an embedded message. */
+  /** Makes what was written since the mark an embedded message. */
   message(field: number, mark: number): void {
     this.#length(field, this.mark() - mark);
   }

@@ -1,3 +1,4 @@
+// The outcome of a Check as the bytes of a CheckResponse, verified before they leave. Pure.
 import { answer, type AnswerSettings } from "../authz/refusal-response.ts";
 import { decisionOf, type Verdict } from "../authz/audit-record.ts";
 import { Grant } from "../authz/grant.ts";
@@ -9,21 +10,21 @@ import type { CheckFacts } from "../authz/facts.ts";
 import { encodeCheckResponse, type CheckResponse, type Metadata } from "./encode-check-response.ts";
 import { isAllow, isRefusal } from "./verify-response.ts";
 
-/** Bytes for the wire, with the decision that they carry. */
-export interface Reply extends Verdict {
+/** The bytes of a CheckResponse, with the verdict that they carry. */
+export interface EncodedResponse extends Verdict {
   readonly bytes: Buffer;
 }
 
 const ALLOW: Verdict = { decision: "allow", reason: null, detail: null };
 const PUBLIC: Verdict = { decision: "public", reason: null, detail: null };
 
-/** google.rpc.Code: what Envoy logs; any but 0 refuses. */
+/** google.rpc.Code; Envoy logs it, and refuses on any but 0. */
 const PERMISSION_DENIED = 7;
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
 
-/** The refusal for when nothing else can be built: made once, before the first request. */
-const LAST_RESORT: Reply = {
+/** Sent when no other response can be built. Made once, before the first request. */
+const LAST_RESORT: EncodedResponse = {
   bytes: Buffer.from(
     encodeCheckResponse({
       kind: "denied",
@@ -40,10 +41,10 @@ const LAST_RESORT: Reply = {
 };
 
 /**
- * Turns an outcome into the bytes of a CheckResponse. The bytes are read back: status 0 leaves only for a {@link Grant},
- * with exactly its headers. Anything else, exceptions included, is a refusal (threat rows M1, D01, C22).
+ * Encodes an outcome, and verifies the bytes: status 0 leaves for a {@link Grant} alone, with exactly its headers.
+ * Anything else, exceptions included, is a refusal (threat model: M1, D01, C22).
  */
-export function reply(settings: AnswerSettings, outcome: Outcome, facts: CheckFacts): Reply {
+export function toCheckResponse(settings: AnswerSettings, outcome: Outcome, facts: CheckFacts): EncodedResponse {
   try {
     const built = build(settings, outcome, facts);
     return isSafe(built.bytes, outcome) ? built : LAST_RESORT;
@@ -52,24 +53,24 @@ export function reply(settings: AnswerSettings, outcome: Outcome, facts: CheckFa
   }
 }
 
-function build(settings: AnswerSettings, outcome: Outcome, facts: CheckFacts): Reply {
+function build(settings: AnswerSettings, outcome: Outcome, facts: CheckFacts): EncodedResponse {
   if (!outcome.ok) return refusal(settings, outcome, facts);
   const { value } = outcome;
   return Grant.is(value) ? allow(value, facts) : publication(value, facts);
 }
 
-function allow(granted: Grant, facts: CheckFacts): Reply {
+function allow(granted: Grant, facts: CheckFacts): EncodedResponse {
   const { set, remove, responseHeaders, route } = granted;
   return encoded({ kind: "ok", set, remove, responseHeaders, metadata: metadataOf(facts, ALLOW, route) }, ALLOW);
 }
 
-function publication({ headers, body, published }: Publication, facts: CheckFacts): Reply {
+function publication({ headers, body, published }: Publication, facts: CheckFacts): EncodedResponse {
   if (!published) throw new TypeError("neither a grant nor a publication");
   const metadata = metadataOf(facts, PUBLIC, null);
   return encoded({ kind: "denied", code: PERMISSION_DENIED, http: 200, headers, body, metadata }, PUBLIC);
 }
 
-function refusal(settings: AnswerSettings, refused: Refused, facts: CheckFacts): Reply {
+function refusal(settings: AnswerSettings, refused: Refused, facts: CheckFacts): EncodedResponse {
   const { status: http, headers, body } = answer(settings, refused, facts);
   const { reason, detail = null } = refused;
   const verdict: Verdict = { decision: decisionOf(reason), reason, detail };
@@ -83,7 +84,7 @@ function grpcCode(reason: Reason): number {
   return kind === "fail" ? UNAVAILABLE : PERMISSION_DENIED;
 }
 
-function encoded(response: CheckResponse, { decision, reason, detail }: Verdict): Reply {
+function encoded(response: CheckResponse, { decision, reason, detail }: Verdict): EncodedResponse {
   return { bytes: encodeCheckResponse(response), decision, reason, detail };
 }
 

@@ -17,8 +17,8 @@ import { createCheck, type Check } from "../../src/authz/check.ts";
 import { refuse } from "../../src/authz/step.ts";
 import { newCheckFacts } from "../../src/authz/facts.ts";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/envoy/grpc/server.ts";
-import { reply } from "../../src/envoy/to-check-response.ts";
-import { createSettle } from "../../src/envoy/check-handler.ts";
+import { toCheckResponse } from "../../src/envoy/to-check-response.ts";
+import { createCheckHandler } from "../../src/envoy/check-handler.ts";
 import { allowingPorts, checkSettings } from "../fakes/authz.ts";
 import { someInFlight } from "../fakes/handover.ts";
 import { checkMessage, codecs, FULL_PROTO } from "../fakes/check-request.ts";
@@ -42,7 +42,7 @@ async function start(
   more: Partial<GrpcServerOptions> = {},
   check: Check = createCheck(checkSettings(), allowingPorts()),
 ) {
-  const handler = createSettle({
+  const handler = createCheckHandler({
     check,
     answers,
     audit: (record) => (records.push(record), Promise.resolve(true)),
@@ -55,7 +55,7 @@ async function start(
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls: null,
     handler,
-    strangerAnswer: () => reply(answers, refuse("internal"), newCheckFacts("r", 0)).bytes,
+    unknownClientResponse: () => toCheckResponse(answers, refuse("internal"), newCheckFacts("r", 0)).bytes,
     checkTimeoutMs: 800,
     ...more,
   });

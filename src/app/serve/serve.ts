@@ -9,8 +9,8 @@ import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import { createCredentials } from "../../credential/chain.ts";
 import { createGrpcServer } from "../../envoy/grpc/server.ts";
-import { reply } from "../../envoy/to-check-response.ts";
-import { createSettle } from "../../envoy/check-handler.ts";
+import { toCheckResponse } from "../../envoy/to-check-response.ts";
+import { createCheckHandler } from "../../envoy/check-handler.ts";
 import { createIdentity, type IdentityService } from "../../identity/identity.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import { auditFailure, createAudit, type Audit } from "../../ops/audit/log.ts";
@@ -236,7 +236,7 @@ function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided
   return createGrpcServer({
     address: config.listen.authz,
     tls: tlsOf(config, "authz"),
-    handler: createSettle({
+    handler: createCheckHandler({
       check,
       answers,
       audit: (record) => audit.write(record),
@@ -245,7 +245,8 @@ function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided
       now: Date.now,
       newRequestId: randomUUID,
     }),
-    strangerAnswer: () => reply(answers, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
+    unknownClientResponse: () =>
+      toCheckResponse(answers, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
     checkTimeoutMs: config.checkTimeoutMs,
   });
 }

@@ -1,22 +1,25 @@
+// grpc.health.v1.Health by hand: two messages of one field each are less than a dependency. I/O on the stream only.
+// https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 import type { ServerHttp2Stream } from "node:http2";
-import { answer, answerStatus, GRPC_STATUS, openAnswer, readMessage } from "./message.ts";
+import { respond, respondStatus, GRPC_STATUS, openResponse, readMessage } from "./message.ts";
 import { BackwardWriter, FieldReader, once, WireFault } from "../protobuf.ts";
 
-/** What grpc.health.v1.Health answers. */
+/** The state that both wire stacks report. */
 export interface Health {
   serving: boolean;
 }
 
+/** ServingStatus. */
 const SERVING = 1;
 const NOT_SERVING = 2;
-/** The services that may be asked for: the whole server, and the one that Envoy names. */
-const KNOWN = new Set(["", "envoy.service.auth.v3.Authorization"]);
+/** Names of services that have a state: the whole server (""), and the one that Envoy asks for. */
+const HEALTH_SERVICES = new Set(["", "envoy.service.auth.v3.Authorization"]);
 const WATCH_EVERY_MS = 1000;
-const LIMITS = { maxBytes: 1024, patienceMs: 5000 };
+const LIMITS = { maxBytes: 1024, timeoutMs: 5000 };
 
 type Method = (health: Health, stream: ServerHttp2Stream) => void;
 
-/** The gRPC health protocol (grpc.health.v1), by hand: two messages of one field each are less than a dependency. */
+/** Method by path. */
 export const HEALTH_METHODS: ReadonlyMap<string, Method> = new Map([
   ["/grpc.health.v1.Health/Check", check],
   ["/grpc.health.v1.Health/Watch", watch],
@@ -24,15 +27,15 @@ export const HEALTH_METHODS: ReadonlyMap<string, Method> = new Map([
 
 function check(health: Health, stream: ServerHttp2Stream): void {
   readMessage(stream, LIMITS, (message) => {
-    if (message !== null && KNOWN.has(serviceName(message))) answer(stream, stateOf(health));
-    else answerStatus(stream, GRPC_STATUS.notFound, "unknown service");
+    if (message !== null && HEALTH_SERVICES.has(serviceName(message))) respond(stream, stateOf(health));
+    else respondStatus(stream, GRPC_STATUS.notFound, "unknown service");
   });
 }
 
-/** The state of the whole server, now and whenever it changes. */
+/** Sends the state of the whole server, now and after each change. */
 function watch(health: Health, stream: ServerHttp2Stream): void {
   stream.resume();
-  const send = openAnswer(stream);
+  const send = openResponse(stream);
   let last: boolean | null = null;
   const tick = () => {
     if (last === health.serving) return;

@@ -1,13 +1,12 @@
+// gRPC messages on a server HTTP/2 stream, for calls of one message each way: framing, trailers, grpc-timeout. I/O.
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { createByteCollector } from "../../http/byte-collector.ts";
 
-// gRPC over HTTP/2, as far as calls of one message each way need it:
-// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-
 /** Compressed-Flag (one byte) and Message-Length (four). */
 const PREFIX_BYTES = 5;
-/** The answer goes first: a reset that comes with it would take its status along. */
-const LAST_WORDS_MS = 500;
+/** Grace before RST_STREAM: an earlier reset would discard the response still in flight. */
+const FLUSH_GRACE_MS = 500;
 const HEADERS = { ":status": 200, "content-type": "application/grpc" };
 const WITH_TRAILERS = { waitForTrailers: true, sendDate: false };
 const WITHOUT_BODY = { endStream: true, sendDate: false };
@@ -18,17 +17,17 @@ export const GRPC_STATUS = { notFound: 5, unimplemented: 12 } as const;
 
 export interface ReadLimits {
   readonly maxBytes: number;
-  /** Until when the whole message must be here, from now. */
-  readonly patienceMs: number;
+  /** Time for the whole message to arrive. */
+  readonly timeoutMs: number;
 }
 
 /**
- * Reads the one message of a call. @param done is told once: null for what is not exactly one message, uncompressed and
- * within the limits; never, if the client leaves before
+ * Reads the one message of a call. @param done is called once, with null for anything but exactly one uncompressed
+ * message within the limits; not at all if the stream ends before
  */
 export function readMessage(
   stream: ServerHttp2Stream,
-  { maxBytes, patienceMs }: ReadLimits,
+  { maxBytes, timeoutMs }: ReadLimits,
   done: (message: Buffer | null) => void,
 ): void {
   const bytes = createByteCollector(maxBytes + PREFIX_BYTES);
@@ -39,8 +38,8 @@ export function readMessage(
     done(message);
   };
   const timer = setTimeout(() => {
-    if (isThere(stream)) finish(null);
-  }, patienceMs);
+    if (isOpen(stream)) finish(null);
+  }, timeoutMs);
   stream.on("data", (part: Buffer) => {
     if (isOver) return;
     if (bytes.length + part.length > maxBytes + PREFIX_BYTES) finish(null);
@@ -64,17 +63,17 @@ function framed(message: Buffer): Buffer {
   return bytes;
 }
 
-/** Opens the answer: any number of messages, then status 0. Nothing, if the client is gone. */
-export function openAnswer(stream: ServerHttp2Stream): (message: Buffer) => void {
-  if (!isThere(stream)) return () => {};
+/** Begins a response of any number of messages, with status 0 at its end. Does nothing on a closed stream. */
+export function openResponse(stream: ServerHttp2Stream): (message: Buffer) => void {
+  if (!isOpen(stream)) return () => {};
   stream.respond(HEADERS, WITH_TRAILERS);
   stream.on("wantTrailers", sendOk);
   return (message) => void stream.write(framed(message));
 }
 
-/** Answers with one message and status 0. */
-export function answer(stream: ServerHttp2Stream, message: Buffer): void {
-  if (!isThere(stream)) return;
+/** Sends one message and status 0. */
+export function respond(stream: ServerHttp2Stream, message: Buffer): void {
+  if (!isOpen(stream)) return;
   stream.respond(HEADERS, WITH_TRAILERS);
   stream.on("wantTrailers", sendOk);
   stream.end(framed(message));
@@ -85,36 +84,36 @@ function sendOk(this: ServerHttp2Stream): void {
   endRequest(this);
 }
 
-/** Answers with a status alone ("Trailers-Only"). @param text ASCII */
-export function answerStatus(stream: ServerHttp2Stream, status: number, text: string): void {
-  if (!isThere(stream)) return;
+/** Sends a status alone ("Trailers-Only"). @param text ASCII */
+export function respondStatus(stream: ServerHttp2Stream, status: number, text: string): void {
+  if (!isOpen(stream)) return;
   stream.respond({ ...HEADERS, "grpc-status": String(status), "grpc-message": text }, WITHOUT_BODY);
   endRequest(stream);
 }
 
-/** For a client that does not speak gRPC. */
-export function answerHttp(stream: ServerHttp2Stream, status: number): void {
-  if (!isThere(stream)) return;
+/** Sends an HTTP status, to a client that does not speak gRPC. */
+export function respondHttp(stream: ServerHttp2Stream, status: number): void {
+  if (!isOpen(stream)) return;
   stream.respond({ ":status": status }, WITHOUT_BODY);
   endRequest(stream);
 }
 
-/** Behind the answer: what still comes is dropped, and who does not end is told to stop (RFC 9113 §8.1). */
+/** After the response: discards what still arrives; RST_STREAM if the client does not end its side (RFC 9113 §8.1). */
 function endRequest(stream: ServerHttp2Stream): void {
   if (stream.readableEnded) return;
   stream.resume();
-  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LAST_WORDS_MS);
+  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), FLUSH_GRACE_MS);
   stream.on("close", () => clearTimeout(timer));
 }
 
-export function isThere(stream: ServerHttp2Stream): boolean {
+export function isOpen(stream: ServerHttp2Stream): boolean {
   return !stream.destroyed && !stream.closed;
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 
-/** Milliseconds of a `grpc-timeout`: Infinity without one, 0 for one that nobody can read. */
-export function timeoutMs(header: string | undefined): number {
+/** Milliseconds of a `grpc-timeout` header: Infinity without one, 0 for a malformed one. */
+export function parseTimeout(header: string | undefined): number {
   if (header === undefined) return Infinity;
   const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(header) ?? [];
   return Number(digits ?? 0) * (UNIT_MS[unit ?? ""] ?? 0);

@@ -1,3 +1,4 @@
+// The fast wire stack: the ext_authz gRPC service on node:http2 (decision record 002). I/O.
 import {
   createSecureServer,
   createServer,
@@ -11,18 +12,18 @@ import {
 import type { Socket } from "node:net";
 import { isExpectedClient, type ClientNames } from "../../http/client-certificate.ts";
 import { listen, type ListenAddress } from "../../http/listen.ts";
-import { answer, answerHttp, answerStatus, GRPC_STATUS, isThere, readMessage, timeoutMs } from "./message.ts";
+import { respond, respondHttp, respondStatus, GRPC_STATUS, isOpen, readMessage, parseTimeout } from "./message.ts";
 import { HEALTH_METHODS, type Health } from "./health.ts";
-import type { Handler } from "../check-handler.ts";
+import type { CheckHandler } from "../check-handler.ts";
 
 export type TlsMaterial = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
 
 export interface GrpcServerOptions {
   readonly address: ListenAddress;
   readonly tls: TlsMaterial | null;
-  readonly handler: Handler;
-  /** Answer of a Check whose client certificate has none of the names. */
-  readonly strangerAnswer: () => Buffer;
+  readonly handler: CheckHandler;
+  /** CheckResponse for a client whose certificate has none of the names. */
+  readonly unknownClientResponse: () => Buffer;
   readonly checkTimeoutMs: number;
 }
 
@@ -32,22 +33,22 @@ export interface GrpcServer {
   setServing(serving: boolean): void;
   /** Takes new certificates, for connections from now on. */
   setTls(material: TlsMaterial): void;
-  /** Stops taking calls, waits for those under way, and ends the rest after `ms`. */
+  /** Accepts no more calls, waits for those in flight, and ends the rest after `ms`. */
   drain(ms: number): Promise<void>;
 }
 
 const CHECK_PATH = "/envoy.service.auth.v3.Authorization/Check";
-/** Far above what Envoy sends (1 MiB of body and its headers): the real limit is Envoy's. */
+/** Far above what Envoy sends (1 MiB of body and its headers): Envoy's own limit binds first. */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
-/** We answer before Envoy gives up: after that its failure mode decides, not we (M4). */
+/** The share of `grpc-timeout` that we use: after it Envoy's failure mode decides, not we (threat model: M4). */
 const SHARE_OF_DEADLINE = 0.8;
 const WINDOW_BYTES = 1024 * 1024;
-/** What no message can be read from is refused like a message that says nothing. */
+/** A call without one whole message is refused like an empty CheckRequest. */
 const NO_MESSAGE: Buffer = Buffer.alloc(0);
 
 /**
- * Envoy's connections are few and live long. It resets a call whose client left or whose time is over, and Node would
- * take many of these for an attack and close the connection with every other call on it.
+ * Envoy's connections are few and live long. Envoy resets calls whose client left or whose time is over; with Node's default
+ * limits on RST_STREAM a burst of these would close the connection with every other call on it.
  */
 const HTTP2: ServerOptions = {
   maxSessionMemory: 1024,
@@ -55,14 +56,11 @@ const HTTP2: ServerOptions = {
   streamResetRate: 10_000,
   settings: { maxConcurrentStreams: 4096, initialWindowSize: WINDOW_BYTES },
 };
-/** Finds out about peers that vanished without a word. */
+/** TCP keep-alive: finds peers that vanished without FIN. */
 const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 };
 const HANDSHAKE_MS = 5000;
 
-/**
- * The ext_authz gRPC service: bytes to the handler and back. A Check never ends in a gRPC error (M2). Node's HTTP/2
- * carries it, at a third of the CPU that a general gRPC server takes (decision record 002).
- */
+/** A Check never ends in a gRPC error (threat model: M2): what cannot be read is refused by the handler. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health: Health = { serving: true };
   const open: OpenConnections = { sessions: new Set(), sockets: new Set() };
@@ -80,9 +78,9 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     session.on("close", () => open.sessions.delete(session));
     session.on("error", () => session.destroy());
   });
-  const isExpected = createDoor(tls);
+  const isExpected = clientCertificateCheck(tls);
   server.on("stream", (stream, headers) => {
-    stream.on("error", () => {}); // the client is gone: its Check has its record
+    stream.on("error", () => {}); // the client is gone; the handler learns it from `onGone`
     dispatch({ options, health, isExpected }, stream, headers);
   });
   return {
@@ -102,13 +100,13 @@ function contextOf({ key, cert, clientCa }: TlsMaterial) {
   return { key, cert, ...(clientCa !== null && { ca: clientCa }) };
 }
 
-/** Whether clients must show a certificate is settled at the start. */
+/** Fixed at the start: a new secure context does not change whether clients must show a certificate. */
 function clientsOf({ clientCa }: TlsMaterial) {
   return { requestCert: clientCa !== null, rejectUnauthorized: clientCa !== null, handshakeTimeout: HANDSHAKE_MS };
 }
 
-/** Looks at each connection's certificate once. */
-function createDoor(tls: TlsMaterial | null): (stream: ServerHttp2Stream) => boolean {
+/** True for a client whose certificate has one of the names; looked up once per connection. */
+function clientCertificateCheck(tls: TlsMaterial | null): (stream: ServerHttp2Stream) => boolean {
   if (tls === null) return () => true;
   const known = new WeakMap<object, boolean>();
   return ({ session }) => {
@@ -119,51 +117,51 @@ function createDoor(tls: TlsMaterial | null): (stream: ServerHttp2Stream) => boo
   };
 }
 
-/** What must be closed at the end. */
+/** To be closed at the end. */
 interface OpenConnections {
   readonly sessions: Set<ServerHttp2Session>;
   readonly sockets: Set<Socket>;
 }
 
-interface Desk {
+interface ServerContext {
   readonly options: GrpcServerOptions;
   readonly health: Health;
   readonly isExpected: (stream: ServerHttp2Stream) => boolean;
 }
 
-function dispatch(desk: Desk, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+function dispatch(context: ServerContext, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const path = headers[":path"] ?? "";
-  if (headers[":method"] !== "POST") answerHttp(stream, 405);
-  else if (!/^application\/grpc(?:[+;]|$)/.test(headers["content-type"] ?? "")) answerHttp(stream, 415);
-  else if (path === CHECK_PATH) check(desk, stream, headers);
+  if (headers[":method"] !== "POST") respondHttp(stream, 405);
+  else if (!/^application\/grpc(?:[+;]|$)/.test(headers["content-type"] ?? "")) respondHttp(stream, 415);
+  else if (path === CHECK_PATH) check(context, stream, headers);
   else {
     const method = HEALTH_METHODS.get(path);
-    if (method === undefined) answerStatus(stream, GRPC_STATUS.unimplemented, "unknown method");
-    else method(desk.health, stream);
+    if (method === undefined) respondStatus(stream, GRPC_STATUS.unimplemented, "unknown method");
+    else method(context.health, stream);
   }
 }
 
-function check({ options, isExpected }: Desk, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-  const { handler, strangerAnswer, checkTimeoutMs } = options;
+function check({ options, isExpected }: ServerContext, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  const { handler, unknownClientResponse, checkTimeoutMs } = options;
   if (!isExpected(stream)) {
-    answer(stream, strangerAnswer());
+    respond(stream, unknownClientResponse());
     return;
   }
   const arrived = performance.now();
-  const patienceMs = Math.min(
+  const timeoutMs = Math.min(
     checkTimeoutMs,
-    timeoutMs(headers["grpc-timeout"] as string | undefined) * SHARE_OF_DEADLINE,
+    parseTimeout(headers["grpc-timeout"] as string | undefined) * SHARE_OF_DEADLINE,
   );
-  readMessage(stream, { maxBytes: MAX_MESSAGE_BYTES, patienceMs }, (message) => {
-    const deadlineMs = patienceMs - (performance.now() - arrived);
-    // It closes after a normal answer too: the handler knows what is over.
+  readMessage(stream, { maxBytes: MAX_MESSAGE_BYTES, timeoutMs }, (message) => {
+    const deadlineMs = timeoutMs - (performance.now() - arrived);
+    // `close` comes after a normal response too; the handler ignores it then.
     const onGone = (listener: () => void) => {
-      if (isThere(stream)) stream.on("close", listener);
+      if (isOpen(stream)) stream.on("close", listener);
       else listener();
     };
     handler(message ?? NO_MESSAGE, { deadlineMs, onGone }).then(
-      (bytes) => answer(stream, bytes),
-      () => answer(stream, strangerAnswer()),
+      (bytes) => respond(stream, bytes),
+      () => respond(stream, unknownClientResponse()),
     );
   });
 }
@@ -177,7 +175,7 @@ async function drain(server: Http2Server | Http2SecureServer, open: OpenConnecti
   });
   await Promise.race([closed, late]);
   clearTimeout(timer);
-  // A session would wait for its peer; and who is still in the handshake has none.
+  // Session.destroy() would wait for the peer; a connection in its TLS handshake has no session yet.
   for (const socket of open.sockets) socket.destroy();
   await closed;
 }
