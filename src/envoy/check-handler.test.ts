@@ -20,10 +20,12 @@ import { createCredentials } from "../credential/chain.ts";
 import type { Answer } from "../credential/source.ts";
 import { encodeCheckResponse } from "./encode-check-response.ts";
 import { toCheckResponse } from "./to-check-response.ts";
+import { CHECK_CODEC } from "./check-codec.ts";
 import { createCheckHandler } from "./check-handler.ts";
 
 const { request, response } = codecs(FULL_PROTO);
 const answers: AnswerSettings = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" };
+const responses = { answers, encode: CHECK_CODEC.encode };
 const BODY = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read", arguments: {} } });
 const GOOD = request.encode(checkMessage({ body: BODY, headers: { authorization: "Bearer token" } }));
 
@@ -60,6 +62,7 @@ async function run(
   const counts: string[] = [];
   const handler = createCheckHandler({
     check,
+    codec: CHECK_CODEC,
     answers,
     audit: (record) => (records.push(record), options.audit?.(record) ?? Promise.resolve(true)),
     observe: (decision, reason) => counts.push(`${decision} ${reason ?? ""}`.trim()),
@@ -229,13 +232,13 @@ describe("P1: zero is not allow", () => {
 
   it("holds for anything at all", () =>
     fc.assert(
-      zeroProperty((outcome) => toCheckResponse(answers, outcome, newCheckFacts("r", 0)).bytes),
+      zeroProperty((outcome) => toCheckResponse(responses, outcome, newCheckFacts("r", 0)).bytes),
       { numRuns: 1000 },
     ));
 
   it("and the property catches a builder that forgets the code (mutant)", () => {
     const mutant = (outcome: Outcome) => {
-      const { bytes } = toCheckResponse(answers, outcome, newCheckFacts("r", 0));
+      const { bytes } = toCheckResponse(responses, outcome, newCheckFacts("r", 0));
       const isOk = typeof outcome === "object" && outcome !== null && outcome.ok;
       return isOk
         ? encodeCheckResponse({ kind: "denied", code: 0, http: 403, headers: new Map(), body: "", metadata: new Map() })
@@ -245,7 +248,7 @@ describe("P1: zero is not allow", () => {
   });
 
   it("a real grant is status 0", () => {
-    expect(response.decode(toCheckResponse(answers, realGrant(), newCheckFacts("r", 0)).bytes)).toMatchObject({
+    expect(response.decode(toCheckResponse(responses, realGrant(), newCheckFacts("r", 0)).bytes)).toMatchObject({
       status: { code: 0 },
     });
   });
@@ -425,6 +428,7 @@ describe("faults inside", () => {
       },
       now: Date.now,
       newRequestId: () => "req-1",
+      codec: CHECK_CODEC,
       inFlight: someInFlight(),
     });
     await expect(handler(GOOD, { deadlineMs: 1000, onGone: () => {} })).rejects.toThrow();
@@ -442,23 +446,23 @@ describe("C22: a builder that were wrong would not get through", () => {
   it("a grant whose headers change under us is refused", () => {
     const step = realGrant();
     (step.value.remove as string[]).push("authorization"); // set and removed: Envoy removes last
-    expect(response.decode(toCheckResponse(answers, step, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+    expect(response.decode(toCheckResponse(responses, step, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
       status: { code: 0 },
     });
     const other = realGrant();
     (other.value.set as Map<string, string>).set("content-length", "1");
-    expect(response.decode(toCheckResponse(answers, other, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+    expect(response.decode(toCheckResponse(responses, other, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
       status: { code: 0 },
     });
     const empty = realGrant();
     (empty.value.set as Map<string, string>).set("authorization", "");
-    expect(response.decode(toCheckResponse(answers, empty, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
+    expect(response.decode(toCheckResponse(responses, empty, newCheckFacts("r", 0)).bytes)).not.toMatchObject({
       status: { code: 0 },
     });
   });
   it("no refusal of the table leaves as status 0 or without an HTTP status", () => {
     for (const reason of Object.keys(REFUSALS) as Reason[]) {
-      const seen = response.decode(toCheckResponse(answers, refuse(reason), newCheckFacts("r", 0)).bytes) as {
+      const seen = response.decode(toCheckResponse(responses, refuse(reason), newCheckFacts("r", 0)).bytes) as {
         status: { code: number };
       };
       expect(seen.status.code).toBeGreaterThan(0);
@@ -466,7 +470,7 @@ describe("C22: a builder that were wrong would not get through", () => {
     expect(
       response.decode(
         toCheckResponse(
-          answers,
+          responses,
           pass({ published: true, headers: new Map<string, string>(), body: "x" } as const),
           newCheckFacts("r", 0),
         ).bytes,

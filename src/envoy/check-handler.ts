@@ -14,8 +14,9 @@ import type { Reason } from "../authz/refusal.ts";
 import { traceId } from "../http/traceparent.ts";
 import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { InFlight } from "../authz/in-flight.ts";
+import type { CheckCodec } from "./check-codec.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
-import { toCheckResponse, type EncodedResponse } from "./to-check-response.ts";
+import { toCheckResponse, type EncodedResponse, type ResponseSettings } from "./to-check-response.ts";
 
 /** What the transport knows of one Check. */
 export interface CallContext {
@@ -30,6 +31,8 @@ export type CheckHandler = (bytes: Buffer, call: CallContext) => Promise<Buffer>
 
 export interface CheckHandlerPorts {
   readonly check: Check;
+  /** The protobuf codec of the wire stack. */
+  readonly codec: CheckCodec;
   readonly answers: AnswerSettings;
   /** Resolves to true once the record is written for good. */
   readonly audit: (record: AuditRecord) => Promise<boolean>;
@@ -68,6 +71,7 @@ class CheckCall {
   readonly #ports: CheckHandlerPorts;
   readonly #clock: AuditClock;
   readonly #completion: Completion;
+  readonly #responses: ResponseSettings;
   readonly #facts: CheckFacts;
   readonly #controller = new AbortController();
   #phase: "deciding" | "confirming" | "done" = "deciding";
@@ -80,6 +84,7 @@ class CheckCall {
     this.#ports = ports;
     this.#clock = clock;
     this.#completion = completion;
+    this.#responses = { answers: ports.answers, encode: ports.codec.encode };
     this.#facts = newCheckFacts(ports.newRequestId(), ports.now());
   }
 
@@ -99,7 +104,7 @@ class CheckCall {
   async #decide(bytes: Buffer): Promise<Outcome> {
     const facts = this.#facts;
     try {
-      const request = fromCheckRequest(bytes);
+      const request = fromCheckRequest(bytes, this.#ports.codec.decode);
       if (!request.ok) return request;
       facts.meshRequestId = printable(request.value.headers.get("x-request-id"));
       facts.traceId = traceId(request.value.headers.get("traceparent"));
@@ -134,7 +139,7 @@ class CheckCall {
 
   #decided(outcome: Outcome): void {
     if (this.#phase !== "deciding") return;
-    const built = toCheckResponse(this.#ports.answers, outcome, this.#facts);
+    const built = toCheckResponse(this.#responses, outcome, this.#facts);
     if (built.decision !== "allow") {
       void this.#write(built);
       this.#finish(built);
@@ -153,7 +158,7 @@ class CheckCall {
   }
 
   #refuse(refused: Refused): void {
-    const refusal = toCheckResponse(this.#ports.answers, refused, this.#facts);
+    const refusal = toCheckResponse(this.#responses, refused, this.#facts);
     void this.#write(refusal);
     this.#finish(refusal);
   }

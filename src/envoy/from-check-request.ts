@@ -1,14 +1,15 @@
 // A Check's bytes as a request of the pipeline. Pure.
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { AuthzRequest, RequestBody } from "../authz/types.ts";
-import { decodeCheckRequest, type CheckRequestFields } from "./decode-check-request.ts";
+import type { CheckCodec } from "./check-codec.ts";
+import type { CheckRequestFields } from "./decode-check-request.ts";
 import { WireFault } from "./protobuf.ts";
 
 /** Bytes that are no HTTP Check are a refusal: a gRPC error would follow the mesh's `failure_mode_allow`. */
-export function fromCheckRequest(bytes: Buffer): Step<AuthzRequest> {
+export function fromCheckRequest(bytes: Buffer, decode: CheckCodec["decode"]): Step<AuthzRequest> {
   let fields: CheckRequestFields;
   try {
-    fields = decodeCheckRequest(bytes);
+    fields = decode(bytes);
   } catch (error) {
     if (error instanceof WireFault) return refuse("header_malformed", `CheckRequest: ${error.message}`);
     throw error;

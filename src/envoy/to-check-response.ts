@@ -7,12 +7,18 @@ import type { Refused } from "../authz/step.ts";
 import type { Publication } from "../authz/public-document.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { CheckFacts } from "../authz/facts.ts";
-import { encodeCheckResponse, type CheckResponse, type Metadata } from "./encode-check-response.ts";
+import { CHECK_CODEC, type CheckCodec } from "./check-codec.ts";
+import type { CheckResponse, Metadata } from "./encode-check-response.ts";
 import { isAllow, isRefusal } from "./verify-response.ts";
 
 /** The bytes of a CheckResponse, with the verdict that they carry. */
 export interface EncodedResponse extends Verdict {
   readonly bytes: Buffer;
+}
+
+export interface ResponseSettings {
+  readonly answers: AnswerSettings;
+  readonly encode: CheckCodec["encode"];
 }
 
 const ALLOW: Verdict = { decision: "allow", reason: null, detail: null };
@@ -26,7 +32,7 @@ const UNAUTHENTICATED = 16;
 /** Sent when no other response can be built. Made once, before the first request. */
 const LAST_RESORT: EncodedResponse = {
   bytes: Buffer.from(
-    encodeCheckResponse({
+    CHECK_CODEC.encode({
       kind: "denied",
       code: PERMISSION_DENIED,
       http: 500,
@@ -44,7 +50,7 @@ const LAST_RESORT: EncodedResponse = {
  * Encodes an outcome, and verifies the bytes: status 0 leaves for a {@link Grant} alone, with exactly its headers.
  * Anything else, exceptions included, is a refusal (threat model: M1, D01, C22).
  */
-export function toCheckResponse(settings: AnswerSettings, outcome: Outcome, facts: CheckFacts): EncodedResponse {
+export function toCheckResponse(settings: ResponseSettings, outcome: Outcome, facts: CheckFacts): EncodedResponse {
   try {
     const built = build(settings, outcome, facts);
     return isSafe(built.bytes, outcome) ? built : LAST_RESORT;
@@ -53,39 +59,41 @@ export function toCheckResponse(settings: AnswerSettings, outcome: Outcome, fact
   }
 }
 
-function build(settings: AnswerSettings, outcome: Outcome, facts: CheckFacts): EncodedResponse {
-  if (!outcome.ok) return refusal(settings, outcome, facts);
-  const { value } = outcome;
-  return Grant.is(value) ? allow(value, facts) : publication(value, facts);
+function build({ answers, encode }: ResponseSettings, outcome: Outcome, facts: CheckFacts): EncodedResponse {
+  const [response, { decision, reason, detail }] = outcome.ok
+    ? accepted(outcome.value, facts)
+    : refusal(answers, outcome, facts);
+  return { bytes: encode(response), decision, reason, detail };
 }
 
-function allow(granted: Grant, facts: CheckFacts): EncodedResponse {
-  const { set, remove, responseHeaders, route } = granted;
-  return encoded({ kind: "ok", set, remove, responseHeaders, metadata: metadataOf(facts, ALLOW, route) }, ALLOW);
-}
+/** A response, and the verdict that it carries. */
+type Built = readonly [response: CheckResponse, verdict: Verdict];
 
-function publication({ headers, body, published }: Publication, facts: CheckFacts): EncodedResponse {
+function accepted(value: Grant | Publication, facts: CheckFacts): Built {
+  if (Grant.is(value)) {
+    const { set, remove, responseHeaders, route } = value;
+    return [{ kind: "ok", set, remove, responseHeaders, metadata: metadataOf(facts, ALLOW, route) }, ALLOW];
+  }
+  const { headers, body, published } = value;
   if (!published) throw new TypeError("neither a grant nor a publication");
   const metadata = metadataOf(facts, PUBLIC, null);
-  return encoded({ kind: "denied", code: PERMISSION_DENIED, http: 200, headers, body, metadata }, PUBLIC);
+  return [{ kind: "denied", code: PERMISSION_DENIED, http: 200, headers, body, metadata }, PUBLIC];
 }
 
-function refusal(settings: AnswerSettings, refused: Refused, facts: CheckFacts): EncodedResponse {
+function refusal(settings: AnswerSettings, refused: Refused, facts: CheckFacts): Built {
   const { status: http, headers, body } = answer(settings, refused, facts);
   const { reason, detail = null } = refused;
   const verdict: Verdict = { decision: decisionOf(reason), reason, detail };
-  const metadata = metadataOf(facts, verdict, null);
-  return encoded({ kind: "denied", code: grpcCode(reason), http, headers, body, metadata }, verdict);
+  return [
+    { kind: "denied", code: grpcCode(reason), http, headers, body, metadata: metadataOf(facts, verdict, null) },
+    verdict,
+  ];
 }
 
 function grpcCode(reason: Reason): number {
   const { http, kind } = REFUSALS[reason];
   if (http === 401) return UNAUTHENTICATED;
   return kind === "fail" ? UNAVAILABLE : PERMISSION_DENIED;
-}
-
-function encoded(response: CheckResponse, { decision, reason, detail }: Verdict): EncodedResponse {
-  return { bytes: encodeCheckResponse(response), decision, reason, detail };
 }
 
 const MAX_METADATA = 256;

@@ -16,8 +16,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { createCheck, type Check } from "../../src/authz/check.ts";
 import { refuse } from "../../src/authz/step.ts";
 import { newCheckFacts } from "../../src/authz/facts.ts";
-import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/envoy/grpc/server.ts";
+import type { GrpcServer, GrpcServerOptions } from "../../src/envoy/grpc/grpc-server.ts";
+import { createGrpcServer } from "../../src/envoy/grpc/server.ts";
 import { toCheckResponse } from "../../src/envoy/to-check-response.ts";
+import { CHECK_CODEC } from "../../src/envoy/check-codec.ts";
 import { createCheckHandler } from "../../src/envoy/check-handler.ts";
 import { allowingPorts, checkSettings } from "../fakes/authz.ts";
 import { someInFlight } from "../fakes/handover.ts";
@@ -25,6 +27,7 @@ import { checkMessage, codecs, FULL_PROTO } from "../fakes/check-request.ts";
 
 const { request, response } = codecs(FULL_PROTO);
 const answers = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" as const };
+const responses = { answers, encode: CHECK_CODEC.encode };
 const BODY = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read", arguments: {} } });
 const GOOD = request.encode(checkMessage({ body: BODY, headers: { authorization: "Bearer token" } }));
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-grpc-"));
@@ -49,13 +52,14 @@ async function start(
     observe: () => {},
     now: Date.now,
     newRequestId: () => "r",
+    codec: CHECK_CODEC,
     inFlight: someInFlight(),
   });
   const server = createGrpcServer({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls: null,
     handler,
-    unknownClientResponse: () => toCheckResponse(answers, refuse("internal"), newCheckFacts("r", 0)).bytes,
+    unknownClientResponse: () => toCheckResponse(responses, refuse("internal"), newCheckFacts("r", 0)).bytes,
     checkTimeoutMs: 800,
     ...more,
   });

@@ -8,6 +8,7 @@ import { newCheckFacts } from "../../authz/facts.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import { createCredentials } from "../../credential/chain.ts";
+import { CHECK_CODEC } from "../../envoy/check-codec.ts";
 import { createGrpcServer } from "../../envoy/grpc/server.ts";
 import { toCheckResponse } from "../../envoy/to-check-response.ts";
 import { createCheckHandler } from "../../envoy/check-handler.ts";
@@ -233,11 +234,13 @@ interface Decided {
 
 function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided) {
   const answers = answerSettings(config);
+  const responses = { answers, encode: CHECK_CODEC.encode };
   return createGrpcServer({
     address: config.listen.authz,
     tls: tlsOf(config, "authz"),
     handler: createCheckHandler({
       check,
+      codec: CHECK_CODEC,
       answers,
       audit: (record) => audit.write(record),
       inFlight,
@@ -246,7 +249,7 @@ function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided
       newRequestId: randomUUID,
     }),
     unknownClientResponse: () =>
-      toCheckResponse(answers, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
+      toCheckResponse(responses, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
     checkTimeoutMs: config.checkTimeoutMs,
   });
 }

@@ -2,19 +2,12 @@
 // https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 import type { ServerHttp2Stream } from "node:http2";
 import { respond, respondStatus, GRPC_STATUS, openResponse, readMessage } from "./message.ts";
+import { HEALTH_SERVICES, WATCH_EVERY_MS, type Health } from "./grpc-server.ts";
 import { BackwardWriter, FieldReader, once, WireFault } from "../protobuf.ts";
-
-/** The state that both wire stacks report. */
-export interface Health {
-  serving: boolean;
-}
 
 /** ServingStatus. */
 const SERVING = 1;
 const NOT_SERVING = 2;
-/** Names of services that have a state: the whole server (""), and the one that Envoy asks for. */
-const HEALTH_SERVICES = new Set(["", "envoy.service.auth.v3.Authorization"]);
-const WATCH_EVERY_MS = 1000;
 const LIMITS = { maxBytes: 1024, timeoutMs: 5000 };
 
 type Method = (health: Health, stream: ServerHttp2Stream) => void;

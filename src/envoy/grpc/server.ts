@@ -2,80 +2,54 @@
 import {
   createSecureServer,
   createServer,
-  type Http2SecureServer,
-  type Http2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
   type ServerOptions,
 } from "node:http2";
-import type { Socket } from "node:net";
-import { isExpectedClient, type ClientNames } from "../../http/client-certificate.ts";
-import { listen, type ListenAddress } from "../../http/listen.ts";
+import { isExpectedClient } from "../../http/client-certificate.ts";
+import { listen } from "../../http/listen.ts";
+import type { TlsMaterial } from "../../files/tls.ts";
+import { closeWithin, KEEP_ALIVE, openSockets, secureContext, tlsServerOptions } from "./connections.ts";
+import {
+  CHECK_PATH,
+  MAX_MESSAGE_BYTES,
+  MAX_SESSION_MIB,
+  MAX_STREAMS,
+  NO_MESSAGE,
+  SHARE_OF_DEADLINE,
+  type GrpcServer,
+  type GrpcServerOptions,
+  type Health,
+} from "./grpc-server.ts";
 import { respond, respondHttp, respondStatus, GRPC_STATUS, isOpen, readMessage, parseTimeout } from "./message.ts";
-import { HEALTH_METHODS, type Health } from "./health.ts";
-import type { CheckHandler } from "../check-handler.ts";
+import { HEALTH_METHODS } from "./health.ts";
 
-export type TlsMaterial = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
-
-export interface GrpcServerOptions {
-  readonly address: ListenAddress;
-  readonly tls: TlsMaterial | null;
-  readonly handler: CheckHandler;
-  /** CheckResponse for a client whose certificate has none of the names. */
-  readonly unknownClientResponse: () => Buffer;
-  readonly checkTimeoutMs: number;
-}
-
-export interface GrpcServer {
-  /** Resolves with the port (0 for a socket). */
-  listen(): Promise<number>;
-  setServing(serving: boolean): void;
-  /** Takes new certificates, for connections from now on. */
-  setTls(material: TlsMaterial): void;
-  /** Accepts no more calls, waits for those in flight, and ends the rest after `ms`. */
-  drain(ms: number): Promise<void>;
-}
-
-const CHECK_PATH = "/envoy.service.auth.v3.Authorization/Check";
-/** Far above what Envoy sends (1 MiB of body and its headers): Envoy's own limit binds first. */
-const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
-/** The share of `grpc-timeout` that we use: after it Envoy's failure mode decides, not we (threat model: M4). */
-const SHARE_OF_DEADLINE = 0.8;
 const WINDOW_BYTES = 1024 * 1024;
-/** A call without one whole message is refused like an empty CheckRequest. */
-const NO_MESSAGE: Buffer = Buffer.alloc(0);
 
 /**
  * Envoy's connections are few and live long. Envoy resets calls whose client left or whose time is over; with Node's default
  * limits on RST_STREAM a burst of these would close the connection with every other call on it.
  */
 const HTTP2: ServerOptions = {
-  maxSessionMemory: 1024,
+  maxSessionMemory: MAX_SESSION_MIB,
   streamResetBurst: 10_000,
   streamResetRate: 10_000,
-  settings: { maxConcurrentStreams: 4096, initialWindowSize: WINDOW_BYTES },
+  settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: WINDOW_BYTES },
 };
-/** TCP keep-alive: finds peers that vanished without FIN. */
-const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 };
-const HANDSHAKE_MS = 5000;
 
 /** A Check never ends in a gRPC error (threat model: M2): what cannot be read is refused by the handler. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health: Health = { serving: true };
-  const open: OpenConnections = { sessions: new Set(), sockets: new Set() };
+  const sessions = new Set<ServerHttp2Session>();
   const { tls } = options;
-  const secure =
-    tls === null ? null : createSecureServer({ ...HTTP2, ...KEEP_ALIVE, ...contextOf(tls), ...clientsOf(tls) });
+  const secure = tls === null ? null : createSecureServer({ ...HTTP2, ...KEEP_ALIVE, ...tlsServerOptions(tls) });
   const server = secure ?? createServer({ ...HTTP2, ...KEEP_ALIVE });
-  server.on("connection", (socket: Socket) => {
-    open.sockets.add(socket);
-    socket.on("close", () => open.sockets.delete(socket));
-  });
+  const sockets = openSockets(server);
   server.on("session", (session) => {
-    open.sessions.add(session);
+    sessions.add(session);
     session.setLocalWindowSize(WINDOW_BYTES * 16);
-    session.on("close", () => open.sessions.delete(session));
+    session.on("close", () => sessions.delete(session));
     session.on("error", () => session.destroy());
   });
   const isExpected = clientCertificateCheck(tls);
@@ -88,21 +62,15 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     setServing: (serving) => {
       health.serving = serving;
     },
-    setTls: (material) => secure?.setSecureContext(contextOf(material)),
+    setTls: (material) => secure?.setSecureContext(secureContext(material)),
     drain: (ms) => {
       health.serving = false;
-      return drain(server, open, ms);
+      const endSessions = () => {
+        for (const session of sessions) session.close();
+      };
+      return closeWithin(server, { sockets, endSessions }, ms);
     },
   };
-}
-
-function contextOf({ key, cert, clientCa }: TlsMaterial) {
-  return { key, cert, ...(clientCa !== null && { ca: clientCa }) };
-}
-
-/** Fixed at the start: a new secure context does not change whether clients must show a certificate. */
-function clientsOf({ clientCa }: TlsMaterial) {
-  return { requestCert: clientCa !== null, rejectUnauthorized: clientCa !== null, handshakeTimeout: HANDSHAKE_MS };
 }
 
 /** True for a client whose certificate has one of the names; looked up once per connection. */
@@ -115,12 +83,6 @@ function clientCertificateCheck(tls: TlsMaterial | null): (stream: ServerHttp2St
     if (expected === undefined) known.set(session, (expected = isExpectedClient(tls, session.socket)));
     return expected;
   };
-}
-
-/** To be closed at the end. */
-interface OpenConnections {
-  readonly sessions: Set<ServerHttp2Session>;
-  readonly sockets: Set<Socket>;
 }
 
 interface ServerContext {
@@ -164,18 +126,4 @@ function check({ options, isExpected }: ServerContext, stream: ServerHttp2Stream
       () => respond(stream, unknownClientResponse()),
     );
   });
-}
-
-async function drain(server: Http2Server | Http2SecureServer, open: OpenConnections, ms: number): Promise<void> {
-  const closed = new Promise<void>((done) => server.close(() => done()));
-  for (const session of open.sessions) session.close();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((done) => {
-    timer = setTimeout(done, ms);
-  });
-  await Promise.race([closed, late]);
-  clearTimeout(timer);
-  // Session.destroy() would wait for the peer; a connection in its TLS handshake has no session yet.
-  for (const socket of open.sockets) socket.destroy();
-  await closed;
 }

@@ -49,7 +49,7 @@ export const codec: Target = {
     "\u007f",
   ],
   run(bytes) {
-    fromCheckRequest(bytes);
+    fromCheckRequest(bytes, decodeCheckRequest);
     onlyWireFaults(() => readAll(bytes));
     onlyWireFaults(() => must(!(isAllow(bytes, granted) && isRefusal(bytes)), "both an allow and a refusal"));
     writtenAndRead(bytes);
