@@ -25,6 +25,7 @@ ENV NODE_ENV=production NODE_OPTIONS=--disable-sigusr1 PATH=/usr/local/bin:/node
 COPY --from=demo-dependencies /app/node_modules /app/node_modules
 COPY --from=dependencies --chown=65532:65532 /volumes/state /state
 COPY package.json /app/
+COPY protos /app/protos
 COPY src /app/src
 COPY policies /app/policies
 COPY demo /app/demo
@@ -51,6 +52,7 @@ COPY --from=dependencies --chown=65532:65532 /volumes/policies /etc/mcp-authz/po
 COPY package.json /app/
 COPY policies/capabilities.json /app/policies/
 COPY policies/mcp_authz /app/policies/mcp_authz
+COPY protos /app/protos
 COPY src /app/src
 COPY --chmod=755 deploy/image/mcp-authz /usr/local/bin/
 USER 65532:65532

@@ -20,7 +20,7 @@ const COMMON = commonNames([
   ...["x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip", "x-request-id"],
 ]);
 
-const MAX_LINES = 200;
+export const MAX_LINES = 200;
 
 /**
  * Names in lower case. A value is decoded when it is first read: most never are.

@@ -58,6 +58,12 @@ it("speaks: version, the opa of live policy edits, a health check that says no",
   ]);
 });
 
+it("has what the reference wire stack reads", async () => {
+  const script = "import('/app/src/envoy/grpc-js/check-codec.ts').then(() => console.log('loaded'))";
+  const loaded = await run("/nodejs/bin/node", "--disable-warning=ExperimentalWarning", "-e", script);
+  expect(loaded).toEqual({ exitCode: 0, output: "loaded" });
+});
+
 it("without a configuration it says what to do, and ends", async () => {
   const { exitCode, output } = await run("mcp-authz", "serve");
   expect(exitCode).toBe(2);

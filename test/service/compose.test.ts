@@ -115,7 +115,14 @@ it("the build context begins empty: what is not named never reaches an image", (
     .filter((line) => line !== "" && !line.startsWith("#"));
   expect(lines[0]).toBe("*");
   for (const line of lines.slice(1))
-    expect(line).toMatch(/^(!(package(?:-lock)?\.json|\.npmrc|src|policies|deploy\/image|demo)$|\*\*\/\*\.test\.ts)/);
+    expect(line).toMatch(
+      /^(!(package(?:-lock)?\.json|\.npmrc|src|protos|policies|deploy\/image|demo)$|\*\*\/\*\.test\.ts)/,
+    );
+});
+
+it("both images have protos/, which the reference wire stack reads at the start", () => {
+  expect(read("Dockerfile").match(/^COPY protos \/app\/protos$/gm)).toHaveLength(2);
+  expect(read(".dockerignore")).toContain("\n!protos\n");
 });
 
 it("the opa of the image is the one of the tools", () => {

@@ -8,10 +8,10 @@ import { newCheckFacts } from "../../authz/facts.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import { createCredentials } from "../../credential/chain.ts";
-import { CHECK_CODEC } from "../../envoy/check-codec.ts";
-import { createGrpcServer } from "../../envoy/grpc/server.ts";
+import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
 import { toCheckResponse } from "../../envoy/to-check-response.ts";
 import { createCheckHandler } from "../../envoy/check-handler.ts";
+import { loadWireStack } from "../../envoy/wire-stack.ts";
 import { createIdentity, type IdentityService } from "../../identity/identity.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import { auditFailure, createAudit, type Audit } from "../../ops/audit/log.ts";
@@ -74,7 +74,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     fetchCredential: createCredentials(credentials.chains, credentialHelp(config)),
     signWristband: signerOf(options, keys.current, metrics),
   });
-  const grpc = grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics, inFlight });
+  const grpc = await grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics, inFlight });
   const catalog = catalogFor(options, keys.current, policy);
   await catalog.restored;
   let stopping = false;
@@ -161,7 +161,7 @@ function auditOf({ config, log }: ServeOptions): Audit {
 /** What SIGHUP reads again. */
 interface Reloadable {
   readonly keys: SigningKeys;
-  readonly grpc: ReturnType<typeof createGrpcServer>;
+  readonly grpc: GrpcServer;
   readonly ops: ReturnType<typeof serveOps>;
   readonly audit: Audit;
   readonly revocations: Revocations;
@@ -232,15 +232,16 @@ interface Decided {
   readonly inFlight: InFlight;
 }
 
-function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided) {
+async function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided): Promise<GrpcServer> {
   const answers = answerSettings(config);
-  const responses = { answers, encode: CHECK_CODEC.encode };
-  return createGrpcServer({
+  const { codec, createServer } = await loadWireStack(config.listen.authzStack);
+  const responses = { answers, encode: codec.encode };
+  return createServer({
     address: config.listen.authz,
     tls: tlsOf(config, "authz"),
     handler: createCheckHandler({
       check,
-      codec: CHECK_CODEC,
+      codec,
       answers,
       audit: (record) => audit.write(record),
       inFlight,

@@ -5,6 +5,10 @@ import { address, type FileSchema } from "./values.ts";
 export const listenSchema = z
   .strictObject({
     authz: address.prefault("127.0.0.1:9001").meta({ description: "gRPC for Envoy; `unix:/path` for a socket" }),
+    authzStack: z.enum(["http2", "grpc-js"]).default("http2").meta({
+      description:
+        "what speaks gRPC there: `http2`, our own, or `grpc-js`, the reference ([when](operations.md#wire-stacks))",
+    }),
     ops: address
       .prefault("127.0.0.1:9002")
       .meta({ description: "`/healthz`, `/readyz`, `/metrics`, `/.well-known/jwks.json` of serve" }),

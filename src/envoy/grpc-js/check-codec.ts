@@ -1,0 +1,156 @@
+// The codec of the reference stack: @grpc/proto-loader with protos/. Pure, once the definitions are loaded.
+// protobufjs takes what our own reader refuses (the last of two copies of a field, text that is not UTF-8), so a request
+// must pass both, and both must read the same (decision record 011).
+import type { CheckCodec } from "../check-codec.ts";
+import { decodeCheckRequest, type CheckRequestFields } from "../decode-check-request.ts";
+import {
+  METADATA_NAMESPACE,
+  OVERWRITE_IF_EXISTS_OR_ADD,
+  type CheckResponse,
+  type Metadata,
+} from "../encode-check-response.ts";
+import { MAX_LINES } from "../header-table.ts";
+import { WireFault } from "../protobuf.ts";
+import { AUTHORIZATION } from "./definitions.ts";
+import { ListedHeaders } from "./listed-headers.ts";
+
+/** A CheckRequest as proto-loader gives it: absent fields are undefined. */
+interface CheckRequest {
+  readonly attributes?: {
+    readonly source?: { readonly address?: Address };
+    readonly request?: { readonly http?: HttpRequest };
+  };
+}
+
+interface Address {
+  readonly socket_address?: { readonly address?: string };
+  readonly pipe?: { readonly path?: string };
+}
+
+interface HttpRequest {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly path?: string;
+  readonly host?: string;
+  readonly size?: number;
+  readonly body?: string;
+  readonly raw_body?: Buffer;
+  readonly header_map?: { readonly headers?: readonly HeaderValue[] };
+}
+
+interface HeaderValue {
+  readonly key?: string;
+  readonly value?: string;
+  readonly raw_value?: Buffer;
+}
+
+const { Check } = AUTHORIZATION;
+if (Check === undefined) throw new Error("protos/ has no method Check");
+const { requestDeserialize, responseSerialize } = Check;
+
+export const REFERENCE_CODEC: CheckCodec = {
+  decode(bytes) {
+    const strict = decodeCheckRequest(bytes);
+    const fields = fieldsOf(deserialized(bytes));
+    if (!areEqual(strict, fields)) throw new WireFault("two readers read it differently");
+    return fields;
+  },
+  encode: (response) => responseSerialize(messageOf(response)),
+};
+
+function deserialized(bytes: Buffer): CheckRequest {
+  try {
+    return requestDeserialize(bytes);
+  } catch {
+    throw new WireFault("protobufjs does not read it");
+  }
+}
+
+function fieldsOf({ attributes }: CheckRequest): CheckRequestFields {
+  const http = attributes?.request?.http ?? {};
+  const { method = "", path = "", host = "", size = 0 } = http;
+  return {
+    ...{ method, path, host, size },
+    ...headersOf(http),
+    body: http.body === undefined ? null : Buffer.from(http.body),
+    rawBody: http.raw_body ?? null,
+    peer: peerOf(attributes?.source?.address),
+  };
+}
+
+function peerOf(address: Address | undefined): string {
+  return address?.socket_address?.address ?? address?.pipe?.path ?? "";
+}
+
+function headersOf(http: HttpRequest): Pick<CheckRequestFields, "headers" | "tooManyHeaders"> {
+  const lines = linesOf(http);
+  if (lines === null) return { headers: null, tooManyHeaders: false };
+  return { headers: new ListedHeaders(lines.slice(0, MAX_LINES)), tooManyHeaders: lines.length > MAX_LINES };
+}
+
+/** Header lines of the map form or of the list form; null without any of both. */
+function linesOf({ headers, header_map: list }: HttpRequest): readonly (readonly [string, string])[] | null {
+  if (headers !== undefined) return Object.entries(headers);
+  if (list === undefined) return null;
+  return (list.headers ?? []).map(({ key = "", value = "", raw_value: raw }): [string, string] => [
+    key,
+    value === "" ? (raw?.toString("latin1") ?? "") : value,
+  ]);
+}
+
+/** True if both readers found the same; the headers are not compared where there are too many: that is a refusal. */
+function areEqual(one: CheckRequestFields, other: CheckRequestFields): boolean {
+  const texts = ["method", "path", "host", "size", "peer", "tooManyHeaders"] as const;
+  if (texts.some((name) => one[name] !== other[name])) return false;
+  if (!areEqualBytes(one.body, other.body) || !areEqualBytes(one.rawBody, other.rawBody)) return false;
+  if (one.headers === null || other.headers === null) return one.headers === other.headers;
+  return one.tooManyHeaders || areEqualHeaders(one.headers, other.headers);
+}
+
+function areEqualBytes(one: Buffer | null, other: Buffer | null): boolean {
+  return one === null || other === null ? one === other : one.equals(other);
+}
+
+type Headers = NonNullable<CheckRequestFields["headers"]>;
+
+function areEqualHeaders(one: Headers, other: Headers): boolean {
+  const names = [...one.names()];
+  return (
+    names.length === [...other.names()].length &&
+    names.every((name) => one.get(name) === other.get(name) && one.repeated(name) === other.repeated(name))
+  );
+}
+
+function messageOf(response: CheckResponse): object {
+  const dynamic_metadata = structOf(response.metadata);
+  if (response.kind === "ok") {
+    const { set, remove, responseHeaders } = response;
+    const ok_response = {
+      headers: optionsOf(set),
+      headers_to_remove: remove,
+      response_headers_to_add: optionsOf(responseHeaders),
+    };
+    return { status: {}, ok_response, dynamic_metadata };
+  }
+  const { code, http, headers, body } = response;
+  return {
+    status: { code },
+    denied_response: { status: { code: http }, headers: optionsOf(headers), body },
+    dynamic_metadata,
+  };
+}
+
+/** Both `append: false` and the action: with neither, some versions of Envoy add a second header (threat model: M3). */
+function optionsOf(headers: ReadonlyMap<string, string>): object[] {
+  return Array.from(headers, ([key, value]) => ({
+    header: { key, value },
+    append: {},
+    append_action: OVERWRITE_IF_EXISTS_OR_ADD,
+  }));
+}
+
+/** google.protobuf.Struct, which protobufjs brings along: its fields have camelCase names, whatever `keepCase` says. */
+function structOf(metadata: Metadata): object {
+  const fields = Object.fromEntries(Array.from(metadata, ([name, value]) => [name, { stringValue: value }]));
+  return { fields: { [METADATA_NAMESPACE]: { structValue: { fields } } } };
+}
