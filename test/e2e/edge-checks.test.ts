@@ -5,7 +5,8 @@ import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { createGrpcServer, type GrpcServer } from "../../src/envoy/grpc/server.ts";
+import { createGrpcServer } from "../../src/envoy/grpc/server.ts";
+import type { GrpcServer } from "../../src/envoy/grpc/grpc-server.ts";
 import { freePort } from "../../demo/ports.ts";
 import { startEnvoyAlone, type EnvoyAlone } from "./envoy-alone.ts";
 
@@ -28,7 +29,7 @@ beforeAll(async () => {
   service = createGrpcServer({
     address: { kind: "tcp", host: "127.0.0.1", port },
     tls: null,
-    strangerAnswer: () => Buffer.alloc(0),
+    unknownClientResponse: () => Buffer.alloc(0),
     checkTimeoutMs: CHECK_MS,
     handler: (bytes) => {
       kept.push(bytes);
