@@ -1,5 +1,6 @@
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
 import { requireFiles } from "../app/check-files.ts";
+import { moduleUrl } from "../files/module-url.ts";
 import { auditFailure } from "../ops/audit/log.ts";
 import { createLog, writeStderr } from "../ops/log.ts";
 import { writeLostLines } from "../ops/supervisor/lost-lines.ts";
@@ -31,7 +32,7 @@ export const command: Command = {
     await requireFiles(configFile, config, "serve");
     const log = createLog(writeStderr, level, Date.now);
     const supervisor = supervise({
-      script: new URL("../app/serve/thread.ts", import.meta.url),
+      script: moduleUrl(new URL("../app/serve/thread.ts", import.meta.url)),
       data: { configFile, level } satisfies ServeData,
       limitMs: POLICY_LIMIT_MS,
       suspendMs: config.limits.runawaySeconds * 1000,
