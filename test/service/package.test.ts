@@ -1,0 +1,145 @@
+// The npm package as somebody else has it: packed, installed into an empty folder, and run there. Nothing else runs what the
+// compiler makes of the sources.
+import { execFile, spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { stringify } from "yaml";
+import { freePorts } from "../../demo/ports.ts";
+import { makeKey, startIssuer } from "../fakes/issuer.ts";
+import { startNpmRegistry, type NpmRegistry } from "../fakes/npm-registry.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+};
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-package-"));
+const app = join(folder, "app");
+const installed = join(app, "node_modules/mcp-authz");
+let registry: NpmRegistry;
+
+/** Without what npm and proxies say to their children: as in a terminal, with the registry on loopback and a cache of its own. */
+function environment(): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => !/^npm_|_proxy$|^NODE_OPTIONS$|^VITEST/i.test(name));
+  return {
+    ...Object.fromEntries(own),
+    PATH: [join(ROOT, "node_modules/.bin"), process.env["PATH"]].join(delimiter),
+    npm_config_registry: registry.url,
+    npm_config_cache: join(folder, "cache"),
+  };
+}
+
+function run(cwd: string, ...[command, ...args]: readonly [string, ...string[]]) {
+  return new Promise<{ code: number; out: string; err: string }>((done) => {
+    execFile(command, args, { cwd, env: environment() }, (error, out, err) =>
+      done({ code: error === null ? 0 : Number(error.code), out, err }),
+    );
+  });
+}
+
+const mcpAuthz = (...args: string[]) => run(app, "npx", "--offline", "mcp-authz", ...args);
+
+beforeAll(async () => {
+  registry = await startNpmRegistry();
+  mkdirSync(app);
+  expect(await run(ROOT, "npm", "pack", "--pack-destination", folder)).toMatchObject({ code: 0 });
+  const archive = join(folder, `mcp-authz-${MANIFEST.version}.tgz`);
+  expect(await run(app, "npm", "install", "--no-audit", "--no-fund", archive)).toMatchObject({ code: 0 });
+}, 120_000);
+afterAll(async () => {
+  await registry.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("what is in it", () => {
+  const files = () =>
+    readdirSync(installed, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1));
+
+  it("compiled modules with their types, no source and no test", () => {
+    const compiled = files().filter((name) => name.startsWith("dist/"));
+    expect(compiled.length).toBeGreaterThan(400);
+    expect(compiled.filter((name) => !/(?<!\.test)(?:\.js|\.d\.ts)$/.test(name))).toEqual([]);
+  });
+
+  it("and what they read, the licence and the pages of a package: nothing else", () =>
+    expect(
+      files()
+        .filter((name) => !name.startsWith("dist/"))
+        .toSorted(),
+    ).toEqual(
+      [
+        ...["CHANGELOG.md", "LICENSE", "NOTICE", "README.md", "package.json", "bin/mcp-authz.mjs"],
+        ...["docs/mcp-authz.schema.json", "protos/envoy/service/auth/v3/mcp_authz.proto", "policies/capabilities.json"],
+        ...readdirSync(join(ROOT, "policies/mcp_authz"))
+          .filter((name) => !name.endsWith("_test.rego"))
+          .map((name) => `policies/mcp_authz/${name}`),
+      ].toSorted(),
+    ));
+
+  it("every dependency is asked for by name, and no development dependency comes along", () => {
+    const direct = Object.keys(MANIFEST.dependencies);
+    expect(direct.filter((name) => !registry.fetched.has(name))).toEqual([]);
+    expect(
+      ["typescript", "vitest", "@grpc/grpc-js-xds", "fast-check"].filter((name) => registry.fetched.has(name)),
+    ).toEqual([]);
+  });
+});
+
+describe("what it does", { timeout: 60_000 }, () => {
+  it.each([
+    ["of the package", app, ["npx", "--offline", "mcp-authz"]],
+    ["of a clone, which has no build", ROOT, [process.execPath, "bin/mcp-authz.mjs"]],
+  ] as const)("--version %s", async (_, cwd, [command, ...args]) => {
+    const result = await run(cwd, command, ...args, "--version");
+    expect(result).toEqual({ code: 0, out: `${MANIFEST.version}\n`, err: "" });
+  });
+
+  it("check-config says what is wrong and ends with 2", async () => {
+    writeFileSync(join(app, "broken.yaml"), "publicOrigin: nonsense\n");
+    const { code, err } = await mcpAuthz("check-config", "broken.yaml");
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("publicOrigin: ") });
+  });
+
+  it("check-config takes a good configuration; serve starts with it, is ready, and ends on SIGTERM", async () => {
+    const issuer = await startIssuer(makeKey("k1"));
+    const ports = await freePorts();
+    writeFileSync(join(app, "mcp-authz.yaml"), stringify(configuration(issuer.issuer, ports)));
+    expect(await mcpAuthz("check-config", "mcp-authz.yaml")).toMatchObject({ code: 0, out: "ok\n" });
+    const args = ["serve", "--config", "mcp-authz.yaml"];
+    const child = spawn("node_modules/.bin/mcp-authz", args, { cwd: app, env: environment(), stdio: "ignore" });
+    const ended = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
+    try {
+      await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${ports.ops}/readyz`)).status).toBe(200), {
+        timeout: 30_000,
+        interval: 100,
+      });
+      child.kill("SIGTERM");
+      expect(await ended).toEqual({ code: 0, signal: null });
+    } finally {
+      child.kill("SIGKILL");
+      await issuer.close();
+    }
+  });
+});
+
+/** The demo's policy, which is compiled already: no `opa` is needed if the package's library is the one it was compiled with. */
+function configuration(issuer: string, { authz, ops, broker, brokerOps }: Awaited<ReturnType<typeof freePorts>>) {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  writeFileSync(join(app, "w.pem"), privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+  cpSync(join(ROOT, "policies/demo"), join(app, "policies"), { recursive: true });
+  const local = (port: number) => `127.0.0.1:${port}`;
+  return {
+    publicOrigin: "http://127.0.0.1:8080",
+    listen: { authz: local(authz), ops: local(ops), broker: local(broker), brokerOps: local(brokerOps) },
+    audit: { file: "audit.jsonl" },
+    identity: { issuers: [{ issuer, audiences: ["gateway"], algorithms: ["ES256"] }] },
+    policy: { path: "policies" },
+    wristband: { issuer: "http://127.0.0.1:8080", keys: [{ kid: "w", file: "w.pem" }] },
+    servers: { demo: { url: "http://127.0.0.1:1/mcp", credential: [{ none: {} }] } },
+  };
+}
