@@ -1,4 +1,4 @@
-import { createLog, writeStderr } from "../ops/log.ts";
+import { createStderrLog } from "../ops/log.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
 import { requireFiles } from "../app/check-files.ts";
@@ -21,7 +21,7 @@ export const command: Command = {
     const configFile = configPath(args);
     const config = loadWithWarnings(configFile);
     await requireFiles(configFile, config, "broker");
-    const log = createLog(writeStderr, level, Date.now);
+    const log = createStderrLog(level);
     const broker = await startBroker(config, log);
     return untilSignal({ terminate: () => broker.stop(), reload: () => broker.reload(), log });
   },

@@ -2,7 +2,7 @@ import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, 
 import { requireFiles } from "../app/check-files.ts";
 import { moduleUrl } from "../files/module-url.ts";
 import { auditFailure } from "../ops/audit/log.ts";
-import { createLog, writeStderr } from "../ops/log.ts";
+import { createStderrLog } from "../ops/log.ts";
 import { writeLostLines } from "../ops/supervisor/lost-lines.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { supervise } from "../ops/supervisor/supervisor.ts";
@@ -30,7 +30,7 @@ export const command: Command = {
     const configFile = configPath(args);
     const config = loadWithWarnings(configFile); // every problem and warning, before anything starts
     await requireFiles(configFile, config, "serve");
-    const log = createLog(writeStderr, level, Date.now);
+    const log = createStderrLog(level);
     const supervisor = supervise({
       script: moduleUrl(new URL("../app/serve/thread.ts", import.meta.url)),
       data: { configFile, level } satisfies ServeData,

@@ -3,7 +3,7 @@ import { Secret } from "../secret/secret.ts";
 import type { Config } from "../config/load.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Answer, CredentialSource } from "../credential/source.ts";
-import { createLog } from "../ops/log.ts";
+import { createStderrLog } from "../ops/log.ts";
 import { createMetrics } from "../ops/metrics/serve.ts";
 import { credentialChains, type CredentialChains } from "../app/serve/credentials.ts";
 
@@ -61,7 +61,7 @@ function realChains(config: Config, server: string, askVault: boolean): Credenti
   const settings = config.servers[server];
   const credential = settings?.credential.filter((entry) => notAsked(entry, askVault) === null) ?? [];
   const servers = settings === undefined ? {} : { [server]: { ...settings, credential } };
-  const log = createLog((line) => process.stderr.write(line), "warn", Date.now);
+  const log = createStderrLog("warn");
   return credentialChains({ ...config, servers }, { log, metrics: createMetrics() });
 }
 

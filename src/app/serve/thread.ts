@@ -2,7 +2,7 @@
 // begins with the supervisor's `start`.
 import { parentPort, workerData } from "node:worker_threads";
 import { loadConfig, type Config } from "../../config/load.ts";
-import { createLog, writeStderr, type LogLevel } from "../../ops/log.ts";
+import { createStderrLog, writeStderr, type LogLevel } from "../../ops/log.ts";
 import type { FromThread, Handover, ToThread } from "../../ops/supervisor/messages.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
 import { findOpa } from "../../policy/opa.ts";
@@ -16,7 +16,7 @@ export interface ServeData {
 
 const { configFile, level } = workerData as ServeData;
 const tell = (message: FromThread<LoadedPolicy>) => parentPort?.postMessage(message);
-const log = createLog(writeStderr, level, Date.now);
+const log = createStderrLog(level);
 
 function fail(error: unknown): void {
   writeStderr(`mcp-authz serve: ${error instanceof Error ? error.message : "failed"}\n`);
