@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
-import { SERVER_NAME } from "../mcp/resolver.ts";
+import type { Kind } from "../mcp/operation.ts";
+import { SERVER_NAME, type Target } from "../mcp/resolver.ts";
 
 /** `typ` of a wristband: no other token is taken for one, and it is taken for no other (RFC 8725 §3.11). */
 export const WRISTBAND_TYPE = "wristband+jwt";
@@ -64,4 +65,21 @@ export function namesOf(
   server: string,
 ): readonly string[] {
   return Object.hasOwn(claims[kind], server) ? (claims[kind][server] ?? []) : [];
+}
+
+const LISTS: Readonly<Record<Kind, "tools" | "prompts" | "resources">> = {
+  tool: "tools",
+  prompt: "prompts",
+  resource: "resources",
+};
+
+/** True if the claims name this one operation and nothing else. @param kind null for what no wristband can name */
+export function namesExactly(claims: WristbandClaims, kind: Kind | null, { server, name }: Target): boolean {
+  if (kind === null) return false;
+  return Object.values(LISTS).every((list) => {
+    const servers = Object.entries(claims[list]);
+    if (list !== LISTS[kind]) return servers.length === 0;
+    const [only] = servers;
+    return servers.length === 1 && only?.[0] === server && only[1].length === 1 && only[1][0] === name;
+  });
 }

@@ -2,9 +2,9 @@ import type { IncomingMessage } from "node:http";
 import type { Endpoint } from "../../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import { Secret } from "../../secret/secret.ts";
-import type { Kind, Operation } from "../../mcp/operation.ts";
+import type { Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";
-import { bodyDigest, type WristbandClaims } from "../../wristband/claims.ts";
+import { bodyDigest, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
 import type { Upstream, UpstreamCredential, Upstreams } from "../upstream/upstream.ts";
 
 /** A call that may be carried: proven by its wristband, and for this server. */
@@ -72,22 +72,6 @@ function targetOf(resolver: Resolver, { endpoint, operation }: Arrived): Target 
   if (operation.name === null) return null;
   if (endpoint.server !== null) return { server: endpoint.server, name: operation.name };
   return operation.kind === "tool" ? resolver.resolve(operation.name) : null;
-}
-
-const LISTS: Readonly<Record<Kind, "tools" | "prompts" | "resources">> = {
-  tool: "tools",
-  prompt: "prompts",
-  resource: "resources",
-};
-
-function namesExactly(claims: WristbandClaims, kind: Kind | null, { server, name }: Target): boolean {
-  if (kind === null) return false;
-  return Object.values(LISTS).every((list) => {
-    const servers = Object.entries(claims[list]);
-    if (list !== LISTS[kind]) return servers.length === 0;
-    const [only] = servers;
-    return servers.length === 1 && only?.[0] === server && only[1].length === 1 && only[1][0] === name;
-  });
 }
 
 /** A header that came once; null for none or several. */
