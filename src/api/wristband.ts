@@ -1,7 +1,7 @@
 // `mcp-authz/wristband` (docs/api.md): verifies the token by which serve names a caller (docs/wristband.md). No I/O.
 // Compact JWS (RFC 7515) with ES256, keys as JWK Set (RFC 7517).
 import type { KeyObject } from "node:crypto";
-import { readKeySet } from "../jose/wristband-key-set.ts";
+import { readWholeKeySet, withSameObjects, type KeySet } from "../jose/key-set.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { bodyDigest, namesExactly, type WristbandClaims } from "../wristband/claims.ts";
 import { createVerifier } from "../wristband/verify.ts";
@@ -46,18 +46,22 @@ export interface WristbandVerifier {
 
 /** Checks form, type, key, signature, claims, parties, times and use. It keeps up to 32 MiB of what it has verified. */
 export function createWristbandVerifier(options: WristbandVerifierOptions): WristbandVerifier {
-  let keys: ReturnType<typeof readKeySet> = new Map();
+  let keys: KeySet = new Map();
   const findKey = (kid: string): KeyObject | undefined => keys.get(kid)?.key;
   const { issuer, audience, now = Date.now } = options;
   const verify = createVerifier({ issuer, audience, findKey, now });
   const claimsOf = (jws: string, use: WristbandClaims["use"]): WristbandClaims => {
     const verified = verify(jws);
-    if (!verified.ok) throw new WristbandError(verified.detail ?? verified.reason);
+    if (!verified.ok) throw new WristbandError(verified.fault);
     if (verified.value.use !== use) throw new WristbandError(`not for a ${use}`);
     return verified.value;
   };
   return {
-    setKeys: (jwkSet) => void (keys = readKeySet(jwkSet, keys)),
+    setKeys(jwkSet) {
+      const read = readWholeKeySet(jwkSet, "ES256");
+      if (typeof read === "string") throw new Error(read);
+      keys = withSameObjects(read, keys);
+    },
     list: (jws) => claimsOf(jws, "list"),
     call(jws, { server, kind, name, body }) {
       const claims = claimsOf(jws, "call");

@@ -44,6 +44,20 @@ export function readWholeKeySet(bytes: Uint8Array, algorithm: string): KeySet | 
     : `not a set of ${algorithm} keys only`;
 }
 
+/** The new set, with the object of before for each key that is the same and verifies the same algorithms. */
+export function withSameObjects(next: KeySet, before: KeySet): KeySet {
+  return new Map(
+    [...next].map(([kid, key]) => {
+      const old = before.get(kid);
+      return [kid, old !== undefined && isSame(old, key) ? old : key];
+    }),
+  );
+}
+
+function isSame(a: VerificationKey, b: VerificationKey): boolean {
+  return a.algorithms.join() === b.algorithms.join() && a.key.equals(b.key);
+}
+
 function readJwks(bytes: Uint8Array): readonly JsonValue[] | string {
   const json = readJson(bytes, LIMITS);
   if (!json.ok) return `not JSON: ${json.detail}`;

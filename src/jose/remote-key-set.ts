@@ -5,7 +5,7 @@ import { untilAborted } from "../async/abortable.ts";
 import { backoffMs, type Backoff } from "../async/backoff.ts";
 import { later as timer, type Alarm, type Later } from "../async/later.ts";
 import { singleFlight } from "../async/single-flight.ts";
-import type { KeySet, VerificationKey } from "./key-set.ts";
+import { withSameObjects, type KeySet, type VerificationKey } from "./key-set.ts";
 
 export interface KeyDocument {
   readonly bytes: Uint8Array;
@@ -251,18 +251,4 @@ class FetchedKeySet implements RemoteKeySet {
 /** A token without `kid` can only mean a publisher's one key. */
 function onlyKey(keys: KeySet): VerificationKey | undefined {
   return keys.size === 1 ? [...keys.values()][0] : undefined;
-}
-
-/** The new set, with the object of before for each key that is the same and verifies the same algorithms. */
-function withSameObjects(next: KeySet, before: KeySet): KeySet {
-  return new Map(
-    [...next].map(([kid, key]) => {
-      const old = before.get(kid);
-      return [kid, old !== undefined && isSame(old, key) ? old : key];
-    }),
-  );
-}
-
-function isSame(a: VerificationKey, b: VerificationKey): boolean {
-  return a.algorithms.join() === b.algorithms.join() && a.key.equals(b.key);
 }

@@ -1,6 +1,6 @@
 // The npm package as somebody else has it: packed, installed into an empty folder, and run there. Nothing else runs what the
 // compiler makes of the sources.
-import { execFile, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +8,9 @@ import { delimiter, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { freePorts } from "../../demo/ports.ts";
+import type { Identity } from "../../src/authz/types.ts";
+import { Secret } from "../../src/secret/secret.ts";
+import { createSigner } from "../../src/wristband/sign.ts";
 import { makeKey, startIssuer } from "../fakes/issuer.ts";
 import { startNpmRegistry, type NpmRegistry } from "../fakes/npm-registry.ts";
 
@@ -15,6 +18,7 @@ const ROOT = resolve(import.meta.dirname, "../..");
 const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
   readonly version: string;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly exports: Readonly<Record<string, unknown>>;
 };
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-package-"));
 const app = join(folder, "app");
@@ -47,8 +51,10 @@ beforeAll(async () => {
   mkdirSync(app);
   expect(await run(ROOT, "npm", "pack", "--pack-destination", folder)).toMatchObject({ code: 0 });
   const archive = join(folder, `mcp-authz-${MANIFEST.version}.tgz`);
-  expect(await run(app, "npm", "install", "--no-audit", "--no-fund", archive)).toMatchObject({ code: 0 });
-}, 120_000);
+  expect(await run(app, "npm", "install", "--no-audit", "--no-fund", archive, "@types/node")).toMatchObject({
+    code: 0,
+  });
+});
 afterAll(async () => {
   await registry.close();
   rmSync(folder, { recursive: true, force: true });
@@ -90,7 +96,7 @@ describe("what is in it", () => {
   });
 });
 
-describe("what it does", { timeout: 60_000 }, () => {
+describe("what it does", () => {
   it.each([
     ["of the package", app, ["npx", "--offline", "mcp-authz"]],
     ["of a clone, which has no build", ROOT, [process.execPath, "bin/mcp-authz.mjs"]],
@@ -126,6 +132,76 @@ describe("what it does", { timeout: 60_000 }, () => {
     }
   });
 });
+
+describe("docs/api.md: its examples compile with the package's types and print what the page says", () => {
+  const page = readFileSync(join(ROOT, "docs/api.md"), "utf8");
+  const examples = [...page.matchAll(/^```ts\n(.+?)^```\n\n```text\n(.+?)^```$/gms)].map(
+    ([, code = "", output = ""]) => ({
+      name: /"mcp-authz\/([\w-]+)"/.exec(code)?.[1] ?? "",
+      ...{ code, output },
+    }),
+  );
+  const { exports } = MANIFEST;
+
+  beforeAll(() => {
+    for (const { name, code } of examples) writeFileSync(join(app, `${name}.mts`), code);
+    const compiled = join(ROOT, "policies/demo/.compiled");
+    const archive = ["--format=ustar", "-czf", join(app, "policy.tar.gz"), "-C", compiled, "policy.wasm", "data.json"];
+    execFileSync("tar", archive);
+    writeWristband();
+  });
+
+  it("there is one for each entry", () =>
+    expect(examples.map(({ name }) => `./${name}`).toSorted()).toEqual(
+      Object.keys(exports)
+        .filter((entry) => entry !== "./package.json")
+        .toSorted(),
+    ));
+
+  it("types", async () => {
+    const options = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2024", "--types", "node"];
+    const files = examples.map(({ name }) => `${name}.mts`);
+    expect(await run(app, "tsc", "--ignoreConfig", ...options, ...files)).toEqual({ code: 0, out: "", err: "" });
+  });
+
+  it.each(examples)("$name", async ({ name, output }) =>
+    expect(await run(app, process.execPath, "--disable-warning=ExperimentalWarning", `${name}.mts`)).toEqual({
+      code: 0,
+      out: output,
+      err: "",
+    }),
+  );
+
+  it("nothing else can be imported", async () => {
+    const { code, err } = await run(app, process.execPath, "-e", 'import("mcp-authz/dist/authz/grant.js")');
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("ERR_PACKAGE_PATH_NOT_EXPORTED") });
+  });
+});
+
+/** What serve would have sent for one call, and its published keys. */
+function writeWristband(): void {
+  const { kid, privateKey, jwk } = makeKey("w");
+  const body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}';
+  const sign = createSigner({
+    ...{ issuer: "https://gw.example.com", audience: "mcp-broker", ttlSeconds: 300 },
+    keys: () => [{ kid, privateKey, jwk: {} }],
+    now: Date.now,
+    onCache: () => {},
+  });
+  const alice: Identity = {
+    ...{ issuer: "https://idp.example.com", subject: "alice", username: "alice", groups: [], scopes: [], claims: {} },
+    expiresAt: Math.floor(Date.now() / 1000) + 3600,
+    token: new Secret("alices-token"),
+  };
+  const signed = sign(
+    alice,
+    { tools: { demo: ["echo"] }, prompts: {}, resources: {} },
+    { use: "call", body: Buffer.from(body) },
+  );
+  writeFileSync(join(app, "body.json"), body);
+  writeFileSync(join(app, "jwks.json"), JSON.stringify({ keys: [jwk] }));
+  writeFileSync(join(app, "wristband.txt"), signed.ok ? signed.value.jws : "");
+}
 
 /** The demo's policy, which is compiled already: no `opa` is needed if the package's library is the one it was compiled with. */
 function configuration(issuer: string, { authz, ops, broker, brokerOps }: Awaited<ReturnType<typeof freePorts>>) {
