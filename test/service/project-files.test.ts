@@ -1,4 +1,5 @@
 // The files around the code say what is there: licence, guides, decisions, workflows. None of it can be run here but read.
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -60,11 +61,15 @@ interface Step {
 }
 interface Job {
   readonly uses?: string;
+  readonly needs?: string | readonly string[];
+  readonly environment?: string;
+  readonly env?: Readonly<Record<string, string>>;
   readonly "timeout-minutes"?: number;
   readonly permissions?: Readonly<Record<string, string>>;
   readonly steps?: readonly Step[];
 }
 interface Workflow {
+  readonly on: Readonly<Record<string, unknown>>;
   readonly permissions?: Readonly<Record<string, string>>;
   readonly jobs: Readonly<Record<string, Job>>;
 }
@@ -94,6 +99,45 @@ describe.each(namesIn(".github/workflows"))("%s", (name) => {
 it("CI is .ci/run", () => {
   const { jobs } = parse(read(".github/workflows/ci.yml")) as Workflow;
   expect(Object.values(jobs).flatMap((job) => (job.steps ?? []).map(({ run }) => run))).toContain(".ci/run");
+});
+
+describe("a release", () => {
+  const { on, jobs } = parse(read(".github/workflows/release.yml")) as Workflow;
+  const job = (name: string) => jobs[name] ?? expect.fail(`no job ${name}`);
+  const scriptOf = (name: string) => (job(name).steps ?? []).flatMap(({ run }) => run ?? []).join("\n");
+  const needs = (name: string): string[] =>
+    [job(name).needs ?? []].flat().flatMap((before) => [before, ...needs(before)]);
+
+  it("begins with a tag, and nothing leaves before the tests have passed and somebody has agreed", () => {
+    expect(on).toEqual({ push: { tags: ["v[0-9]+.[0-9]+.[0-9]+*"] } });
+    expect(job("ci").uses).toBe("./.github/workflows/ci.yml");
+    for (const name of ["image", "package"]) {
+      expect(needs(name)).toEqual(expect.arrayContaining(["version", "ci"]));
+      expect(job(name).environment).toBe("release");
+    }
+    expect(needs("notes")).toEqual(expect.arrayContaining(["image", "package"]));
+  });
+
+  it("the image goes by digest to the registry that a variable names, signed, with SBOM and provenance", () => {
+    expect(job("image").env?.["REGISTRY"]).toBe("${{ vars.IMAGE_REGISTRY }}");
+    const script = scriptOf("image");
+    for (const part of ["--sbom=true --provenance=mode=max", "tools/release-check.ts", "cosign sign", "cosign verify"])
+      expect(script).toContain(part);
+    expect(script).toContain("image=$repository@$digest");
+  });
+
+  it("the package goes with provenance by trusted publishing, without a token", () => {
+    expect(scriptOf("package")).toContain("npm publish --provenance --access public");
+    expect(job("package").permissions).toEqual({ contents: "read", "id-token": "write" });
+    expect(scriptOf("notes")).toContain("npm sbom");
+  });
+
+  it("its scripts are shell that bash can read, and name files that are there", () => {
+    const scripts = Object.keys(jobs).map(scriptOf);
+    expect(scripts.filter((script) => spawnSync("bash", ["-n"], { input: script }).status !== 0)).toEqual([]);
+    const files = scripts.flatMap((script) => script.match(/\btools\/[\w./-]+/g) ?? []);
+    expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  });
 });
 
 it.each(namesIn(".github/ISSUE_TEMPLATE"))("%s is YAML", (name) => expect(parse(read(name))).toBeTypeOf("object"));
