@@ -1,10 +1,11 @@
+// The operator listener: health, metrics, keys. Plain HTTP/1.1 or TLS 1.3, GET and HEAD, exact paths.
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { isExpectedClient } from "../http/client-certificate.ts";
 import { listen, type ListenAddress } from "../http/listen.ts";
 import type { TlsMaterial } from "../files/tls.ts";
 
-export interface OpsAnswer {
+export interface OpsResponse {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
@@ -16,21 +17,20 @@ export interface OpsServerOptions {
   readonly address: ListenAddress;
   readonly tls: TlsMaterial | null;
   /** Exact paths. */
-  readonly routes: Readonly<Record<string, (request: IncomingMessage) => OpsAnswer | Promise<OpsAnswer>>>;
+  readonly routes: Readonly<Record<string, (request: IncomingMessage) => OpsResponse | Promise<OpsResponse>>>;
 }
 
 export interface OpsServer {
   listen(): Promise<number>;
-  /** Takes new certificates, for connections from now on. */
+  /** New certificates for new connections; open ones go on. */
   setTls(material: TlsMaterial): void;
   close(): Promise<void>;
 }
 
-const NOT_FOUND: OpsAnswer = { status: 404, contentType: "text/plain", body: "not found\n" };
-const FAILED: OpsAnswer = { status: 500, contentType: "text/plain", body: "failed\n" };
-const FORBIDDEN: OpsAnswer = { status: 403, contentType: "text/plain", body: "forbidden\n" };
+const NOT_FOUND: OpsResponse = { status: 404, contentType: "text/plain", body: "not found\n" };
+const FAILED: OpsResponse = { status: 500, contentType: "text/plain", body: "failed\n" };
+const FORBIDDEN: OpsResponse = { status: 403, contentType: "text/plain", body: "forbidden\n" };
 
-/** Health, metrics and keys, for operators only: a listener of its own, GET and HEAD, exact paths. */
 export function createOpsServer(options: OpsServerOptions): OpsServer {
   const routes = new Map(Object.entries(options.routes));
   const listener: RequestListener = (request, response) => {
@@ -57,9 +57,9 @@ function contextOf({ key, cert, clientCa }: TlsMaterial) {
 
 async function respond(
   { tls }: OpsServerOptions,
-  routes: ReadonlyMap<string, (request: IncomingMessage) => OpsAnswer | Promise<OpsAnswer>>,
+  routes: ReadonlyMap<string, (request: IncomingMessage) => OpsResponse | Promise<OpsResponse>>,
   request: IncomingMessage,
-): Promise<OpsAnswer> {
+): Promise<OpsResponse> {
   if (tls !== null && !isExpectedClient(tls, request.socket)) return FORBIDDEN;
   const route = routes.get(request.url ?? "");
   if (route === undefined) return NOT_FOUND;
@@ -75,7 +75,7 @@ async function respond(
 function send(
   response: ServerResponse,
   request: IncomingMessage,
-  { status, contentType, body, etag }: OpsAnswer,
+  { status, contentType, body, etag }: OpsResponse,
 ): void {
   response.writeHead(status, {
     "content-type": contentType,

@@ -1,11 +1,12 @@
+// SIGHUP: reads parts of the configuration again, each on its own. The I/O is the callers'.
 import type { Log } from "./log.ts";
 
-/** What SIGHUP reads again, by a name for the log. Each throws with a message for the operator. */
+/** Parts that SIGHUP re-reads, by their name in the log. Each throws an error with a message for the operator. */
 export type ReloadParts = Readonly<Record<string, () => void | Promise<void>>>;
 
 /**
- * Reads every part again. One that fails leaves what is live, is logged, and keeps none of the others from being read.
- * @returns the names of those that are new
+ * Re-reads every part. A part that fails is logged and keeps its old value; the others are re-read all the same.
+ * @returns the names of the parts that were re-read
  */
 export async function reloadParts(log: Log, parts: ReloadParts): Promise<string[]> {
   const reloaded: string[] = [];

@@ -3,7 +3,7 @@ import type { Log } from "./log.ts";
 import { onParentGone } from "./parent.ts";
 
 export interface SignalHandlers {
-  /** Ends the service in order. */
+  /** Drains and closes the service. */
   readonly terminate: () => Promise<void>;
   readonly reload: () => Promise<void>;
   readonly log: Log;
@@ -44,16 +44,16 @@ export function untilSignal({ terminate, reload, log }: SignalHandlers): Promise
         log.error("reload_failed", { message: error instanceof Error ? error.message : "failed" }),
       );
     });
-    const bug = (error: unknown) => {
+    const uncaught = (error: unknown) => {
       log.error("bug", { error: error instanceof Error ? `${error.name} ${firstFrame(error)}` : typeof error });
       end(70);
     };
-    process.on("uncaughtException", bug);
-    process.on("unhandledRejection", bug);
+    process.on("uncaughtException", uncaught);
+    process.on("unhandledRejection", uncaught);
   });
 }
 
-/** Where it happened, without the message, which can hold anything. */
+/** The first stack frame, without the message, which may quote a request. */
 function firstFrame(error: Error): string {
   return (
     error.stack

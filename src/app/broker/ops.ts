@@ -6,7 +6,7 @@ import type { Config } from "../../config/load.ts";
 import { METHOD_NAMES } from "../../mcp/method-table.ts";
 import { createBrokerMetrics, type BrokerMetrics as Metrics, type UpstreamReading } from "../../ops/metrics/broker.ts";
 import { WRISTBAND_FAULTS, type WristbandFault } from "../../wristband/verify.ts";
-import { createOpsServer, type OpsAnswer, type OpsServerOptions } from "../../ops/ops-server.ts";
+import { createOpsServer, type OpsResponse, type OpsServerOptions } from "../../ops/ops-server.ts";
 
 export type BrokerMetrics = Metrics<"ok" | WristbandFault>;
 
@@ -81,7 +81,7 @@ function readingOf({
   return { server, state, error, ageSeconds, entries, dropped: tally?.dropped ?? {}, cleaned: tally?.cleaned ?? 0 };
 }
 
-function catalogAnswer({ catalog, isCatalogToken, started }: BrokerOpsSources, request: IncomingMessage): OpsAnswer {
+function catalogAnswer({ catalog, isCatalogToken, started }: BrokerOpsSources, request: IncomingMessage): OpsResponse {
   const token = /^Bearer ([A-Za-z0-9._-]+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
   if (!isCatalogToken(token)) return json(401, { error: "a catalogue token of serve is needed" });
   // Half a catalogue would hide what its servers offer: serve keeps the one it has.
@@ -93,6 +93,6 @@ function catalogAnswer({ catalog, isCatalogToken, started }: BrokerOpsSources, r
   return { ...json(200, names), etag };
 }
 
-function json(status: number, value: object): OpsAnswer {
+function json(status: number, value: object): OpsResponse {
   return { status, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
 }

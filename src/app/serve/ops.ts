@@ -4,7 +4,7 @@ import type { IdentityService } from "../../identity/identity.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import type { Audit } from "../../ops/audit/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
-import { createOpsServer, type OpsAnswer } from "../../ops/ops-server.ts";
+import { createOpsServer, type OpsResponse } from "../../ops/ops-server.ts";
 import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import { tlsOf } from "../tls-listeners.ts";
@@ -56,7 +56,7 @@ export function isReady({
   return identity.ready() && revocations.status().stale === null && !policy.quarantined();
 }
 
-function readiness(parts: ServeParts): OpsAnswer {
+function readiness(parts: ServeParts): OpsResponse {
   const { stopping, policy, identity, revocations, catalog } = parts;
   // Not so gRPC health, which Envoy asks: while it is good, clients get our refusals with their reasons.
   const ready = !stopping() && isReady(parts);

@@ -1,3 +1,4 @@
+// Writes the audit log: JSON lines to a file or standard output, each confirmed before an allow may leave (docs/operations.md). I/O.
 import { close, closeSync, constants, fstatSync, open, openSync, readSync, write } from "node:fs";
 import { promisify } from "node:util";
 import type { Log } from "../log.ts";
@@ -5,27 +6,27 @@ import type { Log } from "../log.ts";
 export interface AuditOptions {
   /** A file to append to; null is standard output. */
   readonly file: string | null;
-  /** Records that may wait for the sink; one more is not taken. */
+  /** Length of the queue; a record beyond it is not written. */
   readonly maxQueued: number;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
-  /** Told of a failing sink, at most once a second. */
+  /** Called with the error code of a failing sink, at most once a second. */
   readonly onFailure: (message: string) => void;
-  /** Another writer was here before, and may have been ended in the middle of a line. */
+  /** An earlier writer may have left half a line: begin with a newline if the file does not end with one. */
   readonly afterAnother?: boolean;
 }
 
 export interface Audit {
-  /** Resolves to true once the operating system has taken the whole line, to false if it did not. */
+  /** Resolves to true once write(2) has taken the whole line, to false if it did not. */
   write(record: object): Promise<boolean>;
-  /** Opens the file anew (log rotation); lines that wait go to the new one. */
+  /** Opens the file anew (log rotation); queued lines go to the new one. */
   reopen(): Promise<void>;
-  /** Writes what waits, then closes. */
+  /** Writes what is queued, then closes. */
   close(): Promise<void>;
   readonly stats: { readonly queued: number; readonly failed: number };
 }
 
-interface Waiting {
+interface QueueEntry {
   readonly line: string;
   readonly done: (written: boolean) => void;
 }
@@ -38,9 +39,8 @@ const RETRY_MS = 20;
 const FLAGS = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY;
 
 /**
- * The audit log: JSON lines, each confirmed by the operating system before an allow may leave (P15). While one write is
- * under way the next lines gather and go together. Nothing here blocks the event loop: a full pipe is waited for, and
- * when the queue is full the answer is "not written".
+ * The audit log (threat model: P15). Lines that arrive during a write go together in the next one. No write blocks the event
+ * loop: a full pipe is retried, and a record beyond the queue resolves to false.
  */
 export function createAudit(options: AuditOptions): Audit {
   const queue = new AuditQueue(options);
@@ -56,8 +56,8 @@ class AuditQueue {
   readonly stats = { queued: 0, failed: 0 };
   readonly #sink: AuditSink;
   readonly #maxQueued: number;
-  readonly #tell: (error: unknown) => void;
-  readonly #waiting: Waiting[] = [];
+  readonly #report: (error: unknown) => void;
+  readonly #waiting: QueueEntry[] = [];
   readonly #idle: (() => void)[] = [];
   #wantsReopen = false;
   #pumping = false;
@@ -66,13 +66,13 @@ class AuditQueue {
   constructor(options: AuditOptions) {
     this.#sink = new AuditSink(options.file, options.afterAnother ?? false);
     this.#maxQueued = options.maxQueued;
-    this.#tell = oncePerSecond(options);
+    this.#report = throttledFailure(options);
   }
 
   write(record: object): Promise<boolean> {
     if (this.#closed || this.#waiting.length >= this.#maxQueued) {
       this.stats.failed += 1;
-      this.#tell(new Error("the queue is full"));
+      this.#report(new Error("the queue is full"));
       return Promise.resolve(false);
     }
     return new Promise((done) => {
@@ -103,7 +103,7 @@ class AuditQueue {
   async #pump(): Promise<void> {
     if (this.#pumping) return;
     this.#pumping = true;
-    // What this turn of the event loop decides goes in one write: a system call per line would cost more than the decision.
+    // One write for all records of this turn of the event loop: a system call per line would cost more than the decision.
     await new Promise((done) => setImmediate(done));
     do await this.#step();
     while (this.#waiting.length > 0 || this.#wantsReopen);
@@ -123,14 +123,14 @@ class AuditQueue {
       for (const { done } of batch) done(true);
     } catch (error) {
       this.stats.failed += batch.length;
-      this.#tell(error);
+      this.#report(error);
       await this.#sink.release();
       for (const { done } of batch) done(false);
     }
   }
 }
 
-/** Where the lines go. A file is opened when it is needed. */
+/** The file, opened by its first line, or standard output. */
 class AuditSink {
   readonly #file: string | null;
   #descriptor: number | null = null;
@@ -142,7 +142,7 @@ class AuditSink {
     this.#torn = afterAnother && (file === null || !endsWithLine(file));
   }
 
-  /** Resolves once the operating system has taken all of it. @throws {Error} of the operating system */
+  /** Resolves once write(2) has taken all of it. @throws {NodeJS.ErrnoException} */
   async append(lines: string): Promise<void> {
     const fd = await this.#open();
     if (lines !== "") await this.#writeAll(fd, Buffer.from(this.#torn ? `\n${lines}` : lines));
@@ -167,13 +167,13 @@ class AuditSink {
       const written = await writeSome(fd, bytes, at);
       at += written;
       this.#torn = at > 0 && at < bytes.length;
-      // A pipe that nobody reads takes nothing: come back later, without holding the thread.
+      // EAGAIN: the pipe is full. Retry after a timer, which does not hold the thread.
       if (written === 0) await new Promise((done) => setTimeout(done, RETRY_MS));
     }
   }
 }
 
-/** Whether a file's last line is whole. One that cannot be read may not be; a named pipe must not be waited for. */
+/** True if a file ends with a newline or is empty. False if that cannot be read. O_NONBLOCK: opening a named pipe must not wait. */
 function endsWithLine(file: string): boolean {
   let fd: number | null = null;
   try {
@@ -184,7 +184,7 @@ function endsWithLine(file: string): boolean {
     const last = Buffer.alloc(1);
     return size === 0 || (readSync(fd, last, 0, 1, size - 1) === 1 && last[0] === 0x0a);
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "ENOENT"; // a new file is begun
+    return error instanceof Error && "code" in error && error.code === "ENOENT"; // a new file has no half line
   } finally {
     if (fd !== null) closeSync(fd);
   }
@@ -199,28 +199,28 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EPIPE: "nobody reads standard output any more: start it with a reader, or name audit.file",
 };
 
-/** What is wrong with the sink, for the operator. @param code as `onFailure` is told it */
+/** Cause and remedy for the operator. @param code the argument of `onFailure` */
 export function auditFault(code: string): string {
   return `${REMEDIES[code] ?? `audit lines cannot be written: ${code}`}; nothing is allowed until they can be, which is tried with each call`;
 }
 
-/** Tells the log of a failing sink. @param file as in {@link AuditOptions} */
+/** An `onFailure` that logs `audit_failed`. @param file as in {@link AuditOptions} */
 export function auditFailure(log: Log, file: string | null): AuditOptions["onFailure"] {
   return (code) => log.error("audit_failed", { code, file, message: auditFault(code) });
 }
 
-/** Tells of a failing sink, at most once a second. */
-function oncePerSecond({ monotonic, onFailure }: AuditOptions): (error: unknown) => void {
-  let toldAt = -Infinity;
+/** Calls `onFailure` at most once a second. */
+function throttledFailure({ monotonic, onFailure }: AuditOptions): (error: unknown) => void {
+  let reportedAt = -Infinity;
   return (error) => {
     const now = monotonic();
-    if (now - toldAt < 1000) return;
-    toldAt = now;
+    if (now - reportedAt < 1000) return;
+    reportedAt = now;
     onFailure(error instanceof Error && "code" in error ? String(error.code) : "write failed");
   };
 }
 
-function takeBatch(queue: Waiting[]): Waiting[] {
+function takeBatch(queue: QueueEntry[]): QueueEntry[] {
   let bytes = 0;
   let count = 0;
   while (count < queue.length && bytes < MAX_BATCH_BYTES) {
@@ -230,7 +230,7 @@ function takeBatch(queue: Waiting[]): Waiting[] {
   return queue.splice(0, count);
 }
 
-/** Resolves with the bytes taken; 0 when the sink would block. */
+/** Resolves with the number of bytes written; 0 for EAGAIN. */
 function writeSome(fd: number, bytes: Buffer, at: number): Promise<number> {
   return new Promise((done, fail) => {
     write(fd, bytes, at, bytes.length - at, null, (error, written) => {

@@ -1,26 +1,27 @@
+// Finds a decision in an audit log by its id, for `mcp-authz why`. Reads files and streams; writes nothing.
 import { open, readdir, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { parseJson } from "../../json/parse.ts";
 
-/** A line of the audit log, as it was written: by this version or another one. */
+/** A record of the audit log. Its fields are not checked: another version may have written it. */
 export type AuditLine = Readonly<Record<string, unknown>>;
 
 export interface AuditSearch {
   /** The newest line with this id, or null. */
   readonly line: AuditLine | null;
-  /** `time` of the oldest line that was looked at; null when none was readable. */
+  /** `time` of the oldest readable line; null when there is none. */
   readonly oldest: string | null;
 }
 
 const CHUNK_BYTES = 256 * 1024;
-/** Far above the longest line that we write; what is longer is no line of ours and is not kept in memory. */
+/** Far above the longest record; a longer line is skipped and not kept in memory. */
 const MAX_LINE_BYTES = 1024 * 1024;
 const NEWLINE = 0x0a;
 
 /**
- * Looks for a decision by our own id or by the mesh's, newest first. The file is read from its end in chunks, so a large
- * one costs no memory and a recent decision no time. A line that is cut off or is no JSON is passed over.
+ * Finds the newest record whose `request_id` or `mesh_request_id` is `id`. Reads the file from its end in chunks: memory does
+ * not grow with the file. A line that is cut off or is no JSON is skipped.
  * @throws when the file cannot be read
  */
 export async function searchAuditFile(path: string, id: string): Promise<AuditSearch> {
@@ -39,7 +40,7 @@ export async function searchAuditFile(path: string, id: string): Promise<AuditSe
   return { line: null, oldest };
 }
 
-/** The same in a stream, which has no end to begin with: the last line that fits is the newest. */
+/** The same in a stream, from its beginning: the last match is the newest. */
 export async function searchAuditStream(stream: Readable, id: string): Promise<AuditSearch> {
   const match = matcher(id);
   let line: AuditLine | null = null;
@@ -51,7 +52,7 @@ export async function searchAuditStream(stream: Readable, id: string): Promise<A
   return { line, oldest };
 }
 
-/** Files beside an audit log that look like older parts of it, as log rotation names them. */
+/** Files beside an audit log that log rotation may have made of it (`audit.jsonl.1`, `audit-20260102.jsonl`). */
 export async function rotatedBeside(path: string): Promise<string[]> {
   const folder = dirname(path);
   const name = basename(path);
@@ -66,7 +67,7 @@ export async function rotatedBeside(path: string): Promise<string[]> {
 function matcher(id: string): (bytes: Buffer) => AuditLine | null {
   const needle = Buffer.from(JSON.stringify(id));
   return (bytes) => {
-    if (!bytes.includes(needle)) return null; // nearly every line is dismissed without being parsed
+    if (!bytes.includes(needle)) return null; // spares parsing nearly every line
     const line = parsed(recordIn(bytes));
     return line?.["request_id"] === id || line?.["mesh_request_id"] === id ? line : null;
   };
@@ -75,7 +76,7 @@ function matcher(id: string): (bytes: Buffer) => AuditLine | null {
 const OPENING = Buffer.from('{"time":"');
 const CLOSING = "}".charCodeAt(0);
 
-/** The record of a line: collectors put a name or a terminal's escapes around what they pass on. */
+/** The JSON object of a line: log collectors put a prefix or terminal escapes around it. */
 function recordIn(line: Buffer): Buffer {
   return line.subarray(Math.max(0, line.indexOf(OPENING)), line.lastIndexOf(CLOSING) + 1);
 }
@@ -96,7 +97,7 @@ function timeOf(bytes: Buffer): string | null {
 /** Lines, last first. */
 async function* linesFromEnd(file: FileHandle): AsyncGenerator<Buffer> {
   const { size } = await file.stat();
-  let rest: Buffer = Buffer.alloc(0); // the end of a line whose beginning is not read yet
+  let rest: Buffer = Buffer.alloc(0); // tail of a line that begins in the chunk before
   let whole = true;
   for (let end = size; end > 0;) {
     const start = Math.max(0, end - CHUNK_BYTES);
@@ -117,7 +118,7 @@ async function* linesFromEnd(file: FileHandle): AsyncGenerator<Buffer> {
 
 /** Lines, first to last. */
 async function* linesOf(stream: Readable): AsyncGenerator<Buffer> {
-  let rest: Buffer = Buffer.alloc(0); // the beginning of a line whose end has not come yet
+  let rest: Buffer = Buffer.alloc(0); // head of a line that ends in a later piece
   let whole = true;
   for await (const piece of stream) {
     let bytes = Buffer.concat([rest, Buffer.from(piece as Uint8Array)]);

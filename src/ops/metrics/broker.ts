@@ -1,10 +1,11 @@
+// Prometheus metrics of the broker (docs/operations.md). No I/O; labels come from closed sets only.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Reason } from "../../authz/refusal.ts";
 
-/** How a relayed call ended: answered (an error of the server's is an answer), the client left, or refused. */
+/** End of a relayed call: `answered` (also with an error of the server), `left` (the client closed), or the refusal's reason. */
 export type CallOutcome = "answered" | "left" | Reason;
 
-/** What the broker knows of one upstream at this moment. */
+/** State of one upstream at a scrape. */
 export interface UpstreamReading {
   readonly server: string;
   readonly state: string;
@@ -14,7 +15,7 @@ export interface UpstreamReading {
   readonly cleaned: number;
 }
 
-/** What is read when somebody looks. */
+/** Values that are read at a scrape, not counted. */
 export interface BrokerReading {
   /** Of the catalogue. */
   readonly revision: string;
@@ -28,12 +29,12 @@ export interface BrokerReading {
 export interface BrokerMetrics<WristbandResult extends string> {
   /** One MCP request that was answered here. @param method null when it was not known */
   observeRequest(method: string | null, reason: Reason | null): void;
-  /** Calls that were carried to their servers. */
+  /** Calls relayed to upstreams. */
   readonly calls: {
     observe(server: string, outcome: CallOutcome, seconds: number): void;
-    /** Events of a server's stream that were for nobody. */
+    /** Events of an upstream's stream that belong to no call of this client. */
     dropped(server: string, events: number): void;
-    /** Events of a server's stream beyond `limits.notificationsPerSecond`. */
+    /** Events of an upstream's stream beyond `limits.notificationsPerSecond`. */
     thinned(server: string, events: number): void;
   };
   /** One wristband was verified, with this result. */
@@ -123,7 +124,7 @@ function countersOf(registry: Registry) {
   };
 }
 
-/** Gauges that are read when somebody looks. */
+/** Gauges that are set at each scrape. */
 function gaugesOf(registry: Registry) {
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name, help, labelNames, registers: [registry] });

@@ -1,9 +1,10 @@
+// Prometheus metrics of token exchange and Vault, part of serve's (serve.ts). No I/O.
 import { Counter, Gauge, type Registry } from "prom-client";
 
 export interface CredentialMetrics {
-  /** One token exchange, beside the cache. */
+  /** One token exchange; cache hits are not counted. */
   exchange(outcome: "ok" | "none" | "unavailable"): void;
-  /** One look-up of a caller's credential, beside the cache. */
+  /** One read of a caller's credential; cache hits are not counted. */
   vaultRead(outcome: "ok" | "none" | "unavailable" | "not_owner", seconds: number): void;
   /** `refused`: the configuration is at fault. */
   vaultLogin(result: "ok" | "failed" | "refused"): void;
@@ -37,7 +38,7 @@ export function createCredentialMetrics(
       help: "1 if the last log-in at the Vault succeeded",
       registers,
     });
-  let lastLogin: Gauge | null = null; // none before the first log-in: who has no Vault must not see a 0
+  let lastLogin: Gauge | null = null; // absent before the first log-in: without a Vault 0 would be an alarm
   for (const outcome of ["ok", "none", "unavailable", "not_owner"]) reads.inc({ outcome }, 0);
   for (const outcome of ["ok", "none", "unavailable"]) exchanges.inc({ outcome }, 0);
   for (const result of ["ok", "failed", "refused"]) logins.inc({ result }, 0);

@@ -1,6 +1,7 @@
+// Counters and histograms for the decision path: plain numbers that prom-client reads at a scrape. No I/O.
 import { Counter, type Registry } from "prom-client";
 
-/** A number that is counted up without looking anything up. */
+/** One child of a counter, as a plain number. */
 export interface Cell {
   count: number;
 }
@@ -12,10 +13,10 @@ export interface MetricNames {
 }
 
 /**
- * A counter for the decision path: its children are plain cells, and the registry gets their values when somebody reads
- * the metrics. prom-client would hash the labels on each call.
+ * A counter whose children are plain numbers; the registry gets their values at a scrape. prom-client would hash the labels
+ * at each increment.
  */
-export function createTally(registry: Registry, names: MetricNames): (...labels: readonly string[]) => Cell {
+export function createHotCounter(registry: Registry, names: MetricNames): (...labels: readonly string[]) => Cell {
   const children: { readonly labels: readonly string[]; readonly cell: Cell }[] = [];
   const counter = new Counter({
     name: names.name,
@@ -41,13 +42,13 @@ export interface Series {
 
 interface Child {
   readonly labels: Readonly<Record<string, string>>;
-  /** Observations per bucket, not cumulated; the last is what lies above all bounds. */
+  /** Observations per bucket, not cumulative; the last bucket is +Inf. */
   readonly counts: number[];
   sum: number;
 }
 
-/** A histogram for the decision path, with the same idea. @param bounds ascending upper bounds, in seconds */
-export function createTimes(
+/** A histogram of the same kind. @param bounds ascending upper bounds, in seconds */
+export function createHotHistogram(
   registry: Registry,
   names: MetricNames,
   bounds: readonly number[],

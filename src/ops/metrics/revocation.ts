@@ -1,3 +1,4 @@
+// Prometheus metrics of the revocation file, part of serve's (serve.ts). No I/O.
 import { Counter, Gauge, type Registry } from "prom-client";
 
 export interface RevocationMetrics {
@@ -5,7 +6,6 @@ export interface RevocationMetrics {
   revocationReload(result: "ok" | "failed"): void;
 }
 
-/** How the revocation file fares. */
 export function createRevocationMetrics(registers: Registry[]): RevocationMetrics {
   const entries = new Gauge({ name: "mcp_authz_revocations", help: "Revocations that are remembered", registers });
   const stale = new Gauge({

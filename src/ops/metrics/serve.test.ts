@@ -3,7 +3,7 @@ import { Histogram, Registry } from "prom-client";
 import { describe, expect, it } from "vitest";
 import { REFUSALS } from "../../authz/refusal.ts";
 import { createMetrics } from "./serve.ts";
-import { createTally, createTimes } from "./hot-path.ts";
+import { createHotCounter, createHotHistogram } from "./hot-path.ts";
 
 const linesOf = (text: string) =>
   text
@@ -26,7 +26,7 @@ describe("the metrics of the decision path", () => {
         async (observations) => {
           const [ours, theirs] = [new Registry(), new Registry()];
           const reference = new Histogram({ ...names, labelNames: ["step"], buckets: bounds, registers: [theirs] });
-          const times = createTimes(ours, names, bounds);
+          const times = createHotHistogram(ours, names, bounds);
           const series = { a: times("a"), b: times("b") };
           for (const step of ["a", "b"]) reference.zero({ step });
           for (const [step, seconds] of observations) {
@@ -42,7 +42,7 @@ describe("the metrics of the decision path", () => {
 
   it("a tally gives the same twice, and goes on", async () => {
     const registry = new Registry();
-    const tally = createTally(registry, { name: "x_total", help: "X", labelNames: ["a", "b"] });
+    const tally = createHotCounter(registry, { name: "x_total", help: "X", labelNames: ["a", "b"] });
     const cell = tally("1", 'q"');
     tally("2", "");
     cell.count += 3;

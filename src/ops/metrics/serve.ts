@@ -1,8 +1,9 @@
+// Prometheus metrics of serve (docs/operations.md). No I/O; labels come from closed sets only, so that no request makes a new series.
 import { Counter, Gauge, Registry } from "prom-client";
 import type { AuditDecision } from "../../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
 import { createCredentialMetrics, type CredentialMetrics } from "./credential.ts";
-import { createTally, createTimes, type Cell, type Series } from "./hot-path.ts";
+import { createHotCounter, createHotHistogram, type Cell, type Series } from "./hot-path.ts";
 import { createRevocationMetrics, type RevocationMetrics } from "./revocation.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
@@ -16,13 +17,13 @@ export interface Metrics extends CredentialMetrics, RevocationMetrics {
   keyFetch(issuer: string, ok: boolean): void;
   auditFailures(total: number): void;
   restarts(total: number): void;
-  /** A list of all servers was made without all names of this one, which had no room. */
+  /** A list of all servers had no room for all names of this server. */
   leftOut(server: string): void;
   /** Evaluations that were ended with their thread since the process began. */
   runaways(total: number): void;
   suspended(callers: number): void;
   policyQuarantined(is: boolean): void;
-  /** What serve has of the broker's catalogue. @param ageSeconds null without one */
+  /** @param reading of the broker's catalogue as serve has it */
   catalog(reading: CatalogReading): void;
   /** Prometheus text format. */
   render(): Promise<string>;
@@ -30,16 +31,16 @@ export interface Metrics extends CredentialMetrics, RevocationMetrics {
 }
 
 export interface CatalogReading {
+  /** Null without a catalogue. */
   readonly ageSeconds: number | null;
   readonly names: Readonly<Record<string, number>>;
-  /** Servers whose part cannot be taken. */
+  /** Servers whose part is invalid, and why. */
   readonly leftOut: Readonly<Record<string, string>>;
 }
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const DECISIONS: readonly AuditDecision[] = ["allow", "deny", "fail", "public"];
 
-/** What Prometheus sees (design 4.8). Labels come from closed sets only, so that nobody can grow them from outside. */
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -87,7 +88,7 @@ export function createMetrics(): Metrics {
   };
 }
 
-/** What others count, and is read when somebody looks. */
+/** Totals that other parts count; set at a scrape. */
 function totals(registers: Registry[]): Pick<Metrics, "auditFailures" | "restarts" | keyof RunawayMetrics> {
   const audit = new Gauge({
     name: "mcp_authz_audit_failures",
@@ -170,22 +171,22 @@ function besideTheDecision(registers: Registry[], observeVault: (seconds: number
   return { ...createCredentialMetrics(registers, observeVault), ...createRevocationMetrics(registers) };
 }
 
-/** What is counted for each Check. */
+/** Metrics that every Check updates. */
 function decisionPath(registry: Registry): Pick<Metrics, "observeCheck" | "observeStep" | "cache"> {
   const checks = checkCounts(registry);
-  const checkTimes = createTimes(
+  const checkTimes = createHotHistogram(
     registry,
     { name: "mcp_authz_check_seconds", help: "Time of a Check", labelNames: ["decision"] },
     SECONDS,
   );
   const timeOf = new Map(DECISIONS.map((decision) => [decision, checkTimes(decision)]));
-  const stepTimes = createTimes(
+  const stepTimes = createHotHistogram(
     registry,
     { name: "mcp_authz_step_seconds", help: "Time of one step of a Check", labelNames: ["step"] },
     SECONDS,
   );
   const steps = new Map<StepName, Series>();
-  const cacheCounts = createTally(registry, {
+  const cacheCounts = createHotCounter(registry, {
     name: "mcp_authz_cache_requests_total",
     help: "Look-ups per cache",
     labelNames: ["cache", "result"],
@@ -212,9 +213,9 @@ function decisionPath(registry: Registry): Pick<Metrics, "observeCheck" | "obser
   };
 }
 
-/** By reason, or by decision where there is none. Every row at 0 from the start: a dashboard sees what never happened. */
+/** Keys: the reason, or the decision where there is none. Each series is 0 from the start, so that `rate()` sees its first increment. */
 function checkCounts(registry: Registry): ReadonlyMap<Reason | AuditDecision, Cell> {
-  const tally = createTally(registry, {
+  const tally = createHotCounter(registry, {
     name: "mcp_authz_checks_total",
     help: "Checks answered",
     labelNames: ["decision", "reason"],
