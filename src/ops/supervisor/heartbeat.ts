@@ -1,8 +1,9 @@
-// Who evaluates policy, and since when: shared by the serving thread and its watcher.
+// Tells the supervisor which Check the serving thread evaluates policy for, and since when: a SharedArrayBuffer that the thread
+// writes and the supervisor reads. No I/O.
 import type { InFlight } from "../../authz/in-flight.ts";
 import { NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
 
-/** Integers that both share: how often the thread entered an evaluation, how often it left one, and for which Check. */
+/** Int32 indexes: evaluations entered, evaluations left, slot of the current Check. */
 const ENTERED = 0;
 const LEFT = 1;
 const SLOT = 2;
@@ -12,7 +13,7 @@ export function newHeartbeat(): SharedArrayBuffer {
 }
 
 /**
- * For the thread that is watched: around every evaluation. The Check that it is for stands in the table before it begins.
+ * For the serving thread, around every evaluation. `attribute` names its Check, which is noted in the table before the evaluation begins.
  */
 export function createGuard(buffer: SharedArrayBuffer, inFlight: Pick<InFlight, "note">) {
   const counts = new Int32Array(buffer);
@@ -36,60 +37,59 @@ export interface WatchOptions {
   readonly limitMs: number;
   /** CPU time from which on an evaluation for this slot's Check is reported as slow, in milliseconds. */
   readonly slowMs: (slot: number) => number;
-  /** Time that may go by at most, whatever the thread got of it. */
-  readonly patienceMs: number;
+  /** Wall-clock limit of one evaluation, in milliseconds, for a thread that gets no CPU or cannot be asked. */
+  readonly timeoutMs: number;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
-  /** Milliseconds of CPU that the thread has used since its start. */
+  /** CPU time of the thread since its start, in milliseconds. */
   readonly cpu: () => Promise<number>;
-  /** Told once of each slow evaluation. @param slot of its Check; `NO_SLOT` when it is for none */
+  /** Called once for each slow evaluation. @param slot of its Check; `NO_SLOT` without one */
   readonly onSlow: (slot: number) => void;
 }
 
-/** The slot of the evaluation that a thread was in when it ended (`NO_SLOT`: for no Check); null when it was in none. */
+/** After a thread's end: the slot of the evaluation that it was in (`NO_SLOT`: for no Check); null if in none. */
 export function slotUnderWay(buffer: SharedArrayBuffer): number | null {
   const counts = new Int32Array(buffer);
   const isEvaluating = Atomics.load(counts, ENTERED) !== Atomics.load(counts, LEFT);
   return isEvaluating ? Atomics.load(counts, SLOT) : null;
 }
 
-/** One evaluation as the watcher sees it. */
-interface Watched {
+/** One evaluation as the supervisor samples it. */
+interface Evaluation {
   readonly entered: number;
   readonly slot: number;
   readonly since: number;
-  /** CPU of the thread, at the first and at the last time that it could be asked within this evaluation. */
+  /** CPU time of the thread at the first and at the last sample within this evaluation. */
   first: number;
   last: number;
   slow: boolean;
 }
 
 /**
- * For the watcher, who calls it again and again: once the same evaluation has used more than its share of CPU, the slot
- * of its Check (`NO_SLOT` when it is for none); null before. Time alone would not do: on a busy machine a thread waits for
- * its turn, and would be ended for that.
+ * For the supervisor: a function to be called at an interval. It gives the slot (`NO_SLOT`: no Check) of an evaluation that
+ * has used more CPU than `limitMs`, else null. Wall-clock time alone would end threads that wait for a core on a busy machine.
  */
 export function createWatch(buffer: SharedArrayBuffer, options: WatchOptions): () => number | null {
-  const { limitMs, slowMs, patienceMs, monotonic, cpu, onSlow } = options;
+  const { limitMs, slowMs, timeoutMs, monotonic, cpu, onSlow } = options;
   const counts = new Int32Array(buffer);
-  let current: Watched = { entered: 0, slot: NO_SLOT, since: 0, first: Number.NaN, last: Number.NaN, slow: false };
+  let current: Evaluation = { entered: 0, slot: NO_SLOT, since: 0, first: Number.NaN, last: Number.NaN, slow: false };
   let asking = false;
-  const isUnderWay = ({ entered }: Watched) =>
+  const isUnderWay = ({ entered }: Evaluation) =>
     entered === Atomics.load(counts, ENTERED) && entered !== Atomics.load(counts, LEFT);
 
-  function ask(about: Watched): void {
+  function ask(about: Evaluation): void {
     if (asking) return;
     asking = true;
     cpu()
       .then((used) => {
-        if (!isUnderWay(about)) return; // what it used may be another evaluation's
+        if (!isUnderWay(about)) return; // the sample may belong to the next evaluation
         if (Number.isNaN(about.first)) about.first = used;
         about.last = used;
         if (about.slow || about.last - about.first <= slowMs(about.slot)) return;
         about.slow = true;
         onSlow(about.slot);
       })
-      .catch(() => {}) // the thread has ended, or cannot say: then patience decides
+      .catch(() => {}) // the thread has ended or cannot be asked: `timeoutMs` decides
       .finally(() => (asking = false));
   }
 
@@ -102,7 +102,7 @@ export function createWatch(buffer: SharedArrayBuffer, options: WatchOptions): (
       return null;
     }
     ask(current);
-    const isOver = current.last - current.first > limitMs || monotonic() - current.since > patienceMs;
+    const isOver = current.last - current.first > limitMs || monotonic() - current.since > timeoutMs;
     // Another evaluation may have begun between reading its number and its slot: then the number has changed.
     return isOver && isUnderWay(current) ? current.slot : null;
   };

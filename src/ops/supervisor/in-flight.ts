@@ -1,5 +1,5 @@
-// The Checks in flight, in memory that outlives the serving thread: when that thread ends, the supervisor writes the audit
-// lines which it could not write (every Check has one record). The thread writes, the supervisor reads; no I/O.
+// The Checks in flight, in a SharedArrayBuffer that outlives the serving thread: when the thread ends, the supervisor writes the
+// audit lines that it could not write (every Check has one record). The thread writes, the supervisor reads. No I/O.
 import { actorsOf } from "../../jose/act-claim.ts";
 import type { AuditedFacts, Verdict } from "../../authz/audit-record.ts";
 import type { Caller, InFlight } from "../../authz/in-flight.ts";
@@ -7,17 +7,17 @@ import { REFUSALS, type Reason } from "../../authz/refusal.ts";
 import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
 import type { Kind } from "../../mcp/operation.ts";
 
-/** Checks that may be in flight, those included whose audit line waits to be written. */
+/** Checks in flight at most, those included whose audit line is not written yet. */
 const SLOTS = 4096;
 
-/** What a slot holds of a Check, with the UTF-16 code units that there is room for. Audit lines cut text at 256. */
+/** Fields of a slot, and the room of each in UTF-16 code units. Audit lines cut text at 256. */
 const ROOM = {
   requestId: 36,
   meshRequestId: 128,
   traceId: 32,
   sourceIp: 64,
   server: 64,
-  /** Whole, or it could not be told whose evaluation ran away. */
+  /** Never cut: with the subject it identifies the caller whose evaluation ran away. */
   issuer: 1024,
   /** 256 bytes at most (`isPlainText`). */
   subject: 256,
@@ -46,7 +46,7 @@ const PUBLIC = 1;
 const REASONS = Object.keys(REFUSALS) as readonly Reason[];
 const CODES = new Map(REASONS.map((reason, i) => [reason, i + 2]));
 
-/** Pages that were never written to take no memory: one slot is a page and a half. */
+/** Memory pages that were never written cost nothing: one slot is a page and a half. */
 export function newInFlight(slots: number = SLOTS): SharedArrayBuffer {
   return new SharedArrayBuffer(slots * SLOT_BYTES);
 }
@@ -67,14 +67,14 @@ function viewsOf(buffer: SharedArrayBuffer): Views {
   };
 }
 
-/** For the serving thread. Nothing in here allocates. */
+/** For the serving thread. No method allocates. */
 export function createInFlight(buffer: SharedArrayBuffer): InFlight {
   return new SharedTable(viewsOf(buffer));
 }
 
 class SharedTable implements InFlight {
   readonly #views: Views;
-  /** A stack: the slots that were used last, and whose memory is there, are used first. */
+  /** A stack: the slot that was freed last, whose pages exist, is used first. */
   readonly #free: Int32Array;
   #count: number;
 
@@ -123,13 +123,13 @@ class SharedTable implements InFlight {
   end(facts: CheckFacts): void {
     const { slot } = facts;
     if (slot === NO_SLOT) return;
-    facts.slot = NO_SLOT; // what still runs for this Check can no longer name a slot that is another's
+    facts.slot = NO_SLOT; // late work for this Check must not write to the next one's slot
     Atomics.store(this.#views.ints, (slot * SLOT_BYTES) / 4, FREE);
     this.#free[this.#count] = slot;
     this.#count += 1;
   }
 
-  /** A fact is written once: none changes after the first time that its Check waits or is evaluated. */
+  /** Writes a field once: no fact changes after its Check waits or is evaluated for the first time. */
   #put(slot: number, field: number, text: string | null): void {
     const { units } = this.#views;
     const lengthAt = (slot * SLOT_BYTES + LENGTHS_AT) / 2 + field;
@@ -142,15 +142,15 @@ class SharedTable implements InFlight {
 }
 
 /** A Check whose audit line the ended thread did not confirm. */
-export interface Unrecorded {
+export interface UnrecordedCheck {
   readonly slot: number;
   readonly facts: AuditedFacts;
-  /** What it was answered with; null when it was not. */
+  /** Its response; null if none was sent. */
   readonly answered: Verdict | null;
 }
 
-/** For the supervisor, once the thread has ended. */
-export function readInFlight(buffer: SharedArrayBuffer): Unrecorded[] {
+/** For the supervisor, after the thread's end. */
+export function readInFlight(buffer: SharedArrayBuffer): UnrecordedCheck[] {
   const views = viewsOf(buffer);
   const slots = Array.from({ length: views.slots }, (_, slot) => slot);
   return slots
@@ -163,7 +163,7 @@ export function readInFlight(buffer: SharedArrayBuffer): Unrecorded[] {
     .toSorted((a, b) => a.facts.arrivedAt - b.facts.arrivedAt);
 }
 
-/** Whose Check this slot holds; null when it cannot be told exactly. */
+/** The caller of this slot's Check; null if none is noted or the issuer may be cut. */
 export function callerAt(buffer: SharedArrayBuffer, slot: number): Caller | null {
   const views = viewsOf(buffer);
   if (slot < 0 || slot >= views.slots) return null;
@@ -173,7 +173,7 @@ export function callerAt(buffer: SharedArrayBuffer, slot: number): Caller | null
   return { issuer, subject };
 }
 
-/** Whether this slot's Check is for one tool, prompt or resource; a list has no name. */
+/** True if this slot's Check names one tool, prompt or resource; a list names none. */
 export function isNamedAt(buffer: SharedArrayBuffer, slot: number): boolean {
   const views = viewsOf(buffer);
   return slot >= 0 && slot < views.slots && textAt(views, slot, "name") !== null;
@@ -196,12 +196,12 @@ function factsAt(views: Views, slot: number): AuditedFacts {
   };
 }
 
-/** The claim that an audit line names the actor by. */
+/** The claim `act` (RFC 8693 §4.1), by which an audit line names the actor. */
 function actorClaims(actor: string | null) {
   return actor === null ? {} : { act: { sub: actor } };
 }
 
-/** Lengths are bounded here too: the thread may have been ended in the middle of a write. */
+/** Bounds the length again: the thread may have been ended in the middle of a write. */
 function textAt({ units }: Views, slot: number, field: Field): string | null {
   const length = Math.min(units[(slot * SLOT_BYTES + LENGTHS_AT) / 2 + FIELD[field]] ?? 0, ROOM[field]);
   const at = (slot * SLOT_BYTES + TEXT_AT) / 2 + (OFFSETS[FIELD[field]] ?? 0);

@@ -1,8 +1,8 @@
-// The audit lines of Checks whose thread has ended: written by the supervisor, in the form of all others.
+// Writes the audit lines of Checks whose thread has ended, in the form of all others. I/O by audit/log.ts.
 import { auditRecord, createIsoTime, type Verdict } from "../../authz/audit-record.ts";
 import { NO_SLOT } from "../../authz/facts.ts";
 import { createAudit, type AuditOptions } from "../audit/log.ts";
-import { readInFlight, type Unrecorded } from "./in-flight.ts";
+import { readInFlight, type UnrecordedCheck } from "./in-flight.ts";
 import type { Loss } from "./messages.ts";
 
 export interface LostLineOptions {
@@ -10,15 +10,15 @@ export interface LostLineOptions {
   readonly onFailure: AuditOptions["onFailure"];
 }
 
-/** A full disk or a pipe that nobody reads must not keep the next thread from starting: what waits is written later. */
-const PATIENCE_MS = 500;
+/** The next thread starts after this time, also if the disk or the pipe is full: queued lines are written later. */
+const TIMEOUT_MS = 500;
 
 const RAN_AWAY: Verdict = {
   decision: "fail",
   reason: "policy_unavailable",
   detail: "this evaluation of policy ran away, and was ended with the serving thread",
 };
-/** For all others in flight. */
+/** For the other Checks in flight. */
 const LOST: Readonly<Record<Loss["cause"], Verdict>> = {
   ran_away: {
     decision: "fail",
@@ -34,20 +34,20 @@ export async function writeLostLines(loss: Loss, { file, onFailure }: LostLineOp
   const lost = readInFlight(loss.inFlight);
   if (lost.length === 0) return;
   const monotonic = () => performance.now();
-  // Opened anew each time: the file may have been rotated, and the ended thread may have left half a line.
+  // A new descriptor: the file may have been rotated, and the ended thread may have left half a line.
   const audit = createAudit({ file, maxQueued: lost.length, monotonic, onFailure, afterAnother: true });
   const clock = { now: Date.now, isoTime: createIsoTime() };
   for (const check of lost) void audit.write(recordOf(check, loss, clock));
-  await Promise.race([audit.close(), patience()]);
+  await Promise.race([audit.close(), timeout()]);
 }
 
-function recordOf({ slot, facts, answered }: Unrecorded, loss: Loss, clock: Parameters<typeof auditRecord>[2]) {
+function recordOf({ slot, facts, answered }: UnrecordedCheck, loss: Loss, clock: Parameters<typeof auditRecord>[2]) {
   if (answered !== null) return auditRecord(facts, answered, clock);
   const isCause = loss.slot !== NO_SLOT && slot === loss.slot;
   if (isCause) return auditRecord({ ...facts, policy: loss.revision }, RAN_AWAY, clock);
   return auditRecord(facts, LOST[loss.cause], clock);
 }
 
-function patience(): Promise<void> {
-  return new Promise((done) => setTimeout(done, PATIENCE_MS).unref());
+function timeout(): Promise<void> {
+  return new Promise((done) => setTimeout(done, TIMEOUT_MS).unref());
 }

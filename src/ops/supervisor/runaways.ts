@@ -1,22 +1,22 @@
-// Whom a runaway evaluation of policy counts against: first the caller whose Check it was for, and the policy's revision
-// only once several callers made it run away. Pure; the supervisor keeps it across the threads.
+// Counts runaway and slow evaluations of policy: first against the caller of the Check, and against the policy's revision only
+// once it ran away for several callers. Pure but for its clock; it outlives the threads.
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../../authz/in-flight.ts";
 import { callerKey, type Suspension } from "./suspensions.ts";
 
-/** In which several things make one: runaways a quarantine, slow evaluations a suspension. */
+/** Window within which runaways add up to a quarantine, and slow evaluations to a suspension. */
 const WINDOW_MS = 60_000;
-/** So many different callers make one revision run away within the window, and it is quarantined. */
+/** Different callers for whom one revision ran away within the window: then it is quarantined. */
 const QUARANTINE_CALLERS = 3;
-/** So many slow evaluations of one caller within the window count as a runaway. */
+/** Slow evaluations of one caller within the window: then the caller is suspended. */
 const SLOW_STRIKES = 5;
-/** Callers of whom something is remembered. */
+/** Callers that are remembered, in each of the two tables. */
 const MAX_CALLERS = 10_000;
-/** Each suspension is twice as long as the one before, up to this. */
+/** Exponential backoff: each suspension is twice as long as the one before, up to this. */
 const MAX_SUSPENSION_MS = 3600_000;
 
 export interface RunawayOptions {
-  /** How long a caller is suspended at first. */
+  /** Length of a caller's first suspension. */
   readonly suspendMs: number;
   readonly monotonic: () => number;
 }
@@ -31,7 +31,7 @@ interface Offender {
 interface Runaway {
   readonly at: number;
   readonly revision: string | null;
-  /** Null when it was for no caller: then it is the revision's own fault each time. */
+  /** Key of the caller; null without one: then each counts against the revision. */
   readonly by: string | null;
 }
 
@@ -53,12 +53,12 @@ export class Runaways {
     return this.#total;
   }
 
-  /** Notes one. @returns the suspension of its caller, and whether the revision is to be quarantined */
+  /** Counts a runaway. @returns the suspension of its caller, and whether to quarantine the revision */
   add(caller: Caller | null, revision: string | null): { suspension: Suspension | null; quarantine: boolean } {
     const now = this.#monotonic();
     this.#total += 1;
     const by = caller === null ? null : callerKey(caller);
-    if (by !== null) this.#slow.delete(by); // it was slow before it was too slow
+    if (by !== null) this.#slow.delete(by); // counted as slow before it ran away
     this.#recent = [...this.#recent.filter(({ at }) => now - at < WINDOW_MS), { at: now, revision, by }];
     const same = this.#recent.filter((one) => one.revision === revision);
     const callers = new Set(same.flatMap((one) => one.by ?? [])).size;
@@ -69,7 +69,7 @@ export class Runaways {
     };
   }
 
-  /** Notes a slow evaluation. @returns the caller's suspension once there were too many */
+  /** Counts a slow evaluation. @returns the caller's suspension at SLOW_STRIKES, else null */
   slow(caller: Caller): Suspension | null {
     const now = this.#monotonic();
     const key = callerKey(caller);
@@ -80,12 +80,12 @@ export class Runaways {
     return this.#suspend(caller);
   }
 
-  /** Forgets what counts against revisions: the policy has changed, or an operator wants it tried again. */
+  /** Forgets what counts against revisions: the policy has changed, or the operator sent SIGHUP. */
   release(): void {
     this.#recent = [];
   }
 
-  /** Who is suspended now, the first one first. */
+  /** Suspensions in force, oldest first. */
   suspended(): Suspension[] {
     const now = this.#monotonic();
     return [...this.#offenders.values()]
@@ -94,7 +94,7 @@ export class Runaways {
       .toReversed();
   }
 
-  /** A caller who was good for as long as the longest suspension begins anew. */
+  /** The backoff starts again after MAX_SUSPENSION_MS without a suspension. */
   #suspend(caller: Caller): Suspension {
     const now = this.#monotonic();
     const key = callerKey(caller);

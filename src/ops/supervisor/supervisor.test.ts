@@ -116,7 +116,7 @@ describe("the watch", () => {
     const buffer = newHeartbeat();
     const slow: number[] = [];
     const runaway = createWatch(buffer, {
-      ...{ limitMs: 100, slowMs: () => 50, patienceMs: 1000, monotonic: () => clock.now },
+      ...{ limitMs: 100, slowMs: () => 50, timeoutMs: 1000, monotonic: () => clock.now },
       cpu: () => Promise.resolve(clock.cpu),
       onSlow: (slot) => slow.push(slot),
     });
@@ -174,7 +174,7 @@ describe("the watch", () => {
     expect(await pass(900, 0.01)).toBe(false);
     expect(await pass(200, 0.01)).toBe(true);
     const buffer = newHeartbeat();
-    const silent = { limitMs: 100, slowMs: () => 50, patienceMs: 1000, cpu: () => new Promise<number>(() => {}) };
+    const silent = { limitMs: 100, slowMs: () => 50, timeoutMs: 1000, cpu: () => new Promise<number>(() => {}) };
     let now = 0;
     const sample = createWatch(buffer, { ...silent, onSlow: () => {}, monotonic: () => now });
     createGuard(buffer, someInFlight()).enter();

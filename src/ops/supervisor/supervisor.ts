@@ -1,4 +1,5 @@
-// The main thread of `serve`: runs the service in a thread, bounds the time of its policy, and keeps what outlives a thread.
+// The main thread of `serve`: runs the service in a thread, bounds the CPU time of its policy (docs/decisions/001), and keeps the
+// state that outlives a thread. I/O by worker_threads and lost-lines.ts.
 import type { Caller } from "../../authz/in-flight.ts";
 import { NO_SLOT } from "../../authz/facts.ts";
 import type { FromThread, Handover, Loss, ToThread } from "./messages.ts";
@@ -14,9 +15,9 @@ export interface SupervisorOptions<T> {
   readonly data: T;
   /** CPU time that one evaluation may use before it counts as running away. */
   readonly limitMs: number;
-  /** How long a caller is suspended whose evaluation ran away. */
+  /** Length of a caller's first suspension after a runaway. */
   readonly suspendMs: number;
-  /** Writes the audit lines that a thread left behind, before the next one starts. It never rejects. */
+  /** Writes the missing audit lines of an ended thread, before the next one starts. It never rejects. */
   readonly onLoss: (loss: Loss) => Promise<void>;
   readonly log: Log;
 }
@@ -30,17 +31,16 @@ export interface Supervisor {
 const WINDOW_MS = 60_000;
 const MAX_CRASHES = 5;
 /**
- * An evaluation that takes this part of the limit is slow: several of them count as a runaway. Of 500 ms: one decision takes
+ * An evaluation that takes this share of the limit is slow; several suspend the caller. Of 500 ms: one decision takes
  * 11 ms of CPU at most, with 1 MiB of arguments; a list of 1,000 names 20 ms for a caller of 100 groups, 0.2 s for one of 2,000.
  */
 const SLOW_SHARE = { named: 0.2, list: 0.5 };
-/** After a thread is ready, the spare one is made: not while clients wait for the CPU that it takes. */
+/** Delay between `ready` and the creation of the spare thread, which would compete with waiting clients for the CPU. */
 const SPARE_AFTER_MS = 500;
 
 /**
- * Runs a service in a thread and bounds the time of its policy: an evaluation that does not end can only be stopped
- * from outside, so the thread is ended and a spare one, which has its code loaded already, takes over
- * (docs/decisions/001). The calls that it had are refused by Envoy; their audit lines are written from here.
+ * An evaluation that does not end can only be stopped from outside: its thread is terminated, and a spare one, whose code is
+ * loaded already, takes over. Envoy refuses the calls in flight; the supervisor writes their audit lines.
  */
 export function supervise<T>(options: SupervisorOptions<T>): Supervisor {
   const { promise: ended, resolve: finish } = Promise.withResolvers<number>();
@@ -49,7 +49,7 @@ export function supervise<T>(options: SupervisorOptions<T>): Supervisor {
   return { ended, send: (message) => supervision.send(message) };
 }
 
-/** The threads of one service, one after the other, and what is remembered from one to the next. */
+/** The threads of one service, one at a time, and the state between them. */
 class Supervision<T> {
   readonly #options: SupervisorOptions<T>;
   readonly #finish: (code: number) => void;
@@ -85,7 +85,7 @@ class Supervision<T> {
     this.#current = spare ?? this.#make();
     this.#inFlight = newInFlight();
     this.#current.start(this.#handover());
-    // What it was told between two threads did not reach it.
+    // `terminate` may have arrived between two threads.
     if (this.#terminating) this.#current.send({ type: "terminate" });
   }
 
@@ -138,7 +138,7 @@ class Supervision<T> {
     if (kept !== undefined) this.#documents.set(name, { ...kept, at: performance.now() });
   }
 
-  /** A changed policy, or an operator's SIGHUP: what ran away before is tried again. */
+  /** After a changed policy or SIGHUP: a quarantined revision is evaluated again. */
   #release(): void {
     this.#quarantined = null;
     this.#runaways.release();
@@ -152,13 +152,13 @@ class Supervision<T> {
     this.#current?.send({ type: "suspend", suspension });
   }
 
-  async #after({ said, code, ready, ranAway }: ThreadEnd): Promise<void> {
+  async #after({ reported, code, ready, ranAway }: ThreadEnd): Promise<void> {
     this.#current = null;
     const revision = this.#revision;
-    const cause = causeOf(said, ranAway);
+    const cause = causeOf(reported, ranAway);
     const caller = ranAway === null ? null : callerAt(this.#inFlight, ranAway);
     await this.#options.onLoss({ inFlight: this.#inFlight, cause, slot: ranAway ?? NO_SLOT, revision });
-    if (said !== null) this.#end(said);
+    if (reported !== null) this.#end(reported);
     else if (this.#terminating) this.#end(ranAway === null ? code : 1);
     else if (ranAway !== null) this.#afterRunaway(caller, revision);
     else if (ready && this.#mayRestart()) this.#restart("thread_restarted", {});
@@ -184,7 +184,7 @@ class Supervision<T> {
     this.#restart("policy_ran_away", suspension === null ? {} : secondsOf(suspension));
   }
 
-  /** A thread that keeps crashing ends the process: whoever runs it can see that, and starts it with a delay of its own. */
+  /** False after MAX_CRASHES within WINDOW_MS: the process ends, and its service manager restarts it with a delay. */
   #mayRestart(): boolean {
     const now = performance.now();
     this.#crashes = [...this.#crashes.filter((at) => now - at < WINDOW_MS), now];
@@ -192,9 +192,9 @@ class Supervision<T> {
   }
 }
 
-function causeOf(said: number | null, ranAway: number | null): Loss["cause"] {
+function causeOf(reported: number | null, ranAway: number | null): Loss["cause"] {
   if (ranAway !== null) return "ran_away";
-  return said === null ? "crashed" : "stopped";
+  return reported === null ? "crashed" : "stopped";
 }
 
 function secondsOf({ issuer, subject, forMs }: Suspension) {

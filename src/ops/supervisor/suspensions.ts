@@ -1,13 +1,13 @@
-// Callers who are refused for a while, because policy ran away while it was evaluated for them. In memory, bounded.
+// Callers that are refused for a time, because policy ran away while it was evaluated for them. In memory, bounded. No I/O.
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../../authz/in-flight.ts";
 import { refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { Identity } from "../../authz/types.ts";
 
-/** Suspended callers that are remembered; of more than these, the suspension that was set first ends early. */
+/** Suspensions at most; beyond, the oldest one ends early. */
 const MAX_SUSPENDED = 10_000;
 
-/** A suspension on its way from one thread to another, whose clocks begin at different times. */
+/** A suspension as a message between threads: a duration, since the threads' monotonic clocks differ. */
 export interface Suspension extends Caller {
   /** Milliseconds until it ends. */
   readonly forMs: number;
@@ -15,12 +15,12 @@ export interface Suspension extends Caller {
 
 export interface Suspensions {
   suspend(suspension: Suspension): void;
-  /** Refuses the caller if suspended; null if not. */
+  /** The refusal of a suspended caller; null for all others. */
   refusal(identity: Identity): Refused | null;
   readonly size: number;
 }
 
-/** One key for each pair: no issuer and subject can be written as another's. */
+/** An injective key of issuer and subject. */
 export function callerKey({ issuer, subject }: Caller): string {
   return `${issuer.length}:${issuer}${subject}`;
 }
@@ -29,7 +29,7 @@ export function callerKey({ issuer, subject }: Caller): string {
 export function createSuspensions(monotonic: () => number, max: number = MAX_SUSPENDED): Suspensions {
   const until = new LRUCache<string, number>({ max });
   const refusal = (identity: Identity): Refused | null => {
-    if (until.size === 0) return null; // nearly always: then no key is made
+    if (until.size === 0) return null; // the usual case costs no key
     const key = callerKey(identity);
     const end = until.peek(key);
     if (end === undefined) return null;
@@ -57,7 +57,7 @@ function suspended(caller: Identity, leftMs: number): Refused {
 
 type Identified = Step<Identity> | Promise<Step<Identity>>;
 
-/** Refuses suspended callers as soon as it is known who they are: before the body is read and policy is asked. */
+/** Wraps `identify`: suspended callers are refused before the body is read and policy is asked. */
 export function refuseSuspended<A extends readonly unknown[]>(
   identify: (...args: A) => Identified,
   { refusal }: Pick<Suspensions, "refusal">,

@@ -1,25 +1,25 @@
-// One serving thread as the supervisor holds it: made ahead of time, started when its turn comes, watched until its end.
+// One serving thread (worker_threads), from the supervisor's side: created as a spare, started later, sampled until its end.
 import { Worker } from "node:worker_threads";
 import { createWatch, slotUnderWay } from "./heartbeat.ts";
 import type { FromThread, Handover, ToThread } from "./messages.ts";
 
-/** How a thread came to its end. */
+/** The end of a thread. */
 export interface ThreadEnd {
-  /** The exit code that it named itself, when it ended in order. */
-  readonly said: number | null;
+  /** The exit code of its `ended` message; null without one. */
+  readonly reported: number | null;
   readonly code: number;
-  /** It had been ready before. */
+  /** It had sent `ready` before. */
   readonly ready: boolean;
   /**
-   * The slot of the Check whose evaluation did not end, so that the thread was ended from here, or in whose evaluation it
-   * crashed (out of memory); null when there is none such.
+   * The slot of the evaluation for which the supervisor ended the thread, or in which it crashed (out of memory); null if
+   * there is none.
    */
   readonly ranAway: number | null;
 }
 
 export interface ThreadOptions<T> {
   readonly script: URL;
-  /** What the thread can load its code by; everything else comes with its start. */
+  /** `workerData`; everything else comes with the message `start`. */
   readonly data: T;
   /** CPU time that one evaluation may use. */
   readonly limitMs: number;
@@ -28,12 +28,12 @@ export interface ThreadOptions<T> {
   readonly onMessage: (message: FromThread) => void;
   readonly onSlow: (slot: number) => void;
   readonly onError: (error: unknown) => void;
-  /** Told of the end of a thread that was started. */
+  /** Called at the end of a thread that was started. */
   readonly onEnd: (end: ThreadEnd) => void;
 }
 
 export interface SupervisedThread {
-  /** True until its end. */
+  /** False after its end. */
   alive(): boolean;
   start(handover: Handover): void;
   send(message: ToThread): void;
@@ -42,17 +42,17 @@ export interface SupervisedThread {
 }
 
 const SAMPLE_MS = 20;
-/** What goes by at most: as if ten others wanted the same core. */
-const PATIENCE = 10;
-/** V8's own default: a smaller one collects more often, and moves more of what will be garbage to the old generation. */
+/** Wall-clock limit as a multiple of the CPU limit: as if ten others wanted the same core. */
+const TIMEOUT_FACTOR = 10;
+/** V8's default: a smaller young generation promotes more garbage to the old one. */
 const YOUNG_GENERATION_MB = 48;
 /**
- * Far above what the service needs. Without a limit of its own V8 takes the machine's memory for its measure, and lets
- * garbage grow to 70 MiB under load before it looks; a thread that does reach it is started anew.
+ * Far above what the service needs. Without a limit V8 derives one from the machine's memory, and lets garbage grow to 70 MiB
+ * under load before a collection. A thread that reaches the limit ends, and is replaced.
  */
 const OLD_GENERATION_MB = 512;
 
-/** Makes a thread: it loads its code, which takes most of the time of a start, and waits. */
+/** Creates a thread that loads its code, which takes most of the time of a start, and waits for `start`. */
 export function makeThread<T>(options: ThreadOptions<T>): SupervisedThread {
   return new WatchedWorker(options);
 }
@@ -65,7 +65,7 @@ class WatchedWorker<T> implements SupervisedThread {
   #alive = true;
   #ready = false;
   #ranAway: number | null = null;
-  #said: number | null = null;
+  #reported: number | null = null;
 
   constructor(options: ThreadOptions<T>) {
     this.#options = options;
@@ -98,7 +98,7 @@ class WatchedWorker<T> implements SupervisedThread {
 
   #note(message: FromThread): void {
     if (message.type === "ready") this.#ready = true;
-    if (message.type === "ended") this.#said = message.code;
+    if (message.type === "ended") this.#reported = message.code;
     this.#options.onMessage(message);
   }
 
@@ -107,7 +107,7 @@ class WatchedWorker<T> implements SupervisedThread {
     const runaway = createWatch(heartbeat, {
       limitMs,
       slowMs,
-      patienceMs: limitMs * PATIENCE,
+      timeoutMs: limitMs * TIMEOUT_FACTOR,
       monotonic: () => performance.now(),
       cpu: async () => {
         const { user, system } = await this.#worker.cpuUsage();
@@ -126,7 +126,7 @@ class WatchedWorker<T> implements SupervisedThread {
     this.#alive = false;
     clearInterval(this.#timer);
     if (this.#heartbeat === null) return;
-    const ranAway = this.#ranAway ?? (this.#said === null ? slotUnderWay(this.#heartbeat) : null);
-    this.#options.onEnd({ said: this.#said, code, ready: this.#ready, ranAway });
+    const ranAway = this.#ranAway ?? (this.#reported === null ? slotUnderWay(this.#heartbeat) : null);
+    this.#options.onEnd({ reported: this.#reported, code, ready: this.#ready, ranAway });
   }
 }
