@@ -1,6 +1,9 @@
 // Promises that end with an AbortSignal. Every signal of the broker is aborted with an HttpFault, or by a timeout of Node's.
 import { HttpFault } from "../http/client.ts";
 
+/** Code of the fault of a request whose client has closed its connection. */
+export const LEFT = "left";
+
 /** The fault with which a signal was aborted. */
 export function faultIn(signal: AbortSignal): HttpFault {
   const reason: unknown = signal.reason;

@@ -1,13 +1,15 @@
-/** The forms of an answer that a client takes. */
+// Reads the Accept header (RFC 9110 §12.5.1). Pure.
+
+/** The media types of a response that a client accepts. */
 export interface Accepts {
   readonly json: boolean;
   readonly stream: boolean;
 }
 
-/** What every MCP client must send, as nearly all write it. */
+/** The value that every MCP client must send, as nearly all write it. */
 const USUAL = "application/json, text/event-stream";
 
-/** RFC 9110 §12.5.1, as far as it tells our two forms apart. Without the header anything will do. */
+/** As far as it tells our two media types apart. Without the header both are accepted. */
 export function acceptsOf(header: string | undefined): Accepts {
   if (header === undefined || header === USUAL || header.trim() === "") return { json: true, stream: true };
   const ranges = header
@@ -19,6 +21,6 @@ export function acceptsOf(header: string | undefined): Accepts {
   const takes = (type: string, subtype: string) =>
     ranges.some((range) => range === `${type}/${subtype}` || range === `${type}/*` || range === "*/*");
   const stream = takes("text", "event-stream");
-  // Who takes neither is told in JSON, as in every refusal.
+  // A client that accepts neither gets JSON, as every refusal is.
   return { json: takes("application", "json") || !stream, stream };
 }

@@ -1,7 +1,6 @@
-// Bytes that the broker holds for callers: bodies that arrive, answers that are collected or not read yet. Pure bookkeeping.
+// Bytes that the broker holds for callers: request bodies, and responses that are collected or not read yet. Pure accounting.
 import { HttpFault } from "../http/client.ts";
-import { faultIn } from "./abort.ts";
-import { LEFT } from "./relay/call-timeout.ts";
+import { faultIn, LEFT } from "./abort.ts";
 
 export interface HeldBytesLimits {
   /** Bytes that one caller may hold. */
@@ -11,38 +10,38 @@ export interface HeldBytesLimits {
 }
 
 export interface HeldBytes {
-  /** The account of one request of this caller. It must be released. */
+  /** Opens the account of one request of this caller, which must be released. */
   open(caller: string): Hold;
   /** Bytes that are held now, by all callers. */
   readonly bytes: number;
 }
 
-/** What one request holds, until it is released. */
+/** The account of one request. */
 export interface Hold {
-  /** Bytes that this request could take if there were no other. */
+  /** Bytes that this request could take if it were the only one. */
   readonly most: number;
-  /** Takes so many bytes more; false if there is no room. */
+  /** Takes so many more bytes; false if there is no room. */
   take(bytes: number): boolean;
   /**
-   * Takes so many bytes more as soon as there is room.
-   * @throws {HttpFault} why the signal ended the wait
+   * Takes so many more bytes as soon as there is room.
+   * @throws {HttpFault} the fault with which the signal was aborted
    */
   wait(bytes: number, signal: AbortSignal): Promise<void>;
   give(bytes: number): void;
-  /** Gives everything back. Nothing is taken after it. */
+  /** Gives everything back; after it nothing can be taken. */
   release(): void;
 }
 
-/** Of the total: there, nobody holds more than a small share of what is free. */
+/** A part of the total of which each caller gets a small share of what is free only. */
 const RESERVE = 1 / 8;
 /** The share of what is free that a caller may always hold. */
 const SMALL_SHARE = 1 / 16;
 
 /**
- * A caller may hold as much as stays free for the others, up to a limit of her own (Choudhury and Hahne, "Dynamic queue
- * length thresholds", 1998). That alone halves what is free with each caller who comes and takes all that there is: after
- * twelve of them a small answer has no room. So large answers leave an eighth free, where each caller gets a sixteenth of
- * what is left: of 128 MiB, forty callers who take all that they get leave more than 100 KiB to the next.
+ * A caller may hold as much as stays free for the others, up to a limit of its own (Choudhury and Hahne, "Dynamic queue
+ * length thresholds", 1998). That rule alone halves what is free with each caller that takes all it can: after twelve of
+ * them a small response has no room. So large responses leave an eighth free, of which each caller gets a sixteenth of what
+ * is left: of 128 MiB, forty callers that take all they can leave more than 100 KiB to the next.
  */
 export function createHeldBytes(limits: HeldBytesLimits): HeldBytes {
   return new Ledger(limits);
@@ -51,7 +50,7 @@ export function createHeldBytes(limits: HeldBytesLimits): HeldBytes {
 interface Account {
   bytes: number;
   holds: number;
-  /** Who waits for room, in order. */
+  /** Requests that wait for room, in order. */
   readonly queue: Set<Waiter>;
 }
 

@@ -1,3 +1,4 @@
+// Answers what is no call: the handshake, ping and the lists, from the catalogue and what the wristband names. Pure.
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
@@ -5,14 +6,14 @@ import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
 import type { Snapshot } from "./catalog/snapshot.ts";
 import { LISTS, type ListKind } from "./catalog/kinds.ts";
-import type { Entry } from "./catalog/definitions.ts";
+import type { ListEntry } from "./catalog/definitions.ts";
 import type { Offers } from "./catalog/listing.ts";
 import { pageOf, type PagedList } from "./pages.ts";
 
-/** What the broker knows when it answers. */
+/** All that a result depends on. */
 export interface BrokerView {
   readonly snapshot: Snapshot;
-  /** What the endpoint's server has, whoever asks; null if it never said. */
+  /** What the endpoint's server declares, for every caller; null if it was never listed. */
   readonly offers: Offers | null;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
@@ -22,20 +23,19 @@ export interface BrokerView {
 }
 
 const SERVER_INFO = { name: "mcp-authz", version: "1.0.0" };
-/** How long a client may keep a list that is hers alone. */
+/** How long a client may cache its list. */
 const LIST_TTL_MS = 5000;
 const EVERYTHING: Offers = { tools: true, prompts: true, resources: true };
 const MERGED: Offers = { tools: true, prompts: false, resources: false };
 
-/** Entries that the wristband names: the one filter for all kinds. What it does not name does not exist. */
+/** The entries that the wristband names: the only filter, for all kinds. */
 export function visible<T extends { readonly name: string }>(entries: readonly T[], allowed: readonly string[]): T[] {
   const names = new Set(allowed);
   return entries.filter(({ name }) => names.has(name));
 }
 
 /**
- * The result of a housekeeping request as JSON text, in our own words and what the wristband names (design 4.3).
- * Refuses with `params_invalid` for a cursor that is not of this list.
+ * The result of a housekeeping request as JSON text. Refuses with `params_invalid` for a cursor that is not of this list.
  */
 export function housekeeping(operation: Operation, params: JsonObject, view: BrokerView): Step<string> {
   const isModern = operation.version === MODERN;
@@ -63,13 +63,13 @@ function greeting(method: string, params: JsonObject, view: BrokerView): object 
   };
 }
 
-/** The older revisions negotiate: theirs if we speak it, else our newest with a handshake. */
+/** The revision of an older client: the requested one if it is supported, else the newest with a handshake. */
 function negotiated(requested: unknown): string {
   const known = SUPPORTED_VERSIONS.filter((version) => version !== MODERN);
   return known.find((version) => version === requested) ?? known[0] ?? MODERN;
 }
 
-/** What the endpoint serves, whoever asks: it tells nothing of anybody's rights. */
+/** What the endpoint serves, the same for every caller: it tells nothing about rights. */
 function capabilities({ server, offers }: BrokerView): object {
   const served = server === null ? MERGED : (offers ?? EVERYTHING);
   const names = (["tools", "prompts", "resources"] as const).filter((name) => served[name]);
@@ -84,13 +84,13 @@ function listMembers(kind: ListKind, cursor: unknown, view: BrokerView): Step<st
   return pass(`"${LISTS[kind].member}":[${page.items.join(",")}]${next}`);
 }
 
-/** In the stateless revision a list says how long it may be kept: no longer than the wristband that it is made of. */
+/** In the stateless revision a list has a TTL: no longer than the life of the wristband that it is made from. */
 function modernList(members: string, { wristband, now }: BrokerView): string {
   const ttlMs = Math.max(0, Math.min(LIST_TTL_MS, wristband.exp * 1000 - now));
   return `{"resultType":"complete",${members},"ttlMs":${ttlMs},"cacheScope":"private"}`;
 }
 
-/** All servers' tools under their public names. Prompts and resources are served per server (design 3.5). */
+/** All servers' tools under their public names. Prompts and resources are served per server. */
 function merged(kind: ListKind, { snapshot, wristband }: BrokerView): PagedList {
   const of = [wristband.idp, wristband.sub, null, kind, snapshot.revision];
   if (kind !== "tools") return { of, shown: [] };
@@ -104,7 +104,7 @@ function merged(kind: ListKind, { snapshot, wristband }: BrokerView): PagedList 
 
 function ofServer(kind: ListKind, server: string, { snapshot, wristband }: BrokerView): PagedList {
   const listed = snapshot.servers.get(server);
-  const entries: readonly Entry[] = listed?.[kind] ?? [];
+  const entries: readonly ListEntry[] = listed?.[kind] ?? [];
   const allowed = namesOf(wristband, kind === "templates" ? "resources" : kind, server);
   const of = [wristband.idp, wristband.sub, server, kind, listed?.revision ?? null];
   return { of, shown: visible(entries, allowed) };

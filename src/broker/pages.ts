@@ -1,10 +1,11 @@
+// Pages of a list, with cursors that hold at every replica and for one caller's list only. Pure.
 import { createHash } from "node:crypto";
 
-/** A list from which a caller turns pages. */
+/** A list that is served in pages. */
 export interface PagedList {
-  /** Whose list of what this is, and of which state of the catalogue: all that a cursor of it must belong to. */
+  /** What a cursor is bound to: caller, server, kind, revision of the catalogue. */
   readonly of: readonly (string | null)[];
-  /** What the caller may see, in order: the filter has been applied before. */
+  /** What the caller may see, in order; already filtered. */
   readonly shown: readonly { readonly name: string; readonly json: string }[];
 }
 
@@ -20,10 +21,10 @@ const BINDING_BYTES = 16;
 const FORM = /^[A-Za-z0-9_-]{27}$/;
 
 /**
- * One page of a list, or null for a cursor that is not of exactly this list. A cursor is a place in a list and the digest
- * of both: whose it is, where, of what kind, the catalogue's revision and every name in it. There is no key: who makes
- * up a cursor must know her own list and gets a page of it, because the filter comes before the pages every time. So
- * cursors outlive a restart and hold at every replica, and nobody else's cursor is one (threat row B44).
+ * One page of a list, or null for a cursor that is not of exactly this list. A cursor is a place in a list and a digest over
+ * it: caller, server, kind, the catalogue's revision and every name. It needs no key: a caller who makes one up must know
+ * the list, and gets a page of it, because the filter is applied before the pages. So cursors outlive a restart and hold at
+ * every replica, and another caller's cursor is refused (threat row B44).
  */
 export function pageOf(list: PagedList, cursor: unknown): Page | null {
   const start = cursor === undefined ? 0 : placeOf(list, cursor);

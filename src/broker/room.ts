@@ -1,4 +1,4 @@
-// Room for one answer while it is collected: taken from its caller's bytes (held-bytes.ts) step by step.
+// Memory for one response while it is collected: reserved from its caller's bytes (held-bytes.ts) step by step. Pure.
 import { HttpFault } from "../http/client.ts";
 import type { Hold } from "./held-bytes.ts";
 import { faultIn } from "./abort.ts";
@@ -6,26 +6,26 @@ import { faultIn } from "./abort.ts";
 export interface Room {
   /** Takes the first step. @throws {HttpFault} {@link NO_ROOM}, or why the signal ended the wait */
   begin(): Promise<void>;
-  /** Null if so many bytes have room, else a promise of it. Gives back what a collector that shrank needs no more. */
+  /** Null if so many bytes are reserved, else a promise of them. Gives back what a collector that shrank no longer needs. */
   need(bytes: number): Promise<void> | null;
-  /** The answer is complete: it needs so many bytes, and no more. */
+  /** Gives back all but so many bytes: the response is complete. */
   settle(bytes: number): void;
-  /** The fault that the call failed with: {@link NO_ROOM} if its time ended while it waited for room. */
+  /** {@link NO_ROOM} for a call whose time ended while it waited for room; else the error itself. */
   faultFor(error: unknown): unknown;
 }
 
-/** Whose bytes these are, and how long they may be waited for. */
+/** The caller's account, and the signal that ends a wait. */
 export interface RoomOptions {
   readonly hold: Hold;
   readonly signal: AbortSignal;
 }
 
-/** The code of the fault of a call for which there was no room in its time. */
+/** The fault's code of a call for which there was no room in its time. */
 export const NO_ROOM = "held_bytes";
 
 /**
- * Room in few steps: what is announced, or a little and then the most that may come. So the answers that hold something and
- * wait for more hold little, and those that go on can be completed: they do not wait for each other for ever.
+ * Reserves in few steps: what content-length announces, or a little and then the most that may come. So responses that hold
+ * something and wait for more hold little, and the others can be completed: no deadlock.
  * @param steps in ascending order; the last one is the most that is ever taken
  */
 export function createRoom({ hold, signal }: RoomOptions, steps: readonly [number, ...number[]]): Room {
@@ -36,7 +36,7 @@ export function createRoom({ hold, signal }: RoomOptions, steps: readonly [numbe
 
   async function grow(to: number): Promise<void> {
     isWaiting = true;
-    // No other call of the caller's would make way for this one.
+    // More than a caller may have in all: waiting would not help.
     if (to > most) throw new HttpFault(NO_ROOM);
     try {
       await hold.wait(to - taken, signal);
@@ -59,7 +59,7 @@ export function createRoom({ hold, signal }: RoomOptions, steps: readonly [numbe
   return {
     begin: () => grow(steps.length === 1 ? steps[0] : first),
     need(bytes) {
-      if (isWaiting) return null; // it is paused already
+      if (isWaiting) return null; // the response is paused already
       if (bytes <= first && taken > first) shrink(first);
       if (bytes <= taken) return null;
       const next = steps.find((step) => step >= bytes) ?? bytes;

@@ -1,3 +1,4 @@
+// The broker's listener: reads one MCP request, verifies its wristband, and answers it here or hands it to the relay. I/O.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { randomUUID } from "node:crypto";
@@ -16,7 +17,7 @@ import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
 import type { Verification } from "../wristband/verify.ts";
 import { acceptsOf } from "./accept-header.ts";
 import { housekeeping, type BrokerView } from "./housekeeping.ts";
-import { admitCall, type AdmitCallOptions, type Arrived, type RelayCall } from "./relay/admit.ts";
+import { admitCall, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
 import type { Relay } from "./relay/relay.ts";
 import { NO_ROOM } from "./room.ts";
@@ -29,16 +30,16 @@ export interface BrokerOptions {
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly answers: AnswerSettings;
   readonly wristbandHeader: string;
-  /** Of a request's body. */
+  /** The largest body of a request. */
   readonly maxBodyBytes: number;
-  /** Verifies a wristband; may wait for a key that was just rotated in. */
+  /** Verifies a wristband; may wait for a new key. */
   readonly verify: (jws: string) => Promise<Verification>;
   readonly view: (server: string | null, wristband: WristbandClaims) => BrokerView;
   readonly calls: AdmitCallOptions;
   readonly relay: Relay;
-  /** What is held for callers: their bodies, and answers that they have not read. */
+  /** Bytes that are held for callers: request bodies, and responses that they have not read. */
   readonly held: HeldBytes;
-  /** Told of every request that is answered here; calls are the relay's. @param method null when it could not be read */
+  /** Receives each request that ends here; the relay reports calls. @param method null when it could not be read */
   readonly observe: (method: string | null, reason: Reason | null) => void;
 }
 
@@ -49,35 +50,36 @@ export interface Broker {
   close(graceMs: number): Promise<void>;
 }
 
-/** A wristband of 32 KiB and a credential, with room. */
+/** A wristband of 32 KiB, a credential, and the usual headers. */
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_CONNECTIONS = 4096;
-const LAST_WORDS_MS = 200;
-/** How long a client may leave an answer unread. */
-const SILENCE_MS = 60_000;
+/** At the end, time for the last responses to reach their clients. */
+const FLUSH_GRACE_MS = 200;
+/** How long a client may leave a response unread. */
+const UNREAD_RESPONSE_MS = 60_000;
 /** Envoy closes an idle connection after an hour: if we did it sooner, a request could be on its way already. */
 const KEEP_ALIVE_MS = 65 * 60_000;
 
 /**
- * The endpoint that answers the handshake and the lists, and relays calls. It knows callers by the wristband alone:
- * without a valid one it shows and does nothing, wherever the request came from (B55).
+ * Answers the handshake and the lists, and relays calls. Knows callers by the wristband alone: without a valid one it shows
+ * and does nothing, wherever the request came from (B55).
  */
 export function createBroker(options: BrokerOptions): Broker {
-  // Both end with the request's last byte: a stream may last as long as it likes.
-  const patience = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: KEEP_ALIVE_MS };
-  const limits = { maxHeaderSize: MAX_HEADER_BYTES, ...patience };
+  // Node applies the first two to the request alone: a response may stream for longer.
+  const timeouts = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: KEEP_ALIVE_MS };
+  const limits = { maxHeaderSize: MAX_HEADER_BYTES, ...timeouts };
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     void respond(options, request, response).catch(() => response.destroy());
   };
   const { tls } = options;
-  if (tls === null) return running(createServer(limits, listener), options, () => {});
+  if (tls === null) return brokerOf(createServer(limits, listener), options, () => {});
   const server = createTlsServer({ ...limits, ...contextOf(tls), requestCert: tls.clientCa !== null }, listener);
-  return running(server, options, (material) => server.setSecureContext(contextOf(material)));
+  return brokerOf(server, options, (material) => server.setSecureContext(contextOf(material)));
 }
 
-function running(server: Server, options: BrokerOptions, setTls: Broker["setTls"]): Broker {
+function brokerOf(server: Server, options: BrokerOptions, setTls: Broker["setTls"]): Broker {
   server.maxConnections = MAX_CONNECTIONS;
-  server.setTimeout(SILENCE_MS);
+  server.setTimeout(UNREAD_RESPONSE_MS);
   return {
     listen: () => listen(server, "listen.broker", options.address),
     setTls,
@@ -89,16 +91,16 @@ function contextOf({ key, cert, clientCa }: BrokerTls) {
   return { key, cert, minVersion: "TLSv1.3" as const, ...(clientCa !== null && { ca: clientCa }) };
 }
 
-/** What is sent: an answer of ours, nothing for a notification, or what a server answers to a call. */
-type Reply = { readonly kind: "result"; readonly message: string } | { readonly kind: "accepted" } | Carried;
-interface Carried {
+/** What is sent: a result of the broker's own, 202 for a notification, or the server's response to a call. */
+type Reply = { readonly kind: "result"; readonly message: string } | { readonly kind: "accepted" } | CallReply;
+interface CallReply {
   readonly kind: "call";
   readonly call: RelayCall;
   readonly hold: Hold;
 }
 
-/** One request, where its answer goes, and what became known of it. */
-interface Exchange {
+/** One request, its response, and the facts that a refusal needs. */
+interface RequestContext {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly facts: CheckFacts;
@@ -107,21 +109,21 @@ interface Exchange {
 async function respond(options: BrokerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const facts = newCheckFacts(randomUUID(), Date.now());
   response.on("error", () => {}); // a client that leaves while we write
-  const exchange = { request, response, facts };
-  const outcome = await decide(options, exchange).catch(() => refuse("internal"));
+  const context = { request, response, facts };
+  const outcome = await decide(options, context).catch(() => refuse("internal"));
   if (!outcome.ok) options.observe(facts.method, outcome.reason);
   else if (outcome.value.kind !== "call") options.observe(facts.method, null);
-  const refused = outcome.ok ? await reply(options.relay, outcome.value, exchange) : outcome;
+  const refused = outcome.ok ? await reply(options.relay, outcome.value, context) : outcome;
   if (refused === null) return;
   const { status, headers, body } = answer(options.answers, refused, facts);
   response.writeHead(status, Object.fromEntries(headers)).end(body);
 }
 
-/** Null if the client has its answer. */
-async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Refused | null> {
-  const { request, response, facts } = exchange;
+/** A refusal; null once the client has its response. */
+async function reply(relay: Relay, what: Reply, context: RequestContext): Promise<Refused | null> {
+  const { request, response, facts } = context;
   if (what.kind === "call") {
-    request.socket.setTimeout(0); // a call takes the time that its server is given
+    request.socket.setTimeout(0); // the relay has its own timeouts
     const refused = await relay.carry(what.call, {
       response,
       accepts: acceptsOf(request.headers.accept),
@@ -129,7 +131,7 @@ async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Ref
       hold: what.hold,
       errorBody: (why) => JSON.stringify(rpcError(why, facts)),
     });
-    if (!response.writableFinished) request.socket.setTimeout(SILENCE_MS);
+    if (!response.writableFinished) request.socket.setTimeout(UNREAD_RESPONSE_MS);
     return refused;
   }
   if (what.kind === "accepted") response.writeHead(202).end();
@@ -137,7 +139,7 @@ async function reply(relay: Relay, what: Reply, exchange: Exchange): Promise<Ref
   return null;
 }
 
-async function decide(options: BrokerOptions, { request, response, facts }: Exchange): Promise<Step<Reply>> {
+async function decide(options: BrokerOptions, { request, response, facts }: RequestContext): Promise<Step<Reply>> {
   const endpoint = options.endpoints.get(request.url?.split("?")[0] ?? "");
   if (endpoint?.kind !== "mcp") return refuse("route_unknown");
   facts.endpoint = endpoint;
@@ -156,11 +158,11 @@ async function decide(options: BrokerOptions, { request, response, facts }: Exch
   const { operation } = read;
   facts.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
   facts.method = operation.method;
-  const arrived = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
-  return proven(options, arrived, { params: read.params, hold });
+  const incoming = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
+  return authorized(options, incoming, { params: read.params, hold });
 }
 
-/** The account of this request's bytes, until the client has its answer or has left. */
+/** The account of this request's bytes, until its response is closed. */
 function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ServerResponse): Hold {
   const hold = held.open(callerKey(wristband));
   if (response.closed) hold.release();
@@ -168,28 +170,32 @@ function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ServerRe
   return hold;
 }
 
-/** Of a request that was read: its params, and the account of its bytes. */
-interface Received {
+/** The params of a request, and the account of its bytes. */
+interface ParsedRequest {
   readonly params: JsonObject;
   readonly hold: Hold;
 }
 
-/** What the wristband proves. The proof of one call shows nothing, and what shows names calls nothing (relay-call.ts). */
-function proven({ calls, view }: BrokerOptions, arrived: Arrived, { params, hold }: Received): Step<Reply> {
-  const { endpoint, operation, wristband } = arrived;
+/** What the wristband allows. One for a call shows no list, and one for lists calls nothing (relay/admit.ts). */
+function authorized(
+  { calls, view }: BrokerOptions,
+  incoming: IncomingCall,
+  { params, hold }: ParsedRequest,
+): Step<Reply> {
+  const { endpoint, operation, wristband } = incoming;
   if (operation.class === "named") {
-    const call = admitCall(calls, arrived);
+    const call = admitCall(calls, incoming);
     return call.ok ? pass({ kind: "call", call: call.value, hold }) : call;
   }
   if (wristband.use !== "list") return refuse("wristband_invalid", "another use");
   if (operation.class === "notification") return pass({ kind: "accepted" });
-  const reply = answered(operation, params, view(endpoint.server, wristband));
+  const reply = housekeepingReply(operation, params, view(endpoint.server, wristband));
   if (!reply.ok) return reply;
-  // A page that the client does not read stays here, as the answer of a call does.
+  // An unread page is held, as the response to a call is.
   return hold.take(reply.value.message.length) ? reply : refuse("rate_limited", NO_ROOM);
 }
 
-function answered(
+function housekeepingReply(
   operation: Operation,
   params: JsonObject,
   view: BrokerView,
@@ -217,7 +223,7 @@ function headersOf(request: IncomingMessage) {
   };
 }
 
-/** Refuses a body that is too large, does not come whole, or for which its caller has no room; what is left of it is not read. */
+/** Refuses a body that is too large, is cut off, or for which its caller has no room left; the rest of it is not read. */
 function readBody(
   request: IncomingMessage,
   { hold, maxBytes }: { readonly hold: Hold; readonly maxBytes: number },
@@ -242,17 +248,17 @@ function readBody(
   });
 }
 
-/** What is under way may end; after the grace each call still gets its last word. */
+/** Waits for requests under way; after the grace the relay ends each call with a refusal. */
 function close(server: Server, relay: Relay, graceMs: number): Promise<void> {
   return new Promise((done) => {
-    let lastWords: NodeJS.Timeout | undefined;
+    let flushing: NodeJS.Timeout | undefined;
     const grace = setTimeout(() => {
       void relay.endAll();
-      lastWords = setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS);
+      flushing = setTimeout(() => server.closeAllConnections(), FLUSH_GRACE_MS);
     }, graceMs);
     server.close(() => {
       clearTimeout(grace);
-      clearTimeout(lastWords);
+      clearTimeout(flushing);
       done();
     });
     server.closeIdleConnections();

@@ -24,11 +24,11 @@ export const tool = (name: string, more: object = {}) => ({ name, inputSchema: {
 export const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
 
 export function listingOf(server: string, offered: Offered): Listing {
-  const tally = { dropped: {}, cleaned: 0 };
+  const stats = { dropped: {}, cleaned: 0 };
   const publicName = (name: string) => `${server}_${name}`;
   const budget = { names: Infinity, definitions: Infinity };
   const use = (kind: ListKind) => {
-    const reader = createEntryReader(kind, { room: 1000, publicName, tally, budget });
+    const reader = createEntryReader(kind, { room: 1000, publicName, stats, budget });
     for (const item of offered[kind] ?? []) reader.take(Buffer.from(JSON.stringify(item)));
     return reader.entries();
   };
@@ -44,7 +44,7 @@ export function listingOf(server: string, offered: Offered): Listing {
     resources: resources ?? [],
     templates: templates ?? [],
     offers,
-    tally,
+    stats,
   };
 }
 

@@ -1,3 +1,4 @@
+// Composition root of the broker: parts in order, closed in reverse. I/O.
 import { urlOf } from "../../http/url.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { createBroker, type BrokerOptions } from "../../broker/server.ts";
@@ -19,14 +20,14 @@ import { tlsOf, tlsParts } from "../tls-listeners.ts";
 import { listersOf, upstreamsOf } from "./upstreams.ts";
 
 export interface RunningBroker {
-  /** SIGHUP: TLS files. What cannot be read leaves what was there. */
+  /** SIGHUP: reads the TLS files again. A file that cannot be read leaves the old one in force. */
   reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const monotonic = () => performance.now();
 const GRACE_MS = 2000;
-/** How long the first requests wait for the servers' first lists: one that hangs must not keep the others away (B45). */
+/** Longest wait for the first lists before the broker listens: a server that hangs must not hold up the others (B45). */
 const FIRST_ROUND_MS = 3000;
 
 /** Builds and starts the broker. @throws {Error} that names the key at fault */
@@ -59,7 +60,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   await broker.listen();
   started = true;
   log.info("listening", {
-    broker: describe(config.listen.broker),
+    broker: textOf(config.listen.broker),
     servers: catalog.states().length,
     ready: keys.status().keys > 0,
   });
@@ -129,7 +130,7 @@ function verifier({ wristband: { issuer, audience } }: Config, keys: RemoteKeySe
   };
 }
 
-/** Says once that a server cannot be listed, and once that it can again; counts each attempt. */
+/** Counts each attempt to list a server; logs when a server begins to fail, fails otherwise, and recovers. */
 function reporter(metrics: BrokerMetrics, log: Log) {
   const failing = new Map<string, string>();
   return (server: string, error: string | null) => {
@@ -145,6 +146,6 @@ function reporter(metrics: BrokerMetrics, log: Log) {
   };
 }
 
-function describe(address: Address): string {
+function textOf(address: Address): string {
   return address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
 }

@@ -1,3 +1,4 @@
+// The broker's operator listener: health, metrics, and the catalogue for `serve`.
 import type { KeySetStatus } from "../../jose/remote-key-set.ts";
 import type { IncomingMessage } from "node:http";
 import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/catalog/snapshot.ts";
@@ -22,15 +23,14 @@ export function brokerMetrics(config: Config): BrokerMetrics {
 export interface BrokerOpsSources {
   readonly metrics: BrokerMetrics;
   readonly catalog: Catalog;
-  /** True once the first round of lists is over, or took too long to wait for. */
+  /** True once the first round of lists has ended, or its time. */
   readonly started: () => boolean;
   readonly keys: { status(): KeySetStatus };
   readonly held: Pick<HeldBytes, "bytes">;
-  /** True for a token of serve that opens the catalogue. */
+  /** True for a valid catalogue token of `serve`. */
   readonly isCatalogToken: (token: string) => boolean;
 }
 
-/** The broker's operator listener: health, metrics, and the catalogue for serve. */
 export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, sources: BrokerOpsSources) {
   const { metrics, catalog, keys, held, started } = sources;
   return createOpsServer({
@@ -58,12 +58,12 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
         };
         return { status: 200, contentType: metrics.contentType, body: await metrics.render(reading) };
       },
-      "/catalog": (request) => catalogAnswer(sources, request),
+      "/catalog": (request) => catalogResponse(sources, request),
     },
   });
 }
 
-/** What a server has, without a name of it: this listener is for operators, the names are for serve. */
+/** State and counts of a server, without names: this listener is for operators, the names are for `serve`. */
 function readingOf({
   server,
   state,
@@ -71,17 +71,20 @@ function readingOf({
   ageSeconds,
   listed,
 }: UpstreamState): UpstreamReading & { error: string | null } {
-  const { tools = [], prompts = [], resources = [], templates = [], tally } = listed ?? {};
+  const { tools = [], prompts = [], resources = [], templates = [], stats } = listed ?? {};
   const entries = {
     tools: tools.length,
     prompts: prompts.length,
     resources: resources.length,
     templates: templates.length,
   };
-  return { server, state, error, ageSeconds, entries, dropped: tally?.dropped ?? {}, cleaned: tally?.cleaned ?? 0 };
+  return { server, state, error, ageSeconds, entries, dropped: stats?.dropped ?? {}, cleaned: stats?.cleaned ?? 0 };
 }
 
-function catalogAnswer({ catalog, isCatalogToken, started }: BrokerOpsSources, request: IncomingMessage): OpsResponse {
+function catalogResponse(
+  { catalog, isCatalogToken, started }: BrokerOpsSources,
+  request: IncomingMessage,
+): OpsResponse {
   const token = /^Bearer ([A-Za-z0-9._-]+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
   if (!isCatalogToken(token)) return json(401, { error: "a catalogue token of serve is needed" });
   // Half a catalogue would hide what its servers offer: serve keeps the one it has.

@@ -1,3 +1,4 @@
+// Builds the relay: its sessions, eras and limits, from the configuration.
 import { createEras } from "../../broker/upstream/era.ts";
 import type { FindSchema } from "../../broker/relay/request.ts";
 import { createRelay, type Relay, type RelayObserver } from "../../broker/relay/relay.ts";
@@ -18,14 +19,16 @@ export interface RelayDeps {
 }
 
 const MAX_SESSIONS = 10_000;
-/** A quarter of the connections to one server: no caller alone can take them all, whatever `limits.callsPerCaller` says. */
+/** A quarter of the connections to one server: no single caller can take them all, whatever `limits.callsPerCaller` is. */
 const MAX_CALLS_PER_SERVER = 256;
 const SESSION_IDLE_MS = 5 * 60_000;
 const SWEEP_MS = 30_000;
-const NOBODY: RelayObserver = { observe: () => {}, dropped: () => {}, thinned: () => {} };
+const NO_OBSERVER: RelayObserver = { observe: () => {}, dropped: () => {}, thinned: () => {} };
 
-/** The part of the broker that carries calls. */
-export function buildRelay(config: Config, { monotonic, log, findSchema, observer = NOBODY }: RelayDeps): RelayParts {
+export function buildRelay(
+  config: Config,
+  { monotonic, log, findSchema, observer = NO_OBSERVER }: RelayDeps,
+): RelayParts {
   const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
   const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
   sweeper.unref();

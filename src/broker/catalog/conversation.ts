@@ -13,7 +13,7 @@ import {
   type UpstreamResponse,
 } from "../upstream/era.ts";
 import type { UpstreamConnections, UpstreamCredential } from "../upstream/upstream.ts";
-import { readListAnswer, type ListAnswer, type ListResult } from "./list-response.ts";
+import { readListResponse, type ListResponse, type ListResult } from "./list-response.ts";
 
 /** The server, and what the gateway identifies itself with: never anything of a caller. */
 export interface ListedUpstream {
@@ -45,7 +45,11 @@ export async function converse({ upstream, credential }: ListedUpstream, budget:
   };
   const dialect: Dialect = (await probe(greet)) === "modern" ? { era: "modern" } : await handshake(greet, end);
   const capabilities = capabilitiesIn(greeting);
-  const reader = { budget, maxBytes: Infinity, read: (bytes: Buffer) => readListAnswer(bytes, OWN_ID, budget.slices) };
+  const reader = {
+    budget,
+    maxBytes: Infinity,
+    read: (bytes: Buffer) => readListResponse(bytes, OWN_ID, budget.slices),
+  };
   return {
     capabilities,
     list: async (method, params) =>
@@ -63,7 +67,7 @@ function capabilitiesIn(greeting: JsonObject | null): JsonObject {
   return isObject(capabilities) ? capabilities : {};
 }
 
-function resultOf({ status, message }: UpstreamResponse<ListAnswer>): ListResult | null {
+function resultOf({ status, message }: UpstreamResponse<ListResponse>): ListResult | null {
   if (status === 200 && message?.kind === "result") return message.result;
   if (message?.kind === "error" && message.code === METHOD_NOT_FOUND) return null;
   if (status !== 200) throw new HttpFault(`status_${status}`);

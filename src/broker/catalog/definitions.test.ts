@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
-import { createEntryReader, type ListBudget, type Tally } from "./definitions.ts";
+import { createEntryReader, type ListBudget, type ListingStats } from "./definitions.ts";
 import type { ListKind } from "./kinds.ts";
 
 /** As it comes from a server: through the reader that keeps everything. */
@@ -16,12 +16,12 @@ function arrived(list: unknown): readonly JsonValue[] {
 const ENDLESS: ListBudget = { names: Infinity, definitions: Infinity };
 
 function use(kind: ListKind, list: unknown, { room = 1000, budget = ENDLESS } = {}) {
-  const tally: Tally = { dropped: {}, cleaned: 0 };
+  const stats: ListingStats = { dropped: {}, cleaned: 0 };
   const publicName = (name: string) => `s_${name}`;
-  const reader = createEntryReader(kind, { room, publicName, tally, budget: { ...budget } });
+  const reader = createEntryReader(kind, { room, publicName, stats, budget: { ...budget } });
   for (const item of arrived(list)) reader.take(Buffer.from(JSON.stringify(item)));
   const entries = reader.entries();
-  return { entries, tally, names: entries.map(({ name }) => name) };
+  return { entries, stats, names: entries.map(({ name }) => name) };
 }
 
 const schema = { type: "object" };
@@ -33,10 +33,10 @@ describe("a definition is passed on as it came", () => {
     '{"name":"t","title":"T","description":"Does\\n\\tit","inputSchema":{"type":"object","properties":{"id":{"type":"integer","maximum":9223372036854775807},"ID":{"type":"number","minimum":1.0}},"$ref":"http://169.254.169.254/","required":["id"],"additionalProperties":false},"outputSchema":{"type":"object"},"annotations":{"readOnlyHint":true,"x":[null]},"icons":[{"src":"https://x/i.png"}],"execution":{"taskSupport":"optional"},"_meta":{"a/b":"\u202eas it is\u202c"},"future":{"deep":[1,{"a":-0}]}}';
 
   it("B48: no member is lost, no number changed, no $ref followed", () => {
-    const { entries, tally } = use("tools", `[${whole}]`);
+    const { entries, stats } = use("tools", `[${whole}]`);
     const merged = whole.replace('"name":"t"', '"name":"s_t"');
     expect(entries).toEqual([{ name: "t", json: whole, merged }]);
-    expect(tally).toEqual({ dropped: {}, cleaned: 0 });
+    expect(stats).toEqual({ dropped: {}, cleaned: 0 });
   });
 
   it.each<[ListKind, object]>([
@@ -62,8 +62,8 @@ it("the order is that of the names, whatever the server's", () => {
 describe("names", () => {
   const odd = ["dеlete", "del\u200bete", "ｄelete", "\u202eeteled", "del\u{e0041}ete", "é", "e\u0301", "a b", "a\tb"];
   it.each([...odd, "", "x".repeat(129), "a;b", "a\u0000"])("B15, B16: %j is nobody's, and counted", (name) => {
-    expect(use("tools", [tool(name), tool("fine")])).toMatchObject({ names: ["fine"], tally: only("name") });
-    expect(use("prompts", [{ name }, { name: "fine" }])).toMatchObject({ names: ["fine"], tally: only("name") });
+    expect(use("tools", [tool(name), tool("fine")])).toMatchObject({ names: ["fine"], stats: only("name") });
+    expect(use("prompts", [{ name }, { name: "fine" }])).toMatchObject({ names: ["fine"], stats: only("name") });
   });
 
   it.each([
@@ -78,21 +78,21 @@ describe("names", () => {
     "DOCS://a",
     "greeting",
   ])("the URI %j is none", (uri) => {
-    expect(use("resources", [{ uri, name: "n" }]).tally).toEqual(only("name"));
-    expect(use("templates", [{ uriTemplate: uri, name: "n" }]).tally).toEqual(only("name"));
+    expect(use("resources", [{ uri, name: "n" }]).stats).toEqual(only("name"));
+    expect(use("templates", [{ uriTemplate: uri, name: "n" }]).stats).toEqual(only("name"));
   });
 
   it("B17: upper and lower case are two names", () =>
     expect(use("tools", [tool("a"), tool("A")]).names).toEqual(["A", "a"]));
 
   it("B36: the first of two equal names stands, the other is counted", () => {
-    const { entries, tally } = use("tools", [tool("a", { title: "first" }), tool("a", { title: "second" })]);
-    expect([entries.length, entries[0]?.json.includes("first"), tally]).toEqual([1, true, only("duplicate")]);
+    const { entries, stats } = use("tools", [tool("a", { title: "first" }), tool("a", { title: "second" })]);
+    expect([entries.length, entries[0]?.json.includes("first"), stats]).toEqual([1, true, only("duplicate")]);
   });
 
   it("a name that is too long with its prefix is shown on its server's endpoint alone", () => {
-    const { entries, tally } = use("tools", [tool("x".repeat(127))]);
-    expect([entries[0]?.merged, entries[0]?.name.length, tally]).toEqual([null, 127, only("prefixed_name")]);
+    const { entries, stats } = use("tools", [tool("x".repeat(127))]);
+    expect([entries[0]?.merged, entries[0]?.name.length, stats]).toEqual([null, 127, only("prefixed_name")]);
   });
 });
 
@@ -120,7 +120,7 @@ describe("B45: what a client would choke on is left out alone", () => {
     ["templates", { uri: "docs://a", name: "a" }],
   ];
   it.each(shapes)("%s %j", (kind, entry) =>
-    expect(use(kind, [entry])).toMatchObject({ names: [], tally: only("malformed") }),
+    expect(use(kind, [entry])).toMatchObject({ names: [], stats: only("malformed") }),
   );
 });
 
@@ -130,23 +130,23 @@ describe("B51, B34: limits", () => {
   it("64 KiB for one definition, in bytes", () => {
     const room = 64 * 1024 - JSON.stringify(tool("a", { x: "" })).length;
     expect(use("tools", [tool("a", { x: "x".repeat(room) })]).names).toEqual(["a"]);
-    expect(use("tools", [tool("a", { x: "x".repeat(room + 1) })]).tally).toEqual(only("too_large"));
-    expect(use("tools", [tool("a", { x: "ü".repeat(room / 2 + 1) })]).tally).toEqual(only("too_large"));
+    expect(use("tools", [tool("a", { x: "x".repeat(room + 1) })]).stats).toEqual(only("too_large"));
+    expect(use("tools", [tool("a", { x: "ü".repeat(room / 2 + 1) })]).stats).toEqual(only("too_large"));
   });
 
   it("32 levels", () => {
     expect(use("tools", [tool("a", { x: nested(31) })]).names).toEqual(["a"]);
-    expect(use("tools", [tool("a", { x: nested(32) })]).tally).toEqual(only("too_deep"));
-    expect(use("tools", [tool("a", { x: nested(250) })]).tally).toEqual(only("too_deep"));
+    expect(use("tools", [tool("a", { x: nested(32) })]).stats).toEqual(only("too_deep"));
+    expect(use("tools", [tool("a", { x: nested(250) })]).stats).toEqual(only("too_deep"));
   });
 
   it("as many entries as there is room for; the rest is counted", () => {
-    const { names, tally } = use(
+    const { names, stats } = use(
       "tools",
       Array.from({ length: 12 }, (_, i) => tool(`t${i + 10}`)),
       { room: 10 },
     );
-    expect([names.length, tally.dropped]).toEqual([10, { too_many: 2 }]);
+    expect([names.length, stats.dropped]).toEqual([10, { too_many: 2 }]);
   });
 });
 
@@ -194,7 +194,7 @@ describe("B49: x-mcp-header", () => {
     ["if", { ...schema, if: properties(at("A")) }],
     ["a keyword of tomorrow", { ...schema, tomorrow: { inner: [at("A")] } }],
   ])("with %s the tool is listed nowhere", (_, inputSchema) =>
-    expect(use("tools", [{ name: "t", inputSchema }]).tally).toEqual(only("header_annotation")),
+    expect(use("tools", [{ name: "t", inputSchema }]).stats).toEqual(only("header_annotation")),
   );
 });
 
@@ -259,11 +259,11 @@ describe("B34: text for people holds what people see", () => {
   });
 
   it("is cut at 4,096 and 512 characters, never within one", () => {
-    const { entries, tally } = use("tools", [
+    const { entries, stats } = use("tools", [
       tool("t", { title: "x".repeat(513), description: `${"x".repeat(4095)}😀` }),
     ]);
     const { title, description } = JSON.parse(entries[0]?.json ?? "") as { title: string; description: string };
-    expect([title.length, description, tally.cleaned]).toEqual([512, "x".repeat(4095), 1]);
+    expect([title.length, description, stats.cleaned]).toEqual([512, "x".repeat(4095), 1]);
     expect(json("tools", tool("t", { description: `${"x".repeat(4094)}😀` }))).toMatchObject({
       description: `${"x".repeat(4094)}😀`,
     });

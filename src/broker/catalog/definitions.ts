@@ -1,3 +1,4 @@
+// Reads the items of one list: keeps those that can be named in a call, cleans their texts, counts the rest. Pure.
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isOrdinaryName } from "../../mcp/method-table.ts";
@@ -8,7 +9,7 @@ import { cleanDefinition } from "./sanitize-text.ts";
 import { depthOf, hasLookalikes, hasShape } from "./shape.ts";
 import { annotatedHeaders } from "./header-annotations.ts";
 
-/** Why a listed entry is shown to nobody; `prefixed_name`: not on the merged endpoint, where it would be too long. */
+/** Why an entry is left out; `prefixed_name`: on the merged endpoint only, where its name would be too long. */
 export const DROP_REASONS = [
   "malformed",
   "name",
@@ -21,18 +22,18 @@ export const DROP_REASONS = [
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
-/** What was left out or changed while lists were read: nothing of that is silent. */
-export interface Tally {
+/** Counts of entries that were left out or changed. */
+export interface ListingStats {
   readonly dropped: Partial<Record<DropReason, number>>;
-  /** Entries whose text lost something. */
+  /** Entries whose texts were cleaned of something. */
   cleaned: number;
 }
 
-/** One thing that may be shown: what a call names it, and its definition as JSON text. */
-export interface Entry {
+/** An entry of a list: its name in calls, and its definition as JSON text. */
+export interface ListEntry {
   readonly name: string;
   readonly json: string;
-  /** A tool as the merged endpoint shows it, with its prefix; null for what is not shown there. */
+  /** A tool's definition on the merged endpoint, with its prefix; null for what is not shown there. */
   readonly merged: string | null;
 }
 
@@ -40,11 +41,11 @@ const MAX_ENTRY_BYTES = 64 * 1024;
 const MAX_ENTRY_DEPTH = 32;
 const MAX_URI = 2048;
 
-/** What one server's listing may still take, of all kinds together; it is counted down. */
+/** Bytes that one server's listing may still take, all kinds together; counted down. */
 export interface ListBudget {
-  /** Bytes of names, as they stand in a wristband. */
+  /** Of names, as JSON in a wristband. */
   names: number;
-  /** Bytes of definitions. */
+  /** Of definitions. */
   definitions: number;
 }
 
@@ -53,34 +54,33 @@ export interface ReadOptions {
   readonly room: number;
   /** A tool's name on the merged endpoint. */
   readonly publicName: (name: string) => string;
-  readonly tally: Tally;
+  readonly stats: ListingStats;
   readonly budget: ListBudget;
 }
 
-/** Keeps the entries of one list as they come. */
+/** Reads the items of one list as they come. */
 export interface EntryReader {
   /** @param text one item of the list, as the server wrote it */
   take(text: Buffer): void;
   /** In the order of their names. */
-  entries(): Entry[];
+  entries(): ListEntry[];
 }
 
-/** Read, so that what is too deep or too large can be left out alone. Spaces may make a text twice as long. */
+/** Above our own limits, so that an item beyond those is left out alone. Spaces may double the length of a text. */
 const ITEM_LIMITS = { maxDepth: 256, maxMembers: 200_000, verbatim: true };
 const MAX_TEXT_BYTES = 2 * MAX_ENTRY_BYTES;
 
 /**
- * Keeps entries that can be named in a call, each name once. Their texts for people are cleaned; all else is passed on as it
- * came. What is left out is counted. Whether there is room is looked at before anything is read or cleaned: a server costs
- * no more than what is kept of it, and a scan of the rest.
+ * Keeps entries that can be named in a call, each name once. Cleans their texts for people and passes on all else as it came.
+ * Checks for room before it parses or cleans: a server costs no more than what is kept of it, and a scan of the rest.
  */
 export function createEntryReader(kind: ListKind, options: ReadOptions): EntryReader {
-  const kept = new Map<string, Entry>();
-  const { tally, budget, room } = options;
+  const kept = new Map<string, ListEntry>();
+  const { stats, budget, room } = options;
   const drop = (reason: DropReason) => {
-    tally.dropped[reason] = (tally.dropped[reason] ?? 0) + 1;
+    stats.dropped[reason] = (stats.dropped[reason] ?? 0) + 1;
   };
-  const keep = (entry: Entry) => {
+  const keep = (entry: ListEntry) => {
     kept.set(entry.name, entry);
     budget.names -= nameBytes(entry.name);
     budget.definitions -= Buffer.byteLength(entry.json);
@@ -99,21 +99,21 @@ export function createEntryReader(kind: ListKind, options: ReadOptions): EntryRe
   };
 }
 
-/** As it stands in a wristband: JSON, with a comma. */
+/** Bytes in a wristband: JSON, with a comma. */
 function nameBytes(name: string): number {
   return Buffer.byteLength(JSON.stringify(name)) + 1;
 }
 
 interface EntryOptions extends ReadOptions {
-  readonly kept: ReadonlyMap<string, Entry>;
+  readonly kept: ReadonlyMap<string, ListEntry>;
 }
 
-function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): Entry | DropReason {
+function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): ListEntry | DropReason {
   if (!isObject(item)) return "malformed";
   const name = item[LISTS[kind].key];
   if (typeof name !== "string") return "malformed";
   if (!isUsableName(kind, name)) return "name";
-  const { publicName, tally, budget, kept } = options;
+  const { publicName, stats, budget, kept } = options;
   if (kept.has(name)) return "duplicate";
   const original = JSON.stringify(item);
   const isTooLarge = nameBytes(name) > budget.names || Buffer.byteLength(original) > budget.definitions;
@@ -121,7 +121,7 @@ function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): Entr
   if (fault !== null) return fault;
   const definition = cleanDefinition(kind, item);
   const json = JSON.stringify(definition);
-  if (json !== original) tally.cleaned += 1;
+  if (json !== original) stats.cleaned += 1;
   const shownAs = publicName(name);
   const isMerged = kind === "tools" && isOrdinaryName(shownAs);
   const merged = isMerged ? JSON.stringify({ ...definition, name: shownAs }) : null;
@@ -137,7 +137,7 @@ function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | n
   return isValid ? null : "header_annotation";
 }
 
-/** What a call would refuse is not listed either (threat rows B15, B16). */
+/** A name that a call would refuse is not listed (threat rows B15, B16). */
 function isUsableName(kind: ListKind, name: string): boolean {
   if (kind === "tools" || kind === "prompts") return isOrdinaryName(name);
   return name.length <= MAX_URI && (kind === "resources" ? faultOfUri(name) : faultOfTemplate(name)) === null;

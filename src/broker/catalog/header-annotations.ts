@@ -1,3 +1,4 @@
+// Validates the `x-mcp-header` annotations of a tool's input schema (MCP 2026-07-28, SEP-2243). Pure.
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 
@@ -5,9 +6,9 @@ const ANNOTATION = "x-mcp-header";
 /** RFC 9110 §5.6.2 token. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/;
 const PRIMITIVES: readonly unknown[] = ["string", "integer", "boolean"];
-/** Members that hold data, not schemas: what looks like an annotation there is none. */
+/** Members that hold data, not schemas: an annotation there has no meaning. */
 export const DATA: readonly string[] = ["enum", "const", "default", "examples", "required", "type"];
-/** Members that hold schemas by name: there, every name is somebody's own. */
+/** Members that hold schemas by name: there a member's name is no keyword. */
 export const BY_NAME: readonly string[] = [
   "properties",
   "patternProperties",

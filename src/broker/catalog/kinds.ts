@@ -1,6 +1,5 @@
-// The four lists of MCP, and how each is asked for.
+// The four lists of MCP: method, member of the result, and the member that names an entry. Pure.
 
-/** What a server lists, and how it is asked for. */
 export const LISTS = {
   tools: { method: "tools/list", member: "tools", key: "name" },
   prompts: { method: "prompts/list", member: "prompts", key: "name" },

@@ -1,4 +1,4 @@
-// A server's answer to a list request, which can be long: read in slices, with the list's items left where they stand.
+// Reads the response to a list request, which can be long: in slices, with the items left in place. Pure but for the slices.
 import type { JsonValue } from "../../json/types.ts";
 import {
   inSlices,
@@ -14,28 +14,28 @@ import { readJson } from "../../json/strict-reader.ts";
 import type { Slices } from "../../async/slices.ts";
 import { isResponseTo } from "../upstream/client.ts";
 
-export type ListAnswer =
+export type ListResponse =
   | { readonly kind: "result"; readonly result: ListResult }
   /** Null for an error without a code. */
   | { readonly kind: "error"; readonly code: number | null };
 
-/** A result whose members were found, and not read. */
+/** A result whose members are located, not parsed. */
 export interface ListResult {
-  /** A short member; undefined if it is not there, long or malformed. */
+  /** A short member; undefined if it is missing, long or malformed. */
   value(name: string): JsonValue | undefined;
   /** Visits the items of a member in slices; false if the member is no array. */
   items(name: string, visit: (item: Buffer) => void): Promise<boolean>;
 }
 
-/** Beside a list nothing is this long. */
+/** Members other than the list are shorter. */
 const MAX_SHORT_BYTES = 16 * 1024;
 const LIMITS = { maxDepth: 32, maxMembers: 1000, verbatim: true };
 
 /** To find a value costs so much less than to read it. */
 const FIND_COST = 1 / 8;
 
-/** The answer to the request with this id, or null for anything else. */
-export async function readListAnswer(text: Buffer, id: number, slices: Slices): Promise<ListAnswer | null> {
+/** The response to the request with this id, or null for anything else. */
+export async function readListResponse(text: Buffer, id: number, slices: Slices): Promise<ListResponse | null> {
   const object = await find(looseObjectSpanIn(text), slices);
   if (object === null) return null;
   const { members } = object;

@@ -152,7 +152,7 @@ describe("servers of both eras", () => {
       resources: ["docs://r"],
       templates: ["docs://{id}"],
     });
-    expect(listing.tally).toEqual({ dropped: {}, cleaned: 0 });
+    expect(listing.stats).toEqual({ dropped: {}, cleaned: 0 });
   });
 });
 
@@ -275,8 +275,8 @@ describe("B51: limits", () => {
         resourceTemplates: many("uriTemplate"),
       }),
     );
-    const { tools, resources, templates, tally } = await list(upstream.origin);
-    expect([tools.length, resources.length, templates.length, tally.dropped]).toEqual([
+    const { tools, resources, templates, stats } = await list(upstream.origin);
+    expect([tools.length, resources.length, templates.length, stats.dropped]).toEqual([
       1000,
       700,
       300,
@@ -368,8 +368,8 @@ describe("B51: limits", () => {
             .end(Buffer.from(text, item.includes("\xff") ? "latin1" : "utf8"))
         : inner(request, response),
     );
-    const { tools, tally } = await list(upstream.origin);
-    expect([tools.map(({ name }) => name), Object.values(tally.dropped)]).toEqual([["a", "b"], [1]]);
+    const { tools, stats } = await list(upstream.origin);
+    expect([tools.map(({ name }) => name), Object.values(stats.dropped)]).toEqual([["a", "b"], [1]]);
   });
 
   it("nothing that a server writes gets into the word", async () => {
@@ -429,7 +429,7 @@ describe("F5: a server has a budget of bytes, for all kinds together", () => {
     expect(nameBytes(listing)).toBeLessThanOrEqual(64 * 1024);
     expect(listing.tools).toHaveLength(401);
     expect(listing.prompts.length).toBeGreaterThan(200);
-    expect(listing.tally.dropped).toEqual({
+    expect(listing.stats.dropped).toEqual({
       too_large: 300 - listing.prompts.length + 1000 - listing.resources.length,
     });
     const one = await list((await fake(modernServer(lists))).origin, {
@@ -443,7 +443,7 @@ describe("F5: a server has a budget of bytes, for all kinds together", () => {
     const listing = await list((await fake(modernServer({ tools: [...tools, tool("a")] }))).origin);
     const bytes = listing.tools.reduce((sum, { json }) => sum + json.length, 0);
     expect(bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
-    expect([listing.tools.length, listing.tally.dropped, listing.tools[0]?.name]).toEqual([39, { too_large: 22 }, "a"]);
+    expect([listing.tools.length, listing.stats.dropped, listing.tools[0]?.name]).toEqual([39, { too_large: 22 }, "a"]);
   });
 
   it("names as they stand in a wristband: what JSON escapes takes more", async () => {
@@ -459,7 +459,7 @@ describe("F14: a long list is read in slices, and what has no room is not read",
     const slices = createSlices();
     const tools = Array.from({ length: 46_000 }, (_, i) => tool(`t${i}`));
     const listing = await list((await fake(modernServer({ tools }))).origin, { slices });
-    expect([listing.tools.length, listing.tally.dropped]).toEqual([1000, { too_many: 45_000 }]);
+    expect([listing.tools.length, listing.stats.dropped]).toEqual([1000, { too_many: 45_000 }]);
     expect(slices.count).toBeGreaterThan(JSON.stringify(tools).length / (128 * 1024));
   });
 

@@ -1,7 +1,14 @@
+// Reads all lists of one server, page by page, within bounds of time, bytes, pages and entries. I/O by conversation.ts.
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import type { Limits } from "../../config/schema/limits.ts";
-import { createEntryReader, type Entry, type EntryReader, type ListBudget, type Tally } from "./definitions.ts";
+import {
+  createEntryReader,
+  type ListEntry,
+  type EntryReader,
+  type ListBudget,
+  type ListingStats,
+} from "./definitions.ts";
 import { LISTS, type ListKind } from "./kinds.ts";
 import { MAX_ENTRIES } from "../../catalog/schema.ts";
 import type { ListResult } from "./list-response.ts";
@@ -9,17 +16,17 @@ import { createSlices, type Slices } from "../../async/slices.ts";
 import { createBudget } from "../upstream/client.ts";
 import { converse, type Conversation, type ListedUpstream } from "./conversation.ts";
 
-/** What a server lists: tools and prompts by name, resources and templates by URI; each in order. */
+/** The lists of one server: tools and prompts by name, resources and templates by URI; each in order. */
 export interface Listing {
-  readonly tools: readonly Entry[];
-  readonly prompts: readonly Entry[];
-  readonly resources: readonly Entry[];
-  readonly templates: readonly Entry[];
+  readonly tools: readonly ListEntry[];
+  readonly prompts: readonly ListEntry[];
+  readonly resources: readonly ListEntry[];
+  readonly templates: readonly ListEntry[];
   readonly offers: Offers;
-  readonly tally: Tally;
+  readonly stats: ListingStats;
 }
 
-/** What of tools, prompts and resources a server says it has. */
+/** The capabilities that a server declares. */
 export interface Offers {
   readonly tools: boolean;
   readonly prompts: boolean;
@@ -27,7 +34,7 @@ export interface Offers {
 }
 
 export interface ListingOptions extends ListedUpstream {
-  /** For everything together. */
+  /** For all requests together. */
   readonly timeoutMs: number;
   readonly publicName: (name: string) => string;
   /** Bytes that one server's names and definitions may take. */
@@ -37,7 +44,7 @@ export interface ListingOptions extends ListedUpstream {
 
 const MAX_PAGES = 100;
 
-/** Reads everything that a server lists, as the gateway itself. @throws {HttpFault} */
+/** Lists a server as the gateway itself. @throws {HttpFault} */
 export async function listUpstream(options: ListingOptions): Promise<Listing> {
   const { timeoutMs, slices = createSlices() } = options;
   const server = await converse(options, createBudget(AbortSignal.timeout(timeoutMs), slices));
@@ -51,28 +58,28 @@ export async function listUpstream(options: ListingOptions): Promise<Listing> {
 async function readLists(server: Conversation, { publicName, limits }: ListingOptions): Promise<Listing> {
   const offered = (capability: string) => isObject(server.capabilities[capability]);
   const offers = { tools: offered("tools"), prompts: offered("prompts"), resources: offered("resources") };
-  const tally: Tally = { dropped: {}, cleaned: 0 };
+  const stats: ListingStats = { dropped: {}, cleaned: 0 };
   const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
   const pages = { left: MAX_PAGES };
   const read = async (kind: ListKind, isOffered: boolean, room = MAX_ENTRIES) => {
-    const reader = createEntryReader(kind, { room, publicName, tally, budget });
+    const reader = createEntryReader(kind, { room, publicName, stats, budget });
     if (isOffered) await readPages(server, { kind, reader }, pages);
     return reader.entries();
   };
   const tools = await read("tools", offers.tools);
   const prompts = await read("prompts", offers.prompts);
   const resources = await read("resources", offers.resources);
-  // For policy both are names of resources, and share their number.
+  // For policy both are names of resources: they share one bound.
   const templates = await read("templates", offers.resources, MAX_ENTRIES - resources.length);
-  return { tools, prompts, resources, templates, offers, tally };
+  return { tools, prompts, resources, templates, offers, stats };
 }
 
-interface Reading {
+interface ListReading {
   readonly kind: ListKind;
   readonly reader: EntryReader;
 }
 
-async function readPages(server: Conversation, { kind, reader }: Reading, pages: { left: number }): Promise<void> {
+async function readPages(server: Conversation, { kind, reader }: ListReading, pages: { left: number }): Promise<void> {
   const { method, member } = LISTS[kind];
   const seen = new Set<string>();
   let cursor: string | null = null;
@@ -89,7 +96,7 @@ async function readPages(server: Conversation, { kind, reader }: Reading, pages:
   } while (cursor !== null);
 }
 
-/** Why a listing failed, in a word that may be shown to operators. */
+/** Why a listing failed, as a code that may be shown to operators. */
 export function faultWord(error: unknown): string {
   return error instanceof HttpFault ? error.code : "failed";
 }

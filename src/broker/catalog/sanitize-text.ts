@@ -1,3 +1,4 @@
+// Cleans texts that models and terminals read otherwise than people see them (threat row B34). Pure.
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
@@ -7,20 +8,20 @@ import { BY_NAME, DATA } from "./header-annotations.ts";
 const MAX_TITLE = 512;
 const MAX_DESCRIPTION = 4096;
 /**
- * What a terminal takes as a command (ECMA-48 §5.4, §8.3.89): a control sequence, or an operating system command. No part
- * can match what the next one begins with, so the time is linear.
+ * Terminal commands (ECMA-48 §5.4, §8.3.89): control sequences and operating system commands. No part of the pattern can
+ * match what the next one begins with, so the time is linear.
  */
 const TERMINAL = new RegExp(
   String.raw`(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|(?:\u001b\]|\u009d)\P{Cc}*(?:\u0007|\u001b\\|\u009c)`,
   "gu",
 );
 /**
- * What a person does not see and a model reads: zero-width, bidirectional, tag and variation characters, annotations
+ * Characters that a model reads and a person does not see: zero-width, bidirectional, tag and variation characters, annotations
  * between lines, controls. Line breaks and tabs stay.
  */
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb\u2028\u2029]|[^\P{Cc}\t\n]/gu;
 
-/** Text for people without what only models and terminals read (threat row B34), and not longer than `max` code units. */
+/** The visible text, cut to `max` code units. */
 export function cleanText(text: string, max: number): string {
   const shown = text.replace(TERMINAL, "").replace(INVISIBLE, "");
   if (shown.length <= max) return shown;
@@ -28,7 +29,7 @@ export function cleanText(text: string, max: number): string {
   return shown.slice(0, (shown.codePointAt(max - 1) ?? 0) > 0xff_ff ? max - 1 : max);
 }
 
-/** The definition with its texts for people cleaned, wherever the protocol and JSON Schema have them. */
+/** The definition with its titles and descriptions cleaned, wherever the protocol and JSON Schema have them. */
 export function cleanDefinition(kind: ListKind, entry: JsonObject): JsonObject {
   const isNamedByUri = kind === "resources" || kind === "templates";
   return mapMembers(entry, (member, value) => {

@@ -1,21 +1,22 @@
+// Checks the shape of a listed definition, as clients require it. Pure.
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
 import { foldName } from "../../json/strict-name.ts";
 import type { ListKind } from "./kinds.ts";
 
-/** @returns more than `limit` as soon as it is deeper */
+/** The nesting depth; counts no further than `limit` + 1. */
 export function depthOf(value: JsonValue, limit: number): number {
   if (typeof value !== "object" || value === null || isExactNumber(value)) return 0;
   if (limit === 0) return 1;
   return 1 + Math.max(0, ...Object.values(value).map((inner: JsonValue) => depthOf(inner, limit - 1)));
 }
 
-/** Members of a definition, and code units of a member's name that is not ASCII: to compare them costs more than to read. */
+/** Bounds on members, and on code units of a name that is not ASCII: comparing those costs more than reading them. */
 const MAX_MEMBERS = 64;
 const MAX_OTHER_NAME = 64;
 
-/** Members that a tolerant reader takes for another one: two readings of one definition (threat row B03). */
+/** True if a tolerant reader could take one member for another: two readings of one definition (threat row B03). */
 export function hasLookalikes(entry: JsonObject): boolean {
   const names = Object.keys(entry);
   if (names.length > MAX_MEMBERS) return true;
@@ -23,7 +24,7 @@ export function hasLookalikes(entry: JsonObject): boolean {
   return names.some((name) => /\p{Cc}/u.test(name)) || new Set(names.map(foldName)).size < names.length;
 }
 
-/** A client reads a list as a whole: one entry of another shape would cost her all of them (threat row B45). */
+/** Clients validate a list as a whole: one entry of another shape would cost them all of it (threat row B45). */
 export function hasShape(kind: ListKind, entry: JsonObject): boolean {
   const optional = (member: string, is: (value: JsonValue) => boolean) => {
     const value = entry[member];

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { HttpFault } from "../../http/client.ts";
 import { createCatalog, type Catalog } from "./snapshot.ts";
-import type { Entry } from "./definitions.ts";
+import type { ListEntry } from "./definitions.ts";
 import type { Listing } from "./listing.ts";
 
-const entry = (name: string): Entry => ({
+const entry = (name: string): ListEntry => ({
   name,
   json: `{"name":"${name}"}`,
   merged: `{"name":"p_${name}"}`,
@@ -15,7 +15,7 @@ const listing = (...tools: string[]): Listing => ({
   resources: [entry("docs://a")],
   templates: [entry("docs://a"), entry("docs://{id}")],
   offers: { tools: true, prompts: false, resources: true },
-  tally: { dropped: {}, cleaned: 0 },
+  stats: { dropped: {}, cleaned: 0 },
 });
 
 let now: number;

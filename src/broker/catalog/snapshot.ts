@@ -1,15 +1,16 @@
+// The catalogue: what all servers list, renewed server by server, as one immutable snapshot. I/O by the listers that are passed in.
 import { createHash } from "node:crypto";
 import type { CatalogNames } from "../../catalog/schema.ts";
-import type { Entry } from "./definitions.ts";
+import type { ListEntry } from "./definitions.ts";
 import { createSlices } from "../../async/slices.ts";
 import { faultWord, type Listing, type Offers } from "./listing.ts";
 
-/** What all servers offer now, as one value: whoever answers from it sees one moment. */
+/** What all servers list, as one value: everything answered from it is of one moment. */
 export interface Snapshot {
   readonly servers: ReadonlyMap<string, ServerSnapshot>;
-  /** SHA-256 of all that may be shown. */
+  /** SHA-256 over all entries. */
   readonly revision: string;
-  /** What serve may tell policy. */
+  /** The names alone, for `serve` and its policy. */
   readonly names: CatalogNames;
 }
 
@@ -23,63 +24,62 @@ export const UPSTREAM_STATES = ["waiting", "ready", "stale", "down"] as const;
 export interface UpstreamState {
   readonly server: string;
   readonly state: (typeof UPSTREAM_STATES)[number];
-  /** A word of ours, or Node's code of an error. */
+  /** Why the last attempt failed: a fault's code; null if it did not. */
   readonly error: string | null;
-  /** Since it was listed last; null if never. */
+  /** Seconds since the last successful listing; null if there was none. */
   readonly ageSeconds: number | null;
   readonly listed: ServerSnapshot | null;
 }
 
 export interface Catalog {
   current(): Snapshot;
-  /** What a server said last that it has, also while it is down; null if it never said anything. */
+  /** The capabilities that a server declared last, also while it is down; null if it was never listed. */
   offers(server: string): Offers | null;
   states(): readonly UpstreamState[];
-  /** Lists every server once, then keeps doing so. Resolves after the first round. */
+  /** Lists every server, and again at intervals. Resolves after the first round. */
   start(): Promise<void>;
   close(): void;
 }
 
 export interface CatalogOptions {
-  /** How each server is listed. */
+  /** Lists a server. */
   readonly servers: ReadonlyMap<string, () => Promise<Listing>>;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
-  /** Told of each attempt: null, or what failed. */
+  /** Receives each attempt: null, or the code of its fault. */
   readonly onListed: (server: string, error: string | null) => void;
-  /** Runs something later, and can be told not to. Injected, so that tests need not wait. */
-  readonly later?: (run: () => void, milliseconds: number) => Alarm;
-  /** 0 up to 1: brokers that started together must not ask together for ever. */
+  /** Starts a timer; tests pass their own. */
+  readonly later?: (run: () => void, milliseconds: number) => Timer;
+  /** 0 up to 1, for jitter: brokers that started together must not list in step. */
   readonly random?: () => number;
 }
 
-interface Alarm {
+interface Timer {
   cancel(): void;
 }
 
-/** How one server is listed, again and again. */
-interface Listings {
+interface ListedServerOptions {
   readonly list: () => Promise<Listing>;
   readonly monotonic: () => number;
   readonly onListed: (error: string | null) => void;
-  readonly later: (run: () => void, milliseconds: number) => Alarm;
+  readonly later: (run: () => void, milliseconds: number) => Timer;
   readonly random: () => number;
 }
 
 export const REFRESH_MS = 30_000;
 const RETRY_MS = 1000;
 const JITTER = 0.1;
-/** How long a server that is down keeps what it listed last. */
+/** A server that is down keeps its last list for this time. */
 const KEEP_MS = 10 * 60_000;
 
-/** What all servers offer, kept up to date server by server: one that hangs or fails does not touch the others (B45). */
+/** Each server is listed by itself: one that hangs or fails does not touch the others (B45). */
 export function createCatalog(options: CatalogOptions): Catalog {
   const { servers, monotonic, onListed, later = timer, random = Math.random } = options;
   const upstreams = new Map(
     [...servers]
       .map(([name, list]): [string, ListedServer] => {
-        const told = (error: string | null) => onListed(name, error);
-        return [name, new ListedServer({ list, monotonic, onListed: told, later, random })];
+        const onServerListed = (error: string | null) => onListed(name, error);
+        return [name, new ListedServer({ list, monotonic, onListed: onServerListed, later, random })];
       })
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
@@ -102,21 +102,21 @@ export function createCatalog(options: CatalogOptions): Catalog {
   };
 }
 
-/** One server's last list, and how it is kept up to date. */
+/** One server's last list, and its refresh. */
 class ListedServer {
-  readonly #listings: Listings;
+  readonly #options: ListedServerOptions;
   #listed: ServerSnapshot | null = null;
   #listedAt = 0;
   #error: string | null = null;
   #failures = 0;
-  #alarm: Alarm | null = null;
+  #timer: Timer | null = null;
   #closed = false;
 
-  constructor(listings: Listings) {
-    this.#listings = listings;
+  constructor(options: ListedServerOptions) {
+    this.#options = options;
   }
 
-  /** What may be shown: also of a server that is down, for a while. */
+  /** The list that is shown, also while the server is down, for {@link KEEP_MS}. */
   get kept(): ServerSnapshot | null {
     return this.#error === null || this.#ageMs() < KEEP_MS ? this.#listed : null;
   }
@@ -131,11 +131,11 @@ class ListedServer {
   }
 
   async refresh(): Promise<void> {
-    const { list, monotonic, onListed, later } = this.#listings;
+    const { list, monotonic, onListed, later } = this.#options;
     try {
       const listing = await list();
       const revision = await revisionOf(listing);
-      // The same again stays the same object, and with it the snapshot.
+      // An equal list stays the same object, and so does the snapshot.
       if (this.#listed?.revision !== revision) this.#listed = { ...listing, revision };
       this.#listedAt = monotonic();
       this.#error = null;
@@ -146,12 +146,12 @@ class ListedServer {
     }
     if (this.#closed) return;
     onListed(this.#error);
-    this.#alarm = later(() => void this.refresh(), this.#waitMs());
+    this.#timer = later(() => void this.refresh(), this.#waitMs());
   }
 
   close(): void {
     this.#closed = true;
-    this.#alarm?.cancel();
+    this.#timer?.cancel();
   }
 
   #state(): UpstreamState["state"] {
@@ -160,12 +160,12 @@ class ListedServer {
   }
 
   #ageMs(): number {
-    return this.#listings.monotonic() - this.#listedAt;
+    return this.#options.monotonic() - this.#listedAt;
   }
 
   #waitMs(): number {
     const wait = this.#failures === 0 ? REFRESH_MS : Math.min(REFRESH_MS, RETRY_MS * 2 ** (this.#failures - 1));
-    return wait * (1 - JITTER * this.#listings.random());
+    return wait * (1 - JITTER * this.#options.random());
   }
 }
 
@@ -183,18 +183,18 @@ function snapshotOf(servers: ReadonlyMap<string, ServerSnapshot>): Snapshot {
 }
 
 function namesOf({ tools, prompts, resources, templates }: Listing): CatalogNames["servers"][string] {
-  const names = (entries: readonly Entry[]) => entries.map(({ name }) => name);
+  const names = (entries: readonly ListEntry[]) => entries.map(({ name }) => name);
   return {
     tools: names(tools),
     prompts: names(prompts),
-    // A template is shown to whom policy allows the template itself, as a name.
+    // For policy a template is a name like any other.
     resources: [...new Set([...names(resources), ...names(templates)])],
   };
 }
 
-/** Entry by entry, in slices: all definitions of a server are some megabytes. JSON texts end where they end. */
-async function revisionOf({ tools, prompts, resources, templates, offers, tally }: Listing): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([offers, tally]));
+/** Hashes entry by entry, in slices: all definitions of a server are some megabytes. Concatenated JSON texts are unambiguous. */
+async function revisionOf({ tools, prompts, resources, templates, offers, stats }: Listing): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([offers, stats]));
   const slices = createSlices();
   for (const entries of [tools, prompts, resources, templates]) {
     hash.update(JSON.stringify(entries.length));
@@ -210,7 +210,7 @@ function digestOf(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex");
 }
 
-function timer(run: () => void, milliseconds: number): Alarm {
+function timer(run: () => void, milliseconds: number): Timer {
   const handle = setTimeout(run, milliseconds);
   handle.unref();
   return { cancel: () => clearTimeout(handle) };

@@ -1,3 +1,4 @@
+// Admits a call to the relay: proves once more that its wristband names this operation on this server. Pure.
 import type { IncomingMessage } from "node:http";
 import type { Endpoint } from "../../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
@@ -7,16 +8,16 @@ import type { Resolver, Target } from "../../mcp/resolver.ts";
 import { bodyDigest, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
 import type { Upstream, UpstreamCredential, Upstreams } from "../upstream/upstream.ts";
 
-/** A call that may be carried: proven by its wristband, and for this server. */
+/** A call that its wristband allows at this server. */
 export interface RelayCall {
   readonly upstream: Upstream;
   readonly operation: Operation;
-  /** The name as its server knows it. */
+  /** The name without the server's prefix. */
   readonly name: string;
   readonly body: Buffer;
   readonly credential: UpstreamCredential | null;
   readonly wristband: WristbandClaims;
-  /** Headers of the client that go on as they came. */
+  /** Headers of the client that are passed on. */
   readonly forwarded: Readonly<Record<string, string>>;
 }
 
@@ -25,7 +26,7 @@ export interface AdmitCallOptions {
   readonly upstreams: Upstreams;
 }
 
-export interface Arrived {
+export interface IncomingCall {
   readonly endpoint: Extract<Endpoint, { kind: "mcp" }>;
   readonly operation: Operation;
   readonly body: Buffer;
@@ -33,19 +34,19 @@ export interface Arrived {
   readonly headers: IncomingMessage["headersDistinct"];
 }
 
-/** RFC 9110 §5.5 without obs-text: what goes on as a header. */
+/** A field value of RFC 9110 §5.5, without obs-text. */
 const HEADER_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-/** Written anew for each hop, or ours alone. */
+/** Set by the relay itself. */
 const OWN_MCP_HEADERS = new Set(["mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name"]);
 
 /**
- * Proves a named operation once more, without trust in who sent it: the server is found here and must be the one that
- * serve named, and the wristband must name this one operation and nothing else. A list's wristband calls nothing.
+ * Trusts the sender in nothing: the server is resolved here and must be the one that `serve` named, and the wristband must
+ * name this one operation and nothing else. The wristband of a list calls nothing.
  */
-export function admitCall({ resolver, upstreams }: AdmitCallOptions, arrived: Arrived): Step<RelayCall> {
-  const { operation, body, wristband, headers } = arrived;
-  const target = targetOf(resolver, arrived);
+export function admitCall({ resolver, upstreams }: AdmitCallOptions, incoming: IncomingCall): Step<RelayCall> {
+  const { operation, body, wristband, headers } = incoming;
+  const target = targetOf(resolver, incoming);
   const upstream = target === null ? undefined : upstreams.get(target.server);
   if (target === null || upstream === undefined) return refuse("wristband_invalid", "no server");
   if (single(headers["x-mcp-server"]) !== target.server) return refuse("wristband_invalid", "another server");
@@ -67,20 +68,20 @@ export function admitCall({ resolver, upstreams }: AdmitCallOptions, arrived: Ar
   });
 }
 
-/** On the merged endpoint only tools have a server: by their prefix. */
-function targetOf(resolver: Resolver, { endpoint, operation }: Arrived): Target | null {
+/** On the merged endpoint only tools have a server, named by their prefix. */
+function targetOf(resolver: Resolver, { endpoint, operation }: IncomingCall): Target | null {
   if (operation.name === null) return null;
   if (endpoint.server !== null) return { server: endpoint.server, name: operation.name };
   return operation.kind === "tool" ? resolver.resolve(operation.name) : null;
 }
 
-/** A header that came once; null for none or several. */
+/** The value of a header that came exactly once, else null. */
 function single(copies: readonly string[] | undefined): string | null {
   return copies?.length === 1 ? (copies[0] ?? null) : null;
 }
 
-/** The value that serve fetched, for a header that this server's chain fills. */
-function credentialOf(upstream: Upstream, headers: Arrived["headers"]): Step<UpstreamCredential | null> {
+/** The credential that `serve` fetched; its header must be one that this server's chain fills. */
+function credentialOf(upstream: Upstream, headers: IncomingCall["headers"]): Step<UpstreamCredential | null> {
   const values = headers["x-upstream-authorization"];
   const names = headers["x-upstream-header"];
   if (values === undefined && names === undefined) return upstream.needsCredential ? unusable("none came") : pass(null);
@@ -95,8 +96,8 @@ function unusable(detail: string): Refused {
   return refuse("credential_unavailable", detail);
 }
 
-/** `mcp-*` and the trace (design 4.5); nothing else of the client reaches a server. */
-function forwardedHeaders(headers: Arrived["headers"]): Step<Record<string, string>> {
+/** `mcp-*` and `traceparent`; no other header of the client reaches a server. */
+function forwardedHeaders(headers: IncomingCall["headers"]): Step<Record<string, string>> {
   const forwarded: Record<string, string> = {};
   for (const [name, copies] of Object.entries(headers)) {
     if (!name.startsWith("mcp-") || OWN_MCP_HEADERS.has(name)) continue;

@@ -1,16 +1,18 @@
+// One call: finds how its server is spoken to, sends the client's bytes, and passes the response on. Sends a call twice only
+// where the server says that it does not know the session, so has not processed it. I/O by its parts.
 import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { refuse, type Refused } from "../../authz/step.ts";
+import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
 import { HandshakeFault, MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "../upstream/era.ts";
 import { createNotificationBudget } from "./notification-budget.ts";
 import { createBrake, type Pacer } from "../upstream/brake.ts";
 import { faultIn, orAborted } from "../abort.ts";
-import type { Leash } from "./call-timeout.ts";
-import { relayAnswer, type ServerAnswer } from "./response.ts";
+import type { CallTimeout } from "./call-timeout.ts";
+import { toClientResponse, type RpcResponse } from "./response.ts";
 import type { RelayCall } from "./admit.ts";
-import { beginStream, endStream, sendAnswer, type RelayClient } from "./client-response.ts";
+import { beginStream, endStream, sendResponse, type RelayClient } from "./client-response.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
 import type { ReadMessage } from "../upstream/message.ts";
@@ -23,7 +25,7 @@ export interface AttemptOptions {
   readonly eras: Eras;
   readonly sessions: SessionPool;
   readonly findSchema: FindSchema;
-  /** Told of events that were for nobody (B50), and of those that were too many. */
+  /** Receives counts of events that are not passed on (B50), and of those beyond the budget. */
   readonly observer: StreamObserver;
   readonly pacer: Pacer;
   readonly readMessage: ReadMessage;
@@ -32,76 +34,81 @@ export interface AttemptOptions {
   readonly monotonic: () => number;
 }
 
-/** One call under way. */
-export interface Passage {
+/** A call under way. */
+export interface RelayAttempt {
   readonly call: RelayCall;
   readonly client: RelayClient;
-  readonly leash: Leash;
+  readonly timeout: CallTimeout;
 }
 
-/** What was sent, on what terms, and what came. */
-interface Exchanged extends Passage {
+/** A response whose body has not been read, and the request that it answers. */
+interface OpenResponse extends RelayAttempt {
   readonly lease: Lease | null;
   readonly request: RelayRequest;
-  readonly answer: IncomingMessage;
+  readonly response: IncomingMessage;
 }
 
-type Result = Refused | null;
+/** A refusal; null once the client has its response. */
+type AttemptResult = Refused | null;
 
-/** So many that two calls never have one, of all replicas; and an integer to any server. */
+/** So large that no two calls of all replicas have the same id, and below 2^53: an integer to any server. */
 const MAX_WIRE_ID = 2 ** 47;
 
 /**
- * Sends a call and passes its answer on. A server that does not know our session has not processed the call: that alone
- * is sent again, once, in a new session. Null when the client has its answer.
+ * Sends a call and passes the response on. A server that does not know the session has not processed the call: only then
+ * it is sent again, once, in a new session.
  * @throws {HttpFault}
  */
-export async function attempt(options: AttemptOptions, passage: Passage): Promise<Result> {
-  const first = await tryOnce(options, passage);
+export async function attempt(options: AttemptOptions, current: RelayAttempt): Promise<AttemptResult> {
+  const first = await tryOnce(options, current);
   if (first !== "session_gone") return first;
-  const second = await tryOnce(options, passage);
+  const second = await tryOnce(options, current);
   return second === "session_gone" ? refuse("upstream_unavailable", "session_gone") : second;
 }
 
-async function tryOnce(options: AttemptOptions, passage: Passage): Promise<Result | "session_gone"> {
-  const lease = await leaseOf(options, passage);
+async function tryOnce(options: AttemptOptions, current: RelayAttempt): Promise<AttemptResult | "session_gone"> {
+  const lease = await leaseOf(options, current);
   try {
-    return await send(options, passage, lease);
+    return await send(options, current, lease);
   } finally {
     lease?.release();
   }
 }
 
-async function send(options: AttemptOptions, passage: Passage, lease: Lease | null): Promise<Result | "session_gone"> {
-  const { upstream } = passage.call;
-  const { signal } = passage.leash;
+async function send(
+  options: AttemptOptions,
+  current: RelayAttempt,
+  lease: Lease | null,
+): Promise<AttemptResult | "session_gone"> {
+  const { upstream } = current.call;
+  const { signal } = current.timeout;
   const dialect: Dialect = lease?.dialect ?? { era: "modern" };
-  const request = relayRequest(passage.call, { dialect, wireId: randomInt(1, MAX_WIRE_ID) }, options.findSchema);
+  const request = relayRequest(current.call, { dialect, wireId: randomInt(1, MAX_WIRE_ID) }, options.findSchema);
   const { headers, body } = request;
   try {
-    const answer = await upstream.request({ method: "POST", headers, body, signal });
-    return await passOn(options, { ...passage, lease, request, answer });
+    const response = await upstream.request({ method: "POST", headers, body, signal });
+    return await passOn(options, { ...current, lease, request, response });
   } finally {
-    if (signal.aborted && dialect.era === "legacy") void cancel(passage.call, dialect, request.wireId);
+    if (signal.aborted && dialect.era === "legacy") void cancel(current.call, dialect, request.wireId);
   }
 }
 
 const CANCEL_MS = 1000;
 
 /**
- * Nobody waits for the answer any more. In the stateless revision the closed connection says so; in the older ones it says
- * nothing, and the server would work on (2025-11-25, Cancellation). What it answers counts not.
+ * Tells a server of the older revisions that the call has ended: there a closed connection does not (MCP 2025-11-25,
+ * Cancellation), in the stateless revision it does. Best effort.
  */
 async function cancel({ upstream, credential }: RelayCall, dialect: LegacyDialect, requestId: RpcId): Promise<void> {
   const send = sendOwn(upstream, credential, createBudget(AbortSignal.timeout(CANCEL_MS)));
   await send(dialect, "notifications/cancelled", { requestId }).catch(() => null);
 }
 
-/** A session for a server of the older revisions; null for one of the stateless revision. */
-async function leaseOf({ eras, sessions }: AttemptOptions, { call, leash }: Passage): Promise<Lease | null> {
+/** A session with a server of the older revisions; null for one of the stateless revision. @throws {HttpFault} */
+async function leaseOf({ eras, sessions }: AttemptOptions, { call, timeout }: RelayAttempt): Promise<Lease | null> {
   const { upstream, credential, wristband } = call;
   const { name } = upstream;
-  const { signal } = leash;
+  const { signal } = timeout;
   const ask = sendOwn(upstream, credential, createBudget(signal));
   const era = eras.known(name) ?? (await orAborted(eras.of(name, ask), signal));
   if (era === "modern") return null;
@@ -109,105 +116,106 @@ async function leaseOf({ eras, sessions }: AttemptOptions, { call, leash }: Pass
     return await sessions.acquire({ upstream, credential, idp: wristband.idp, sub: wristband.sub }, signal);
   } catch (error) {
     if (!hasNoHandshake(error)) throw error;
-    // It knows none any more; or what we believe was said to a caller whom it does not know, and is true of her alone.
+    // The server no longer supports `initialize`, or our cached era came from another caller's error. Probe again with this
+    // caller's credential.
     eras.forget(name);
     if ((await orAborted(eras.askAnew(name, ask), signal)) === "modern") return null;
     throw error;
   }
 }
 
-/** What a server that does not know `initialize` says to it: an error under 200, or one of these statuses. */
+/** Statuses of a server that does not support `initialize`; under 200 it is an error response. */
 const NO_HANDSHAKE: readonly number[] = [200, 400, 404, 405];
 
 function hasNoHandshake(error: unknown): boolean {
   return error instanceof HandshakeFault && error.stage === "initialize" && NO_HANDSHAKE.includes(error.status);
 }
 
-async function passOn(options: AttemptOptions, exchanged: Exchanged): Promise<Result | "session_gone"> {
-  const { answer, request, call, client } = exchanged;
-  const status = answer.statusCode ?? 0;
-  if (status === 200 && mediaOf(answer) === "stream") return passStream(options, exchanged);
-  const read = await readAnswer(options, exchanged, status);
-  if (typeof read === "string") {
-    const hadSession = isMisunderstood(status) && forgetTerms(options, exchanged);
-    return hadSession && status !== 405 ? "session_gone" : refuse("upstream_unavailable", read);
+async function passOn(options: AttemptOptions, opened: OpenResponse): Promise<AttemptResult | "session_gone"> {
+  const { response, request, call, client } = opened;
+  const status = response.statusCode ?? 0;
+  if (status === 200 && mediaOf(response) === "stream") return passStream(options, opened);
+  const read = await readResponse(options, opened, status);
+  if (!read.ok) {
+    const hadSession = isMisunderstood(status) && forgetTerms(options, opened);
+    return hadSession && status !== 405 ? "session_gone" : read;
   }
-  const turned = relayAnswer(read, request, call.operation);
-  if (turned === null) return refuse("capability_missing", "input_required");
-  sendAnswer(client, turned);
+  const toClient = toClientResponse(read.value, request, call.operation);
+  if (toClient === null) return refuse("capability_missing", "input_required");
+  sendResponse(client, toClient);
   return null;
 }
 
-/** The answer to this request, or a word for what came instead: nothing of that is read further, and nothing passed on. */
-async function readAnswer(
+/** The response to this request, or a refusal: then the body is not read to its end, and nothing of it is passed on. */
+async function readResponse(
   { readMessage }: AttemptOptions,
-  { answer, request, client, leash }: Exchanged,
+  { response, request, client, timeout }: OpenResponse,
   status: number,
-): Promise<ServerAnswer | string> {
-  const isRpc = [200, 400, 404].includes(status) && mediaOf(answer) === "json";
+): Promise<Step<RpcResponse>> {
+  const isRpc = [200, 400, 404].includes(status) && mediaOf(response) === "json";
   if (!isRpc) {
-    drainOrClose(answer);
-    return status === 200 ? "content_type" : `status_${status}`;
+    drainOrClose(response);
+    return refuse("upstream_unavailable", status === 200 ? "content_type" : `status_${status}`);
   }
-  const { bytes, room } = await readHeld(answer, { hold: client.hold, signal: leash.signal });
+  const { bytes, room } = await readHeld(response, { hold: client.hold, signal: timeout.signal });
   const read = await readMessage(bytes);
-  if (leash.signal.aborted) throw faultIn(leash.signal);
-  const message = answerIn(read, request, status);
-  if (message !== null) return { bytes, message, status };
+  if (timeout.signal.aborted) throw faultIn(timeout.signal);
+  const message = responseIn(read, request, status);
+  if (message !== null) return pass({ bytes, message, status });
   room.settle(0);
-  return status === 200 ? "not_an_answer" : `status_${status}`;
+  return refuse("upstream_unavailable", status === 200 ? "not_an_answer" : `status_${status}`);
 }
 
-type Answer = ServerAnswer["message"];
+type RpcMessage = RpcResponse["message"];
 
-/** The answer to this request; under 400 and 404 an error only. */
-function answerIn(message: UpstreamMessage | null, request: RelayRequest, status: number): Answer | null {
+/** The response to this request; under 400 and 404 an error only. */
+function responseIn(message: UpstreamMessage | null, request: RelayRequest, status: number): RpcMessage | null {
   if (message?.kind !== "answer") return null;
   const isOurs = status === 200 ? message.id === request.wireId : isErrorFor(request, message, status);
   return isOurs ? message : null;
 }
 
-function isErrorFor({ wireId, dialect }: RelayRequest, { id, idSpan, errorCode }: Answer, status: number): boolean {
+function isErrorFor({ wireId, dialect }: RelayRequest, { id, idSpan, errorCode }: RpcMessage, status: number): boolean {
   // Without an id member there is no place for the client's.
   if (errorCode === null || idSpan === null || !isResponseTo(wireId, id, true)) return false;
   if (status !== 400 || !MODERN_CODES.includes(errorCode)) return id === wireId;
   return dialect.era === "modern"; // to an older revision, it says that the server no longer speaks it
 }
 
-/** Without an answer to this request these say: the server speaks another revision, or has lost our session. */
+/** Statuses that say, without a response to this request: the server speaks another revision, or has lost the session. */
 function isMisunderstood(status: number): boolean {
   return [400, 404, 405].includes(status);
 }
 
-/** What we believed of the server is asked anew. True if it had a session of ours. */
-function forgetTerms({ eras }: AttemptOptions, { lease, call }: Exchanged): boolean {
+/** Forgets the session, or the era where there was none: the next attempt asks again. True if there was a session. */
+function forgetTerms({ eras }: AttemptOptions, { lease, call }: OpenResponse): boolean {
   lease?.discard();
   const hadSession = lease !== null && lease.dialect.session !== null;
   if (!hadSession) eras.forget(call.upstream.name);
   return hadSession;
 }
 
-async function passStream(options: AttemptOptions, exchanged: Exchanged): Promise<Result> {
-  const { call, client, leash, request, answer } = exchanged;
+async function passStream(options: AttemptOptions, opened: OpenResponse): Promise<AttemptResult> {
+  const { call, client, timeout, request, response } = opened;
   const { monotonic, notificationsPerSecond, observer, pacer, readMessage } = options;
-  leash.until(call.wristband.caller_exp * 1000);
-  const brake = createBrake(answer);
+  timeout.endAt(call.wristband.caller_exp * 1000);
+  const brake = createBrake(response);
   const writer = client.accepts.stream ? beginStream(client, brake, monotonic) : null;
   const sink: StreamSink = {
     notification: (data) => writer?.event(data),
-    touch() {
-      leash.touch();
-      writer?.alive();
+    onData() {
+      timeout.restart();
+      writer?.keepAlive();
     },
     unread: () => client.response.writableLength,
   };
   const end = await readStream(
-    { answer, request, operation: call.operation, server: call.upstream.name, sink },
+    { response, request, operation: call.operation, server: call.upstream.name, sink },
     { brake, pacer, budget: createNotificationBudget(notificationsPerSecond, monotonic), observer, readMessage },
-    { hold: client.hold, signal: leash.signal },
+    { hold: client.hold, signal: timeout.signal },
   );
   if (end === null) return refuse("capability_missing", "input_required");
   if (client.accepts.stream) endStream(client, end.body);
-  else sendAnswer(client, end);
+  else sendResponse(client, end);
   return null;
 }

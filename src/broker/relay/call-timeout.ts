@@ -1,40 +1,40 @@
+// The time limits of one relayed call: an idle timeout, a hard limit, and the reason for which the call ended early. Timers only.
 import { HttpFault } from "../../http/client.ts";
+import type { LEFT } from "../abort.ts";
 
-/** The client closed its connection. */
-export const LEFT = "left";
-/** What ends a call before its time; also the code of its fault. */
-export type End = "timeout" | "caller_expired" | typeof LEFT | "shutdown";
+/** Why a call ended early; also the code of its fault, and a word for the log. */
+export type EndReason = "timeout" | "caller_expired" | typeof LEFT | "shutdown";
 
-export interface Leash {
-  /** Aborted with an {@link HttpFault} whose code is an {@link End}. */
+export interface CallTimeout {
+  /** Aborted with an {@link HttpFault} whose code is an {@link EndReason}. */
   readonly signal: AbortSignal;
-  /** The server gave a sign of life: its patience begins anew. */
-  touch(): void;
-  /** @param at milliseconds since the epoch: nothing goes on after it */
-  until(at: number): void;
-  end(why: End): void;
-  /** No timer runs on. */
-  drop(): void;
+  /** Restarts the idle timeout: the server has sent something. */
+  restart(): void;
+  /** Sets the hard limit. @param at milliseconds since the epoch */
+  endAt(at: number): void;
+  end(reason: EndReason): void;
+  /** Stops all timers. */
+  clear(): void;
 }
 
-/** Node's timers fire at once beyond this. */
+/** Node's timers fire at once beyond this many milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Holds one call: it ends when its server is silent for too long, and when somebody says so. */
-export function createLeash(silenceMs: number, now: () => number): Leash {
+/** @param now milliseconds since the epoch */
+export function createCallTimeout(idleMs: number, now: () => number): CallTimeout {
   const controller = new AbortController();
-  const end = (why: End) => controller.abort(new HttpFault(why));
-  const silence = setTimeout(end, silenceMs, "timeout");
+  const end = (reason: EndReason) => controller.abort(new HttpFault(reason));
+  const idle = setTimeout(end, idleMs, "timeout");
   let limit: NodeJS.Timeout | undefined;
   return {
     signal: controller.signal,
-    touch: () => void silence.refresh(),
-    until(at) {
+    restart: () => void idle.refresh(),
+    endAt(at) {
       limit = setTimeout(end, Math.min(MAX_TIMER_MS, Math.max(0, at - now())), "caller_expired");
     },
     end,
-    drop() {
-      clearTimeout(silence);
+    clear() {
+      clearTimeout(idle);
       clearTimeout(limit);
     },
   };

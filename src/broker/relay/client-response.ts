@@ -1,36 +1,37 @@
+// Writes the response of a call to its client, as JSON or as an event stream, no faster than the client reads. I/O.
 import type { ServerResponse } from "node:http";
 import type { Refused } from "../../authz/step.ts";
 import type { Accepts } from "../accept-header.ts";
 import type { Brake } from "../upstream/brake.ts";
 import { eventOf } from "../upstream/event-stream.ts";
 import type { Hold } from "../held-bytes.ts";
-import { lengthOf, type RelayAnswer } from "./response.ts";
+import { lengthOf, type ClientResponse } from "./response.ts";
 
-/** Who waits for the answer of a call. */
+/** The client of a call. */
 export interface RelayClient {
   readonly response: ServerResponse;
   readonly accepts: Accepts;
   readonly requestId: string;
-  /** What is held for this request: until the client has read its answer. */
+  /** Bytes that are held for this request, until the client has read the response. */
   readonly hold: Hold;
   /** A refusal as a JSON-RPC error with the request's id. */
   readonly errorBody: (refused: Refused) => string;
 }
 
-/** All that a client is told of an answer besides its body (design 4.5). */
+/** All headers of a response, beside content-type and content-length. */
 const HEADERS = { "cache-control": "no-store" };
 
-/** A stream to a client. */
+/** An event stream to a client. */
 export interface EventWriter {
   event(data: Buffer): void;
-  /** The server said something that the client needs not know: she is told that the call goes on, now and then. */
-  alive(): void;
+  /** Sends a comment if nothing was sent for a while: the call goes on. */
+  keepAlive(): void;
 }
 
-const ALIVE_EVERY_MS = 10_000;
-/** A copy of less is cheaper than several writes. */
+const KEEP_ALIVE_MS = 10_000;
+/** Up to this size one copy is cheaper than several writes. */
 const MAX_COPY_BYTES = 64 * 1024;
-const ALIVE = ":\n\n";
+const COMMENT = ":\n\n";
 
 /**
  * Begins a stream, which is written no faster than its client reads.
@@ -50,8 +51,8 @@ export function beginStream({ response }: RelayClient, source: Brake, monotonic:
   };
   return {
     event: (data) => write(Buffer.concat(eventOf([data]))),
-    alive() {
-      if (monotonic() - writtenAt >= ALIVE_EVERY_MS) write(ALIVE);
+    keepAlive() {
+      if (monotonic() - writtenAt >= KEEP_ALIVE_MS) write(COMMENT);
     },
   };
 }
@@ -61,8 +62,8 @@ function writeStreamHead(response: ServerResponse): void {
   response.flushHeaders();
 }
 
-/** The whole answer, in the form that the client takes. */
-export function sendAnswer(client: RelayClient, { status, body }: RelayAnswer): void {
+/** Sends a complete response, as an event where the client does not accept JSON. */
+export function sendResponse(client: RelayClient, { status, body }: ClientResponse): void {
   const { response, accepts } = client;
   if (!accepts.json && status === 200) {
     writeStreamHead(response);
@@ -84,7 +85,7 @@ function writeLast(response: ServerResponse, parts: readonly Uint8Array[]): void
   response.end();
 }
 
-/** The last event of a stream. A client that does not read has had her time: her connection is closed. */
+/** Sends the last event of a stream. The connection of a client that does not read is closed instead. */
 export function endStream({ response }: RelayClient, message: readonly Uint8Array[]): void {
   if (response.writableNeedDrain) response.destroy();
   else writeLast(response, eventOf(message));

@@ -1,20 +1,22 @@
-/** Bounds what one caller can hold of what all share (threat row K05). */
-export interface Turns {
-  /** Takes a turn of this caller's; the answer ends it. Null if all of them are taken. */
-  enter(caller: string): (() => void) | null;
+// Bounds how many calls one key (a caller, or a caller at one server) has at a time (threat row K05). Pure.
+
+export interface ConcurrencyLimit {
+  /** Takes a slot of this key and returns its release, which must be called once; null if all slots are taken. */
+  tryAcquire(key: string): (() => void) | null;
 }
 
-export function createTurns(max: number): Turns {
-  const taken = new Map<string, number>();
+/** @param max slots of each key */
+export function createConcurrencyLimit(max: number): ConcurrencyLimit {
+  const used = new Map<string, number>();
   return {
-    enter(caller) {
-      const now = taken.get(caller) ?? 0;
+    tryAcquire(key) {
+      const now = used.get(key) ?? 0;
       if (now >= max) return null;
-      taken.set(caller, now + 1);
+      used.set(key, now + 1);
       return () => {
-        const left = (taken.get(caller) ?? 0) - 1;
-        if (left > 0) taken.set(caller, left);
-        else taken.delete(caller);
+        const left = (used.get(key) ?? 0) - 1;
+        if (left > 0) used.set(key, left);
+        else used.delete(key);
       };
     },
   };

@@ -1,11 +1,13 @@
+// Relays calls: bounds those of each caller, gives each its time limits, and reports how each ended. What one call does is in
+// attempt.ts. I/O by its parts.
 import { refuse, type Refused } from "../../authz/step.ts";
 import type { Reason } from "../../authz/refusal.ts";
 import { HttpFault } from "../../http/client.ts";
 import { hasLookalikeArgument } from "../../mcp/argument-names.ts";
 import type { Eras } from "../upstream/era.ts";
-import { faultIn } from "../abort.ts";
-import { createLeash, LEFT, type Leash } from "./call-timeout.ts";
-import { attempt, type AttemptOptions, type Passage } from "./attempt.ts";
+import { faultIn, LEFT } from "../abort.ts";
+import { createCallTimeout, type CallTimeout } from "./call-timeout.ts";
+import { attempt, type AttemptOptions, type RelayAttempt } from "./attempt.ts";
 import type { RelayCall } from "./admit.ts";
 import { endStream, type RelayClient } from "./client-response.ts";
 import type { FindSchema } from "./request.ts";
@@ -15,7 +17,7 @@ import type { SessionPool } from "../upstream/session-pool.ts";
 import { callerKey } from "../../wristband/claims.ts";
 import { createPacer } from "../upstream/brake.ts";
 import { NO_ROOM } from "../room.ts";
-import { createTurns } from "./concurrency-limit.ts";
+import { createConcurrencyLimit } from "./concurrency-limit.ts";
 
 /** The `outcome` label: {@link CallEnd}, with the reason of a refusal. An error of the server's is an answer. */
 export type RelayOutcome = Exclude<CallEnd["kind"], "refused"> | Reason;
@@ -26,7 +28,7 @@ type CallEnd =
   | { readonly kind: "left" }
   | { readonly kind: "refused"; readonly refused: Refused };
 
-/** Told of each call. Labels come from closed sets: servers of the configuration, outcomes of a table. */
+/** Receives the end of each call. Labels come from closed sets: servers of the configuration, outcomes of a table. */
 export interface RelayObserver extends StreamObserver {
   observe(server: string, outcome: RelayOutcome, seconds: number): void;
 }
@@ -56,90 +58,93 @@ export interface RelayOptions {
 }
 
 export interface Relay {
-  /** Carries a call to its server and its answer back. Returns a refusal if nothing has been sent to the client. */
+  /** Sends a call to its server and the response to the client. Returns a refusal if the client has got nothing yet. */
   carry(call: RelayCall, client: RelayClient): Promise<Refused | null>;
-  /** Ends what is still under way. Resolves when all have got their last word. */
+  /** Ends the calls under way. Resolves when each client has its response or a refusal. */
   endAll(): Promise<void>;
 }
 
-/** Relays calls. Whatever a server does, its client gets one answer: the server's to this call, or a refusal of ours. */
+/** Whatever a server does, its client gets one response: the server's to this call, or a refusal of ours. */
 export function createRelay(options: RelayOptions): Relay {
-  const active = new Map<Leash, Promise<unknown>>();
-  const enter = createGate(options);
+  const active = new Map<CallTimeout, Promise<unknown>>();
+  const tryAcquire = createCallLimit(options);
   const pacer = createPacer();
   const shared = { ...options, pacer, readMessage: createReadMessage(pacer) };
   return {
     carry(call, client) {
-      const leave = enter(call);
-      if (leave === null) {
+      const release = tryAcquire(call);
+      if (release === null) {
         const refused = refuse("rate_limited");
         report(options, { call, client }, { end: { kind: "refused", refused }, ms: 0 });
         return Promise.resolve(refused);
       }
-      const leash = createLeash(call.upstream.timeoutMs, options.now);
-      const done = carry(shared, { call, client, leash }).finally(() => {
-        active.delete(leash);
-        // A call lasts until the client has read its answer.
+      const timeout = createCallTimeout(call.upstream.timeoutMs, options.now);
+      const done = carry(shared, { call, client, timeout }).finally(() => {
+        active.delete(timeout);
+        // Count the call until the client has read the response: up to 8 MiB stay buffered.
         const { response } = client;
-        if (response.writableEnded && !response.writableFinished && !response.closed) response.once("close", leave);
-        else leave();
+        if (response.writableEnded && !response.writableFinished && !response.closed) response.once("close", release);
+        else release();
       });
-      active.set(leash, done);
+      active.set(timeout, done);
       return done;
     },
     async endAll() {
-      for (const leash of active.keys()) leash.end("shutdown");
+      for (const timeout of active.keys()) timeout.end("shutdown");
       await Promise.allSettled(active.values());
     },
   };
 }
 
-/** Bounds the calls of a caller, in all and of each server; who leaves, leaves both. */
-function createGate({ maxCallsPerCaller, maxCallsPerServer }: RelayOptions): (call: RelayCall) => (() => void) | null {
-  const all = createTurns(maxCallsPerCaller);
-  const ofServer = createTurns(maxCallsPerServer);
+/** Bounds the calls of a caller, in all and at each server: a call takes a slot of both. */
+function createCallLimit({
+  maxCallsPerCaller,
+  maxCallsPerServer,
+}: RelayOptions): (call: RelayCall) => (() => void) | null {
+  const all = createConcurrencyLimit(maxCallsPerCaller);
+  const ofServer = createConcurrencyLimit(maxCallsPerServer);
   return ({ wristband, upstream }) => {
     const caller = callerKey(wristband);
-    const leaveServer = ofServer.enter(JSON.stringify([caller, upstream.name]));
-    if (leaveServer === null) return null;
-    const leaveAll = all.enter(caller);
-    if (leaveAll === null) {
-      leaveServer();
+    const releaseOfServer = ofServer.tryAcquire(JSON.stringify([caller, upstream.name]));
+    if (releaseOfServer === null) return null;
+    const releaseOfAll = all.tryAcquire(caller);
+    if (releaseOfAll === null) {
+      releaseOfServer();
       return null;
     }
     return () => {
-      leaveServer();
-      leaveAll();
+      releaseOfServer();
+      releaseOfAll();
     };
   };
 }
 
-async function carry(options: RelayOptions & AttemptOptions, passage: Passage): Promise<Refused | null> {
-  const { client, leash } = passage;
+async function carry(options: RelayOptions & AttemptOptions, current: RelayAttempt): Promise<Refused | null> {
+  const { client, timeout } = current;
   const { monotonic } = options;
   const started = monotonic();
-  const leave = () => leash.end(LEFT);
-  client.response.on("close", leave);
-  if (client.response.closed) leave();
+  const onClose = () => timeout.end(LEFT);
+  client.response.on("close", onClose);
+  if (client.response.closed) onClose();
   let end: CallEnd;
   try {
-    const refused = faultOfArguments(passage.call, options.findSchema) ?? (await attempt(options, passage));
+    const refused = lookalikeArgument(current.call, options.findSchema) ?? (await attempt(options, current));
     end = refused === null ? { kind: "answered" } : { kind: "refused", refused };
   } catch (error) {
-    end = endBy(leash.signal.aborted && !isNoRoom(error) ? faultIn(leash.signal) : error);
+    end = endBy(timeout.signal.aborted && !isNoRoom(error) ? faultIn(timeout.signal) : error);
   } finally {
-    client.response.off("close", leave);
-    leash.drop();
+    client.response.off("close", onClose);
+    timeout.clear();
   }
-  report(options, passage, { end, ms: monotonic() - started });
+  report(options, current, { end, ms: monotonic() - started });
   if (end.kind !== "refused") return null;
   if (!client.response.headersSent) return end.refused;
   endStream(client, [Buffer.from(client.errorBody(end.refused))]);
   return null;
 }
 
-/** A server that reads names without regard to case would take what policy did not see (threat row B03). */
-function faultOfArguments({ upstream, operation, name }: RelayCall, findSchema: FindSchema): Refused | null {
+/** A server that reads names without regard to case would take an argument that policy did not see (threat row B03). */
+function lookalikeArgument({ upstream, operation, name }: RelayCall, findSchema: FindSchema): Refused | null {
   if (operation.kind !== "tool") return null;
   const isLookalike = hasLookalikeArgument(findSchema(upstream.name, name), operation.arguments);
   return isLookalike ? refuse("params_invalid", "an argument that differs from the tool's own only in case") : null;
@@ -162,7 +167,6 @@ function refusedBy(error: unknown): Refused {
   return refuse("upstream_unavailable", error.code);
 }
 
-/** How a call ended, and after how long. */
 interface CallReport {
   readonly end: CallEnd;
   readonly ms: number;
@@ -170,7 +174,7 @@ interface CallReport {
 
 function report(
   { observer, log }: RelayOptions,
-  { call, client }: Pick<Passage, "call" | "client">,
+  { call, client }: Pick<RelayAttempt, "call" | "client">,
   { end, ms }: CallReport,
 ): void {
   const { upstream, operation } = call;

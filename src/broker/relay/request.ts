@@ -1,3 +1,4 @@
+// Turns a client's call into its server's: splices the body, derives the headers. Pure.
 import { encodeHeaderValue } from "../../mcp/header-value.ts";
 import {
   innerObjectSpan,
@@ -18,17 +19,17 @@ import { META, type Dialect } from "../upstream/era.ts";
 import type { RelayCall } from "./admit.ts";
 import { credentialHeader } from "../upstream/upstream.ts";
 
-/** How a call is told to its server. */
+/** How a call is written to its server. */
 export interface WireTerms {
   /**
-   * The id on the way to the server, which no other call has: nearly all clients count from 0, and there are servers that
-   * find whom they answer by the id alone (B32).
+   * The id on the way to the server, unique among all calls: nearly all clients count from 0, and some servers find the
+   * connection of a response by its id alone (B32).
    */
   readonly wireId: number;
   readonly dialect: Dialect;
 }
 
-/** What goes to the server, and what its answer must be matched with. */
+/** What goes to the server, and what its response is matched with. */
 export interface RelayRequest extends WireTerms {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
@@ -71,7 +72,7 @@ interface CallSpans {
   readonly meta: ObjectSpan | null;
 }
 
-/** The places that matter. The reader has found the same members in these bytes before. */
+/** The places that are edited. The strict reader has found the same members in these bytes before. */
 function spansOf({ body }: RelayCall): CallSpans {
   const root = readObjectSpan(body);
   const params = innerObjectSpan(body, root?.members.get("params"));
@@ -88,7 +89,7 @@ function renaming({ operation, name }: RelayCall, { params }: CallSpans): Edit[]
   return [{ ...span, text: JSON.stringify(name) }];
 }
 
-/** What a client of the stateless revision says of itself in each request; what ours can, the broker does not know. */
+/** `_meta` of the stateless revision. The capabilities are empty: the broker does not know those of older clients. */
 const META_TEXTS = Object.fromEntries(Object.entries(META).map(([name, value]) => [name, JSON.stringify(value)]));
 
 function metaEdits({ params, meta }: CallSpans): Edit[] {
@@ -97,8 +98,8 @@ function metaEdits({ params, meta }: CallSpans): Edit[] {
 }
 
 /**
- * What the client said in `mcp-*`, but for the parameters that the tool mirrors in headers: those are derived anew, for a
- * client's own could say something else than the body that policy saw (B23). A client of an older revision has none.
+ * The client's `mcp-*` headers, but for those that mirror arguments: they are derived again from the body that policy saw,
+ * because the client's could differ from it (B23). A client of an older revision has none.
  */
 function forwardedHeaders(call: RelayCall, dialect: Dialect, findSchema: FindSchema): Record<string, string> {
   const { upstream, operation, name, forwarded } = call;

@@ -1,11 +1,12 @@
+// Turns a server's JSON-RPC response into the client's: splices its bytes, never writes them anew. Pure.
 import { setMembers, splicedParts, type Edit } from "../../json/spans.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import { shortValue, type UpstreamMessage } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import type { RelayRequest } from "./request.ts";
 
-/** A server's answer as the client gets it: in parts, because a copy of a large one would weigh as much again. */
-export interface RelayAnswer {
+/** A response as the client gets it: in parts, because a copy of a large one would take as much memory again. */
+export interface ClientResponse {
   readonly status: number;
   readonly body: readonly Uint8Array[];
 }
@@ -14,8 +15,8 @@ export function lengthOf(parts: readonly Uint8Array[]): number {
   return parts.reduce((length, part) => length + part.length, 0);
 }
 
-/** What a server answered. */
-export interface ServerAnswer {
+/** A JSON-RPC response of a server. */
+export interface RpcResponse {
   readonly bytes: Buffer;
   /** `bytes`, read. */
   readonly message: Extract<UpstreamMessage, { kind: "answer" }>;
@@ -26,11 +27,15 @@ export interface ServerAnswer {
 const METHOD_NOT_FOUND = -32_601;
 
 /**
- * Turns an answer round: the client's id in place of the wire's, and what the client's revision demands. Every other byte
- * stays. Null for a result that a client of an older revision cannot handle: the server asks back, or hands out a task.
+ * Puts the client's id in place of the wire's, and adds what the client's revision requires. Every other byte stays. Null for
+ * a result that a client of an older revision cannot handle: `input_required`, or a task.
  */
-export function relayAnswer(answer: ServerAnswer, request: RelayRequest, operation: Operation): RelayAnswer | null {
-  const { bytes, message, status } = answer;
+export function toClientResponse(
+  response: RpcResponse,
+  request: RelayRequest,
+  operation: Operation,
+): ClientResponse | null {
+  const { bytes, message, status } = response;
   const edits: Edit[] = [];
   if (message.idSpan !== null) edits.push({ ...message.idSpan, text: request.clientId });
   const { result } = message;
@@ -46,13 +51,13 @@ export function relayAnswer(answer: ServerAnswer, request: RelayRequest, operati
   return { status: statusOf(operation.version, message.errorCode, status), body: splicedParts(bytes, edits) };
 }
 
-/** Members that the stateless revision requires of a result; a server of an older one does not know them. */
+/** Members that the stateless revision requires of a result, and older ones do not have. */
 function modernMembers({ method }: Operation): Record<string, string> {
   const caching = method === "resources/read" ? { ttlMs: "0", cacheScope: '"private"' } : {};
   return { resultType: '"complete"', ...caching };
 }
 
-/** To a client of an older revision 404 means that its session has ended; one of today's expects it for its one code. */
+/** To a client of an older revision 404 says that its session has ended; the stateless one has it for −32601. */
 function statusOf(clientVersion: string, errorCode: number | null, upstreamStatus: number): number {
   const isModernClient = clientVersion === MODERN;
   if (errorCode === null) return 200;

@@ -6,16 +6,16 @@ import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
 import type { Brake, Pacer } from "../upstream/brake.ts";
 import { createEventParser, type StreamEvent } from "../upstream/event-stream.ts";
 import type { NotificationBudget } from "./notification-budget.ts";
-import { lengthOf, relayAnswer, type RelayAnswer } from "./response.ts";
+import { lengthOf, toClientResponse, type ClientResponse } from "./response.ts";
 import type { RelayRequest } from "./request.ts";
 import { faultIn } from "../abort.ts";
 import { createRoom, type RoomOptions } from "../room.ts";
 import type { ReadMessage } from "../upstream/message.ts";
-import { consume, FIRST_ROOM, holdUp, isEncoded, drainOrClose, MAX_ANSWER_BYTES } from "../upstream/body.ts";
+import { consume, FIRST_ROOM, pauseUntilRoom, isEncoded, drainOrClose, MAX_RESPONSE_BYTES } from "../upstream/body.ts";
 
-/** A stream of a server, the call that it answers, and where its events go. */
+/** An event stream, the request that it answers, and where its events go. */
 export interface RelayStream {
-  readonly answer: IncomingMessage;
+  readonly response: IncomingMessage;
   readonly request: RelayRequest;
   readonly operation: Operation;
   readonly server: string;
@@ -23,15 +23,15 @@ export interface RelayStream {
 }
 
 export interface StreamSink {
-  /** Given each notification as it came. */
+  /** Receives each notification, byte for byte. */
   notification(data: Buffer): void;
-  /** Told of each sign of life. */
-  touch(): void;
-  /** Bytes that the client has not read. */
+  /** Called for each chunk that the server sends. */
+  onData(): void;
+  /** Bytes that wait for the client to read them. */
   unread(): number;
 }
 
-/** What slows a stream down. */
+/** What bounds the speed of a stream. */
 export interface StreamPace {
   readonly brake: Brake;
   readonly pacer: Pacer;
@@ -41,37 +41,38 @@ export interface StreamPace {
 }
 
 export interface StreamObserver {
-  /** Events of a stream that were for nobody (B50). */
+  /** Events that are no response to the call and no notification of it (B50). */
   dropped(server: string, events: number): void;
   /** Events of a stream beyond `notificationsPerSecond`. */
   thinned(server: string, events: number): void;
 }
 
-/** Bytes of one stream that are read before other streams have their turn. */
+/** Bytes of one stream that are read in one turn. */
 const SLICE_BYTES = 64 * 1024;
-/** How long a stream with more events than its call may have, or with little but comments, is left alone after each slice. */
+/** Pause after each slice of a stream with more events than the budget, or with little but comments. */
 const FLOOD_PAUSE_MS = 20;
-/** Of a slice, that went on or belong to an event which has not come whole: with less, what comes is for nobody. */
+/** A slice is useful if so many bytes of it were passed on, or belong to an event that is not complete yet. */
 const USEFUL_BYTES = SLICE_BYTES / 4;
-/** An event that is collected beside one that was not read, and the rest of a chunk. */
-const STREAM_ROOM = [FIRST_ROOM, MAX_ANSWER_BYTES + 4 * FIRST_ROOM, 2 * MAX_ANSWER_BYTES + 4 * FIRST_ROOM] as const;
+/** Steps: the first chunks; a complete event and the rest of its chunk; that beside an event which the client has not read. */
+const STREAM_ROOM = [FIRST_ROOM, MAX_RESPONSE_BYTES + 4 * FIRST_ROOM, 2 * MAX_RESPONSE_BYTES + 4 * FIRST_ROOM] as const;
 
 /**
- * Reads a stream up to the answer of this call. Only that and notifications count; the rest is dropped: requests of the
- * server's, other ids, other types (B50), and notifications beyond the budget. After each slice other calls have their turn.
- * @returns the answer; null if it is one that the client cannot handle
- * @throws {HttpFault} when the stream breaks before the answer
+ * Reads a stream up to the response to this call. Only that and notifications are passed on; the rest is dropped: requests
+ * of the server's, other ids, other types (B50), and notifications beyond the budget. After each slice other calls have
+ * their turn.
+ * @returns the response; null for one that the client cannot handle
+ * @throws {HttpFault} if the stream breaks before the response
  */
 export async function readStream(
   stream: RelayStream,
   pace: StreamPace,
   options: RoomOptions,
-): Promise<RelayAnswer | null> {
-  const { answer, sink } = stream;
+): Promise<ClientResponse | null> {
+  const { response, sink } = stream;
   const { brake, pacer } = pace;
-  const parser = createEventParser(MAX_ANSWER_BYTES);
+  const parser = createEventParser(MAX_RESPONSE_BYTES);
   const room = createRoom(options, STREAM_ROOM);
-  const reading: Reading = { found: undefined, isFlood: false, passed: 0 };
+  const reading: StreamState = { found: undefined, isFlood: false, passed: 0 };
   let begun = 0;
   let left = SLICE_BYTES;
   const after = (chunk: Buffer, isFound: boolean): boolean => {
@@ -84,14 +85,14 @@ export async function readStream(
       begun = parser.length;
       Object.assign(reading, { isFlood: false, passed: 0 });
     }
-    holdUp(answer, brake, room.need(parser.length + sink.unread()));
+    pauseUntilRoom(response, brake, room.need(parser.length + sink.unread()));
     return false;
   };
   try {
-    if (isEncoded(answer)) throw new HttpFault("encoded");
+    if (isEncoded(response)) throw new HttpFault("encoded");
     await room.begin();
-    const isDone = await consume(answer, (chunk) => {
-      sink.touch();
+    const isDone = await consume(response, (chunk) => {
+      sink.onData();
       const taken = takeEvents(stream, pace, { reading, events: parser.push(chunk) });
       if (typeof taken === "boolean") return after(chunk, taken);
       const goOn = brake.hold();
@@ -100,10 +101,10 @@ export async function readStream(
     if (!isDone) await takeEvents(stream, pace, { reading, events: parser.end() });
     if (options.signal.aborted) throw faultIn(options.signal);
   } catch (error) {
-    answer.destroy(); // it may have no end, and would hold its connection as long
+    response.destroy(); // it may be endless, and would keep its connection
     throw room.faultFor(error);
   }
-  drainOrClose(answer);
+  drainOrClose(response);
   const { found } = reading;
   if (found === undefined) throw new HttpFault("no_answer");
   room.settle(FIRST_ROOM + sink.unread() + lengthOf(found?.body ?? []));
@@ -115,45 +116,53 @@ function goOnLater(goOn: () => void, pacer: Pacer, pauseMs: number): void {
   else setTimeout(pacer, pauseMs, goOn);
 }
 
-/** What was found so far. */
-interface Reading {
-  /** The answer; undefined while it has not come, null for one that the client cannot handle. */
-  found: RelayAnswer | null | undefined;
-  /** True if some events were too many. */
+/** State of one stream. */
+interface StreamState {
+  /** The response; undefined until it comes, null for one that the client cannot handle. */
+  found: ClientResponse | null | undefined;
+  /** True if events of this slice were beyond the budget. */
   isFlood: boolean;
-  /** Bytes of notifications that went on. */
+  /** Bytes of this slice's notifications that were passed on. */
   passed: number;
 }
 
-interface Events {
-  readonly reading: Reading;
+interface EventBatch {
+  readonly reading: StreamState;
   readonly events: readonly StreamEvent[];
 }
 
-/** True once the answer is found: nothing comes after it. A promise if one of the events is long. */
-function takeEvents(stream: RelayStream, pace: StreamPace, { reading, events }: Events): boolean | Promise<boolean> {
+/** True once the response is found: later events are ignored. A promise if one of the events is long. */
+function takeEvents(
+  stream: RelayStream,
+  pace: StreamPace,
+  { reading, events }: EventBatch,
+): boolean | Promise<boolean> {
   for (const [i, event] of events.entries()) {
     const verdict = judge(stream, pace, event);
     if (verdict instanceof Promise)
       return verdict.then(
         (late) =>
-          isAnswer(stream, pace, { reading, event, verdict: late }) ||
+          applyVerdict(stream, pace, { reading, event, verdict: late }) ||
           takeEvents(stream, pace, { reading, events: events.slice(i + 1) }),
       );
-    if (isAnswer(stream, pace, { reading, event, verdict })) return true;
+    if (applyVerdict(stream, pace, { reading, event, verdict })) return true;
   }
   return false;
 }
 
-type Verdict = "notification" | "dropped" | "thinned" | RelayAnswer | null;
+type Verdict = "notification" | "dropped" | "thinned" | ClientResponse | null;
 
-interface Judged {
-  readonly reading: Reading;
+interface JudgedEvent {
+  readonly reading: StreamState;
   readonly event: StreamEvent;
   readonly verdict: Verdict;
 }
 
-function isAnswer({ sink, server }: RelayStream, { observer }: StreamPace, { reading, event, verdict }: Judged) {
+function applyVerdict(
+  { sink, server }: RelayStream,
+  { observer }: StreamPace,
+  { reading, event, verdict }: JudgedEvent,
+) {
   if (verdict === "notification") {
     sink.notification(event.data);
     reading.passed += event.data.length;
@@ -168,20 +177,20 @@ function isAnswer({ sink, server }: RelayStream, { observer }: StreamPace, { rea
   return false;
 }
 
-/** An event beyond the budget is read only if it can be the answer, which has the id. */
+/** Beyond the budget an event is parsed only if it may be the response, which holds the id. */
 function judge(stream: RelayStream, { budget, readMessage }: StreamPace, event: StreamEvent) {
   const { type, data } = event;
   const isWithin = budget(data.length);
   if (type !== "message") return "dropped";
-  if (!isWithin && !canHold(data, stream.request.wireId)) return "thinned";
+  if (!isWithin && !mayHoldId(data, stream.request.wireId)) return "thinned";
   const message = readMessage(data);
   return message instanceof Promise
     ? message.then((late) => verdictOn(stream, { data, message: late, isWithin }))
     : verdictOn(stream, { data, message, isWithin });
 }
 
-/** Also as some writers of floating numbers put it: 1.40737488355327E14. */
-function canHold(data: Buffer, wireId: number): boolean {
+/** Some JSON writers put the id as a float: 1.40737488355327E14. */
+function mayHoldId(data: Buffer, wireId: number): boolean {
   return data.includes(String(wireId).slice(1).replace(/0+$/, ""));
 }
 
@@ -193,7 +202,7 @@ interface ReadEvent {
 
 function verdictOn({ request, operation }: RelayStream, { data, message, isWithin }: ReadEvent): Verdict {
   if (message?.kind === "answer" && message.id === request.wireId)
-    return relayAnswer({ bytes: data, message, status: 200 }, request, operation);
+    return toClientResponse({ bytes: data, message, status: 200 }, request, operation);
   if (!isWithin) return "thinned";
   if (message?.kind !== "notification") return "dropped";
   const isForeign = message.method === "notifications/progress" && message.progressToken !== request.progressToken;

@@ -5,14 +5,14 @@ import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { parseJson } from "../../json/parse.ts";
 import type { Snapshot } from "../catalog/snapshot.ts";
-import type { Entry } from "../catalog/definitions.ts";
+import type { ListEntry } from "../catalog/definitions.ts";
 import type { FindSchema } from "./request.ts";
 
 /** Of at most 64 KiB of text each. */
 const MAX_PARSED = 64;
 
 export function createFindSchema(current: () => Snapshot): FindSchema {
-  const parsed = new LRUCache<Entry, JsonObject>({ max: MAX_PARSED });
+  const parsed = new LRUCache<ListEntry, JsonObject>({ max: MAX_PARSED });
   return (server, tool) => {
     const entry = current()
       .servers.get(server)
@@ -24,7 +24,7 @@ export function createFindSchema(current: () => Snapshot): FindSchema {
   };
 }
 
-function schemaOf({ json }: Entry): JsonObject {
+function schemaOf({ json }: ListEntry): JsonObject {
   const definition = parseJson(json) as JsonValue;
   const schema = isObject(definition) ? definition["inputSchema"] : undefined;
   return isObject(schema) ? schema : {};

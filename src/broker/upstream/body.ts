@@ -1,48 +1,49 @@
+// Reads the bodies of servers' responses: bounded in bytes, with back pressure, and no slower than they come. I/O.
 import type { IncomingMessage } from "node:http";
 import { createByteCollector } from "../../http/byte-collector.ts";
 import { faultOf, HttpFault } from "../../http/client.ts";
 import { createBrake, type Brake } from "./brake.ts";
 import { createRoom, type Room, type RoomOptions } from "../room.ts";
 
-/** The largest answer, and the largest event of a stream. */
-export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+/** The largest response, and the largest event of a stream. */
+export const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
-/** Room for an answer of unknown length, and for what of a stream was not read yet. */
+/** Room for a response of unknown length, and for unread bytes of a stream. */
 export const FIRST_ROOM = 64 * 1024;
 
 const LINGER_MS = 1000;
 const MAX_LEFTOVER_BYTES = 64 * 1024;
 
-/** What the body of an answer is. A charset other than UTF-8 is not JSON (RFC 8259 §8.1). */
-export function mediaOf(answer: IncomingMessage): "json" | "stream" | "other" {
-  const [type = "", ...parameters] = (answer.headers["content-type"] ?? "").toLowerCase().split(";");
+/** The media type of a response. A charset other than UTF-8 is not JSON (RFC 8259 §8.1). */
+export function mediaOf(response: IncomingMessage): "json" | "stream" | "other" {
+  const [type = "", ...parameters] = (response.headers["content-type"] ?? "").toLowerCase().split(";");
   const charsets = parameters.map((text) => text.trim()).filter((text) => text.startsWith("charset"));
   if (!charsets.every((text) => /^charset\s*=\s*"?utf-8"?$/.test(text))) return "other";
   if (type.trim() === "application/json") return "json";
   return type.trim() === "text/event-stream" ? "stream" : "other";
 }
 
-/** We never ask for an encoding, and decode none: a small body can become a large one. */
-export function isEncoded(answer: IncomingMessage): boolean {
-  const encoding = answer.headers["content-encoding"];
+/** The broker asks for no encoding and decodes none: a small body could become a large one. */
+export function isEncoded(response: IncomingMessage): boolean {
+  const encoding = response.headers["content-encoding"];
   return encoding !== undefined && encoding !== "identity";
 }
 
 /**
- * Hands over the chunks of a body as they come, until `take` says that it has enough or the body ends. `take` may pause
- * the answer, and must for as long as it does not know yet. Rejects when the body breaks off before `take` had enough.
- * @returns true if `take` had enough
+ * Passes the chunks of a body to `take` until that returns true or the body ends. `take` may pause the response, and must
+ * while it has a promise pending. Rejects when the body breaks off before `take` returned true.
+ * @returns true if `take` returned true
  */
 export function consume(
-  answer: IncomingMessage,
+  response: IncomingMessage,
   take: (chunk: Buffer) => boolean | Promise<boolean>,
 ): Promise<boolean> {
   return new Promise((done, reject) => {
     let taking = Promise.resolve(false);
     const fail = (error: HttpFault) => done(unlessEnough(taking, error));
     const settle = (finish: () => void) => {
-      answer.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onError);
-      answer.on("error", () => {}); // what comes after this is nobody's business
+      response.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onError);
+      response.on("error", () => {}); // an error without a listener would end the process
       finish();
     };
     const onData = (chunk: Buffer) => {
@@ -59,17 +60,17 @@ export function consume(
         settle(() => fail(faultOf(error)));
       }
     };
-    // The end can come while `take` is busy with what came before it, though the answer is paused.
-    const onEnd = () => settle(() => (answer.complete ? done(taking) : fail(new HttpFault("cut_off"))));
+    // The end can come while `take` is pending, though the response is paused.
+    const onEnd = () => settle(() => (response.complete ? done(taking) : fail(new HttpFault("cut_off"))));
     const onClose = () => settle(() => fail(new HttpFault("cut_off")));
     const onError = (error: unknown) => settle(() => fail(faultOf(error)));
-    // Whoever waited before the first byte may have missed the end of the connection.
-    if (answer.destroyed) fail(new HttpFault("cut_off"));
-    answer.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onError);
+    // The connection may have ended before this call.
+    if (response.destroyed) fail(new HttpFault("cut_off"));
+    response.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onError);
   });
 }
 
-/** What `take` is busy with may be all that was needed. */
+/** The chunk that `take` is pending on may be the last that was needed. */
 async function unlessEnough(taking: Promise<boolean>, error: HttpFault): Promise<boolean> {
   if (await taking) return true;
   throw error;
@@ -77,73 +78,75 @@ async function unlessEnough(taking: Promise<boolean>, error: HttpFault): Promise
 
 /**
  * The whole body, if it is not longer than `maxBytes`.
- * @param onGrown told of its length after each chunk; may pause the answer
+ * @param onGrown receives the length after each chunk; may pause the response
  * @throws {HttpFault}
  */
 export async function readWhole(
-  answer: IncomingMessage,
+  response: IncomingMessage,
   maxBytes: number,
   onGrown: (length: number) => void = () => {},
 ): Promise<Buffer> {
-  const bytes = createByteCollector(maxBytes, Number(answer.headers["content-length"] ?? 0));
+  const bytes = createByteCollector(maxBytes, Number(response.headers["content-length"] ?? 0));
   try {
-    if (isEncoded(answer)) throw new HttpFault("encoded");
-    await consume(answer, (chunk) => {
+    if (isEncoded(response)) throw new HttpFault("encoded");
+    await consume(response, (chunk) => {
       bytes.push(chunk);
       onGrown(bytes.length);
       return false;
     });
   } catch (error) {
-    answer.destroy();
+    response.destroy();
     throw error;
   }
   return bytes.take();
 }
 
-/** A body that was collected, and the room that it takes. */
+/** A collected body, and the room that it takes. */
 export interface HeldBody {
   readonly bytes: Buffer;
   readonly room: Room;
 }
 
-/** A whole answer of at most {@link MAX_ANSWER_BYTES}, collected in room of its caller's. @throws {HttpFault} */
-export async function readHeld(answer: IncomingMessage, options: RoomOptions): Promise<HeldBody> {
-  const announced = answer.headers["content-length"];
+/** A whole response of at most {@link MAX_RESPONSE_BYTES}, counted as its caller's bytes. @throws {HttpFault} */
+export async function readHeld(response: IncomingMessage, options: RoomOptions): Promise<HeldBody> {
+  const announced = response.headers["content-length"];
   const room = createRoom(
     options,
-    announced === undefined ? [FIRST_ROOM, MAX_ANSWER_BYTES] : [Math.min(Number(announced), MAX_ANSWER_BYTES)],
+    announced === undefined ? [FIRST_ROOM, MAX_RESPONSE_BYTES] : [Math.min(Number(announced), MAX_RESPONSE_BYTES)],
   );
-  const brake = createBrake(answer);
+  const brake = createBrake(response);
   try {
     await room.begin();
-    const bytes = await readWhole(answer, MAX_ANSWER_BYTES, (length) => holdUp(answer, brake, room.need(length)));
+    const bytes = await readWhole(response, MAX_RESPONSE_BYTES, (length) =>
+      pauseUntilRoom(response, brake, room.need(length)),
+    );
     room.settle(bytes.length);
     return { bytes, room };
   } catch (error) {
-    answer.destroy();
+    response.destroy();
     room.settle(0);
     throw room.faultFor(error);
   }
 }
 
-/** Pauses an answer until there is room for it, and ends it if there is none. */
-export function holdUp(answer: IncomingMessage, brake: Brake, room: Promise<void> | null): void {
+/** Pauses a response until there is room for it, and destroys it if there is none. */
+export function pauseUntilRoom(response: IncomingMessage, brake: Brake, room: Promise<void> | null): void {
   if (room === null) return;
   const goOn = brake.hold();
-  room.then(goOn, (error: unknown) => answer.destroy(faultOf(error)));
+  room.then(goOn, (error: unknown) => response.destroy(faultOf(error)));
 }
 
-/** Ends our interest in an answer: what little is left is read, so that its connection serves again; else it is closed. */
-export function drainOrClose(answer: IncomingMessage): void {
-  if (answer.closed) return;
+/** Discards the rest of a body: a short one is read, so that its connection is used again, else the connection is closed. */
+export function drainOrClose(response: IncomingMessage): void {
+  if (response.closed) return;
   let left = MAX_LEFTOVER_BYTES;
-  const timer = setTimeout(() => answer.destroy(), LINGER_MS);
+  const timer = setTimeout(() => response.destroy(), LINGER_MS);
   timer.unref();
-  answer.on("error", () => {});
-  answer.on("close", () => clearTimeout(timer));
-  answer.on("data", (chunk: Buffer) => {
+  response.on("error", () => {});
+  response.on("close", () => clearTimeout(timer));
+  response.on("data", (chunk: Buffer) => {
     left -= chunk.length;
-    if (left < 0) answer.destroy();
+    if (left < 0) response.destroy();
   });
-  answer.resume();
+  response.resume();
 }

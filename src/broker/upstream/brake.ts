@@ -1,14 +1,14 @@
-// Slows a source down: one pause for several reasons, and turns for many sources.
+// Back pressure: pauses a stream for several reasons at once, and gives many streams their turns in the event loop.
 
-/** What can be paused: a stream that is read. */
+/** A readable stream, as far as it is paused here. */
 export interface Pausable {
   pause(): unknown;
   resume(): unknown;
 }
 
-/** Pauses a source for as long as there is a reason. */
+/** Pauses a stream while it has at least one reason to. */
 export interface Brake {
-  /** A reason to pause; what is returned ends it. */
+  /** Adds a reason to pause; the returned function removes it. */
   hold(): () => void;
 }
 
@@ -32,10 +32,10 @@ export function createBrake(source: Pausable): Brake {
 /** Runs something in a later turn of the event loop. */
 export type Pacer = (run: () => void) => void;
 
-/** Sources that go on in one turn: each hands over 64 to 128 KiB, so a turn has little to do however many there are. */
+/** Streams that resume in one turn: each hands over 64 to 128 KiB, so a turn is short however many there are. */
 const SOURCES_PER_TURN = 2;
 
-/** Lets sources go on in the order in which they asked, a few in each turn: requests and timers have theirs in between. */
+/** Resumes streams in the order in which they asked, a few in each turn: requests and timers run in between. */
 export function createPacer(perTurn = SOURCES_PER_TURN): Pacer {
   const waiting: (() => void)[] = [];
   let isDue = false;

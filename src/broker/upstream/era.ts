@@ -1,3 +1,5 @@
+// The era of a server: learns whether it speaks the stateless revision or an older one, and does the handshake of those. Pure:
+// messages are sent by the function that is passed in.
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject } from "../../json/types.ts";
@@ -5,7 +7,7 @@ import { MODERN } from "../../mcp/versions.ts";
 
 export type Era = "modern" | "legacy";
 
-/** How one server is spoken to: the stateless revision, or an older one with the session that the server wants, if any. */
+/** How a server is spoken to: in the stateless revision, or in an older one, with a session if the server gave one. */
 export type Dialect = { readonly era: "modern" } | LegacyDialect;
 
 export interface LegacyDialect {
@@ -37,10 +39,10 @@ export class HandshakeFault extends HttpFault {
   }
 }
 
-/** The newest revision with a handshake: what we ask for. */
+/** The newest revision with a handshake: the one that the broker offers. */
 export const LEGACY = "2025-11-25";
 const CLIENT_INFO = { name: "mcp-authz", version: "1" };
-/** What each request of ours carries in the stateless revision. */
+/** `_meta` of each request of the broker's own in the stateless revision. */
 export const META = {
   "io.modelcontextprotocol/protocolVersion": MODERN,
   "io.modelcontextprotocol/clientCapabilities": {},
@@ -50,7 +52,10 @@ export const META = {
 /** Errors that only a server of the stateless revision knows: HeaderMismatch to UnsupportedProtocolVersion. */
 export const MODERN_CODES: readonly number[] = [-32_020, -32_021, -32_022];
 
-/** A server that does not know the stateless revision says 400, 404 or 405; 401, 403 and 5xx say nothing about its era. */
+/**
+ * Asks a server for its era. One of an older revision answers 400, 404 or 405; 401, 403 and 5xx say nothing about it.
+ * @throws {HttpFault} for those
+ */
 export async function probe(send: SendOwn): Promise<Era> {
   const { status, message } = await send({ era: "modern" }, "server/discover", {});
   if (status === 200 && message?.["result"] !== undefined) return "modern";
@@ -95,17 +100,17 @@ export async function handshake(send: SendOwn, end: (dialect: LegacyDialect) => 
   }
 }
 
-/** How long a server counts as legacy before it is asked again: it may have been updated. */
+/** A legacy server is asked again after this time: it may have been updated. */
 const LEGACY_TTL_MS = 10 * 60_000;
 
 export interface Eras {
-  /** What is known already. */
+  /** The era that is known, or null. */
   known(server: string): Era | null;
-  /** Asks a server, once for all who ask at the same time. @throws {HttpFault} if there is no telling */
+  /** Probes a server, once for all callers at the same time. @throws {HttpFault} if its answer says nothing about its era */
   of(server: string, send: SendOwn): Promise<Era>;
-  /** Asks with this caller's own credential, whoever asks at the same time. @throws {HttpFault} */
+  /** Probes with this caller's own credential, in any case. @throws {HttpFault} */
   askAnew(server: string, send: SendOwn): Promise<Era>;
-  /** What it answered does not fit its era: the next caller asks anew. */
+  /** The next caller probes again: a response did not fit the known era. */
   forget(server: string): void;
 }
 
@@ -136,7 +141,7 @@ export function createEras(monotonic: () => number): Eras {
       const flight = flights.get(server);
       if (flight === undefined) return ask(server, send);
       const theirs = await flight.catch(() => null);
-      // Another caller's failure may be her credential's: it is nobody else's.
+      // Do not share a failed probe: it may be caused by that caller's credential.
       return theirs ?? ask(server, send);
     },
     askAnew: ask,

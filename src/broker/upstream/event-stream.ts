@@ -1,15 +1,17 @@
+// Parses and writes event streams (WHATWG HTML §9.2, Server-sent events): bytes in, bytes out, bounded. Pure.
+// https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 import { createByteCollector, type ByteCollector } from "../../http/byte-collector.ts";
 import { HttpFault } from "../../http/fault.ts";
 
-/** One event of a stream that has data. */
+/** An event with data; others are skipped. */
 export interface StreamEvent {
-  /** `message` where the stream names none. */
+  /** `message` where the stream gives none. */
   readonly type: string;
   readonly data: Buffer;
 }
 
 export interface EventParser {
-  /** Bytes of the event that is being read. */
+  /** Bytes of the event that is not complete yet. */
   readonly length: number;
   /** The events that are complete with this chunk. @throws {HttpFault} `too_large` */
   push(chunk: Buffer): StreamEvent[];
@@ -21,19 +23,19 @@ const LF = 0x0a;
 const CR = 0x0d;
 const COLON = 0x3a;
 const SPACE = 0x20;
-/** What `data` and `event` begin with. */
+/** The first letters of `data` and `event`. */
 const LETTER_D = 0x64;
 const LETTER_E = 0x65;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NEWLINE = Buffer.from("\n");
 const NOTHING = Buffer.alloc(0);
-/** Longer than each name and type that means something here. */
+/** Longer than each field name and type that has a meaning here. */
 const MAX_FIELD_NAME = 8;
 const MAX_TYPE = 64;
 
 /**
- * Reads an event stream as it comes (WHATWG HTML, Server-sent events): lines end with CRLF, LF or CR, comments and
- * unknown fields are skipped, several `data` lines are joined. Nothing is kept but the event that is being read.
+ * Parses an event stream chunk by chunk: lines end with CRLF, LF or CR, comments and unknown fields are skipped, several
+ * `data` lines are joined. Only the incomplete event is kept.
  * @param maxBytes of one event's data, and of one line
  */
 export function createEventParser(maxBytes: number): EventParser {
@@ -41,7 +43,7 @@ export function createEventParser(maxBytes: number): EventParser {
 }
 
 class LineByLineParser implements EventParser {
-  /** The beginning of a line whose end has not come. */
+  /** The beginning of an incomplete line. */
   readonly #held: ByteCollector;
   readonly #data: ByteCollector;
   readonly #maxBytes: number;
@@ -69,7 +71,7 @@ class LineByLineParser implements EventParser {
       this.#afterCr = false;
       const end = isRestOfCrLf ? at : endFrom(at);
       if (end === -1) break;
-      if (!isRestOfCrLf && !this.#saysNothing(chunk, at, end)) this.#line(chunk.subarray(at, end));
+      if (!isRestOfCrLf && !this.#isSkipped(chunk, at, end)) this.#line(chunk.subarray(at, end));
       this.#afterCr = chunk[end] === CR;
       at = end + 1;
     }
@@ -83,8 +85,8 @@ class LineByLineParser implements EventParser {
     return this.#take();
   }
 
-  /** A comment, a field that means nothing here, or an empty line behind nothing: a chunk can hold thousands. */
-  #saysNothing(chunk: Buffer, at: number, end: number): boolean {
+  /** True for a comment, an unknown field, or an empty line without an event: a chunk can hold thousands. */
+  #isSkipped(chunk: Buffer, at: number, end: number): boolean {
     if (this.#isFirst || this.#held.length > 0) return false;
     if (at === end) return !this.#hasData && this.#type === "";
     return chunk[at] !== LETTER_D && chunk[at] !== LETTER_E;
@@ -96,7 +98,7 @@ class LineByLineParser implements EventParser {
       this.#held.push(part);
       whole = this.#held.take();
     }
-    // What came in one chunk was not held: the limit must not depend on how a stream is cut.
+    // A line within one chunk was not collected: the limit must not depend on how a stream is cut.
     if (whole.length > this.#maxBytes) throw new HttpFault("too_large");
     if (this.#isFirst && whole.subarray(0, 3).equals(BOM)) whole = whole.subarray(3);
     this.#isFirst = false;
@@ -129,7 +131,7 @@ class LineByLineParser implements EventParser {
   }
 }
 
-/** Finds the next CR or LF. Neither is looked for twice in the same bytes: a chunk can hold thousands of lines. */
+/** Finds the next CR or LF. No byte is searched twice: a chunk can hold thousands of lines. */
 function lineEnds(chunk: Buffer): (from: number) => number {
   const next = { cr: chunk.indexOf(CR), lf: chunk.indexOf(LF) };
   return (from) => {
@@ -144,8 +146,8 @@ const HEAD = Buffer.from("event: message\ndata: ");
 const TAIL = Buffer.from("\n\n");
 
 /**
- * A message as an event of one line. In JSON line ends stand between tokens only (RFC 8259 §2, §7) and become spaces:
- * one line for each would weigh a hundred times what a server sends. Only a part that has some is copied.
+ * A message as an event of one `data` line. In JSON, line ends stand between tokens only (RFC 8259 §2, §7) and become spaces:
+ * a `data` line for each could take a hundred times the bytes. Only parts with line ends are copied.
  */
 export function eventOf(json: readonly Uint8Array[]): Uint8Array[] {
   return [HEAD, ...json.map((part) => (part.includes(LF) || part.includes(CR) ? withoutLines(part) : part)), TAIL];

@@ -1,12 +1,13 @@
+// The sessions of all callers with servers of the older revisions, bounded in number and idle time. I/O by session.ts.
 import { hash } from "node:crypto";
 import { createSession, type Lease, type Session, type SessionOwner } from "./session.ts";
 
 export interface SessionPool {
-  /** @throws {HttpFault} if the server gives no session, or the signal ends the wait */
+  /** @throws {HttpFault} if the handshake fails, or the signal ends the wait */
   acquire(owner: SessionOwner, signal: AbortSignal): Promise<Lease>;
-  /** Ends sessions that nobody used for a while. */
+  /** Ends sessions that were idle for `idleMs`. */
   sweep(): void;
-  /** Ends all sessions, and tells their servers as far as they listen. */
+  /** Ends all sessions, and deletes them at their servers; best effort. */
   close(): Promise<void>;
   readonly size: number;
 }
@@ -18,12 +19,12 @@ export interface SessionPoolOptions {
   readonly monotonic: () => number;
 }
 
-/** Of one caller at one server: an exchanged token lives for minutes, and each is a session of its own. */
+/** Sessions of one caller at one server: an exchanged token lives for minutes, and each has a session of its own. */
 const MAX_PER_CALLER = 8;
 
 /**
- * Sessions with servers of the older revisions: one per caller and credential, opened once for all who wait. Most
- * recently used last; the first goes when there are too many.
+ * One session per caller and credential, opened once for all calls that wait for it. The least recently used is the first of
+ * the map, and is ended when there are too many.
  */
 export function createSessionPool(options: SessionPoolOptions): SessionPool {
   return new CallerSessions(options);
@@ -32,7 +33,7 @@ export function createSessionPool(options: SessionPoolOptions): SessionPool {
 class CallerSessions implements SessionPool {
   readonly #options: SessionPoolOptions;
   readonly #sessions = new Map<string, Session>();
-  readonly #goodbyes = new Set<Promise<void>>();
+  readonly #deletions = new Set<Promise<void>>();
 
   constructor(options: SessionPoolOptions) {
     this.#options = options;
@@ -61,16 +62,16 @@ class CallerSessions implements SessionPool {
 
   async close(): Promise<void> {
     for (const [key, session] of this.#sessions) this.#remove(key, session);
-    await Promise.all(this.#goodbyes);
+    await Promise.all(this.#deletions);
   }
 
   #open(key: string, owner: SessionOwner): Session {
     const session = createSession(owner, {
       monotonic: this.#options.monotonic,
       onUnusable: () => this.#remove(key, session),
-      onGoodbye: (told) => {
-        this.#goodbyes.add(told);
-        void told.finally(() => this.#goodbyes.delete(told));
+      onDelete: (deletion) => {
+        this.#deletions.add(deletion);
+        void deletion.finally(() => this.#deletions.delete(deletion));
       },
     });
     return session;
@@ -81,7 +82,7 @@ class CallerSessions implements SessionPool {
     session.end();
   }
 
-  /** Nobody's ever new credentials take the sessions of others away. */
+  /** A caller with ever new credentials ends sessions of that caller only. */
   #makeRoomFor({ caller }: Key): void {
     const own = [...this.#sessions].filter(([key]) => key.startsWith(caller));
     for (const [key, session] of own.slice(0, -MAX_PER_CALLER)) this.#remove(key, session);
@@ -96,7 +97,7 @@ class CallerSessions implements SessionPool {
 }
 
 interface Key {
-  /** What all keys of one caller at one server begin with, and no others: JSON of three texts ends where it ends. */
+  /** The prefix of all keys of one caller at one server, and of no others: JSON of three texts ends where it ends. */
   readonly caller: string;
   readonly whole: string;
 }

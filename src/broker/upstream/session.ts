@@ -1,9 +1,11 @@
-import { handshake, type LegacyDialect } from "./era.ts";
+// A session with one server of an older revision: opened by a handshake, leased to calls, deleted at the server at its end. I/O.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
 import { orAborted } from "../abort.ts";
 import { createBudget, endSession, sendOwn } from "./client.ts";
+import { handshake, type LegacyDialect } from "./era.ts";
 import type { Upstream, UpstreamCredential } from "./upstream.ts";
 
-/** Whose session: nobody else is given it, and a new credential is a new session (design 5.8). */
+/** The caller to whom a session belongs. Another caller, or another credential of the same caller, has another session. */
 export interface SessionOwner {
   readonly upstream: Upstream;
   /** The caller's issuer and subject, verified. */
@@ -15,31 +17,32 @@ export interface SessionOwner {
 /** A session on loan for one call. */
 export interface Lease {
   readonly dialect: LegacyDialect;
-  /** The server does not know the session any more: nobody is given it again. */
+  /** The server does not know the session any more: it is not leased again. */
   discard(): void;
   release(): void;
 }
 
-/** A session with one server, or its handshake while that lasts. */
+/** A session, or its handshake while that lasts. */
 export interface Session {
-  /** @throws {HttpFault} if the server gives none, or the signal ends the wait */
+  /** @throws {HttpFault} if the handshake fails, or the signal ends the wait */
   lease(signal: AbortSignal): Promise<Lease>;
-  /** Nobody is given it again. Its server is told once its last user is done. */
+  /** Ends the session: it is deleted at its server once its last lease is released. */
   end(): void;
+  /** Milliseconds since the last lease was released; 0 while there is one. */
   idleFor(): number;
 }
 
 export interface SessionOptions {
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
-  /** It will not do: it could not be opened, or its server forgot it. */
+  /** Called when the handshake fails or the server has lost the session. */
   readonly onUnusable: () => void;
-  /** Its server is being told that it ended. Resolves soon, whatever the server does. */
-  readonly onGoodbye: (told: Promise<void>) => void;
+  /** Receives the deletion at the server, which resolves soon, whatever the server does. */
+  readonly onDelete: (deletion: Promise<void>) => void;
 }
 
 /** Opens a session; its id never reaches a client. */
-export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGoodbye }: SessionOptions): Session {
+export function createSession(owner: SessionOwner, { monotonic, onUnusable, onDelete }: SessionOptions): Session {
   const { upstream, credential } = owner;
   const budget = createBudget(AbortSignal.timeout(upstream.timeoutMs));
   const endAtServer = (dialect: LegacyDialect) => endSession(upstream, credential, dialect);
@@ -48,41 +51,41 @@ export function createSession(owner: SessionOwner, { monotonic, onUnusable, onGo
   let users = 0;
   let usedAt = monotonic();
   let ended = false;
-  let told = false;
+  let needsDeletion = true;
 
-  const tellServer = () => {
-    if (!ended || users > 0 || open === null || told) return;
-    told = true;
-    if (open.session !== null) onGoodbye(endAtServer(open));
+  const deleteIfUnused = () => {
+    if (!ended || users > 0 || open === null || !needsDeletion) return;
+    needsDeletion = false;
+    if (open.session !== null) onDelete(endAtServer(open));
   };
   const end = () => {
     ended = true;
-    tellServer();
+    deleteIfUnused();
   };
   const discard = () => {
-    told = true; // by whom it was forgotten needs not be told
+    needsDeletion = false; // the server does not know it
     onUnusable();
   };
-  const leave = () => {
+  const release = () => {
     users -= 1;
     usedAt = monotonic();
-    tellServer();
+    deleteIfUnused();
   };
   opening.then((dialect) => {
     open = dialect;
-    tellServer();
+    deleteIfUnused();
   }, onUnusable);
 
   return {
     end,
     idleFor: () => (users > 0 || open === null ? 0 : monotonic() - usedAt),
-    async lease(caller) {
+    async lease(signal) {
       users += 1;
       try {
-        const dialect = await orAborted(opening, caller);
-        return { dialect, discard, release: leave };
+        const dialect = await orAborted(opening, signal);
+        return { dialect, discard, release };
       } catch (error) {
-        leave();
+        release();
         throw error;
       }
     },

@@ -1,6 +1,6 @@
 // The definition cleaner: what it shows is clean, within its limits, and cleaned again it is the same.
 import { cleanText } from "../../../src/broker/catalog/sanitize-text.ts";
-import { createEntryReader, type Entry } from "../../../src/broker/catalog/definitions.ts";
+import { createEntryReader, type ListEntry } from "../../../src/broker/catalog/definitions.ts";
 import { LISTS, type ListKind } from "../../../src/broker/catalog/kinds.ts";
 import type { JsonValue } from "../../../src/json/types.ts";
 import { readJson } from "../../../src/json/strict-reader.ts";
@@ -66,12 +66,12 @@ function checkText(text: string): void {
   }
 }
 
-function entriesOf(kind: ListKind, list: readonly JsonValue[]): { entries: Entry[]; cleaned: number } {
-  const tally = { dropped: {}, cleaned: 0 };
+function entriesOf(kind: ListKind, list: readonly JsonValue[]): { entries: ListEntry[]; cleaned: number } {
+  const stats = { dropped: {}, cleaned: 0 };
   const budget = { names: 64 * 1024, definitions: 2 * 1024 * 1024 };
-  const reader = createEntryReader(kind, { room: 100, publicName: (name) => `s-${name}`, tally, budget });
+  const reader = createEntryReader(kind, { room: 100, publicName: (name) => `s-${name}`, stats, budget });
   for (const item of list) reader.take(Buffer.from(JSON.stringify(item)));
-  return { entries: reader.entries(), cleaned: tally.cleaned };
+  return { entries: reader.entries(), cleaned: stats.cleaned };
 }
 
 function checkList(kind: ListKind, list: readonly JsonValue[]): void {
