@@ -1,3 +1,5 @@
+// The checks of a request that need no caller, and later those of its body's form. Pure.
+// RFC 6750 §2.3 (no token in the query), RFC 9110 §7.6.1 (Connection).
 import type { Endpoint } from "./endpoint.ts";
 import { pass, refuse, type Step } from "./step.ts";
 import type { AuthzRequest } from "./types.ts";
@@ -6,26 +8,26 @@ import { trimSpace } from "../mcp/header-value.ts";
 export interface AdmitSettings {
   readonly publicOrigin: string;
   readonly corsOrigins: ReadonlySet<string>;
-  /** Managed header names with "-" as "_": what an upstream might read as the same name (threat row C02). */
+  /** Managed header names with "-" as "_": an upstream might read such a name as the managed one (threat model: C02). */
   readonly lookalikes: ReadonlySet<string>;
   readonly acceptTextBody: boolean;
-  /** Envoy has the same limit; another data plane may have none. */
+  /** Bytes. Envoy has the same limit; another data plane may have none. */
   readonly maxBodyBytes: number;
 }
 
 type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
 const METHODS = new Set(["POST", "GET", "DELETE", "OPTIONS"]);
-/** What a `Connection` header may name; any other would strip a header of ours hop by hop (threat row C03). */
+/** `Connection` may name these options alone: any other name would have a header of ours removed (threat model: C03). */
 const CONNECTION = new Set(["keep-alive", "close", "te"]);
 const JSON_TYPE = /^application\/json[\t ]*(?:;[\t ]*charset[\t ]*=[\t ]*"?utf-8"?[\t ]*)?$/i;
 
 export interface Admission {
-  /** A listed origin of another site, or null. */
+  /** The request's `Origin` if it is a listed one of another site, else null. */
   readonly corsOrigin: string | null;
 }
 
-/** What is refused before anybody is identified, in the order of design 3.3. */
+/** Checks upgrade, method, query, completeness of the body, origin and header names, in this order, before the token. */
 export function admit(settings: AdmitSettings, request: AuthzRequest, endpoint: McpEndpoint): Step<Admission> {
   const { headers } = request;
   if (headers.get("upgrade") !== undefined) return refuse("header_malformed", "upgrade");
@@ -39,7 +41,7 @@ export function admit(settings: AdmitSettings, request: AuthzRequest, endpoint: 
   return names.ok ? pass({ corsOrigin: origin.value }) : names;
 }
 
-/** The media type and encoding of a body that we are about to read (415). */
+/** Checks the media type and content encoding of a body before it is read (415). */
 export function admitMedia(request: AuthzRequest): Step<true> {
   const { headers } = request;
   if (!JSON_TYPE.test(headers.get("content-type") ?? "")) return refuse("media_type", "content-type");
@@ -48,7 +50,7 @@ export function admitMedia(request: AuthzRequest): Step<true> {
   return pass(true);
 }
 
-/** The bytes of the body, if there is one in a form that we may read. */
+/** Returns the bytes of the body, if it has one of an accepted form and size. */
 export function admitBody(settings: AdmitSettings, request: AuthzRequest): Step<Uint8Array> {
   const { body } = request;
   if ("bytes" in body && body.bytes.length > settings.maxBodyBytes) return refuse("body_too_large", "limits.bodyBytes");
@@ -60,7 +62,7 @@ export function admitBody(settings: AdmitSettings, request: AuthzRequest): Step<
 }
 
 function hasTokenInQuery(query: string): boolean {
-  return new URLSearchParams(query).has("access_token"); // RFC 6750 §2.3 is not for us
+  return new URLSearchParams(query).has("access_token"); // RFC 6750 §2.3: not supported
 }
 
 function checkOrigin(settings: AdmitSettings, request: AuthzRequest): Step<string | null> {
@@ -70,14 +72,14 @@ function checkOrigin(settings: AdmitSettings, request: AuthzRequest): Step<strin
   return pass(origin);
 }
 
-function isHarmless(connection: string | undefined): boolean {
+function isHopByHopSafe(connection: string | undefined): boolean {
   if (connection === undefined) return true;
   const names = connection.split(",").map((name) => trimSpace(name).toLowerCase());
   return names.every((name, i) => CONNECTION.has(name) || (i === 0 && name === ""));
 }
 
 function checkNames(settings: AdmitSettings, request: AuthzRequest): Step<true> {
-  if (!isHarmless(request.headers.get("connection"))) return refuse("header_malformed", "connection");
+  if (!isHopByHopSafe(request.headers.get("connection"))) return refuse("header_malformed", "connection");
   for (const name of request.headers.names()) {
     if (name.includes("_") && settings.lookalikes.has(name.replaceAll("-", "_"))) {
       return refuse("header_malformed", "a name that equals a managed header but for '_'");

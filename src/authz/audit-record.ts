@@ -1,12 +1,13 @@
+// Makes the one audit record of a Check from its facts and its end. Pure; time comes from the clock that is passed in.
 import { actorsOf } from "../jose/act-claim.ts";
 import type { CredentialOrigin, Identity } from "./types.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { CheckFacts } from "./facts.ts";
 
-/** What a Check ended in. `fail`: we could not decide, and refused. `public`: a document or preflight. */
+/** How a Check ended. `fail`: no decision was possible, so it was refused. `public`: a document or preflight. */
 export type AuditDecision = "allow" | "deny" | "fail" | "public";
 
-/** One line of the audit log (design 4.8). Named fields only; no tokens, secrets or arguments. */
+/** One line of the audit log. Named fields only; no tokens, secrets or arguments. */
 export interface AuditRecord {
   readonly time: string;
   readonly request_id: string;
@@ -17,7 +18,7 @@ export interface AuditRecord {
   readonly reason: Reason | null;
   readonly issuer: string | null;
   readonly subject: string | null;
-  /** Who acts for the subject, by the caller's token (RFC 8693 §4.1). */
+  /** The current actor in the caller's token (RFC 8693 §4.1). */
   readonly actor: string | null;
   readonly server: string | null;
   readonly method: string | null;
@@ -31,9 +32,9 @@ export interface AuditRecord {
   readonly policy: string | null;
   readonly wristband: string | null;
   readonly source_ip: string | null;
-  /** The policy author's `reason`, or the servers that a list has no room for. */
+  /** The policy author's `reason`, or the servers whose names did not all fit into the wristband of a list. */
   readonly note: string | null;
-  /** What exactly was wrong, in our words; never a value of the request. */
+  /** The fault in words of this program; never a value of the request. */
   readonly detail: string | null;
   readonly ms: number;
 }
@@ -41,7 +42,7 @@ export interface AuditRecord {
 const MAX_TEXT = 256;
 const NO_ORIGIN: CredentialOrigin = {};
 
-/** What a Check ended in, and why. */
+/** How a Check ended, with the reason of a refusal. */
 export interface Verdict {
   readonly decision: AuditDecision;
   /** Null for an allow and for a public document. */
@@ -49,12 +50,12 @@ export interface Verdict {
   readonly detail: string | null;
 }
 
-/** What a record is made of: a Check's facts, or what the supervisor still has of one. */
-export type AuditedFacts = Omit<CheckFacts, "identity"> & {
+/** The facts that a record is made of: those of a Check, or the part that the supervisor holds of one. */
+export type AuditFacts = Omit<CheckFacts, "identity"> & {
   readonly identity: Pick<Identity, "issuer" | "subject" | "claims"> | null;
 };
 
-/** The time, and how it is written. */
+/** The clock, and the form in which times are written. */
 export interface AuditClock {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -63,11 +64,7 @@ export interface AuditClock {
 }
 
 /** The record of a Check that ends now; its `time` is that of the Check's arrival. */
-export function auditRecord(
-  facts: AuditedFacts,
-  { decision, reason, detail }: Verdict,
-  clock: AuditClock,
-): AuditRecord {
+export function auditRecord(facts: AuditFacts, { decision, reason, detail }: Verdict, clock: AuditClock): AuditRecord {
   const { path, version, audience, actors } = facts.origin ?? NO_ORIGIN;
   return {
     time: clock.isoTime(facts.arrivedAt),
@@ -97,7 +94,7 @@ export function auditRecord(
   };
 }
 
-/** Writes times as ISO 8601. Nearly every Check falls into the second of the one before. */
+/** Writes times as ISO 8601. The text of a second is cached: most Checks arrive in the same second as the one before. */
 export function createIsoTime(): (ms: number) => string {
   let second = Number.NaN;
   let prefix = "";
@@ -111,12 +108,12 @@ export function createIsoTime(): (ms: number) => string {
   };
 }
 
-/** The decision that a refusal stands for. */
+/** Maps a refusal to the decision that the audit line and the metrics show. */
 export function decisionOf(reason: Reason): "deny" | "fail" {
   return REFUSALS[reason].kind;
 }
 
-function actorOf(identity: AuditedFacts["identity"]): string | null {
+function actorOf(identity: AuditFacts["identity"]): string | null {
   return identity === null ? null : (actorsOf(identity.claims)[0] ?? null);
 }
 

@@ -1,11 +1,12 @@
+// Takes the bearer token out of the `Authorization` header (RFC 6750 §2.1). Pure.
 import { pass, refuse, type Step } from "./step.ts";
 import type { RequestHeaders } from "./types.ts";
 
 const MAX_TOKEN_BYTES = 16 * 1024;
-/** RFC 6750 §2.1: the scheme in any case, one space, one b64token. */
+/** The scheme in any case, one space, one b64token. */
 const CREDENTIALS = /^bearer ([A-Za-z0-9\-._~+/]+=*)$/i;
 
-/** The one bearer token of a request. Never from the query or a cookie. */
+/** Returns the one bearer token of a request. Query and cookies are not read. */
 export function bearerToken(headers: RequestHeaders): Step<string> {
   const value = headers.get("authorization");
   if (value === undefined) return refuse("token_missing");
@@ -14,6 +15,6 @@ export function bearerToken(headers: RequestHeaders): Step<string> {
     return refuse("header_malformed", "several authorization");
   const token = CREDENTIALS.exec(value)?.[1];
   if (token !== undefined) return pass(token);
-  // RFC 6750 §3.1: a request with another scheme carries no token of ours, so its challenge names no error.
+  // RFC 6750 §3.1: a request with another scheme carries no token of ours, so the challenge names no error.
   return /^bearer(\s|$)/i.test(value) ? refuse("token_invalid", "not one b64token") : refuse("token_missing", "scheme");
 }

@@ -1,3 +1,4 @@
+// The `WWW-Authenticate` challenge of a refusal (RFC 6750 §3, RFC 9728 §5.1). Pure.
 import { WELL_KNOWN } from "./endpoint.ts";
 import type { Refused } from "./step.ts";
 
@@ -8,8 +9,8 @@ export interface ChallengeSettings {
 }
 
 /**
- * The `WWW-Authenticate` of a 401, or of a 403 that a wider token would cure (RFC 6750 §3, RFC 9728 §5.1).
- * The origin comes from the configuration; the path is one of our own table.
+ * Makes the header of a 401, or of a 403 that a token with more scopes would solve.
+ * The origin comes from the configuration; the path is one of the endpoint table.
  * @param path the endpoint's path
  */
 export function challenge(settings: ChallengeSettings, path: string, { reason, scopes }: Refused): string {

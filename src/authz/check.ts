@@ -1,3 +1,5 @@
+// The pipeline that decides one request: endpoint, admission, token, body, policy, credential, wristband. Pure: all I/O is
+// behind the ports.
 import { admit, admitBody, admitMedia, type AdmitSettings } from "./admit.ts";
 import { bearerToken } from "./bearer.ts";
 import { findEndpoint, type Endpoint, type EndpointTable } from "./endpoint.ts";
@@ -11,7 +13,7 @@ import type {
   PolicyCaller,
   PolicyInput,
   PolicyOperation,
-  Allowed,
+  AllowDecision,
   AuthzRequest,
   Identity,
   Visible,
@@ -46,10 +48,10 @@ export interface CheckSettings {
   readonly largeBodiesPerCaller: number;
 }
 
-/** Decides one request. Fills `facts` with the facts as they are proven. */
+/** Decides one request, and writes each fact into `facts` as soon as it is proven. */
 export type Check = (request: AuthzRequest, facts: CheckFacts, signal: AbortSignal) => Promise<Outcome>;
 
-/** What the steps of one Check share: made once per Check. */
+/** The values that all steps of one Check share. Made once per Check. */
 interface CheckContext {
   readonly settings: CheckSettings;
   readonly ports: Ports;
@@ -61,7 +63,7 @@ interface CheckContext {
 
 type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
-/** The pipeline (design 3): each step returns its value, or the one reason that ends the Check. */
+/** Makes the pipeline: each step returns its value, or the one reason that ends the Check. */
 export function createCheck(settings: CheckSettings, ports: Ports): Check {
   const callerOf = createPolicyCallers();
   const inTurn = createLargeBodies(settings.largeBodiesPerCaller);
@@ -89,35 +91,39 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     if (!identity.ok) return identity;
     if (request.method !== "POST") return refuse("method_not_allowed", "no sessions");
 
-    const asked: Asked = { endpoint: endpoint.value, identity: identity.value, caller: callerOf(identity.value) };
+    const asked: CallerRequest = {
+      endpoint: endpoint.value,
+      identity: identity.value,
+      caller: callerOf(identity.value),
+    };
     if (!isLarge(request.body)) return decide(context, asked);
     ports.note(facts);
     return inTurn(identity.value, async () => decide(context, asked), signal);
   };
 }
 
-/** Who asks where; what is asked stands in the body. */
-interface Asked {
+/** A request whose caller is verified and whose body is not read yet. */
+interface CallerRequest {
   readonly endpoint: McpEndpoint;
   readonly identity: Identity;
   readonly caller: PolicyCaller;
 }
 
-/** Reads the body, and decides what it asks for. */
-function decide(context: CheckContext, { endpoint, identity, caller }: Asked): Outcome | Promise<Outcome> {
+/** Reads the body and decides its operation. */
+function decide(context: CheckContext, { endpoint, identity, caller }: CallerRequest): Outcome | Promise<Outcome> {
   const operation = operationOf(context);
   if (!operation.ok) return operation;
   const target = resolveTarget(context, endpoint, operation.value);
   if (!target.ok) return target;
-  // Answered already: an evaluation would be for nobody, and count against nobody.
+  // The Check has already been answered: an evaluation would have no use, and no caller to count against.
   if (context.signal.aborted) return refuse("deadline", "before policy was asked");
   const input = inputOf(context, caller, target.value);
   if (operation.value.class !== "named")
-    return serve(context, { identity, input, isList: operation.value.class === "list" });
-  return carry(context, { identity, input, operation: target.value });
+    return decideHousekeeping(context, { identity, input, isList: operation.value.class === "list" });
+  return decideCall(context, { identity, input, operation: target.value });
 }
 
-/** Of whom the audit line speaks: a token that is not taken may be somebody's all the same. */
+/** The caller for the audit line: also that of a token with a valid signature that was refused for another reason. */
 function callerIn(identified: Step<Identity>): Identity | null {
   return identified.ok ? identified.value : (identified.caller ?? null);
 }
@@ -155,7 +161,7 @@ function operationOf({ settings, request, facts }: CheckContext): Step<Operation
   return pass(operation);
 }
 
-/** The operation with its server found and its prefix taken off. What is nobody's name is refused like a denied one. */
+/** Finds the server of an operation and removes the server's prefix. An unknown name is refused like a denied one. */
 function resolveTarget(
   { settings, facts }: CheckContext,
   endpoint: McpEndpoint,
@@ -191,7 +197,7 @@ function inputOf(
   return policyInput({ identity, mcp, request: described }, settings.compat);
 }
 
-const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
+const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };
 
 interface Housekeeping {
   readonly identity: Identity;
@@ -199,11 +205,11 @@ interface Housekeeping {
   readonly isList: boolean;
 }
 
-/** Housekeeping: the broker answers, and shows what the wristband names. */
-async function serve(context: CheckContext, { identity, input, isList }: Housekeeping): Promise<Outcome> {
+/** Decides a housekeeping request: the broker answers it, and shows only the names in the wristband. */
+async function decideHousekeeping(context: CheckContext, { identity, input, isList }: Housekeeping): Promise<Outcome> {
   const { settings, ports, facts, signal } = context;
-  if (isList) ports.note(facts); // it may have to wait for its turn
-  const visible = isList ? await ports.visible(input, signal, facts) : pass(NOTHING);
+  if (isList) ports.note(facts); // the next step may wait for a turn
+  const visible = isList ? await ports.visible(input, signal, facts) : pass(NO_NAMES);
   if (!visible.ok) return visible;
   const signed = await ports.signWristband(identity, visible.value, { use: "list", merged: input.mcp.server === null });
   if (!signed.ok) return signed;
@@ -221,9 +227,9 @@ interface Call {
 }
 
 /**
- * Whether Envoy sends a call to its server itself. `Mcp-Param-*` mirror arguments under names that only the tool's schema
- * knows, so here they cannot be compared with the body that policy saw (B23): the broker, which has the schema, makes them
- * anew, and lets no older client have any.
+ * True if Envoy sends a call straight to its server. A call with `Mcp-Param-*` goes to the broker: these headers mirror
+ * arguments under names that only the tool's schema has, so they cannot be compared with the body here (threat model:
+ * B23). The broker has the schema and makes them anew, and sends none for a client of an older revision.
  */
 function goesStraight({ settings, request: { path, headers } }: CheckContext, server: string): boolean {
   if (settings.routing[server] !== "direct" || path === "/mcp") return false;
@@ -231,8 +237,8 @@ function goesStraight({ settings, request: { path, headers } }: CheckContext, se
   return true;
 }
 
-/** A named operation: policy, then the credential, then the wristband if the broker carries it. */
-async function carry(context: CheckContext, call: Call): Promise<Outcome> {
+/** Decides a named operation: policy, then the credential, then the wristband if the broker relays it. */
+async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   const { settings, ports, facts, signal } = context;
   const { identity } = call;
   const { server } = call.operation;
@@ -249,7 +255,7 @@ async function carry(context: CheckContext, call: Call): Promise<Outcome> {
   const credential = fetched.value;
   facts.credential = credential.kind;
   facts.origin = credential.origin ?? null;
-  const proof = { identity, decision: decision.value satisfies Allowed };
+  const proof = { identity, decision: decision.value satisfies AllowDecision };
   const responseHeaders = corsOf(facts);
   if (goesStraight(context, server)) {
     const received = context.request.headers.names();
@@ -267,7 +273,7 @@ function denied(requiredScopes: readonly string[] | null): Refused {
   return { ok: false, reason: "scope_insufficient", scopes: requiredScopes };
 }
 
-/** For a relayed call the wristband names exactly that operation, with its body: no catalogue is needed. */
+/** The wristband of a relayed call names exactly that operation and the digest of its body. It needs no catalogue. */
 function relayWristband(
   { settings, ports, request }: CheckContext,
   { identity, operation }: Call,

@@ -1,6 +1,7 @@
+// The closed table of public hosts and paths, and the lookup in it. Pure. RFC 9728 §3.1 (well-known paths).
 import { refuse, pass, type Step } from "./step.ts";
 
-/** What a path is. `server` null is the merged endpoint `/mcp`. */
+/** One public path: an MCP endpoint or a metadata document. `server` is null for the merged endpoint `/mcp`. */
 export type Endpoint =
   | { readonly kind: "mcp"; readonly server: string | null; readonly resource: string; readonly allowQuery: boolean }
   | { readonly kind: "document"; readonly resource: string };
@@ -12,7 +13,7 @@ export interface EndpointTable {
 
 export const WELL_KNOWN = "/.well-known/oauth-protected-resource";
 
-/** The closed list of our hosts and paths (design 4.4). */
+/** Makes the table: `/mcp`, `/servers/NAME/mcp`, and the metadata document of each. */
 export function endpointTable(
   publicOrigin: string,
   hosts: readonly string[],
@@ -30,15 +31,15 @@ export function endpointTable(
   return { hosts: new Set([new URL(publicOrigin).hostname, ...hosts].map((host) => host.toLowerCase())), paths };
 }
 
-/** Finds the endpoint. The path is compared byte for byte and never through a URL library (threat row C10). */
+/** Finds the endpoint. The path is compared byte for byte and never through a URL library (threat model: C10). */
 export function findEndpoint(table: EndpointTable, host: string, path: string): Step<Endpoint> {
-  if (!table.hosts.has(bareHost(host))) return refuse("route_unknown", "host");
+  if (!table.hosts.has(hostName(host))) return refuse("route_unknown", "host");
   const endpoint = table.paths.get(path);
   return endpoint === undefined ? refuse("route_unknown", "path") : pass(endpoint);
 }
 
-/** Lower case, without port and without one trailing dot. What has another shape matches nothing. */
-function bareHost(host: string): string {
+/** The host in lower case, without port and without one trailing dot; "" for any other form, which matches no host. */
+function hostName(host: string): string {
   const match = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::\d{1,5})?$/i.exec(host);
   return match?.[1]?.toLowerCase() ?? "";
 }

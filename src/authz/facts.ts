@@ -1,21 +1,22 @@
+// The facts of one Check, for its response and its audit line. Types and the empty record; pure.
 import type { Kind, RpcContext } from "../mcp/operation.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { CredentialKind, CredentialOrigin, Identity } from "./types.ts";
 
 /**
- * What became known on the way of one request, for its answer and its audit line. The pipeline alone writes to it, and
- * only facts: an identity stands here once it is verified, never before.
+ * The facts that the pipeline has proven of one Check so far. Only the pipeline writes to it, and only facts: an identity
+ * is set when its token is verified, never before.
  */
 export interface CheckFacts {
-  /** Our own id of this Check. */
+  /** Id of this Check, made by this process. */
   readonly requestId: string;
   /** Milliseconds since the epoch at which the Check arrived. */
   readonly arrivedAt: number;
-  /** Where the supervisor finds this Check if the serving thread ends; {@link NO_SLOT} before and after. */
+  /** Slot of this Check in the supervisor's table of Checks in flight; {@link NO_SLOT} before and after. */
   slot: number;
   path: string | null;
   endpoint: Endpoint | null;
-  /** The listed cross-origin `Origin` of the request, to be answered with CORS headers. */
+  /** The listed cross-origin `Origin` of the request, whose response gets CORS headers. */
   corsOrigin: string | null;
   identity: Identity | null;
   rpc: RpcContext | null;
@@ -25,15 +26,15 @@ export interface CheckFacts {
   name: string | null;
   credential: CredentialKind | null;
   origin: CredentialOrigin | null;
-  /** Revision of the policy that decided. */
+  /** Revision of the policy that decided: SHA-256, hex. */
   policy: string | null;
-  /** The author's `reason`, or the servers that a list has no room for. */
+  /** The policy author's `reason`, or the servers whose names did not all fit into the wristband of a list. */
   note: string | null;
   /** `jti` of the wristband. */
   wristband: string | null;
   sourceIp: string | null;
   meshRequestId: string | null;
-  /** The caller's trace, out of a well-formed `traceparent`. */
+  /** Trace id of a well-formed `traceparent` (W3C Trace Context §3.2.2.3). */
   traceId: string | null;
 }
 

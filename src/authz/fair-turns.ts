@@ -1,4 +1,4 @@
-// Bounded turns of the event loop for work that costs CPU, shared round robin among those who bring it. Pure.
+// A round-robin scheduler: bounded work per turn of the event loop, keys in turn. No I/O but `setImmediate`.
 
 export interface FairTurnsOptions {
   /** Tasks that begin in one turn of the event loop. */
@@ -13,19 +13,19 @@ export interface FairTurnsOptions {
   readonly nextTurn?: (run: () => void) => void;
 }
 
-/** Why a task was not begun: too many are, or its time was over before its turn came. */
-export type NoTurn = "full" | "late";
+/** The reason for which a task did not begin: too many tasks, or its signal aborted before its turn. */
+export type TurnFault = "full" | "late";
 
 export interface FairTurns {
-  run<T extends object>(key: string, task: () => Promise<T>, signal: AbortSignal): Promise<T | NoTurn>;
+  run<T extends object>(key: string, task: () => Promise<T>, signal: AbortSignal): Promise<T | TurnFault>;
 }
 
-/** @param fault null: its turn has come */
-type Waiter = (fault: NoTurn | null) => void;
+/** @param fault null when the turn has come */
+type Waiter = (fault: TurnFault | null) => void;
 
 /**
- * Begins a few tasks in each turn of the event loop, so that other work comes in between; the rest wait, and each key
- * that waits gets its turn before any gets its next one.
+ * Begins a few tasks in each turn of the event loop, so that other work runs in between. The rest wait, and each waiting
+ * key gets one turn before any key gets another.
  */
 export function createFairTurns(options: FairTurnsOptions): FairTurns {
   const turns = new Turns(options);
@@ -45,7 +45,7 @@ export function createFairTurns(options: FairTurnsOptions): FairTurns {
 class Turns {
   readonly #options: FairTurnsOptions;
   readonly #nextTurn: (run: () => void) => void;
-  /** Those who wait, by key; the key whose turn it is comes first. */
+  /** Waiters by key; the key with the next turn comes first. */
   readonly #waiting = new Map<string, Set<Waiter>>();
   /** Tasks under way and waiting, by key. */
   readonly #tasks = new Map<string, number>();
@@ -59,7 +59,7 @@ class Turns {
     this.#nextTurn = options.nextTurn ?? ((run) => void setImmediate(run));
   }
 
-  /** Null: to be waited for. */
+  /** Takes a turn at once, or returns null: call {@link wait}. */
   tryEnter(key: string): "entered" | "full" | null {
     const tasks = this.#tasks.get(key) ?? 0;
     if (tasks >= this.#options.maxPerKey) return "full";
@@ -71,8 +71,8 @@ class Turns {
     return "entered";
   }
 
-  /** After {@link tryEnter} said so. */
-  wait(key: string, signal: AbortSignal): Promise<NoTurn | null> {
+  /** Waits for a turn, after {@link tryEnter} returned null. */
+  wait(key: string, signal: AbortSignal): Promise<TurnFault | null> {
     return new Promise((done) => {
       const waiters = this.#waiting.get(key) ?? new Set();
       const onAbort = () => end("late");
@@ -122,13 +122,13 @@ class Turns {
       if (first === undefined) continue;
       this.#begin();
       first(null);
-      // Behind the others.
+      // The key goes to the end of the queue.
       if (this.#waiting.delete(key) && waiters.size > 0) this.#waiting.set(key, waiters);
       return;
     }
   }
 
-  /** The last of the key with most that wait leaves for one that would have fewer tasks: two keys cannot lock out a third. */
+  /** Drops the last waiter of the longest queue for a key that has fewer tasks, so that two keys cannot lock out a third. */
   #makeRoom(tasks: number): boolean {
     let longest: ReadonlySet<Waiter> = new Set();
     for (const waiters of this.#waiting.values()) if (waiters.size > longest.size) longest = waiters;

@@ -1,7 +1,8 @@
-import type { Allowed, Credential, Identity, Wristband } from "./types.ts";
+// The only way to an allow: a `Grant`, with the headers that Envoy sets and removes. Pure.
+import type { AllowDecision, Credential, Identity, Wristband } from "./types.ts";
 import { pass, refuse, type Step } from "./step.ts";
 
-/** Removed from every request, whatever happens: credentials of the client that are nobody's business upstream. */
+/** Removed from every request: credentials of the client that no server may receive. */
 const ALWAYS_REMOVED = ["cookie", "proxy-authorization", "x-vault-token", "x-vault-namespace", "x-mcp-subject"];
 const ALWAYS_MANAGED = [
   "authorization",
@@ -11,10 +12,10 @@ const ALWAYS_MANAGED = [
   "mcp-session-id",
 ];
 
-/** What a server gets of the client's request besides its credential, by the broker (relay-call.ts) and straight. */
+/** Client headers that pass to a server beside the credential; `broker/relay/admit.ts` has the same rule for relayed calls. */
 const PASSES_TO_SERVER: ReadonlySet<string> = new Set(["accept", "content-type", "traceparent", "tracestate"]);
-/** Framing, routing and the request's own id: the data plane makes these, and refuses an answer that touches them. */
-const OF_THE_DATA_PLANE: ReadonlySet<string> = new Set([
+/** Framing, routing and request id: the data plane owns these headers, and refuses a response that changes them. */
+const DATA_PLANE_HEADERS: ReadonlySet<string> = new Set([
   ...["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"],
   ...["proxy-connection", "x-request-id", "x-forwarded-proto"], // without the last, Envoy finds no route
 ]);
@@ -25,23 +26,23 @@ export const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const MAX_VALUE_BYTES = 48 * 1024;
 
 /**
- * Leave to go on. The one value that can become status 0 on the wire: it is made here only, out of a verified identity
- * and a decision that allows, and `#proven` cannot be forged by a look-alike object.
+ * An allow. The one value that can become status 0 on the wire: only {@link Grant.of} makes it, from a verified identity and
+ * a decision that allows, and an object of the same shape has no `#proven`.
  */
 export class Grant {
   readonly #proven = true;
   readonly set: ReadonlyMap<string, string>;
   readonly remove: readonly string[];
-  /** `server:<name>` or `broker`: the route that Envoy takes (dynamic metadata, design 3). */
+  /** `server:<name>` or `broker`: Envoy's route, sent as dynamic metadata. */
   readonly route: string;
   /** Added to the upstream's response: CORS for a listed origin. */
   readonly responseHeaders: ReadonlyMap<string, string>;
 
-  private constructor(passage: Passage, set: ReadonlyMap<string, string>, remove: readonly string[]) {
+  private constructor(route: Route, set: ReadonlyMap<string, string>, remove: readonly string[]) {
     this.set = set;
     this.remove = remove;
-    this.route = routeOf(passage);
-    this.responseHeaders = passage.responseHeaders;
+    this.route = routeOf(route);
+    this.responseHeaders = route.responseHeaders;
   }
 
   static is(value: unknown): value is Grant {
@@ -49,63 +50,63 @@ export class Grant {
   }
 
   /** The only way to a grant. Refuses with `credential_unavailable` when a value cannot be a header. */
-  static of(_proof: Proof, passage: Passage, settings: HeaderSettings): Step<Grant> {
-    const set = headersOf(passage, settings);
+  static of(_proof: Proof, route: Route, settings: HeaderSettings): Step<Grant> {
+    const set = headersOf(route, settings);
     for (const [name, value] of set) {
       if (!HEADER_VALUE.test(value) || value.length > MAX_VALUE_BYTES) {
         return refuse("credential_unavailable", `the value for ${name} cannot be a header`);
       }
     }
     const remove = settings.managed.filter((name) => !set.has(name));
-    if (passage.to === "server") {
-      for (const name of passage.received) {
+    if (route.to === "server") {
+      for (const name of route.received) {
         if (passesToServer(name) || set.has(name) || settings.managed.includes(name)) continue;
         if (!HEADER_NAME.test(name)) return refuse("header_malformed", "a name that is no token");
         remove.push(name);
       }
     }
-    return pass(new Grant(passage, set, remove));
+    return pass(new Grant(route, set, remove));
   }
 }
 
-/** What must be at hand before a request may go on. Housekeeping has no decision of policy (design 4.3). */
+/** The proof that an allow needs. Housekeeping (handshake and lists) has no decision of policy: lists are filtered. */
 export interface Proof {
   readonly identity: Identity;
-  readonly decision: Allowed | "housekeeping";
+  readonly decision: AllowDecision | "housekeeping";
 }
 
-/** Where the request goes, what it carries there, and what its answer carries back. */
-export type Passage = Destination & {
+/** Destination of a request, and the headers of its response. */
+export type Route = Destination & {
   /** Added to the upstream's response: CORS for a listed origin. */
   readonly responseHeaders: ReadonlyMap<string, string>;
 };
 
-/** Where the request goes, and what it carries there. */
+/** Destination of a request, and the values that it carries there. */
 export type Destination =
-  /** Straight to its server: the credential and nothing of ours. */
+  /** Straight to the server, with the credential and no wristband. */
   | {
       readonly to: "server";
       readonly server: string;
       readonly credential: Credential;
       /**
-       * The names of the client's headers, each once. What does not pass is removed: beside the gateway's credential a
-       * server may read `sudo`, `impersonate-user` or `x-remote-user` as an order of the gateway's.
+       * The names of the client's headers, each once. Names that do not pass are removed: beside the gateway's credential
+       * a server may take `sudo`, `impersonate-user` or `x-remote-user` for an order of the gateway.
        */
       readonly received: Iterable<string>;
     }
   /** A call that the broker relays. */
   | { readonly to: "relay"; readonly server: string; readonly credential: Credential; readonly wristband: Wristband }
-  /** What the broker answers itself. */
+  /** A request that the broker answers itself. */
   | { readonly to: "broker"; readonly wristband: Wristband };
 
 export interface HeaderSettings {
-  /** Every name that we write or remove; see {@link managedHeaders}. */
+  /** Every header name that a grant sets or removes; see {@link managedHeaders}. */
   readonly managed: readonly string[];
   readonly wristbandHeader: string;
   readonly routeHeader: string | null;
 }
 
-/** Every header that is either set or removed in each grant (design 4.5). */
+/** Lists every header that each grant either sets or removes. */
 export function managedHeaders(
   wristbandHeader: string,
   routeHeader: string | null,
@@ -116,7 +117,7 @@ export function managedHeaders(
 }
 
 function passesToServer(name: string): boolean {
-  return PASSES_TO_SERVER.has(name) || name.startsWith("mcp-") || name.startsWith(":") || OF_THE_DATA_PLANE.has(name);
+  return PASSES_TO_SERVER.has(name) || name.startsWith("mcp-") || name.startsWith(":") || DATA_PLANE_HEADERS.has(name);
 }
 
 function routeOf(destination: Destination): string {
@@ -138,7 +139,7 @@ function headersOf(destination: Destination, settings: HeaderSettings): Map<stri
   return set;
 }
 
-/** The broker puts the value into the header of its kind; the name goes along unless it is the usual one. */
+/** Sets the credential for the broker, which sends it in the header that `x-upstream-header` names, else `authorization`. */
 function putRelayedCredential(set: Map<string, string>, { header, value }: Credential): void {
   if (value === null) return;
   set.set("x-upstream-authorization", value.reveal());

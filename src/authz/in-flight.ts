@@ -1,19 +1,19 @@
-// What keeps a record of the Checks in flight, for when the serving thread ends without their audit lines. Types only.
+// The port to the table of Checks in flight, from which the supervisor writes the audit lines of a thread that ended. Types only.
 import type { Verdict } from "./audit-record.ts";
 import type { Identity } from "./types.ts";
 import type { CheckFacts } from "./facts.ts";
 
-/** A caller, as policy and audit know one. */
+/** The identity of a caller in policy and audit. */
 export type Caller = Pick<Identity, "issuer" | "subject">;
 
-/** What the serving thread does with the table. */
+/** The serving thread's side of the table. */
 export interface InFlight {
-  /** Gives the Check a slot. False when there is none: then nothing could vouch for its audit line. */
+  /** Gives the Check a slot. False if none is free: then its audit line could be lost, so the Check is refused. */
   begin(facts: CheckFacts): boolean;
-  /** Writes down what became known of it since; before it waits, and before policy is evaluated for it. */
+  /** Records the facts so far: before the Check waits, and before policy is evaluated for it. */
   note(facts: CheckFacts): void;
-  /** What it was answered with, before its line is written. */
+  /** Records the verdict that was sent, before the audit line is written. */
   answered(facts: CheckFacts, verdict: Verdict): void;
-  /** Its line is written, or lost for good: the slot is free. */
+  /** Frees the slot: the audit line is written, or lost for good. */
   end(facts: CheckFacts): void;
 }

@@ -1,9 +1,9 @@
-// Makes the input of a policy out of what is known of a Check. Pure.
+// Makes the policy input of a Check. Pure.
 import type { Identity, PolicyCaller, PolicyFacts, PolicyInput } from "./types.ts";
 
 /**
- * What policy may see of a caller: never the token. The same object for the same verified token, so that whoever writes
- * it as JSON can do so once.
+ * Makes the part of an identity that policy sees, without the token. The same identity gives the same object, so that its
+ * JSON can be cached.
  */
 export function createPolicyCallers(): (identity: Identity) => PolicyCaller {
   const callers = new WeakMap<Identity, PolicyCaller>();
@@ -17,7 +17,7 @@ export function createPolicyCallers(): (identity: Identity) => PolicyCaller {
   };
 }
 
-/** The input of a policy; for one that was written for Authorino, with the claims where that has them. */
+/** The policy input; with `compat: authorino`, the claims stand at `auth.identity` too, where Authorino has them. */
 export function policyInput(facts: PolicyFacts, compat: "authorino" | null): PolicyInput {
   return compat === "authorino" ? { ...facts, auth: { identity: facts.identity.claims } } : facts;
 }

@@ -1,4 +1,4 @@
-// What the pipeline needs from outside; each adapter implements one of these. Types only.
+// The ports of the pipeline; each adapter implements one function. Types only.
 import type { CheckFacts } from "./facts.ts";
 import type { Step } from "./step.ts";
 import type {
@@ -12,20 +12,20 @@ import type {
   WristbandUse,
 } from "./types.ts";
 
-/** What the pipeline needs from outside. Each refuses with a {@link Step}; none throws for expected faults. */
+/** The functions that the pipeline calls. Each refuses with a {@link Step}; none throws for expected faults. */
 export interface Ports {
-  /** Told of a Check whose caller is known and that is about to wait: its facts must outlive the serving thread. */
+  /** Records a Check whose caller is known and that is about to wait: its facts must outlive the serving thread. */
   note(check: CheckFacts): void;
   identify(bearer: string, use: TokenUse, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
   /** @param check the Check that policy is asked for: a runaway evaluation counts against its caller */
   decide(input: PolicyInput, check: CheckFacts): Step<Decision>;
-  /** What of one server (or of all, where `input.mcp.server` is null) the caller may see, of the kind that is listed. */
+  /** The names that the caller may see, of the listed kind, on one server (on all if `input.mcp.server` is null). */
   visible(input: PolicyInput, signal: AbortSignal, check: CheckFacts): Step<Visible> | Promise<Step<Visible>>;
   fetchCredential(
     server: string,
     identity: Identity,
     signal: AbortSignal,
   ): Step<Credential> | Promise<Step<Credential>>;
-  /** @param use to show these names, or to carry one call with these bytes */
+  /** @param use whether the wristband is for a list of these names or for one call with these bytes */
   signWristband(identity: Identity, visible: Visible, use: WristbandUse): Step<Wristband> | Promise<Step<Wristband>>;
 }

@@ -1,4 +1,5 @@
-/** A document or preflight answer that the Check itself gives: public, status 200 or 204-like, never a grant. */
+// Responses that the Check gives without a token: the protected-resource document (RFC 9728 §2) and CORS preflights. Pure.
+/** A document or preflight response of the Check itself: public, never a grant. */
 export interface Publication {
   readonly published: true;
   readonly headers: ReadonlyMap<string, string>;
@@ -11,7 +12,7 @@ export interface DocumentSettings {
   readonly scopes: readonly string[];
 }
 
-/** The RFC 9728 §2 document of one resource. Nothing of it comes from the request. */
+/** The protected-resource document of one resource. No part of it comes from the request. */
 export function protectedResourceDocument(settings: DocumentSettings, resource: string): Publication {
   const document = {
     resource,
@@ -31,12 +32,12 @@ export function protectedResourceDocument(settings: DocumentSettings, resource: 
   };
 }
 
-/** The answer to a public document's preflight: any origin, no credentials. */
+/** The preflight response for a public document: any origin, no credentials. */
 export function publicPreflight(): Publication {
   return preflight("*", "GET, HEAD, OPTIONS", "mcp-protocol-version, content-type");
 }
 
-/** The answer to an MCP endpoint's preflight from a listed origin. */
+/** The preflight response for an MCP endpoint and a listed origin. */
 export function endpointPreflight(origin: string): Publication {
   const requestHeaders =
     "authorization, content-type, accept, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id";
@@ -58,7 +59,7 @@ function preflight(origin: string, methods: string, requestHeaders: string): Pub
   };
 }
 
-/** What an answer to a cross-origin request from a listed origin carries, so that a browser may read it. */
+/** The headers with which a browser may read the response to a cross-origin request of a listed origin. */
 export function corsHeaders(origin: string): Map<string, string> {
   return new Map([
     ["access-control-allow-origin", origin],

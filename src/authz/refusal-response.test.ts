@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { answer, type AnswerSettings } from "./refusal-response.ts";
+import { refusalResponse, type RefusalResponseSettings } from "./refusal-response.ts";
 import type { Refused } from "./step.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import { newCheckFacts, type CheckFacts } from "./facts.ts";
 
-const settings: AnswerSettings = { publicOrigin: "https://mcp.example.com", scopes: [], denial: "jsonrpc" };
+const settings: RefusalResponseSettings = { publicOrigin: "https://mcp.example.com", scopes: [], denial: "jsonrpc" };
 const REASONS = Object.keys(REFUSALS) as Reason[];
 
-function trailAt(path: string | null, rpc: CheckFacts["rpc"] = null): CheckFacts {
+function factsAt(path: string | null, rpc: CheckFacts["rpc"] = null): CheckFacts {
   const facts = newCheckFacts("req-1", 0);
   facts.path = path;
   if (path !== null)
@@ -21,7 +21,7 @@ const request = { id: 7, notification: false, version: "2026-07-28" };
 
 describe("401", () => {
   it("P9.5-1, MS-02: the challenge names the document of the endpoint, byte for byte", () => {
-    const { headers, status } = answer(settings, refused("token_missing"), trailAt("/servers/s/mcp"));
+    const { headers, status } = refusalResponse(settings, refused("token_missing"), factsAt("/servers/s/mcp"));
     expect(status).toBe(401);
     expect(headers.get("www-authenticate")).toBe(
       'Bearer realm="https://mcp.example.com", resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/servers/s/mcp"',
@@ -29,10 +29,10 @@ describe("401", () => {
   });
 
   it("adds error for a token that came, and scope when configured", () => {
-    const { headers } = answer(
+    const { headers } = refusalResponse(
       { ...settings, scopes: ["mcp:read", "mcp:write"] },
       refused("token_expired"),
-      trailAt("/mcp"),
+      factsAt("/mcp"),
     );
     expect(headers.get("www-authenticate")).toBe(
       'Bearer realm="https://mcp.example.com", resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", error="invalid_token", scope="mcp:read mcp:write"',
@@ -41,10 +41,10 @@ describe("401", () => {
 
   it("P9.5-2: has one body for every fault of a token", () => {
     for (const reason of REASONS.filter((key) => REFUSALS[key].http === 401)) {
-      const { headers, body } = answer(
+      const { headers, body } = refusalResponse(
         settings,
         refused(reason, { detail: "secret detail" }),
-        trailAt("/mcp", request),
+        factsAt("/mcp", request),
       );
       expect(JSON.parse(body)).toEqual({ error: "unauthorized", message: "Missing or invalid access token" });
       expect(headers.get("content-type")).toBe("application/json");
@@ -54,10 +54,10 @@ describe("401", () => {
 
 describe("403", () => {
   it("MCP A8: a wider token cures it, and the challenge says which", () => {
-    const { status, headers } = answer(
+    const { status, headers } = refusalResponse(
       settings,
       refused("scope_insufficient", { scopes: ["mcp:write"] }),
-      trailAt("/mcp", request),
+      factsAt("/mcp", request),
     );
     expect(status).toBe(403);
     expect(headers.get("www-authenticate")).toContain('error="insufficient_scope", scope="mcp:write"');
@@ -65,28 +65,36 @@ describe("403", () => {
 
   it("PO-17: a denied request is 200 with its id, 403 when configured, 403 for a notification", () => {
     const denied = refused("policy_denied");
-    const asked = answer(settings, denied, trailAt("/mcp", request));
+    const asked = refusalResponse(settings, denied, factsAt("/mcp", request));
     expect(asked.status).toBe(200);
     expect(JSON.parse(asked.body)).toEqual({
       jsonrpc: "2.0",
       id: 7,
       error: { code: 403, message: "Not allowed", data: { reason: "policy_denied", requestId: "req-1" } },
     });
-    expect(answer({ ...settings, denial: "http" }, denied, trailAt("/mcp", request)).status).toBe(403);
-    expect(answer(settings, denied, trailAt("/mcp", { ...request, id: null, notification: true })).status).toBe(403);
+    expect(refusalResponse({ ...settings, denial: "http" }, denied, factsAt("/mcp", request)).status).toBe(403);
+    expect(
+      refusalResponse(settings, denied, factsAt("/mcp", { ...request, id: null, notification: true })).status,
+    ).toBe(403);
     expect(asked.headers.has("www-authenticate")).toBe(false);
   });
 });
 
 describe("codes", () => {
   it("an unknown method is 404 for the stateless revision and 200 for older ones", () => {
-    expect(answer(settings, refused("method_unknown"), trailAt("/mcp", request)).status).toBe(404);
-    const old = answer(settings, refused("method_unknown"), trailAt("/mcp", { ...request, version: "2025-11-25" }));
+    expect(refusalResponse(settings, refused("method_unknown"), factsAt("/mcp", request)).status).toBe(404);
+    const old = refusalResponse(
+      settings,
+      refused("method_unknown"),
+      factsAt("/mcp", { ...request, version: "2025-11-25" }),
+    );
     expect([old.status, (JSON.parse(old.body) as { error: { code: number } }).error.code]).toEqual([200, -32601]);
   });
 
   it("CF-34: an unsupported version is told which there are", () => {
-    const body = JSON.parse(answer(settings, refused("version_unsupported"), trailAt("/mcp", request)).body) as never;
+    const body = JSON.parse(
+      refusalResponse(settings, refused("version_unsupported"), factsAt("/mcp", request)).body,
+    ) as never;
     expect(body).toHaveProperty("error.code", -32022);
     expect(body).toHaveProperty("error.data.supported", ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]);
   });
@@ -94,7 +102,9 @@ describe("codes", () => {
   it("help is in the message and in the data, and only where it was given", () => {
     const help = 'Connect your account: "https://gw.example.com/connect"';
     const of = (more: object) =>
-      JSON.parse(answer(settings, { ...refused("credential_missing"), ...more }, trailAt("/mcp", request)).body) as {
+      JSON.parse(
+        refusalResponse(settings, { ...refused("credential_missing"), ...more }, factsAt("/mcp", request)).body,
+      ) as {
         error: { message: string; data: object };
       };
     expect(of({ help }).error).toMatchObject({
@@ -106,22 +116,22 @@ describe("codes", () => {
   });
 
   it("503 says when to come back, 405 what is allowed", () => {
-    expect(answer(settings, refused("deadline"), trailAt("/mcp")).headers.get("retry-after")).toBe("1");
-    expect(answer(settings, refused("method_not_allowed"), trailAt("/mcp")).headers.get("allow")).toBe("POST");
+    expect(refusalResponse(settings, refused("deadline"), factsAt("/mcp")).headers.get("retry-after")).toBe("1");
+    expect(refusalResponse(settings, refused("method_not_allowed"), factsAt("/mcp")).headers.get("allow")).toBe("POST");
   });
 
   it("a suspended caller is told when it ends", () => {
-    const { status, headers, body } = answer(
+    const { status, headers, body } = refusalResponse(
       settings,
       { ...refused("caller_suspended"), retryAfterSeconds: 42 },
-      trailAt("/mcp", request),
+      factsAt("/mcp", request),
     );
     expect([status, headers.get("retry-after")]).toEqual([429, "42"]);
     expect(JSON.parse(body)).toMatchObject({ error: { data: { reason: "caller_suspended" } } });
   });
 
   it("outside an MCP endpoint the body is plain JSON", () => {
-    expect(JSON.parse(answer(settings, refused("route_unknown"), trailAt(null)).body)).toEqual({
+    expect(JSON.parse(refusalResponse(settings, refused("route_unknown"), factsAt(null)).body)).toEqual({
       error: "route_unknown",
       message: "Not found",
       requestId: "req-1",
@@ -131,9 +141,9 @@ describe("codes", () => {
 
 describe("every reason of the table", () => {
   it.each(REASONS)("%s refuses, leaks nothing and is well formed (4.7, C23)", (reason) => {
-    for (const facts of [trailAt(null), trailAt("/mcp"), trailAt("/mcp", request)]) {
+    for (const facts of [factsAt(null), factsAt("/mcp"), factsAt("/mcp", request)]) {
       facts.note = "NOTE-CANARY";
-      const { status, headers, body } = answer(
+      const { status, headers, body } = refusalResponse(
         settings,
         refused(reason, { detail: "DETAIL-CANARY", scopes: ["s"] }),
         facts,

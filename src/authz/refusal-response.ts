@@ -1,3 +1,4 @@
+// Renders a refusal as an HTTP response, with a JSON-RPC error where the request was one. Pure.
 import { challenge, type ChallengeSettings } from "./challenge.ts";
 import { REFUSALS } from "./refusal.ts";
 import type { Refused } from "./step.ts";
@@ -5,22 +6,26 @@ import { corsHeaders } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 
-/** A refusal as HTTP. Header names are in lower case and each stands once. */
-export interface Answer {
+/** The HTTP response of a refusal. Header names are in lower case and unique. */
+export interface RefusalResponse {
   readonly status: number;
   readonly headers: ReadonlyMap<string, string>;
   readonly body: string;
 }
 
-export interface AnswerSettings extends ChallengeSettings {
+export interface RefusalResponseSettings extends ChallengeSettings {
   /** How `policy_denied` of a request looks: 200 with a JSON-RPC error, or 403. */
   readonly denial: "jsonrpc" | "http";
 }
 
 const RETRY_AFTER_SECONDS = 1;
 
-/** Renders a refusal for the client. The `detail` of it stays behind (design 4.7). */
-export function answer(settings: AnswerSettings, refused: Refused, facts: CheckFacts): Answer {
+/** Renders a refusal for the client. `detail` is not part of it: it is for the audit log alone. */
+export function refusalResponse(
+  settings: RefusalResponseSettings,
+  refused: Refused,
+  facts: CheckFacts,
+): RefusalResponse {
   const refusal = REFUSALS[refused.reason];
   const headers = new Map([
     ["content-type", "application/json"],
@@ -37,7 +42,7 @@ export function answer(settings: AnswerSettings, refused: Refused, facts: CheckF
   return { status: status(settings, refused, facts), headers, body: JSON.stringify(body(refused, facts)) };
 }
 
-function status(settings: AnswerSettings, refused: Refused, facts: CheckFacts): number {
+function status(settings: RefusalResponseSettings, refused: Refused, facts: CheckFacts): number {
   const isRequest = facts.rpc !== null && !facts.rpc.notification;
   if (refused.reason === "policy_denied" && settings.denial === "jsonrpc" && isRequest) return 200;
   // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management).

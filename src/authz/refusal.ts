@@ -1,8 +1,10 @@
+// The one table of refusals. Pure.
+
 /**
- * Every way in which a request is refused, in one table. The key is the metric label, the audit reason and the word in
- * the client's body, so that one search finds them all.
+ * One reason for which a request is refused. Its key in {@link REFUSALS} is the metric label, the audit reason and the
+ * word in the client's body, so that one search finds them all.
  *
- * - `kind`: `deny` is a decision about this request; `fail` means that we could not decide (refused all the same).
+ * - `kind`: `deny` is a decision about this request; `fail` means that no decision was possible (refused all the same).
  * - `http`: the HTTP status the client gets.
  * - `rpc`: the JSON-RPC error code where the protocol has one; `null` means that the HTTP status is the code.
  * - `message`: the client's text. It never holds detail, claims or rule names.
@@ -14,7 +16,7 @@ export interface Refusal {
   readonly message: string;
 }
 
-const UNAUTHORIZED = "Missing or invalid access token"; // one text for all of them: no oracle
+const UNAUTHORIZED = "Missing or invalid access token"; // one text for all: no oracle
 const UNDECIDED = "Authorization is not available at the moment, try again later";
 
 export const REFUSALS = {

@@ -1,24 +1,24 @@
-// What each step of the pipeline returns. Pure.
+// The result of a step of the pipeline. Pure.
 import type { Reason } from "./refusal.ts";
 import type { Identity } from "./types.ts";
 
-/** What a step returns: its value, or why the request is refused. */
+/** The result of a step: its value, or the reason for which the request is refused. */
 export type Step<T> = { readonly ok: true; readonly value: T } | Refused;
 
 export interface Refused {
   readonly ok: false;
   readonly reason: Reason;
-  /** For our own log only; it never reaches a client. */
+  /** For the audit log only: it never reaches a client, and no code reads it to decide. */
   readonly detail?: string | undefined;
-  /** A JSON-RPC code that is more exact than the table's: −32600 for a body that is JSON but no message. */
+  /** A JSON-RPC code instead of the table's: −32600 for a body that is JSON but no message. */
   readonly rpcCode?: number | undefined;
   /** The scopes that this operation needs, for `scope_insufficient` (RFC 6750 §3.1). */
   readonly scopes?: readonly string[] | undefined;
   /** How the caller gets what is missing, in the operator's words: the client is told. */
   readonly help?: string | undefined;
-  /** When the caller may try again, if that is known: `Retry-After` (RFC 9110 §10.2.3). */
+  /** Seconds until the caller may try again, if known: `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfterSeconds?: number | undefined;
-  /** Whose token it is that is not taken, though its signature was verified: for the audit line, and nothing else. */
+  /** Set when the signature was valid but the token was refused (expired, revoked, wrong audience). For the audit log only. */
   readonly caller?: Identity | undefined;
 }
 

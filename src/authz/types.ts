@@ -1,12 +1,12 @@
-// The values that the pipeline and its ports hand to each other. Types only.
+// The values that the pipeline and its ports exchange. Types only.
 import type { JsonObject } from "../json/types.ts";
 import type { Kind } from "../mcp/operation.ts";
 import type { Secret } from "../secret/secret.ts";
 
-/** Request headers, names in lower case. Several lines of one name are joined by "," as Envoy does. */
+/** Request headers, names in lower case. Several lines of one name are joined by ",", as in Envoy. */
 export interface RequestHeaders {
   get(name: string): string | undefined;
-  /** True if the data plane told us that the name came more than once. */
+  /** True if the data plane sent the name more than once. */
   repeated(name: string): boolean;
   names(): Iterable<string>;
 }
@@ -14,7 +14,7 @@ export interface RequestHeaders {
 export type RequestBody =
   | { readonly kind: "none" }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
-  /** Sent as text: the data plane may have replaced bytes that were not UTF-8. */
+  /** Sent as a string: the data plane may have replaced bytes that were not UTF-8. */
   | { readonly kind: "text"; readonly bytes: Uint8Array }
   | { readonly kind: "partial" };
 
@@ -32,14 +32,14 @@ export interface AuthzRequest {
   readonly peer: string;
 }
 
-/** Who the caller is, out of a token whose signature, issuer, audience, lifetime and type were verified. */
+/** The caller, from a token whose signature, issuer, audience, lifetime and type were verified. */
 export interface Identity {
   readonly issuer: string;
   readonly subject: string;
   readonly username: string | null;
   readonly groups: readonly string[];
   readonly scopes: readonly string[];
-  /** All claims of the token; objects that inherit no names. */
+  /** All claims of the token; objects without a prototype. */
   readonly claims: JsonObject;
   /** Seconds since the epoch. */
   readonly expiresAt: number;
@@ -47,7 +47,7 @@ export interface Identity {
   readonly token: Secret;
 }
 
-/** What policy said of one operation. `revision` is the SHA-256 of policy and data, in hex. */
+/** The decision of policy on one operation. `revision` is the SHA-256 of policy and data, in hex. */
 export type Decision =
   | { readonly allow: true; readonly revision: string; readonly note: string | null }
   | {
@@ -59,22 +59,23 @@ export type Decision =
       readonly requiredScopes: readonly string[] | null;
     };
 
-export type Allowed = Extract<Decision, { allow: true }>;
+export type AllowDecision = Extract<Decision, { allow: true }>;
 
 export type CredentialKind = "vault" | "exchange" | "static" | "none";
 
-/** Where a credential comes from, as the audit line names it: never a value, never a token. */
+/** The origin of a credential in the audit line: never a value, never a token. */
 export interface CredentialOrigin {
-  /** Mount and path of an entry in a Vault, and the version that was read. */
+  /** Mount and path of a Vault entry. */
   readonly path?: string;
+  /** Version of the Vault entry. */
   readonly version?: number;
-  /** That an exchange asked for. */
+  /** Audience of a token exchange. */
   readonly audience?: string;
-  /** Who acts by the exchanged token, the current one first. */
+  /** Actors of the exchanged token, the current one first (RFC 8693 §4.1). */
   readonly actors?: readonly string[];
 }
 
-/** What goes upstream in place of the caller's token. `value` is the whole header value; null for kind `none`. */
+/** The credential that a server gets in place of the caller's token. `value` is the header value; null for kind `none`. */
 export interface Credential {
   readonly kind: CredentialKind;
   readonly header: string;
@@ -89,33 +90,33 @@ export interface Visible {
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
-/** What a wristband is for (design 4.6). That of a call names the body that policy saw: the broker takes no other. */
+/** The use of a wristband. That of a call holds the digest of the body that policy saw: the broker accepts no other. */
 export type WristbandUse =
-  /** `merged`: of all servers. If not all names have room in a wristband, each server has its share. */
+  /** `merged`: names of all servers. If not all names fit into the wristband, each server has a share. */
   { readonly use: "list"; readonly merged: boolean } | { readonly use: "call"; readonly body: Uint8Array };
 
 export interface Wristband {
   readonly jws: string;
   readonly jti: string;
-  /** Servers of which not all names had room, in ascending order. */
+  /** Servers whose names did not all fit, in ascending order. */
   readonly leftOut: readonly string[];
 }
 
-/** Where a token was presented, and by whom. */
+/** The endpoint and the client address with which a token was presented. */
 export interface TokenUse {
-  /** The endpoint's own resource URL, one of the audiences that are accepted. */
+  /** The resource URL of the endpoint, one of the accepted audiences. */
   readonly resource: string;
-  /** The client's address, which tokens that fail are counted for. */
+  /** Client address; failed verifications are counted by it. */
   readonly source: string;
 }
 
-/** What policy may see, design 4.3. No tokens, no body bytes. Always a full object: a falsy input is no input to Rego. */
+/** The policy input. No tokens, no body bytes. Always a full object: to Rego a falsy input is no input. */
 export interface PolicyInput extends PolicyFacts {
   /** Only with `policy.compat: authorino`. */
   readonly auth?: { readonly identity: JsonObject };
 }
 
-/** What every policy sees. */
+/** The part of the policy input that does not depend on `policy.compat`. */
 export interface PolicyFacts {
   readonly identity: PolicyCaller;
   readonly mcp: PolicyOperation;

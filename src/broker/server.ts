@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { randomUUID } from "node:crypto";
-import { answer, rpcError, type AnswerSettings } from "../authz/refusal-response.ts";
+import { refusalResponse, rpcError, type RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { Endpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
@@ -28,7 +28,7 @@ export interface BrokerOptions {
   readonly address: ListenAddress;
   readonly tls: BrokerTls | null;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
-  readonly answers: AnswerSettings;
+  readonly answers: RefusalResponseSettings;
   readonly wristbandHeader: string;
   /** The largest body of a request. */
   readonly maxBodyBytes: number;
@@ -115,7 +115,7 @@ async function respond(options: BrokerOptions, request: IncomingMessage, respons
   else if (outcome.value.kind !== "call") options.observe(facts.method, null);
   const refused = outcome.ok ? await reply(options.relay, outcome.value, context) : outcome;
   if (refused === null) return;
-  const { status, headers, body } = answer(options.answers, refused, facts);
+  const { status, headers, body } = refusalResponse(options.answers, refused, facts);
   response.writeHead(status, Object.fromEntries(headers)).end(body);
 }
 

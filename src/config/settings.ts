@@ -1,4 +1,4 @@
-import type { AnswerSettings } from "../authz/refusal-response.ts";
+import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { CheckSettings } from "../authz/check.ts";
 import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
@@ -41,6 +41,6 @@ export function managedOf(config: Config): string[] {
   return managedHeaders(config.wristband.header, config.routeHeader, credentialHeaders);
 }
 
-export function answerSettings(config: Config): AnswerSettings {
+export function answerSettings(config: Config): RefusalResponseSettings {
   return { publicOrigin: config.publicOrigin, scopes: config.challenge.scopes, denial: config.denial };
 }

@@ -5,7 +5,7 @@ import { checkMessage, codecs, FULL_PROTO } from "../../test/fakes/check-request
 import { someInFlight } from "../../test/fakes/handover.ts";
 import type { InFlight } from "../authz/in-flight.ts";
 import { createInFlight, newInFlight, readInFlight } from "../ops/supervisor/in-flight.ts";
-import type { AnswerSettings } from "../authz/refusal-response.ts";
+import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { AuditRecord } from "../authz/audit-record.ts";
 import type { JsonObject } from "../json/types.ts";
 import { createCheck, type Check } from "../authz/check.ts";
@@ -24,7 +24,7 @@ import { CHECK_CODEC } from "./check-codec.ts";
 import { createCheckHandler } from "./check-handler.ts";
 
 const { request, response } = codecs(FULL_PROTO);
-const answers: AnswerSettings = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" };
+const answers: RefusalResponseSettings = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" };
 const responses = { answers, encode: CHECK_CODEC.encode };
 const BODY = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read", arguments: {} } });
 const GOOD = request.encode(checkMessage({ body: BODY, headers: { authorization: "Bearer token" } }));

@@ -1,5 +1,5 @@
 // One Check from bytes to bytes: one deadline, one response, one audit record, one count. No I/O of its own: its ports do it.
-import type { AnswerSettings } from "../authz/refusal-response.ts";
+import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import {
   auditRecord,
   createIsoTime,
@@ -33,7 +33,7 @@ export interface CheckHandlerPorts {
   readonly check: Check;
   /** The protobuf codec of the wire stack. */
   readonly codec: CheckCodec;
-  readonly answers: AnswerSettings;
+  readonly answers: RefusalResponseSettings;
   /** Resolves to true once the record is written for good. */
   readonly audit: (record: AuditRecord) => Promise<boolean>;
   /** Memory shared with the supervisor, which writes the audit records that this thread could not write. */

@@ -1,5 +1,5 @@
 // The outcome of a Check as the bytes of a CheckResponse, verified before they leave. Pure.
-import { answer, type AnswerSettings } from "../authz/refusal-response.ts";
+import { refusalResponse, type RefusalResponseSettings } from "../authz/refusal-response.ts";
 import { decisionOf, type Verdict } from "../authz/audit-record.ts";
 import { Grant } from "../authz/grant.ts";
 import type { Outcome } from "../authz/outcome.ts";
@@ -17,7 +17,7 @@ export interface EncodedResponse extends Verdict {
 }
 
 export interface ResponseSettings {
-  readonly answers: AnswerSettings;
+  readonly answers: RefusalResponseSettings;
   readonly encode: CheckCodec["encode"];
 }
 
@@ -80,8 +80,8 @@ function accepted(value: Grant | Publication, facts: CheckFacts): Built {
   return [{ kind: "denied", code: PERMISSION_DENIED, http: 200, headers, body, metadata }, PUBLIC];
 }
 
-function refusal(settings: AnswerSettings, refused: Refused, facts: CheckFacts): Built {
-  const { status: http, headers, body } = answer(settings, refused, facts);
+function refusal(settings: RefusalResponseSettings, refused: Refused, facts: CheckFacts): Built {
+  const { status: http, headers, body } = refusalResponse(settings, refused, facts);
   const { reason, detail = null } = refused;
   const verdict: Verdict = { decision: decisionOf(reason), reason, detail };
   return [

@@ -1,5 +1,9 @@
 // Makes docs/refusals.md from the tables and from the code that answers. A test compares the file with it.
-import { answer, type Answer, type AnswerSettings } from "../../src/authz/refusal-response.ts";
+import {
+  refusalResponse,
+  type RefusalResponse,
+  type RefusalResponseSettings,
+} from "../../src/authz/refusal-response.ts";
 import type { Refused } from "../../src/authz/step.ts";
 import { REFUSALS, type Reason } from "../../src/authz/refusal.ts";
 import { NAME_OF_NOBODY, REMEDIES } from "../../src/explain/remedies.ts";
@@ -7,7 +11,7 @@ import { newCheckFacts, type CheckFacts } from "../../src/authz/facts.ts";
 import { MODERN } from "../../src/mcp/versions.ts";
 
 const ORIGIN = "https://gw.example.com";
-const SETTINGS: AnswerSettings = { publicOrigin: ORIGIN, scopes: [], denial: "jsonrpc" };
+const SETTINGS: RefusalResponseSettings = { publicOrigin: ORIGIN, scopes: [], denial: "jsonrpc" };
 const LEGACY = "2025-11-25";
 const REASONS = Object.keys(REFUSALS) as Reason[];
 /** Found before the body was read, or in a body that has no readable id. */
@@ -28,14 +32,14 @@ function trailOf(reason: Reason, version: string): CheckFacts {
   return facts;
 }
 
-function answerOf(reason: Reason, settings: AnswerSettings, version: string): Answer {
+function answerOf(reason: Reason, settings: RefusalResponseSettings, version: string): RefusalResponse {
   const scopes = reason === "scope_insufficient" ? ["mcp:write"] : undefined;
   const refused: Refused = { ok: false, reason, scopes };
-  return answer(settings, refused, trailOf(reason, version));
+  return refusalResponse(settings, refused, trailOf(reason, version));
 }
 
 /** How the answer differs by setting or by the client's protocol revision. */
-function variants(reason: Reason): [string, Answer][] {
+function variants(reason: Reason): [string, RefusalResponse][] {
   if (reason === "policy_denied") {
     return [
       ["", answerOf(reason, SETTINGS, MODERN)],
@@ -53,7 +57,7 @@ function variants(reason: Reason): [string, Answer][] {
 
 const SHOWN_HEADERS = ["www-authenticate", "allow", "retry-after"];
 
-function shown({ status, headers, body }: Answer): string {
+function shown({ status, headers, body }: RefusalResponse): string {
   const lines = SHOWN_HEADERS.flatMap((name) => {
     const value = headers.get(name);
     return value === undefined ? [] : [`${name}: ${value}`];

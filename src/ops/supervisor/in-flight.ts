@@ -1,7 +1,7 @@
 // The Checks in flight, in a SharedArrayBuffer that outlives the serving thread: when the thread ends, the supervisor writes the
 // audit lines that it could not write (every Check has one record). The thread writes, the supervisor reads. No I/O.
 import { actorsOf } from "../../jose/act-claim.ts";
-import type { AuditedFacts, Verdict } from "../../authz/audit-record.ts";
+import type { AuditFacts, Verdict } from "../../authz/audit-record.ts";
 import type { Caller, InFlight } from "../../authz/in-flight.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
 import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
@@ -144,7 +144,7 @@ class SharedTable implements InFlight {
 /** A Check whose audit line the ended thread did not confirm. */
 export interface UnrecordedCheck {
   readonly slot: number;
-  readonly facts: AuditedFacts;
+  readonly facts: AuditFacts;
   /** Its response; null if none was sent. */
   readonly answered: Verdict | null;
 }
@@ -179,7 +179,7 @@ export function isNamedAt(buffer: SharedArrayBuffer, slot: number): boolean {
   return slot >= 0 && slot < views.slots && textAt(views, slot, "name") !== null;
 }
 
-function factsAt(views: Views, slot: number): AuditedFacts {
+function factsAt(views: Views, slot: number): AuditFacts {
   const text = (field: Field) => textAt(views, slot, field);
   const issuer = text("issuer");
   const actor = text("actor");
