@@ -1,23 +1,24 @@
-// Bounds what a JSON value can cost in the hash tables of a policy. Pure. OPA's WASM keeps objects and sets as chains by
-// FNV-1 (32 bits, no seed) modulo a power of two (opa wasm/src/value.c), so anybody can make names that share one chain:
-// 10,000 of them cost seconds. Names that were not made for it share a chain with a handful at most.
+// Bounds the cost of a JSON value in the hash tables of a policy. Pure. OPA's WASM keeps objects and sets as chains by
+// FNV-1 (32 bits, no seed) modulo a power of two (opa wasm/src/value.c), so a client can make names that share one chain:
+// 10,000 of them cost seconds. Of other names a handful at most share one.
 import type { JsonObject, JsonValue } from "./types.ts";
 
 /** Distinct names, strings or numbers in one chain: 17 in one of n chains happen by chance once in 10^11 texts. */
 const MAX_CHAIN = 16;
 /**
- * Arrays and objects are hashed by the sum of their parts, whatever the order, so honest ones share chains (a unit matrix).
- * So what is bounded is what comparing them costs, about 0.1 s: all of a chain with each other, by their weights.
+ * Comparisons of weighted parts, about 0.1 s. OPA hashes arrays and objects by the sum of their parts in any order, so
+ * honest ones share chains (a unit matrix): the bound is on comparing all parts of a chain with each other.
  */
 const MAX_PART_WORK = 1_200_000;
 const FRACTION_WEIGHT = 16;
-/** Members of one array or object, or a text, up to which no chain is worth a look. */
+/** Members of one array or object up to which no chain can be long. */
 export const FEW_MEMBERS = MAX_CHAIN;
+/** Members of a text up to which its leaves are not looked at together. */
 export const MANY_MEMBERS = 2000;
 
 /**
- * Arrays and objects so large that each has been looked at for itself: a text holds at most 19 of them, which add at most
- * 16 to a chain each.
+ * Members of an array or object that is checked alone: a text holds at most 19 such values, and each adds at most 16 to a
+ * chain.
  */
 const LARGE = 512;
 
@@ -37,7 +38,7 @@ export function isElementChain(items: readonly JsonValue[]): boolean {
   return hasDistinctChain(leaves) || isPartChain(parts);
 }
 
-/** Equal parts are one element of a set, however many (the empty rows of a sheet): looked for only in long chains. */
+/** Equal parts (the empty rows of a sheet) are one element of a set; they are removed only in long chains. */
 function isPartChain(parts: readonly JsonValue[]): boolean {
   if (parts.length <= MAX_CHAIN) return false;
   const chains = new Map<number, JsonValue[]>();
@@ -53,7 +54,7 @@ function isPartChain(parts: readonly JsonValue[]): boolean {
   return work > MAX_PART_WORK;
 }
 
-/** What it costs to compare all parts of a chain with each other. */
+/** The cost of comparing all parts of a chain with each other. */
 function workOf(chain: readonly JsonValue[]): number {
   const distinct = new Map(chain.map((part) => [JSON.stringify(part), part]));
   let weights = 0;
@@ -61,7 +62,7 @@ function workOf(chain: readonly JsonValue[]): number {
   return distinct.size * weights;
 }
 
-/** Of one part, in comparisons of an integer or a short text: OPA reads a fraction anew each time. */
+/** The cost of one comparison with a part; 1 is that of an integer or a short text. OPA parses a fraction each time. */
 function weightOf(value: JsonValue): number {
   if (typeof value === "number") return Number.isSafeInteger(value) ? 1 : FRACTION_WEIGHT;
   if (typeof value !== "object" || value === null) return 1;
@@ -77,7 +78,7 @@ export function isLeafChain(value: JsonValue): boolean {
   return hasDistinctChain(leaves);
 }
 
-/** Equal values are one entry of a table; they are looked for only where there is a chain. */
+/** Equal values are one entry of a table; they are removed only where there is a long chain. */
 function hasDistinctChain(leaves: readonly (string | number)[]): boolean {
   return isOneChain(leaves.map(hashOf), MAX_CHAIN) && isOneChain(Array.from(new Set(leaves), hashOf), MAX_CHAIN);
 }
@@ -103,8 +104,8 @@ function collectMembers(object: JsonObject, leaves: (string | number)[]): void {
 }
 
 /**
- * Counts the chains of a table with at least as many buckets as entries. OPA's has at most twice as many: there each
- * chain is one of these or a part of one, so what is short here is short there, and while the table grows.
+ * True if a table with at least as many buckets as entries has a chain longer than `limit`. OPA's table has at most twice as
+ * many buckets: each of its chains is one of these or a part of one, also while the table grows.
  */
 function isOneChain(hashes: readonly number[], limit: number): boolean {
   if (hashes.length <= limit) return false;
@@ -118,12 +119,12 @@ function isOneChain(hashes: readonly number[], limit: number): boolean {
   return false;
 }
 
-/** Of a table with at least as many buckets as entries. */
+/** The bit mask of a table with at least as many buckets as entries. */
 function maskFor({ length }: readonly unknown[]): number {
   return 2 ** Math.ceil(Math.log2(length)) - 1;
 }
 
-/** Hashes of large arrays and objects: what stands in many others is hashed once, not at each level around it. */
+/** Hashes of large arrays and objects, so that a nested value is hashed once and not again at each level around it. */
 const known = new WeakMap<object, number>();
 
 /** OPA's hash of a value: FNV-1 of strings and numbers, the sum of the parts' for arrays and objects. */
@@ -172,7 +173,7 @@ function hashOfBytes(bytes: Uint8Array): number {
   return hash >>> 0;
 }
 
-/** Of the eight bytes of the double, the lowest first, as on every machine that we run on. */
+/** The hash of the eight bytes of the double, little-endian. */
 function hashOfNumber(number: number): number {
   double[0] = number;
   return hashOfBytes(doubleBytes);

@@ -1,13 +1,13 @@
-// Parses JSON texts of our own making, and of tools of ours, into values. Pure. What comes from callers, servers and
-// issuers goes through the strict reader instead.
+// Parses JSON texts that this program or its tools (opa) wrote. Pure. Texts of callers, servers and issuers go through the
+// strict reader instead.
 import { readJson } from "./strict-reader.ts";
 
-/** Far above what opa and our own files nest; below what would exhaust the stack. */
+/** Far above the nesting of opa's and our own files; below the depth that exhausts the stack. */
 const ANY_TEXT = { maxDepth: 1000, maxMembers: Number.POSITIVE_INFINITY, anyNames: true };
 
 /**
- * What `JSON.parse` should be. V8 since 12.9 (Node 23 to 26) can take a name that is written with escapes for another one
- * (docs/v8-json-parse.md): a text without a backslash holds no such name, and any other goes through our own reader.
+ * `JSON.parse` without a fault of V8 since 12.9 (Node 23 to 26), which can take a name with escapes for another name
+ * (docs/v8-json-parse.md). A text without a backslash holds no such name; any other text goes through the strict reader.
  * @throws {SyntaxError}
  */
 export function parseJson(text: string): unknown {

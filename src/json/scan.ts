@@ -1,7 +1,6 @@
-// Finds the end of a JSON value and checks its grammar (RFC 8259), as far as one is told at a time: so a long text does not
-// keep everybody else waiting. Pure.
+// Finds the end of a JSON value and checks its grammar (RFC 8259), in steps: a long text does not block the event loop. Pure.
 
-/** A fault of the text, thrown and caught inside this floor only. */
+/** A fault of the text; thrown and caught inside this folder only. */
 export class ScanFault extends Error {}
 
 const QUOTE = 0x22;
@@ -23,12 +22,12 @@ const LETTER_E = 0x65;
 const CAPITAL_E = 0x45;
 const WORDS: ReadonlyMap<number, string> = new Map(["true", "false", "null"].map((word) => [word.charCodeAt(0), word]));
 
-/** Arrays and objects in each other, with the one that the value stands in: more is refused. */
+/** Depth of arrays and objects, with the object around the value. */
 const MAX_DEPTH = 255;
-/** Of one number: nobody writes as many. They are read without a pause. */
+/** Digits of one number, which is read in one step. */
 const MAX_DIGITS = 16 * 1024;
 
-/** What may come next. Numbers, because each token asks for it: what may be an end instead is odd. */
+/** Grammar states: the next token. Numbers, because each token compares them; odd where an end is allowed too. */
 const VALUE = 0;
 const VALUE_OR_END = 1;
 const NAME = 2;
@@ -36,14 +35,14 @@ const NAME_OR_END = 3;
 const NEXT_COLON = 4;
 const COMMA_OR_END = 5;
 
-/** A value that is being scanned. */
+/** The state of a scan. */
 export interface ValueScan {
   readonly text: Buffer;
   at: number;
-  /** What closes each array and object that is open, the innermost last. */
+  /** The closing byte of each open array and object, the innermost last. */
   readonly open: number[];
   expected: number;
-  /** The string that is being scanned, if one is. */
+  /** The kind of string in which the scan stands. */
   string: "none" | "name" | "value";
 }
 
@@ -52,9 +51,9 @@ export function scanFrom(text: Buffer, at: number): ValueScan {
 }
 
 /**
- * Goes on up to `stop`, or a little further.
- * @returns true once the place is behind the value
- * @throws {ScanFault} for what is no JSON, is nested too deep or ends before
+ * Scans up to `stop`, or to the end of the token there.
+ * @returns true when `at` is behind the value
+ * @throws {ScanFault} for a text that is no JSON, is nested too deep or ends early
  */
 export function scanOn(scan: ValueScan, stop: number): boolean {
   const { text } = scan;
@@ -133,7 +132,7 @@ function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** True at the end of the string. */
+/** Scans on in a string; true at its end. */
 function stringOn(scan: ValueScan, stop: number): boolean {
   const { text } = scan;
   let { at } = scan;
@@ -150,7 +149,7 @@ function stringOn(scan: ValueScan, stop: number): boolean {
   return false;
 }
 
-/** A string has ended; true if it was the whole value. */
+/** Ends a string; true if it was the whole value. */
 function isWhole(scan: ValueScan): boolean {
   const wasName = scan.string === "name";
   scan.string = "none";
@@ -164,7 +163,7 @@ function valueEnded(scan: ValueScan): boolean {
   return scan.open.length === 0;
 }
 
-/** A byte that is no space, outside strings; true if the whole value ends with it. */
+/** Scans a token outside of strings; true if the whole value ends with it. */
 function tokenOn(scan: ValueScan, byte: number): boolean {
   const { expected, open } = scan;
   if (expected % 2 === 1 && (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY)) {
@@ -213,7 +212,7 @@ function escapeEnd(text: Buffer, at: number): number {
   return at + 5;
 }
 
-/** The place behind a number or one of the three words; that nothing else follows is its reader's business. */
+/** The offset behind a number or one of the three words. The caller checks the byte that follows. */
 function wordEnd(text: Buffer, start: number): number {
   const byte = text[start] ?? 0;
   if (byte === MINUS || isDigit(byte)) return numberEnd(text, start);
@@ -223,7 +222,7 @@ function wordEnd(text: Buffer, start: number): number {
   return start + word.length;
 }
 
-/** Byte by byte: a server may answer with millions of numbers. */
+/** The offset behind a number. Byte by byte, without a pattern: a server may send millions of numbers. */
 function numberEnd(text: Buffer, start: number): number {
   let at = text[start] === MINUS ? start + 1 : start;
   at = text[at] === ZERO ? at + 1 : digitsEnd(text, at);
@@ -233,7 +232,7 @@ function numberEnd(text: Buffer, start: number): number {
   return digitsEnd(text, isSigned ? at + 2 : at + 1);
 }
 
-/** The place behind one digit or more. */
+/** The offset behind one digit or more. */
 function digitsEnd(text: Buffer, start: number): number {
   let at = start;
   while (isDigit(text[at] ?? 0)) at += 1;
@@ -246,6 +245,6 @@ function isDigit(byte: number): boolean {
 }
 
 function isHex(byte: number): boolean {
-  const lower = byte | 0x20; // a capital's small letter; no other byte becomes one of a to f
+  const lower = byte | 0x20; // A–F to a–f; no other byte becomes one of these
   return isDigit(byte) || (lower >= 0x61 && lower <= 0x66);
 }

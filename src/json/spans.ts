@@ -3,31 +3,31 @@ import { isUtf8 } from "node:buffer";
 import { ScanFault, scanFrom, scanOn, skipFrom, skipOn, spaceEnd } from "./scan.ts";
 import { readString } from "./strict-string.ts";
 
-/** A value's place in its text: from its first byte to behind its last. */
+/** The place of a value: byte offsets of its first byte and behind its last. */
 export interface Span {
   readonly start: number;
   readonly end: number;
 }
 
-/** An object's place in its text, and those of its members' values. */
+/** The place of an object, and those of its members' values. */
 export interface ObjectSpan extends Span {
   readonly members: ReadonlyMap<string, Span>;
 }
 
-/** What stands in a text instead of what stood there. An empty span inserts. */
+/** A replacement of one span. An empty span inserts. */
 export interface Edit extends Span {
   readonly text: string | Uint8Array;
 }
 
-/** Of one object whose places are kept: as many as the strict reader takes. */
+/** Members of one object: as many as the strict reader takes. */
 const MAX_MEMBERS = 10_000;
-/** Of a member's name in it, which is read without a pause: as long as a request may be. */
+/** Bytes of a member's name, which is read in one step: the limit of a request. */
 const MAX_NAME_BYTES = 1024 * 1024;
 
-/** Work that can be left and taken up again. After each step it tells how many bytes it read. */
+/** Work in steps. Each step yields the number of bytes that it read. */
 export type Steps<T> = Generator<number, T, void>;
 
-/** Does the whole work at once. */
+/** Runs all steps at once. */
 export function atOnce<T>(work: Steps<T>): T {
   for (;;) {
     const step = work.next();
@@ -35,7 +35,7 @@ export function atOnce<T>(work: Steps<T>): T {
   }
 }
 
-/** Does the work in slices. @param spend counts what was read; a promise once others have their turn */
+/** Runs the steps in slices. @param spend counts the bytes; returns a promise when it is time to yield to other work */
 export async function inSlices<T>(work: Steps<T>, spend: (bytes: number) => Promise<void> | null): Promise<T> {
   for (;;) {
     const step = work.next();
@@ -46,15 +46,15 @@ export async function inSlices<T>(work: Steps<T>, spend: (bytes: number) => Prom
 }
 
 /**
- * Finds the members of the object that a JSON text is, and checks the whole text against the grammar (RFC 8259), without
- * building a value: so a message can go on byte for byte. Null for text that is no object, is not UTF-8, is nested too
- * deep, has two members of one name or far too many; what names deeper objects have is their reader's business.
+ * Finds the members of the object that a JSON text is, and checks the whole text against the grammar (RFC 8259) without
+ * building a value. Null for a text that is no object, is not UTF-8, is nested too deep, or whose object has two members of
+ * one name or more than {@link MAX_MEMBERS}. Names of inner objects are not checked.
  */
 export function readObjectSpan(bytes: Uint8Array): ObjectSpan | null {
   return atOnce(objectSpanIn(bytes));
 }
 
-/** Finds the members of an object inside a text that was read already. Null if the value at `span` is no object. */
+/** Finds the members of an object inside a checked text. Null if the value at `span` is no object. */
 export function innerObjectSpan(bytes: Uint8Array, span: Span | undefined): ObjectSpan | null {
   return atOnce(innerObjectSpanIn(bytes, span));
 }
@@ -99,12 +99,12 @@ export function* looseItemsIn(
   return span === undefined ? null : yield* guarded(arrayAt(bufferOf(bytes), span.start, visit));
 }
 
-/** The text with all edits done; they must not overlap. */
+/** Returns the text with all edits; they must not overlap. */
 export function splice(bytes: Uint8Array, edits: readonly Edit[]): Buffer {
   return Buffer.concat(splicedParts(bytes, edits));
 }
 
-/** The same in parts, so that a long text need not be copied. */
+/** Returns the text with all edits as parts, without copying it. */
 export function splicedParts(bytes: Uint8Array, edits: readonly Edit[]): Uint8Array[] {
   const text = bufferOf(bytes);
   const parts: Uint8Array[] = [];
@@ -118,20 +118,20 @@ export function splicedParts(bytes: Uint8Array, edits: readonly Edit[]): Uint8Ar
 }
 
 /**
- * What to change so that an object has these members: the value of one that it has, and the others at its front.
+ * Makes the edits that set members of an object: present ones get the new value, absent ones are inserted at the front.
  * @param values JSON texts by name
  */
 export function setMembers(object: ObjectSpan, values: Readonly<Record<string, string>>): Edit[] {
   const edits: Edit[] = [];
-  const added: string[] = [];
+  const inserts: string[] = [];
   for (const [name, text] of Object.entries(values)) {
     const span = object.members.get(name);
-    if (span === undefined) added.push(`${JSON.stringify(name)}:${text}`);
+    if (span === undefined) inserts.push(`${JSON.stringify(name)}:${text}`);
     else edits.push({ start: span.start, end: span.end, text });
   }
-  if (added.length === 0) return edits;
+  if (inserts.length === 0) return edits;
   const front = object.start + 1;
-  const text = added.join(",") + (object.members.size === 0 ? "" : ",");
+  const text = inserts.join(",") + (object.members.size === 0 ? "" : ",");
   return [{ start: front, end: front, text }, ...edits];
 }
 
@@ -155,9 +155,9 @@ const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
-/** Bytes that are read in one step. */
+/** Bytes of one step. */
 const STEP_BYTES = 16 * 1024;
-/** What a member costs beside its bytes. */
+/** Cost of a member beside its bytes, in bytes. */
 const MEMBER_COST = 64;
 
 /** The object that begins here, or behind space. */

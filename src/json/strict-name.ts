@@ -1,10 +1,10 @@
-// How member names may be written and which ones are the same name to some parser. Pure; used by the strict JSON reader.
+// The accepted spellings of member names, and the names that some parser takes for the same. Pure; part of the strict reader.
 import { isLowerText } from "./strict-string.ts";
 
-/** Why a name is refused, in words for the sender; null for one that is fine. */
+/** The fault of a name, in words for the sender; null for a good one. */
 export type NameFault = string | null;
 
-/** Code points of a name that is not ASCII: Unicode's way to sort marks takes the square of their number. */
+/** Code points of a name beyond ASCII: Unicode normalization sorts marks in quadratic time. */
 const MAX_OTHER_NAME = 64;
 /** UTF-16 code units of all such names of one text: folding one costs about as much as reading 200 bytes. */
 const MAX_OTHER_NAMES = 32_768;
@@ -15,13 +15,13 @@ const MAX_OTHER_NAMES = 32_768;
 const ESCAPED_ASCII = /\\u00[2-7]/;
 
 /**
- * How a name with escapes may be written. V8 since 12.9 (Node 23 to 26) reads the next name of a known object shape by its raw bytes,
- * and so takes an escaped name for another one that holds a backslash (docs/v8-json-parse.md). Without such names
- * nothing can be planted in a server through us; and a name of ASCII letters that was planted in another way (in a JSON
- * text inside a string, say) can replace none of ours, because ASCII names come as they are.
+ * Checks the spelling of a name with escapes. V8 since 12.9 (Node 23 to 26) reads the next name of a known object shape by
+ * its raw bytes, and so takes an escaped name for another one that holds a backslash (docs/v8-json-parse.md). Without such
+ * names, no request through the gateway can plant a shape in a server that runs V8. A shape that was planted in another way
+ * (by a JSON text inside a string, say) can replace no ASCII name, because those are written without escapes.
  *
- * What stays: `\/` (PHP writes it in names with a slash), `\"`, and `\uXXXX` beyond ASCII, with surrogate pairs
- * (`ensure_ascii` of Python). Control characters are refused in any spelling.
+ * Accepted: `\/` (PHP writes it in names with a slash), `\"`, and `\uXXXX` beyond ASCII, with surrogate pairs (Python's
+ * `ensure_ascii`). Control characters are refused in any spelling.
  */
 export function faultOfSpelling(name: string, literal: string): NameFault {
   if (name.includes("\\")) return "a backslash in a name";
@@ -33,7 +33,7 @@ export class Names {
   readonly #few: string[] = [];
   #many: Set<string> | null = null;
 
-  /** False if it is there already. */
+  /** Adds a name; false if the object has it already. */
   add(name: string): boolean {
     if (this.#many !== null) {
       const { size } = this.#many;
@@ -46,11 +46,11 @@ export class Names {
   }
 }
 
-/** Compares the names of one text as tolerant parsers do, within a budget for those that are not ASCII. */
+/** Compares the names of one text as tolerant parsers do, within a budget for names beyond ASCII. */
 export class NameCheck {
   #left = MAX_OTHER_NAMES;
 
-  /** Some parsers match names without regard to case or Unicode form, or end them at NUL (threat rows B02–B05). */
+  /** Some parsers match names without regard to case or Unicode form, or end them at NUL (threat model: B02–B05). */
   fault(name: string, names: Names): NameFault {
     if (isLowerText(name)) return names.add(name) ? null : TWICE;
     if (/\p{Cc}/u.test(name)) return "control character in a name";
@@ -65,12 +65,12 @@ export class NameCheck {
 const TWICE = "a name comes twice, or two names differ only in case";
 
 /**
- * A name as the most tolerant parsers compare it: Go's encoding/json by Unicode's simple folding (ſ is s, K is k, ς is σ),
- * others by NFKC. Upper case besides lower case brings all letters of one fold together; İ and ı become i.
+ * Folds a name as the most tolerant parsers do: Go's encoding/json by Unicode's simple folding (ſ is s, K is k, ς is σ),
+ * others by NFKC. Upper case after lower case joins all letters of one fold; İ and ı become i.
  */
 export function foldName(name: string): string {
   if (isAscii(name)) return name.toLowerCase();
-  if (isTooLong(name)) return name; // as long as it is, no name that means something looks like it
+  if (isTooLong(name)) return name; // longer than any protocol name
   const folded = name.normalize("NFKC").toLowerCase().toUpperCase().toLowerCase();
   return folded.replaceAll("i\u0307", "i").replaceAll("ς", "σ").normalize("NFKC");
 }

@@ -1,4 +1,4 @@
-// Which JSON numbers every reader takes for the same number. Pure; used by the strict JSON reader.
+// The JSON numbers that every parser reads as the same number. Pure; part of the strict reader.
 
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 const PARTS = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
@@ -11,15 +11,15 @@ export function isNumber(word: string): boolean {
 }
 
 /**
- * True if the number as written is the number that its double is written as. Else a reader of decimals or of larger
- * integers (Java's BigDecimal, Python's int, Go's json.Number) sees another one than policy: 9007199254740993.0,
- * 100.00000000000000001, 1e-400. Spellings of one value (1.50, 1E2, -0.0) are all fine.
+ * True if the literal has the same value as its double when that is printed. Otherwise a parser with decimals or big
+ * integers (Java's BigDecimal, Python's int, Go's json.Number) reads another number than policy: 9007199254740993.0,
+ * 100.00000000000000001, 1e-400. All spellings of one value (1.50, 1E2, -0.0) are accepted.
  */
 export function isDoubleValue(word: string, number: number): boolean {
   if (word.length <= SHORT && !/[eE]/.test(word)) return true;
   if (decimalOf(word) !== decimalOf(String(number))) return false;
   const { value, power } = roundedTwice(word);
-  // Whole numbers are identifiers. A fraction may be its neighbour for those readers (docs/policy.md), and no other number.
+  // Integers are identifiers, so must be exact. A fraction may be the neighbouring double for serde_json (docs/policy.md).
   return (
     value === Math.abs(number) ||
     (!Number.isInteger(number) && Math.abs(power) <= MAX_EXACT_POWER && !PADDED.test(word))
@@ -30,13 +30,13 @@ const MAX_SIGNIFICAND = 2n ** 64n - 1n;
 /** The largest power of ten that a double has, and the largest that it has exactly. */
 const MAX_POWER = 308;
 const MAX_EXACT_POWER = 22;
-/** Zeros behind the last digit make the integer longer than it need be: 15 digits would no longer be exact. */
+/** Trailing zeros make the integer of digits longer, so that even 15 significant digits may no longer be exact. */
 const PADDED = /0(?:[eE]|$)/;
 
 /**
- * The value without its sign, as a reader has it that takes the digits for one integer of 64 bits and scales it by a power of
- * ten, both rounded: Rust's serde_json without `float_roundtrip`, which is its default. For some numbers of 16 or 17 digits it
- * is the neighbour of the double that everybody else has.
+ * The absolute value as Rust's serde_json reads it without `float_roundtrip` (its default): the digits as one integer of 64
+ * bits, scaled by a power of ten, both rounded. For some numbers of 16 or 17 digits the result is the neighbour of the
+ * correctly rounded double.
  */
 export function roundedTwice(word: string): RoundedTwice {
   const [, whole = "", fraction = "", exponent = "0"] = PARTS.exec(word) ?? [];
@@ -49,13 +49,14 @@ export function roundedTwice(word: string): RoundedTwice {
   return { value: left < 0 ? value / scale : value * scale, power };
 }
 
+/** A number with the steps in which it was rounded. */
 interface RoundedTwice {
   readonly value: number;
-  /** The power of ten of the last digit that was taken. */
+  /** The power of ten of the last digit that fits. */
   readonly power: number;
 }
 
-/** As many digits as 64 bits hold. */
+/** The leading digits that fit into 64 bits, and their number. */
 function leadingDigits(digits: string): { readonly significand: bigint; readonly count: number } {
   let significand = 0n;
   let count = 0;
@@ -67,7 +68,7 @@ function leadingDigits(digits: string): { readonly significand: bigint; readonly
   return { significand, count };
 }
 
-/** The value of a number's digits in one spelling: significant digits, and the power of ten of the last. No sign. */
+/** The canonical decimal of a number: significant digits, and the power of ten of the last. No sign. */
 function decimalOf(word: string): string {
   const [, whole = "", fraction = "", exponent = "0"] = PARTS.exec(word) ?? [];
   const digits = trimZeros(whole + fraction);
@@ -75,7 +76,7 @@ function decimalOf(word: string): string {
   return `${digits.text}e${Number(exponent) - fraction.length + digits.dropped}`;
 }
 
-/** Without zeros at either end. A pattern would begin anew at each zero of a run that is not the last. */
+/** Removes zeros at both ends. A loop, because a regular expression is quadratic: it begins again at each inner zero. */
 function trimZeros(digits: string): { readonly text: string; readonly dropped: number } {
   let start = 0;
   let end = digits.length;

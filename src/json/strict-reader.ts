@@ -1,3 +1,4 @@
+// The strict JSON reader (RFC 8259, RFC 7493) for bytes from outside. Pure.
 import type { JsonObject, JsonValue } from "./types.ts";
 import { FEW_MEMBERS, isElementChain, isLeafChain, isNameChain, MANY_MEMBERS } from "./hash-chains.ts";
 import { faultOfSpelling, NameCheck, Names } from "./strict-name.ts";
@@ -9,16 +10,16 @@ export interface JsonLimits {
   readonly maxDepth: number;
   /** Array elements and object members in all. */
   readonly maxMembers: number;
-  /** For what nobody decides by: any names that differ, however they are written. */
+  /** For texts on which no decision depends: accept any distinct names in any spelling. */
   readonly anyNames?: boolean;
   /**
-   * For what is only passed on: any names too, and a number that a double would change keeps its spelling, as a value
-   * that `JSON.stringify` writes unchanged ({@link isExactNumber}).
+   * For texts that are only passed on: accept any distinct names, and keep the spelling of a number that a double would
+   * change, as a value that `JSON.stringify` writes unchanged ({@link isExactNumber}).
    */
   readonly verbatim?: boolean;
   /**
-   * For what policy decides on and a server reads: refuse numbers that are not the same for every reader (RFC 7493 §2.2),
-   * and names and values that would be one chain of a hash table in policy.
+   * For texts that both policy and a server read: refuse numbers that are not the same for every parser (RFC 7493 §2.2),
+   * and names and values that share one chain of a hash table in policy.
    */
   readonly oneReading?: boolean;
 }
@@ -34,13 +35,13 @@ const MAX_DIGITS = 1000;
 const COLLISION = "names or values that were made to share one hash";
 export const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64, maxMembers: 10_000 };
 
-/** ECMAScript's "JSON.parse source text access", which the compiler's library does not know yet. */
+/** ECMAScript's "JSON.parse source text access"; TypeScript's library has no types for it yet. */
 const { rawJSON, isRawJSON } = JSON as unknown as {
   rawJSON(text: string): JsonObject;
   isRawJSON(value: unknown): boolean;
 };
 
-/** True for a number that was kept as it was written: a leaf, although its type says object. */
+/** True for a number that keeps its spelling: a leaf, although its type says object. */
 export function isExactNumber(value: JsonValue | undefined): boolean {
   return isRawJSON(value);
 }
@@ -49,10 +50,10 @@ export function isExactNumber(value: JsonValue | undefined): boolean {
 class Fault extends Error {}
 
 /**
- * Reads one JSON text (RFC 8259) in one pass over its bytes, and refuses whatever two parsers could read differently:
- * a byte-order mark, bytes that are not UTF-8, lone surrogates, names that come twice in one object or differ only in
- * case, names that V8 can take for others, numbers beyond double range, text after the value. `JSON.parse` would take the
- * last of two equal names, a million levels and replaced bytes (threat row M8).
+ * Reads one JSON text in one pass over its bytes, and refuses every text that two parsers could read differently: a
+ * byte-order mark, bytes that are not UTF-8, lone surrogates, names that come twice in one object or differ only in case,
+ * names that V8 can take for others, numbers beyond double range, text after the value. `JSON.parse` would accept the last
+ * of two equal names, a million levels and replaced bytes (threat model: M8).
  */
 export function readJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS): ReadJson {
   const reader = new Reader(bytes, limits);
@@ -73,13 +74,13 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 /**
- * Makes objects that inherit no name at all. Not Object.create(null): V8 keeps such an object as a hash table, which is
- * several times slower to fill, to walk and to write.
+ * Makes objects that inherit no names. Not `Object.create(null)`: V8 keeps such an object as a hash table, which is several
+ * times slower to fill, to iterate and to serialize.
  */
-const Bare = function () {} as unknown as { new (): Record<string, JsonValue>; prototype: object };
-Bare.prototype = Object.freeze(Object.create(null) as object);
+const NullPrototypeObject = function () {} as unknown as { new (): Record<string, JsonValue>; prototype: object };
+NullPrototypeObject.prototype = Object.freeze(Object.create(null) as object);
 
-/** One text on its way: a method for each production of the grammar, with the cursor before and behind it. */
+/** A recursive-descent parser of one text: a method for each production of the grammar, which moves the cursor behind it. */
 class Reader {
   readonly #text: Buffer;
   readonly #cursor: Cursor;
@@ -95,7 +96,7 @@ class Reader {
     this.#limits = limits;
     this.#oneReading = limits.oneReading === true;
     this.#anyNames = limits.anyNames === true || limits.verbatim === true;
-    // Parts of one string are cheaper than strings of their own, but each keeps the whole alive: only of short texts.
+    // Slices of one string are cheaper than new strings, but each keeps the whole text alive: for short texts only.
     this.#cursor = { text, latin1: text.length <= SHORT_TEXT ? text.toString("latin1") : null, at: 0, escaped: false };
   }
 
@@ -111,7 +112,7 @@ class Reader {
     return result;
   }
 
-  /** The byte that is next, or −1 at the end. */
+  /** Skips whitespace; returns the next byte, or −1 at the end. */
   #skipSpace(): number {
     const cursor = this.#cursor;
     let byte = this.#text[cursor.at];
@@ -156,7 +157,7 @@ class Reader {
   }
 
   #object(depth: number): JsonObject {
-    const result = new Bare();
+    const result = new NullPrototypeObject();
     if (this.#skipSpace() === CLOSE_OBJECT) {
       this.#cursor.at += 1;
       return result;
@@ -222,7 +223,7 @@ function checkNumber(word: string, number: number): void {
   if (!isDoubleValue(word, number)) throw new Fault("a number that a double would change: send it as text");
 }
 
-/** Letters, digits, and + - . of numbers and the three words. */
+/** True for the bytes of numbers and of the three words: lower-case letters, digits, `+ - .` and `E`. */
 function isWordByte(byte: number): boolean {
   return (
     (byte >= 0x30 && byte <= 0x39) ||

@@ -1,18 +1,20 @@
+// Reads one JSON string (RFC 8259 §7) from bytes. Pure; part of the strict reader.
 import { isUtf8 } from "node:buffer";
 
-/** A place in a text that is being read. */
+/** The position of a reader in its text. */
 export interface Cursor {
   readonly text: Buffer;
-  /** The whole text, a character for each byte, where somebody made it: parts of it then cost no call out of V8. */
+  /** The whole text in Latin-1, if the caller has made it: a slice of it costs no call out of V8. */
   readonly latin1?: string | null;
   at: number;
-  /** Whether the string that was read last was written with escapes. */
+  /** True if the last string had escapes. */
   escaped: boolean;
 }
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** A part of the text that is ASCII. */
+
+/** Returns a part of the text that is ASCII. */
 export function plainText({ text, latin1 }: Cursor, start: number, end: number): string {
   return latin1?.slice(start, end) ?? text.toString("latin1", start, end);
 }
@@ -23,8 +25,8 @@ export function isLowerText(text: string): boolean {
 }
 
 /**
- * Reads the string that begins at the cursor's quote, and puts the cursor behind it. One scan finds its end and whether
- * it is plain ASCII, as nearly all are: then it is one copy.
+ * Reads the string that begins at the cursor's quote, and moves the cursor behind it. One scan finds the end and tells
+ * whether the string is plain ASCII, as nearly all are: then it needs one copy.
  * @throws {SyntaxError} for control characters, bytes that are not UTF-8, bad escapes and lone surrogates
  */
 export function readString(cursor: Cursor): string {
@@ -50,17 +52,17 @@ export function readString(cursor: Cursor): string {
   return decoded(cursor, start, plain);
 }
 
-/** The string before the cursor, which is not plain. */
+/** Decodes the string before the cursor, which has escapes or is not ASCII. */
 function decoded({ text, at, escaped }: Cursor, start: number, isAscii: boolean): string {
-  // Buffer.toString replaces bad bytes without a word, so they are looked for first.
+  // Buffer.toString silently replaces bad bytes, so they are checked first.
   if (!isAscii && !isUtf8(text.subarray(start, at - 1))) throw new SyntaxError("not UTF-8");
   if (!escaped) return text.toString("utf8", start, at - 1);
   return unescape(text.toString(isAscii ? "latin1" : "utf8", start - 1, at));
 }
 
 /**
- * A string literal, decoded. `JSON.parse` is safe here, and a hundred times as fast as a loop of ours over dense escapes:
- * V8's fault (docs/v8-json-parse.md) is in the names of objects only. Its message quotes the text, so it is not kept.
+ * Decodes a string literal. `JSON.parse` is safe here: V8's fault (docs/v8-json-parse.md) is in names of objects only. It is
+ * a hundred times as fast as a loop of ours over dense escapes. Its error message quotes the text, so it is dropped.
  */
 function unescape(literal: string): string {
   let result: string;

@@ -1,4 +1,6 @@
-/** A JSON value as our reader makes it: objects inherit no names and have none twice. */
+// The type of JSON values. Types only.
+
+/** A JSON value of the strict reader: objects have no prototype's names, and no name twice. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export interface JsonObject {
   readonly [name: string]: JsonValue;

@@ -1,25 +1,25 @@
 // Finds arguments of a call whose names differ from those of the tool's input schema only in case. Pure. Go's
-// encoding/json (and .NET's web defaults) match names without regard to case: the server would take `Force` for `force`,
-// and a policy that asks for `force` would not have seen it.
+// encoding/json and .NET's web defaults match names without regard to case: such a server would take `Force` for `force`,
+// while a policy that tests `force` would not have seen it.
 import { isObject } from "./envelope.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { foldName } from "../json/strict-name.ts";
 
-/** What a place of the schema says of an object or array that stands there. */
+/** The schemas that apply below one place of the arguments. */
 interface Shape {
   readonly properties: ReadonlyMap<string, readonly JsonValue[]>;
   readonly folded: ReadonlySet<string>;
-  /** Schemas of members without a name of their own, and of elements. */
+  /** Schemas of members that `properties` does not name. */
   readonly others: readonly JsonValue[];
   readonly items: readonly JsonValue[];
 }
 
 type Schemas = readonly JsonValue[];
 
-/** Subschemas that one place may be made of; more are not looked at. */
+/** Subschemas that are combined at one place; further ones are ignored. */
 const MAX_PARTS = 1000;
 
-/** True if some argument has the name of a property at its place but for case or Unicode form. */
+/** True if an argument, at any depth, has the name of a property there but for case or Unicode form. */
 export function hasLookalikeArgument(inputSchema: JsonValue | undefined, args: JsonObject): boolean {
   return inputSchema !== undefined && new Comparison(inputSchema).differs(args, [inputSchema]);
 }
@@ -32,7 +32,7 @@ class Comparison {
     this.#root = root;
   }
 
-  /** The depth is that of the arguments, which their reader has bounded. */
+  /** The recursion is as deep as the arguments, whose depth the strict reader bounds. */
   differs(value: JsonValue, schemas: Schemas): boolean {
     if (schemas.length === 0 || typeof value !== "object" || value === null) return false;
     const shape = this.#shapeOf(schemas);
@@ -50,7 +50,7 @@ class Comparison {
     return shape;
   }
 
-  /** The schemas with those that hold in the same place: references into this schema, and combinations. */
+  /** The schemas, with those that apply in the same place: references into the same document, and combinations. */
   #parts(schemas: Schemas): ReadonlySet<JsonObject> {
     const parts = new Set<JsonObject>();
     const waiting = [...schemas];

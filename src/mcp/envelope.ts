@@ -1,3 +1,4 @@
+// Reads one JSON-RPC 2.0 message (https://www.jsonrpc.org/specification §4) by the strict JSON reader. Pure.
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
 import { DEFAULT_LIMITS, readJson } from "../json/strict-reader.ts";
@@ -16,7 +17,7 @@ export type ReadEnvelope =
   | { readonly ok: false; readonly fault: OperationFault; readonly id: RpcId | null };
 
 const MEMBERS = ["jsonrpc", "id", "method", "params"];
-/** Protocol members: a name that differs from one of these only in case is read as it by tolerant parsers (B03, PO-28). */
+/** Protocol members: tolerant parsers match a name that differs only in case (threat model: B03, PO-28). */
 const RESERVED = new Set([...MEMBERS, "result", "error", "name", "uri", "arguments", "_meta", "cursor"]);
 const RESERVED_PARAMS = new Set([
   ...RESERVED,
@@ -27,7 +28,7 @@ const RESERVED_PARAMS = new Set([
   "argument",
   "level",
 ]);
-/** The broker adds members of these names for a server of the stateless revision: a lookalike would stand beside them. */
+/** Members that the broker adds for a server of the stateless revision: a lookalike would be sent beside them. */
 const META = ["protocolVersion", "clientCapabilities", "clientInfo"].map((name) => `io.modelcontextprotocol/${name}`);
 const RESERVED_META = new Set([...META, "progressToken"].map((name) => name.toLowerCase()));
 /** Lower-case spellings whose exact form has capitals. */
@@ -36,10 +37,10 @@ const EXACT: ReadonlyMap<string, string> = new Map(
 );
 const INVALID_REQUEST = -32600;
 const MAX_ID_BYTES = 256;
-/** What policy sees is what the server reads: 2^53 + 1 would be 2^53 to policy, and another number there. */
+/** Policy must see what the server reads: 2^53 + 1 would be 2^53 to policy, and another number to the server. */
 const LIMITS = { ...DEFAULT_LIMITS, oneReading: true };
 
-/** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the answer. */
+/** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the response. */
 export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
   const json = readJson(bytes, LIMITS);
   if (!json.ok) return fault("body_malformed", json.detail);
@@ -56,14 +57,14 @@ export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
   };
 }
 
-/** The first thing that makes an object no request or notification. */
+/** The first fault of an object as a request or notification, or null. */
 function faultOf(message: JsonObject, id: RpcId | null): OperationFault | null {
   if (lookalike(message, RESERVED)) return malformed("a member that differs from the protocol's only in case");
-  const isAnswer = "result" in message || "error" in message;
-  if (isAnswer && "method" in message) return malformed("both a request and an answer");
+  const isResponse = "result" in message || "error" in message;
+  if (isResponse && "method" in message) return malformed("both a request and an answer");
   if (message["jsonrpc"] !== "2.0") return malformed("jsonrpc is not 2.0");
-  // A client of today never sends answers: nothing of ours asks it for any.
-  if (isAnswer) return { reason: "method_unknown", detail: "an answer" };
+  // The gateway sends clients no requests, so no client has a response to send.
+  if (isResponse) return { reason: "method_unknown", detail: "an answer" };
   return faultOfRequest(message, id);
 }
 
@@ -100,7 +101,7 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Of what is no message: it has no id. */
+/** The fault of a body that is no message, so has no id. */
 function fault(reason: OperationFault["reason"], detail: string, rpcCode?: number): ReadEnvelope {
   return { ok: false, fault: { reason, detail, ...(rpcCode !== undefined && { rpcCode }) }, id: null };
 }

@@ -1,3 +1,5 @@
+// Compares the headers that mirror the body with it (MCP 2026-07-28, Server Validation; SEP-2243), and finds the protocol
+// revision. Pure.
 import { isUtf8 } from "node:buffer";
 import { isObject, type Envelope } from "./envelope.ts";
 import { trimSpace } from "./header-value.ts";
@@ -17,9 +19,9 @@ const FIELD_VALUE = /^[\t\x20-\x7e]*$/;
 const SENTINEL = /^=\?base64\?(.*)\?=$/;
 
 /**
- * Finds the revision and compares the headers that mirror the body (MCP 2026-07-28, Server Validation; SEP-2243). The
- * body decides; a header that disagrees refuses, in any revision, because Envoy or a server may have routed by it.
- * @param name what the body names, or null if the method names nothing
+ * Finds the revision and compares the headers. The body decides; a header that disagrees is refused in any revision,
+ * because Envoy or a server may have routed by it.
+ * @param name the name or URI in the body, or null if the method has none
  */
 export function checkHeaders(envelope: Envelope, name: string | null, headers: McpHeaders): Agreement {
   const meta = metaOf(envelope);
@@ -70,7 +72,7 @@ function mismatch(detail: string): OperationFault {
   return { reason: "header_mismatch", detail };
 }
 
-/** The revision that the client speaks, for the form of a refusal too, before anything is checked. */
+/** The client's revision, before any check: the form of a refusal depends on it too. */
 export function versionOf(inBody: unknown, inHeader: string | undefined): string {
   if (typeof inBody === "string" && inBody === MODERN) return MODERN;
   return inHeader ?? (typeof inBody === "string" ? inBody : ASSUMED);
@@ -91,7 +93,7 @@ function agrees(stated: string | null | undefined, actual: string, required: boo
   return stated === undefined ? !required : trimmed(stated ?? undefined) === actual;
 }
 
-/** `Mcp-Name` as its server reads it: the Base64 sentinel decoded strictly, null if it is not canonical UTF-8. */
+/** Decodes `Mcp-Name` as a server does: the Base64 sentinel strictly, null if it is not canonical UTF-8. */
 function decodeName(value: string | undefined): string | null | undefined {
   const encoded = SENTINEL.exec(trimmed(value) ?? "")?.[1];
   if (encoded === undefined) return value;

@@ -1,10 +1,11 @@
+// Values of headers: optional whitespace (RFC 9110 §5.6.3), and the encoding of `Mcp-Name` and `Mcp-Param-*`. Pure.
 const SENTINEL = /^=\?base64\?.*\?=$/;
-/** RFC 9110 §5.5 without obs-text, and without spaces that a parser takes off. */
+/** RFC 9110 §5.5 without obs-text, and without outer whitespace, which a parser removes. */
 const PLAIN = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
 
 /**
- * A header's value, or a part of it, without the spaces around it (RFC 9110 §5.6.3). No pattern does this in one pass: it
- * begins anew at each space of a run that is not the last.
+ * Removes the optional whitespace around a header value or a part of one. A loop, because a regular expression is quadratic:
+ * it begins again at each space of an inner run.
  */
 export function trimSpace(value: string): string {
   let start = 0;
@@ -19,8 +20,8 @@ function isSpace(code: number): boolean {
 }
 
 /**
- * A value as `Mcp-Name` and `Mcp-Param-*` carry it: plain where a header can hold it, else in the Base64 sentinel (MCP
- * 2026-07-28, Value Encoding). What looks like a sentinel is encoded too, or it would be decoded.
+ * Encodes a value for `Mcp-Name` or `Mcp-Param-*`: plain where a header can hold it, else as a Base64 sentinel (MCP
+ * 2026-07-28, Value Encoding). A plain value that looks like a sentinel is encoded too, or a server would decode it.
  */
 export function encodeHeaderValue(value: string): string {
   if (PLAIN.test(value) && !SENTINEL.test(value)) return value;

@@ -1,11 +1,12 @@
+// The closed table of MCP methods that serve and broker accept, and the form of names. Pure.
 import type { Kind, Operation } from "./operation.ts";
 
 export interface MethodRow {
   readonly class: Operation["class"];
   readonly kind: Kind | null;
-  /** For `named`: the member of `params` that names what is used. */
+  /** For `named`: the member of `params` with the name. */
   readonly nameParam: "name" | "uri" | null;
-  /** Whether `params.arguments` says something: policy sees them of no other method. */
+  /** True if `params.arguments` has a meaning: policy sees the arguments of these methods only. */
   readonly hasArguments: boolean;
 }
 
@@ -14,7 +15,7 @@ const handshake: MethodRow = { class: "handshake", kind: null, ...NAMELESS };
 const notification: MethodRow = { class: "notification", kind: null, ...NAMELESS };
 const list = (kind: Kind): MethodRow => ({ class: "list", kind, ...NAMELESS });
 
-/** Every method that we serve or carry, and no other (design 3.5). serve and broker use this one table. */
+/** Every method that the gateway serves or relays. serve and broker use this one table. */
 const METHODS: ReadonlyMap<string, MethodRow> = new Map([
   ["initialize", handshake],
   ["ping", handshake],
@@ -28,17 +29,17 @@ const METHODS: ReadonlyMap<string, MethodRow> = new Map([
   ["resources/read", { class: "named", kind: "resource", nameParam: "uri", hasArguments: false }],
 ]);
 
-/** The methods of the table by name; notifications besides. */
+/** The methods of the table; notifications are not among them. */
 export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
 
-/** The method's row, or null for a method that we do not know. Compared byte for byte. */
+/** Finds the row of a method, or null for an unknown one. Names are compared byte for byte. */
 export function methodRow(method: string): MethodRow | null {
   const row = METHODS.get(method);
   if (row !== undefined) return row;
   return /^notifications\/[a-z][a-zA-Z_/]{0,63}$/.test(method) ? notification : null;
 }
 
-/** True for names of ordinary letters. Others are nobody's: homoglyphs and invisible characters (threat row B15). */
+/** True for names of ASCII letters, digits and `_ . - /`: no homoglyphs, no invisible characters (threat model: B15). */
 export function isOrdinaryName(name: string): boolean {
   return /^[A-Za-z0-9_.\-/]{1,128}$/.test(name);
 }

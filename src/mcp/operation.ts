@@ -1,19 +1,20 @@
+// An MCP operation as policy, grant and broker see it. Types only.
 import type { JsonObject } from "../json/types.ts";
 
-/** A JSON-RPC id as we accept it: a string of at most 256 bytes, or a safe integer (JSON-RPC 2.0 §4). */
+/** A JSON-RPC id (JSON-RPC 2.0 §4), within our limits: a string of at most 256 bytes, or a safe integer. */
 export type RpcId = string | number;
 
-/** The kinds of names that policy decides on. */
+/** The kinds of names on which policy decides. */
 export type Kind = "tool" | "prompt" | "resource";
 
-/** One MCP message, read strictly, with its headers compared: what policy decides on and what goes on. */
+/** One MCP request or notification, read strictly, with its headers compared. */
 export interface Operation {
   /** Null for a notification. */
   readonly id: RpcId | null;
   readonly method: string;
-  /** Its place in the method table: who carries it, and whether policy is asked. */
+  /** Class in the method table. Policy decides on `named`, and filters `list`; the broker answers all but `named` itself. */
   readonly class: "handshake" | "list" | "notification" | "named";
-  /** For `named` and for `list`: what it names or lists. Null otherwise. */
+  /** For `named` and for `list`: the kind of the name, or of the listed names. Null otherwise. */
   readonly kind: Kind | null;
   /** For `named`: the name or URI exactly as sent (on `/mcp` still with its prefix). */
   readonly name: string | null;
@@ -23,7 +24,7 @@ export interface Operation {
   readonly version: string;
 }
 
-/** Why a body is no operation. The reason is a key of the refusal table. */
+/** The fault of a body that is no operation. The reason is a key of the refusal table. */
 export interface OperationFault {
   readonly reason:
     | "body_malformed"
@@ -33,27 +34,27 @@ export interface OperationFault {
     | "header_malformed"
     | "version_unsupported"
     | "method_unknown";
-  /** JSON-RPC error code, where it is more exact than the table's. */
+  /** JSON-RPC error code instead of the table's. */
   readonly rpcCode?: number;
-  /** For our log only. */
+  /** For the audit log only: no code reads it to decide. */
   readonly detail: string;
 }
 
-/** What an answer to this body needs, as far as it could be read before a fault. */
+/** The facts that the response to a body needs, as far as the body could be read before a fault. */
 export interface RpcContext {
   readonly id: RpcId | null;
   readonly notification: boolean;
-  /** Protocol revision; decides between the eras' HTTP statuses. */
+  /** Protocol revision: the HTTP status of an error depends on its era. */
   readonly version: string;
 }
 
-/** The part of request headers that must agree with the body. */
+/** Access to the request headers that must agree with the body. */
 export interface McpHeaders {
   get(name: string): string | undefined;
   repeated(name: string): boolean;
 }
 
 export type ReadOperation =
-  /** `params`: as they came, for what no operation keeps (a cursor, the revision that `initialize` asks for). */
+  /** `params`: as received, for members that an operation does not hold (the cursor; the revision in `initialize`). */
   | { readonly ok: true; readonly operation: Operation; readonly params: JsonObject }
   | { readonly ok: false; readonly fault: OperationFault; readonly rpc: RpcContext };

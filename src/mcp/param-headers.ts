@@ -1,3 +1,4 @@
+// The `Mcp-Param-*` headers of a call, from the annotations of its tool (SEP-2243). Pure.
 import { isObject } from "./envelope.ts";
 import { encodeHeaderValue } from "./header-value.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
@@ -7,12 +8,12 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/;
 const MAX_DEPTH = 16;
 
 /**
- * The `Mcp-Param-*` headers of a call, out of the `x-mcp-header` annotations of its tool (SEP-2243): what a client of the
- * stateless revision sends itself. Null where there must be none: the argument is absent, null or no primitive.
+ * Makes the headers that a client of the stateless revision would send, from the `x-mcp-header` annotations of the tool's
+ * schema. Null means that the header must be absent: the argument is absent, null or no primitive.
  */
 export function paramHeaders(inputSchema: JsonValue | undefined, args: JsonObject): Record<string, string | null> {
   const headers: Record<string, string | null> = {};
-  // Annotations count on a chain of `properties` only: anywhere else they make the tool invalid, and nobody lists it.
+  // An annotation counts on a chain of `properties` only. Anywhere else it makes the tool invalid, and no list has it.
   const collect = (schema: JsonValue | undefined, value: JsonValue | undefined, depth: number): void => {
     if (!isObject(schema) || depth === 0) return;
     const name = schema["x-mcp-header"];

@@ -1,3 +1,4 @@
+// Reads an HTTP body with its headers as one MCP operation. Pure; serve and broker share it.
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
 import { checkHeaders, versionOf } from "./header-agreement.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
@@ -10,11 +11,11 @@ const MAX_URI = 2048;
 const INVALID_REQUEST = -32600;
 
 /**
- * Reads one HTTP body with its headers as an MCP operation, or says why it is none. Used by serve and broker alike, so
- * that both reach the same verdict on the same bytes.
+ * Reads one HTTP body with its headers as an MCP operation, or returns the first fault. serve and broker both call it, so
+ * that the same bytes get the same verdict.
  *
- * Order of faults: what is no message at all, then an unknown method (a client of another revision must learn that
- * rather than read of headers), then its parameters, then the headers that must agree with them.
+ * Order of faults: no message; unknown method (a client of another revision needs this error rather than one about
+ * headers); parameters; headers that disagree.
  */
 export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOperation {
   const read = readEnvelope(bytes);
@@ -22,7 +23,11 @@ export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOpera
   if (!read.ok) return { ok: false, fault: read.fault, rpc: { id: read.id, notification: false, version: fallback } };
   const { envelope } = read;
   const row = methodRow(envelope.method);
-  const rpc: RpcContext = { id: envelope.id, notification: envelope.id === null, version: spoken(envelope, fallback) };
+  const rpc: RpcContext = {
+    id: envelope.id,
+    notification: envelope.id === null,
+    version: revisionOf(envelope, fallback),
+  };
   const refuse = (fault: OperationFault, version = rpc.version): ReadOperation => ({
     ok: false,
     fault,
@@ -51,7 +56,7 @@ export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOpera
   };
 }
 
-function spoken(envelope: Envelope, fallback: string): string {
+function revisionOf(envelope: Envelope, fallback: string): string {
   const meta = envelope.params["_meta"];
   const inBody = isObject(meta) ? meta["io.modelcontextprotocol/protocolVersion"] : undefined;
   return versionOf(inBody, fallback);
@@ -62,7 +67,7 @@ function nameOf(envelope: Envelope, row: MethodRow): string | null {
   return typeof name === "string" ? name : null;
 }
 
-/** A request without an id would run without an answer; a notification with one waits for an answer that never comes. */
+/** A request needs an id, or it gets no response; a notification has none, or its sender waits for a response in vain. */
 function faultOfId(envelope: Envelope, row: MethodRow): OperationFault | null {
   if ((envelope.id === null) === (row.class === "notification")) return null;
   return { reason: "body_malformed", rpcCode: INVALID_REQUEST, detail: "id does not fit the method" };

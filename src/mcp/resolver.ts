@@ -1,3 +1,5 @@
+// Maps public names of the merged endpoint `/mcp` to servers and back, by prefix. Pure.
+
 /** The name of a configured server: a part of paths, of claims and of metric labels. */
 export const SERVER_NAME = /^[a-z][a-z0-9-]{0,62}$/;
 
@@ -8,15 +10,15 @@ export interface Target {
 }
 
 export interface Resolver {
-  /** Whose name this is on the merged endpoint, or null. */
+  /** Finds the server and its own name for a name on the merged endpoint, or null. */
   resolve(publicName: string): Target | null;
-  /** The name of a server's tool on the merged endpoint. */
+  /** Makes the name of a server's tool on the merged endpoint. */
   publicName(server: string, name: string): string;
 }
 
 /**
- * Finds the server of a name on the merged endpoint by its prefix. No prefix is the beginning of another (the config
- * refuses that), so at most one fits: there is no "longest match" to be tricked. Used by serve and broker alike.
+ * Makes the resolver. No prefix is the beginning of another (the configuration refuses that), so at most one matches: there
+ * is no "longest match" to attack. serve and broker both use it.
  */
 export function createResolver(prefixes: Readonly<Record<string, string>>): Resolver {
   const entries = Object.entries(prefixes);

@@ -1,3 +1,4 @@
+// Reads a JSON-RPC message of a server as far as the relay needs, and finds the places that it edits. Pure.
 import {
   atOnce,
   innerObjectSpanIn,
@@ -10,7 +11,7 @@ import {
 import type { RpcId } from "./operation.ts";
 import { DEFAULT_LIMITS, readJson } from "../json/strict-reader.ts";
 
-/** What a server sent, read as far as a relay must know it. Places are in the text that was read. */
+/** A message of a server. Spans are byte offsets into the text that was read. */
 export type UpstreamMessage =
   | {
       readonly kind: "answer";
@@ -23,20 +24,20 @@ export type UpstreamMessage =
       readonly errorCode: number | null;
     }
   | { readonly kind: "notification"; readonly method: string; readonly progressToken: RpcId | null }
-  /** A request of the server's, or an answer to nobody: never passed on (threat row B50). */
+  /** A request of the server, or any other message that is never passed on (threat model: B50). */
   | { readonly kind: "other" };
 
 const MEMBERS = new Set(["jsonrpc", "id", "method", "params", "result", "error"]);
 const MAX_SHORT_BYTES = 2048;
 
-/** Reads one JSON-RPC message of a server. Null for what is no message, or one that two parsers could read differently. */
+/** Reads one message. Null if it is no JSON-RPC message, or one that two parsers could read differently. */
 export function readUpstreamMessage(bytes: Uint8Array): UpstreamMessage | null {
   return atOnce(messageIn(bytes));
 }
 
 /**
- * The same for one that may be long: a megabyte can take tens of milliseconds, and others have their turn in between.
- * @param spend counts bytes that were read; a promise once others have their turn
+ * Reads one message that may be long, in slices: a megabyte can take tens of milliseconds, and other work runs in between.
+ * @param spend counts the bytes that were read; returns a promise when it is time to yield to other work
  */
 export function readLongUpstreamMessage(
   bytes: Uint8Array,
@@ -72,18 +73,18 @@ function* answerOf(bytes: Uint8Array, root: ObjectSpan): Steps<UpstreamMessage |
   }
   const code = shortValue(bytes, (yield* innerObjectSpanIn(bytes, error))?.members.get("code"));
   if (typeof code !== "number" || !Number.isSafeInteger(code)) return null;
-  // An id that is there, and is neither null nor an id, belongs to nobody.
+  // An id of another type than string, integer or null belongs to no call.
   if (id === null && idSpan !== null && shortValue(bytes, idSpan) !== null) return null;
   return { kind: "answer", id, idSpan, result: null, errorCode: code };
 }
 
-/** An id or progress token; null if the place holds neither. */
+/** Reads an id or progress token at a place; null if the place holds neither. */
 export function idOf(bytes: Uint8Array, span: Span | undefined): RpcId | null {
   const value = shortValue(bytes, span);
   return typeof value === "string" || (typeof value === "number" && Number.isSafeInteger(value)) ? value : null;
 }
 
-/** The value at a place; undefined if there is none, it is long, or two parsers could read it differently. */
+/** Reads the value at a place; undefined if there is none, it is long, or two parsers could read it differently. */
 export function shortValue(bytes: Uint8Array, span: Span | undefined): unknown {
   if (span === undefined || span.end - span.start > MAX_SHORT_BYTES) return undefined;
   const read = readJson(bytes.subarray(span.start, span.end), { ...DEFAULT_LIMITS, anyNames: true });

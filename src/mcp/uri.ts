@@ -1,24 +1,24 @@
-// The one spelling of a resource's URI that every URL library reads as it stands (RFC 3986 §6, WHATWG URL). Pure.
-// Servers read a URI through such a library; one that it changes on the way would name another resource than policy saw.
+// Accepts the one spelling of a resource URI that every URL library leaves unchanged (RFC 3986 §6, WHATWG URL). Pure.
+// Servers read URIs through such libraries: a URI that a library changes would name another resource than policy saw.
 
 /** RFC 3986 §2, without the brackets that only an IPv6 host has; beyond ASCII letters, marks and digits. */
 const CHARACTERS =
   /^(?:[A-Za-z0-9\-._~:/?#@!$&'()*+,;=%]|(?!\p{ASCII}|\p{Default_Ignorable_Code_Point})[\p{L}\p{M}\p{N}])*$/u;
 /** Scheme, authority, path, query, fragment (RFC 3986, appendix B). One letter is a drive to Windows and .NET. */
 const PARTS = /^([a-z][a-z0-9+.-]+):(?:\/\/([^/?#]*))?([^?#]*)(\?[^#]*)?(#[^#]*)?$/;
-/** Those whose host and path WHATWG rewrites. */
+/** Schemes whose host and path a WHATWG parser rewrites. */
 const SPECIAL: ReadonlySet<string> = new Set(["http", "https", "ws", "wss", "ftp"]);
 const SPECIAL_AUTHORITY = /^[a-z0-9.-]+(?::[1-9]\d{0,4})?$/;
 /**
- * A user has no colon and a host no percent: libraries differ in both. `scheme:///path` has neither. What stands in the place
- * of a host keeps its capitals, as in `repo://Owner/name`: outside of {@link SPECIAL} schemes no library changes the URI.
+ * User without colon, host without percent: libraries differ in both. `scheme:///path` has neither. A host outside of the
+ * {@link SPECIAL} schemes keeps its capitals, as in `repo://Owner/name`: there no library changes the URI.
  */
 const AUTHORITY = /^(?:(?:[A-Za-z0-9._~-]+@)?[A-Za-z0-9._~-]+(?::[1-9]\d{0,4})?)?$/;
 /** A percent sign without two capital hexadecimal digits, an escape of a character that needs none, or one escaped twice. */
 const ODD_PERCENT = /%(?![0-9A-F]{2})|%(?:4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A]|3[0-9]|2[DE]|5F|7E)|%25[0-9A-Fa-f]{2}/;
-/** RFC 3986 §5.2.4; Java's servers take `..;x` for one too. A slash that is escaped ends a segment for whoever decodes. */
+/** RFC 3986 §5.2.4; Java servers read `..;x` as a dot segment too. An escaped slash ends a segment where it is decoded. */
 const DOT_SEGMENT = /(?:^|[/:]|%2F)\.{1,2}(?:[/?#;]|%2F|$)/;
-/** Escaped slashes that are one of several once they are decoded, or that Go forgets the escape of beside letters beyond ASCII. */
+/** Escaped slashes that stand beside another one when decoded, or in a URI beyond ASCII, where Go loses the escape. */
 const ODD_SLASH = /%2F(?:%2F|\/|[?#]|$)|(?:\/|:)%2F|^(?=\p{ASCII}*\P{ASCII}).*%2F/u;
 /** An empty query or fragment, or empty parameters: Python's urllib drops them. */
 const EMPTY_PART = /\?(?:#|$)|#$|;(?:[?#]|$)/;
@@ -32,7 +32,7 @@ interface Parts {
   readonly fragment: string | undefined;
 }
 
-/** Why a URI is not in its normal form, in words for the sender; null if it is. */
+/** Describes, for the sender, the first fault of a URI that is not in normal form; null if it is. */
 export function faultOfUri(uri: string): string | null {
   if (!CHARACTERS.test(uri)) return "a character in uri that no URI has: percent-encode it";
   const parts = partsOf(uri);
@@ -40,9 +40,7 @@ export function faultOfUri(uri: string): string | null {
   return faultOfText(uri) ?? faultOfPlace(parts) ?? (isUnchanged(uri, parts) ? null : "uri is not in normal form");
 }
 
-/**
- * The same for a template (RFC 6570): usable if some values make it a URI in normal form.
- */
+/** Describes the fault of a URI template (RFC 6570); null if some values make it a URI in normal form. */
 export function faultOfTemplate(template: string): string | null {
   const faults = VALUES.map((value) =>
     faultOfUri(template.replaceAll(EXPRESSION, (_, operator: string) => sample(operator, value))),
@@ -51,7 +49,7 @@ export function faultOfTemplate(template: string): string | null {
 }
 
 const EXPRESSION = /\{([+#./;?&]?)[A-Za-z0-9_.,:*%-]+\}/g;
-/** A word, a path from the root, and a whole URI. */
+/** Sample values: a word, a path from the root, a whole URI. */
 const VALUES = ["xx", "/xx", "xx:xx"];
 
 function sample(operator: string, value: string): string {
@@ -92,7 +90,7 @@ function faultOfPlace(parts: Parts): string | null {
   return (SPECIAL.has(scheme) ? SPECIAL_AUTHORITY : AUTHORITY).test(authority) ? null : HOST;
 }
 
-/** RFC 8089 has neither query nor fragment: servers that turn a URI into a path drop them, and a host too. */
+/** A file URI (RFC 8089) has neither query nor fragment: servers that turn a URI into a path drop them, and a host too. */
 function isFile({ authority, path, query, fragment }: Parts): boolean {
   return authority === "" && path !== "" && !path.includes("//") && query === undefined && fragment === undefined;
 }
@@ -101,8 +99,8 @@ const SLASHES = "more or fewer slashes in uri than it needs";
 const HOST = "a host in uri that is not lower-case ASCII, or what stands beside it";
 
 /**
- * Whether WHATWG's parser gives the URI back as it is. It adds the path of a URL that has none, as `https://host` does:
- * whoever leaves it out means the same.
+ * True if the WHATWG parser returns the URI unchanged. It adds "/" to a URL without a path, such as `https://host`: both
+ * spellings mean the same.
  */
 function isUnchanged(uri: string, { scheme, path, query, fragment }: Parts): boolean {
   const plain = uri.replaceAll(/\P{ASCII}+/gu, encodeURIComponent);

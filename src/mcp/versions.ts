@@ -1,6 +1,8 @@
+// The protocol revisions of MCP that the gateway speaks. Constants only.
+
 /** The stateless revision: headers mirror the body, every request carries its `_meta`. */
 export const MODERN = "2026-07-28";
-/** What a client of the first Streamable HTTP revision speaks when it sends no version header. */
+/** The revision of a client that sends no version header (MCP 2025-06-18, Protocol Version Header). */
 export const ASSUMED = "2025-03-26";
-/** Revisions that we speak, newest first. 2024-11-05 has another transport. */
+/** Supported revisions, newest first. 2024-11-05 has another transport. */
 export const SUPPORTED_VERSIONS: readonly string[] = [MODERN, "2025-11-25", "2025-06-18", ASSUMED];
