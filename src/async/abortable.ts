@@ -1,8 +1,8 @@
-// Waits for a promise no longer than a signal allows.
+// Ends a wait for a promise when a signal aborts. Pure.
 
 /**
- * The promise's result. The promise goes on when the signal ends the wait; a rejection of it is then nobody's business.
- * @throws the signal's reason, once it is aborted
+ * Returns the promise's result. When the signal ends the wait, the promise runs on, and a rejection of it is ignored.
+ * @throws the signal's reason when it aborts
  */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const ended = Promise.withResolvers<never>();

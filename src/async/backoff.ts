@@ -5,7 +5,7 @@ export interface Backoff {
   readonly firstMs: number;
   /** The longest pause, before jitter. */
   readonly maxMs: number;
-  /** By what part, 0 to 1, chance shortens or lengthens a pause: replicas must not come in step. */
+  /** The part of a pause, 0 to 1, by which it is randomly shorter or longer, so that replicas do not retry in step. */
   readonly jitter: number;
 }
 

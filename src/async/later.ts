@@ -1,6 +1,6 @@
-// Timers that can be replaced by a test's. A timer of ours never keeps the process alive.
+// A timer that tests can replace. It never keeps the process alive.
 
-/** Runs something once after this time, unless it is cancelled. */
+/** Calls `run` once after this time, unless it is cancelled. */
 export type Later = (run: () => void, milliseconds: number) => Alarm;
 
 export interface Alarm {

@@ -1,15 +1,15 @@
-// Looks again and again whether something has changed.
+// A poller: runs a check in a fixed rhythm, one at a time.
 import { singleFlight } from "./single-flight.ts";
 
 export interface Poller {
-  /** Looks now; joins a look that is under way. */
+  /** Runs the check now, or joins the one in flight. */
   poll(): Promise<void>;
-  /** Looks in this rhythm until `close`. The first look comes after one interval. */
+  /** Runs the check every `everyMs` milliseconds until `close`, first after one interval. */
   watch(everyMs: number): void;
   close(): void;
 }
 
-/** @param look reports its own faults: it does not reject */
+/** @param look the check; it reports its own faults and does not reject */
 export function createPoller(look: () => Promise<void>): Poller {
   const poll = singleFlight(look);
   let timer: NodeJS.Timeout | undefined;

@@ -1,6 +1,6 @@
-// One run for all who ask while it is under way.
+// Single flight: concurrent calls share one run. Pure.
 
-/** Calls `run`, or joins the run that is under way. A failed run is not remembered: the next call runs anew. */
+/** Calls `run`, or joins the run in flight. The result is not cached: the next call runs again. */
 export function singleFlight<T>(run: () => Promise<T>): () => Promise<T> {
   let flight: Promise<T> | null = null;
   return () =>
@@ -9,7 +9,7 @@ export function singleFlight<T>(run: () => Promise<T>): () => Promise<T> {
     }));
 }
 
-/** The same by key: runs of different keys do not wait for each other. */
+/** Single flight by key: runs of different keys are independent. */
 export function singleFlightByKey<T>(run: (key: string) => Promise<T>): (key: string) => Promise<T> {
   const flights = new Map<string, Promise<T>>();
   return (key) => {

@@ -1,17 +1,17 @@
-// Cuts long work into slices of the event loop, so that requests have their turn in between.
+// Cuts long work into slices of the event loop, so that requests run in between.
 import { setImmediate as turn } from "node:timers/promises";
 
 export interface Slices {
-  /** Counts work, in bytes that were read; null, or a promise of the next turn once a slice is full. */
+  /** Counts work in bytes read. Returns null, or a promise of the next slice when this one is full. */
   spend(bytes: number): Promise<void> | null;
-  /** Slices so far: what a test can count. */
+  /** Number of slices so far, for tests. */
   readonly count: number;
 }
 
-/** Read byte by byte and cleaned, at the slowest some 10 MB/s: a few milliseconds. */
+/** A few milliseconds at the slowest reader's 10 MB/s. */
 const SLICE_BYTES = 64 * 1024;
 
-/** @param next resolves when it is this work's turn again */
+/** @param next resolves in the next turn of the event loop */
 export function createSlices(sliceBytes = SLICE_BYTES, next: () => Promise<void> = turn): Slices {
   let left = sliceBytes;
   let count = 1;

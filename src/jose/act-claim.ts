@@ -1,16 +1,17 @@
+// The claims `act` and `may_act` of a JWT (RFC 8693 §4.1, §4.4). Pure.
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 const MAX_TEXT = 256;
 
-/** A name as an identity may have one: not empty, bounded, without control characters. */
+/** True for a name that an identity may have: not empty, at most 256 bytes, no control characters. */
 export function isPlainText(value: JsonValue | undefined): value is string {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   return typeof value === "string" && value !== "" && Buffer.byteLength(value) <= MAX_TEXT && !/\p{Cc}/u.test(value);
 }
 
 /**
- * Whom `act` or `may_act` names (RFC 8693 §4.1, §4.4): its `sub`, null when it is named by other claims.
- * @returns undefined when it is malformed
+ * Returns the party in `act` or `may_act`: its `sub`, or null if other claims name it.
+ * @returns undefined if the claim is malformed
  */
 export function partyOf(value: JsonValue | undefined): string | null | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
@@ -20,8 +21,7 @@ export function partyOf(value: JsonValue | undefined): string | null | undefined
 }
 
 /**
- * Whether `act` or `may_act` names this party. RFC 8693 §4.1: `iss` and `sub` name it together; without an `iss` it is one
- * of the token's own issuer.
+ * True if `act` or `may_act` names this party. `iss` and `sub` name it together; without `iss` the issuer is the token's.
  */
 export function isParty(value: JsonValue | undefined, subject: string, issuer: JsonValue | undefined): boolean {
   if (partyOf(value) !== subject) return false;
@@ -29,7 +29,7 @@ export function isParty(value: JsonValue | undefined, subject: string, issuer: J
   return iss === undefined || iss === issuer;
 }
 
-/** Who acts for the subject of a token, and who did before, as far as they are named by `sub`: the current one first. */
+/** Lists the actors of a token that have a `sub`: the current one first, then the earlier ones. */
 export function actorsOf(claims: JsonObject): string[] {
   const actors: string[] = [];
   let node = claims["act"];

@@ -3,31 +3,31 @@ import type { JsonObject } from "../json/types.ts";
 import { readJson, type JsonLimits } from "../json/strict-reader.ts";
 import { readString } from "../json/strict-string.ts";
 
-/** A token taken apart; nothing in it is verified yet. */
+/** Header and claims of a token. Nothing in them is verified yet. */
 export interface UnverifiedToken {
   readonly header: JsonObject;
   readonly payload: JsonObject;
 }
 
-/** A token taken apart as far as its signature needs: the payload is not read. */
+/** Header and payload bytes of a token. The payload is not parsed before its signature is verified. */
 export interface TokenParts {
   readonly header: JsonObject;
   readonly payload: Buffer;
 }
 
 const FORM = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
-/** Claims of a person with very many groups; far below what would slow policy down. */
+/** Room for the claims of a person with very many groups; far below the size that slows policy down. */
 const MAX_PART_BYTES = 16 * 1024;
 const CLAIM_LIMITS = { maxDepth: 8, maxMembers: 4096 };
-/** A header is read of every token, forged ones too. One that brings certificates along is larger, and is not for us. */
+/** Headers of forged tokens are parsed too. A larger one holds certificates, which are never accepted. */
 const MAX_HEADER_BYTES = 2048;
 const HEADER_LIMITS = { maxDepth: 4, maxMembers: 32 };
-/** Of an issuer's name, as it is written. */
+/** Bytes of the `iss` literal. */
 const MAX_ISSUER_BYTES = 2048;
 
 /**
- * Takes a token apart, or says what is wrong. Three canonical base64url parts and strict JSON: jose would take spaces,
- * padding, spare bits and duplicate names too (M5, M6), so that one token had many spellings.
+ * Parses a token, or returns its fault. Three canonical base64url parts and strict JSON: the library jose accepts spaces,
+ * padding, spare bits and duplicate names too, so that one token has many spellings (threat model: M5, M6).
  */
 export function readToken(token: string): UnverifiedToken | string {
   const parts = splitToken(token);
@@ -36,7 +36,7 @@ export function readToken(token: string): UnverifiedToken | string {
   return typeof payload === "string" ? payload : { header: parts.header, payload };
 }
 
-/** The three parts, of which the header alone is read: claims are read once the signature is verified. */
+/** Splits a token and parses its header alone: claims are parsed when the signature is verified. */
 export function splitToken(token: string): TokenParts | string {
   if (!FORM.test(token)) return "not three base64url parts";
   const [header, payload, signature] = token.split(".").map((part) => decodeCanonical(part));
@@ -47,7 +47,7 @@ export function splitToken(token: string): TokenParts | string {
   return typeof read === "string" ? `header: ${read}` : { header: read, payload };
 }
 
-/** The claims, or what is wrong with them. */
+/** Parses the claims, or returns their fault. */
 export function readClaims(payload: Buffer): JsonObject | string {
   const claims = readObject(payload, CLAIM_LIMITS);
   return typeof claims === "string" ? `payload: ${claims}` : claims;
@@ -58,8 +58,8 @@ const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 
 /**
- * The first `iss` of the outermost object, or null: one pass over the bytes, a fiftieth of reading the claims. It selects
- * whose keys are asked and no more; what it takes for a name in a text that is no JSON is refused with the claims.
+ * Finds the first `iss` of the outermost object, or null, in one pass over the bytes: a fiftieth of the cost of parsing the
+ * claims. It only selects the issuer whose keys verify the token. A payload that is no JSON is refused later, by the parser.
  */
 export function claimedIssuer(payload: Buffer): string | null {
   let depth = 0;
@@ -89,7 +89,7 @@ function textAt(payload: Buffer, at: number): string | null {
   }
 }
 
-/** The place of the quote that ends a string, or the end of the text. */
+/** The offset of the quote that ends a string, or the length of the text. */
 function endOfString(payload: Buffer, start: number): number {
   let at = start + 1;
   for (; at < payload.length && payload[at] !== QUOTE; at += 1) if (payload[at] === BACKSLASH) at += 1;

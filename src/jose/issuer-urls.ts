@@ -1,8 +1,9 @@
+// The well-known URLs of an issuer's metadata (RFC 8414 §3.1, OpenID Connect Discovery §4), and its `jwks_uri`. Pure.
 import { isIP } from "node:net";
 import type { JsonObject } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 
-/** Where an issuer's metadata may be: RFC 8414 §3.1 and OpenID Connect Discovery §4. */
+/** Lists the URLs at which an issuer may publish its metadata. */
 export function metadataUrls(issuer: string): string[] {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, "");
@@ -14,8 +15,8 @@ export function metadataUrls(issuer: string): string[] {
 }
 
 /**
- * The `jwks_uri` of a metadata document, or why it is not taken. The document must be this issuer's own, and must not
- * send us elsewhere: other hosts only if they are allowed, never from public to private addresses (A10, CF-36).
+ * Returns the `jwks_uri` of a metadata document, or the reason against it. The document must name this issuer. The URL may
+ * be on another host only if that is allowed, and never leads from a public to a private address (threat model: A10, CF-36).
  */
 export function jwksUriOf(
   document: Uint8Array,
@@ -39,7 +40,7 @@ function faultOfPlace(url: URL, home: URL, allowedHosts: readonly string[]): str
   return isPrivate(url.hostname) && !isPrivate(home.hostname) ? "jwks_uri is a private address" : null;
 }
 
-/** Addresses that no public document may send us to: loopback, private, link-local (with cloud metadata), mapped forms. */
+/** True for addresses that a public document may not name: loopback, private, link-local (cloud metadata), mapped forms. */
 export function isPrivate(hostname: string): boolean {
   const host = hostname.replace(/^\[|\]$/g, "");
   if (host === "localhost" || host.endsWith(".localhost")) return true;

@@ -1,3 +1,4 @@
+// Finds the `jwks_uri` of an issuer by its metadata documents. I/O through the fetcher that is passed in.
 import { describeFault, fetchDocument, type Fetch } from "../http/fetch-document.ts";
 import { jwksUriOf, metadataUrls } from "./issuer-urls.ts";
 
@@ -7,8 +8,8 @@ export interface DiscoveredIssuer {
 }
 
 /**
- * Where an issuer's keys are, by the first of its metadata documents that says so.
- * @throws {Error} with a short reason; a document that was refused tells more than a 404 at one of the other places
+ * Returns the `jwks_uri` in the first of the issuer's metadata documents that has an acceptable one.
+ * @throws {Error} with a short reason: the fault of a document that could be read, else that of the last fetch
  */
 export async function findJwksUri({ issuer, allowedHosts }: DiscoveredIssuer, fetcher: Fetch): Promise<string> {
   let unread = "no metadata";

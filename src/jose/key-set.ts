@@ -22,9 +22,9 @@ const RSA_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 export const KID = /^[\x21-\x7e]{1,256}$/;
 
 /**
- * Reads a JWK Set (RFC 7517 §5), or says why it is none. Keys that could be forged or misused are left out: wrong
- * type, weak or malformed RSA, symmetric, for encryption, with a `kid` that comes twice. One private key spoils the set.
- * WebCrypto would take an RSA key with the exponent 1 (M7).
+ * Reads a JWK Set (RFC 7517 §5), or returns its fault. Keys that could be forged or misused are left out: wrong type, weak or
+ * malformed RSA, symmetric, for encryption, with a `kid` that comes twice. A set with a private key is refused. WebCrypto
+ * would accept an RSA key with the exponent 1 (threat model: M7).
  */
 export function readKeySet(bytes: Uint8Array): KeySet | string {
   const jwks = readJwks(bytes);
@@ -33,7 +33,7 @@ export function readKeySet(bytes: Uint8Array): KeySet | string {
   return keys.size === 0 ? "no usable key" : keys;
 }
 
-/** Reads a JWK Set that may hold keys of this one algorithm only: anything else in it refuses the whole set. */
+/** Reads a JWK Set in which every key must have this algorithm: any other entry refuses the whole set. */
 export function readWholeKeySet(bytes: Uint8Array, algorithm: string): KeySet | string {
   const jwks = readJwks(bytes);
   if (typeof jwks === "string") return jwks;
@@ -44,7 +44,7 @@ export function readWholeKeySet(bytes: Uint8Array, algorithm: string): KeySet | 
     : `not a set of ${algorithm} keys only`;
 }
 
-/** The new set, with the object of before for each key that is the same and verifies the same algorithms. */
+/** Returns the new set, with the earlier object for each key that is equal and has the same algorithms. */
 export function withSameObjects(next: KeySet, before: KeySet): KeySet {
   return new Map(
     [...next].map(([kid, key]) => {
@@ -107,7 +107,7 @@ function usableKey(jwk: JsonObject): VerificationKey | null {
   }
 }
 
-/** What the key can verify by its type and curve; a stated `alg` can only narrow that. */
+/** The algorithms of a key by its type and curve; `alg` can only narrow them. */
 function algorithmsOf({ kty, crv, alg }: JsonObject): readonly string[] | null {
   let possible: readonly string[] = [];
   if (kty === "RSA") possible = RSA_ALGORITHMS;

@@ -1,5 +1,5 @@
-// A JWK Set that another program publishes: fetched beside the requests, and for a `kid` that is not known yet (RFC 7517).
-// The fetch itself is handed in.
+// A cached remote JWK Set (RFC 7517): fetched in the background, and for an unknown `kid`. I/O through the fetch function and
+// the timers that are passed in.
 import { LRUCache } from "lru-cache";
 import { untilAborted } from "../async/abortable.ts";
 import { backoffMs, type Backoff } from "../async/backoff.ts";
@@ -9,22 +9,22 @@ import { withSameObjects, type KeySet, type VerificationKey } from "./key-set.ts
 
 export interface KeyDocument {
   readonly bytes: Uint8Array;
-  /** The clock of the publisher, in milliseconds since the epoch; null when its response does not say. */
+  /** `Date` of the response in milliseconds since the epoch, or null. */
   readonly date: number | null;
 }
 
 export interface RemoteKeySetOptions {
   /** Fetches the set once, within a time limit of its own. @throws {Error} whose message `describe` may put into a log */
   readonly fetch: () => Promise<KeyDocument>;
-  /** A short reason for the log: nothing of a response, no address. */
+  /** Makes a short reason for the log, without content of a response and without addresses. */
   readonly describe: (error: unknown) => string;
-  /** Reads a set, or says why it is none. */
+  /** Reads a set, or returns its fault. */
   readonly read: (bytes: Uint8Array) => KeySet | string;
-  /** Between two fetches. */
+  /** Milliseconds between two fetches. */
   readonly freshMs: number;
-  /** How long the last set is used while it cannot be fetched. */
+  /** Milliseconds for which the last set is used while it cannot be fetched. */
   readonly staleMs: number;
-  /** At least this long between two fetches for unknown keys: a flood of unknown `kid`s costs one request each time (A32). */
+  /** Milliseconds between two fetches for unknown keys: a flood of unknown `kid`s costs one request each (threat model: A32). */
   readonly cooldownMs: number;
   readonly retry: Backoff;
   /** Milliseconds of a clock that never jumps. */
@@ -34,17 +34,17 @@ export interface RemoteKeySetOptions {
   readonly later?: Later;
   /** 0 to 1. */
   readonly random?: () => number;
-  /** Told of every fetch; null when it went well. */
+  /** Called after every fetch; null means success. */
   readonly onFetch?: (error: string | null) => void;
-  /** Told of each set that was taken, for the next thread of this process. */
+  /** Called with each accepted set, for the next serving thread of this process. */
   readonly onKeys?: (bytes: Uint8Array) => void;
-  /** The set that an earlier thread of this process had. */
+  /** The set of an earlier serving thread of this process. */
   readonly kept?: { readonly bytes: Uint8Array; readonly ageMs: number } | null;
 }
 
 /**
- * `unknown`: the publisher does not have this key. `unasked`: the key was not seen so far, and the publisher was asked too
- * shortly before; it is asked again when the cool-down ends. `unavailable`: there is no set to look into.
+ * `unknown`: the publisher does not have this key. `unasked`: the key is unknown, and the cool-down allows no fetch yet; one
+ * follows when it ends. `unavailable`: there is no usable set.
  */
 export type KeyLookup = { readonly found: VerificationKey } | "unknown" | "unasked" | "unavailable";
 
@@ -53,31 +53,31 @@ export interface KeySetStatus {
   /** Milliseconds of the monotonic clock since the last good fetch; null before the first. */
   readonly ageMs: number | null;
   readonly lastError: string | null;
-  /** How far the publisher's clock is ahead of ours, at the last good fetch; null when it did not say. */
+  /** Milliseconds by which the publisher's clock is ahead, at the last good fetch; null without a `Date`. */
   readonly clockAheadMs: number | null;
 }
 
 export interface RemoteKeySet {
-  /** What is known now. */
+  /** Returns the key from the cached set, without a fetch. */
   get(kid: string): VerificationKey | undefined;
-  /** Asks the publisher for a `kid` that is not known, as often as the cool-down allows. Null means its only key. */
+  /** Finds a key, with a fetch for an unknown `kid` if the cool-down allows one. Null means the publisher's only key. */
   find(kid: string | null, signal: AbortSignal): KeyLookup | Promise<KeyLookup>;
-  /** Whether a key that was found before is still published, as far as is known. */
+  /** True if a key that was found before is in the cached set. */
   has(key: VerificationKey): boolean;
-  /** Resolves after a fetch that began after this call, or is under way; at the end of the cool-down at the latest. */
+  /** Fetches at the end of the cool-down at the latest, or joins the fetch in flight. Resolves when that has ended. */
   refresh(): Promise<void>;
-  /** Fetches once now and then keeps itself fresh. Resolves when the first try has ended, well or not. */
+  /** Fetches now, then in the background. Resolves when the first attempt has ended, successful or not. */
   start(): Promise<void>;
   status(): KeySetStatus;
   close(): void;
 }
 
-/** Unknown `kid`s of which it is kept since when they are asked for; one that is forgotten is asked for anew. */
+/** Unknown `kid`s whose first request is remembered. A `kid` that was evicted counts as new. */
 const MAX_UNKNOWN = 1000;
 
 /**
- * Known keys are served while the publisher is slow or down, for `staleMs` at most; a set is replaced as a whole, so a key
- * that is gone is gone (A33, A36). A key that stays is the same object.
+ * Makes a cached key set. It serves its keys while the publisher is slow or down, for `staleMs` at most. A fetch replaces the
+ * whole set, so that a removed key is no longer accepted (threat model: A33, A36). A key that stays is the same object.
  */
 export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
   return new FetchedKeySet(options);
@@ -96,7 +96,7 @@ class FetchedKeySet implements RemoteKeySet {
   #next: Alarm | null = null;
   /** A fetch for unknown keys, at the end of the cool-down. */
   #pending: { readonly done: Promise<void>; cancel(): void } | null = null;
-  /** When each unknown `kid` was first asked for. */
+  /** Monotonic milliseconds of the first request for each unknown `kid`. */
   readonly #askedAt = new LRUCache<string, number>({ max: MAX_UNKNOWN });
   #closed = false;
 
@@ -165,7 +165,7 @@ class FetchedKeySet implements RemoteKeySet {
     return this.#triedAt + this.#options.cooldownMs - this.#options.monotonic();
   }
 
-  /** A fetch after this time; one for all who ask meanwhile. `close` ends the wait. */
+  /** Schedules one fetch, which all callers until then share. `close` ends the wait. */
   #fetchIn(milliseconds: number): Promise<void> {
     if (this.#closed) return Promise.resolve();
     if (this.#pending === null) {
@@ -183,7 +183,7 @@ class FetchedKeySet implements RemoteKeySet {
     return this.#pending.done;
   }
 
-  /** A key is unknown only if the publisher was asked since it is looked for, and answered; else there is no telling. */
+  /** The result after a fetch: `unknown` only if a good fetch began after the first request for this `kid`. */
   #settled(kid: string | null): KeyLookup {
     const now = this.#lookup(kid);
     if (typeof now === "object") return now;
@@ -213,7 +213,7 @@ class FetchedKeySet implements RemoteKeySet {
     onFetch?.(this.#lastError);
   }
 
-  /** Keys of an earlier thread, read as if they were fetched now, and no fresher than they are. */
+  /** Takes over the keys of an earlier thread, with their age. */
   #restore(bytes: Uint8Array, ageMs: number): void {
     const keys = this.#options.read(bytes);
     if (typeof keys === "string") return;
@@ -248,7 +248,7 @@ class FetchedKeySet implements RemoteKeySet {
   }
 }
 
-/** A token without `kid` can only mean a publisher's one key. */
+/** The key for a token without `kid`: the only one of the set, if it has one key. */
 function onlyKey(keys: KeySet): VerificationKey | undefined {
   return keys.size === 1 ? [...keys.values()][0] : undefined;
 }
