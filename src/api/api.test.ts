@@ -58,6 +58,7 @@ describe("wristband", () => {
   const keySet = (...keys: object[]) => Buffer.from(JSON.stringify({ keys }));
   const alice: Identity = {
     ...{ issuer: "https://idp.example.com", subject: "alice", username: "alice", groups: [], scopes: [], claims: {} },
+    actors: [],
     expiresAt: NOW + 3600,
     token: new Secret("alices-token"),
   };

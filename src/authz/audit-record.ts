@@ -1,5 +1,4 @@
 // Makes the one audit record of a Check from its facts and its end. Pure; time comes from the clock that is passed in.
-import { actorsOf } from "../jose/act-claim.ts";
 import type { CredentialOrigin, Identity } from "./types.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { CheckFacts } from "./facts.ts";
@@ -52,7 +51,7 @@ export interface Verdict {
 
 /** The facts that a record is made of: those of a Check, or the part that the supervisor holds of one. */
 export type AuditFacts = Omit<CheckFacts, "identity"> & {
-  readonly identity: Pick<Identity, "issuer" | "subject" | "claims"> | null;
+  readonly identity: Pick<Identity, "issuer" | "subject" | "actors"> | null;
 };
 
 /** The clock, and the form in which times are written. */
@@ -75,7 +74,7 @@ export function auditRecord(facts: AuditFacts, { decision, reason, detail }: Ver
     reason,
     issuer: capped(facts.identity?.issuer ?? null),
     subject: capped(facts.identity?.subject ?? null),
-    actor: actorOf(facts.identity),
+    actor: facts.identity?.actors[0] ?? null,
     server: facts.server,
     method: capped(facts.method),
     kind: facts.kind,
@@ -111,10 +110,6 @@ export function createIsoTime(): (ms: number) => string {
 /** Maps a refusal to the decision that the audit line and the metrics show. */
 export function decisionOf(reason: Reason): "deny" | "fail" {
   return REFUSALS[reason].kind;
-}
-
-function actorOf(identity: AuditFacts["identity"]): string | null {
-  return identity === null ? null : (actorsOf(identity.claims)[0] ?? null);
 }
 
 function capped(text: string | null): string | null {

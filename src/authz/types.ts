@@ -39,6 +39,8 @@ export interface Identity {
   readonly username: string | null;
   readonly groups: readonly string[];
   readonly scopes: readonly string[];
+  /** Actors that have a `sub`, the current one first (RFC 8693 §4.1). */
+  readonly actors: readonly string[];
   /** All claims of the token; objects without a prototype. */
   readonly claims: JsonObject;
   /** Seconds since the epoch. */

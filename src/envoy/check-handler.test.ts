@@ -7,6 +7,7 @@ import type { InFlight } from "../authz/in-flight.ts";
 import { createInFlight, newInFlight, readInFlight } from "../ops/supervisor/in-flight.ts";
 import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { AuditRecord } from "../authz/audit-record.ts";
+import { actorsOf } from "../jose/act-claim.ts";
 import type { JsonObject } from "../json/types.ts";
 import { createCheck, type Check } from "../authz/check.ts";
 import { Grant } from "../authz/grant.ts";
@@ -144,7 +145,7 @@ describe("a whole Check", () => {
     ["the outermost", { sub: "mallory", act: { sub: "agent-2", act: { sub: "agent-1" } } }, "agent-2"],
     ["one without sub, whatever it holds", { act: { client_id: "x", act: { sub: "agent-1" } } }, null],
   ])("H05: the line names caller and actor of the verified token: %s", async (_, claims, actor) => {
-    const identify = () => pass({ ...ALICE, claims });
+    const identify = () => pass({ ...ALICE, claims, actors: actorsOf(claims) });
     const { records } = await run(createCheck(checkSettings(), allowingPorts({ identify })));
     expect(records[0]).toMatchObject({ decision: "allow", subject: "alice-sub", actor });
   });

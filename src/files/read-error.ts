@@ -1,4 +1,5 @@
-// Words for a file that cannot be read. Pure.
+// Why a file cannot be read, in words for an operator. Pure.
+
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOENT: "create it, or correct the path",
   ENOTDIR: "a part of the path is no folder; correct the path",
@@ -9,9 +10,14 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "give it a shorter name",
 };
 
-/** Why a file that the configuration names cannot be read, and what to do: the rest of a sentence after its path. */
+/** The code of a system error, such as ENOENT, or `otherwise` for any other error. Holds no path and no content. */
+export function errorCode(error: unknown, otherwise = "unreadable"): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : otherwise;
+}
+
+/** Describes why a file that the configuration names cannot be read, and the remedy: the rest of a sentence after its path. */
 export function unreadable(error: unknown): string {
-  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unreadable";
+  const code = errorCode(error);
   const remedy = REMEDIES[code];
   return `cannot be read (${code})${remedy === undefined ? "" : `: ${remedy}`}`;
 }

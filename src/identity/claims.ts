@@ -1,20 +1,21 @@
+// Checks the claims of an access token (RFC 7519, RFC 9068) and reads the ones that the gateway uses. Pure.
 import { isPlainText, partyOf } from "../jose/act-claim.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export interface ClaimPaths {
-  /** Each a claim's name, or a JSON Pointer (RFC 6901) if it begins with "/". */
+  /** Each path is a claim's name, or a JSON Pointer (RFC 6901) if it begins with "/". */
   readonly username: string;
   readonly groups: string;
   readonly scopes: string;
 }
 
-/** How an issuer's claims are read. */
+/** The settings by which an issuer's claims are read. */
 export interface ClaimRules {
   readonly claims: ClaimPaths;
   readonly tokenType: "at+jwt" | "jwt";
 }
 
-/** The claims that we use, with their types checked. */
+/** The claims that the gateway uses, with their types checked. */
 export interface CheckedClaims {
   readonly subject: string;
   readonly audiences: readonly string[];
@@ -27,17 +28,17 @@ export interface CheckedClaims {
 }
 
 export const MAX_LIFETIME_SECONDS = 24 * 3600;
-/** How far clocks may be apart (RFC 7519 §4.1.4). */
+/** Tolerance for clocks that differ (RFC 7519 §4.1.4). */
 export const SKEW_SECONDS = 60;
 const MAX_LIST = 2048;
 const POLLUTING = new Set(["__proto__", "constructor", "prototype"]);
-/** What only ID, logout and refresh tokens carry (OpenID Connect Core §2, Back-Channel Logout §2.4). */
+/** Claims of ID, logout and refresh tokens only (OpenID Connect Core §2, Back-Channel Logout §2.4). */
 const ID_TOKEN_CLAIMS = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
 const OTHER_PAYLOAD_TYPES = new Set(["ID", "Refresh", "Offline", "Logout"]);
 
 /**
- * Checks the claims' types and bounds, or says what is wrong. jose takes a float or endless `exp`, any `sub` and
- * duplicate claims (M6); what policy and caches build on must be exact.
+ * Checks types and bounds of the claims, or returns the first fault. The library jose accepts a fractional or endless `exp`,
+ * any `sub` and duplicate claims (threat model: M6); policy and caches need exact ones.
  * @param now seconds since the epoch
  */
 export function checkClaims(claims: JsonObject, rules: ClaimRules, now: number): CheckedClaims | string {
@@ -75,9 +76,9 @@ function faultOfTimes({ exp, iat, nbf }: JsonObject, now: number): string | null
 function faultOfKind(claims: JsonObject, tokenType: ClaimRules["tokenType"]): string | null {
   // RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is not a bearer token.
   if ("cnf" in claims) return "the token is bound to a key";
-  // Entra's overage: the groups are elsewhere. Missing groups must not be read as none that forbid.
+  // Entra ID's overage claims: the groups are not in the token. A policy could take missing groups for no membership.
   if ("_claim_names" in claims || "_claim_sources" in claims) return "the groups are not in the token";
-  // RFC 8693 §4.1, §4.4. Policy and audit build on who acts: what cannot be read is not passed over as nobody.
+  // RFC 8693 §4.1, §4.4. Policy and audit depend on the actor: a malformed claim must not be read as no actor.
   for (const name of ["act", "may_act"]) if (name in claims && partyOf(claims[name]) === undefined) return name;
   if (tokenType === "at+jwt") return null;
   if (ID_TOKEN_CLAIMS.some((name) => name in claims)) return "an ID or logout token";

@@ -1,6 +1,7 @@
+// Finds issuers whose clock differs from this machine's, by the `Date` of their responses. Pure.
 import { clocksDiffer, type IdentityService } from "./identity.ts";
 
-/** Two clocks of which one is wrong. */
+/** The log event for two clocks of which one is wrong. */
 export interface ClockFault {
   readonly issuer: string;
   readonly issuer_time: string;
@@ -9,7 +10,7 @@ export interface ClockFault {
 }
 
 /**
- * Whether an issuer's clock is so far from ours that its good tokens are refused, or ended ones taken; null when not.
+ * Describes an issuer's clock that is too far from ours, so that good tokens are refused or expired ones accepted; else null.
  * @param now milliseconds since the epoch
  */
 export function clockFault(

@@ -75,6 +75,17 @@ describe("a good token", () => {
     });
     expect(JSON.stringify(step)).not.toContain(token().split(".")[2]);
   });
+
+  it("RFC 8693 §4.1: its actors are those with a sub, the current one first", async () => {
+    const actorsIn = async (claims: object) => {
+      const step = await service.identify(token(claims), RESOURCE, AbortSignal.timeout(1000));
+      return step.ok ? step.value.actors : step.detail;
+    };
+    expect(await actorsIn({})).toEqual([]);
+    expect(await actorsIn({ act: { sub: "agent-2", act: { sub: "agent-1" } } })).toEqual(["agent-2", "agent-1"]);
+    expect(await actorsIn({ act: { client_id: "x", act: { sub: "agent-1" } } })).toEqual([]);
+  });
+
   it.each<[string, () => string]>([
     ["RS256", () => compact(rsa, header({ alg: "RS256", kid: "rsa" }), claims())],
     ["P3.1-9, A24: the endpoint's own URL as audience", () => token({ aud: RESOURCE })],

@@ -1,22 +1,24 @@
+// The port `identify`: verifies bearer JWTs of the configured issuers (RFC 9068, RFC 8725, RFC 7519). I/O only for keys.
 import { compactVerify, errors } from "jose";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import type { Identity, TokenUse } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
+import { actorsOf } from "../jose/act-claim.ts";
 import { claimedIssuer, readClaims, splitToken } from "../jose/compact.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
 import { createIssuerKeys, type IssuerKeysDeps, type IssuerKeyStatus } from "./issuer-keys.ts";
 import type { KeyLookup, RemoteKeySet } from "../jose/remote-key-set.ts";
 import type { VerificationKey } from "../jose/key-set.ts";
 import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
-import type { Revoked } from "./revocations.ts";
+import type { RevocationMatch } from "./revocations.ts";
 import { createTokenCache, type TokenCache, type VerifiedToken } from "./token-cache.ts";
 import { checkHeader } from "./token-header.ts";
 
 export interface IssuerOptions extends ClaimRules {
   readonly issuer: string;
-  /** Accepted at every endpoint, beside the endpoint's own resource URL. */
+  /** Audiences that every endpoint accepts beside its own resource URL. */
   readonly audiences: readonly string[];
   readonly algorithms: readonly string[];
   readonly jwksUri: string | null;
@@ -29,25 +31,25 @@ export interface IdentityOptions {
   readonly now: () => number;
   readonly monotonic?: () => number;
   readonly fetch?: typeof fetch;
-  /** Tokens that fail verification, from one source address, that are verified each second; 20 unless told. */
+  /** Failed verifications per second and source address; 20 by default. */
   readonly invalidTokensPerSecond?: number;
-  /** Memory for tokens that were verified; 64 MiB unless told. */
+  /** Memory for verified tokens, in bytes; 64 MiB by default. */
   readonly tokenCacheBytes?: number;
-  /** Told of every fetch of keys; error null when it went well. */
+  /** Called after every fetch of keys; a null error means success. */
   readonly onFetch?: (issuer: string, error: string | null) => void;
   readonly onKeys?: IssuerKeysDeps["onKeys"];
   readonly keptKeys?: IssuerKeysDeps["kept"];
   readonly onCache?: (result: "hit" | "miss") => void;
-  /** By what a verified token is revoked, or null; asked at each use, of cached tokens too. */
-  readonly revoked?: (identity: Identity) => Revoked | null;
+  /** Returns the kind of revocation that applies to a verified token, or null. Called at each use, also of cached tokens. */
+  readonly revoked?: (identity: Identity) => RevocationMatch | null;
 }
 
 export interface IdentityService {
-  /** @param use the resource alone where no client is asked for, as in `mcp-authz why` */
+  /** @param use the resource alone where there is no client address, as in `mcp-authz why` */
   identify(token: string, use: TokenUse | string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
-  /** Fetches the keys that are not here yet; resolves when every such issuer was tried. */
+  /** Fetches the keys of issuers without any; resolves when each such issuer was tried once. */
   start(): Promise<void>;
-  /** True when at least one issuer's keys are here. */
+  /** True when the keys of at least one issuer are there. */
   ready(): boolean;
   status(): readonly IssuerKeyStatus[];
   close(): void;
@@ -59,48 +61,48 @@ interface Issuer {
 }
 
 /**
- * Tokens that nobody has verified yet. Two begin in each turn of the event loop, about 1 ms of CPU; 16 are with the
- * threads that verify signatures, which write the audit log too.
+ * Verifications of tokens that are not in the cache. Two begin in each turn of the event loop (about 1 ms of CPU), and 16 are
+ * in the thread pool that verifies signatures and writes the audit log too.
  */
 const UNVERIFIED = { perTurn: 2, maxActive: 16, maxPerKey: 1024, maxWaiting: 2048 };
-/** Tokens for whose key an issuer is being asked: a quarter of the Checks that Envoy has under way at a time. */
+/** Tokens that wait for a fetch of keys: a quarter of the Checks that Envoy has in flight. */
 const AWAITING_KEYS = { perTurn: Infinity, maxActive: 256, maxPerKey: 128, maxWaiting: 0 };
 const INVALID_TOKENS_PER_SECOND = 20;
 const LIMITED = refuse("rate_limited", "this address has brought too many tokens that failed verification");
 const CROWDED = refuse("rate_limited", "too many tokens wait for their verification");
 const LATE = refuse("deadline", "before the token's turn came");
-/** A token that made us ask its issuer, or would have: it counts like a forged one. */
+/** The refusal of a token that asks for a fetch of keys during the cool-down: it counts like a forged one. */
 const UNASKED = refuse("keys_unavailable", "kid is unknown so far: the issuer is asked within 5 s");
 const TOKEN_CACHE_BYTES = 64 * 1024 * 1024;
 
-/** A token, and for what it is shown. */
-interface Asked {
+/** A token, and the resource at which it was presented. */
+interface IdentifyRequest {
   readonly token: string;
   readonly resource: string;
   readonly signal: AbortSignal;
 }
 
-/** A token whose key its issuer is being asked for. */
-interface Unkeyed {
+/** A token whose issuer is known and whose key is being looked up. */
+interface KeyRequest {
   readonly options: IssuerOptions;
   readonly alg: string;
   readonly payload: Buffer;
   readonly lookup: Promise<KeyLookup>;
 }
 
-/** True for a token that counts against its source. */
+/** True for a result that counts against the source address. */
 function isFailure(step: object): boolean {
   if (!("ok" in step) || step.ok === true) return false;
   const { reason, caller } = step as Refused;
   return caller === undefined && (reason === "token_invalid" || step === UNASKED);
 }
 
-/** True when two clocks are further apart than the verification of times tolerates. @param aheadMs null: not known */
+/** True if two clocks differ by more than {@link SKEW_SECONDS}. @param aheadMs milliseconds; null if unknown */
 export function clocksDiffer(aheadMs: number | null): aheadMs is number {
   return aheadMs !== null && Math.abs(aheadMs) > SKEW_SECONDS * 1000;
 }
 
-/** Verifies bearer JWTs of the configured issuers (RFC 9068, RFC 8725). Identity is (issuer, subject), byte for byte. */
+/** Makes the verifier. An identity is the pair (issuer, subject), compared byte for byte. */
 export function createIdentity(options: IdentityOptions): IdentityService {
   const deps = {
     fetch: options.fetch ?? fetch,
@@ -128,7 +130,7 @@ export function createIdentity(options: IdentityOptions): IdentityService {
   };
 }
 
-/** Verifies each token's signature and claims once, and what changes with time and place at each use. */
+/** Verifies signature and claims of a token once; lifetime, revocation and audience at each use. */
 class TokenVerifier {
   readonly #issuers: ReadonlyMap<string, Issuer>;
   readonly #options: IdentityOptions;
@@ -155,34 +157,38 @@ class TokenVerifier {
         this.#options.onCache?.("hit");
         return this.#judge(cached, issuer.options, resource);
       }
-      this.#cache.drop(token); // its key was withdrawn
+      this.#cache.drop(token); // the issuer no longer publishes its key
     }
     this.#options.onCache?.("miss");
-    const asked = { token, resource, signal };
-    return typeof use === "string" ? this.#verify(asked) : this.#inTurn(sourceOf(use.source), asked);
+    const request = { token, resource, signal };
+    return typeof use === "string" ? this.#verify(request) : this.#inTurn(sourceOf(use.source), request);
   }
 
-  async #verify(asked: Asked): Promise<Step<Identity>> {
-    const begun = await this.#begin(asked);
-    return "ok" in begun ? begun : this.#finish(asked, begun, await begun.lookup);
+  async #verify(request: IdentifyRequest): Promise<Step<Identity>> {
+    const begun = await this.#begin(request);
+    return "ok" in begun ? begun : this.#finish(request, begun, await begun.lookup);
   }
 
   /**
-   * Verifies a token that nobody has verified yet, as long as its source has not failed too often: before anything of it is
-   * read. Its failure counts, unless its caller is known or nobody could tell. Tokens that are in the cache come past.
-   * While an issuer is asked for its keys the turn is another's: one that does not answer must not stop all others.
+   * Verifies a token that is not in the cache, if its source has failures left in its budget; that is checked before the
+   * token is parsed. A failure counts unless the signature was valid or the keys were unavailable. The turn is given back
+   * during a fetch of keys: an issuer that does not respond must not block the others.
    */
-  async #inTurn(source: string, asked: Asked): Promise<Step<Identity>> {
-    const begun = await this.#turn(source, asked, () => this.#begin(asked));
+  async #inTurn(source: string, request: IdentifyRequest): Promise<Step<Identity>> {
+    const begun = await this.#turn(source, request, () => this.#begin(request));
     if ("ok" in begun) return begun;
-    const lookup = await this.#awaiting.run(source, async () => ({ is: await begun.lookup }), asked.signal);
+    const lookup = await this.#awaiting.run(source, async () => ({ result: await begun.lookup }), request.signal);
     if (typeof lookup !== "object") return CROWDED;
-    const finish = () => this.#finish(asked, begun, lookup.is);
-    if (typeof lookup.is === "object") return this.#turn(source, asked, finish);
+    const finish = () => this.#finish(request, begun, lookup.result);
+    if (typeof lookup.result === "object") return this.#turn(source, request, finish);
     return this.#counted(source, await finish()); // no signature to verify
   }
 
-  async #turn<T extends object>(source: string, { signal }: Asked, task: () => Promise<T>): Promise<T | Refused> {
+  async #turn<T extends object>(
+    source: string,
+    { signal }: IdentifyRequest,
+    task: () => Promise<T>,
+  ): Promise<T | Refused> {
     const budget = this.#budget;
     if (budget.isSpent(source)) return LIMITED;
     const counted = async () => {
@@ -199,24 +205,24 @@ class TokenVerifier {
     return step;
   }
 
-  /** Up to the issuer's key, or to the end where that is here. */
-  async #begin(asked: Asked): Promise<Step<Identity> | Unkeyed> {
-    const parts = splitToken(asked.token);
+  /** Verifies up to the lookup of the key, or to the end if the key is cached. */
+  async #begin(request: IdentifyRequest): Promise<Step<Identity> | KeyRequest> {
+    const parts = splitToken(request.token);
     if (typeof parts === "string") return refuse("token_invalid", parts);
-    // The issuer's name only selects among configured ones; nothing else of an unverified token is used (A10, A28).
+    // The issuer's name only selects among configured ones; nothing else of an unverified token is used (threat model: A10, A28).
     const issuer = this.#issuers.get(claimedIssuer(parts.payload) ?? "");
     if (issuer === undefined) return refuse("token_invalid", "issuer is not configured");
     const { options, keys } = issuer;
     const header = checkHeader(parts.header, options.algorithms, options.tokenType);
     if (typeof header === "string") return refuse("token_invalid", header);
-    const lookup = keys.find(header.kid, asked.signal);
-    const unkeyed = { options, alg: header.alg, payload: parts.payload };
-    return lookup instanceof Promise ? { ...unkeyed, lookup } : this.#finish(asked, unkeyed, lookup);
+    const lookup = keys.find(header.kid, request.signal);
+    const keyRequest = { options, alg: header.alg, payload: parts.payload };
+    return lookup instanceof Promise ? { ...keyRequest, lookup } : this.#finish(request, keyRequest, lookup);
   }
 
   async #finish(
-    { token, resource }: Asked,
-    { options, alg, payload }: Omit<Unkeyed, "lookup">,
+    { token, resource }: IdentifyRequest,
+    { options, alg, payload }: Omit<KeyRequest, "lookup">,
     lookup: KeyLookup,
   ): Promise<Step<Identity>> {
     if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
@@ -232,7 +238,7 @@ class TokenVerifier {
     return this.#judge(verified.value, options, resource);
   }
 
-  /** Lifetime, revocation and audience, at each use: the cache only spares the signature. */
+  /** Checks lifetime, revocation and audience at each use: the cache spares the signature and the claims only. */
   #judge({ identity, claims }: VerifiedToken, issuer: IssuerOptions, resource: string): Step<Identity> {
     const now = this.#options.now() / 1000;
     const not = (reason: Reason, detail?: string): Refused => ({ ...refuse(reason, detail), caller: identity });
@@ -257,14 +263,14 @@ async function isSigned(token: string, key: VerificationKey, alg: string): Promi
   }
 }
 
-/** A token whose signature was verified, with this key. */
+/** A token with a valid signature, and its key. */
 interface SignedToken {
   readonly token: string;
   readonly payload: Buffer;
   readonly key: VerificationKey;
 }
 
-/** Reads the claims: not before the signature is verified, which costs less than they may. */
+/** Parses and checks the claims. The signature comes first: large claims can cost more than it does. */
 function admitClaims(signed: SignedToken, issuer: IssuerOptions, nowMs: number): Step<VerifiedToken> {
   const { token, key } = signed;
   const payload = readClaims(signed.payload);
@@ -279,6 +285,7 @@ function admitClaims(signed: SignedToken, issuer: IssuerOptions, nowMs: number):
     username,
     groups,
     scopes,
+    actors: actorsOf(payload),
     claims: payload,
     expiresAt,
     token: new Secret(token),

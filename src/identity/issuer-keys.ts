@@ -1,4 +1,4 @@
-// The published keys of one issuer of access tokens, found by its metadata where the configuration names no JWKS. I/O.
+// The remote key set of one issuer, found by the issuer's metadata if the configuration names no `jwksUri`. I/O.
 import { describeFault, fetchDocument, type Fetch } from "../http/fetch-document.ts";
 import { findJwksUri } from "../jose/jwks-uri.ts";
 import { readKeySet } from "../jose/key-set.ts";
@@ -6,7 +6,7 @@ import { createRemoteKeySet, type KeySetStatus, type RemoteKeySet } from "../jos
 
 export interface IssuerKeySource {
   readonly issuer: string;
-  /** Null: from the issuer's metadata. */
+  /** Null means that the issuer's metadata names it. */
   readonly jwksUri: string | null;
   readonly allowedHosts: readonly string[];
 }
@@ -18,9 +18,9 @@ export interface IssuerKeysDeps {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly onFetch: (issuer: string, error: string | null) => void;
-  /** Told of each set that was taken, for the next thread of this process. */
+  /** Called with each accepted set, for the next serving thread of this process. */
   readonly onKeys?: (issuer: string, bytes: Uint8Array) => void;
-  /** The set that an earlier thread of this process had. */
+  /** The set of an earlier serving thread of this process. */
   readonly kept?: (issuer: string) => { readonly bytes: Uint8Array; readonly ageMs: number } | null;
 }
 
@@ -29,9 +29,9 @@ export interface IssuerKeyStatus extends KeySetStatus {
 }
 
 const FRESH_MS = 10 * 60_000;
-/** How long keys are used while the issuer cannot be reached. */
+/** Keys are used this long while the issuer cannot be reached. */
 const STALE_MS = 24 * 3600_000;
-/** A key that was rotated in is known after this long at the latest, whatever else is asked for. */
+/** A new key is known after this time at the latest, whatever other `kid`s are asked for. */
 const COOLDOWN_MS = 5000;
 const RETRY = { firstMs: 1000, maxMs: 60_000, jitter: 0.25 };
 

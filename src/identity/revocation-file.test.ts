@@ -23,7 +23,7 @@ function watched(room = Infinity) {
     maxBytes: 1024 * 1024,
     full: "full",
     monotonic: () => performance.now(),
-    take: (revocation) => taken.length < room && taken.push(revocation) > 0,
+    add: (revocation) => taken.length < room && taken.push(revocation) > 0,
   });
   return { file, taken };
 }
@@ -32,7 +32,7 @@ function watched(room = Infinity) {
 async function readAll(text: string | Uint8Array): Promise<{ ids: string[]; fault: string | null }> {
   writeFileSync(path, text);
   const { file, taken } = watched();
-  const { fault } = await file.look();
+  const { fault } = await file.read();
   return { ids: taken.map(({ id }) => id), fault };
 }
 
@@ -77,9 +77,9 @@ describe("one line", () => {
     for (let length = Buffer.byteLength(before) + 1; length < bytes.length - 1; length += 1) {
       writeFileSync(path, bytes.subarray(0, length));
       const { file, taken } = watched();
-      expect(await file.look(), String(length)).toEqual({ changed: true, fault: null });
+      expect(await file.read(), String(length)).toEqual({ changed: true, fault: null });
       expect(taken.map(({ id }) => id)).toEqual(["a"]);
-      expect((await file.look()).fault, "the same at the next look").toMatch(/cut off/);
+      expect((await file.read()).fault, "the same at the next look").toMatch(/cut off/);
     }
     for (const whole of [bytes.subarray(0, bytes.length - 1), bytes])
       expect(await readAll(whole)).toEqual({ ids: ["a", "\u00e9\u20ac"], fault: null });
@@ -124,10 +124,10 @@ describe("one line", () => {
       fc.asyncProperty(text, text, fc.nat({ max: 99 }), fc.boolean(), async (first, more, cut, keeps) => {
         writeFileSync(path, first.slice(0, first.length - cut));
         const { file, taken } = watched();
-        await file.look();
+        await file.read();
         const whole = (keeps ? first : first.slice(7)) + more;
         writeFileSync(path, whole);
-        const { fault } = await file.look();
+        const { fault } = await file.read();
         const seen = new Set(taken.map(({ id }) => id));
         const inOneGo = await readAll(whole);
         if (fault === null || !fault.includes("cut off")) expect(fault).toBe(inOneGo.fault);
@@ -146,7 +146,7 @@ describe("how a file changes", () => {
     const look = async (text: string) => {
       writeFileSync(path, text);
       taken.length = 0;
-      const { fault } = await file.look();
+      const { fault } = await file.read();
       return `${ids(taken)}${fault === null ? "" : `; ${fault}`}`;
     };
     const [a, b, c] = ["a", "b", "c"].map((jti) => lines(byJti(jti)));
@@ -164,26 +164,26 @@ describe("how a file changes", () => {
   it("what cannot be read is a fault, and is read anew once it can be", async () => {
     const { file, taken } = watched();
     writeFileSync(path, lines(byJti("a")));
-    expect((await file.look()).fault).toBeNull();
+    expect((await file.read()).fault).toBeNull();
     rmSync(path);
-    expect((await file.look()).fault).toMatch(/ENOENT/);
+    expect((await file.read()).fault).toMatch(/ENOENT/);
     mkdirSync(path);
-    expect((await file.look()).fault).toBe("is not a file");
+    expect((await file.read()).fault).toBe("is not a file");
     rmdirSync(path);
     writeFileSync(path, lines(byJti("b")).repeat(20_000));
-    expect((await file.look()).fault).toMatch(/larger than 1048576 bytes/);
+    expect((await file.read()).fault).toMatch(/larger than 1048576 bytes/);
     writeFileSync(path, lines(byJti("c")));
-    expect(await file.look()).toEqual({ changed: true, fault: null });
+    expect(await file.read()).toEqual({ changed: true, fault: null });
     expect(ids(taken)).toBe("a c");
   });
 
   it("without room the file is not whole, until there is some", async () => {
     writeFileSync(path, lines(byJti("a"), byJti("b"), byJti("c")));
     const { file, taken } = watched(2);
-    expect((await file.look()).fault).toBe("full");
-    expect((await file.look()).fault).toBe("full");
+    expect((await file.read()).fault).toBe("full");
+    expect((await file.read()).fault).toBe("full");
     taken.length = 0;
-    expect(await file.look()).toMatchObject({ fault: null });
+    expect(await file.read()).toMatchObject({ fault: null });
     expect(ids(taken)).toBe("c");
   });
 
@@ -192,12 +192,12 @@ describe("how a file changes", () => {
     const taken: Revocation[] = [];
     const take = (revocation: Revocation) => taken.push(revocation) > 0;
     const monotonic = () => (clock.ms += 1);
-    const file = new RevocationFile({ path, maxBytes: 64 * 1024 * 1024, full: "full", monotonic, take });
+    const file = new RevocationFile({ path, maxBytes: 64 * 1024 * 1024, full: "full", monotonic, add: take });
     const many = Array.from({ length: 130_000 }, (_, i) => lines(byJti(`j${100_000 + i}`))).join("");
     expect(many.length).toBeGreaterThan(8 * 1024 * 1024);
     const look = async () => {
       taken.length = 0;
-      expect((await file.look()).fault).toBeNull();
+      expect((await file.read()).fault).toBeNull();
       return ids(taken);
     };
     writeFileSync(path, many);
@@ -222,7 +222,7 @@ describe("how a file changes", () => {
   it("a million empty lines leave the loop free", async () => {
     writeFileSync(path, "\n".repeat(1024 * 1024));
     const turns = countTurns();
-    expect((await watched().file.look()).fault).toBeNull();
+    expect((await watched().file.read()).fault).toBeNull();
     expect(turns()).toBeGreaterThan(10);
   });
 });

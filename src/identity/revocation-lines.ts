@@ -1,4 +1,4 @@
-// One line of the revocation file (docs/operations.md). Pure.
+// Parses one line of the revocation file (docs/operations.md). Pure.
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 
@@ -7,20 +7,20 @@ export type Revocation =
   | { readonly by: "jti" | "sid"; readonly iss: string; readonly id: string; readonly until: number }
   | { readonly by: "sub"; readonly iss: string; readonly id: string; readonly before: number };
 
-/** Of one line: two texts of 1,024 characters, each of them escaped, and what is around them. */
+/** Bytes of one line: two texts of 1,024 characters, all escaped, and the JSON around them. */
 export const MAX_LINE_BYTES = 16 * 1024;
 const MAX_TEXT = 1024;
 const LIMITS = { maxDepth: 2, maxMembers: 8 };
-/** Seconds since the epoch in the year 5138: what is above was meant in milliseconds. */
+/** Seconds since the epoch in the year 5138: a larger number is in milliseconds by mistake. */
 const MAX_TIME = 1e11;
 /**
- * The form in which nearly every line comes: plain ASCII without escapes. Read by one expression, a full file costs a
- * tenth of the strict reader's time, and what the expression takes the reader takes alike.
+ * The usual form of a line: plain ASCII without escapes. The expression takes a tenth of the strict reader's time, and every
+ * line that it matches has the same meaning to the strict reader.
  */
 const PLAIN =
   /^\{"iss": ?"([ !#-[\]-~]+)", ?"(jti|sid|sub)": ?"([ !#-[\]-~]+)", ?"(until|before)": ?([1-9]\d{0,10})\}$/;
 
-/** One line, or what is wrong with it. */
+/** Parses one line, or returns its fault. */
 export function readRevocation(line: Uint8Array): Revocation | string {
   const plain = PLAIN.exec(Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString("latin1"));
   if (plain !== null) return fromPlain(plain);
@@ -31,7 +31,7 @@ export function readRevocation(line: Uint8Array): Revocation | string {
   return fromObject(value as JsonObject);
 }
 
-/** Tokens and sessions, nearly all there is, without an object in between. */
+/** Makes a revocation of a token or session, the usual ones, without an object in between. */
 function fromPlain([, iss = "", by = "", id = "", time = "", seconds = ""]: RegExpExecArray): Revocation | string {
   const number = Number(seconds);
   const isUsual = time === "until" && by !== "sub" && isText(iss) && isText(id) && isTime(number);

@@ -1,5 +1,5 @@
-// All revocations that were seen, in bounded memory that outlives the thread: which of them holds for a token. Pure, but
-// for the clocks that it is given.
+// All revocations that were ever read, in bounded shared memory that outlives the thread. Pure but for the clocks that are
+// passed in.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MAX_LIFETIME_SECONDS, SKEW_SECONDS } from "./claims.ts";
 import type { Revocation } from "./revocation-lines.ts";
@@ -11,13 +11,13 @@ export interface MemoryOptions {
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
   readonly maxEntries: number;
-  /** What an earlier thread of this process has seen, or null. */
+  /** The memory of an earlier thread of this process, or null. */
   readonly remembered: SharedArrayBuffer | null;
-  /** Told of the memory that holds all there is, each time it is another: it must outlive this thread. */
+  /** Called with the shared memory each time it is replaced: it must outlive this thread. */
   readonly onMemory: (memory: SharedArrayBuffer) => void;
 }
 
-/** What a verified token shows of itself. */
+/** The claims of a verified token by which it can be revoked. */
 export interface TokenMarks {
   readonly iss: string;
   readonly sub: string;
@@ -28,20 +28,20 @@ export interface TokenMarks {
 
 export interface RevocationMemory {
   /**
-   * Which revocation holds for the token, or null; three look-ups.
-   * @param holder what the marks are of: their digests are computed once for it
+   * Finds the kind of revocation that applies to a token, or null. Three hash look-ups.
+   * @param holder the object that the marks belong to: their digests are cached for it
    */
   find(marks: TokenMarks, holder?: object): Revocation["by"] | null;
-  /** `full`: nothing was taken; {@link makeRoom}, then try again. */
+  /** Adds a revocation. `full`: not added; call {@link makeRoom} and add again. `over`: not in force any more. */
   add(revocation: Revocation): "new" | "known" | "over" | "full";
-  /** Grows, or drops what is over, in slices. Resolves to false when every entry is still in force. */
+  /** Grows the table, or drops entries that are over, in slices. Resolves to false if every entry is in force. */
   makeRoom(): Promise<boolean>;
   size(): number;
-  /** True when the clock has gone back behind what was dropped: lines that were over no longer are. */
+  /** True if the clock was set back behind the last drop: dropped entries may be in force again. */
   hasDroppedTooMuch(): boolean;
 }
 
-/** The digests of one token's marks; null for a mark that it does not have. */
+/** The digests of one token's marks; null for an absent mark. */
 interface Digests {
   readonly jti: Digest | null;
   readonly sid: Digest | null;
@@ -49,29 +49,29 @@ interface Digests {
 }
 
 const FIRST_ENTRIES = 1000;
-/** Slots that are copied in one go, about 2 ms; requests come in between. */
+/** Slots that are copied at once, about 2 ms; requests run in between. */
 const SLICE = 8192;
 /**
- * How long after `before` a token that was issued earlier may still be accepted: the longest life that `checkClaims`
- * takes. {@link SKEW_SECONDS} more, as after every `exp`, is added where times are compared.
+ * Seconds after `before` for which an earlier token may still be valid: the longest lifetime that `checkClaims` accepts.
+ * {@link SKEW_SECONDS} is added where times are compared, as after every `exp`.
  */
 const SUBJECT_SECONDS = MAX_LIFETIME_SECONDS + SKEW_SECONDS;
 
 /**
- * Every revocation that was seen. Nothing is forgotten because its line is gone, and a time only ever grows. A time is over
- * when both the wall clock and the time that has passed since the start say so: a clock that was set forward ends nothing,
- * and one that is set back brings no token back (P12). What is over stays while there is room.
+ * Makes the memory of all revocations. An entry stays when its line is removed, and its time only grows. An entry is over when
+ * both the wall clock and the monotonic time since the start say so: a clock that is set forward ends no revocation, and
+ * one that is set back revives no token (threat model: P12). Entries that are over stay while there is room.
  */
 export function createRevocationMemory(options: MemoryOptions): RevocationMemory {
-  return new SeenRevocations(options);
+  return new SharedRevocationMemory(options);
 }
 
-class SeenRevocations implements RevocationMemory {
+class SharedRevocationMemory implements RevocationMemory {
   readonly #clock: () => number;
   readonly #options: MemoryOptions;
   #table: RevocationTable;
   #digests = new WeakMap<object, Digests>();
-  /** The clock when something that was over was left out for the last time, and when the table was searched for it. */
+  /** Seconds of the clock at the last drop of an entry that was over, and at the last search for such entries. */
   #droppedAt = -Infinity;
   #prunedAt = -Infinity;
 
@@ -93,7 +93,7 @@ class SeenRevocations implements RevocationMemory {
     const { jti, sid, sub } = this.#digestsOf(marks, holder);
     if (this.#holds(jti)) return "jti";
     if (this.#holds(sid)) return "sid";
-    // A token that does not say when it was issued may be an old one, also of a subject who was dropped.
+    // A token without `iat` may have been issued earlier; the flag means that an entry of some subject was dropped.
     const { iat } = marks;
     if (typeof iat !== "number") return table.flag || table.get(sub) !== 0 ? "sub" : null;
     return iat < -table.get(sub) ? "sub" : null;
@@ -106,7 +106,7 @@ class SeenRevocations implements RevocationMemory {
     const known = table.get(digest);
     if (Math.abs(known) >= Math.abs(time)) return "known";
     if (known === 0) {
-      // Half of the room is for what is over: a clock that was wrong when the file was read can be put right.
+      // Half of the room may hold entries that are over: a clock that was wrong when the file was read can be corrected.
       if (table.size * 2 >= this.#options.maxEntries && this.#isOver(time)) {
         if (time < 0) table.setFlag();
         this.#droppedAt = this.#clock();
@@ -182,12 +182,12 @@ class SeenRevocations implements RevocationMemory {
   }
 }
 
-/** One text for each sort, issuer and id, whatever is in them. */
+/** Makes the name of a mark, injective over kind, issuer and id. */
 export function nameOf({ by, iss, id }: Pick<Revocation, "by" | "iss" | "id">): string {
   return `${by}${iss.length}:${iss}${id}`;
 }
 
-/** `until` of a token or session; `before` of a subject as a negative number, so that a slot says which it is. */
+/** The time of a slot: `until` of a token or session; `before` of a subject as a negative number. */
 function timeOf(revocation: Revocation): number {
   return revocation.by === "sub" ? -revocation.before : revocation.until;
 }

@@ -1,25 +1,25 @@
 // A hash table of digests and times in shared memory, with open addressing and linear probing. Pure.
 import { hash, randomBytes } from "node:crypto";
 
-/** 128 bits of SHA-256 over a salt and a name: two names share one with a chance of 2^-128 for each pair. */
+/** 128 bits of SHA-256 over a salt and a name, as four words: a pair of names collides with a probability of 2^-128. */
 export type Digest = readonly [number, number, number, number];
 
-/** The salt (4 words), the flags (1 word), and room up to a multiple of 8 bytes. */
+/** The salt (4 words), the flags (1 word), and padding to a multiple of 8 bytes. */
 const HEADER_BYTES = 32;
 const FLAGS = 4;
 const SLOT_BYTES = 24;
-/** Beyond this share of its slots a table of linear probing gets slow. */
+/** Beyond this load factor linear probing gets slow. */
 const MAX_LOAD = 0.75;
 const TWO_TO_32 = 2 ** 32;
 
-/** The slots that so many entries need. */
+/** The number of slots for a number of entries. */
 export function slotsFor(entries: number): number {
   return Math.ceil(entries / MAX_LOAD);
 }
 
 /**
- * A digest's time, which is never 0: 0 marks a free slot. The memory is shared, so that it outlives the thread that writes
- * to it. The time is written last: a thread that is ended in between leaves a slot that is still free.
+ * Maps digests to times. A time is never 0: 0 marks a free slot. The memory is shared, so that it outlives the thread that
+ * writes to it. The time is written last: a thread that is ended in between leaves the slot free.
  */
 export class RevocationTable {
   readonly buffer: SharedArrayBuffer;
@@ -38,14 +38,14 @@ export class RevocationTable {
     this.#salt = Buffer.from(buffer).toString("hex", 0, 16);
   }
 
-  /** @param like a table whose digests go into this one */
+  /** @param like a table whose salt and flags the new one takes, so that digests are valid in both */
   static create(slots: number, like?: RevocationTable): RevocationTable {
     const buffer = new SharedArrayBuffer(HEADER_BYTES + slots * SLOT_BYTES);
     Buffer.from(buffer).set(like === undefined ? randomBytes(16) : Buffer.from(like.buffer, 0, HEADER_BYTES));
     return new RevocationTable(buffer);
   }
 
-  /** What an earlier thread wrote. */
+  /** Opens the memory of an earlier thread. */
   static open(buffer: SharedArrayBuffer): RevocationTable {
     const table = new RevocationTable(buffer);
     for (const time of table.#times) if (time !== 0) table.#size += 1;
@@ -60,7 +60,7 @@ export class RevocationTable {
     return this.#times.length;
   }
 
-  /** A bit of the owner's that lives as long as the entries. */
+  /** One bit for the owner, stored with the entries. */
   get flag(): boolean {
     return this.#header[FLAGS] === 1;
   }
@@ -69,7 +69,7 @@ export class RevocationTable {
     this.#header[FLAGS] = 1;
   }
 
-  /** True while another entry keeps the table fast. */
+  /** True while another entry stays within the load factor. */
   hasRoom(): boolean {
     return this.#size < Math.floor(this.slots * MAX_LOAD);
   }
@@ -79,12 +79,12 @@ export class RevocationTable {
     return [wordAt(bytes, 0), wordAt(bytes, 4), wordAt(bytes, 8), wordAt(bytes, 12)];
   }
 
-  /** The digest's time, or 0. */
+  /** Returns the time of a digest, or 0. */
   get(digest: Digest): number {
     return this.#times[this.#slotOf(digest)] ?? 0;
   }
 
-  /** There must be room. */
+  /** Sets the time of a digest; there must be room. */
   set(digest: Digest, time: number): void {
     const slot = this.#slotOf(digest);
     if (this.#times[slot] === 0) {
@@ -94,7 +94,7 @@ export class RevocationTable {
     this.#times[slot] = time;
   }
 
-  /** Copies the entries of some slots into another table, except those whose time is not `isKept`. */
+  /** Copies the entries of a range of slots for whose time `isKept` is true. */
   copyTo(target: RevocationTable, slots: { from: number; to: number }, isKept: (time: number) => boolean): void {
     const keys = this.#keys;
     for (let slot = slots.from; slot < Math.min(slots.to, this.slots); slot += 1) {
@@ -105,7 +105,7 @@ export class RevocationTable {
     }
   }
 
-  /** The digest's own slot, or the free one where it belongs. */
+  /** The slot of a digest, or the free slot for it. */
   #slotOf([a, b, c, d]: Digest): number {
     const keys = this.#keys;
     const { slots } = this;

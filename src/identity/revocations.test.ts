@@ -18,7 +18,7 @@ const lines = (...objects: object[]) => objects.map((object) => `${JSON.stringif
 const byJti = (jti: string, until = NOW + 600) => ({ iss: ISS, jti, until });
 
 function identityOf(claims: Record<string, string | number>, subject = "alice", issuer = ISS): Identity {
-  const plain = { username: null, groups: [], scopes: [], expiresAt: NOW + 300, token: new Secret("t") };
+  const plain = { username: null, groups: [], scopes: [], actors: [], expiresAt: NOW + 300, token: new Secret("t") };
   return { issuer, subject, claims, ...plain };
 }
 

@@ -1,11 +1,11 @@
-// How many tokens that fail verification one source address may bring. Pure.
+// Bounds the failed verifications of one source address. Pure; time comes from the clock that is passed in.
 import { isIPv4, isIPv6 } from "node:net";
 import { LRUCache } from "lru-cache";
 
 export interface SourceBudget {
-  /** True while the source has brought more failures than it may. */
+  /** True while the source has used up its budget of failures. */
   isSpent(source: string): boolean;
-  /** One more failure. */
+  /** Counts one failure. */
   spend(source: string): void;
 }
 
@@ -15,13 +15,13 @@ export interface SourceBudgetOptions {
   readonly monotonic: () => number;
 }
 
-/** So many seconds' failures may come at once: a client that tries an old token again and again is told that it is bad. */
+/** Burst, in seconds of the rate: a client that retries an old token still gets 401, not 429. */
 const BURST_SECONDS = 10;
-/** Sources whose failures are counted; one that failed longest ago is forgotten. */
+/** Sources that are counted; the one that failed longest ago is evicted. */
 const MAX_SOURCES = 10_000;
 const MAX_ADDRESS = 64;
 
-/** A token bucket (RFC 2697's word) for each source that has failed: it fills with failures, and empties over time. */
+/** Makes a leaky bucket for each source that has failed: failures fill it, and it drains over time. */
 export function createSourceBudget({ perSecond, monotonic }: SourceBudgetOptions): SourceBudget {
   const burst = perSecond * BURST_SECONDS;
   const sources = new LRUCache<string, { level: number; at: number }>({ max: MAX_SOURCES });
@@ -44,7 +44,7 @@ export function createSourceBudget({ perSecond, monotonic }: SourceBudgetOptions
   };
 }
 
-/** What one sender cannot change at will: an IPv4 address, or the /64 of an IPv6 one (RFC 6177). */
+/** The part of an address that one sender cannot change at will: an IPv4 address, or the /64 of an IPv6 one (RFC 6177). */
 export function sourceOf(address: string): string {
   const plain = address.toLowerCase().replace(/%.*$/, "");
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1];

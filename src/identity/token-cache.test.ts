@@ -9,7 +9,7 @@ const HOUR = 3_600_000;
 
 function verified(name: string, claims: JsonObject = {}): VerifiedToken {
   const plain = { username: null, groups: [], scopes: [] };
-  const identity = { ...plain, issuer: "i", subject: name, claims, expiresAt: 1, token: new Secret(name) };
+  const identity = { ...plain, issuer: "i", subject: name, actors: [], claims, expiresAt: 1, token: new Secret(name) };
   const checked = { ...plain, subject: name, audiences: ["a"], expiresAt: 1, notBefore: null };
   return { identity, claims: checked, key: {} as VerificationKey };
 }

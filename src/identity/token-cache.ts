@@ -1,4 +1,4 @@
-// Verified tokens, as many as fit into so many bytes.
+// A cache of verified tokens, bounded in bytes. Pure; time comes from the clock that is passed in.
 import { hash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Identity } from "../authz/types.ts";
@@ -6,7 +6,7 @@ import type { JsonValue } from "../json/types.ts";
 import type { CheckedClaims } from "./claims.ts";
 import type { VerificationKey } from "../jose/key-set.ts";
 
-/** A token that was verified, with what its audience and lifetime are judged by at each use. */
+/** A verified token, with the claims for the checks at each use. */
 export interface VerifiedToken {
   readonly identity: Identity;
   readonly claims: CheckedClaims;
@@ -15,7 +15,7 @@ export interface VerifiedToken {
 
 export interface TokenCache {
   get(token: string): VerifiedToken | undefined;
-  /** @param livesMs how long the token is accepted from now on */
+  /** @param livesMs remaining lifetime of the token in milliseconds */
   put(token: string, verified: VerifiedToken, livesMs: number): void;
   drop(token: string): void;
   stats(): { readonly entries: number; readonly bytes: number };
@@ -27,13 +27,13 @@ export interface TokenCacheOptions {
   readonly monotonic: () => number;
 }
 
-/** Between two searches for tokens whose life is over, when there is no room. */
+/** Interval between two purges of expired tokens, when there is no room. */
 const PURGE_MS = 1000;
 
 /**
- * Verified tokens by the SHA-256 of the whole token, signature included: two spellings are two entries, and nothing read
- * before verification is ever a key (design 5.8). Without room those whose life is over leave first, then those that were
- * not used for longest. One that is over is kept until then: to refuse it again costs no signature.
+ * Makes the cache. The key is the SHA-256 of the whole token, signature included: two spellings are two entries, and no part of
+ * an unverified token is a key. Without room, expired tokens are evicted first, then the least recently used ones. An
+ * expired token stays until then, so that refusing it again costs no signature.
  */
 export function createTokenCache({ maxBytes, monotonic }: TokenCacheOptions): TokenCache {
   const tokens = new LRUCache<string, VerifiedToken>({
@@ -61,16 +61,16 @@ export function createTokenCache({ maxBytes, monotonic }: TokenCacheOptions): To
   };
 }
 
-/** What stays free in a heap that is used to the full: V8 collects when it has grown by about this share. */
+/** Factor for the free part of a full heap: V8 collects garbage when the heap has grown by about this share. */
 const HEAP_SLACK = 1.5;
-/** The entry itself: its key, its digests of revocation marks, the objects of the identity. */
+/** The entry itself: key, digests of revocation marks, the objects of the identity. */
 const ENTRY_BYTES = 1000;
-/** A member of an object: its entry, its name, and V8's hidden class for each name that comes in this order once. */
+/** A member of an object: slot, name, and V8's hidden class, which a new order of names adds. */
 const MEMBER_BYTES = 160;
 
 /**
- * What a token takes in memory, in bytes: its text, its claims as objects, its scopes, and the caller's part of the
- * policy's input, which is kept as JSON. Calibrated by the growth of the process with tokens of many forms.
+ * Estimates the memory of a cached token in bytes: text, claims as objects, scopes, and the caller's part of the policy input,
+ * which is cached as JSON. Calibrated by the growth of the process with tokens of many forms.
  */
 export function weightOf(
   token: string,
@@ -82,7 +82,7 @@ export function weightOf(
   return Math.ceil(HEAP_SLACK * (ENTRY_BYTES + token.length + bytesPerCharacter * (input.length + objects)));
 }
 
-/** By V8's layouts: a string's header, a slot of 8 bytes for each element. */
+/** Estimates a value by V8's layouts: a string's header, a slot of 8 bytes for each element. */
 function weightOfValue(value: JsonValue): number {
   if (typeof value === "string") return 24 + value.length;
   if (typeof value !== "object" || value === null) return 0;

@@ -1,3 +1,4 @@
+// Checks the JOSE header of an access token (RFC 7515 §4, RFC 8725). Pure.
 import { KID } from "../jose/key-set.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
@@ -6,18 +7,18 @@ export interface TokenHeader {
   readonly kid: string | null;
 }
 
-/** Header members that would bring a key, an extension or another encoding along. We support none of them. */
+/** Header members for a key, an extension or another encoding in the token. None is supported. */
 const FORBIDDEN = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
-/** Of tokens that are none for us, our own among them (RFC 8725 §3.11, threat rows A20, A21). */
+/** Types of other tokens, wristband and catalogue token among them (RFC 8725 §3.11; threat model: A20, A21). */
 const OTHER_TYPES =
   /^(?:application\/)?(?:wristband|catalog|logout|dpop|secevent|oauth-id-jag|refresh|id_token|entity-statement)\+?(?:jwt)?$/i;
 const PLAIN_TOKEN = /^(?:application\/)?(?:at\+)?jwt$/i;
 const ACCESS_TOKEN = /^(?:application\/)?at\+jwt$/i;
 
 /**
- * Checks the JOSE header, or says what is wrong (RFC 7515 §4, RFC 8725).
- * @param algorithms what the issuer's configuration accepts
- * @param tokenType `at+jwt` demands RFC 9068's type; `jwt` takes a plain JWT, told from other tokens by its claims
+ * Checks the header, or returns its first fault.
+ * @param algorithms algorithms that the issuer's configuration accepts
+ * @param tokenType `at+jwt` demands RFC 9068's type; `jwt` accepts a plain JWT, whose claims tell it from other tokens
  */
 export function checkHeader(
   header: JsonObject,

@@ -22,6 +22,7 @@ const alice: Identity = {
   username: "alice",
   groups: [],
   scopes: [],
+  actors: [],
   claims: {},
   expiresAt: NOW + 3600,
   token: new Secret("alices-token"),

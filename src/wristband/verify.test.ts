@@ -268,7 +268,7 @@ describe("A21: one token is not taken for another", () => {
     const identity = { issuer: "https://idp.example.com", subject: "a", expiresAt: NOW + 900, token: new Secret("x") };
     const sign = createSigner({ ...parties, ttlSeconds: 300, keys: () => [signer], now: () => now });
     const wristband = sign(
-      { ...identity, username: null, groups: [], scopes: [], claims: {} },
+      { ...identity, username: null, groups: [], scopes: [], actors: [], claims: {} },
       { tools: {}, prompts: {}, resources: {} },
       { use: "list", merged: false },
     );

@@ -190,6 +190,7 @@ function writeWristband(): void {
   });
   const alice: Identity = {
     ...{ issuer: "https://idp.example.com", subject: "alice", username: "alice", groups: [], scopes: [], claims: {} },
+    actors: [],
     expiresAt: Math.floor(Date.now() / 1000) + 3600,
     token: new Secret("alices-token"),
   };

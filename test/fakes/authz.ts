@@ -63,6 +63,7 @@ export const ALICE: Identity = {
   username: "alice",
   groups: ["engineering"],
   scopes: ["mcp:read"],
+  actors: [],
   claims: { sub: "alice-sub" },
   expiresAt: 2_000_000_000,
   token: new Secret("alice-token"),

@@ -139,6 +139,7 @@ function identityOf(subject: string): Identity {
     username: subject,
     groups: [],
     scopes: [],
+    actors: [],
     claims: {},
     expiresAt: Math.floor(Date.now() / 1000) + 3600,
     token: new Secret("token"),

@@ -50,6 +50,7 @@ export function callerOf(subject: string, ttlSeconds = 300): Identity {
     username: subject,
     groups: [],
     scopes: [],
+    actors: [],
     claims,
     expiresAt: claims.exp,
     token: new Secret(tokenOf(claims)),

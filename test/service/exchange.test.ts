@@ -1,6 +1,8 @@
 // The contract of token exchange, against the fake and against the provider of the demo.
 import { expect, it } from "vitest";
 import type { Identity } from "../../src/authz/types.ts";
+import { actorsOf } from "../../src/jose/act-claim.ts";
+import type { JsonObject } from "../../src/json/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { claimsOf, exchangeContract, foundToken, sourceOf, type ExchangeWorld } from "../contract/exchange.ts";
 import { AUDIENCE, callerOf, CLIENT, SCOPE, startTokenEndpoint } from "../fakes/token-endpoint.ts";
@@ -42,9 +44,17 @@ async function demoProvider(ignoresActors: boolean): Promise<ExchangeWorld & { r
 }
 
 function callerWith(idp: Idp, token: string): Identity {
-  const claims = claimsOf(token) as { exp: number; sub: string };
+  const claims = claimsOf(token) as JsonObject & { exp: number; sub: string };
   const { exp: expiresAt, sub: subject } = claims;
-  return { ...callerOf(subject), issuer: idp.issuer, subject, claims, expiresAt, token: new Secret(token) };
+  return {
+    ...callerOf(subject),
+    issuer: idp.issuer,
+    subject,
+    actors: actorsOf(claims),
+    claims,
+    expiresAt,
+    token: new Secret(token),
+  };
 }
 
 exchangeContract("the demo's provider", () => demoProvider(false));

@@ -147,7 +147,7 @@ describe("H05: a delegation is never silently something else", () => {
   });
 
   it("a chain that the caller's token had already is no sign of this delegation", async () => {
-    const before = { ...ALICE, claims: { ...ALICE.claims, ...act } };
+    const before = { ...ALICE, claims: { ...ALICE.claims, ...act }, actors: [act.act.sub] };
     const { get, close } = delegating();
     answering("exchange", 200, () => granting(exchangedFor("alice", AUDIENCE, act)));
     expect(await get(before)).toEqual({ cannotTell: text("ignored the actor") });

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Identity } from "../../authz/types.ts";
-import { actorsOf, isParty } from "../../jose/act-claim.ts";
+import { isParty } from "../../jose/act-claim.ts";
 import { cacheKey, type AnswerCache, type Kept } from "../answer-cache.ts";
 import type { Answer, CredentialSource } from "../source.ts";
 import { headerValue, type Placement } from "../static.ts";
@@ -81,8 +81,7 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
     const { subject, expiresAt: subjectExp } = identity;
     const hidden = actor === null ? secrets : [...secrets, actor.token];
     const configured = { profile, audience, scope, allowScopes, secrets: hidden };
-    const before = actorsOf(identity.claims);
-    const caller = { subject, subjectToken, subjectExp, actor: actor?.subject ?? null, before };
+    const caller = { subject, subjectToken, subjectExp, actor: actor?.subject ?? null, before: identity.actors };
     const expected: Expectation = { ...configured, ...caller, askedAt, now: deps.now() };
     return readAnswer(answer, expected);
   }

@@ -1,6 +1,5 @@
 // The Checks in flight, in a SharedArrayBuffer that outlives the serving thread: when the thread ends, the supervisor writes the
 // audit lines that it could not write (every Check has one record). The thread writes, the supervisor reads. No I/O.
-import { actorsOf } from "../../jose/act-claim.ts";
 import type { AuditFacts, Verdict } from "../../authz/audit-record.ts";
 import type { Caller, InFlight } from "../../authz/in-flight.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
@@ -111,7 +110,7 @@ class SharedTable implements InFlight {
     if (identity === null) return;
     this.#put(slot, FIELD.issuer, identity.issuer);
     this.#put(slot, FIELD.subject, identity.subject);
-    if (identity.claims["act"] !== undefined) this.#put(slot, FIELD.actor, actorsOf(identity.claims)[0] ?? null);
+    this.#put(slot, FIELD.actor, identity.actors[0] ?? null);
   }
 
   answered({ slot }: CheckFacts, { decision, reason }: Verdict): void {
@@ -185,7 +184,8 @@ function factsAt(views: Views, slot: number): AuditFacts {
   const actor = text("actor");
   return {
     ...newCheckFacts(text("requestId") ?? "", views.floats[(slot * SLOT_BYTES + 8) / 8] ?? 0),
-    identity: issuer === null ? null : { issuer, subject: text("subject") ?? "", claims: actorClaims(actor) },
+    identity:
+      issuer === null ? null : { issuer, subject: text("subject") ?? "", actors: actor === null ? [] : [actor] },
     meshRequestId: text("meshRequestId"),
     traceId: text("traceId"),
     sourceIp: text("sourceIp"),
@@ -194,11 +194,6 @@ function factsAt(views: Views, slot: number): AuditFacts {
     kind: text("kind") as Kind | null,
     name: text("name"),
   };
-}
-
-/** The claim `act` (RFC 8693 §4.1), by which an audit line names the actor. */
-function actorClaims(actor: string | null) {
-  return actor === null ? {} : { act: { sub: actor } };
 }
 
 /** Bounds the length again: the thread may have been ended in the middle of a write. */
