@@ -3,10 +3,10 @@ import { ALICE } from "../../test/fakes/authz.ts";
 import { Secret } from "../secret/secret.ts";
 import { createCredentials } from "./chain.ts";
 import { noneSource } from "./none.ts";
-import type { Answer, CredentialSource } from "./source.ts";
+import type { Lookup, CredentialSource } from "./source.ts";
 import { staticSource } from "./static.ts";
 
-const saying = (kind: "vault" | "exchange", answer: Answer, asked: string[] = []): CredentialSource => ({
+const saying = (kind: "vault" | "exchange", answer: Lookup, asked: string[] = []): CredentialSource => ({
   kind,
   get: () => (asked.push(kind), answer),
 });
@@ -45,7 +45,7 @@ describe("5.3: not having is not failing", () => {
   });
   it("answers that come later are read in the same order and by the same rules", async () => {
     const asked: string[] = [];
-    const late = (kind: "vault" | "exchange", answer: Answer): CredentialSource => ({
+    const late = (kind: "vault" | "exchange", answer: Lookup): CredentialSource => ({
       kind,
       get: () => (asked.push(kind), Promise.resolve(answer)),
     });

@@ -1,7 +1,8 @@
+// The credential kind `none`. Pure.
 import type { CredentialSource } from "./source.ts";
 
-/** A server that wants no credential: the caller's token is removed and nothing takes its place. */
+/** Makes the source for a server without credentials: the caller's token is removed and nothing replaces it. */
 export function noneSource(): CredentialSource {
-  const answer = { found: { kind: "none" as const, header: "authorization", value: null } };
-  return { kind: "none", get: () => answer };
+  const lookup = { found: { kind: "none" as const, header: "authorization", value: null } };
+  return { kind: "none", get: () => lookup };
 }

@@ -18,7 +18,7 @@ import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { Secret } from "../secret/secret.ts";
 import { newCheckFacts } from "../authz/facts.ts";
 import { createCredentials } from "../credential/chain.ts";
-import type { Answer } from "../credential/source.ts";
+import type { Lookup } from "../credential/source.ts";
 import { encodeCheckResponse } from "./encode-check-response.ts";
 import { toCheckResponse } from "./to-check-response.ts";
 import { CHECK_CODEC } from "./check-codec.ts";
@@ -151,7 +151,7 @@ describe("a whole Check", () => {
   });
 
   it("G21: whether there is an entry, and whose, cannot be told from a refusal", async () => {
-    const answers: Answer[] = [
+    const answers: Lookup[] = [
       { hasNone: "no entry" },
       { hasNone: "the entry is deleted" },
       { refused: "the entry does not say that it is this caller's" },

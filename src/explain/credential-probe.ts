@@ -2,7 +2,7 @@ import type { Ports } from "../authz/ports.ts";
 import { Secret } from "../secret/secret.ts";
 import type { Config } from "../config/load.ts";
 import { createCredentials } from "../credential/chain.ts";
-import type { Answer, CredentialSource } from "../credential/source.ts";
+import type { Lookup, CredentialSource } from "../credential/source.ts";
 import { createStderrLog } from "../ops/log.ts";
 import { createMetrics } from "../ops/metrics/serve.ts";
 import { credentialChains, type CredentialChains } from "../app/serve/credentials.ts";
@@ -86,7 +86,7 @@ function placeholder(entry: Entry, says: string, notes: CredentialNote[]): Crede
   };
 }
 
-function noteOf(answer: Answer): Omit<CredentialNote, "kind"> {
+function noteOf(answer: Lookup): Omit<CredentialNote, "kind"> {
   if ("found" in answer) {
     const { value, header } = answer.found;
     return { answer: "found", says: value === null ? "the server wants none" : `goes into the header ${header}` };

@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
-import { createAnswerCache } from "../../src/credential/answer-cache.ts";
+import { createLookupCache } from "../../src/credential/lookup-cache.ts";
 import type { Profile } from "../../src/credential/exchange/errors.ts";
 import { createActor } from "../../src/credential/exchange/actor.ts";
 import { exchangeSource, type ExchangeOptions, type ExchangeOutcome } from "../../src/credential/exchange/source.ts";
 import { createTokenEndpoint } from "../../src/credential/exchange/token-endpoint.ts";
-import type { Answer } from "../../src/credential/source.ts";
+import type { Lookup } from "../../src/credential/source.ts";
 
 export interface ExchangeWorld {
   readonly tokenEndpoint: string;
@@ -54,14 +54,14 @@ export function sourceOf(world: ExchangeWorld, changes: Partial<ExchangeOptions>
     negativeTtlMs: 5000,
     ...changes,
   };
-  const cache = createAnswerCache({ monotonic: () => clocks.monotonic });
+  const cache = createLookupCache({ monotonic: () => clocks.monotonic });
   const onOutcome = (outcome: ExchangeOutcome) => outcomes.push(outcome);
   const deps = { endpoint: counted, cache, now: () => Date.now() + clocks.ahead, onOutcome };
-  const actor = createActor({ ...options, ...deps, onAsked: () => {} });
+  const actor = createActor({ ...options, ...deps, onResult: () => {} });
   const source = exchangeSource(options, isDelegation ? { ...deps, actor } : deps);
   return {
     source,
-    get: async (identity: Identity): Promise<Answer> => source.get(identity, never),
+    get: async (identity: Identity): Promise<Lookup> => source.get(identity, never),
     clocks,
     outcomes,
     close: () => endpoint.close(),
@@ -73,7 +73,7 @@ export function claimsOf(token: string): Record<string, unknown> {
 }
 
 /** The token that was found. */
-export function foundToken(answer: Answer): string {
+export function foundToken(answer: Lookup): string {
   if (!("found" in answer)) throw new Error(`nothing found: ${JSON.stringify(answer)}`);
   return answer.found.value?.reveal().replace(/^Bearer /, "") ?? "";
 }

@@ -1,8 +1,8 @@
 // Our side of a Vault for tests: the real adapter with what it told its log and metrics, and identities to ask for.
 import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
-import { createAnswerCache } from "../../src/credential/answer-cache.ts";
-import type { Answer, CredentialSource } from "../../src/credential/source.ts";
+import { createLookupCache } from "../../src/credential/lookup-cache.ts";
+import type { Lookup, CredentialSource } from "../../src/credential/source.ts";
 import { parsePath } from "../../src/credential/vault/path.ts";
 import type { VaultEntry } from "../../src/credential/vault/source.ts";
 import { createVault, type Vault, type VaultDeps, type VaultSettings } from "../../src/credential/vault/vault.ts";
@@ -46,7 +46,7 @@ export function openVault(
       ...settings,
     },
     {
-      cache: createAnswerCache(),
+      cache: createLookupCache(),
       log: { info: log("info"), warn: log("warn"), error: log("error") },
       metrics: { vaultRead: tell("read"), vaultLogin: tell("login") },
       ...deps,
@@ -82,7 +82,7 @@ export async function ask(source: CredentialSource, identity: Identity, timeoutM
   return shown(await source.get(identity, AbortSignal.timeout(timeoutMs)));
 }
 
-export function shown(answer: Answer): [string, string] {
+export function shown(answer: Lookup): [string, string] {
   if ("found" in answer) return ["found", answer.found.value?.reveal() ?? ""];
   const [entry] = Object.entries(answer);
   return entry ?? ["", ""];

@@ -1,5 +1,5 @@
 import type { Config } from "../../config/load.ts";
-import type { Owner } from "../../credential/answer-cache.ts";
+import type { Owner } from "../../credential/lookup-cache.ts";
 import { noneSource } from "../../credential/none.ts";
 import type { CredentialSource } from "../../credential/source.ts";
 import { staticSource } from "../../credential/static.ts";

@@ -1,5 +1,5 @@
 import type { Config } from "../../config/load.ts";
-import { createAnswerCache, type AnswerCache } from "../../credential/answer-cache.ts";
+import { createLookupCache, type LookupCache } from "../../credential/lookup-cache.ts";
 import { createActor, type Actor } from "../../credential/exchange/actor.ts";
 import { exchangeSource } from "../../credential/exchange/source.ts";
 import { createTokenEndpoint, type TokenEndpoint } from "../../credential/exchange/token-endpoint.ts";
@@ -15,7 +15,7 @@ export interface ExchangeSources {
   source(entry: Entry, key: string): CredentialSource;
   /** Fetches the gateway's own tokens where it is an actor. Resolves after the first try, well or not. */
   start(): Promise<void>;
-  readonly purge: AnswerCache["purge"];
+  readonly purge: LookupCache["purge"];
   close(): void;
 }
 
@@ -25,7 +25,7 @@ export function createExchangeSources(
   { log, metrics }: { log: Pick<Log, "error">; metrics: Pick<Metrics, "cache" | "exchange"> },
 ): ExchangeSources {
   const actors: Actor[] = [];
-  const cache = createAnswerCache({ count: (result) => metrics.cache("credential", result) });
+  const cache = createLookupCache({ count: (result) => metrics.cache("credential", result) });
   const endpoints = new Map<string, TokenEndpoint>();
   const endpointOf = ({ tokenEndpoint: url, caFile }: Entry, key: string): TokenEndpoint => {
     const id = JSON.stringify([url, caFile]);
@@ -41,7 +41,7 @@ export function createExchangeSources(
       const deps = { endpoint, cache, now: Date.now, onOutcome: metrics.exchange };
       const options = { ...entry, entry: key, negativeTtlMs };
       if (entry.mode === "impersonation") return exchangeSource(options, deps);
-      const actor = createActor({ ...entry, endpoint, now: Date.now, onAsked: actorReport(key, log) });
+      const actor = createActor({ ...entry, endpoint, now: Date.now, onResult: actorReport(key, log) });
       actors.push(actor);
       return exchangeSource(options, { ...deps, actor });
     },

@@ -1,6 +1,6 @@
 import { hostOf } from "../../config/names.ts";
 import type { Config } from "../../config/load.ts";
-import { createAnswerCache, type AnswerCache } from "../../credential/answer-cache.ts";
+import { createLookupCache, type LookupCache } from "../../credential/lookup-cache.ts";
 import type { CredentialSource } from "../../credential/source.ts";
 import { parsePath } from "../../credential/vault/path.ts";
 import { createVault, type Vault } from "../../credential/vault/vault.ts";
@@ -13,7 +13,7 @@ type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "v
 export interface VaultSources {
   source(entry: Entry, server: string): CredentialSource;
   start(): Promise<void>;
-  readonly purge: AnswerCache["purge"];
+  readonly purge: LookupCache["purge"];
   close(): Promise<void>;
 }
 
@@ -25,7 +25,7 @@ export interface VaultSourcesDeps {
 /** One login for all servers. A Vault that is configured but that nobody needs is not logged in to. */
 export function createVaultSources(config: Config, deps: VaultSourcesDeps): VaultSources {
   const used = Object.values(config.servers).some(({ credential }) => credential.some(({ kind }) => kind === "vault"));
-  const cache = createAnswerCache({ count: (result) => deps.metrics.cache("credential", result) });
+  const cache = createLookupCache({ count: (result) => deps.metrics.cache("credential", result) });
   const vault = used ? vaultOf(config, cache, deps) : null;
   return {
     source(entry, server) {
@@ -42,7 +42,7 @@ export function createVaultSources(config: Config, deps: VaultSourcesDeps): Vaul
   };
 }
 
-function vaultOf(config: Config, cache: AnswerCache, { log, metrics }: VaultSourcesDeps): Vault | null {
+function vaultOf(config: Config, cache: LookupCache, { log, metrics }: VaultSourcesDeps): Vault | null {
   if (config.vault === null) return null;
   const { address, namespace, caFile, timeoutMs, cacheTtlMs } = config.vault;
   const { approle, token } = config.vault.auth;

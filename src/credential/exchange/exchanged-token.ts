@@ -1,3 +1,4 @@
+// Checks an exchanged access token: form, audience, subject, actor (RFC 8693 §4.1, RFC 9068). Pure.
 import { actorsOf, isParty } from "../../jose/act-claim.ts";
 import { readToken } from "../../jose/compact.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
@@ -5,19 +6,19 @@ import type { Profile } from "./errors.ts";
 import { JWT_TYPE } from "./request.ts";
 import { scopeNames } from "./scope.ts";
 
-/** Visible ASCII: RFC 6750's b64token and what IdPs send beside it. No space can split the header's value. */
+/** Visible ASCII: RFC 6750's b64token, and the other characters that IdPs use. No space can split the header's value. */
 const FORM = /^[\x21-\x7e]{1,16384}$/;
 
-/** What an exchanged token is held against. */
+/** The values that an exchanged token must agree with. */
 export interface TokenExpectation {
   readonly profile: Profile;
   readonly audience: string;
-  /** Of the caller, whose token was exchanged. */
+  /** `sub` of the caller, whose token was exchanged. */
   readonly subject: string;
   readonly subjectToken: string;
-  /** Whom the token must name as its actor; null for an impersonation. */
+  /** The actor that the token must name; null for an impersonation. */
   readonly actor: string | null;
-  /** Who acted for the caller by her own token, the current one first. */
+  /** Actors of the caller's own token, the current one first. */
   readonly before: readonly string[];
 }
 
@@ -25,13 +26,13 @@ export interface TokenFacts {
   /** Seconds since the epoch; null for a token that only its issuer can read. */
   readonly expiresAt: number | null;
   readonly scopes: readonly string[];
-  /** By `act`, the current one first. */
+  /** Actors in `act`, the current one first. */
   readonly actors: readonly string[];
 }
 
 /**
- * Checks the token itself, or says what is wrong. Its signature is the upstream's to verify: it came from the configured
- * endpoint. A token that only its issuer can read is bound to the audience that was asked for (threat row H02).
+ * Checks the token, or returns its fault. The signature is left to the server: the token came from the configured endpoint.
+ * An opaque token cannot be checked; it is used for the requested audience only (threat model: H02).
  */
 export function checkToken(
   token: JsonValue | undefined,
@@ -49,7 +50,7 @@ export function checkToken(
   return faultOfClaims(read.payload, expected) ?? factsOf(read.payload);
 }
 
-/** One signature has several spellings (threat row M5): what was signed is what counts. */
+/** True if both tokens have the same signed part: a signature has several spellings (threat model: M5). */
 function isSameToken(a: string, b: string): boolean {
   if (a === b) return true;
   const signed = (token: string) => token.slice(0, token.lastIndexOf("."));
@@ -60,7 +61,7 @@ export function isTokenText(token: JsonValue | undefined): token is string {
   return typeof token === "string" && FORM.test(token);
 }
 
-/** RFC 8693 §3: an access token may be a JWT without saying so. Lenient, so that a JWT of odd spelling is checked too. */
+/** True for a token that looks like a JWT (RFC 8693 §3). Lenient, so that a JWT with an odd spelling is checked too. */
 export function looksLikeJwt(token: string): boolean {
   const [header = "", ...rest] = token.split(".");
   return rest.length === 2 && Buffer.from(header, "base64url").toString("latin1").trimStart().startsWith("{");
@@ -72,18 +73,18 @@ function faultOfClaims(claims: JsonObject, expected: TokenExpectation): string |
   const audiences = Array.isArray(aud) ? (aud as readonly JsonValue[]) : [aud];
   if (!audiences.includes(audience)) return "the token's aud does not name the configured audience";
   if (sub !== undefined && sub !== subject) return "the token's sub is not the caller";
-  // RFC 8693 §4.1: an IdP that does not know actor_token gives an impersonation, which nobody asked for.
+  // RFC 8693 §4.1: an IdP that ignores actor_token returns an impersonation token, which was not requested.
   if (actor !== null && sub === undefined) return "the token has no sub";
   if (actor !== null && !isActing(claims, actor, expected.before))
     return "the IdP ignored the actor: the token's act.sub is not the gateway; see mode";
-  // RFC 9449 §7.1, RFC 8705 §3: nobody can use a bound token without its proof.
+  // RFC 9449 §7.1, RFC 8705 §3: a bound token cannot be used without its proof.
   if (cnf !== undefined) return "the token is bound to a key";
   // Keycloak's ID and refresh tokens differ from access tokens in this claim only.
   if (profile === "keycloak" && typ !== "Bearer") return "the token's typ is not Bearer";
   return null;
 }
 
-/** The gateway acts now, and not only before: a chain that the caller's token had already says nothing about this one. */
+/** True if this exchange made the gateway the actor. A chain that the caller's token had already does not prove it. */
 function isActing(claims: JsonObject, actor: string, before: readonly string[]): boolean {
   if (!isParty(claims["act"], actor, claims["iss"])) return false;
   return before[0] !== actor || actorsOf(claims).length > before.length;

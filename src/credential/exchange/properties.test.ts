@@ -15,9 +15,9 @@ import {
 } from "../../../test/fakes/token-endpoint.ts";
 import type { Identity } from "../../authz/types.ts";
 import { Secret } from "../../secret/secret.ts";
-import { createAnswerCache } from "../answer-cache.ts";
+import { createLookupCache } from "../lookup-cache.ts";
 import { createCredentials } from "../chain.ts";
-import type { Answer } from "../source.ts";
+import type { Lookup } from "../source.ts";
 import { exchangeSource, type ExchangeOptions } from "./source.ts";
 import { createTokenEndpoint, type TokenEndpoint } from "./token-endpoint.ts";
 
@@ -56,7 +56,7 @@ describe("P5: no crossed credential", () => {
     (response, { form }) => answerJson(response, 200, granting(form.get("subject_token") ?? "")),
   ];
 
-  function belongs(answer: Answer, user: Identity, audience: string): boolean {
+  function belongs(answer: Lookup, user: Identity, audience: string): boolean {
     if (!("found" in answer)) return true;
     const token = answer.found.value?.reveal().replace("Bearer ", "") ?? "";
     if (token.startsWith("opaque-")) return token === `opaque-${user.subject}`;
@@ -73,7 +73,7 @@ describe("P5: no crossed credential", () => {
     let found = 0;
     const property = fc.asyncProperty(fc.array(round, { minLength: 2, maxLength: 3 }), async (rounds) => {
       const endpoint = createTokenEndpoint({ url: fake.url, ca: null });
-      const deps = { endpoint, cache: createAnswerCache(), now: Date.now, onOutcome: ignore };
+      const deps = { endpoint, cache: createLookupCache(), now: Date.now, onOutcome: ignore };
       const sources = new Map(
         audiences.map((audience) => [audience, exchangeSource({ ...OPTIONS, entry: audience, audience }, deps)]),
       );
@@ -154,7 +154,7 @@ describe("P6: no secret leaves", () => {
         },
         close: ignore,
       };
-      const deps = { endpoint, cache: createAnswerCache(), now: Date.now, onOutcome: ignore };
+      const deps = { endpoint, cache: createLookupCache(), now: Date.now, onOutcome: ignore };
       const source = exchangeSource(OPTIONS, deps);
       const step = await createCredentials(new Map([["s", [source]]]))("s", ALICE, never);
       const text = printed(step) + printed(source) + printed(deps.cache);
@@ -222,7 +222,7 @@ describe("P12: time", () => {
         close: ignore,
       };
       const now = () => clock.wall;
-      const cache = createAnswerCache({ now, monotonic: () => clock.monotonic });
+      const cache = createLookupCache({ now, monotonic: () => clock.monotonic });
       const source = exchangeSource({ ...OPTIONS, audience: AUDIENCE }, { endpoint, cache, now, onOutcome: ignore });
       const seen = new Set<string>();
       for (const { passes, jumps, frozen, subject, expiresIn, expIn } of steps) {

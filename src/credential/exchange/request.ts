@@ -1,3 +1,4 @@
+// The form and the client authentication of a token exchange (RFC 8693 §2.1, RFC 6749 §2.3.1). Pure.
 import type { Secret } from "../../secret/secret.ts";
 
 /** The gateway as a client of the IdP. */
@@ -9,22 +10,22 @@ export interface ExchangeClient {
 export const ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token";
 export const JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt";
 
-/** The body of RFC 6749 §4.4.2. */
+/** The body of a client credentials request (RFC 6749 §4.4.2). */
 export const CLIENT_CREDENTIALS_FORM = "grant_type=client_credentials";
 
 export interface ExchangeRequest {
   readonly audience: string;
-  /** Sent as written; null: the parameter is left out. */
+  /** Sent as configured; null leaves the parameter out. */
   readonly scope: string | null;
   readonly subjectToken: string;
-  /** The gateway's own token; null: the exchange is an impersonation. */
+  /** The gateway's own token; null for an impersonation. */
   readonly actorToken: string | null;
 }
 
 /**
- * The body of a token exchange (RFC 8693 §2.1), with these names in this order and no others. IdPs ignore what they do
- * not know: `resource` is never sent, as that would widen the token in silence; that `actor_token` counted, the answer
- * must show.
+ * Makes the body of a token exchange, with these parameters in this order and no others. IdPs ignore unknown parameters: so
+ * `resource` is never sent (an IdP that ignores it would widen the token), and the response must prove that `actor_token`
+ * took effect.
  */
 export function exchangeForm({ audience, scope, subjectToken, actorToken }: ExchangeRequest): string {
   const form = new URLSearchParams({
@@ -42,12 +43,12 @@ export function exchangeForm({ audience, scope, subjectToken, actorToken }: Exch
   return form.toString();
 }
 
-/** The value of `authorization`. RFC 6749 §2.3.1: id and secret are form-encoded first, so an id may be a URL. */
+/** Makes the value of `authorization`. RFC 6749 §2.3.1: id and secret are form-encoded first, so an id may be a URL. */
 export function basicCredentials({ id, secret }: ExchangeClient): string {
   return `Basic ${Buffer.from(`${formEncoded(id)}:${formEncoded(secret.reveal())}`).toString("base64")}`;
 }
 
-/** RFC 6749 appendix B. */
+/** Encodes a text by RFC 6749 appendix B. */
 function formEncoded(text: string): string {
   return new URLSearchParams({ "": text }).toString().slice(1);
 }

@@ -12,7 +12,7 @@ import {
   type FakeTokenEndpoint,
 } from "../../../test/fakes/token-endpoint.ts";
 import { Secret } from "../../secret/secret.ts";
-import { createAnswerCache } from "../answer-cache.ts";
+import { createLookupCache } from "../lookup-cache.ts";
 import { createCredentials } from "../chain.ts";
 import { staticSource } from "../static.ts";
 import { exchangeSource, type ExchangeOptions } from "./source.ts";
@@ -116,7 +116,7 @@ describe("exchangeSource", () => {
         timeoutMs: 200,
         negativeTtlMs: 5000,
       };
-      const deps = { endpoint, cache: createAnswerCache(), now: Date.now, onOutcome: () => {} };
+      const deps = { endpoint, cache: createLookupCache(), now: Date.now, onOutcome: () => {} };
       const chain = [exchangeSource(options, deps), staticSource({ ...placement, value: new Secret("pat") })];
       const step = await createCredentials(new Map([["s", chain]]))("s", ALICE, never);
       expect(step).toMatchObject({ ok: false, reason: "credential_unavailable" });
@@ -162,7 +162,7 @@ describe("exchangeSource", () => {
   });
 
   it("CF-13, D17: one cache for all, and no part of the key is left out", async () => {
-    const cache = createAnswerCache();
+    const cache = createLookupCache();
     const endpoints = [fake.url, `${fake.url}?other`].map((url) => createTokenEndpoint({ url, ca: null }));
     let requests = 0;
     fake.respond = (response, request) => {

@@ -1,16 +1,17 @@
+// The HTTP client of one token endpoint, which honours `Retry-After` (RFC 9110 §10.2.3). I/O.
 import { createHttpClient, faultOf, type HttpAnswer } from "../../http/client.ts";
 
-/** One token endpoint, with what it asked of everybody: to wait. */
+/** One token endpoint, with the pause that it asked for. */
 export interface TokenEndpoint {
-  /** As configured. */
+  /** The URL as configured. */
   readonly url: string;
-  /** The answer, or why there is none. Never throws. */
+  /** Returns the response, or the reason for which there is none. Never throws. */
   post(form: string, authorization: string, timeoutMs: number): Promise<HttpAnswer | string>;
   close(): void;
 }
 
 export interface TokenEndpointOptions {
-  /** Sent as written: nothing of it is cleaned. */
+  /** The path is sent as configured, byte for byte. */
   readonly url: string;
   readonly ca: Buffer | null;
   /** Milliseconds since the epoch. */
@@ -19,11 +20,12 @@ export interface TokenEndpointOptions {
   readonly monotonic?: () => number;
 }
 
-const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_RESPONSE_BYTES = 64 * 1024;
 const MAX_PAUSE_MS = 30_000;
-const UNSAID_PAUSE_MS = 1_000;
+/** Pause after a 429 without `Retry-After`. */
+const DEFAULT_PAUSE_MS = 1_000;
 
-/** Speaks to a token endpoint. A 429 stops all questions to it for as long as it says, 30 s at most (threat row H11). */
+/** Makes the client. A 429 stops all requests to the endpoint for its `Retry-After`, 30 s at most (threat model: H11). */
 export function createTokenEndpoint({
   url,
   ca,
@@ -46,7 +48,7 @@ export function createTokenEndpoint({
         };
         const body = Buffer.from(form);
         const signal = AbortSignal.timeout(timeoutMs);
-        const answer = await http.fetch({ method: "POST", path, headers, body, signal }, MAX_ANSWER_BYTES);
+        const answer = await http.fetch({ method: "POST", path, headers, body, signal }, MAX_RESPONSE_BYTES);
         if (answer.status === 429) pausedUntil = monotonic() + pauseOf(answer.headers["retry-after"], now());
         return answer;
       } catch (error) {
@@ -57,14 +59,14 @@ export function createTokenEndpoint({
   };
 }
 
-/** What stands behind the host, byte for byte. */
+/** The part of a URL behind the host, byte for byte. */
 function pathOf(url: string): string {
   const path = /^[a-z]+:\/\/[^/?]*(.*)$/i.exec(url)?.[1] ?? "";
   return path.startsWith("/") ? path : `/${path}`;
 }
 
-/** RFC 9110 §10.2.3: seconds, or a date. */
+/** Reads `Retry-After`, seconds or a date, into milliseconds. */
 export function pauseOf(retryAfter: string | undefined, now: number): number {
   const asked = /^\d{1,9}$/.test(retryAfter ?? "") ? Number(retryAfter) * 1000 : Date.parse(retryAfter ?? "") - now;
-  return Math.min(MAX_PAUSE_MS, Number.isFinite(asked) && asked > 0 ? asked : UNSAID_PAUSE_MS);
+  return Math.min(MAX_PAUSE_MS, Number.isFinite(asked) && asked > 0 ? asked : DEFAULT_PAUSE_MS);
 }

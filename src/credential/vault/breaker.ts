@@ -1,6 +1,8 @@
-/** Stops asking somebody who does not answer; design 6.8: what is not asked is refused. */
+// A circuit breaker for one Vault. Pure; time comes from the clock that is passed in.
+
+/** A circuit breaker: a request that it does not let through is refused. */
 export interface Breaker {
-  /** Whether to ask now. Who may must call {@link leave} afterwards. */
+  /** True if a request may be sent now; the caller must then call {@link leave}. */
   enter(): boolean;
   leave(answered: boolean): void;
 }
@@ -9,8 +11,8 @@ const THRESHOLD = 5;
 const OPEN_MS = 1000;
 
 /**
- * After some questions in a row without an answer, nobody is asked for a while; then one is, and his answer opens the
- * way for all (threat row G08). Without it each Check would wait out its time limit while a Vault hangs.
+ * Makes the breaker. After 5 requests in a row without a response it opens for 1 s, then is half-open with one probe, whose
+ * response closes it (threat model: G08). Without it each Check would wait for its time limit while a Vault hangs.
  */
 export function createBreaker(monotonic: () => number): Breaker {
   let unanswered = 0;

@@ -1,22 +1,26 @@
+// The requests to one Vault, by node-vault's commands on our transport. I/O.
 import nodeVault from "node-vault";
 import type { Secret } from "../../secret/secret.ts";
 import { HttpFault, type HttpClient } from "../../http/client.ts";
 import type { JsonValue } from "../../json/types.ts";
-import { createTransport, type TransportAnswer } from "./transport.ts";
+import { createTransport, type TransportResponse } from "./transport.ts";
 
-/** What a Vault answered, whatever its status; or why there is no answer. Neither is an error, so nothing is thrown. */
-export type Reply =
+/**
+ * The response of a Vault, of any status, or the reason for which there is none that can be read. Nothing is thrown.
+ * `responded`: the Vault sent a response, but one that is not strict JSON or is too large.
+ */
+export type VaultResponse =
   | { readonly ok: true; readonly status: number; readonly body: JsonValue }
-  | { readonly ok: false; readonly fault: string };
+  | { readonly ok: false; readonly fault: string; readonly responded: boolean };
 
-/** Vault's commands with one token, or without one. A new log-in is a new client: no token is ever exchanged in one. */
+/** The commands with one token, or without one. A new log-in is a new client: the token of a client never changes. */
 export interface VaultClient {
   /** @param path after `/v1/`, of segments that {@link isSegment} accepts */
-  read(path: string): Promise<Reply>;
-  loginByAppRole(mount: string, roleId: Secret, secretId: Secret): Promise<Reply>;
-  lookUpSelf(): Promise<Reply>;
-  renewSelf(): Promise<Reply>;
-  revokeSelf(): Promise<Reply>;
+  read(path: string): Promise<VaultResponse>;
+  loginByAppRole(mount: string, roleId: Secret, secretId: Secret): Promise<VaultResponse>;
+  lookUpSelf(): Promise<VaultResponse>;
+  renewSelf(): Promise<VaultResponse>;
+  revokeSelf(): Promise<VaultResponse>;
 }
 
 export interface VaultClientSettings {
@@ -24,20 +28,23 @@ export interface VaultClientSettings {
   /** Scheme, host and port. */
   readonly origin: string;
   readonly namespace: string | null;
-  /** For a read. */
+  /** Time limit of a read. */
   readonly timeoutMs: number;
   readonly token: Secret | null;
 }
 
-/** Log-ins and renewals write to Vault's storage, and no request of a caller waits for them as a rule. */
+/** Least time limit of log-ins and renewals, which write to Vault's storage; as a rule no Check waits for them. */
 const WRITE_TIMEOUT_MS = 2000;
 
-/** The part of node-vault 0.12 that we use, with the fields that it fills from its environment. */
+/** Faults of a response that has arrived. */
+const RESPONSE_FAULTS: ReadonlySet<string> = new Set(["not_json", "too_large", "encoded"]);
+
+/** The part of node-vault 0.12 that is used, with the fields that it fills from its environment. */
 interface NodeVault {
   token: string;
   namespace: string;
   pathPrefix: string;
-  handleVaultResponse(answer: TransportAnswer): unknown;
+  handleVaultResponse(answer: TransportResponse): unknown;
   read(path: string, options: object): Promise<unknown>;
   write(path: string, data: object, options: object): Promise<unknown>;
   approleLogin(args: object): Promise<unknown>;
@@ -51,9 +58,9 @@ export function createVaultClient(settings: VaultClientSettings): VaultClient {
   const writeMs = Math.max(timeoutMs, WRITE_TIMEOUT_MS);
   const options = (path: string, limitMs: number) => ({ meant: `/v1/${path}`, limitMs });
   return {
-    read: (path) => replyOf(() => commands.read(path, options(path, timeoutMs))),
+    read: (path) => responseOf(() => commands.read(path, options(path, timeoutMs))),
     loginByAppRole: (mount, roleId, secretId) =>
-      replyOf(() =>
+      responseOf(() =>
         commands.approleLogin({
           mount_point: mount,
           role_id: roleId.reveal(),
@@ -62,16 +69,16 @@ export function createVaultClient(settings: VaultClientSettings): VaultClient {
         }),
       ),
     lookUpSelf: () =>
-      replyOf(() => commands.tokenLookupSelf({ requestOptions: options("auth/token/lookup-self", timeoutMs) })),
+      responseOf(() => commands.tokenLookupSelf({ requestOptions: options("auth/token/lookup-self", timeoutMs) })),
     renewSelf: () =>
-      replyOf(() => commands.tokenRenewSelf({ requestOptions: options("auth/token/renew-self", writeMs) })),
-    // Its own command for this would send our options as the body.
+      responseOf(() => commands.tokenRenewSelf({ requestOptions: options("auth/token/renew-self", writeMs) })),
+    // node-vault's own command for this would send the options as the body.
     revokeSelf: () =>
-      replyOf(() => commands.write("auth/token/revoke-self", {}, options("auth/token/revoke-self", timeoutMs))),
+      responseOf(() => commands.write("auth/token/revoke-self", {}, options("auth/token/revoke-self", timeoutMs))),
   };
 }
 
-/** Every option is given, or set afterwards where an empty one would be taken for absent: no VAULT_… variable counts. */
+/** Sets every option, some afterwards where an empty one counts as absent, so that no VAULT_… variable takes effect. */
 function createNodeVault({ http, origin, namespace, token }: VaultClientSettings): NodeVault {
   const headers = {
     accept: "application/json",
@@ -89,16 +96,17 @@ function createNodeVault({ http, origin, namespace, token }: VaultClientSettings
   commands.token = "";
   commands.namespace = "";
   commands.pathPrefix = "";
-  // Its own makes errors with the whole body in them, and logs this client in with any token that it sees.
+  // node-vault's own handler puts the whole body into errors, and takes over any token in a response.
   commands.handleVaultResponse = (answer) => answer;
   return commands;
 }
 
-async function replyOf(command: () => Promise<unknown>): Promise<Reply> {
+async function responseOf(command: () => Promise<unknown>): Promise<VaultResponse> {
   try {
-    const { statusCode, body } = (await command()) as TransportAnswer;
+    const { statusCode, body } = (await command()) as TransportResponse;
     return { ok: true, status: statusCode, body };
   } catch (error) {
-    return { ok: false, fault: error instanceof HttpFault ? error.code : "internal" };
+    const fault = error instanceof HttpFault ? error.code : "internal";
+    return { ok: false, fault, responded: RESPONSE_FAULTS.has(fault) };
   }
 }

@@ -1,20 +1,21 @@
+// Reads a KV version 2 entry from a Vault's response (Vault API, "Read secret version"). Pure.
 import type { JsonObject, JsonValue } from "../../json/types.ts";
-import type { Reply } from "./client.ts";
+import type { VaultResponse } from "./client.ts";
 import { isObject, member } from "./json-fields.ts";
 
-/** What a KV v2 read says. */
-export type Reading =
+/** The result of reading an entry. */
+export type EntryResult =
   | { readonly found: Entry }
-  /** Nobody has written this entry, or its newest version was deleted. */
+  /** The entry was never written, or its newest version is deleted. */
   | { readonly none: string }
-  /** In our words: never a part of the answer. */
+  /** The reason in words of this program: never a part of the response. */
   | { readonly cannotTell: string };
 
 export interface Entry {
   readonly value: string;
   readonly version: number;
   readonly owner: { readonly issuer: JsonValue | undefined; readonly subject: JsonValue | undefined };
-  /** Milliseconds since the epoch at which a Vault will delete this version by itself; null for never. */
+  /** Milliseconds since the epoch at which the Vault deletes this version (`delete_version_after`); null for never. */
   readonly endsAt: number | null;
 }
 
@@ -22,15 +23,15 @@ const MAX_VALUE = 4096;
 const VISIBLE = /^[\x21-\x7e]+$/;
 
 /**
- * Tells *has none* from *cannot tell* (design 5.3). A Vault says 404 to both: for an entry that is not there, and for a
- * mount, a namespace or a route that is not (tried with OpenBao 2.7.2).
+ * Distinguishes *has none* from *cannot tell*. A Vault sends 404 for both: for an entry that does not exist, and for a mount,
+ * a namespace or a route that does not (OpenBao 2.7.2).
  */
-export function readEntry(reply: Reply, field: string): Reading {
-  if (!reply.ok) return { cannotTell: reply.fault };
-  if (reply.status === 404) return readAbsence(reply.body);
-  if (reply.status === 403) return { cannotTell: "status 403, the policy of our log-in does not allow this path" };
-  if (reply.status !== 200) return { cannotTell: `status ${reply.status}` };
-  const data = member(reply.body, "data");
+export function readEntry(response: VaultResponse, field: string): EntryResult {
+  if (!response.ok) return { cannotTell: response.fault };
+  if (response.status === 404) return readAbsence(response.body);
+  if (response.status === 403) return { cannotTell: "status 403, the policy of our log-in does not allow this path" };
+  if (response.status !== 200) return { cannotTell: `status ${response.status}` };
+  const data = member(response.body, "data");
   const metadata = member(data, "metadata");
   // A KV v1 mount answers 200 without metadata.
   const version = member(metadata, "version");
@@ -40,7 +41,7 @@ export function readEntry(reply: Reply, field: string): Reading {
   return readValue(content[field], version, metadata);
 }
 
-function readAbsence(body: JsonValue): Reading {
+function readAbsence(body: JsonValue): EntryResult {
   const { errors, data, warnings } = isObject(body) ? body : ({} as JsonObject);
   if (Array.isArray(errors) && errors.length === 0 && data === undefined && (warnings ?? null) === null) {
     return { none: "no entry" };
@@ -51,7 +52,7 @@ function readAbsence(body: JsonValue): Reading {
   return { cannotTell: "status 404 of something else than an entry: is the mount or the namespace there?" };
 }
 
-function readValue(value: JsonValue | undefined, version: number, metadata: JsonObject): Reading {
+function readValue(value: JsonValue | undefined, version: number, metadata: JsonObject): EntryResult {
   if (value === undefined) return { cannotTell: "the entry has no such field" };
   if (typeof value !== "string" || value === "") return { cannotTell: "the field is not a text" };
   if (value.length > MAX_VALUE) return { cannotTell: "the field is longer than 4096 characters" };
@@ -61,7 +62,7 @@ function readValue(value: JsonValue | undefined, version: number, metadata: Json
   return { found: { value, version, owner, endsAt: endOf(metadata) } };
 }
 
-/** `deletion_time`: also in the future, for versions that end by themselves. What cannot be read has ended. */
+/** Reads `deletion_time`, which is in the future for versions with an end. A malformed time counts as past. */
 function endOf(metadata: JsonValue | undefined): number | null {
   const time = member(metadata, "deletion_time");
   if (time === undefined || time === "") return null;

@@ -1,6 +1,7 @@
+// Access to members of JSON values. Pure.
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 
-/** A member of a JSON object; undefined for anything else. */
+/** Returns a member of a JSON object; undefined for any other value. */
 export function member(value: JsonValue | undefined, name: string): JsonValue | undefined {
   return isObject(value) ? value[name] : undefined;
 }

@@ -2,17 +2,17 @@ import { describe, expect, it } from "vitest";
 import { fakeClock } from "../../../test/fakes/clock.ts";
 import { backoffMs, type Backoff } from "../../async/backoff.ts";
 import { createBreaker } from "./breaker.ts";
-import type { Reply, VaultClient } from "./client.ts";
+import type { VaultResponse, VaultClient } from "./client.ts";
 import { LOGIN_REFUSED, LoginKeeper, VAULT_AWAY } from "./login-keeper.ts";
 import type { LoginResult } from "./login.ts";
 
 const SECOND = 1000;
 const AWAY: LoginResult = { ok: false, refused: false, detail: "timeout" };
 const REFUSED: LoginResult = { ok: false, refused: true, detail: "status 400" };
-const ok = (body: Reply & { ok: true }) => Promise.resolve<Reply>(body);
+const ok = (body: VaultResponse & { ok: true }) => Promise.resolve<VaultResponse>(body);
 
 /** A log-in whose renewals bring these lifetimes; null is a refusal. */
-function leased(seconds: number | null, ...renewals: (number | null)[]): LoginResult & { ok: true } {
+function leaseOf(seconds: number | null, ...renewals: (number | null)[]): LoginResult & { ok: true } {
   const client = {
     renewSelf: () => {
       const next = renewals.shift() ?? null;
@@ -40,7 +40,7 @@ function keep(...results: (LoginResult | Promise<LoginResult>)[]) {
 
 describe("G11: LoginKeeper", () => {
   it("renews at two thirds of the lease, as long as the whole life comes back", async () => {
-    const { clock, keeper, told } = keep(leased(60, 60, 60, 60));
+    const { clock, keeper, told } = keep(leaseOf(60, 60, 60, 60));
     await keeper.start();
     expect(clock.next()).toBe(40 * SECOND);
     await clock.pass(120 * SECOND);
@@ -49,7 +49,7 @@ describe("G11: LoginKeeper", () => {
   });
 
   it("a shortened lease is the end of it: logs in anew at once", async () => {
-    const [first, second] = [leased(60, 60, 19, 60), leased(60, 60)];
+    const [first, second] = [leaseOf(60, 60, 19, 60), leaseOf(60, 60)];
     const { clock, keeper, told } = keep(first, second);
     await keeper.start();
     await clock.pass(79 * SECOND);
@@ -60,14 +60,14 @@ describe("G11: LoginKeeper", () => {
   });
 
   it("a lease that cannot be renewed is replaced at two thirds", async () => {
-    const { clock, keeper } = keep(leased(60), leased(60));
+    const { clock, keeper } = keep(leaseOf(60), leaseOf(60));
     await keeper.start();
     await clock.pass(40 * SECOND);
     expect(keeper.count).toBe(2);
   });
 
   it("a token without an end is left alone", async () => {
-    const { clock, keeper } = keep(leased(null));
+    const { clock, keeper } = keep(leaseOf(null));
     await keeper.start();
     expect(clock.next()).toBeNull();
     await clock.pass(1e9);
@@ -75,7 +75,7 @@ describe("G11: LoginKeeper", () => {
   });
 
   it("an old token is used while a new one cannot be had, and not beyond its end", async () => {
-    const first = leased(60);
+    const first = leaseOf(60);
     const { clock, keeper } = keep(first, AWAY, AWAY, AWAY);
     await keeper.start();
     await clock.pass(59.9 * SECOND);
@@ -85,14 +85,14 @@ describe("G11: LoginKeeper", () => {
   });
 
   it("a lease of a second does not make a storm", async () => {
-    const { clock, keeper, told } = keep(...Array.from({ length: 200 }, () => leased(0.001)));
+    const { clock, keeper, told } = keep(...Array.from({ length: 200 }, () => leaseOf(0.001)));
     await keeper.start();
     await clock.pass(1 * SECOND);
     expect(told.length).toBeLessThanOrEqual(11);
   });
 
   it("N01: a Vault that is away is tried for ever, at most 2.4 s apart", async () => {
-    const { clock, keeper, told } = keep(...Array.from({ length: 50 }, () => AWAY), leased(60, 60));
+    const { clock, keeper, told } = keep(...Array.from({ length: 50 }, () => AWAY), leaseOf(60, 60));
     await keeper.start();
     await clock.pass(97 * SECOND);
     expect(told.length).toBeGreaterThan(45);
@@ -110,7 +110,7 @@ describe("G11: LoginKeeper", () => {
   });
 
   it("a Vault that was away for long and comes back half set up is not left alone for a minute", async () => {
-    const { clock, keeper } = keep(...Array.from({ length: 40 }, () => AWAY), REFUSED, REFUSED, leased(60, 60));
+    const { clock, keeper } = keep(...Array.from({ length: 40 }, () => AWAY), REFUSED, REFUSED, leaseOf(60, 60));
     await keeper.start();
     await clock.pass(84 * SECOND);
     expect(await keeper.client()).not.toBeNull();
@@ -118,7 +118,7 @@ describe("G11: LoginKeeper", () => {
 
   it("a dead token is replaced once, however many say so, and nobody uses it meanwhile", async () => {
     const { promise, resolve } = Promise.withResolvers<LoginResult>();
-    const [first, second] = [leased(60, 60), leased(60, 60)];
+    const [first, second] = [leaseOf(60, 60), leaseOf(60, 60)];
     const { keeper, told } = keep(first, promise);
     await keeper.start();
     const all = Promise.all(Array.from({ length: 10 }, () => keeper.replace(first.lease.client)));
@@ -131,8 +131,8 @@ describe("G11: LoginKeeper", () => {
   });
 
   it("while a Vault is away, a dead token does not shorten the pause", async () => {
-    const first = leased(60);
-    const { clock, keeper, told } = keep(first, AWAY, leased(60));
+    const first = leaseOf(60);
+    const { clock, keeper, told } = keep(first, AWAY, leaseOf(60));
     await keeper.start();
     await clock.pass(40 * SECOND);
     await keeper.replace(first.lease.client);
@@ -142,7 +142,7 @@ describe("G11: LoginKeeper", () => {
   });
 
   it("closed: no alarm, no client, and the token is given back", async () => {
-    const first = Object.assign(leased(60, 60)) as ReturnType<typeof leased> & { revoked: VaultClient[] };
+    const first = Object.assign(leaseOf(60, 60)) as ReturnType<typeof leaseOf> & { revoked: VaultClient[] };
     const { clock, keeper } = keep(first, AWAY);
     await keeper.start();
     await keeper.close(true);
@@ -154,7 +154,7 @@ describe("G11: LoginKeeper", () => {
     const { clock, keeper, told } = keep(promise);
     const started = keeper.start();
     await keeper.close(true);
-    resolve(leased(60, 60));
+    resolve(leaseOf(60, 60));
     await started;
     expect([clock.next(), await keeper.client(), told.length]).toEqual([null, null, 0]);
   });

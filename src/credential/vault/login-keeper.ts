@@ -1,11 +1,12 @@
+// Keeps one log-in at a Vault alive: renewal, retry with backoff, replacement of a dead token. I/O through the log-in function.
 import { backoffMs, type Backoff } from "../../async/backoff.ts";
 import { later as timer, type Alarm, type Later } from "../../async/later.ts";
 import type { VaultClient } from "./client.ts";
-import { renewed, type Lease, type LoginResult } from "./login.ts";
+import { renewLease, type Lease, type LoginResult } from "./login.ts";
 
 export interface LoginKeeperDeps {
   readonly logIn: () => Promise<LoginResult>;
-  /** Told of each log-in that was tried; `failures` in a row so far. */
+  /** Called after each log-in attempt, with the number of failures in a row. */
   readonly onLogin: (result: LoginResult, failures: number) => void;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
@@ -14,29 +15,30 @@ export interface LoginKeeperDeps {
   readonly later?: Later;
 }
 
-interface Held {
+/** The current log-in. `endsAt`: milliseconds of the monotonic clock. */
+interface ActiveLogin {
   readonly lease: Lease;
   readonly endsAt: number;
 }
 
-/** A Vault that is away and comes back is noticed within five seconds, the time limit of an attempt included. */
+/** Backoff while the Vault is away: its return is noticed within 5 s, the time limit of an attempt included. */
 export const VAULT_AWAY: Backoff = { firstMs: 250, maxMs: 2000, jitter: 0.2 };
-/** A refused log-in is a mistake in its configuration, and Vault locks an account that is tried too often. */
+/** Backoff after a refused log-in: its configuration is wrong, and Vault locks an account after too many attempts. */
 export const LOGIN_REFUSED: Backoff = { firstMs: 1000, maxMs: 60_000, jitter: 0.2 };
-/** When a lease is renewed or replaced, as a part of its life. */
+/** The part of a lease's life after which it is renewed or replaced. */
 const RENEW_AT = 2 / 3;
 const MIN_WAIT_MS = 100;
 const MAX_WAIT_MS = 24 * 3600_000;
 const BROKEN: LoginResult = { ok: false, refused: false, detail: "internal" };
 
 /**
- * Keeps us logged in: renews at two thirds of the lease, logs in anew when that does not bring its whole life back, and
- * tries for ever when the Vault is away. An old token is used while a new one cannot be had, until its end.
+ * Renews at two thirds of the lease, logs in again when a renewal does not restore the whole lease, and retries for ever while
+ * the Vault is away. An old token is used until its end while no new one can be had.
  */
 export class LoginKeeper {
   readonly #deps: LoginKeeperDeps;
   readonly #later: Later;
-  #held: Held | null = null;
+  #active: ActiveLogin | null = null;
   #attempt: Promise<void> | null = null;
   #failures = 0;
   #refused = false;
@@ -49,47 +51,47 @@ export class LoginKeeper {
     this.#later = deps.later ?? timer;
   }
 
-  /** Resolves when the first log-in has ended, well or not. */
+  /** Resolves when the first log-in attempt has ended, successful or not. */
   start(): Promise<void> {
     return this.#logIn();
   }
 
-  /** How often we have logged in: another number means that all we know is of another Vault's life. */
+  /** The number of log-ins so far. When it changes, facts that were learned with an earlier log-in may no longer hold. */
   get count(): number {
     return this.#count;
   }
 
-  /** The client of a live log-in. Waits for a log-in that is under way, and for no other. */
+  /** Returns the client of a valid log-in, or null. Waits only for an attempt that is in flight. */
   async client(): Promise<VaultClient | null> {
     if (this.#live() === null && this.#attempt !== null) await this.#attempt;
     return this.#live();
   }
 
-  isHolding(client: VaultClient): boolean {
-    return this.#held?.lease.client === client;
+  isCurrent(client: VaultClient): boolean {
+    return this.#active?.lease.client === client;
   }
 
-  /** Logs in anew because this client's token is dead; once, however many callers say so. */
+  /** Logs in again because the token of this client is dead; once, however many calls there are. */
   async replace(dead: VaultClient): Promise<void> {
-    if (this.#held !== null && !this.isHolding(dead)) return; // somebody has done it
-    this.#held = null;
-    // While the Vault refuses or is away, the pause between two attempts is for everybody.
+    if (this.#active !== null && !this.isCurrent(dead)) return; // already replaced
+    this.#active = null;
+    // While the Vault refuses or is away, the backoff holds for every caller.
     if (this.#attempt === null && this.#failures > 0) return;
     await this.#logIn();
   }
 
-  /** Gives the token back, if it was issued to us. */
+  /** Ends the log-in. @param revoke whether to revoke the token too */
   async close(revoke: boolean): Promise<void> {
     this.#closed = true;
     this.#wake?.cancel();
     const client = this.#live();
-    this.#held = null;
+    this.#active = null;
     if (revoke) await client?.revokeSelf();
   }
 
   #live(): VaultClient | null {
-    const held = this.#held;
-    return held !== null && this.#deps.monotonic() < held.endsAt ? held.lease.client : null;
+    const active = this.#active;
+    return active !== null && this.#deps.monotonic() < active.endsAt ? active.lease.client : null;
   }
 
   #logIn(): Promise<void> {
@@ -108,7 +110,7 @@ export class LoginKeeper {
       this.#failures = 0;
       this.#hold(result.lease, startedAt);
     } else {
-      // A Vault that was away for long and then refuses has refused once.
+      // Failures of another kind begin a new count: a Vault that was away and now refuses has refused once.
       this.#failures = result.refused === this.#refused ? this.#failures + 1 : 1;
       this.#refused = result.refused;
       this.#wakeIn(
@@ -120,17 +122,17 @@ export class LoginKeeper {
   }
 
   async #renew(): Promise<void> {
-    const held = this.#held;
+    const active = this.#active;
     const startedAt = this.#deps.monotonic();
-    const lease = held === null ? null : await renewed(held.lease);
-    if (this.#closed || this.#held !== held) return;
+    const lease = active === null ? null : await renewLease(active.lease);
+    if (this.#closed || this.#active !== active) return;
     if (lease === null) await this.#logIn();
     else this.#hold(lease, startedAt);
   }
 
   #hold(lease: Lease, startedAt: number): void {
     const lifeMs = lease.seconds === null ? Infinity : lease.seconds * 1000;
-    this.#held = { lease, endsAt: startedAt + lifeMs };
+    this.#active = { lease, endsAt: startedAt + lifeMs };
     const dueIn = startedAt + lifeMs * RENEW_AT - this.#deps.monotonic();
     if (lease.seconds === null) this.#wake?.cancel();
     else this.#wakeIn(() => void this.#renew(), Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, dueIn)));

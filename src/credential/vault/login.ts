@@ -1,47 +1,48 @@
+// Log-in at a Vault by AppRole or by a configured token, and renewal of the lease. I/O through the client.
 import { Secret } from "../../secret/secret.ts";
 import type { JsonValue } from "../../json/types.ts";
-import type { Reply, VaultClient } from "./client.ts";
+import type { VaultResponse, VaultClient } from "./client.ts";
 import { member } from "./json-fields.ts";
 
-/** How we prove to the Vault who we are. */
+/** The auth method with its secrets. */
 export type VaultAuth =
   | { readonly approle: { readonly mount: string; readonly roleId: Secret; readonly secretId: Secret } }
   | { readonly token: Secret };
 
-/** A token that a Vault gave or confirmed. */
+/** A token that the Vault issued or confirmed. */
 export interface Lease {
   readonly client: VaultClient;
-  /** How long it lives from now; null for a token without an end. */
+  /** Seconds of life from now on; null for a token without an end. */
   readonly seconds: number | null;
   readonly renewable: boolean;
 }
 
-/** `refused`: trying again with the same configuration will not help. */
+/** `refused`: the same configuration will be refused again. */
 export type LoginResult =
   | { readonly ok: true; readonly lease: Lease }
   | { readonly ok: false; readonly refused: boolean; readonly detail: string };
 
-/** Makes a client with a token, or one without. */
+/** Makes a client with this token, or without one. */
 export type NewClient = (token: Secret | null) => VaultClient;
 
 const REFUSING = new Set([400, 403, 404, 405]);
 const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 
-/** One log-in, on a client of its own, with what the files of the secrets hold now. */
+/** Logs in once, with a new client and the current content of the secret files. */
 export function logIn(auth: VaultAuth, newClient: NewClient): Promise<LoginResult> {
   return "token" in auth ? confirmToken(newClient(auth.token.latest())) : byAppRole(auth.approle, newClient);
 }
 
 /**
- * Asks for a longer life of a lease.
- * @returns null if it did not get its whole life once more: near its maximum a Vault renews for less and less, with
- * status 200, and refuses in the end
+ * Renews a lease.
+ * @returns null if the lease is not as long as before: near `max_ttl` a Vault renews for less and less, with status 200, and
+ * refuses in the end
  */
-export async function renewed(lease: Lease): Promise<Lease | null> {
+export async function renewLease(lease: Lease): Promise<Lease | null> {
   if (!lease.renewable || lease.seconds === null) return null;
-  const reply = await lease.client.renewSelf();
+  const response = await lease.client.renewSelf();
   const seconds =
-    reply.ok && reply.status === 200 ? secondsOf(member(member(reply.body, "auth"), "lease_duration")) : 0;
+    response.ok && response.status === 200 ? secondsOf(member(member(response.body, "auth"), "lease_duration")) : 0;
   return seconds !== undefined && seconds >= lease.seconds ? { ...lease, seconds } : null;
 }
 
@@ -49,31 +50,31 @@ async function byAppRole(
   { mount, roleId, secretId }: Extract<VaultAuth, { approle: object }>["approle"],
   newClient: NewClient,
 ): Promise<LoginResult> {
-  const reply = await newClient(null).loginByAppRole(mount, roleId.latest(), secretId.latest());
-  if (!reply.ok || reply.status !== 200) return failed(reply);
-  const auth = member(reply.body, "auth");
+  const response = await newClient(null).loginByAppRole(mount, roleId.latest(), secretId.latest());
+  if (!response.ok || response.status !== 200) return loginFailure(response);
+  const auth = member(response.body, "auth");
   const token = member(auth, "client_token");
   if (typeof token !== "string" || !TOKEN.test(token)) return malformed();
-  return leased(newClient(new Secret(token)), auth, "lease_duration");
+  return leaseOf(newClient(new Secret(token)), auth, "lease_duration");
 }
 
-/** A configured token is not issued to us, so it is looked up: is it alive, and for how long? */
+/** Looks a configured token up: whether it is valid, and for how long. */
 async function confirmToken(client: VaultClient): Promise<LoginResult> {
-  const reply = await client.lookUpSelf();
-  if (!reply.ok || reply.status !== 200) return failed(reply);
-  return leased(client, member(reply.body, "data"), "ttl");
+  const response = await client.lookUpSelf();
+  if (!response.ok || response.status !== 200) return loginFailure(response);
+  return leaseOf(client, member(response.body, "data"), "ttl");
 }
 
-function leased(client: VaultClient, facts: JsonValue | undefined, lifetime: "lease_duration" | "ttl"): LoginResult {
+function leaseOf(client: VaultClient, facts: JsonValue | undefined, lifetime: "lease_duration" | "ttl"): LoginResult {
   const seconds = secondsOf(member(facts, lifetime));
   if (seconds === undefined) return malformed();
   const renewable = member(facts, "renewable") === true;
   return { ok: true, lease: { client, seconds: seconds === 0 ? null : seconds, renewable } };
 }
 
-function failed(reply: Reply): LoginResult {
-  if (!reply.ok) return { ok: false, refused: false, detail: reply.fault };
-  return { ok: false, refused: REFUSING.has(reply.status), detail: `status ${reply.status}` };
+function loginFailure(response: VaultResponse): LoginResult {
+  if (!response.ok) return { ok: false, refused: false, detail: response.fault };
+  return { ok: false, refused: REFUSING.has(response.status), detail: `status ${response.status}` };
 }
 
 function malformed(): LoginResult {

@@ -1,4 +1,6 @@
-/** What a path can be made of. The first three are the caller's, out of a verified token; the rest is configuration. */
+// Path templates of Vault entries: the only maker of Vault paths. Pure.
+
+/** The values of placeholders. The first three are from the caller's verified token, the others from the configuration. */
 export interface PathValues {
   readonly username: string | null;
   readonly subject: string;
@@ -24,17 +26,17 @@ const PLACEHOLDERS: ReadonlySet<string> = new Set<Placeholder>([
 ]);
 
 /**
- * Threat row M10. Neither "." nor ".." fits, nor anything that a client or a server decodes, cuts off or cleans:
- * escaping is no way out, as a Vault reads `a%2fb` as `a/b`.
+ * One segment (threat model: M10). Excludes "." and "..", and all that a client or server decodes, cuts off or normalizes.
+ * Escaping would not help: a Vault reads `a%2fb` as `a/b`.
  */
 const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._@-]{0,127}$/;
 
-/** Whether a text can be one segment of a path, as it is. */
+/** True if a text can be one segment of a path, unchanged. */
 export function isSegment(text: string): boolean {
   return SEGMENT.test(text);
 }
 
-/** A path of the configuration, or what is wrong with it. */
+/** Parses a path of the configuration, or returns its fault. */
 export function parsePath(text: string): PathTemplate | string {
   const template: PathSegment[] = [];
   for (const part of text.split("/")) {
@@ -50,7 +52,7 @@ export function parsePath(text: string): PathTemplate | string {
   return template;
 }
 
-/** The path, or null when one of its values cannot be a segment: then nothing may be asked (property P13). */
+/** Fills in the values; null if one of them cannot be a segment: then the Vault must not be asked (threat model: P13). */
 export function fillPath(template: PathTemplate, values: PathValues): string | null {
   const parts: string[] = [];
   for (const segment of template) {

@@ -1,5 +1,6 @@
+// Log events and metrics about a Vault. Effects through the log and metrics that are passed in.
 import type { LoginResult, VaultAuth } from "./login.ts";
-import type { LookUp, VaultEntry } from "./source.ts";
+import type { EntryRead, VaultEntry } from "./source.ts";
 
 type Fields = Readonly<Record<string, string | number>>;
 
@@ -10,30 +11,30 @@ export interface VaultLog {
 }
 
 export interface VaultMetrics {
-  vaultRead(outcome: LookUp["outcome"], seconds: number): void;
+  vaultRead(outcome: EntryRead["outcome"], seconds: number): void;
   vaultLogin(result: "ok" | "failed" | "refused"): void;
 }
 
 export interface Reports {
   login(result: LoginResult, failures: number): void;
   mount(mount: string, reason: string, remedy: string): void;
-  lookUp(entry: VaultEntry, lookUp: LookUp): void;
+  read(entry: VaultEntry, read: EntryRead): void;
 }
 
-/** The same sentence about the same part is written once in this time. */
+/** The same event about the same mount or server is logged once in this time. */
 const QUIET_MS = 60_000;
 
-/** What operators learn of a Vault: log lines with the key at fault and the remedy, never a value or a caller's name. */
+/** Makes the reports: log lines with the key at fault and the remedy, never with a value or a caller's name. */
 export function createReports(
   auth: VaultAuth,
   { log, metrics, monotonic }: { log: VaultLog; metrics: VaultMetrics; monotonic: () => number },
 ): Reports {
-  const toldAt = new Map<string, number>();
-  const once = (what: string, tell: () => void) => {
-    const last = toldAt.get(what);
+  const loggedAt = new Map<string, number>();
+  const once = (key: string, log: () => void) => {
+    const last = loggedAt.get(key);
     if (last !== undefined && monotonic() - last < QUIET_MS) return;
-    toldAt.set(what, monotonic());
-    tell();
+    loggedAt.set(key, monotonic());
+    log();
   };
   return {
     login(result, failures) {
@@ -50,7 +51,7 @@ export function createReports(
     mount(mount, reason, remedy) {
       once(`mount ${mount} ${reason}`, () => log.error("vault_mount_unusable", { mount, reason, remedy }));
     },
-    lookUp({ server }, { outcome, detail, ms }) {
+    read({ server }, { outcome, detail, ms }) {
       metrics.vaultRead(outcome, ms / 1000);
       if (outcome !== "unavailable" && outcome !== "not_owner") return;
       once(`${server} ${detail}`, () => log.warn("vault_no_credential", { server, outcome, reason: detail }));
@@ -69,7 +70,7 @@ function remedyOf(auth: VaultAuth): { key: string; message: string } {
   return { key: "vault.auth.approle", message };
 }
 
-/** An outage is told of at its begin and then ever less. */
+/** An outage is logged at its begin, and then ever more rarely. */
 function isPowerOfTwo(count: number): boolean {
   return (count & (count - 1)) === 0;
 }

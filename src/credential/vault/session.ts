@@ -1,29 +1,31 @@
+// The log-in at one Vault, shared by all servers, with its circuit breaker and its handling of 403. I/O through the client.
 import { createBreaker } from "./breaker.ts";
-import type { Reply, VaultClient } from "./client.ts";
+import type { VaultResponse, VaultClient } from "./client.ts";
 import { LoginKeeper, type LoginKeeperDeps } from "./login-keeper.ts";
 
-export type ReadWith = (client: VaultClient) => Promise<Reply>;
+export type ReadWith = (client: VaultClient) => Promise<VaultResponse>;
 
-/** Our log-in at one Vault, shared by all servers. */
+/** The gateway's log-in at one Vault. */
 export interface VaultSession {
-  /** Logs in, and keeps logged in. Resolves when the first try has ended, well or not. */
+  /** Logs in and keeps the log-in alive. Resolves when the first attempt has ended, successful or not. */
   start(): Promise<void>;
-  /** One read with a live log-in; logs in anew, once, when the token turns out to be dead. */
-  ask(read: ReadWith): Promise<Reply>;
-  /** How often we have logged in. */
+  /** Sends one read with a valid log-in; logs in again, once, if the token turns out to be dead. */
+  ask(read: ReadWith): Promise<VaultResponse>;
+  /** The number of log-ins so far. */
   logins(): number;
-  /** @param revoke whether the token was issued to us, so that it may end with us */
+  /** @param revoke true if the token was issued to this log-in, so that it is to end with it */
   close(revoke: boolean): Promise<void>;
 }
 
-const NOT_LOGGED_IN: Reply = { ok: false, fault: "not logged in" };
-const NOT_ASKED: Reply = { ok: false, fault: "not asked, for it did not answer" };
-const NOT_KNOWN: Reply = { ok: false, fault: "status 403, and whether our token lives cannot be told" };
-const DIES_AT_ONCE: Reply = { ok: false, fault: "our tokens die as soon as they are issued" };
+const notSent = (fault: string): VaultResponse => ({ ok: false, fault, responded: false });
+const NOT_LOGGED_IN = notSent("not logged in");
+const BREAKER_OPEN = notSent("not asked, for it did not answer");
+const TOKEN_STATE_UNKNOWN = notSent("status 403, and whether our token lives cannot be told");
+const TOO_MANY_LOGINS = notSent("our tokens die as soon as they are issued");
 
 export function createVaultSession(deps: LoginKeeperDeps): VaultSession {
   const keeper = new LoginKeeper(deps);
-  const ask = createAsking(deps.monotonic);
+  const ask = createGuardedRead(deps.monotonic);
   const tokenState = createTokenCheck();
   const mayLogInAgain = createReloginLimit(deps.monotonic);
   return {
@@ -33,15 +35,15 @@ export function createVaultSession(deps: LoginKeeperDeps): VaultSession {
     async ask(read) {
       const client = await keeper.client();
       if (client === null) return NOT_LOGGED_IN;
-      const reply = await ask(client, read);
-      if (!reply.ok || reply.status !== 403) return reply;
-      if (keeper.isHolding(client)) {
+      const response = await ask(client, read);
+      if (!response.ok || response.status !== 403) return response;
+      if (keeper.isCurrent(client)) {
         const state = await tokenState(client);
-        if (state !== "dead") return state === "alive" ? reply : NOT_KNOWN;
+        if (state !== "dead") return state === "alive" ? response : TOKEN_STATE_UNKNOWN;
       }
-      // Nobody else has replaced it while we asked? Then we do.
-      if (keeper.isHolding(client)) {
-        if (!mayLogInAgain()) return DIES_AT_ONCE;
+      // Replace the token unless another call has done so meanwhile.
+      if (keeper.isCurrent(client)) {
+        if (!mayLogInAgain()) return TOO_MANY_LOGINS;
         await keeper.replace(client);
       }
       const next = await keeper.client();
@@ -50,33 +52,33 @@ export function createVaultSession(deps: LoginKeeperDeps): VaultSession {
   };
 }
 
-/** Asks, unless nobody has answered for some time. */
-function createAsking(monotonic: () => number) {
+/** Makes a read that goes through the circuit breaker. */
+function createGuardedRead(monotonic: () => number) {
   const breaker = createBreaker(monotonic);
-  return async (client: VaultClient, read: ReadWith): Promise<Reply> => {
-    if (!breaker.enter()) return NOT_ASKED;
-    let isThere = false;
+  return async (client: VaultClient, read: ReadWith): Promise<VaultResponse> => {
+    if (!breaker.enter()) return BREAKER_OPEN;
+    let isUp = false;
     try {
-      const reply = await read(client);
-      isThere = answered(reply);
-      return reply;
+      const response = await read(client);
+      isUp = isOfWorkingVault(response);
+      return response;
     } finally {
-      breaker.leave(isThere);
+      breaker.leave(isUp);
     }
   };
 }
 
-/** Whether there is a Vault that works. An odd reply can be the fault of one entry, and must not stop all others. */
-function answered(reply: Reply): boolean {
-  if (!reply.ok) return ["not_json", "too_large", "encoded"].includes(reply.fault);
-  return reply.status < 500 && ![429, 472, 473].includes(reply.status);
+/** True if a working Vault responded. A response that cannot be read may be due to one entry, and must not block the others. */
+function isOfWorkingVault(response: VaultResponse): boolean {
+  if (!response.ok) return response.responded;
+  return response.status < 500 && ![429, 472, 473].includes(response.status);
 }
 
 type TokenState = "alive" | "dead" | "unknown";
 
 /**
- * A 403 is a dead token or the policy. Vaults word these differently, so the token looks itself up; once for all who
- * were refused with it.
+ * Finds the cause of a 403: a dead token, or the policy. The texts differ between Vaults, so the token looks itself up, once
+ * for all concurrent calls.
  */
 function createTokenCheck() {
   let check: { readonly client: VaultClient; readonly state: Promise<TokenState> } | null = null;
@@ -84,9 +86,9 @@ function createTokenCheck() {
     if (check?.client === client) return check.state;
     const state = client
       .lookUpSelf()
-      .then((reply): TokenState => {
-        if (!reply.ok) return "unknown";
-        return reply.status === 403 ? "dead" : reply.status === 200 ? "alive" : "unknown";
+      .then((response): TokenState => {
+        if (!response.ok) return "unknown";
+        return response.status === 403 ? "dead" : response.status === 200 ? "alive" : "unknown";
       })
       .finally(() => (check = null));
     check = { client, state };
@@ -97,7 +99,7 @@ function createTokenCheck() {
 const MAX_RELOGINS = 3;
 const RELOGIN_WINDOW_MS = 5000;
 
-/** New log-ins for dead tokens are rare; more often, something else is wrong, and a Vault is not to be flooded. */
+/** Limits log-ins for dead tokens: many in a short time have another cause, and must not flood the Vault. */
 function createReloginLimit(monotonic: () => number) {
   const times: number[] = [];
   return (): boolean => {

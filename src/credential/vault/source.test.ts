@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { person, shown } from "../../../test/fakes/open-vault.ts";
-import { createAnswerCache } from "../answer-cache.ts";
-import type { Reading } from "./entry.ts";
+import { createLookupCache } from "../lookup-cache.ts";
+import type { EntryResult } from "./entry.ts";
 import { parsePath, type PathTemplate } from "./path.ts";
 import { vaultSource, type VaultEntry, type VaultSourceDeps } from "./source.ts";
 
@@ -9,25 +9,25 @@ const never = new AbortController().signal;
 const ALICE = person("alice");
 const NOBODY = { issuer: undefined, subject: undefined };
 
-const found = (value: string, endsAt: number | null = null): Reading => ({
+const found = (value: string, endsAt: number | null = null): EntryResult => ({
   found: { value, version: 7, owner: NOBODY, endsAt },
 });
 
-function setUp(reading: (path: string) => Reading, random = 0.5) {
+function setUp(reading: (path: string) => EntryResult, random = 0.5) {
   const clock = { ms: 1 };
   const read = vi.fn((_mount: string, path: string, _field: string) => Promise.resolve(reading(path)));
   const outcomes: string[] = [];
   const deps: VaultSourceDeps = {
     vaultId: "v",
     read,
-    cache: createAnswerCache({ monotonic: () => clock.ms }),
+    cache: createLookupCache({ monotonic: () => clock.ms }),
     cacheTtlMs: 60_000,
     negativeTtlMs: 5000,
     aliasOf: () => null,
     now: () => clock.ms,
     monotonic: () => clock.ms,
     random: () => random,
-    onLookUp: (_, { outcome }) => outcomes.push(outcome),
+    onRead: (_, { outcome }) => outcomes.push(outcome),
   };
   const source = (more: Partial<VaultEntry> = {}, others: Partial<VaultSourceDeps> = {}) =>
     vaultSource(
@@ -87,7 +87,12 @@ describe("what is kept", () => {
   });
 
   it("has none, for a short time; cannot tell, never", async () => {
-    const answers: Reading[] = [{ none: "no entry" }, { cannotTell: "timeout" }, { cannotTell: "timeout" }, found("x")];
+    const answers: EntryResult[] = [
+      { none: "no entry" },
+      { cannotTell: "timeout" },
+      { cannotTell: "timeout" },
+      found("x"),
+    ];
     const { clock, source } = setUp(() => answers.shift() ?? { none: "no entry" });
     const said: string[] = [];
     for (const pause of [4900, 200, 0, 0, 0]) {
@@ -163,8 +168,8 @@ it("M10: a name that is no segment is refused at once, without a promise and wit
 
 it("requireOwner: somebody else's entry is refused, and counted", async () => {
   const owned = (issuer: unknown, subject: unknown) =>
-    ({ found: { value: "pat", version: 7, owner: { issuer, subject }, endsAt: null } }) as Reading;
-  const cases: [Reading, string][] = [
+    ({ found: { value: "pat", version: 7, owner: { issuer, subject }, endsAt: null } }) as EntryResult;
+  const cases: [EntryResult, string][] = [
     [found("pat"), "refused"],
     [owned(ALICE.issuer, undefined), "refused"],
     [owned(undefined, ALICE.subject), "refused"],

@@ -1,11 +1,12 @@
+// The credential kind `vault`: the caller's own entry in a KV version 2 engine. I/O through the read function.
 import type { Identity } from "../../authz/types.ts";
-import { cacheKey, type AnswerCache, type Kept } from "../answer-cache.ts";
-import type { Answer, CredentialSource } from "../source.ts";
+import { cacheKey, type LookupCache, type CacheEntry } from "../lookup-cache.ts";
+import type { Lookup, CredentialSource } from "../source.ts";
 import { headerValue } from "../static.ts";
-import type { Entry, Reading } from "./entry.ts";
+import type { Entry, EntryResult } from "./entry.ts";
 import { fillPath, type PathTemplate } from "./path.ts";
 
-/** Where one server's credentials are, and how they are sent. */
+/** The place of one server's credentials, and the header in which they are sent. */
 export interface VaultEntry {
   readonly server: string;
   /** The server's host name in lower case, without port. */
@@ -13,73 +14,73 @@ export interface VaultEntry {
   readonly mount: string;
   readonly path: PathTemplate;
   readonly field: string;
-  /** Whether the entry must say that it is this caller's. */
+  /** True if the entry's `custom_metadata` must name the caller as its owner. */
   readonly requireOwner: boolean;
   readonly header: string;
   readonly scheme: string;
 }
 
-/** How a look-up ended. */
-export interface LookUp {
+/** One read of an entry, for logs and metrics. */
+export interface EntryRead {
   /** A closed set, for metrics. */
   readonly outcome: "ok" | "none" | "unavailable" | "not_owner";
-  /** In our words. */
+  /** The reason in words of this program. */
   readonly detail: string;
   readonly ms: number;
 }
 
 export interface VaultSourceDeps {
-  /** Of the Vault: address and namespace. */
+  /** Address and namespace of the Vault. */
   readonly vaultId: string;
-  readonly read: (mount: string, path: string, field: string) => Promise<Reading>;
-  readonly cache: AnswerCache;
+  readonly read: (mount: string, path: string, field: string) => Promise<EntryResult>;
+  readonly cache: LookupCache;
   readonly cacheTtlMs: number;
-  /** How long *has none* is remembered. */
+  /** Milliseconds for which *has none* is cached. */
   readonly negativeTtlMs: number;
   readonly aliasOf: (issuer: string) => string | null;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** 0 to 1. */
   readonly random: () => number;
-  readonly onLookUp: (entry: VaultEntry, lookUp: LookUp) => void;
+  readonly onRead: (entry: VaultEntry, read: EntryRead) => void;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic: () => number;
 }
 
-const NO_PATH: Answer = { refused: "a name of this caller cannot be part of a path, or is not in the token" };
-const NOT_OWNER: Answer = { refused: "the entry does not say that it is this caller's" };
+const NO_PATH: Lookup = { refused: "a name of this caller cannot be part of a path, or is not in the token" };
+const NOT_OWNER: Lookup = { refused: "the entry does not say that it is this caller's" };
 
 /**
- * Each caller's own credential for one server. It is kept by the verified issuer and subject and does not end with the
- * caller's token: it is no part of that token, and nobody gets it without a token verified in the same Check.
+ * Makes the source of each caller's own credential for one server. It is cached by verified issuer and subject and may outlive
+ * the caller's token: it is no part of that token, and it is only used after a token was verified in the same Check.
  */
 export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): CredentialSource {
   const { server, mount, field, requireOwner, header, scheme } = entry;
-  // Two JSON arrays in a row are still one text per tuple.
+  // Two JSON arrays in a row are injective too.
   const fixed = cacheKey("vault", deps.vaultId, server, mount, field, String(requireOwner), header, scheme);
 
-  async function ask({ issuer, subject }: Identity, path: string): Promise<Kept> {
+  async function ask({ issuer, subject }: Identity, path: string): Promise<CacheEntry> {
     const startedAt = deps.monotonic();
-    const reading = await deps.read(mount, path, field);
-    const told = (outcome: LookUp["outcome"], detail: string) =>
-      deps.onLookUp(entry, { outcome, detail, ms: deps.monotonic() - startedAt });
-    if ("cannotTell" in reading) {
-      told("unavailable", reading.cannotTell);
-      return { answer: { cannotTell: reading.cannotTell }, ttlMs: 0 };
+    const result = await deps.read(mount, path, field);
+    const report = (outcome: EntryRead["outcome"], detail: string) =>
+      deps.onRead(entry, { outcome, detail, ms: deps.monotonic() - startedAt });
+    if ("cannotTell" in result) {
+      report("unavailable", result.cannotTell);
+      return { lookup: { cannotTell: result.cannotTell }, ttlMs: 0 };
     }
-    if ("none" in reading) {
-      told("none", reading.none);
-      return { answer: { hasNone: reading.none }, ttlMs: deps.negativeTtlMs };
+    if ("none" in result) {
+      report("none", result.none);
+      return { lookup: { hasNone: result.none }, ttlMs: deps.negativeTtlMs };
     }
-    const { value, version, owner } = reading.found;
+    const { value, version, owner } = result.found;
     if (requireOwner && (owner.issuer !== issuer || owner.subject !== subject)) {
-      told("not_owner", "custom_metadata.owner_iss and owner_sub are not the caller's");
-      return { answer: NOT_OWNER, ttlMs: deps.negativeTtlMs };
+      report("not_owner", "custom_metadata.owner_iss and owner_sub are not the caller's");
+      return { lookup: NOT_OWNER, ttlMs: deps.negativeTtlMs };
     }
-    told("ok", "");
+    report("ok", "");
     const origin = { path: `${mount}/${path}`, version };
     const found = { kind: "vault" as const, header, value: headerValue(scheme, value), origin };
-    return { answer: { found }, ttlMs: lifeOf(reading.found, deps) };
+    return { lookup: { found }, ttlMs: lifeOf(result.found, deps) };
   }
 
   return {
@@ -95,7 +96,7 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
   };
 }
 
-/** A tenth of jitter either way, so that users who came together do not come back together (D20). */
+/** The TTL with 10 % of jitter either way, so that entries of the same time do not expire together (threat model: D20). */
 function lifeOf({ endsAt }: Entry, { cacheTtlMs, random, now }: VaultSourceDeps): number {
   const ttlMs = cacheTtlMs * (0.9 + 0.2 * random());
   return endsAt === null ? ttlMs : Math.min(ttlMs, endsAt - now());

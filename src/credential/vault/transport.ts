@@ -1,23 +1,24 @@
+// The HTTP transport under node-vault: bounded, without redirects, proxies or its environment. I/O.
 import { HttpFault, type HttpAnswer, type HttpClient } from "../../http/client.ts";
 import type { JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
 
-/** What node-vault gives its transport; `meant` and `limitMs` are ours and travel through its request options. */
+/** The options that node-vault gives its transport; `meant` and `limitMs` are ours, passed in its request options. */
 export interface TransportOptions {
   readonly method: string;
-  /** The URL that node-vault put together. */
+  /** The URL that node-vault built. */
   readonly uri: string;
   readonly json?: unknown;
-  /** The path that we mean, from the origin on. */
+  /** The intended path, from the origin on. */
   readonly meant: string;
   readonly limitMs: number;
 }
 
-/** The form of answer that node-vault reads. */
-export interface TransportAnswer {
+/** The form of a response that node-vault reads. */
+export interface TransportResponse {
   readonly statusCode: number;
   readonly body: JsonValue;
-  /** node-vault takes any status for a success if this matches `sys/health`, which a user and a host can spell. */
+  /** Empty: node-vault takes any status for a success if this matches `sys/health`, which names in a path can spell. */
   readonly request: { readonly path: "" };
 }
 
@@ -25,7 +26,7 @@ export interface TransportSettings {
   readonly http: HttpClient;
   /** Scheme, host and port. */
   readonly origin: string;
-  /** Sent with every request, whatever else node-vault read from its environment. */
+  /** The headers of every request; node-vault's own are ignored. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -33,12 +34,12 @@ const MAX_BYTES = 64 * 1024;
 const JSON_TYPE = /^application\/json[\t ]*(?:;|$)/i;
 
 /**
- * node-vault's way to the network: its own follows redirects with the token, asks proxies, keeps the token in its
- * errors and has no limits. Headers are ours alone, and what is sent is the path that we mean, byte for byte.
- * Throws {@link HttpFault} only, which holds neither headers nor bodies.
+ * Makes the transport. node-vault's own follows redirects with the token, uses proxies, keeps the token in its errors and has
+ * no limits. This one sends our headers alone and the intended path, byte for byte.
+ * @throws {HttpFault} which holds neither headers nor bodies
  */
 export function createTransport({ http, origin, headers }: TransportSettings) {
-  return async ({ method, uri, json, meant, limitMs }: TransportOptions): Promise<TransportAnswer> => {
+  return async ({ method, uri, json, meant, limitMs }: TransportOptions): Promise<TransportResponse> => {
     if (uri !== `${origin}${meant}`) throw new HttpFault("path_changed");
     const body = json === undefined ? null : Buffer.from(JSON.stringify(json));
     const answer = await http.fetch(
@@ -55,7 +56,7 @@ export function createTransport({ http, origin, headers }: TransportSettings) {
   };
 }
 
-/** What is not strict JSON is nothing a Vault says: a proxy's page, or bytes that two parsers could read differently. */
+/** Reads the body. A Vault sends strict JSON: anything else is a proxy's page, or bytes that two parsers could read differently. */
 function bodyOf({ status, headers, body }: HttpAnswer): JsonValue {
   if (status === 204) return null;
   if (!JSON_TYPE.test(headers["content-type"] ?? "")) throw new HttpFault("not_json");

@@ -1,5 +1,6 @@
+// Composes one Vault: session, mounts, entries, reports. I/O.
 import { createHttpClient } from "../../http/client.ts";
-import { cacheKey, type AnswerCache } from "../answer-cache.ts";
+import { cacheKey, type LookupCache } from "../lookup-cache.ts";
 import type { CredentialSource } from "../source.ts";
 import { createVaultClient } from "./client.ts";
 import { readEntry } from "./entry.ts";
@@ -23,7 +24,7 @@ export interface VaultSettings {
 }
 
 export interface VaultDeps {
-  readonly cache: AnswerCache;
+  readonly cache: LookupCache;
   readonly log: VaultLog;
   readonly metrics: VaultMetrics;
   /** Milliseconds of a clock that never jumps. */
@@ -32,10 +33,10 @@ export interface VaultDeps {
   readonly random?: () => number;
 }
 
-/** One Vault for all servers that want credentials from it. */
+/** One Vault, for all servers that have credentials in it. */
 export interface Vault {
   source(entry: VaultEntry): CredentialSource;
-  /** Logs in. Resolves after the first try, well or not: a Vault that is away is asked again until it is there. */
+  /** Logs in. Resolves after the first attempt, successful or not; failed log-ins are retried in the background. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
@@ -46,19 +47,19 @@ export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
   const { address: origin, auth, namespace, timeoutMs } = settings;
   const http = createHttpClient({ origin, ca: settings.ca });
   const reports = createReports(auth, { ...deps, monotonic });
-  const used = new Set<string>();
+  const usedMounts = new Set<string>();
   const session = createVaultSession({
     logIn: () => logIn(auth, (token) => createVaultClient({ http, origin, namespace, timeoutMs, token })),
     onLogin(result, failures) {
       reports.login(result, failures);
-      if (result.ok) for (const mount of used) void checked(mount);
+      if (result.ok) for (const mount of usedMounts) void faultOf(mount);
     },
     monotonic,
     random,
   });
   const mounts = createMounts(session);
 
-  async function checked(mount: string): Promise<string | null> {
+  async function faultOf(mount: string): Promise<string | null> {
     const fault = await mounts.fault(mount);
     if (fault === null || fault.remedy === null) return fault?.detail ?? null;
     reports.mount(mount, fault.detail, fault.remedy);
@@ -66,7 +67,7 @@ export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
   }
 
   const read = async (mount: string, path: string, field: string) => {
-    const cannotTell = await checked(mount);
+    const cannotTell = await faultOf(mount);
     if (cannotTell !== null) return { cannotTell };
     return readEntry(await session.ask((client) => client.read(`${mount}/data/${path}`)), field);
   };
@@ -75,11 +76,11 @@ export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
   const vaultId = cacheKey(origin, namespace);
   return {
     source(entry) {
-      used.add(entry.mount);
+      usedMounts.add(entry.mount);
       return vaultSource(entry, {
         ...{ vaultId, read, cache, cacheTtlMs, negativeTtlMs, aliasOf, random, monotonic },
         now: Date.now,
-        onLookUp: reports.lookUp,
+        onRead: reports.read,
       });
     },
     start: () => session.start(),

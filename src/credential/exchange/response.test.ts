@@ -8,7 +8,7 @@ import {
   SCOPE,
   tokenOf,
 } from "../../../test/fakes/token-endpoint.ts";
-import { readAnswer, type Expectation } from "./answer.ts";
+import { readResponse, type Expectation } from "./response.ts";
 import { ERRORS } from "./errors.ts";
 
 const ALICE = callerOf("alice-sub", 3600);
@@ -34,7 +34,7 @@ const OPAQUE = "2YotnFZFEjr1zCsicMWpAA";
 
 function read(body: unknown, changes: Partial<Expectation> = {}, status = 200, type = "application/json") {
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  return readAnswer(
+  return readResponse(
     { status, headers: { "content-type": type }, body: Buffer.from(text) },
     { ...EXPECTED, ...changes },
   );

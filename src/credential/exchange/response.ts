@@ -1,3 +1,4 @@
+// Reads a token exchange response (RFC 8693 §2.2) and holds it against the request. Pure.
 import type { HttpAnswer } from "../../http/client.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
@@ -5,41 +6,41 @@ import { readError } from "./errors.ts";
 import { checkToken, type TokenExpectation } from "./exchanged-token.ts";
 import { lifeOf, type Life } from "./lifetime.ts";
 import { ACCESS_TOKEN_TYPE, JWT_TYPE } from "./request.ts";
-import { scopeNames, scopesForPeople, tellsOf } from "./scope.ts";
+import { scopeNames, printableScopes, secretFilter } from "./scope.ts";
 
-/** Of a chain, what the audit line names. */
+/** Actors of a chain that the audit line names. */
 const MAX_ACTORS = 4;
 
-/** What an answer is held against: the configuration, the caller, and the clock. */
+/** The values that a response must agree with: configuration, caller and clock. */
 export interface Expectation extends TokenExpectation {
   readonly scope: string | null;
   readonly allowScopes: readonly string[];
-  /** What must not stand in a log, beside the tokens. */
+  /** Texts that must not get into a log, beside the tokens. */
   readonly secrets: readonly string[];
-  /** Of the caller's token: seconds since the epoch. */
+  /** `exp` of the caller's token: seconds since the epoch. */
   readonly subjectExp: number;
-  /** When the request left and what time it is: milliseconds since the epoch. */
+  /** Time of the request and current time: milliseconds since the epoch. */
   readonly askedAt: number;
   readonly now: number;
 }
 
-/** What the token endpoint said. */
-export type Reading =
-  /** Who acts by the token, the current one first. */
+/** The result of an exchange. */
+export type ExchangeResult =
+  /** `actors`: those of the token, the current one first (RFC 8693 §4.1). */
   | { readonly granted: string; readonly life: Life; readonly actors: readonly string[] }
   | { readonly refused: string }
   | { readonly cannotTell: string };
 
-/** RFC 8693 answers are a token and a few words. */
+/** A response is a token and a few members. */
 const LIMITS = { maxDepth: 16, maxMembers: 1000 };
 export const NOT_JSON = "the answer is not one strict JSON object";
 const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/i;
 
 /**
- * Reads an answer of the token endpoint (RFC 8693 §2.2). Only a bearer access token for this caller and this audience,
- * not wider than configured, is granted; whatever else is not plainly about this caller is *cannot tell*.
+ * Reads a response. *Granted* is only a bearer access token for this caller and this audience, with no scope beyond the
+ * configured ones; *refused* is only an error that is plainly about this caller; all else is *cannot tell*.
  */
-export function readAnswer(answer: HttpAnswer, expected: Expectation): Reading {
+export function readResponse(answer: HttpAnswer, expected: Expectation): ExchangeResult {
   const json = jsonOf(answer);
   if (answer.status !== 200) return readError(answer.status, json?.["error"], expected.profile);
   if (json === null) return { cannotTell: NOT_JSON };
@@ -54,7 +55,7 @@ export function jsonOf({ headers, body }: HttpAnswer): JsonObject | null {
   return json.value as JsonObject;
 }
 
-function readGrant(json: JsonObject, expected: Expectation): Reading | string {
+function readGrant(json: JsonObject, expected: Expectation): ExchangeResult | string {
   const { access_token: token, issued_token_type: issued, expires_in: expiresIn } = json;
   const fault = faultOfGrant(json);
   if (fault !== null) return fault;
@@ -74,15 +75,15 @@ function readGrant(json: JsonObject, expected: Expectation): Reading | string {
     now,
   });
   if (life === null) return "the token's life is over already";
-  const tells = tellsOf([token as string, expected.subjectToken, ...expected.secrets]);
-  const actors = facts.actors.slice(0, MAX_ACTORS).map((name) => (tells(name) ? "(hidden)" : name));
+  const holdsSecret = secretFilter([token as string, expected.subjectToken, ...expected.secrets]);
+  const actors = facts.actors.slice(0, MAX_ACTORS).map((name) => (holdsSecret(name) ? "(hidden)" : name));
   return { granted: token as string, life, actors };
 }
 
-/** What holds for every token that is granted (RFC 6749 §5.1), or what is wrong. */
+/** Checks the members that every token response has (RFC 6749 §5.1); returns the fault, or null. */
 export function faultOfGrant({ token_type: type, expires_in: expiresIn, error }: JsonObject): string | null {
   if (error !== undefined) return "the answer is 200 with an error";
-  // In any case. N_A and DPoP are no bearer tokens (RFC 8693 §2.2.1, RFC 9449 §5).
+  // Case-insensitive. N_A and DPoP are no bearer tokens (RFC 8693 §2.2.1, RFC 9449 §5).
   if (typeof type !== "string" || type.toLowerCase() !== "bearer") return "token_type is not Bearer";
   if (expiresIn !== undefined && !isPositive(expiresIn)) return "expires_in is not a positive whole number of seconds";
   return null;
@@ -92,17 +93,17 @@ function isPositive(value: JsonValue): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
 }
 
-/** By the answer and by the token; null when the answer's word is malformed. */
-function grantedScopes(said: JsonValue | undefined, inToken: readonly string[]): ReadonlySet<string> | null {
-  if (said !== undefined && typeof said !== "string") return null;
-  return new Set([...(scopeNames(said ?? "") ?? []), ...inToken]);
+/** The scopes in the response and in the token; null if `scope` of the response is malformed. */
+function grantedScopes(scope: JsonValue | undefined, inToken: readonly string[]): ReadonlySet<string> | null {
+  if (scope !== undefined && typeof scope !== "string") return null;
+  return new Set([...(scopeNames(scope ?? "") ?? []), ...inToken]);
 }
 
-/** Design 5.7: what was granted must be configured. */
+/** The fault of a grant with scopes that are not configured, or null. */
 function faultOfScope(granted: ReadonlySet<string>, expected: Expectation, token: string): string | null {
   const allowed = new Set([...(scopeNames(expected.scope ?? "") ?? []), ...expected.allowScopes]);
   const wider = [...granted].filter((name) => !allowed.has(name));
   if (wider.length === 0) return null;
-  const names = scopesForPeople(wider, [token, expected.subjectToken, ...expected.secrets]);
+  const names = printableScopes(wider, [token, expected.subjectToken, ...expected.secrets]);
   return `granted beyond scope and allowScopes: ${names}; if that is right, add it to allowScopes`;
 }
