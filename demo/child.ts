@@ -72,11 +72,11 @@ export function startChild(spec: ChildSpec): Child {
   };
 }
 
-/** Waits until a URL answers 200. Fails at once, with the end of its log, if the child ends first. */
+/** Waits until a URL answers 200. Fails at once if the child ends first, with the fault that it named. */
 export async function waitReady(child: Child, url: string, timeoutMs = 20_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (Date.now() < deadline) {
-    if (!child.running()) throw new Error(`${child.name} ended at its start:\n${tail(child)}`);
+    if (!child.running()) throw new Error(`${child.name} did not start: ${faultOf(child)}`);
     const answered = await fetch(url, { signal: AbortSignal.timeout(1000) }).then(
       (response) => response.status === 200,
       () => false,
@@ -85,6 +85,12 @@ export async function waitReady(child: Child, url: string, timeoutMs = 20_000): 
     await delay(50);
   }
   throw new Error(`${child.name} is not ready after ${timeoutMs / 1000} s:\n${tail(child)}`);
+}
+
+/** What a command of ours says before it ends: the fault, and what to do; else the end of the log. */
+function faultOf(child: Child): string {
+  const [, fault] = /^mcp-authz [\w-]+: (.*(?:\n(?!\{).*)*)/m.exec(child.output()) ?? [];
+  return fault?.trimEnd() ?? `it ended, and its log ends so:\n${tail(child)}`;
 }
 
 function tail(child: Child): string {

@@ -4,9 +4,6 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
 const POLL_MS = 200;
 const MAX_SENTENCE = 300;
-/** What opa puts before the file of its first fault. */
-const PREFACE = /^error: (?:[a-z ]+: )?\d+ errors? occurred(?: during loading)?: /;
-
 /** What a line of serve's log says to that person, or null. @param folder of the policy, as a person would write it */
 export function newsOf(line: string, folder: string): string | null {
   const { event, message, revision } = fieldsOf(line);
@@ -17,10 +14,9 @@ export function newsOf(line: string, folder: string): string | null {
   return `Policy NOT taken: ${sentenceOf(String(message), folder)} The last good policy stays in force.`;
 }
 
-/** File, line and the compiler's words, without the excerpt that it draws below them. */
+/** The first fault, with the file as a person finds it. */
 function sentenceOf(message: string, folder: string): string {
-  const [first = ""] = message.replace(PREFACE, "").split(/; ?(?:\t|policy\.|[\w/.-]+\.rego:)/);
-  const sentence = first.slice(0, MAX_SENTENCE).replace(/\.$/, "");
+  const sentence = message.slice(0, MAX_SENTENCE).replace(/\.$/, "");
   return `${/^[\w/.-]+\.(?:rego|ya?ml|json):/.test(sentence) ? `${folder}/` : ""}${sentence}.`;
 }
 
