@@ -16,7 +16,12 @@ export class ConfigError extends Error {
   readonly problems: readonly Problem[];
 
   constructor(file: string, problems: readonly Problem[]) {
-    super([`${file}: ${problems.length} problem(s)`, ...problems.map((p) => `  ${p.key}: ${p.message}`)].join("\n"));
+    super(
+      [
+        `${file}: ${problems.length} problem(s)`,
+        ...problems.map((p) => `  ${p.key}: ${p.message.replaceAll("\n", "\n    ")}`),
+      ].join("\n"),
+    );
     this.name = "ConfigError";
     this.problems = problems;
   }
