@@ -206,14 +206,14 @@ function rulesStep({ rules }: AskedPolicy): ReportStep {
   return {
     step: "rules",
     outcome: "note",
-    says: says.length === 0 ? ["package mcp.authz has no rule allow"] : says,
+    says: says.length === 0 ? ["package mcp.authz has no definition of allow that could hold"] : says,
     facts: { rules: rules.rules },
   };
 }
 
-function ruleLine({ rule, file, line, holds, stopsAt, text: source }: RuleLine): string {
+function ruleLine({ rule, file, line, holds, isFalse, isDefault, stopsAt, text: source }: RuleLine): string {
   const where = `${file}:${line}`.padEnd(16);
-  if (holds) return `${where} ${rule} holds`;
+  if (holds) return `${where} ${rule} ${isFalse ? "is false" : isDefault ? "holds by default" : "holds"}`;
   return `${where} ${rule} fails ${stopsAt === line ? "there" : `at line ${stopsAt ?? line}`}: ${source}`;
 }
 

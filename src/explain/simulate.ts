@@ -80,7 +80,9 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
       signWristband: signer.sign,
     };
     const facts = newCheckFacts("why", Date.now());
-    const outcome = await createCheck(settings, ports)(request, facts, signal).finally(credentials.close);
+    const outcome = await createCheck(settings, ports)(request, facts, AbortSignal.timeout(TIMEOUT_MS)).finally(
+      credentials.close,
+    );
     const probed = { credentials: credentials.notes, wristband: signer.said() };
     return { outcome, facts, identified, input, policy, clocks, ...probed };
   } finally {
@@ -103,7 +105,7 @@ export async function askPolicy(config: Config, input: PolicyInput, findOpa: Fin
     const rules =
       files === null
         ? { unknown: "policy.path is a bundle: the rules are in the folder that it was built from" }
-        : await explain({ files, rego, findOpa }, input);
+        : await explain({ files, rego, data: artifact.data, findOpa }, input);
     return { decision, rules, loaded: true, live };
   } catch (error) {
     const detail = error instanceof Error ? error.message : "cannot be loaded";

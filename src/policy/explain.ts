@@ -5,13 +5,15 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { PolicyInput } from "../authz/types.ts";
 import { parseJson } from "../json/parse.ts";
-import { compileData, lacksPackage, layOut, type RulesSource } from "./compile.ts";
+import { lacksPackage, layOut, type RulesSource } from "./compile.ts";
 import { requireOpa, type FindOpa } from "./opa.ts";
 import { firstLine, PolicyError } from "./policy-error.ts";
 import { CAPABILITIES_FILE, type SourceFile } from "./sources.ts";
 import { explainTrace, traceSchema, type RuleOutcome } from "./trace.ts";
 
 export interface ExplainOptions extends RulesSource {
+  /** As JSON text, of the loaded policy. */
+  readonly data: string;
   readonly findOpa: FindOpa;
 }
 
@@ -34,13 +36,13 @@ const outputSchema = z.object({ explanation: traceSchema });
  * Asks opa which rules of the author held for an input, and at which line the others stopped. Best effort, bounded in
  * time and size; what it cannot tell it says. Only places and the author's own text come out, no values of the input.
  */
-export async function explain({ findOpa, ...source }: ExplainOptions, input: PolicyInput): Promise<Explanation> {
+export async function explain({ findOpa, data, ...source }: ExplainOptions, input: PolicyInput): Promise<Explanation> {
   const { files, rego } = source;
   let folder: string | null = null;
   try {
     const opaPath = await requireOpa(findOpa);
     folder = await mkdtemp(join(tmpdir(), "mcp-authz-explain-"));
-    await layOut(folder, source, await compileData(files));
+    await layOut(folder, source, data);
     const output = await evaluate({ opaPath, rego }, folder, JSON.stringify(input));
     const parsed = outputSchema.safeParse(parseJson(output));
     if (!parsed.success) return { unknown: "this opa prints its trace in another form" };

@@ -1,3 +1,4 @@
+// Reads the trace of `opa eval --explain=full` (openpolicyagent.org/docs/cli#eval) into how each rule of the author went. Pure.
 import { z } from "zod";
 
 /** One event of `opa eval --explain=full --format=json`. Values of variables are in there too; they are left unread. */
@@ -11,7 +12,14 @@ export const traceSchema = z.array(
   }),
 );
 export type Trace = z.output<typeof traceSchema>;
-const ruleSchema = z.object({ head: z.object({ ref: z.array(z.object({ value: z.unknown() })) }) });
+const ruleSchema = z.object({
+  default: z.boolean().default(false),
+  head: z.object({
+    ref: z.array(z.object({ value: z.unknown() })),
+    /** Where the head names one, a literal or not. */
+    value: z.object({ value: z.unknown() }).optional(),
+  }),
+});
 const expressionSchema = z.object({ index: z.number() });
 
 /** One definition of a rule, and how it went. */
@@ -20,7 +28,12 @@ export interface RuleOutcome {
   readonly file: string;
   /** Where the definition begins. */
   readonly line: number;
+  /** Its body holds. */
   readonly holds: boolean;
+  /** What holds says `false`, so that it grants nothing. */
+  readonly isFalse: boolean;
+  /** A `default`, which counts where no other definition holds. */
+  readonly isDefault: boolean;
   /** The furthest line that its body reached; what stands there did not hold. Null when the definition holds. */
   readonly stopsAt: number | null;
 }
@@ -29,7 +42,7 @@ interface Frame {
   readonly parent: Frame | null;
   /** The expression of the parent during which this was entered. */
   readonly during: number;
-  readonly rule: { readonly name: string; readonly file: string; readonly line: number } | null;
+  readonly rule: Pick<RuleOutcome, "rule" | "file" | "line" | "isFalse" | "isDefault"> | null;
   /** The last expression that was begun, the furthest one, and the furthest one's line. */
   current: number;
   furthest: number;
@@ -64,7 +77,7 @@ export function explainTrace(trace: Trace, folder: string): RuleOutcome[] {
     }
   };
   for (const root of children.get(null) ?? []) {
-    if (root.rule?.name === "allow" || (root.rule?.name === "required_scopes" && root.exited)) visit(root, 0);
+    if (root.rule?.rule === "allow" || (root.rule?.rule === "required_scopes" && root.exited)) visit(root, 0);
   }
   return [...found.values()];
 }
@@ -89,8 +102,8 @@ function framesOf(trace: Trace): Frame[] {
 
 function entered({ Node, Location }: Trace[number], parent: Frame | null): Frame {
   const { file = "", row: line = 0 } = Location ?? {};
-  const name = ruleName(Node);
-  const rule = name === null ? null : { name, file, line };
+  const parsed = ruleSchema.safeParse(Node).data;
+  const rule = parsed === undefined ? null : { ...definitionOf(parsed), file, line };
   return { parent, during: parent?.current ?? 0, rule, current: 0, furthest: -1, line, exited: false };
 }
 
@@ -105,7 +118,9 @@ function evaluated(frame: Frame, { Node, Location }: Trace[number]): void {
 function outcomeOf({ rule, exited, line }: Frame, folder: string): RuleOutcome | null {
   if (rule === null || !rule.file.startsWith(folder)) return null;
   const file = rule.file.slice(folder.length);
-  return { rule: rule.name, file, line: rule.line, holds: exited, stopsAt: exited ? null : line };
+  // A default that is false is what opa says anyway: it decides nothing.
+  if (rule.isDefault && rule.isFalse) return null;
+  return { ...rule, file, holds: exited, stopsAt: exited ? null : line };
 }
 
 /** The rule that asked for this one, and during which of its expressions; comprehensions and `not` stand in between. */
@@ -115,9 +130,9 @@ function asking(frame: Frame): { rule: Frame | null; during: number } {
   return { rule: at.parent, during: at.during };
 }
 
-function ruleName(node: unknown): string | null {
-  const parsed = ruleSchema.safeParse(node);
-  return parsed.success ? parsed.data.head.ref.map(({ value }) => String(value)).join(".") : null;
+function definitionOf({ head, ...node }: z.output<typeof ruleSchema>) {
+  const rule = head.ref.map(({ value }) => String(value)).join(".");
+  return { rule, isFalse: head.value?.value === false, isDefault: node.default };
 }
 
 function indexOf(node: unknown): number {

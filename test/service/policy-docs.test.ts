@@ -7,6 +7,7 @@ import { afterAll, expect, it } from "vitest";
 import { findTool } from "../../src/files/program.ts";
 import type { PolicyInput } from "../../src/authz/types.ts";
 import { decideBounded } from "../../src/policy/bounded.ts";
+import { readData } from "../../src/policy/data.ts";
 import { findOpa } from "../../src/policy/opa.ts";
 import { explain } from "../../src/policy/explain.ts";
 import { readSources } from "../../src/policy/sources.ts";
@@ -52,7 +53,8 @@ it.skipIf(opaPath === null)("its policy compiles, is formatted, and refuses with
 });
 
 it.skipIf(opaPath === null)("what it shows of why is what the demo's policy gives", async () => {
-  const told = await explain({ files: readSources(join(root, "policies/demo")), rego: "v1", findOpa }, input);
+  const files = readSources(join(root, "policies/demo"));
+  const told = await explain({ files, data: readData(files), rego: "v1", findOpa }, input);
   if ("unknown" in told) throw new Error(told.unknown);
   for (const { file, line, rule, text, holds } of told.rules) {
     expect(page).toMatch(new RegExp(`${file}:${line} +${rule} ${holds ? "holds" : "fails"}`));
