@@ -105,7 +105,10 @@ if (!page.ok) throw new Error(page.reason);
 
 const ports = allowingPorts({
   decide: (input) => decide(evaluator, input),
-  visible: (input) => visible(evaluator, input),
+  visible: (input) => {
+    const names = visible(evaluator, input);
+    return names.ok ? pass({ revision: evaluator.revision, names: names.value }) : names;
+  },
   signWristband: sign,
   identify: () => pass(ALICE),
 });

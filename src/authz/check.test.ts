@@ -308,6 +308,17 @@ describe("wristbands", () => {
   });
 });
 
+it("P15: the record names the revision that decided: of a call, of a list, none where policy is not asked", async () => {
+  const revisionOf = async (method: string, params = {}) =>
+    (await run({ path: "/servers/t/mcp", message: { jsonrpc: "2.0", id: 1, method, params } })).facts.policy;
+  expect(await revisionOf("tools/call", { name: "read" })).toBe("r1");
+  expect(await revisionOf("tools/list")).toBe("r2");
+  expect(await revisionOf("ping")).toBeNull();
+  const unsigned: Ports["signWristband"] = () => refuse("internal");
+  const list = { path: "/servers/t/mcp", message: { jsonrpc: "2.0", id: 1, method: "tools/list" } };
+  expect((await run(list, { signWristband: unsigned })).facts.policy, "a refusal after policy too").toBe("r2");
+});
+
 it("F5: what has no room in a list of all servers stands in the audit line; a list of one server is marked as such", async () => {
   const merged: unknown[] = [];
   const signWristband: Ports["signWristband"] = (_, __, use) => {

@@ -209,9 +209,11 @@ interface Housekeeping {
 async function decideHousekeeping(context: CheckContext, { identity, input, isList }: Housekeeping): Promise<Outcome> {
   const { settings, ports, facts, signal } = context;
   if (isList) ports.note(facts); // the next step may wait for a turn
-  const visible = isList ? await ports.visible(input, signal, facts) : pass(NO_NAMES);
-  if (!visible.ok) return visible;
-  const signed = await ports.signWristband(identity, visible.value, { use: "list", merged: input.mcp.server === null });
+  const listed = isList ? await ports.visible(input, signal, facts) : null;
+  if (listed?.ok === false) return listed;
+  facts.policy = listed?.value.revision ?? null;
+  const visible = listed?.value.names ?? NO_NAMES;
+  const signed = await ports.signWristband(identity, visible, { use: "list", merged: input.mcp.server === null });
   if (!signed.ok) return signed;
   const wristband = signed.value;
   facts.wristband = wristband.jti;

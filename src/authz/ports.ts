@@ -5,6 +5,7 @@ import type {
   Credential,
   Decision,
   Identity,
+  ListDecision,
   PolicyInput,
   TokenUse,
   Visible,
@@ -20,7 +21,7 @@ export interface Ports {
   /** @param check the Check that policy is asked for: a runaway evaluation counts against its caller */
   decide(input: PolicyInput, check: CheckFacts): Step<Decision>;
   /** The names that the caller may see, of the listed kind, on one server (on all if `input.mcp.server` is null). */
-  visible(input: PolicyInput, signal: AbortSignal, check: CheckFacts): Step<Visible> | Promise<Step<Visible>>;
+  visible(input: PolicyInput, signal: AbortSignal, check: CheckFacts): Step<ListDecision> | Promise<Step<ListDecision>>;
   fetchCredential(
     server: string,
     identity: Identity,

@@ -92,6 +92,12 @@ export interface Visible {
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
+/** What policy said of a list, and the revision that said it. */
+export interface ListDecision {
+  readonly revision: string;
+  readonly names: Visible;
+}
+
 /** The use of a wristband. That of a call holds the digest of the body that policy saw: the broker accepts no other. */
 export type WristbandUse =
   /** `merged`: names of all servers. If not all names fit into the wristband, each server has a share. */

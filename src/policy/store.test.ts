@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
-import type { PolicyInput } from "../authz/types.ts";
+import type { PolicyInput, Visible } from "../authz/types.ts";
 import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import { noOpa } from "../../test/fakes/opa.ts";
 import { readBundle } from "./artifact.ts";
@@ -444,6 +444,7 @@ describe("lists", () => {
   it("P8, B37: name what may be called, sorted, and nothing else", async () => {
     const { store } = await open(DEMO, { findOpa: noOpa });
     store.setCatalog(catalog);
+    const listed = (names: Visible) => ({ revision: store.revision(), names });
     const list = (server: string | null, groups: string[], kind: "tool" | "prompt" | "resource" | null = null) =>
       store.visible(
         inputOf({ method: "tools/list", server, kind, name: null }, { groups, scopes: ["mcp:write"] }),
@@ -451,16 +452,23 @@ describe("lists", () => {
       );
     expect(await list(null, ["engineering"])).toEqual({
       ok: true,
-      value: { tools: { demo: ["echo", "transfer"] }, prompts: { demo: ["p"] }, resources: { demo: ["docs://a"] } },
+      value: listed({
+        tools: { demo: ["echo", "transfer"] },
+        prompts: { demo: ["p"] },
+        resources: { demo: ["docs://a"] },
+      }),
     });
     expect(await list("other", ["engineering"])).toEqual({
       ok: true,
-      value: { tools: {}, prompts: {}, resources: {} },
+      value: listed({ tools: {}, prompts: {}, resources: {} }),
     });
-    expect(await list(null, ["finance"])).toEqual({ ok: true, value: { tools: {}, prompts: {}, resources: {} } });
+    expect(await list(null, ["finance"])).toEqual({
+      ok: true,
+      value: listed({ tools: {}, prompts: {}, resources: {} }),
+    });
     expect(await list(null, ["engineering"], "prompt")).toEqual({
       ok: true,
-      value: { tools: {}, prompts: { demo: ["p"] }, resources: {} },
+      value: listed({ tools: {}, prompts: { demo: ["p"] }, resources: {} }),
     });
   });
 
@@ -481,7 +489,10 @@ describe("lists", () => {
     const shown = names.filter((name) => name.startsWith("search_")).toSorted();
     expect(step).toEqual({
       ok: true,
-      value: { tools: { demo: shown }, prompts: { demo: ["p"] }, resources: { demo: ["docs://a"] } },
+      value: {
+        revision: store.revision(),
+        names: { tools: { demo: shown }, prompts: { demo: ["p"] }, resources: { demo: ["docs://a"] } },
+      },
     });
     expect(turns).toBeGreaterThan(0);
     expect(await store.visible(input, AbortSignal.abort())).toMatchObject({ ok: false, reason: "deadline" });

@@ -1,7 +1,7 @@
 // The live policy: a change of its files is loaded beside the requests and takes over in one step; a broken one changes nothing.
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
-import { refuse, type Step } from "../authz/step.ts";
-import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
+import type { Decision, ListDecision, PolicyInput, Visible } from "../authz/types.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import { decide, visible, visibleByServer } from "./decision.ts";
 import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
@@ -27,7 +27,7 @@ export interface PolicyStore {
   /** @param check whom a runaway evaluation counts against; without it, the policy itself */
   decide(input: PolicyInput, check?: CheckFacts): Step<Decision>;
   /** A list of one server, or of all where `input.mcp.server` is null. */
-  visible(input: PolicyInput, signal: AbortSignal, check?: CheckFacts): Promise<Step<Visible>>;
+  visible(input: PolicyInput, signal: AbortSignal, check?: CheckFacts): Promise<Step<ListDecision>>;
   /** Null when there is none: then lists are refused. */
   setCatalog(catalog: CatalogData | null): void;
   revision(): string;
@@ -136,7 +136,8 @@ class LivePolicy {
     return decide(this.#evaluator, input);
   }
 
-  async visible(input: PolicyInput, signal: AbortSignal, check?: CheckFacts): Promise<Step<Visible>> {
+  /** One revision answers for the whole list, whatever goes live meanwhile. */
+  async visible(input: PolicyInput, signal: AbortSignal, check?: CheckFacts): Promise<Step<ListDecision>> {
     if (this.#quarantined) return quarantine();
     if (this.#catalog === null) return refuse("catalog_unavailable", "no catalogue yet");
     const evaluator = this.#evaluator;
@@ -151,8 +152,11 @@ class LivePolicy {
       if (typeof step === "object") return step;
       return step === "full" ? TOO_MANY : LATE;
     };
-    if (input.mcp.server !== null || isSmall(this.#catalog)) return inTurn(input);
-    return visibleByServer(inTurn, { input, servers: Object.keys(this.#catalog.servers) }, signal);
+    const names =
+      input.mcp.server !== null || isSmall(this.#catalog)
+        ? await inTurn(input)
+        : await visibleByServer(inTurn, { input, servers: Object.keys(this.#catalog.servers) }, signal);
+    return names.ok ? pass({ revision: evaluator.revision, names: names.value }) : names;
   }
 }
 

@@ -75,7 +75,7 @@ export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
     note: () => {},
     identify: (bearer) => (bearer === "token" ? pass(ALICE) : refuse("token_invalid")),
     decide: () => pass({ allow: true, revision: "r1", note: null }),
-    visible: () => pass({ tools: { s: ["read"] }, prompts: {}, resources: {} }),
+    visible: () => pass({ revision: "r2", names: { tools: { s: ["read"] }, prompts: {}, resources: {} } }),
     fetchCredential: () => pass({ kind: "static", header: "authorization", value: new Secret("Bearer pat") }),
     signWristband: () => pass({ jws: "wrist.band.jws", jti: "j1", leftOut: [] }),
     ...overrides,
