@@ -308,7 +308,7 @@ describe("wristbands", () => {
   });
 });
 
-it("P15: the record names the revision that decided: of a call, of a list, none where policy is not asked", async () => {
+it("the record names the revision that decided: of a call, of a list, none where policy is not asked", async () => {
   const revisionOf = async (method: string, params = {}) =>
     (await run({ path: "/servers/t/mcp", message: { jsonrpc: "2.0", id: 1, method, params } })).facts.policy;
   expect(await revisionOf("tools/call", { name: "read" })).toBe("r1");

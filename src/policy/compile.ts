@@ -8,7 +8,7 @@ import { parseJson } from "../json/parse.ts";
 import { artifact, readBundle, RESERVED, type Artifact } from "./artifact.ts";
 import { isData, type SourceFile } from "./data.ts";
 import type { DataResult } from "./data-worker.ts";
-import { requireOpa, type FindOpa } from "./opa.ts";
+import { COMPILING, requireOpa, type FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, rulesHash } from "./sources.ts";
 import { onThread } from "./thread.ts";
@@ -51,7 +51,7 @@ export async function compilePolicy(options: CompileOptions): Promise<Artifact> 
  * @throws {PolicyError} whose lines are for the author: opa's, with file and line
  */
 export async function compileRules({ findOpa, ...source }: CompileOptions): Promise<Uint8Array> {
-  const opaPath = await requireOpa(findOpa);
+  const opaPath = await requireOpa(findOpa, COMPILING);
   const { rego } = source;
   const folder = await mkdtemp(join(tmpdir(), "mcp-authz-policy-"));
   try {

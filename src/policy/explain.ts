@@ -7,7 +7,7 @@ import type { PolicyInput } from "../authz/types.ts";
 import { parseJson } from "../json/parse.ts";
 import { lacksPackage, layOut, type RulesSource } from "./compile.ts";
 import { requireOpa, type FindOpa } from "./opa.ts";
-import { firstLine, PolicyError } from "./policy-error.ts";
+import { PolicyError } from "./policy-error.ts";
 import { CAPABILITIES_FILE, type SourceFile } from "./sources.ts";
 import { explainTrace, traceSchema, type RuleOutcome } from "./trace.ts";
 
@@ -40,7 +40,7 @@ export async function explain({ findOpa, data, ...source }: ExplainOptions, inpu
   const { files, rego } = source;
   let folder: string | null = null;
   try {
-    const opaPath = await requireOpa(findOpa);
+    const opaPath = await requireOpa(findOpa, "this");
     folder = await mkdtemp(join(tmpdir(), "mcp-authz-explain-"));
     await layOut(folder, source, data);
     const output = await evaluate({ opaPath, rego }, folder, JSON.stringify(input));
@@ -49,7 +49,7 @@ export async function explain({ findOpa, data, ...source }: ExplainOptions, inpu
     const rules = explainTrace(parsed.data.explanation, "policy/");
     return { rules: rules.map((rule) => withText(rule, files, rego)) };
   } catch (error) {
-    if (error instanceof PolicyError) return { unknown: firstLine(error) };
+    if (error instanceof PolicyError) return { unknown: error.lines[0] ?? "" };
     return { unknown: `opa could not be asked: ${shortReason(error)}` };
   } finally {
     if (folder !== null) await rm(folder, { recursive: true, force: true });

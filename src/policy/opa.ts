@@ -14,6 +14,7 @@ export type FoundOpa =
 export type FindOpa = () => Promise<FoundOpa>;
 
 export const NEEDED_OPA = "1.22.2";
+export const COMPILING = "compiling a policy";
 const CURE = "run `npm run tools opa`, or name one with the variable OPA";
 const ELSEWHERE = "or load a bundle made by `mcp-authz build-policy` where opa is";
 const TIMEOUT_MS = 30_000;
@@ -38,25 +39,25 @@ export function createOpaFinder(candidates: () => readonly string[]): FindOpa {
 
 export const findOpa = createOpaFinder(() => programCandidates("opa"));
 
-/** @throws {PolicyError} where there is none to use */
-export async function requireOpa(find: FindOpa): Promise<string> {
+/** @throws {PolicyError} where there is none to use. @param what needs it, for people */
+export async function requireOpa(find: FindOpa, what: string): Promise<string> {
   const found = await find();
   if (found.kind === "found") return found.path;
-  throw faultOf(found);
+  throw faultOf(found, what);
 }
 
 /** Why nothing can be compiled, and what to do; null where an opa is found. */
 export function opaFault(found: FoundOpa): PolicyError | null {
-  return found.kind === "found" ? null : faultOf(found);
+  return found.kind === "found" ? null : faultOf(found, COMPILING);
 }
 
-function faultOf(found: Exclude<FoundOpa, { readonly kind: "found" }>): PolicyError {
-  const needs = `compiling a policy needs opa ${NEEDED_OPA} or newer`;
+function faultOf(found: Exclude<FoundOpa, { readonly kind: "found" }>, what: string): PolicyError {
+  const needs = `${what} needs opa ${NEEDED_OPA} or newer`;
   if (found.kind === "missing")
     return new PolicyError("opa_missing", [`${needs}, which is not here: ${CURE}`, ELSEWHERE]);
   const { path, version, why } = found;
-  const what = version === null ? why : `${version}: ${why}`;
-  return new PolicyError("opa_refused", [`${needs}; ${path} is not used (${what}). To mend it, ${CURE}`, ELSEWHERE]);
+  const fault = version === null ? why : `${version}: ${why}`;
+  return new PolicyError("opa_refused", [`${needs}; ${path} is not used (${fault}). To mend it, ${CURE}`, ELSEWHERE]);
 }
 
 /** Changes when another program stands there; null where none does. */
