@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import { parseJson } from "../json/parse.ts";
+import { untar } from "./tar.ts";
 
 /** A compiled policy: what `opa build -t wasm` makes. */
 export interface Artifact {
@@ -37,11 +38,9 @@ function checkData(text: string): void {
 }
 
 const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
-const BLOCK = 512;
 
 /**
- * Reads an OPA bundle (.tar.gz) into an artifact. Two members of a ustar archive are all that is needed, so this is a
- * strict reader of just that, rather than a library that can also unpack to disk.
+ * Reads an OPA bundle (.tar.gz) into an artifact.
  * @throws {Error} that says what is wrong with the file
  */
 export function readBundle(bytes: Uint8Array): Artifact {
@@ -57,35 +56,4 @@ function unzip(bytes: Uint8Array): Buffer {
   } catch (error) {
     throw new Error("the bundle is cut off, too large, or not a .tar.gz file", { cause: error });
   }
-}
-
-function untar(archive: Buffer): Map<string, Buffer> {
-  const members = new Map<string, Buffer>();
-  for (let at = 0; at + BLOCK <= archive.length;) {
-    const header = archive.subarray(at, at + BLOCK);
-    if (header.every((byte) => byte === 0)) return members;
-    const { name, size } = readHeader(header);
-    const end = at + BLOCK + size;
-    if (end > archive.length) throw new Error("the bundle is cut off");
-    if (members.has(name)) throw new Error(`the bundle holds ${name} twice`);
-    members.set(name, archive.subarray(at + BLOCK, end));
-    at = at + BLOCK + Math.ceil(size / BLOCK) * BLOCK;
-  }
-  throw new Error("the bundle is cut off");
-}
-
-/** One ustar header (POSIX.1-2001, "ustar Interchange Format"): a plain file with a short name, its checksum right. */
-function readHeader(header: Buffer): { name: string; size: number } {
-  const text = (start: number, length: number) =>
-    header.toString("latin1", start, start + length).replace(/[\0 ].*$/s, "");
-  const octal = (start: number, length: number) => {
-    const digits = text(start, length);
-    return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
-  };
-  const sum = header.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 0x20 : byte), 0);
-  const size = octal(124, 12);
-  const plain = /^[0\0]$/.test(header.toString("latin1", 156, 157)) && header[345] === 0;
-  const sound = text(257, 6).startsWith("ustar") && octal(148, 8) === sum && Number.isSafeInteger(size);
-  if (!plain || !sound) throw new Error("the bundle is not a tar archive of plain files");
-  return { name: text(0, 100).replace(/^\.?\//, ""), size };
 }

@@ -9,6 +9,7 @@ import { writeCompiled } from "./compiled-folder.ts";
 import type { FindOpa } from "./opa.ts";
 import { selfTest } from "./self-test.ts";
 import { readSources } from "./sources.ts";
+import { tar } from "./tar.ts";
 
 export interface BuildOptions {
   readonly dir: string;
@@ -46,23 +47,4 @@ async function build({ dir, rego, findOpa }: BuildOptions): Promise<Artifact> {
   const built = await compilePolicy({ files: readSources(dir), rego, findOpa });
   await selfTest(built);
   return built;
-}
-
-/** A ustar archive of plain files, the same bytes for the same content. */
-export function tar(members: readonly (readonly [string, Uint8Array])[]): Buffer {
-  const blocks: Uint8Array[] = [];
-  for (const [name, content] of members) {
-    const header = Buffer.alloc(512);
-    header.write(name, 0);
-    header.write("0000644\0", 100);
-    header.write("0000000\0".repeat(2), 108);
-    header.write(`${content.length.toString(8).padStart(11, "0")}\0`, 124);
-    header.write("00000000000\0", 136);
-    header.write("        0", 148);
-    header.write("ustar\x0000", 257);
-    const sum = header.reduce((total, byte) => total + byte, 0);
-    header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
-    blocks.push(header, content, Buffer.alloc((512 - (content.length % 512)) % 512));
-  }
-  return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }

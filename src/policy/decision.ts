@@ -1,3 +1,4 @@
+// Asks an evaluator, and takes only a whole, well-formed answer: anything else is a refusal. Pure but for the evaluator.
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
 import type { Evaluator } from "./evaluator.ts";
@@ -88,7 +89,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** An object of so many members: whoever finds that many of the right names and types knows that there is no other. */
+/** The number of members is checked first: with that many names found, there is no other. */
 function isObjectOf(value: unknown, members: number): value is Readonly<Record<string, unknown>> {
   return isObject(value) && Object.keys(value).length === members;
 }

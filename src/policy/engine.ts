@@ -1,3 +1,4 @@
+// One WebAssembly instance of a policy (openpolicyagent.org/docs/wasm). No I/O.
 import { createRequire } from "node:module";
 import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
 import { parseJson } from "../json/parse.ts";

@@ -7,7 +7,6 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/types.ts";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
-import { tar } from "./build.ts";
 import { compilePolicy } from "./compile.ts";
 import { readData } from "./data.ts";
 import { decide, visible } from "./decision.ts";
@@ -15,6 +14,7 @@ import { createEvaluator, UNWATCHED, type Evaluator } from "./evaluator.ts";
 import { findOpa } from "./opa.ts";
 import { selfTest, tryOut } from "./self-test.ts";
 import { LIBRARY_FOLDER, readSources } from "./sources.ts";
+import { tar } from "./tar.ts";
 
 const DEMO = resolve(import.meta.dirname, "../../policies/demo/.compiled");
 const demo = (data = readData(readSources(join(DEMO, "..")))) =>

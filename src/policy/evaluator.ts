@@ -1,3 +1,4 @@
+// A policy that is ready to be asked: instances that are made anew after a fault, and what they answer as frozen values. No I/O.
 import type { PolicyInput } from "../authz/types.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import { parseJson } from "../json/parse.ts";
@@ -5,21 +6,21 @@ import type { Artifact } from "./artifact.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
 import { createInputText } from "./input-text.ts";
 
-/** Called around every evaluation: whoever watches this thread can tell a runaway policy from a busy one. */
+/** Called around every evaluation: by it the supervisor tells a runaway policy from a busy thread. */
 export interface Guard {
-  /** Names the Check that the next evaluation is for; without it that evaluation is for none. */
+  /** Names the Check that the next evaluation is for; else that evaluation counts against the policy. */
   attribute(check: CheckFacts): void;
   enter(): void;
   leave(): void;
 }
 
-/** For evaluations that nobody watches: on a thread or in a process of their own. */
+/** For evaluations without a supervisor: on a thread or in a process of their own. */
 export const UNWATCHED: Guard = { attribute: () => {}, enter: () => {}, leave: () => {} };
 
 export interface Evaluator {
   readonly revision: string;
   /**
-   * What the entrypoint says: a value that nobody may write to, or undefined.
+   * What the entrypoint says: a frozen value, or undefined.
    * @throws anything at all: opa-wasm throws strings and plain objects
    */
   evaluate(entrypoint: Entrypoint, input: PolicyInput): unknown;
@@ -46,12 +47,12 @@ export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unk
         guard.enter();
         try {
           const engine = ready ?? createEngine(module, all);
-          ready = null; // until it has answered: an instance that threw may have a broken heap (E16)
+          ready = null; // until it has answered: after an exception its heap may be broken (E16)
           const result = readResult(engine.evaluate(entrypoint, inputText(input)));
           ready = engine;
           return result;
         } catch (error) {
-          ready = createEngine(module, all); // counts against this caller, not against the one who comes next
+          ready = createEngine(module, all); // now, so that the failing request pays for it and not the next one
           throw error;
         } finally {
           guard.leave();

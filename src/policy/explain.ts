@@ -1,3 +1,4 @@
+// Names the rules that decided, by opa's trace of one evaluation. For `why`; nothing is decided by it.
 import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

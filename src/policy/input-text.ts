@@ -1,7 +1,8 @@
+// Writes policy inputs as JSON. Pure.
 import type { PolicyInput } from "../authz/types.ts";
 
 /**
- * Writes policy inputs as JSON. The part about the caller is as long as the rest together, and the same object for every
+ * The part about the caller is as long as the rest together, and the same object for every
  * request with the same token: its text is kept as long as the object lives.
  */
 export function createInputText(): (input: PolicyInput) => string {
@@ -14,7 +15,7 @@ export function createInputText(): (input: PolicyInput) => string {
   }
 
   return (input) => {
-    // The self-test asks with less than there should be, and nothing is not an input either.
+    // The self-test sends incomplete inputs. Undefined is no JSON.
     if (!isWhole(input)) return JSON.stringify(input ?? null);
     const { identity, mcp, request, auth } = input;
     const parts = `{"identity":${caller(identity)},"mcp":${JSON.stringify(mcp)},"request":${JSON.stringify(request)}`;

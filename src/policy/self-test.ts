@@ -18,8 +18,7 @@ export const OPEN_TO_ALL =
   "the policy allows every caller with a token every tool: if that is not the purpose, ask in `allow` for something of the caller and of the operation";
 
 /**
- * Tries a policy before it goes live, on a thread of its own: one that runs away is stopped there, and never meets the
- * thread that serves.
+ * Runs the self-test on a thread of its own: a policy that runs away is stopped there, and never reaches the serving thread.
  * @throws {Error} that says what is wrong with the policy
  */
 export async function selfTest(artifact: Artifact, timeoutMs = SELF_TEST_MS): Promise<SelfTestResult> {
@@ -38,9 +37,9 @@ const NOBODY = { ...STRANGER, identity: { ...STRANGER.identity, subject: "" } };
 const CATALOG = { servers: { "self-test": { tools: ["self-test"], prompts: [], resources: [] } } };
 
 /**
- * What a policy must be able to do: refuse a request without anything in it and one of nobody, and answer for a
- * stranger, whatever the answer: who lets everybody in may mean it.
- * @throws {Error} that says what it could not
+ * A policy must refuse an empty request and one without a subject, and answer for an unknown caller: allow or deny, as an
+ * open policy may be meant.
+ * @throws {Error} that says which of these failed
  */
 export function tryOut(artifact: Artifact): SelfTestResult {
   const evaluator = createEvaluator(artifact, CATALOG, UNWATCHED);

@@ -48,7 +48,7 @@ export interface PolicyStore {
 
 /**
  * The policy that is live. A change is compiled beside the requests and takes over in one step when it passed its
- * self-test; a broken one leaves the last good policy where it is (design 4.3).
+ * self-test; a broken one leaves the last good policy where it is.
  * @throws {Error} at the start, when there is no policy to begin with
  */
 export async function createPolicyStore(options: PolicyOptions): Promise<PolicyStore> {
@@ -79,8 +79,8 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
 }
 
 /**
- * A list costs milliseconds, a call a fifth of one. So one list, or one server's part of it, is evaluated in each turn of the
- * event loop, callers in turns: everybody else waits for one evaluation at most, however many lists one caller asks for.
+ * A list costs milliseconds, a call a fifth of one. So each turn of the event loop evaluates one list, or one server's part of
+ * it, callers in turns (round robin): a call waits for one evaluation at most, however many lists one caller asks for.
  */
 const LISTS = { perTurn: 1, maxActive: Infinity, maxPerKey: 256, maxWaiting: 512 };
 const TOO_MANY = refuse("rate_limited", "too many lists are asked for");
@@ -118,7 +118,7 @@ class LivePolicy {
     this.#quarantined = false;
   }
 
-  /** Whoever changed the files wants them tried, also where only a comment is new and the revision the same. */
+  /** A change of the files ends a quarantine, also where only a comment is new and the revision the same. */
   replace(policy: LoadedPolicy): void {
     this.#evaluator = createEvaluator(policy.artifact, this.#catalog, this.#guard);
     this.#policy = policy;
