@@ -1,4 +1,10 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { findTool } from "../files/program.ts";
 import { readData } from "./data.ts";
 
 const yaml = (text: string, path = "data.yaml") => readData([{ path, text }]);
@@ -115,4 +121,42 @@ describe("the author's data", () => {
     expect(two("x: {a: 1}", "a: 1")).toThrow(/^x\/data\.yaml: data\.x\.a has a value in another file/);
     expect(two("x: 5", "a: 1")).toThrow(/^x\/data\.yaml: data\.x has a value in another file/);
   });
+});
+
+const opa = findTool("opa");
+
+/** What opa's own reader (YAML 1.1) makes of a file. */
+function opaReads(text: string): unknown {
+  const folder = mkdtempSync(join(tmpdir(), "mcp-authz-data-"));
+  try {
+    writeFileSync(join(folder, "data.yaml"), text);
+    const printed = execFileSync(opa ?? "", ["eval", "-d", folder, "-f", "raw", "data"], { encoding: "utf8" });
+    return JSON.parse(printed);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const isAccepted = (scalar: string) => {
+  try {
+    yaml(`a:\n- ${scalar}\n`);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+it.skipIf(opa === null)("of any unquoted scalar that is accepted, opa's own reader makes the same value", () => {
+  const letters = fc.constantFrom(..."0011279__..--++::eExXoObBaAfFyYnNtTrueslinfNAULL~<=#/*ö ");
+  const scalars = fc.oneof(
+    fc.array(letters, { minLength: 1, maxLength: 8 }).map((list) => list.join("").trim()),
+    fc.constantFrom("null", "Null", "NULL", "~", "true", "True", "TRUE", "tRue", "off", "Yes", "2001-12-14t21:59:43Z"),
+    fc.double().map(String),
+    fc.integer().map(String),
+  );
+  const sample = fc.sample(scalars, { numRuns: 8_000, seed: 20_261_129 });
+  const accepted = sample.filter((scalar) => scalar !== "" && isAccepted(scalar));
+  expect([accepted.length > 500, sample.length - accepted.length > 500], "both kinds come").toEqual([true, true]);
+  const text = `list:\n${accepted.map((scalar) => `- ${scalar}\n`).join("")}`;
+  expect(JSON.parse(yaml(text))).toEqual(opaReads(text));
 });
