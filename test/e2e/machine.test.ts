@@ -1,6 +1,6 @@
 // Faults of the machine: what is missing is a sentence that says what to do, and nothing is left behind.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -157,6 +157,37 @@ async function call(lab: Lab): Promise<[number, unknown]> {
   const reply = await legacy(lab.gateway, "tools/call", { name: "whoami", arguments: {} }, to);
   return [reply.status, reasonOf(reply)];
 }
+
+describe("no opa", () => {
+  afterEach(stopLabs);
+  const serveEnv = { OPA: "/nowhere/opa" };
+  /** The demo's policy, edited. */
+  function edited(name: string, file: string, edit: (text: string) => string): string {
+    const policyFolder = join(folder, name, "edited");
+    cpSync(join(ROOT, "policies/demo"), policyFolder, { recursive: true });
+    const path = join(policyFolder, file);
+    writeFileSync(path, edit(readFileSync(path, "utf8")));
+    return policyFolder;
+  }
+
+  it("the demo starts with any data, and takes an edit of it", async () => {
+    const policyFolder = edited("no-opa-data", "data.yaml", (text) => text.replace("whoami", "whoareyou"));
+    const lab = await startIn("no-opa-data", { policyFolder, serveEnv });
+    expect(await call(lab)).toEqual([200, "policy_denied"]);
+    cpSync(join(ROOT, "policies/demo/data.yaml"), join(policyFolder, "data.yaml"));
+    await vi.waitFor(async () => expect(await call(lab)).toEqual([200, undefined]), { timeout: 10_000, interval: 200 });
+  });
+
+  it("with edited rules it does not start, and says the fault and the ways out, without a log", async () => {
+    const policyFolder = edited("no-opa-rules", "policy.rego", (text) => `${text}\nother := 1\n`);
+    const failed = await startIn("no-opa-rules", { policyFolder, serveEnv }).catch((error: Error) => error.message);
+    expect(String(failed).split("\n")).toEqual([
+      expect.stringMatching(/^serve did not start: policy\.path: .*needs opa .* run `npm run tools opa`/),
+      expect.stringContaining("or load a bundle"),
+      expect.stringContaining("or undo the change: policy.rego differs"),
+    ]);
+  });
+});
 
 describe("a full disk", () => {
   const disks: SmallDisk[] = [];
