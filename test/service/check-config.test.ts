@@ -196,6 +196,19 @@ it.skipIf(findTool("opa") === null)("a policy that lets everybody do everything 
   expect([code, text]).toEqual([0, expect.stringMatching(/^warning: policy\.path: the policy allows every caller/m)]);
 });
 
+it.each([
+  ["none", null, /policy\.path: .*needs opa 1\.22\.2 or newer, which is not here/],
+  ["one that is refused", "1.21.0", /policy\.path: .*old-opa is not used \(1\.21\.0: /],
+])("rules that no opa judges are a warning, no fault: %s", async (_, version, says) => {
+  if (version !== null) writeFileSync(at("old-opa"), `#!/bin/sh\necho "Version: ${version}"\n`, { mode: 0o755 });
+  vi.stubEnv("OPA", version === null ? "/nowhere/opa" : at("old-opa"));
+  try {
+    expect(await run(good())).toMatchObject({ code: 0, text: expect.stringMatching(says) as string });
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
 describe("whose files", () => {
   it("Envoy's are a warning: they may be on its machine", async () => {
     const { code, text } = await run(withValue("envoy.tls.listen.certFile", "none"));
