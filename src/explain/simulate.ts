@@ -10,6 +10,7 @@ import { decideBounded } from "../policy/bounded.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
 import { loadPolicy } from "../policy/load.ts";
 import type { FindOpa } from "../policy/opa.ts";
+import { firstLine } from "../policy/policy-error.ts";
 import { loadSigningKeys } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
 import { captureInput, requestOf, type CallSpec } from "./call.ts";
@@ -108,9 +109,8 @@ export async function askPolicy(config: Config, input: PolicyInput, findOpa: Fin
         : await explain({ files, rego, data: artifact.data, findOpa }, input);
     return { decision, rules, loaded: true, live };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : "cannot be loaded";
     const rules = { unknown: "the policy cannot be loaded" };
-    return { decision: refuse("policy_unavailable", detail), rules, loaded: false, live };
+    return { decision: refuse("policy_unavailable", firstLine(error)), rules, loaded: false, live };
   }
 }
 
