@@ -50,6 +50,40 @@ describe("a definition is passed on as it came", () => {
   });
 });
 
+describe("a reference to a resource, which the merged endpoint does not serve", () => {
+  const merged = (meta: object) => {
+    const { entries, stats } = use("tools", [tool("t", { _meta: meta })]);
+    const [entry] = entries;
+    expect(entry?.json, "on its server's endpoint it stays").toBe(JSON.stringify(tool("t", { _meta: meta })));
+    return { meta: (JSON.parse(entry?.merged ?? "{}") as Record<string, unknown>)["_meta"], stats };
+  };
+
+  it.each<[string, object, object | undefined]>([
+    ["of MCP Apps", { ui: { resourceUri: "ui://a/b.html" } }, undefined],
+    ["in both spellings", { ui: { resourceUri: "ui://a" }, "ui/resourceUri": "ui://a" }, undefined],
+    [
+      "of another client",
+      { "openai/outputTemplate": "ui://widget/x.html", "openai/other": "x" },
+      { "openai/other": "x" },
+    ],
+    ["spelt otherwise", { ui: { resourceUri: "UI://a" } }, undefined],
+  ])("%s is left out there, and counted", (_, meta, rest) => {
+    expect(merged(meta)).toEqual({ meta: rest, stats: only("merged_ui") });
+  });
+
+  it("what else stands beside it stays: that a tool is for the app alone counts on", () => {
+    const { meta } = merged({ x: { a: 1 }, ui: { resourceUri: "ui://a", visibility: ["app"] }, "a/b": null });
+    expect(JSON.stringify(meta)).toBe('{"x":{"a":1},"ui":{"visibility":["app"]},"a/b":null}');
+  });
+
+  it("without one nothing is changed or counted", () => {
+    expect(merged({ ui: { visibility: ["model"] }, note: "see ui://a", n: 9 }).stats).toEqual({
+      dropped: {},
+      cleaned: 0,
+    });
+  });
+});
+
 it("the order is that of the names, whatever the server's", () => {
   expect(
     use(

@@ -7,9 +7,13 @@ import { faultOfTemplate, faultOfUri } from "../../mcp/uri.ts";
 import { LISTS, type ListKind } from "./kinds.ts";
 import { cleanDefinition } from "./sanitize-text.ts";
 import { depthOf, hasLookalikes, hasShape } from "./shape.ts";
+import { withoutUiReferences } from "./ui-references.ts";
 import { annotatedHeaders } from "./header-annotations.ts";
 
-/** Why an entry is left out; `prefixed_name`: on the merged endpoint only, where its name would be too long. */
+/**
+ * Why an entry is left out; `prefixed_name`: on the merged endpoint only, where its name would be too long; `merged_ui`: shown
+ * there without its reference to a resource.
+ */
 export const DROP_REASONS = [
   "malformed",
   "name",
@@ -19,6 +23,7 @@ export const DROP_REASONS = [
   "too_deep",
   "too_many",
   "prefixed_name",
+  "merged_ui",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
@@ -113,7 +118,7 @@ function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): List
   const name = item[LISTS[kind].key];
   if (typeof name !== "string") return "malformed";
   if (!isUsableName(kind, name)) return "name";
-  const { publicName, stats, budget, kept } = options;
+  const { stats, budget, kept } = options;
   if (kept.has(name)) return "duplicate";
   const original = JSON.stringify(item);
   const isTooLarge = nameBytes(name) > budget.names || Buffer.byteLength(original) > budget.definitions;
@@ -122,10 +127,15 @@ function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): List
   const definition = cleanDefinition(kind, item);
   const json = JSON.stringify(definition);
   if (json !== original) stats.cleaned += 1;
-  const shownAs = publicName(name);
-  const isMerged = kind === "tools" && isOrdinaryName(shownAs);
-  const merged = isMerged ? JSON.stringify({ ...definition, name: shownAs }) : null;
-  return { name, json, merged };
+  return { name, json, merged: kind === "tools" ? mergedTool(definition, options.publicName(name), stats) : null };
+}
+
+/** A tool as the merged endpoint shows it, or null if its name is too long there. */
+function mergedTool(definition: JsonObject, name: string, { dropped }: ListingStats): string | null {
+  if (!isOrdinaryName(name)) return null;
+  const unlinked = withoutUiReferences(definition);
+  if (unlinked !== definition) dropped.merged_ui = (dropped.merged_ui ?? 0) + 1;
+  return JSON.stringify({ ...unlinked, name });
 }
 
 function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | null {
