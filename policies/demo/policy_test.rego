@@ -27,6 +27,12 @@ call(who, name, args) := {
 
 test_alice_may_search if mcp_authz.decision.allow with input as call(alice, "search_docs", {})
 
+# The pane that get-budget-data opens is a resource of its server.
+test_alice_may_read_what_a_tool_shows if {
+	read := {"method": "resources/read", "server": "budget", "kind": "resource", "name": "ui://budget-allocator/mcp-app.html", "arguments": {}, "version": "2025-11-25"}
+	mcp_authz.decision.allow with input as object.union(call(alice, "", {}), {"mcp": read})
+}
+
 test_alice_may_not_delete if not mcp_authz.decision.allow with input as call(alice, "delete_repo", {})
 
 test_bob_may_nothing if {
