@@ -6,7 +6,7 @@ import { onParentGone } from "../src/ops/parent.ts";
 import { clientLines, inspectorLine, printedSteps, WORLD_STEPS, type DemoPlace } from "./demo-steps.ts";
 import { startLab, type Lab } from "./lab.ts";
 import { followLog, newsOf } from "./news.ts";
-import { DEMO_PORTS, takenPort } from "./ports.ts";
+import { demoPorts, portVariable, takenPort, type Ports } from "./ports.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const FOLDER = join(ROOT, "run/demo");
@@ -35,11 +35,13 @@ function refuseFullDisk(): void {
   );
 }
 
-async function refuseTakenPort(): Promise<void> {
-  const taken = await takenPort(DEMO_PORTS);
+async function refuseTakenPort(ports: Ports): Promise<void> {
+  const taken = await takenPort(ports);
   if (taken === null) return;
+  const { name, port } = taken;
+  const other = port < 50_000 ? port + 10_000 : port - 10_000;
   throw new StartError(
-    `Port ${taken.port} (${taken.name}) is taken by another program. End it (is the demo running already?), then run npm start again.`,
+    `Port ${port} (${name}) is taken by another program. End it (is the demo running already?), or choose another: ${portVariable(name)}=${other} npm start`,
   );
 }
 
@@ -107,13 +109,14 @@ function untilEnd(lab: Lab, stopped: AbortSignal): Promise<number> {
 }
 
 async function main(stopped: AbortSignal): Promise<number> {
+  const ports = demoPorts(process.env);
   installTools();
-  await refuseTakenPort();
+  await refuseTakenPort(ports);
   refuseFullDisk();
   console.log("Starting the demo:");
   const lab = await startLab({
     folder: FOLDER,
-    ports: DEMO_PORTS,
+    ports,
     policyFolder: join(ROOT, "policies/demo"),
     world: true,
     progress: (line) => {

@@ -2,13 +2,19 @@
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { ownPorts, withFixedPorts } from "../demo/ports.ts";
 import { startScreen, whyScreen, withScreen } from "../demo/screens.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const README = resolve(ROOT, "README.md");
 const LAST_LINE = "Ctrl-C ends everything.";
 
-const demo = spawn(process.execPath, ["tools/run.mjs", "start"], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+const { env, ports } = await ownPorts();
+const demo = spawn(process.execPath, ["tools/run.mjs", "start"], {
+  cwd: ROOT,
+  env: { ...process.env, ...env },
+  stdio: ["ignore", "pipe", "inherit"],
+});
 let output = "";
 const started = new Promise<void>((done, fail) => {
   demo.stdout.on("data", (data: Buffer) => {
@@ -22,8 +28,8 @@ await started;
 try {
   const command = /\.\/mcp-authz (why .*)/.exec(output)?.[1] ?? "";
   const why = whyOutput(command.split(" "));
-  const page = withScreen(readFileSync(README, "utf8"), "start", startScreen(output));
-  writeFileSync(README, withScreen(page, "why", whyScreen(why)));
+  const page = withScreen(readFileSync(README, "utf8"), "start", startScreen(withFixedPorts(output, ports)));
+  writeFileSync(README, withScreen(page, "why", whyScreen(withFixedPorts(why, ports))));
 } finally {
   demo.kill("SIGTERM");
   await ended;

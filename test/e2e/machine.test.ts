@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { requireTool } from "../../src/files/program.ts";
 import { makeSmallDisk, type SmallDisk } from "../fakes/small-disk.ts";
 import { startLab, type Lab, type LabOptions } from "../../demo/lab.ts";
-import { DEMO_PORTS, freePort, freePorts, takenPort } from "../../demo/ports.ts";
+import { freePort, freePorts, ownPorts, takenPort } from "../../demo/ports.ts";
 import { jsonLines } from "../../demo/lab-interface.ts";
 import { legacy, reasonOf } from "./client.ts";
 
@@ -279,9 +279,11 @@ describe("Ctrl-C while the demo starts", () => {
   it.each(["OIDC provider", "OpenBao", "mcp-authz serve", "Envoy"])(
     "after %s: ends with 0, and nothing is left behind",
     async (part) => {
+      const { env, ports } = await ownPorts();
       const child = spawn(process.execPath, ["tools/run.mjs", "start"], {
         cwd: ROOT,
         detached: true,
+        env: { ...process.env, ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
       const exited = new Promise<number | null>((done) => child.on("exit", done));
@@ -294,13 +296,18 @@ describe("Ctrl-C while the demo starts", () => {
       });
       expect(await exited).toBe(0);
       expect(text).toMatch(/Ended before it was up\.|Ending …/);
-      expect(await takenPort(DEMO_PORTS)).toBeNull();
+      expect(await takenPort(ports)).toBeNull();
     },
   );
 });
 
 it("a terminal that goes away while the demo starts leaves nothing behind", async () => {
-  const child = spawn(process.execPath, ["tools/run.mjs", "start"], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const { env, ports } = await ownPorts();
+  const child = spawn(process.execPath, ["tools/run.mjs", "start"], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const exited = new Promise<number | null>((done) => child.on("exit", done));
   let text = "";
   child.stdout.on("data", (data: Buffer) => {
@@ -308,5 +315,5 @@ it("a terminal that goes away while the demo starts leaves nothing behind", asyn
     if (text.includes("OpenBao")) child.stdout.destroy();
   });
   expect(await exited).toBe(0);
-  expect(await takenPort(DEMO_PORTS)).toBeNull();
+  expect(await takenPort(ports)).toBeNull();
 });

@@ -5,14 +5,17 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { WORLD_STEPS } from "../../demo/demo-steps.ts";
-import { DEMO_PORTS, takenPort } from "../../demo/ports.ts";
+import { ownPorts, takenPort, withFixedPorts } from "../../demo/ports.ts";
 import { startScreen, whyScreen, withScreen } from "../../demo/screens.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
+const { env: portVariables, ports } = await ownPorts();
+const env = { ...process.env, ...portVariables };
 const run = () =>
   spawn(process.execPath, ["tools/run.mjs", "start"], {
     cwd: ROOT,
     detached: true,
+    env,
     stdio: ["ignore", "pipe", "pipe"],
   });
 const started: ReturnType<typeof run>[] = [];
@@ -53,15 +56,16 @@ async function expectPolicyNews(text: () => string): Promise<void> {
 describe("npm start", () => {
   it("a taken port is one sentence and exit 1", async () => {
     const server = createServer();
-    await new Promise<void>((done) => server.listen(DEMO_PORTS.idp, "127.0.0.1", done));
+    await new Promise<void>((done) => server.listen(ports.idp, "127.0.0.1", done));
     const { status, stderr } = spawnSync(process.execPath, ["tools/run.mjs", "start"], {
       cwd: ROOT,
       encoding: "utf8",
+      env,
     });
     await new Promise((done) => server.close(done));
     expect([status, stderr.trim()]).toEqual([
       1,
-      `Port ${DEMO_PORTS.idp} (idp) is taken by another program. End it (is the demo running already?), then run npm start again.`,
+      `Port ${ports.idp} (idp) is taken by another program. End it (is the demo running already?), or choose another: IDP_PORT=${ports.idp + 10_000} npm start`,
     ]);
   });
 
@@ -81,13 +85,18 @@ describe("npm start", () => {
     const explained = spawnSync(process.execPath, ["src/cli/mcp-authz.ts", ...why], { cwd: ROOT, encoding: "utf8" });
     expect(explained.status).toBe(1);
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-    const renewed = withScreen(withScreen(readme, "start", startScreen(text)), "why", whyScreen(explained.stdout));
+    const fixed = (output: string) => withFixedPorts(output, ports);
+    const renewed = withScreen(
+      withScreen(readme, "start", startScreen(fixed(text))),
+      "why",
+      whyScreen(fixed(explained.stdout)),
+    );
     expect(renewed, "npm run screens renews them").toBe(readme);
     await expectPolicyNews(() => text);
     const exited = new Promise<number | null>((done) => child.on("exit", done));
     // The whole group and our forwarding both deliver it, as a terminal and npm do.
     if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
     expect(await exited).toBe(0);
-    expect(await until(async () => (await takenPort(DEMO_PORTS)) === null)).toBe(true);
+    expect(await until(async () => (await takenPort(ports)) === null)).toBe(true);
   });
 });

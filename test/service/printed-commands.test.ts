@@ -14,6 +14,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const RUNNERS =
   /\b(?:npx|npm (?:exec|x|create|init|(?:install|i) (?:-g|--global))|bunx|pnpm dlx|yarn dlx|uvx|pipx run)((?: +-{1,2}[\w=-]+)*) +["'`]?([@\w$][^\s"'`)|]*)/g;
 
+/** What is code in a page, and what is no comment in a source: prose may speak of npx. */
+function codeOf(page: string): string {
+  const text = readFileSync(join(root, page), "utf8");
+  if (page.endsWith(".md")) return [...text.matchAll(/```[^]*?```|`[^`\n]+`/g)].map(([code]) => code).join("\n");
+  return text.replaceAll(/^\s*(?:\/\/|\/?\*|#).*$/gm, "");
+}
+
 const commandsIn = (text: string) => [...text.matchAll(RUNNERS)].map(([, , name = ""]) => name);
 const isOwned = (name: string) => /^@[a-z\d-]+\/[a-z\d.-]+@\d+\.\d+\.\d+$/.test(name);
 
@@ -27,7 +34,7 @@ const pages = execFileSync("git", ["ls-files", "*.md", "*.yml", "*.yaml", "demo"
 
 it("pages and sources name packages by scope and version only", () => {
   expect(pages.length).toBeGreaterThan(200);
-  const found = pages.flatMap((page) => commandsIn(readFileSync(join(root, page), "utf8")).map((name) => [page, name]));
+  const found = pages.flatMap((page) => commandsIn(codeOf(page)).map((name) => [page, name]));
   // A name that the source puts together is read where it is printed, below.
   expect(found.filter(([, name = ""]) => !name.startsWith("$") && !isOwned(name))).toEqual([]);
 });
@@ -53,6 +60,14 @@ it("the Inspector is printed with its scope and the version of package.json", ()
   const name = `@modelcontextprotocol/inspector@${devDependencies["@modelcontextprotocol/inspector"]}`;
   expect(printed.flatMap(commandsIn)).toEqual([name, name]);
   expect(isOwned(name)).toBe(true);
+});
+
+it("npm says nothing of its own around a task: no newer npm, no Node that is not the one used", () => {
+  const npm = { ...process.env, HOME: folder };
+  const { stderr } = spawnSync("npm", ["run", "tools", "no-such"], { cwd: root, encoding: "utf8", env: npm });
+  expect(stderr).not.toMatch(/^npm (?:warn|notice)/m);
+  expect(stderr).toContain('"no-such"');
+  expect(readFileSync(join(root, ".npmrc"), "utf8")).toContain("update-notifier=false\n");
 });
 
 describe("./mcp-authz", () => {
