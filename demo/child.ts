@@ -1,6 +1,7 @@
 // One child process of the lab: its output in a file, its end waited for.
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 const GRACE_MS = 8_000;
@@ -26,6 +27,13 @@ export interface ChildSpec {
   readonly cwd: string;
   readonly logFile: string;
   readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Where a part of the lab in `folder` writes its log: all in one place, which is made. */
+export function logPath(folder: string, file: string): string {
+  const logs = join(folder, "logs");
+  mkdirSync(logs, { recursive: true });
+  return join(logs, file);
 }
 
 /** Those that run. They are detached, so nobody but us ends them: not even an exception that nobody caught leaves one behind. */

@@ -23,8 +23,8 @@ function text(value: string) {
   return { content: [{ type: "text" as const, text: value }] };
 }
 
-function buildServer(received: Record<string, string>): McpServer {
-  const server = new McpServer({ name: "demo", version: "1.0.0" });
+function buildServer(name: string, received: Record<string, string>): McpServer {
+  const server = new McpServer({ name, version: "1.0.0" });
   server.registerTool("echo", { description: "Says it again", inputSchema: z.object({ text: z.string() }) }, (args) =>
     text(args.text),
   );
@@ -56,6 +56,8 @@ function buildServer(received: Record<string, string>): McpServer {
 }
 
 export interface DemoServerOptions {
+  /** What it calls itself, in `serverInfo`; default `demo`. */
+  readonly name?: string;
   /** Default loopback; a container listens on all of its own addresses. */
   readonly listen?: string;
   readonly onArrival?: (arrival: Arrival) => void;
@@ -64,7 +66,9 @@ export interface DemoServerOptions {
 /** @param port 0 for any free one */
 export async function startDemoServer(port: number, options: DemoServerOptions = {}): Promise<DemoServer> {
   const arrivals: Arrival[] = [];
-  const handler = createMcpHandler((context) => buildServer(Object.fromEntries(context.requestInfo?.headers ?? [])));
+  const handler = createMcpHandler((context) =>
+    buildServer(options.name ?? "demo", Object.fromEntries(context.requestInfo?.headers ?? [])),
+  );
   const node = toNodeHandler(handler);
   const server = createServer((request, response) => {
     void readBody(request).then((body) => {

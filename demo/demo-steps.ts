@@ -8,6 +8,8 @@ export interface DemoStep {
   readonly method: string;
   /** JSON. */
   readonly params: string;
+  /** True: of the answer only its status and the names in it, where the whole would fill the terminal. */
+  readonly namesOnly?: boolean;
   /** Text that the answer holds, headers included. */
   readonly shows: readonly string[];
 }
@@ -24,6 +26,7 @@ export const WORLD_STEPS: readonly DemoStep[] = [
     path: "/mcp",
     method: "tools/list",
     params: "{}",
+    namesOnly: true,
     shows: ["HTTP/1.1 200", '"demo_whoami"', '"tickets_whoami"', '"everything_get-sum"', '"budget_get-budget-data"'],
   },
   {
@@ -92,8 +95,10 @@ export function composeWhyLine({ tokenCommand }: DemoPlace): string {
 export function curlLine({ gateway, tokenCommand }: DemoPlace, step: DemoStep): string {
   const body = `{"jsonrpc":"2.0","id":1,"method":"${step.method}","params":${step.params}}`;
   const token = step.person === null ? "" : `-H "Authorization: Bearer $(${tokenCommand(step.person)})" `;
-  return `curl -si ${gateway}${step.path} ${token}-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '${body}'`;
+  return `curl -si ${gateway}${step.path} ${token}-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '${body}'${step.namesOnly === true ? NAMES_ONLY : ""}`;
 }
+
+const NAMES_ONLY = ` | grep -oE '^HTTP/[0-9.]+ [0-9]+|"name":"[^"]*"'`;
 
 /** By scope and version: a bare name could be anybody's package, where the lockfile is not at hand. */
 function inspectorCommand(): string {

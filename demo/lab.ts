@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { stringify } from "yaml";
 import { requireTool } from "../src/files/program.ts";
-import { startChild, waitReady, type Child } from "./child.ts";
+import { logPath, startChild, waitReady, type Child } from "./child.ts";
 import { startDemoServer, type DemoServer } from "./demo-server.ts";
 import { startIdp, type Idp } from "./idp.ts";
 import type { Ports } from "./ports.ts";
@@ -59,7 +59,7 @@ export interface Lab {
 export async function startLab(options: LabOptions): Promise<Lab> {
   const { folder, ports, progress } = options;
   const processes = new GatewayProcesses(options);
-  for (const name of ["logs", "run", "keys", "secrets"]) mkdirSync(join(folder, name), { recursive: true });
+  for (const name of ["run", "keys", "secrets"]) mkdirSync(join(folder, name), { recursive: true });
   const gateway = `http://127.0.0.1:${ports.gateway}`;
   const policyFolder = options.policyFolder ?? join(folder, "policies");
   if (options.policyFolder === null) cpSync(join(ROOT, "policies/demo"), policyFolder, { recursive: true });
@@ -95,7 +95,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     demo,
     world,
     children: processes.children(),
-    auditFile: join(folder, "logs/audit.jsonl"),
+    auditFile: logPath(folder, "audit.jsonl"),
     restartServe: () => processes.restart("serve"),
     restartBroker: () => processes.restart("broker"),
     stop,
@@ -163,7 +163,7 @@ class GatewayProcesses {
   async #launch(name: ProcessName): Promise<void> {
     const { folder, ports, serveEnv, brokerEnv } = this.#options;
     const env = { serve: serveEnv, broker: brokerEnv, envoy: undefined }[name] ?? {};
-    const logFile = join(folder, "logs", `${name}.log`);
+    const logFile = logPath(folder, `${name}.log`);
     const child = startChild({ name, ...this.#commandOf(name), cwd: folder, logFile, env });
     this.#running.set(name, child);
     const ready = {
@@ -242,7 +242,7 @@ function configuration(
     },
     envoy: { listen: local(ports.gateway), opsListen: local(ports.envoyOps), adminSocket: "run/envoy-admin.sock" },
     challenge: { scopes: ["mcp:read", "mcp:write"] },
-    audit: { file: join(folder, "logs/audit.jsonl") },
+    audit: { file: logPath(folder, "audit.jsonl") },
     identity: { issuers: [{ issuer, audiences: [gateway], algorithms: ["ES256"] }] },
     policy: { path: policyFolder },
     wristband: { issuer: gateway, keys: [{ kid: "demo", file: "keys/wristband.pem" }] },

@@ -1,6 +1,6 @@
 // `npm start`: the demo on loopback, with lines to copy.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { onParentGone } from "../src/ops/parent.ts";
 import { clientLines, inspectorLine, printedSteps, WORLD_STEPS, type DemoPlace } from "./demo-steps.ts";
@@ -70,7 +70,7 @@ Your own client needs only the URL. It sends you to a page where you choose to b
    ${clientLines(lab.gateway)}
 
 Tokens live 8 hours: ${relative(process.cwd(), FOLDER)}/alice.token, bob.token, carol.token.
-Edit policies/demo/data.yaml or *.rego: live within 2 seconds, or said here why not (*.rego: npm run tools opa first).
+Edit ${relative(process.cwd(), lab.policyFolder)}/data.yaml or *.rego: live within 2 seconds, or said here why not (*.rego: npm run tools opa first).
 Every decision: tail -f ${relative(process.cwd(), lab.auditFile)}    Other logs: ${relative(process.cwd(), FOLDER)}/logs/
 Ctrl-C ends everything.`);
 }
@@ -108,6 +108,13 @@ function untilEnd(lab: Lab, stopped: AbortSignal): Promise<number> {
   });
 }
 
+/** A copy of the demo's policy, made once: edits stay, and none is of a file that belongs to the project. */
+function ownPolicy(): string {
+  const folder = join(FOLDER, "policies");
+  if (!existsSync(folder)) cpSync(join(ROOT, "policies/demo"), folder, { recursive: true });
+  return folder;
+}
+
 async function main(stopped: AbortSignal): Promise<number> {
   const ports = demoPorts(process.env);
   installTools();
@@ -117,7 +124,7 @@ async function main(stopped: AbortSignal): Promise<number> {
   const lab = await startLab({
     folder: FOLDER,
     ports,
-    policyFolder: join(ROOT, "policies/demo"),
+    policyFolder: ownPolicy(),
     world: true,
     progress: (line) => {
       if (stopped.aborted) throw new Stopped(); // the lab ends what it has started

@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { startChild, type Child } from "./child.ts";
+import { logPath, startChild, type Child } from "./child.ts";
 
 export interface LabUpstream {
   readonly port: number;
@@ -43,7 +43,7 @@ async function start({ name, module, args }: Package, { port, folder }: LabUpstr
     command: process.execPath,
     args: ["--import", PRELOAD, mainOf(module), ...args],
     cwd: folder,
-    logFile: join(folder, `${name}.log`),
+    logFile: logPath(folder, `${name}.log`),
     env: { PORT: String(port) },
   });
   const deadline = Date.now() + START_MS;

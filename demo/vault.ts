@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requireTool } from "../src/files/program.ts";
-import { startChild, waitReady, type Child } from "./child.ts";
+import { logPath, startChild, waitReady, type Child } from "./child.ts";
 
 export interface VaultOptions {
   readonly port: number;
@@ -153,7 +153,7 @@ class DevelopmentStore {
   }
 }
 
-const auditFileOf = (folder: string) => join(folder, "openbao-audit.jsonl");
+const auditFileOf = (folder: string) => logPath(folder, "openbao-audit.jsonl");
 
 function launch({ port, folder }: VaultOptions, rootToken: string): Child {
   const config = join(folder, "openbao.hcl");
@@ -163,7 +163,7 @@ function launch({ port, folder }: VaultOptions, rootToken: string): Child {
     command: requireTool("bao"),
     args: ["server", "-dev", "-dev-no-store-token", `-dev-listen-address=127.0.0.1:${port}`, `-config=${config}`],
     cwd: folder,
-    logFile: join(folder, "openbao.log"),
+    logFile: logPath(folder, "openbao.log"),
     env: { HOME: folder, BAO_DEV_ROOT_TOKEN_ID: rootToken, VAULT_DEV_ROOT_TOKEN_ID: rootToken },
   });
 }

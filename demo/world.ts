@@ -58,7 +58,7 @@ export async function startWorld({ folder, ports, progress }: WorldOptions): Pro
     const vault = keep(await startVault({ port: ports.vault, folder }));
     await vault.put("alice/demo", { token: ALICE_PAT });
     progress(`MCP server "tickets"    ${ticketsUrl(ports)}`);
-    const tickets = await startDemoServer(ports.tickets);
+    const tickets = await startDemoServer(ports.tickets, { name: "tickets" });
     closing.push(() => tickets.close());
     progress(`MCP server "everything" http://127.0.0.1:${ports.everything}/mcp`);
     const everything = keep(await startEverything({ port: ports.everything, folder }));

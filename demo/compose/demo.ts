@@ -1,6 +1,6 @@
 // One of the demo's MCP servers as a container. One line per request that reached it: the method and the name, no headers.
 import { startDemoServer, type Arrival } from "../demo-server.ts";
-import { endOnSignal, PORTS } from "./settings.ts";
+import { endOnSignal, PORTS, setting } from "./settings.ts";
 
 interface Message {
   readonly method?: unknown;
@@ -19,6 +19,7 @@ function describe({ path, body }: Arrival): string {
 }
 
 const server = await startDemoServer(PORTS.demo, {
+  name: setting("SERVER_NAME"),
   listen: "0.0.0.0",
   onArrival: (arrival) => console.log(describe(arrival)),
 });

@@ -1,6 +1,6 @@
 // `npm start` as a person runs it: it comes up, a second one says what is wrong, and Ctrl-C leaves nothing behind.
-import { spawn, spawnSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -18,16 +18,21 @@ const run = () =>
     env,
     stdio: ["ignore", "pipe", "pipe"],
   });
-const started: ReturnType<typeof run>[] = [];
-const BROKEN_EDIT = join(ROOT, "policies/demo/of-a-test.rego");
+const started: ChildProcess[] = [];
+const BROKEN_EDIT = join(ROOT, "run/demo/policies/of-a-test.rego");
 afterAll(() => {
   rmSync(BROKEN_EDIT, { force: true });
-  for (const child of started)
-    if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  for (const { pid = 0 } of started) {
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // The whole group has ended.
+    }
+  }
 });
 
 async function until(check: () => boolean | Promise<boolean>): Promise<boolean> {
-  const end = Date.now() + 30_000;
+  const end = Date.now() + 60_000;
   while (Date.now() < end) {
     if (await check()) return true;
     await new Promise((done) => setTimeout(done, 100));
@@ -45,7 +50,7 @@ async function expectPolicyNews(text: () => string): Promise<void> {
   };
   writeFileSync(BROKEN_EDIT, "package mcp.authz\n\nallow if {\n");
   const broken = says(
-    /^Policy NOT taken: policies\/demo\/of-a-test\.rego:\d+: rego_parse_error: .*\. The last good policy stays in force\.$/m,
+    /^Policy NOT taken: run\/demo\/policies\/of-a-test\.rego:\d+: rego_parse_error: .*\. The last good policy stays in force\.$/m,
   );
   expect(await broken).toBeLessThan(4000); // 2 s on a machine that does nothing else
   rmSync(BROKEN_EDIT);
@@ -70,6 +75,11 @@ describe("npm start", () => {
   });
 
   it("comes up, prints lines that work, and ends every child when it is told to twice", async () => {
+    rmSync(join(ROOT, "run/demo"), { recursive: true, force: true }); // the first start, on a copy of today's policy
+    const before = spawnSync("git", ["status", "--porcelain", "policies", "deploy"], {
+      cwd: ROOT,
+      encoding: "utf8",
+    }).stdout;
     const child = run();
     started.push(child);
     let text = "";
@@ -93,10 +103,24 @@ describe("npm start", () => {
     );
     expect(renewed, "npm run screens renews them").toBe(readme);
     await expectPolicyNews(() => text);
+    const dirty = spawnSync("git", ["status", "--porcelain", "policies", "deploy"], { cwd: ROOT, encoding: "utf8" });
+    expect(dirty.stdout, "the demo edits no file of the project").toBe(before);
+    expect(readdirSync(join(ROOT, "run/demo")).filter((name) => /\.(?:log|jsonl)$/.test(name))).toEqual([]);
     const exited = new Promise<number | null>((done) => child.on("exit", done));
     // The whole group and our forwarding both deliver it, as a terminal and npm do.
     if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
     expect(await exited).toBe(0);
     expect(await until(async () => (await takenPort(ports)) === null)).toBe(true);
-  });
+  }, 150_000);
+
+  it("ends every child, too, when the npm that started it is killed", async () => {
+    const npm = spawn("npm", ["start"], { cwd: ROOT, detached: true, env, stdio: ["ignore", "pipe", "pipe"] });
+    started.push(npm);
+    let text = "";
+    npm.stdout.on("data", (data: Buffer) => (text += data.toString()));
+    expect(await until(() => text.includes("Ctrl-C ends everything."))).toBe(true);
+    npm.kill("SIGKILL");
+    expect(await until(async () => (await takenPort(ports)) === null)).toBe(true);
+    expect(text).toContain("Ending …");
+  }, 150_000);
 });
