@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/load.ts";
 import type { CallSpec } from "../explain/call.ts";
+import { unreadable } from "../files/read-error.ts";
 import { parseJson } from "../json/parse.ts";
-import { CONFIG_USAGE, textOption, UsageError, type Arguments } from "./command.ts";
+import { CONFIG_USAGE, InputError, textOption, UsageError, type Arguments } from "./command.ts";
 
 export const CALL_OPTIONS = {
   config: { type: "string", short: "c" },
@@ -24,12 +25,12 @@ export const CALL_USAGE = [
   "  --args JSON         the arguments of the call, default {}",
 ];
 
-/** @throws {UsageError} that says which option is wrong */
+/** @throws {UsageError} that says which option is missing @throws {InputError} that says which value is wrong */
 export function callSpec(args: Arguments, config: Config): CallSpec {
-  const server = textOption(args, "server") ?? "";
-  if (!Object.hasOwn(config.servers, server)) {
-    throw new UsageError(`--server must be one of: ${Object.keys(config.servers).join(", ")}`);
-  }
+  const server = textOption(args, "server");
+  const servers = Object.keys(config.servers).join(", ");
+  if (server === undefined) throw new UsageError(`name the server: --server NAME, one of: ${servers}`);
+  if (!Object.hasOwn(config.servers, server)) throw new InputError(`--server must be one of: ${servers}`);
   const named = (["tool", "prompt", "resource"] as const).flatMap((kind) => {
     const name = textOption(args, kind);
     return name === undefined ? [] : [{ kind, name }];
@@ -43,16 +44,22 @@ export function argumentsOption(args: Arguments): unknown {
   try {
     return parseJson(textOption(args, "args") ?? "{}");
   } catch {
-    throw new UsageError("--args is not JSON");
+    throw new InputError(`--args is not JSON: give an object in quotes, such as '{"a": 1}'`);
   }
 }
 
 export function readToken(args: Arguments): string {
   const file = textOption(args, "token-file");
   if (file === undefined) throw new UsageError("name the token: --token-file FILE, or - for standard input");
+  const token = readText(file);
+  if (token !== "") return token;
+  throw new InputError(`--token-file: ${file === "-" ? "standard input" : file} is empty: put an access token into it`);
+}
+
+function readText(file: string): string {
   try {
     return readFileSync(file === "-" ? 0 : file, "utf8").trim();
-  } catch {
-    throw new UsageError(`--token-file: ${file} cannot be read`);
+  } catch (error) {
+    throw new InputError(`--token-file: ${file === "-" ? "standard input" : file} ${unreadable(error)}`);
   }
 }

@@ -1,6 +1,14 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+// The command line as a person meets it: help, versions, and what is wrong, with its exit code.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { stringify } from "yaml";
 import { runMain } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-command-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let out: string[];
 let err: string[];
@@ -55,9 +63,67 @@ describe("a command line that is wrong ends with 2 and says what", () => {
     [["broker", "--log-level", ""], /--log-level is one of/],
     [["serve", "--nope"], /--nope/],
     [["serve", "extra"], /unexpected argument "extra"/],
-    [["check-config"], /an argument is missing/],
+    [["check-config"], /an argument is missing: FILE/],
+    [["build-policy", "-o", "x.tar.gz"], /an argument is missing: DIR/],
   ])("%j", async (argv, says) => {
     expect(await run(...argv)).toBe(2);
     expect(err.join("\n")).toMatch(says);
+  });
+});
+
+describe("a value that is wrong ends with 2 and one sentence, without the usage", () => {
+  const config = join(folder, "mcp-authz.yaml");
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  beforeEach(() => {
+    const identity = {
+      issuers: [{ issuer: "https://idp.example.com", audiences: ["https://gw.example.com"], algorithms: ["ES256"] }],
+    };
+    file(
+      "mcp-authz.yaml",
+      stringify({
+        publicOrigin: "https://gw.example.com",
+        identity,
+        policy: { path: "policies" },
+        wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k", file: "w.pem" }] },
+        servers: { demo: { url: "https://demo.example.com/mcp", credential: [{ none: {} }] } },
+      }),
+    );
+  });
+  const call = (...more: string[]) => ["--config", config, "--tool", "echo", ...more];
+  const token = () => ["--token-file", file("token", "x")];
+
+  it.each<[string, () => string[], RegExp]>([
+    ["a server that is not there", () => call(...token(), "--server", "nope"), /--server must be one of: demo$/],
+    [
+      "arguments that are no JSON",
+      () => call(...token(), "--server", "demo", "--args", "{a:1}"),
+      /--args is not JSON: .*'\{"a": 1\}'/,
+    ],
+    [
+      "a token file that is not there",
+      () => call("--server", "demo", "--token-file", join(folder, "none")),
+      /none cannot be read \(ENOENT\): create it/,
+    ],
+    [
+      "a token file that is a folder",
+      () => call("--server", "demo", "--token-file", folder),
+      /cannot be read \(EISDIR\): it is a folder/,
+    ],
+    [
+      "an empty token file",
+      () => call("--server", "demo", "--token-file", file("empty", "\n")),
+      /empty is empty: put an access token into it/,
+    ],
+  ])("%s", async (_, argv, says) => {
+    for (const name of ["input", "why"]) {
+      expect(await run(name, ...argv())).toBe(2);
+      expect(err.join("\n")).toMatch(says);
+      expect(err.join("\n")).toMatch(new RegExp(`^mcp-authz ${name}: `));
+      expect(err.join("\n").split("\n")).toHaveLength(1);
+      err.length = 0;
+    }
   });
 });

@@ -1,10 +1,11 @@
+// What all commands share: options in, exit code out. I/O: prints, and reads the configuration.
 import { readFileSync } from "node:fs";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { parseJson } from "../json/parse.ts";
 import { LOG_LEVELS, type LogLevel } from "../ops/log.ts";
 import { ConfigError, loadConfig, type Config, type LoadedConfig } from "../config/load.ts";
 
-/** Exit codes: 0 done, 1 failed, 2 the user's input (arguments, configuration) is at fault. */
+/** Exit codes: 0 done, 1 failed, 2 the command line, a value in it or the configuration is at fault. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 export interface Command {
@@ -21,8 +22,11 @@ export interface Arguments {
   readonly positionals: readonly string[];
 }
 
-/** Wrong arguments: the message says what is wrong, and the usage follows. */
+/** The form of the command line is wrong: the message says what to do, and the usage follows. */
 export class UsageError extends Error {}
+
+/** A value is wrong, in a command line of the right form: the message says what to do, and no usage buries it. */
+export class InputError extends Error {}
 
 /** What every command takes. */
 const COMMON = { help: { type: "boolean", short: "h" }, version: { type: "boolean", short: "V" } } as const;
@@ -71,8 +75,12 @@ async function runCommand(name: string, command: Command, argv: string[]): Promi
     return EXIT.ok;
   }
   const count = parsed.positionals.length;
-  if (count < command.positionals.min) throw new UsageError("an argument is missing");
-  if (count > command.positionals.max) throw new UsageError(`unexpected argument "${parsed.positionals.at(-1) ?? ""}"`);
+  if (count < command.positionals.min)
+    throw new UsageError(`an argument is missing: ${command.usage.split(/\s/, 1)[0] ?? ""}`);
+  if (count > command.positionals.max)
+    throw new UsageError(
+      `unexpected argument "${parsed.positionals.at(-1) ?? ""}": leave it out, or quote a value that holds spaces`,
+    );
   return command.run({ values: parsed.values as Arguments["values"], positionals: parsed.positionals });
 }
 
@@ -86,7 +94,7 @@ function report(name: string, command: Command, error: unknown): number {
     return EXIT.usage;
   }
   console.error(`mcp-authz ${name}: ${error instanceof Error ? error.message : "failed"}`);
-  return EXIT.failed;
+  return error instanceof InputError ? EXIT.usage : EXIT.failed;
 }
 
 function help(name: string, command: Command): string {

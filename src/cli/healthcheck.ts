@@ -1,10 +1,10 @@
+// `mcp-authz healthcheck`: a probe for images without shell and curl. I/O: one GET.
 import { EXIT, textOption, UsageError, type Command } from "./command.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:9002/readyz";
 /** Below what orchestrators usually wait for a probe. */
 const TIMEOUT_MS = 2000;
 
-/** A probe for images without shell and curl. */
 export const command: Command = {
   summary: "Ask a health endpoint: exit code 0 when it answers 200",
   usage: [
@@ -19,7 +19,8 @@ export const command: Command = {
   positionals: { min: 0, max: 0 },
   async run(args) {
     const url = textOption(args, "url") ?? DEFAULT_URL;
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) throw new UsageError("--url must be an http or https URL");
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ""))
+      throw new UsageError(`--url must be an http or https URL, such as ${DEFAULT_URL}`);
     const fault = await probe(url);
     if (fault === null) return EXIT.ok;
     console.error(`${url} ${fault}`);
