@@ -1,3 +1,4 @@
+// The lab of containers: docker-compose.yml as its users start it. I/O: Docker.
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { cpSync } from "node:fs";

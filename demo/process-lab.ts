@@ -1,3 +1,4 @@
+// The lab of processes behind the interface that the lab of containers has, too. I/O.
 import { readFileSync } from "node:fs";
 import { findTool, type ToolName } from "../src/files/program.ts";
 import { jsonLines, type OpenLab } from "./lab-interface.ts";

@@ -1,3 +1,4 @@
+// Prints the lines to copy once the stack of docker-compose.yml answers. I/O: asks Envoy every half second.
 import { request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { clientLines, composePlace, composeWhyLine, printedSteps, WORLD_STEPS } from "../demo-steps.ts";

@@ -1,3 +1,4 @@
+// `mcp-authz broker`: runs the broker until a signal. I/O.
 import { createStderrLog } from "../ops/log.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
@@ -12,7 +13,7 @@ export const command: Command = {
     CONFIG_USAGE,
     LOG_LEVEL_USAGE,
     "",
-    "SIGTERM ends it with 0. SIGHUP re-reads the TLS files.",
+    "SIGTERM ends it with 0, and so does the end of an npm that started it. SIGHUP re-reads the TLS files.",
   ].join("\n"),
   options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },
   positionals: { min: 0, max: 0 },

@@ -1,3 +1,4 @@
+// `mcp-authz build-policy`: writes a compiled bundle. I/O: reads a folder, runs opa, writes a file.
 import { buildBundle } from "../policy/build.ts";
 import { EXIT, textOption, UsageError, type Command } from "./command.ts";
 import { findOpa } from "../policy/opa.ts";

@@ -1,3 +1,4 @@
+// `mcp-authz check-config`: every problem of a configuration before anything starts. I/O: reads files, asks nobody.
 import { loadConfig } from "../config/load.ts";
 import { EXIT, printWarnings, textOption, UsageError, type Command } from "./command.ts";
 import { checkFiles } from "../app/check-files.ts";

@@ -1,3 +1,4 @@
+// The table of commands. Pure: each is loaded when it is asked for, so that `serve` loads nothing of the broker.
 import type { Command } from "./command.ts";
 
 /** Every command, loaded when it is asked for. */

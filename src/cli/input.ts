@@ -1,3 +1,4 @@
+// `mcp-authz input`: what policy would be asked. I/O: reads a token, fetches the issuers' keys.
 import { createIdentity } from "../identity/identity.ts";
 import { CALL_OPTIONS, CALL_USAGE, callSpec } from "./call-options.ts";
 import { captureInput, requestOf } from "../explain/call.ts";
@@ -13,7 +14,8 @@ export const command: Command = {
     "",
     ...CALL_USAGE,
     "",
-    "The token is verified as serve would do it. Exit code 0, or 1 when the call would be refused before policy is asked.",
+    "The token is verified as serve would do it. Exit code 0, 1 when the call would be refused before policy is",
+    "asked, 2 when the command line, a value in it or the configuration is at fault.",
   ].join("\n"),
   options: CALL_OPTIONS,
   positionals: { min: 0, max: 0 },

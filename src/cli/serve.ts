@@ -1,3 +1,4 @@
+// `mcp-authz serve`: runs the ext_authz service in a supervised thread until a signal. I/O.
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
 import { requireFiles } from "../app/check-files.ts";
 import { moduleUrl } from "../files/module-url.ts";
@@ -19,8 +20,8 @@ export const command: Command = {
     CONFIG_USAGE,
     LOG_LEVEL_USAGE,
     "",
-    "SIGTERM drains and ends with 0. SIGHUP takes wristband.keys from the file anew, re-reads TLS files and revocations, and",
-    "reopens the audit file.",
+    "SIGTERM drains and ends with 0, and so does the end of an npm that started it. SIGHUP takes wristband.keys from the file",
+    "anew, re-reads TLS files and revocations, and reopens the audit file.",
     "The audit log goes to audit.file, or to standard output; everything else to standard error.",
   ].join("\n"),
   options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },

@@ -1,3 +1,4 @@
+// `mcp-authz why`: what would become, or became, of a call. I/O: reads files, asks issuers and on request Vault; writes nothing.
 import { ask, type AskOptions } from "../explain/simulate.ts";
 import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "./call-options.ts";
 import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./command.ts";
@@ -24,7 +25,8 @@ export const command: Command = {
     "",
     "The same pipeline as serve's, without its traces: no audit line, no metric, nothing sent upstream. The policy is the one of the",
     "files; where a serve that runs here decides by another one, that is said.",
-    "Exit code 0: allow. 1: refuse. 2: nobody can tell, because keys, policy, configuration or the audit line are not to be had.",
+    "Exit code 0: allow. 1: refuse. 2: nobody can tell, because keys, policy, configuration or the audit line are not to be had,",
+    "or a value of the command line is wrong.",
     "An allow reaches to the credential: the second line says if it was not fetched, for then serve may refuse after all.",
   ].join("\n"),
   options: {
