@@ -13,7 +13,7 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 # What volumes are mounted on: Docker gives a new volume the owner and the mode of the folder that it hides.
 RUN mkdir -p /volumes/policies \
   && mkdir -m 700 /volumes/keys /volumes/secrets /volumes/state \
-  && mkdir -m 700 /volumes/state/keys /volumes/state/secrets /volumes/state/unseal /volumes/state/idp
+  && mkdir -m 700 /volumes/state/keys /volumes/state/secrets /volumes/state/unseal /volumes/state/idp /volumes/state/revocations
 
 # The packages of the lab, in the versions of the lockfile, and none of the test tools.
 FROM dependencies AS demo-dependencies
@@ -24,12 +24,12 @@ FROM ${RUNTIME_IMAGE} AS demo
 ENV NODE_ENV=production NODE_OPTIONS=--disable-sigusr1 PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin
 COPY --from=demo-dependencies /app/node_modules /app/node_modules
 COPY --from=dependencies --chown=65532:65532 /volumes/state /state
-COPY package.json /app/
+COPY LICENSE NOTICE package.json /app/
 COPY protos /app/protos
 COPY src /app/src
 COPY policies /app/policies
 COPY demo /app/demo
-COPY --chmod=755 deploy/image/token /usr/local/bin/
+COPY --chmod=755 deploy/image/token deploy/image/revoke /usr/local/bin/
 USER 65532:65532
 WORKDIR /app
 ENTRYPOINT ["/nodejs/bin/node", "--disable-warning=ExperimentalWarning"]
@@ -49,7 +49,7 @@ COPY --from=dependencies /app/node_modules /app/node_modules
 COPY --from=dependencies --chown=65532:65532 /volumes/keys /etc/mcp-authz/keys
 COPY --from=dependencies --chown=65532:65532 /volumes/secrets /etc/mcp-authz/secrets
 COPY --from=dependencies --chown=65532:65532 /volumes/policies /etc/mcp-authz/policies
-COPY package.json /app/
+COPY LICENSE NOTICE package.json /app/
 COPY policies/capabilities.json /app/policies/
 COPY policies/mcp_authz /app/policies/mcp_authz
 COPY protos /app/protos

@@ -6,10 +6,9 @@ import { join } from "node:path";
 import type { JWK } from "jose";
 import { startIdp } from "../idp.ts";
 import { announceWhenUp } from "./announce.ts";
-import { endOnSignal, gatewayOrigin, issuerOrigin, PORTS, setting } from "./settings.ts";
+import { endOnSignal, gatewayOrigin, issuerOrigin, PEOPLE, PORTS, setting } from "./settings.ts";
 
 const TOKEN_HOURS = 8;
-const PEOPLE = ["alice", "bob", "carol"];
 /** Servers of docker-compose.yml for which a token may be exchanged, and whose. */
 const AUDIENCES = { "http://demo:9100/mcp": ["alice"], "http://tickets:9100/mcp": ["alice"] };
 

@@ -28,6 +28,8 @@ once("secrets/vault-role-id", randomUUID);
 once("secrets/vault-secret-id", secret);
 // For OpenBao alone: it unseals itself with this.
 once("unseal/key", () => randomBytes(32));
+// The provider writes it, serve reads it: without the file every token would be refused.
+once("revocations/revoked.jsonl", () => "");
 // For the provider alone: with its key tokens outlive a restart; by the secret it knows the gateway.
 once("idp/key.json", () => JSON.stringify(signingKey().export({ format: "jwk" })));
 once("idp/exchange", () => readFileSync(join(folder, "secrets/exchange")));

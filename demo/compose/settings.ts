@@ -11,6 +11,9 @@ export function setting(name: string): string {
 export const gatewayOrigin = (): string => `http://127.0.0.1:${setting("GATEWAY_PORT")}`;
 export const issuerOrigin = (): string => `http://127.0.0.1:${setting("IDP_PORT")}`;
 
+/** Who can log in. */
+export const PEOPLE: readonly string[] = ["alice", "bob", "carol"];
+
 export const PORTS = { idp: 9080, mint: 9081, demo: 9100 } as const;
 
 /** The first process of a container gets no default action for signals: without this it would have to be killed. */

@@ -1,12 +1,16 @@
 // What docker-compose.yml and the Dockerfile promise, read from the files: it holds where no engine is.
-import { existsSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { readRevocation } from "../../src/identity/revocation-lines.ts";
 import { composeEnvoyYaml } from "../../tools/compose-envoy.ts";
 
 interface Service {
   readonly image: string;
+  readonly attach?: boolean;
   readonly build?: object;
   readonly pull_policy?: string;
   readonly entrypoint?: readonly string[];
@@ -50,10 +54,9 @@ describe.each(services)("%s", (_, service) => {
     expect(service.user).toMatch(/^[1-9]\d+:[1-9]\d+$/); // numbers, and not root
   });
 
-  it("is built here if it is ours: a registry's image of that name would be somebody else's", () => {
-    expect([service.build !== undefined, service.pull_policy]).toEqual(
-      /mcp-authz/.test(service.image) ? [true, "never"] : [false, undefined],
-    );
+  it("is never pulled if it is ours: a registry's image of that name would be somebody else's", () => {
+    expect(service.pull_policy).toBe(/mcp-authz/.test(service.image) ? "never" : undefined);
+    if (service.build !== undefined) expect(service.image).toMatch(/mcp-authz/);
   });
 
   it("is read-only, without capabilities or ways to get them, within limits", () => {
@@ -71,6 +74,31 @@ describe.each(services)("%s", (_, service) => {
       expect(name).not.toMatch(/(?:TOKEN|SECRET|PASSWORD|KEY)$/); // the name of a file may stand there
     expect(service.healthcheck !== undefined).toBe(service.restart !== "no");
   });
+});
+
+it("each image of ours is built once, by a service that the others with it wait for or start beside", () => {
+  const built = services.filter(([, { build }]) => build !== undefined);
+  expect(built.map(([name, { image }]) => [name, image])).toEqual([
+    ["init", "${DEMO_IMAGE:-mcp-authz-demo:dev}"],
+    ["serve", "${AUTHZ_IMAGE:-mcp-authz:dev}"],
+  ]);
+  const ours = services.filter(([, { image }]) => /mcp-authz/.test(image)).map(([, { image }]) => image);
+  expect(new Set(ours)).toEqual(new Set(built.map(([, { image }]) => image)));
+});
+
+it("a terminal that is attached shows the lines to copy, and no service's log between them", () => {
+  expect(services.filter(([, { attach }]) => attach !== false).map(([name]) => name)).toEqual(["idp"]);
+});
+
+it("no file of the clone is written: revocations are in a volume, which the provider writes and serve reads", () => {
+  const holders = services.flatMap(([name, { volumes = [] }]) =>
+    volumes.filter((volume) => volume.startsWith("revocations:")).map((volume) => [name, volume.endsWith(":ro")]),
+  );
+  expect(holders).toEqual([
+    ["init", false],
+    ["idp", false],
+    ["serve", true],
+  ]);
 });
 
 it("only Envoy and the provider are published; only they are on a network that leads out", () => {
@@ -93,8 +121,29 @@ it("each secret goes to those who need it: the wristband key to serve, the unsea
   expect(holders("unseal")).toEqual(["init", "openbao"]);
   expect(holders("idp")).toEqual(["init", "idp"]);
   expect(holders("secrets")).toEqual(["init", "openbao", "serve", "broker"]);
-  for (const [name, { volumes }] of services)
-    if (name !== "init") for (const volume of volumes ?? []) expect(volume).toMatch(/:ro$/);
+  for (const [name, { volumes = [] }] of services.filter(([one]) => one !== "init"))
+    for (const volume of volumes) if (volume !== "revocations:/state/revocations") expect(volume, name).toMatch(/:ro$/);
+});
+
+it("revoke writes a line that serve takes, for people who are there only", () => {
+  const folder = mkdtempSync(join(tmpdir(), "mcp-authz-revoke-"));
+  mkdirSync(join(folder, "revocations"));
+  const env = { ...process.env, STATE_FOLDER: folder, IDP_PORT: "9080" };
+  const revoke = (person: string) =>
+    spawnSync(process.execPath, [join(root, "demo/compose/revoke.ts"), person], { env }).status;
+  expect([revoke("alice"), revoke("mallory"), revoke("bob")]).toEqual([0, 1, 0]);
+  const lines = readFileSync(join(folder, "revocations/revoked.jsonl"), "utf8").split("\n");
+  rmSync(folder, { recursive: true });
+  expect(lines.pop()).toBe("");
+  const read = lines.map((line) => readRevocation(Buffer.from(line)));
+  expect(read).toEqual(
+    ["alice", "bob"].map((id) => ({
+      by: "sub",
+      id,
+      iss: "http://127.0.0.1:9080",
+      before: expect.any(Number) as number,
+    })),
+  );
 });
 
 it("envoy/envoy.yaml is what envoy-config prints for this configuration (else: npm run compose-envoy)", () => {
@@ -109,6 +158,11 @@ it("the Dockerfile fetches no frontend, pins nothing that only a release can pin
   expect(text.match(/^FROM \S+ AS (\w+)$/gm)?.at(-1)).toBe("FROM ${RUNTIME_IMAGE} AS runtime");
 });
 
+it("both images carry the licence and the notice", () => {
+  expect(read("Dockerfile").match(/^COPY LICENSE NOTICE package\.json \/app\/$/gm)).toHaveLength(2);
+  expect(read(".dockerignore")).toMatch(/^!LICENSE\n!NOTICE$/m);
+});
+
 it("the build context begins empty: what is not named never reaches an image", () => {
   const lines = read(".dockerignore")
     .split("\n")
@@ -116,7 +170,7 @@ it("the build context begins empty: what is not named never reaches an image", (
   expect(lines[0]).toBe("*");
   for (const line of lines.slice(1))
     expect(line).toMatch(
-      /^(!(package(?:-lock)?\.json|\.npmrc|src|protos|policies|deploy\/image|demo)$|\*\*\/\*\.test\.ts)/,
+      /^(!(package(?:-lock)?\.json|\.npmrc|src|protos|policies|deploy\/image|demo|LICENSE|NOTICE)$|\*\*\/\*\.test\.ts)/,
     );
 });
 
