@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { GATEWAY_POLICY } from "../../demo/vault.ts";
+import { parse } from "yaml";
 import { withTable } from "../../tools/lib/page-tables.ts";
 import { limitsTable } from "../../tools/lib/limits.ts";
 import { refusalsPage } from "../../tools/lib/refusals.ts";
@@ -57,6 +58,16 @@ it("docs/limits.md has the limits of the code: npm run docs", () => {
 
 describe("docs/adopt.md", () => {
   const page = read("docs/adopt.md");
+
+  it("its origins for browsers are ones that the configuration takes", () => {
+    const [, block = ""] = /<!-- cors -->\n```yaml\n([^]*?)```/.exec(page) ?? [];
+    const { cors } = parse(block) as { cors: unknown };
+    const shape = configSchema(
+      () => "x",
+      (path) => path,
+    ).shape.cors;
+    expect(shape.parse(cors)).toEqual({ origins: ["https://chat.example.com"] });
+  });
 
   it("names parts that the printed Envoy configuration has", () => {
     const config = configSchema(
