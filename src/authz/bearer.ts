@@ -2,7 +2,7 @@
 import { pass, refuse, type Step } from "./step.ts";
 import type { RequestHeaders } from "./types.ts";
 
-const MAX_TOKEN_BYTES = 16 * 1024;
+export const MAX_TOKEN_BYTES = 16 * 1024;
 /** The scheme in any case, one space, one b64token. */
 const CREDENTIALS = /^bearer ([A-Za-z0-9\-._~+/]+=*)$/i;
 

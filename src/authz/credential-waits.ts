@@ -11,7 +11,7 @@ export type CredentialWaits = (
 ) => Promise<Step<Credential>>;
 
 /** All callers: an eighth of the 4,096 Checks that Envoy has in flight. One caller: the default limit of concurrent calls. */
-const LIMITS = { perTurn: Infinity, maxActive: 512, maxPerKey: 64, maxWaiting: 0 };
+export const LIMITS = { perTurn: Infinity, maxActive: 512, maxPerKey: 64, maxWaiting: 0 };
 const TOO_MANY = refuse("rate_limited", "too many calls wait for a credential");
 
 export function createCredentialWaits(): CredentialWaits {

@@ -23,7 +23,7 @@ const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 
 /** RFC 9110 §5.5 without obs-text: some data planes drop a header with anything else, silently. */
 export const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
-const MAX_VALUE_BYTES = 48 * 1024;
+export const MAX_VALUE_BYTES = 48 * 1024;
 
 /**
  * An allow. The one value that can become status 0 on the wire: only {@link Grant.of} makes it, from a verified identity and

@@ -10,7 +10,7 @@ import { supervise } from "../ops/supervisor/supervisor.ts";
 import type { ServeData } from "../app/serve/thread.ts";
 
 /** Far above what a policy needs (well under a millisecond), far below what a caller would wait. */
-const POLICY_LIMIT_MS = 500;
+export const POLICY_LIMIT_MS = 500;
 
 export const command: Command = {
   summary: "Run the ext_authz service that Envoy asks",

@@ -7,7 +7,7 @@ export const BODY_BUDGET = "envoy.filters.http.local_ratelimit";
 /** A body up to this long, with a Content-Length that says so, costs nothing: nearly every call. */
 const SMALL_BODY_BYTES = 8 * 1024;
 /** What large bodies may fill of the heap; the rest is for connections, small calls and answers. */
-const HEAP_PERCENT = 50;
+export const HEAP_PERCENT = 50;
 const MAX_SOURCES = 4096;
 
 /**

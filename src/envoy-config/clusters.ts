@@ -18,7 +18,7 @@ const BROKER_LIMITS = {
  * As many Checks at a time as serve takes. Anybody may ask for one: with fewer, a burst of requests without a token, all of
  * which serve refuses within its time, makes Envoy refuse everybody else's.
  */
-const CHECKS = 4096;
+export const CHECKS = 4096;
 
 type ClientTls = Config["envoy"]["tls"]["authz"];
 

@@ -31,6 +31,11 @@ const SPOOFED = [
   "x-mcp-authorized",
 ];
 
+/** Of one request, Envoy's own headers among them. */
+export const MAX_HEADERS = 100;
+export const MAX_HEADERS_KIB = 64;
+/** Of one HTTP/2 connection. */
+export const MAX_STREAMS = 32;
 const FIRST_BYTES = "10s";
 const HTTP_INSPECTOR = typed(
   "envoy.filters.listener.http_inspector",
@@ -80,15 +85,15 @@ function connectionManager(config: Config): object {
     merge_slashes: true,
     path_with_escaped_slashes_action: "REJECT_REQUEST",
     strip_any_host_port: true,
-    max_request_headers_kb: 64,
+    max_request_headers_kb: MAX_HEADERS_KIB,
     common_http_protocol_options: {
       headers_with_underscores_action: "REJECT_REQUEST",
-      max_headers_count: 100,
+      max_headers_count: MAX_HEADERS,
       idle_timeout: "60s",
     },
     http2_protocol_options: {
       allow_connect: false,
-      max_concurrent_streams: 32,
+      max_concurrent_streams: MAX_STREAMS,
       initial_stream_window_size: 65_536,
       initial_connection_window_size: 131_072,
     },
@@ -140,7 +145,7 @@ function downstreamTls({ certFile, keyFile }: { certFile: string; keyFile: strin
   });
 }
 
-const OPS_CONNECTIONS = 64;
+export const OPS_CONNECTIONS = 64;
 
 /** Readiness and metrics for operators; the rest of the admin interface stays on its socket. */
 export function opsListener(config: Config): object {

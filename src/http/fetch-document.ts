@@ -8,7 +8,7 @@ export interface FetchedDocument {
   readonly date: number | null;
 }
 
-const MAX_BYTES = 256 * 1024;
+export const MAX_BYTES = 256 * 1024;
 const TIMEOUT_MS = 3000;
 
 /**

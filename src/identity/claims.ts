@@ -30,7 +30,7 @@ export interface CheckedClaims {
 export const MAX_LIFETIME_SECONDS = 24 * 3600;
 /** Tolerance for clocks that differ (RFC 7519 §4.1.4). */
 export const SKEW_SECONDS = 60;
-const MAX_LIST = 2048;
+export const MAX_LIST = 2048;
 const POLLUTING = new Set(["__proto__", "constructor", "prototype"]);
 /** Claims of ID, logout and refresh tokens only (OpenID Connect Core §2, Back-Channel Logout §2.4). */
 const ID_TOKEN_CLAIMS = ["nonce", "at_hash", "c_hash", "s_hash", "events"];

@@ -64,7 +64,7 @@ interface Issuer {
  * Verifications of tokens that are not in the cache. Two begin in each turn of the event loop (about 1 ms of CPU), and 16 are
  * in the thread pool that verifies signatures and writes the audit log too.
  */
-const UNVERIFIED = { perTurn: 2, maxActive: 16, maxPerKey: 1024, maxWaiting: 2048 };
+export const UNVERIFIED = { perTurn: 2, maxActive: 16, maxPerKey: 1024, maxWaiting: 2048 };
 /** Tokens that wait for a fetch of keys: a quarter of the Checks that Envoy has in flight. */
 const AWAITING_KEYS = { perTurn: Infinity, maxActive: 256, maxPerKey: 128, maxWaiting: 0 };
 const INVALID_TOKENS_PER_SECOND = 20;

@@ -42,7 +42,7 @@ export const DEFAULT_REVOCATIONS = 1_000_000;
 /** New revocations of one read that are held by name: beyond, every caller counts as newly revoked. */
 const MAX_NEW_NAMES = 10_000;
 /** Bytes of the file for each entry in force. A line for a Keycloak token has 130 bytes; lines that are over count too. */
-const BYTES_PER_ENTRY = 512;
+export const BYTES_PER_ENTRY = 512;
 
 /**
  * Loads the revocations and polls the file (threat model: A31). While the file is missing, broken or larger than the memory,

@@ -17,7 +17,7 @@ export interface TokenParts {
 
 const FORM = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 /** Room for the claims of a person with very many groups; far below the size that slows policy down. */
-const MAX_PART_BYTES = 16 * 1024;
+export const MAX_PART_BYTES = 16 * 1024;
 const CLAIM_LIMITS = { maxDepth: 8, maxMembers: 4096 };
 /** Headers of forged tokens are parsed too. A larger one holds certificates, which are never accepted. */
 const MAX_HEADER_BYTES = 2048;

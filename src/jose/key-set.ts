@@ -13,7 +13,7 @@ export interface VerificationKey {
 /** Keys by `kid`. */
 export type KeySet = ReadonlyMap<string, VerificationKey>;
 
-const MAX_KEYS = 64;
+export const MAX_KEYS = 64;
 const LIMITS = { maxDepth: 6, maxMembers: 4096 };
 const PRIVATE_MEMBERS = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 const CURVES: Readonly<Record<string, string>> = { "P-256": "ES256", "P-384": "ES384", "P-521": "ES512" };

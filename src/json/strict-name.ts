@@ -5,9 +5,9 @@ import { isLowerText } from "./strict-string.ts";
 export type NameFault = string | null;
 
 /** Code points of a name beyond ASCII: Unicode normalization sorts marks in quadratic time. */
-const MAX_OTHER_NAME = 64;
+export const MAX_OTHER_NAME = 64;
 /** UTF-16 code units of all such names of one text: folding one costs about as much as reading 200 bytes. */
-const MAX_OTHER_NAMES = 32_768;
+export const MAX_OTHER_NAMES = 32_768;
 
 /**
  * `\u0020` to `\u007e`: printable ASCII. In the spelling of a name that holds no backslash, each `\u` begins an escape.

@@ -6,8 +6,8 @@ import { methodRow, type MethodRow } from "./method-table.ts";
 import type { McpHeaders, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
 import { faultOfUri } from "./uri.ts";
 
-const MAX_NAME = 128;
-const MAX_URI = 2048;
+export const MAX_NAME = 128;
+export const MAX_URI = 2048;
 const INVALID_REQUEST = -32600;
 
 /**

@@ -3,7 +3,7 @@ import { pass, refuse, type Step } from "../authz/step.ts";
 import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
 import type { Evaluator } from "./evaluator.ts";
 
-const MAX_SCOPES = 64;
+export const MAX_SCOPES = 64;
 /** Characters of the author's reason that reach the audit line. */
 const MAX_NOTE = 500;
 /** RFC 6749 §3.3: what a scope may be made of; it goes into a header. */

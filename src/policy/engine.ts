@@ -37,7 +37,7 @@ interface Internals {
 }
 
 const PAGE = 64 * 1024;
-const PAGES = { initial: 16, maximum: 1024 };
+export const PAGES = { initial: 16, maximum: 1024 };
 
 /**
  * Makes an instance ready. opa-wasm loads it: memory, ABI, data, aborts. Its `evaluate` is one call of the ABI between a

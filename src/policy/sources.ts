@@ -11,8 +11,8 @@ export type { SourceFile } from "./data.ts";
 export const LIBRARY_FOLDER = resolve(import.meta.dirname, "../../policies/mcp_authz");
 export const CAPABILITIES_FILE = resolve(import.meta.dirname, "../../policies/capabilities.json");
 
-const MAX_FILES = 1000;
-const MAX_BYTES = 16 * 1024 * 1024;
+export const MAX_FILES = 1000;
+export const MAX_BYTES = 16 * 1024 * 1024;
 
 /** Every `.rego` and `data.yaml`/`data.json` below a folder, tests included, in stable order. Dot folders are not read. */
 export function readSources(folder: string): SourceFile[] {

@@ -82,7 +82,7 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
  * A list costs milliseconds, a call a fifth of one. So each turn of the event loop evaluates one list, or one server's part of
  * it, callers in turns (round robin): a call waits for one evaluation at most, however many lists one caller asks for.
  */
-const LISTS = { perTurn: 1, maxActive: Infinity, maxPerKey: 256, maxWaiting: 512 };
+export const LISTS = { perTurn: 1, maxActive: Infinity, maxPerKey: 256, maxWaiting: 512 };
 const TOO_MANY = refuse("rate_limited", "too many lists are asked for");
 const LATE = refuse("deadline", "before the list's turn came");
 

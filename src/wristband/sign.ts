@@ -20,7 +20,7 @@ export interface SignerOptions {
 }
 
 /** Envoy and broker take 64 KiB of headers; a wristband is one of them. */
-const MAX_JWS_BYTES = 32 * 1024;
+export const MAX_JWS_BYTES = 32 * 1024;
 const MAX_REUSED = 10_000;
 const MAX_REUSED_BYTES = 32 * 1024 * 1024;
 

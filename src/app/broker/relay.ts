@@ -20,7 +20,7 @@ export interface RelayDeps {
 
 const MAX_SESSIONS = 10_000;
 /** A quarter of the connections to one server: no single caller can take them all, whatever `limits.callsPerCaller` is. */
-const MAX_CALLS_PER_SERVER = 256;
+export const MAX_CALLS_PER_SERVER = 256;
 const SESSION_IDLE_MS = 5 * 60_000;
 const SWEEP_MS = 30_000;
 const NO_OBSERVER: RelayObserver = { observe: () => {}, dropped: () => {}, thinned: () => {} };

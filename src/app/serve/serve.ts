@@ -52,7 +52,7 @@ export interface Serve {
 
 /** How often files and the catalogue are looked at. */
 const POLL_MS = 1000;
-const AUDIT_QUEUE = 10_000;
+export const AUDIT_QUEUE = 10_000;
 
 /** Builds and starts the ext_authz service. @throws {Error} that names the key at fault */
 export async function startServe(options: ServeOptions): Promise<Serve> {

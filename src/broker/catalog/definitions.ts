@@ -42,7 +42,7 @@ export interface ListEntry {
   readonly merged: string | null;
 }
 
-const MAX_ENTRY_BYTES = 64 * 1024;
+export const MAX_ENTRY_BYTES = 64 * 1024;
 const MAX_ENTRY_DEPTH = 32;
 const MAX_URI = 2048;
 

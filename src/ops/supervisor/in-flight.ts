@@ -7,7 +7,7 @@ import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
 import type { Kind } from "../../mcp/operation.ts";
 
 /** Checks in flight at most, those included whose audit line is not written yet. */
-const SLOTS = 4096;
+export const SLOTS = 4096;
 
 /** Fields of a slot, and the room of each in UTF-16 code units. Audit lines cut text at 256. */
 const ROOM = {

@@ -7,7 +7,7 @@ import { callerKey, type Suspension } from "./suspensions.ts";
 /** Window within which runaways add up to a quarantine, and slow evaluations to a suspension. */
 const WINDOW_MS = 60_000;
 /** Different callers for whom one revision ran away within the window: then it is quarantined. */
-const QUARANTINE_CALLERS = 3;
+export const QUARANTINE_CALLERS = 3;
 /** Slow evaluations of one caller within the window: then the caller is suspended. */
 const SLOW_STRIKES = 5;
 /** Callers that are remembered, in each of the two tables. */

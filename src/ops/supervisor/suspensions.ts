@@ -5,7 +5,7 @@ import { refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { Identity } from "../../authz/types.ts";
 
 /** Suspensions at most; beyond, the oldest one ends early. */
-const MAX_SUSPENDED = 10_000;
+export const MAX_SUSPENDED = 10_000;
 
 /** A suspension as a message between threads: a duration, since the threads' monotonic clocks differ. */
 export interface Suspension extends Caller {
