@@ -1,10 +1,8 @@
-// `npm run bench [-- TARGET…]`: our work against a server that does nothing, in one run. All get their load from the same
-// client, in short windows that take turns, so that whatever else the machine does meets all. Ratios hold; figures do not.
+// `npm run bench [-- TARGET…]`: our work against a server that does nothing, in one run and from the same client.
+// With `--calls N`, N more calls to each target afterwards, to see that its memory stays.
 import { parseArgs } from "node:util";
-import { drive, measure, type Load, type Samples } from "./measure.ts";
-import { residentMiB } from "./process.ts";
-import { report, type Row } from "./report.ts";
-import type { Running, Target } from "./target.ts";
+import { drive, inTurns, measure, residentMiB, spread, type Load, type Running, type Samples } from "./harness.ts";
+import type { Target } from "./target.ts";
 import { chosen } from "./targets.ts";
 import { createWorld } from "./world.ts";
 
@@ -14,11 +12,13 @@ const { values, positionals } = parseArgs({
     "window-ms": { type: "string", default: "1000" },
     "in-flight": { type: "string", default: "64" },
     "warm-ms": { type: "string", default: "3000" },
+    calls: { type: "string", default: "0" },
   },
   allowPositionals: true,
 });
 const windows = Number(values.windows);
 const load: Load = { inFlight: Number(values["in-flight"]), windowMs: Number(values["window-ms"]) };
+const calls = Number(values.calls);
 
 interface Entry {
   readonly target: Target;
@@ -30,24 +30,53 @@ async function run(): Promise<void> {
   const world = await createWorld();
   try {
     const entries: Entry[] = [];
-    for (const target of chosen(positionals)) {
-      const running = await target.start(world);
-      entries.push({ target, running, samples: { perSecond: [], cpuMicros: [] } });
-    }
+    for (const target of chosen(positionals))
+      entries.push({ target, running: await target.start(world), samples: { perSecond: [], cpuMicros: [] } });
     console.log(`${load.inFlight} in flight, ${windows} windows of ${load.windowMs} ms each, taking turns`);
-    for (const { running } of entries) await drive(running, load.inFlight, Number(values["warm-ms"]));
-    for (let i = 0; i < windows; i += 1)
-      for (const { running, samples } of i % 2 === 0 ? entries : entries.toReversed())
-        await measure(running, load, samples);
-    const rows = entries.map(({ target, running: { child }, samples }): Row => ({
-      target,
-      samples,
-      residentMiB: residentMiB(child),
-    }));
-    console.log(report(rows));
+    for (const { running } of entries) await drive(running.call, load.inFlight, { ms: Number(values["warm-ms"]) });
+    await inTurns(entries, windows, ({ running, samples }) => measure(running, load, samples));
+    console.log(report(entries));
+    if (calls > 0) for (const entry of entries) console.log(await memory(entry));
   } finally {
     await world.close();
   }
+}
+
+/** The table, and each row compared, window by window, with the one that it is measured against. */
+function report(entries: readonly Entry[]): string {
+  const line = (title: string, rate: string, [cpu, resident]: readonly [cpu: string, resident: string]) =>
+    `${title.padEnd(36)} ${rate.padStart(22)} ${cpu.padStart(16)} ${resident.padStart(8)}`;
+  const rows = entries.map(({ target, running, samples }) =>
+    line(target.title, spread(samples.perSecond, 0), [
+      spread(samples.cpuMicros, 0),
+      String(residentMiB(running.child)),
+    ]),
+  );
+  const ratios = entries.flatMap(({ target, samples }) => {
+    const base = entries.find((entry) => entry.target.name === target.against);
+    return base === undefined ? [] : [`${target.title} / ${base.target.title}: ${compared(samples, base.samples)}`];
+  });
+  return [line("", "per second (p10–p90)", ["CPU µs", "RSS MiB"]), ...rows, ...ratios].join("\n");
+}
+
+function compared(samples: Samples, base: Samples): string {
+  const ratio = (key: keyof Samples) =>
+    spread(
+      samples[key].map((value, i) => value / (base[key][i] ?? 1)),
+      2,
+    );
+  return `${ratio("perSecond")} of the throughput, ${ratio("cpuMicros")} of the CPU per call`;
+}
+
+/** A fifth of the calls first: the compiler's threads are at work, and count. */
+async function memory({ target, running: { child, call } }: Entry): Promise<string> {
+  await drive(call, load.inFlight, { calls: calls / 5 });
+  const resident = [residentMiB(child)];
+  for (let half = 0; half < 2; half += 1) {
+    await drive(call, load.inFlight, { calls: calls / 2 });
+    resident.push(residentMiB(child));
+  }
+  return `RSS of ${target.title} over ${calls} calls: ${resident.join(" → ")} MiB`;
 }
 
 try {

@@ -1,3 +1,4 @@
+// The Check that is measured: a tool call of alice, decided by serve.
 import { checkBytes, checkCall } from "./grpc-call.ts";
 import type { Target } from "./target.ts";
 
@@ -8,7 +9,7 @@ const BODY = JSON.stringify({
   params: { name: "search_docs", arguments: { query: "how to measure" } },
 });
 
-/** The Check that is measured: a tool call of alice, with the headers that Envoy sends along. */
+/** With the headers that Envoy sends along. */
 export function toolCall(token: string): Buffer {
   return checkBytes({
     path: "/servers/demo/mcp",
@@ -32,7 +33,7 @@ export const decisionTarget: Target = {
   title: "the full decision, warm",
   against: "noop",
   async start(world) {
-    const { child, address } = await world.startServe();
+    const { child, address } = await world.start("serve");
     return { child, call: checkCall(address, toolCall(world.token)) };
   },
 };

@@ -1,4 +1,6 @@
+// A Check over gRPC, as the bench sends it.
 import { Client, credentials } from "@grpc/grpc-js";
+import type { Call } from "./harness.ts";
 import { checkMessage, codecs, FULL_PROTO, type CheckParts } from "../test/fakes/check-request.ts";
 
 const { request, response } = codecs(FULL_PROTO);
@@ -14,7 +16,7 @@ export function checkBytes(parts: CheckParts): Buffer {
  * A call that sends the same Check each time. The first answer must be an allow, and each further one as long as it, so
  * that nobody measures how fast we refuse.
  */
-export function checkCall(address: string, bytes: Buffer): () => Promise<void> {
+export function checkCall(address: string, bytes: Buffer): Call {
   const client = new Client(address, credentials.createInsecure());
   let expected: number | null = null;
   return async () => {

@@ -1,5 +1,4 @@
-// `node bench/list.ts`: where the time of a list goes, step by step, against the decision of one call. All in one process,
-// in short windows that take turns, so that whatever else the machine does meets every step. Ratios hold; figures do not.
+// `node bench/list.ts`: where the time of a list goes, step by step, against the decision of one call. All in one process.
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -18,6 +17,7 @@ import { createVerifier } from "../src/wristband/verify.ts";
 import { ALICE, allowingPorts, checkSettings, requestOf } from "../test/fakes/authz.ts";
 import { listingOf, tool, WRISTBAND } from "../test/fakes/list-broker.ts";
 import { makeKey } from "../test/fakes/issuer.ts";
+import { drive, inTurns, spread } from "./harness.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -132,24 +132,18 @@ const steps: Readonly<Record<string, () => unknown>> = {
   "broker: text to bytes": () => Buffer.from(page.value),
 };
 
-const micros = new Map(Object.keys(steps).map((name) => [name, [] as number[]]));
-for (let i = -5; i < WINDOWS; i += 1) {
-  for (const [name, step] of Object.entries(steps)) {
-    const started = performance.now();
-    let count = 0;
-    while (performance.now() - started < WINDOW_MS) {
-      await step();
-      count += 1;
-    }
-    if (i >= 0) micros.get(name)?.push(((performance.now() - started) / count) * 1000); // the first ones are to warm up
-  }
-}
+const timed = Object.entries(steps).map(([name, step]) => ({
+  name,
+  micros: [] as number[],
+  call: async () => void (await step()),
+}));
+for (const { call } of timed) await drive(call, 1, { ms: 5 * WINDOW_MS });
+await inTurns(timed, WINDOWS, async ({ call, micros }) => {
+  const started = performance.now();
+  const count = await drive(call, 1, { ms: WINDOW_MS });
+  micros.push(((performance.now() - started) / count) * 1000);
+});
 
-const quantile = (values: readonly number[], share: number) =>
-  values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? 0;
 console.log(`${SHOWN} of ${NAMES} names shown, ${page.value.length} bytes of list, ${jws.length} of wristband`);
 console.log(`${WINDOWS} windows of ${WINDOW_MS} ms each, taking turns; µs per step, median (p10–p90)`);
-for (const [name, values] of micros) {
-  const [middle, low, high] = [0.5, 0.1, 0.9].map((share) => quantile(values, share).toFixed(1));
-  console.log(`${name.padEnd(34)} ${String(middle).padStart(9)}  (${low}–${high})`);
-}
+for (const { name, micros } of timed) console.log(`${name.padEnd(34)} ${spread(micros, 1).padStart(24)}`);

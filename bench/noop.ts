@@ -1,9 +1,9 @@
+// The floor of every comparison: Node's usual gRPC stack, for the same bytes.
 import { toolCall } from "./decision.ts";
 import { checkCall } from "./grpc-call.ts";
-import { firstLine } from "./process.ts";
 import type { Target } from "./target.ts";
+import { firstLine } from "./world.ts";
 
-/** What Node's usual gRPC stack costs at least, for the same bytes. */
 export const noopTarget: Target = {
   name: "noop",
   title: "no-op, grpc-js + proto-loader",

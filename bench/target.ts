@@ -1,7 +1,8 @@
-import type { ChildProcess } from "node:child_process";
+// The form of what `npm run bench` measures.
+import type { Running } from "./harness.ts";
 import type { World } from "./world.ts";
 
-/** Something that is measured: a process, and one piece of work that it does over and over. */
+/** A process, and one piece of work that it does over and over. */
 export interface Target {
   /** One word, for the command line. */
   readonly name: string;
@@ -10,11 +11,4 @@ export interface Target {
   /** The target that it is compared with; null for one that others are compared with. */
   readonly against: string | null;
   start(world: World): Promise<Running>;
-}
-
-export interface Running {
-  /** Whose CPU and memory count. */
-  readonly child: ChildProcess;
-  /** Does the work once. Rejects when the answer is not the one that is to be measured. */
-  call(): Promise<void>;
 }

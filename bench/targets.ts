@@ -1,10 +1,11 @@
+// The targets of `npm run bench`. A new one is a file and a row here.
 import { decisionTarget } from "./decision.ts";
 import { noopTarget } from "./noop.ts";
+import { proxyTarget, relayTarget } from "./relay.ts";
 import type { Target } from "./target.ts";
 import { vaultTarget } from "./vault.ts";
 
-/** What `npm run bench` measures. A new one is a file and a row here. */
-export const TARGETS: readonly Target[] = [noopTarget, decisionTarget, vaultTarget];
+const TARGETS: readonly Target[] = [noopTarget, decisionTarget, vaultTarget, proxyTarget, relayTarget];
 
 /** Those that were named, or all, with what they are compared with. @throws {Error} for a name that is none */
 export function chosen(names: readonly string[]): readonly Target[] {

@@ -1,3 +1,4 @@
+// The decision with a credential that a Vault holds for the caller, cached as it is nearly always.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startFakeVault } from "../test/fakes/vault.ts";
@@ -5,7 +6,6 @@ import { toolCall } from "./decision.ts";
 import { checkCall } from "./grpc-call.ts";
 import type { Target } from "./target.ts";
 
-/** The same decision with a credential that a Vault holds for the caller, cached as it is nearly always. */
 export const vaultTarget: Target = {
   name: "vault",
   title: "the decision, cached Vault credential",
@@ -15,11 +15,9 @@ export const vaultTarget: Target = {
     vault.put("alice/demo", { token: "credential-of-alice" });
     writeFileSync(join(world.folder, "vault-token"), vault.rootToken, { mode: 0o600 });
     const credential = [{ vault: { mount: "secret", path: "{subject}/{server}" } }];
-    const { child, address } = await world.startServe({
-      config: {
-        vault: { address: vault.address, auth: { token: { file: "vault-token" } }, timeoutMs: 700 },
-        servers: { demo: { url: "http://127.0.0.1:1/mcp", callRouting: "direct", credential } },
-      },
+    const { child, address } = await world.start("serve", {
+      vault: { address: vault.address, auth: { token: { file: "vault-token" } }, timeoutMs: 700 },
+      servers: { demo: { url: "http://127.0.0.1:1/mcp", callRouting: "direct", credential } },
     });
     return { child, call: checkCall(address, toolCall(world.token)) };
   },

@@ -1,17 +1,18 @@
-import type { ChildProcess } from "node:child_process";
+// What the targets share: a folder, an issuer with one caller, and a way to start our own processes.
+import { spawn, type ChildProcess } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { stringify } from "yaml";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../test/fakes/issuer.ts";
 import { freePorts } from "../demo/ports.ts";
-import { startChild, waitUntilOk } from "./process.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
-const ORIGIN = "http://127.0.0.1:8080";
+const START_MS = 20_000;
+export const ORIGIN = "http://127.0.0.1:8080";
 
-/** What the targets share: a folder, an issuer with one caller, and a way to start our own processes. */
 export interface World {
   /** Where configurations and secrets are. */
   readonly folder: string;
@@ -19,14 +20,14 @@ export interface World {
   readonly token: string;
   /** Starts one of our own programs. */
   spawn(args: readonly string[]): ChildProcess;
-  /** Starts `serve` with the demo's policy; resolves when it is ready. */
-  startServe(options?: ServeOptions): Promise<{ readonly child: ChildProcess; readonly address: string }>;
+  /** A token of the issuer, whose keys the broker takes for those of `serve`. */
+  sign(typ: string, claims: object): string;
+  /** Starts one of the services; resolves when it is ready. @param config laid over ours, at the top level */
+  start(
+    service: "serve" | "broker",
+    config?: Readonly<Record<string, unknown>>,
+  ): Promise<{ readonly child: ChildProcess; readonly address: string }>;
   close(): Promise<void>;
-}
-
-export interface ServeOptions {
-  /** Laid over the configuration, deep at the top level only. */
-  readonly config?: Readonly<Record<string, unknown>>;
 }
 
 export async function createWorld(): Promise<World> {
@@ -35,22 +36,25 @@ export async function createWorld(): Promise<World> {
   const issuer = await startIssuer(key);
   writeSecrets(folder);
   const children: ChildProcess[] = [];
-  const spawn = (args: readonly string[]) => {
-    const child = startChild(args, ROOT);
+  const startChild = (args: readonly string[]) => {
+    const child = spawn(process.execPath, [...args], { stdio: ["ignore", "pipe", "inherit"], cwd: ROOT });
     children.push(child);
     return child;
   };
+  const sign = (typ: string, claims: object) => compact(key, { alg: "ES256", typ, kid: key.kid }, claims);
   return {
     folder,
-    token: aliceToken(issuer.issuer, key),
-    spawn,
-    async startServe({ config = {} } = {}) {
+    token: sign("at+jwt", aliceClaims(issuer.issuer)),
+    sign,
+    spawn: startChild,
+    async start(service, config = {}) {
       const ports = await freePorts();
       const file = join(folder, `mcp-authz-${children.length}.yaml`);
       writeFileSync(file, stringify({ ...configuration(issuer, ports, children.length), ...config }));
-      const child = spawn(["src/cli/mcp-authz.ts", "serve", "--config", file]);
-      await waitUntilOk(child, `http://127.0.0.1:${ports.ops}/readyz`);
-      return { child, address: `127.0.0.1:${ports.authz}` };
+      const child = startChild(["src/cli/mcp-authz.ts", service, "--config", file]);
+      const [port, ops] = service === "serve" ? [ports.authz, ports.ops] : [ports.broker, ports.brokerOps];
+      await waitUntilOk(child, `http://127.0.0.1:${ops}/readyz`);
+      return { child, address: `127.0.0.1:${port}` };
     },
     async close() {
       for (const child of children) child.kill();
@@ -80,16 +84,16 @@ function configuration({ issuer }: FakeIssuer, ports: Awaited<ReturnType<typeof 
     audit: { file: `audit-${number}.jsonl` },
     identity: { issuers: [{ issuer, audiences: ["gateway"], algorithms: ["ES256"] }] },
     policy: { path: join(ROOT, "policies/demo") },
-    wristband: { issuer: ORIGIN, keys: [{ kid: "w", file: "keys/w.pem" }] },
+    wristband: { issuer: ORIGIN, keys: [{ kid: "w", file: "keys/w.pem" }], jwksUrl: `${issuer}/jwks` },
     servers: {
       demo: { url: "http://127.0.0.1:1/mcp", callRouting: "direct", credential: [{ static: { file: "pat" } }] },
     },
   };
 }
 
-function aliceToken(issuer: string, key: ReturnType<typeof makeKey>): string {
+function aliceClaims(issuer: string): object {
   const now = Math.floor(Date.now() / 1000);
-  const claims = {
+  return {
     iss: issuer,
     aud: "gateway",
     sub: "alice",
@@ -99,5 +103,22 @@ function aliceToken(issuer: string, key: ReturnType<typeof makeKey>): string {
     scope: "mcp:read mcp:write",
     preferred_username: "alice",
   };
-  return compact(key, { alg: "ES256", typ: "at+jwt", kid: "k1" }, claims);
+}
+
+/** The first line that a child prints. */
+export function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((done) => child.stdout?.once("data", (data: Buffer) => done(data.toString().trim())));
+}
+
+async function waitUntilOk(child: ChildProcess, url: string): Promise<void> {
+  const end = Date.now() + START_MS;
+  for (;;) {
+    const ok = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (ok) return;
+    if (child.exitCode !== null || Date.now() > end) throw new Error(`${url} does not answer 200`);
+    await delay(50);
+  }
 }
