@@ -1,6 +1,7 @@
 // What the targets share: a folder, an issuer with one caller, and a way to start our own processes.
 import { spawn, type ChildProcess } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -58,6 +59,7 @@ export async function createWorld(): Promise<World> {
     },
     async close() {
       for (const child of children) child.kill();
+      await Promise.all(children.map(async (child) => child.exitCode ?? child.signalCode ?? once(child, "exit")));
       await issuer.close();
       rmSync(folder, { recursive: true, force: true });
     },
