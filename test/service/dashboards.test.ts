@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { knownMetrics, queryNames } from "../../tools/lib/registries.ts";
+import { knownMetrics, queryNames } from "../../tools/lib/metrics.ts";
 import { REFUSALS } from "../../src/authz/refusal.ts";
 
 const root = resolve(import.meta.dirname, "../..");
