@@ -1,3 +1,4 @@
+// Reads a configuration file: YAML, variables, secrets, shape, rules. The only reader of it and of the environment. I/O.
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
@@ -11,7 +12,7 @@ export type { Config } from "./schema.ts";
 
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** Why the program cannot start: every problem of the file, each with its key and what to do. */
+/** A configuration that cannot be used, with every problem, each with its key and what to do. */
 export class ConfigError extends Error {
   readonly problems: readonly Problem[];
 
@@ -33,7 +34,7 @@ export interface LoadedConfig {
 }
 
 /**
- * Reads and checks the configuration. The only reader of configuration files and of the environment.
+ * Reads and checks the configuration.
  * @param env where `${VAR}` and `{env: NAME}` look
  * @throws {ConfigError} with all problems at once
  */
@@ -74,7 +75,7 @@ function readYaml(path: string): unknown {
   }
 }
 
-/** Where `${VAR}` looks, and which of them it did not find. */
+/** The environment for `${VAR}`, and the problems of variables that are not set. */
 interface Variables {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly unset: Problem[];
@@ -114,7 +115,7 @@ function readSecretFile(path: string, warnings: Problem[]): string {
   return secret;
 }
 
-/** Private keys, which are read later: whoever can read one can be us (threat row F07). */
+/** Warns of private keys, which are read later: any user who can read one can sign for the gateway (threat row F07). */
 function openKeys({ wristband, tls }: Config): Problem[] {
   const listeners = [tls.authz, tls.ops, tls.broker, tls.brokerOps];
   const files = [...wristband.keys.map(({ file }) => file), ...listeners.flatMap((one) => one?.keyFile ?? [])];
@@ -125,7 +126,7 @@ function isOpenToAll(path: string): boolean {
   try {
     return (statSync(path).mode & 0o004) !== 0;
   } catch {
-    return false; // who needs it will say so
+    return false; // whatever reads the file reports that
   }
 }
 

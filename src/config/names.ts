@@ -1,4 +1,4 @@
-// Names that follow from a configuration. Pure.
+// Names that follow from the keys of a configuration. Pure.
 
 /** The prefix of a server's names on `/mcp`. */
 export function prefixOf(name: string, prefix: string | null): string {

@@ -1,3 +1,4 @@
+// The part of the configuration that the decision pipeline needs, in its own types. Pure.
 import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { CheckSettings } from "../authz/check.ts";
 import { endpointTable } from "../authz/endpoint.ts";
@@ -6,7 +7,7 @@ import { prefixOf } from "./names.ts";
 import type { Config } from "./load.ts";
 import { createResolver } from "../mcp/resolver.ts";
 
-/** What the pipeline needs of the configuration. `serve`, `input` and the tests use the same. */
+/** Settings of the pipeline: the same for `serve`, `why`, `input` and the tests. */
 export function checkSettings(config: Config): CheckSettings {
   const servers = Object.entries(config.servers);
   const managed = managedOf(config);

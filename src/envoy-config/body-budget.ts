@@ -1,4 +1,4 @@
-// How many large bodies Envoy holds before anybody knows whose they are: a token bucket in all and one per source. Pure.
+// Bounds the large bodies that Envoy buffers before a token is verified: a token bucket in all and one per source. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/local_rate_limit_filter
 import type { Config } from "../config/schema.ts";
 import { PAUSE_SECONDS, REQUEST_SECONDS, typed, UNLIMITED } from "./values.ts";
@@ -6,7 +6,7 @@ import { PAUSE_SECONDS, REQUEST_SECONDS, typed, UNLIMITED } from "./values.ts";
 export const BODY_BUDGET = "envoy.filters.http.local_ratelimit";
 /** A body up to this long, with a Content-Length that says so, costs nothing: nearly every call. */
 const SMALL_BODY_BYTES = 8 * 1024;
-/** What large bodies may fill of the heap; the rest is for connections, small calls and answers. */
+/** Share of the heap that large bodies may fill; the rest is for connections, small calls and responses. */
 export const HEAP_PERCENT = 50;
 const MAX_SOURCES = 4096;
 
@@ -22,7 +22,7 @@ export function bodyBudgetFilter({ envoy, limits }: Config): object {
   return typed(BODY_BUDGET, "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", {
     stat_prefix: "large_bodies",
     ...ENFORCED,
-    token_bucket: bucket(UNLIMITED, UNLIMITED), // for those that match no descriptor
+    token_bucket: bucket(UNLIMITED, UNLIMITED), // of requests that match no descriptor
     always_consume_default_token_bucket: false,
     max_dynamic_descriptors: MAX_SOURCES,
     rate_limits: [
@@ -61,7 +61,7 @@ function largeWhere(matcher: object): object {
 }
 
 const ANNOUNCED = largeWhere({ range_match: { start: SMALL_BODY_BYTES + 1, end: Number.MAX_SAFE_INTEGER } });
-/** No length, or what is none. */
+/** No Content-Length, or one that is no number. */
 const UNKNOWN = largeWhere({ string_match: { safe_regex: { regex: "[0-9]{1,15}" } }, invert_match: true });
 
 const ALWAYS = { default_value: { numerator: 100, denominator: "HUNDRED" } };

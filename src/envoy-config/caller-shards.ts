@@ -3,7 +3,7 @@
 import type { Config } from "../config/schema.ts";
 import { EXT_AUTHZ, serverCluster, typed, UNLIMITED } from "./values.ts";
 
-/** A caller who takes all of her share takes it from one in so many others. */
+/** A caller who fills a shard takes its calls from one in 16 other callers. */
 const SHARDS = 16;
 const CALLER = "mcp.caller";
 
@@ -14,14 +14,14 @@ export function shardNames(config: Config, server: string): string[] {
   return Array.from({ length: SHARDS }, (_, i) => `${cluster}_${i}`);
 }
 
-/** So many calls of one caller as the broker carries. What is beyond waits for nothing: Envoy refuses it. */
+/** As many calls of one caller as the broker relays. Envoy refuses those beyond at once. */
 export function shardLimits({ limits: { callsPerCaller: calls } }: Config): object {
-  // Calls are what is bounded. Each worker keeps connections of its own, and idle ones of the others would count: a worker
-  // that came too late would have one, on which calls wait for each other.
+  // Requests are bounded, not connections: each worker has its own, and idle ones of other workers count, so that a worker
+  // could be left with a single connection, on which calls wait for each other.
   return { thresholds: [{ max_requests: calls, max_pending_requests: calls, max_connections: UNLIMITED }] };
 }
 
-/** Which cluster a route leads to. */
+/** The cluster of a direct route, by the hash of the subject. */
 export function shardOf(config: Config, server: string): object {
   const clusters = shardNames(config, server).map((name) => ({ name, weight: 1 }));
   return {
@@ -30,7 +30,7 @@ export function shardOf(config: Config, server: string): object {
   };
 }
 
-/** Keeps the subject of our answer where the hash finds it. After ext_authz; the route is chosen anew. */
+/** Copies the subject from the Check's metadata into filter state, which the hash reads. After ext_authz; clears the route. */
 export function callerFilter(): object {
   return typed("envoy.filters.http.set_filter_state", "envoy.extensions.filters.http.set_filter_state.v3.Config", {
     on_request_headers: [

@@ -1,3 +1,5 @@
+// Clusters of the printed Envoy: serve, the broker, the MCP servers, the admin socket. Pure.
+// https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/cluster/v3/cluster.proto
 import { isIP } from "node:net";
 import type { Address, Config, ServerConfig } from "../config/schema.ts";
 import { shardLimits, shardNames } from "./caller-shards.ts";
@@ -7,8 +9,8 @@ const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /**
- * As many connections as the broker takes. Each call holds one while it lasts, and Envoy's own 1024 would be four callers
- * who take all that the broker lets one have.
+ * As many connections as the broker accepts. Each call holds one while it lasts: with Envoy's default of 1024, four callers
+ * at the limit of one caller would fill them.
  */
 const BROKER_LIMITS = {
   thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }],
@@ -78,7 +80,7 @@ function authzCluster(address: Address, tls: ClientTls): object {
   };
 }
 
-/** Without the validation context Envoy would talk to anybody; without the ALPN a Node server refuses it. */
+/** Without a validation context Envoy accepts any certificate; without ALPN a Node server refuses the handshake. */
 function clientTls(tls: NonNullable<ClientTls>, alpn: readonly string[]): object {
   const pair =
     tls.certFile === null || tls.keyFile === null
@@ -104,7 +106,7 @@ function upstreamCluster(name: string, server: ServerConfig): object {
     typed_extension_protocol_options: {
       [HTTP_OPTIONS]: {
         "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
-        common_http_protocol_options: { idle_timeout: "60s" }, // of a connection without a call; Envoy's own is an hour
+        common_http_protocol_options: { idle_timeout: "60s" }, // of a connection without a call; Envoy's default is an hour
         explicit_http_config: { http_protocol_options: {} },
       },
     },

@@ -1,3 +1,4 @@
+// What `mcp-authz envoy-config` prints: a bootstrap of Envoy 1.40, whole. Pure.
 import { stringify } from "yaml";
 import type { Config } from "../config/schema.ts";
 import { clusters } from "./clusters.ts";

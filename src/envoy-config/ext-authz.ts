@@ -1,16 +1,19 @@
+// The ext_authz filter of the printed Envoy: how Envoy asks serve. Pure.
+// https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/extensions/filters/http/ext_authz/v3/ext_authz.proto
 import type { Config } from "../config/schema.ts";
 import { duration, EXT_AUTHZ, typed } from "./values.ts";
 
-/** We respond within 80 % of Envoy's timeout; the margin is for the network (threat model: M4). */
-const PATIENCE = 1.25;
+/** serve answers within 80 % of Envoy's timeout (threat model: M4). */
+const TIMEOUT_FACTOR = 1.25;
+/** For the network, both ways. */
 const NETWORK_MARGIN_MS = 200;
 
-/** How long Envoy waits for our decision. */
+/** How long Envoy waits for a decision. */
 export function decisionTimeoutMs({ checkTimeoutMs }: Config): number {
-  return Math.ceil(checkTimeoutMs * PATIENCE) + NETWORK_MARGIN_MS;
+  return Math.ceil(checkTimeoutMs * TIMEOUT_FACTOR) + NETWORK_MARGIN_MS;
 }
 
-/** The filter that asks us. Each field has its reason in the threat model: M1–M4, C04–C08, C15–C17. */
+/** The filter. Each field has its reason in the threat model: M1–M4, C04–C08, C15–C17. */
 export function extAuthzFilter(config: Config): object {
   return typed(EXT_AUTHZ, "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", {
     transport_api_version: "V3",
@@ -37,7 +40,7 @@ export function extAuthzFilter(config: Config): object {
       allow_envoy: true,
       disallow_is_error: true,
     },
-    clear_route_cache: true, // so that the routes see the metadata of our answer
+    clear_route_cache: true, // so that the routes see the metadata of the decision
     emit_filter_state_stats: true,
     max_denied_response_body_bytes: 65_536,
     enforce_response_header_limits: true,

@@ -1,3 +1,5 @@
+// Listeners of the printed Envoy: clients, and operators (readiness and metrics). Pure.
+// https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/best_practices/edge
 import { managedHeaders } from "../authz/grant.ts";
 import type { Config } from "../config/schema.ts";
 import { bodyBudgetFilter } from "./body-budget.ts";
@@ -10,13 +12,13 @@ import { duration, PAUSE_SECONDS, REQUEST_SECONDS, socketAddress, typed } from "
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER = typed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {
-  suppress_envoy_headers: true, // neither servers nor clients learn of them
+  suppress_envoy_headers: true, // towards servers and clients
 });
 
-/** What clients send that the Check must still see; everything else that we manage is gone before routing. */
-const FOR_THE_CHECK = new Set(["authorization", "mcp-session-id"]);
-/** Names that upstreams are known to believe. */
-const SPOOFED = [
+/** Managed headers that the Check reads; all others are removed before routing. */
+const CHECK_READS = new Set(["authorization", "mcp-session-id"]);
+/** Headers that upstream servers are known to trust. */
+const TRUSTED_BY_UPSTREAMS = [
   "x-request-id",
   "x-real-ip",
   "forwarded",
@@ -63,7 +65,7 @@ export function publicListener(config: Config): object {
     enable_reuse_port: false, // a second Envoy on the port must fail, not share the traffic
     max_connections_to_accept_per_socket_event: 16,
     per_connection_buffer_limit_bytes: 16_384,
-    // An inspector waits for the first bytes, and nobody for longer than this: a connection that says nothing is closed.
+    // The inspector waits for the first bytes; after the timeout a connection without any is closed.
     listener_filters: [tls.listen === null ? HTTP_INSPECTOR : TLS_INSPECTOR],
     listener_filters_timeout: FIRST_BYTES,
     filter_chains: [tls.listen === null ? chain : overTls(tls.listen)],
@@ -120,13 +122,13 @@ function connectionManager(config: Config): object {
   };
 }
 
-/** The only place that is before routing and before every filter. */
+/** Early header mutation: before routing and before every filter. */
 function earlyStrip(config: Config): object {
   const credentialHeaders = Object.values(config.servers).flatMap(({ credential }) =>
     credential.map(({ header }) => header),
   );
   const managed = managedHeaders(config.wristband.header, config.routeHeader, credentialHeaders);
-  const names = [...new Set([...managed.filter((name) => !FOR_THE_CHECK.has(name)), ...SPOOFED])].sort();
+  const names = [...new Set([...managed.filter((name) => !CHECK_READS.has(name)), ...TRUSTED_BY_UPSTREAMS])].sort();
   return typed("strip_managed", "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", {
     mutations: [
       ...names.map((remove) => ({ remove })),

@@ -1,3 +1,5 @@
+// Envoy's own responses as JSON-RPC, and the access log. Pure.
+// https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/local_reply
 import { EXT_AUTHZ, typed } from "./values.ts";
 
 const BUSY = "Too many calls at a time, try again later";
@@ -9,13 +11,10 @@ function body(code: number, message: string): object {
   return { body_format_override: { json_format: { jsonrpc: "2.0", id: null, error: { code, message } } } };
 }
 
-/**
- * Envoy's own refusals as JSON-RPC. Ours have their body already: they are told by the metadata that each of our answers
- * carries.
- */
+/** Gives Envoy's own refusals a JSON-RPC body. Refusals of serve have theirs, and are told apart by their metadata. */
 export function localReplies(): object {
-  // Found is what we allowed, so that the server's side failed; not found is what we never answered.
-  const notOurs = {
+  // decision=allow: the upstream failed after an allow. No metadata: serve did not answer.
+  const isEnvoys = {
     metadata_filter: {
       matcher: {
         filter: EXT_AUTHZ,
@@ -31,14 +30,14 @@ export function localReplies(): object {
     },
   });
   const mapper = (code: number, message: string, retry: boolean) => ({
-    filter: { and_filter: { filters: [status(code), notOurs] } },
+    filter: { and_filter: { filters: [status(code), isEnvoys] } },
     ...(retry && RETRY),
     ...body(code, message),
   });
   return {
     mappers: [
       {
-        // A cluster has all the calls that it may have: of one caller, or of all at the broker.
+        // UO, upstream overflow: a circuit breaker of a caller's shard or of the broker is open.
         filter: { response_flag_filter: { flags: ["UO"] } },
         status_code: 429,
         ...body(429, BUSY),
@@ -54,7 +53,7 @@ export function localReplies(): object {
   };
 }
 
-/** One JSON line per request: our decision by its named fields, no query, no credentials. */
+/** One JSON line per request: the decision by its named fields, no query, no credentials. */
 export function accessLog(): object {
   const fact = (name: string) => `%DYNAMIC_METADATA(${EXT_AUTHZ}:mcp:${name})%`;
   return typed("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {

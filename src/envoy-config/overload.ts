@@ -7,7 +7,7 @@ const HEAP = "envoy.resource_monitors.fixed_heap";
 /** Envoy sorts streams into eight classes by what they hold, each twice the one before, and resets the largest first. */
 const CLASSES = 8;
 
-/** Which share of the heap starts what. Measured (docs/limits.md); what honest callers feel least comes first. */
+/** The overload actions, by share of the heap. Measured (docs/limits.md); those that honest callers notice least come first. */
 export function overloadManager({ envoy, limits }: Config): object {
   return {
     refresh_interval: "0.02s", // a burst of bodies fills the heap within the default of 1 s
@@ -26,8 +26,8 @@ export function overloadManager({ envoy, limits }: Config): object {
       action("disable_http_keepalive", at(0.9)),
       action("stop_accepting_connections", at(0.97)),
     ],
-    // Actions are told to a worker between two rounds of its loop. One round can take in more than the heap; these two ask
-    // before each connection is read.
+    // A worker learns of actions between two rounds of its event loop, and one round can read more than the heap has. Load
+    // shed points are asked before each connection is read.
     loadshed_points: [
       shed("http2_server_go_away_and_close_on_dispatch", at(0.9)),
       shed("http1_server_abort_dispatch", at(0.9)),
@@ -80,7 +80,7 @@ function at(value: number): object {
   return { threshold: { value } };
 }
 
-/** From nothing to full extent. */
+/** Scales from nothing at `from` to full extent at `full`. */
 function between(from: number, full: number): object {
   return { scaled: { scaling_threshold: from, saturation_threshold: full } };
 }

@@ -1,3 +1,5 @@
+// Routes of the printed Envoy: only metadata of the Check chooses one. Pure.
+// https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_components.proto
 import { WELL_KNOWN } from "../authz/endpoint.ts";
 import type { Config, ServerConfig } from "../config/schema.ts";
 import { partsOf } from "../http/url.ts";
@@ -6,7 +8,7 @@ import { shardOf } from "./caller-shards.ts";
 import { serverResponses } from "./server-responses.ts";
 import { duration, EXT_AUTHZ } from "./values.ts";
 
-/** Of the upstream's, for nobody outside. Our own challenge passes: it is given before any of these routes is taken. */
+/** Response headers of upstreams that no client gets. The challenge of serve passes: it comes before these routes. */
 const UPSTREAM_ONLY = [
   "www-authenticate",
   "proxy-authenticate",
@@ -17,8 +19,8 @@ const UPSTREAM_ONLY = [
   "x-authorized-tools",
 ];
 
-/** No server needs these. The Check cannot take them off: Envoy refuses it (ext-authz.ts), or needs them for routing. */
-const OF_THE_CLIENT = ["te", "trailer", "keep-alive", "proxy-connection", "x-forwarded-proto"];
+/** Request headers that no server needs. The Check cannot remove them: Envoy refuses that (ext-authz.ts), or routes by them. */
+const HOP_HEADERS = ["te", "trailer", "keep-alive", "proxy-connection", "x-forwarded-proto"];
 
 /** Exact names: two Host headers, user@host and an empty host match nothing and get 404. */
 export function virtualHosts(config: Config): object[] {
@@ -33,22 +35,22 @@ function routes(config: Config): object[] {
   return [
     ...Object.entries(config.servers).map((entry) => directRoute(config, entry)),
     ...endpoints.map((path) => brokerRoute(config, path)),
-    // Where a request is until the Check has named a route, and where it stays if it names none.
+    // Before the Check a request matches one of these; it stays there if the Check names no route.
     ...endpoints.map((path) => ({ match: { path, headers: HAS_A_BODY }, ...notFound(-32_601) })),
     ...endpoints.map((path) => ({ match: { path }, ...notFound(-32_601), ...UNBUFFERED })),
-    // Answered by the Check; the route is there so that the Check is asked (without one Envoy answers alone).
+    // The Check responds; without a route Envoy would respond 404 without asking it.
     ...documents.map((path) => ({ match: { path }, direct_response: { status: 404 }, ...UNBUFFERED })),
     { match: { prefix: "/" }, direct_response: { status: 404 }, ...UNBUFFERED },
   ];
 }
 
-/** Of no other request the Check reads the body: without a token it refuses before. */
+/** The Check reads the body of these requests only: without a token it refuses before. */
 const HAS_A_BODY = [
   { name: ":method", string_match: { exact: "POST" } },
   { name: "authorization", present_match: true },
 ];
 
-/** The Check is asked at once, so that nothing of the body is held. */
+/** The Check runs before the body has arrived: Envoy buffers nothing. */
 const UNBUFFERED = {
   typed_per_filter_config: {
     [EXT_AUTHZ]: {
@@ -63,7 +65,7 @@ const UNBUFFERED = {
   },
 };
 
-/** Only the dynamic metadata of our answer leads here: no header of a client can. */
+/** Matches by dynamic metadata, which only the response to a Check sets: no header of a client does. */
 function named(path: string, route: string): object {
   return {
     path,
@@ -84,7 +86,7 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
       ...streaming(config),
       idle_timeout: duration(server.timeoutMs),
     },
-    request_headers_to_remove: OF_THE_CLIENT,
+    request_headers_to_remove: HOP_HEADERS,
     ...serverResponses(),
   };
 }

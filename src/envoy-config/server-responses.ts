@@ -1,4 +1,4 @@
-// What comes back on a direct route: as much of a server's response as the broker would pass on. Pure.
+// Filters responses on a direct route as the broker does on relayed calls, in Lua. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/lua_filter
 import { typed } from "./values.ts";
 
@@ -12,8 +12,8 @@ const FAULT = JSON.stringify({
 });
 
 /**
- * Passes an answer, an error of JSON-RPC and what Envoy says itself on this route; any other response, a redirect above
- * all, becomes a 502. No header of a server's passes unless it is kept here: Envoy and the Check add their own later.
+ * Passes results, JSON-RPC errors and Envoy's own responses; any other response, a redirect above all, becomes a 502. A
+ * header of the server passes only if it is in `kept`: Envoy and the Check add theirs later.
  */
 const SCRIPT = `
 local statuses = { ["200"] = true, ["400"] = true, ["404"] = true, ["429"] = true, ["503"] = true, ["504"] = true }
@@ -49,12 +49,12 @@ function envoy_on_response(handle)
 end
 `;
 
-/** Does nothing until the route that the Check named tells it what. */
+/** Without a script: each direct route brings it. */
 export function serverResponseFilter(): object {
   return typed(LUA, `${LUA_TYPE}.Lua`, {});
 }
 
-/** What a direct route says about its responses. */
+/** The script, per route. */
 export function serverResponses(): object {
   return {
     typed_per_filter_config: {

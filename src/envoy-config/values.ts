@@ -1,3 +1,4 @@
+// Values that several parts of the printed Envoy share. Pure.
 import type { Address } from "../config/schema.ts";
 
 /** An address as Envoy writes it. */

@@ -3,7 +3,7 @@ import { HEADER_VALUE, managedHeaders } from "../../authz/grant.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 
-/** What somebody else writes or reads, by who that is. */
+/** Header names that have a meaning to HTTP, browsers, MCP or the edge. */
 const RESERVED: ReadonlySet<string> = new Set([
   // The message itself and one hop of it (RFC 9110 §6.6, §7.6.1, RFC 9112).
   ...[
@@ -23,22 +23,22 @@ const RESERVED: ReadonlySet<string> = new Set([
   // The edge.
   ...["forwarded", "x-request-id", "x-real-ip", "x-original-url", "x-rewrite-url"],
 ]);
-/** Whole families: Envoy writes the first three, we the next two, MCP the last. */
+/** Prefixes of names: Envoy writes the first three, the gateway the next two, MCP the last. */
 const FAMILIES = ["x-envoy-", "x-forwarded-", "access-control-", "x-mcp-", "x-upstream-", "mcp-"];
 /** Managed whatever the configuration says. */
 const FIXED: ReadonlySet<string> = new Set(managedHeaders("", null, []));
-/** What clients prove themselves with. Policy sees whom it proves, never the proof. */
+/** Names of headers that carry a client's credentials. Policy sees the identity, never the credential. */
 const SECRET =
   /(^|-)(authorization|cookie|token|secret|password|credential|credentials|assertion|jwt|apikey|api-key)(-|$)/;
 
 const UNDERSCORE = "must not hold '_': Envoy refuses such headers";
 
-/** What no configuration may write, be it a credential or ours. Ours may be of our own family. */
+/** Whether no configuration may write this header. @param families prefixes that are refused for this use */
 function isReserved(name: string, families: readonly string[]): boolean {
   return RESERVED.has(name) || families.some((prefix) => name.startsWith(prefix));
 }
 
-/** Why a header of ours cannot have this name; null if it can. */
+/** Why the wristband or the route cannot have this header; null if it can. */
 function ownFault(name: string): string | null {
   if (name.includes("_")) return UNDERSCORE;
   if (name.startsWith("mcp-")) return `${name} reaches the servers, as every mcp- header: choose another`;

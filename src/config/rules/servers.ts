@@ -28,7 +28,7 @@ function checkPrefixes(config: Config, { problem }: Reporter): void {
   }
 }
 
-/** What holds for servers to which Envoy sends calls straight. */
+/** Rules of servers with `callRouting: direct`. */
 function checkDirect(config: Config, name: string, { problem, warn }: Reporter): void {
   const server = config.servers[name];
   if (server === undefined || (server.callRouting ?? config.callRouting) === "broker") return;

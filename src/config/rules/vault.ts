@@ -6,9 +6,9 @@ import { isSegment, parsePath, uses, type PathTemplate } from "../../credential/
 
 type VaultEntryConfig = Extract<CredentialConfig, { kind: "vault" }>;
 
-/** Mounts of a Vault's own, where a path of ours would mean something else. */
+/** Mounts of Vault itself, which hold no KV entries. */
 const RESERVED_MOUNTS = new Set(["sys", "auth", "identity", "cubbyhole"]);
-/** What can be a header value and a line of a file. */
+/** A token goes into a header: visible ASCII. */
 const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 
 /** Rules of `vault` and of the credentials of its kind. */
@@ -59,7 +59,7 @@ function requireAliases(config: Config, key: string, problem: Reporter["problem"
   });
 }
 
-/** Without an owner in the entry, the path alone says whose it is. */
+/** Without `requireOwner` the path alone tells callers apart. */
 function checkUnowned(
   config: Config,
   { key, path }: { key: string; path: PathTemplate },

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { SERVER_NAME } from "../../mcp/resolver.ts";
 
-/** Milliseconds and the like: beyond it Node's timers fire at once. */
+/** Milliseconds and the like. A timer of Node with more than 2^31-1 ms fires at once. */
 export const positive = z.int().positive().max(2_147_483_647);
 /** RFC 9110 §5.1 token, lower case. */
 export const headerName = z.string().regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "must be a header name in lower case");
@@ -34,7 +34,7 @@ export const absoluteUrl = z.string().superRefine((text, ctx) => {
     ctx.addIssue("must not hold user info or a fragment");
   }
 });
-/** As written: URL.parse takes off spaces around it, and tabs and line breaks within. */
+/** Visible ASCII only: URL.parse drops spaces around a URL, and tabs and line breaks within. */
 export const url = absoluteUrl.refine(
   (text) => !/[^\x21-\x7e]/.test(text),
   "must be visible ASCII: a name of other letters in its xn-- form, other characters with an escape",
