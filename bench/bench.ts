@@ -1,7 +1,16 @@
 // `npm run bench [-- TARGET…]`: our work against a server that does nothing, in one run and from the same client.
 // With `--calls N`, N more calls to each target afterwards, to see that its memory stays.
 import { parseArgs } from "node:util";
-import { drive, inTurns, measure, residentMiB, spread, type Load, type Running, type Samples } from "./harness.ts";
+import {
+  drive,
+  inTurns,
+  measure,
+  residentMiB,
+  spread,
+  type Load,
+  type TargetProcess,
+  type Samples,
+} from "./harness.ts";
 import type { Target } from "./target.ts";
 import { chosen } from "./targets.ts";
 import { createWorld } from "./world.ts";
@@ -22,7 +31,7 @@ const calls = Number(values.calls);
 
 interface Entry {
   readonly target: Target;
-  readonly running: Running;
+  readonly running: TargetProcess;
   readonly samples: Samples;
 }
 

@@ -14,7 +14,7 @@ export function checkBytes(parts: CheckParts): Buffer {
 
 /**
  * A call that sends the same Check each time. The first answer must be an allow, and each further one as long as it, so
- * that nobody measures how fast we refuse.
+ * that refusals are not measured.
  */
 export function checkCall(address: string, bytes: Buffer): Call {
   const client = new Client(address, credentials.createInsecure());

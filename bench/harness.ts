@@ -8,7 +8,7 @@ const CLOCK_TICKS_PER_SECOND = 100; // sysconf(_SC_CLK_TCK)
 /** Does the work once. Rejects when the answer is not the one that is to be measured. */
 export type Call = () => Promise<void>;
 
-export interface Running {
+export interface TargetProcess {
   /** Whose CPU and memory count. */
   readonly child: ChildProcess;
   readonly call: Call;
@@ -50,7 +50,7 @@ export async function drive(call: Call, inFlight: number, until: { ms?: number; 
 }
 
 /** One window. */
-export async function measure({ child, call }: Running, load: Load, samples: Samples): Promise<void> {
+export async function measure({ child, call }: TargetProcess, load: Load, samples: Samples): Promise<void> {
   const cpu = cpuSeconds(child);
   const started = performance.now();
   const count = await drive(call, load.inFlight, { ms: load.windowMs });

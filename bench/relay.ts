@@ -74,7 +74,7 @@ export const relayTarget: Target = {
   },
 };
 
-/** What `serve` would have Envoy set. */
+/** The headers that Envoy sets for `serve`. */
 function granted({ sign }: World): Record<string, string> {
   const now = Math.floor(Date.now() / 1000);
   const wristband = sign("wristband+jwt", {

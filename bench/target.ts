@@ -1,5 +1,5 @@
 // The form of what `npm run bench` measures.
-import type { Running } from "./harness.ts";
+import type { TargetProcess } from "./harness.ts";
 import type { World } from "./world.ts";
 
 /** A process, and one piece of work that it does over and over. */
@@ -10,5 +10,5 @@ export interface Target {
   readonly title: string;
   /** The target that it is compared with; null for one that others are compared with. */
   readonly against: string | null;
-  start(world: World): Promise<Running>;
+  start(world: World): Promise<TargetProcess>;
 }

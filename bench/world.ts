@@ -15,7 +15,7 @@ const START_MS = 20_000;
 export const ORIGIN = "http://127.0.0.1:8080";
 
 export interface World {
-  /** Where configurations and secrets are. */
+  /** Holds configurations and secrets. */
   readonly folder: string;
   /** Alice's access token. */
   readonly token: string;

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-export interface Inspected {
+export interface ImageFacts {
   readonly Config: { readonly User?: string; readonly Labels?: Readonly<Record<string, string>> | null };
 }
 
@@ -13,7 +13,7 @@ const STAND_IN = "org.mcp-authz.stand-in";
 const ROOT = resolve(import.meta.dirname, "..");
 
 /** Why this image must not be published; empty when it may be. */
-export function releaseFaults({ Config }: Inspected): string[] {
+export function releaseFaults({ Config }: ImageFacts): string[] {
   const faults: string[] = [];
   if (Config.Labels?.[STAND_IN] !== undefined) faults.push("is built on a stand-in, not on the published image");
   if (!/^[1-9]\d*:[1-9]\d*$/.test(Config.User ?? "")) faults.push("does not say a user other than root by number");
@@ -41,9 +41,9 @@ export function isPinned(image: string): boolean {
   return /^[^@\s]+@sha256:[0-9a-f]{64}$/.test(image);
 }
 
-function inspect(image: string): Inspected | null {
+function inspect(image: string): ImageFacts | null {
   const { status, stdout } = spawnSync("docker", ["image", "inspect", image], { encoding: "utf8" });
-  return status === 0 ? ((JSON.parse(stdout) as readonly Inspected[])[0] ?? null) : null;
+  return status === 0 ? ((JSON.parse(stdout) as readonly ImageFacts[])[0] ?? null) : null;
 }
 
 function main(images: readonly string[]): number {

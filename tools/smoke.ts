@@ -41,7 +41,7 @@ function onceFault(step: DemoStep): string | null {
     : null;
 }
 
-/** A person's list by a client that nobody here wrote. */
+/** A list by the MCP Inspector, a client that is not ours. */
 function inspectorFault(): string | null {
   const list = shell(inspectorLine(place(), "alice", "--method tools/list"));
   if (!list.includes("whoami")) return `alice's list lacks whoami:\n${list}`;
@@ -60,7 +60,7 @@ function announcementFault(): string | null {
   return WORLD_STEPS.every((step) => log.includes(curlLine(place(), step))) ? null : `it printed other lines:\n${log}`;
 }
 
-interface Inspected {
+interface ContainerFacts {
   readonly Name: string;
   readonly Config: { readonly User: string };
   readonly HostConfig: {
@@ -73,7 +73,7 @@ interface Inspected {
 }
 
 function hardeningFault(): string | null {
-  const containers = JSON.parse(shell("docker inspect $(docker compose ps -aq)")) as readonly Inspected[];
+  const containers = JSON.parse(shell("docker inspect $(docker compose ps -aq)")) as readonly ContainerFacts[];
   const soft = containers.filter(
     ({ Config, HostConfig }) =>
       !/^[1-9]\d*:[1-9]\d*$/.test(Config.User) ||

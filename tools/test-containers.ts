@@ -13,7 +13,7 @@ import { smoke } from "./smoke.ts";
 const counts = noCounts();
 const begun = Date.now();
 
-class Stopped extends Error {}
+class StepError extends Error {}
 
 // A signal ends the child that runs; the clean-up that follows must not be cut short.
 const interruption = new AbortController();
@@ -22,7 +22,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal
 /** Lets a signal that came during the last step be seen. */
 async function mayGoOn(): Promise<void> {
   await new Promise((done) => setImmediate(done));
-  if (interruption.signal.aborted) throw new Stopped("a signal");
+  if (interruption.signal.aborted) throw new StepError("a signal");
 }
 
 function seconds(since: number): string {
@@ -40,7 +40,7 @@ function step(title: string, work: () => string): void {
   } catch (error) {
     count(counts, title, false);
     console.error(error instanceof Error ? error.message : "failed");
-    throw new Stopped(title, { cause: error });
+    throw new StepError(title, { cause: error });
   }
 }
 
@@ -156,7 +156,7 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof Stopped)) throw error;
+  if (!(error instanceof StepError)) throw error;
   console.error(`\nstopped at: ${error.message}`);
 }
 console.log(`\nall in ${seconds(begun)} s`);

@@ -8,7 +8,7 @@ const TIMEOUT_FACTOR = 1.25;
 /** For the network, both ways. */
 const NETWORK_MARGIN_MS = 200;
 
-/** How long Envoy waits for a decision. */
+/** Envoy's timeout for a decision. */
 export function decisionTimeoutMs({ checkTimeoutMs }: Config): number {
   return Math.ceil(checkTimeoutMs * TIMEOUT_FACTOR) + NETWORK_MARGIN_MS;
 }

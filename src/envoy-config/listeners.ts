@@ -50,7 +50,7 @@ const TLS_INSPECTOR = typed(
   {},
 );
 
-/** Where clients come in. */
+/** The listener of clients. */
 export function publicListener(config: Config): object {
   const { listen, tls } = config.envoy;
   const chain = { filters: [typed("envoy.filters.network.http_connection_manager", HCM, connectionManager(config))] };

@@ -51,7 +51,7 @@ const SHRINK = {
   max_unfreed_memory_bytes: 16 * MIB,
 };
 
-/** How short timeouts become at the end of the range. What is answered within two seconds never meets them. */
+/** Timeouts at the end of the range: two seconds, within which nearly every response comes. */
 const SHORTER_TIMEOUTS = {
   "@type": "type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig",
   timer_scale_factors: [

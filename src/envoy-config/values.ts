@@ -25,7 +25,7 @@ export function duration(milliseconds: number): string {
   return `${milliseconds / 1000}s`;
 }
 
-/** How long a request may take to arrive, from its first byte to its last. */
+/** Time for a request to arrive, from its first byte to its last. */
 export const REQUEST_SECONDS = 10;
-/** How long a body may pause on its way. */
+/** Longest pause of a body. */
 export const PAUSE_SECONDS = 5;

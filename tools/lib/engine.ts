@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { findTool, type ToolName } from "../../src/files/program.ts";
 
-/** Where the kit is; empty: use none. */
+/** The folder of the kit; empty: use none. */
 const KIT = process.env["CONTAINER_KIT"] ?? resolve(import.meta.dirname, "../../../shared/containers");
 /** The scripts' own variables; `LAB` means something else to our tests. */
 const KIT_ENV = {
@@ -58,7 +58,7 @@ export function openEngine(): Engine {
   };
 }
 
-/** `start` prints shell exports for whoever wants to use the engine. */
+/** `docker-lab.sh start` prints shell exports; bash reads them, and they become variables of this process. */
 function startByKit(): void {
   const { status, stdout } = kit("docker-lab.sh", ["start"]);
   if (status !== 0) throw new Error("docker-lab.sh could not start an engine; its words stand above");
@@ -101,7 +101,7 @@ function seed(tool: ToolName, path: string): void {
   copyFileSync(found, target);
 }
 
-/** What tests left on the engine, removed. @param prefix of the names of their projects */
+/** Removes what tests left on the engine, and names it. @param prefix of the names of their projects */
 export function sweep(prefix: string): string[] {
   const list = (...args: string[]) => (answer("docker", args) ?? "").split("\n").filter((line) => line !== "");
   const named = ["--filter", `name=${prefix}`, "-q"];

@@ -53,7 +53,7 @@ function sizeOf(size: number): string {
   return size >= 1024 * 1024 ? `${size / 1024 / 1024} MiB` : `${size / 1024} KiB`;
 }
 
-/** What is limited, how far, and what is beyond. */
+/** The rows: the limited thing, its bound, and the consequence beyond it. */
 const LIMITS: readonly (readonly [what: string, limit: string, beyond: string])[] = [
   ["Body of a request", keyed("bodyBytes", sizeOf), "`body_too_large`; 413 by Envoy"],
   ["Time for a request to arrive", `${REQUEST_SECONDS} s, and no pause of ${PAUSE_SECONDS} s`, "408 or 504 by Envoy"],

@@ -15,8 +15,8 @@ function within([least, most, usual]: readonly [number, number, number], descrip
 }
 
 /**
- * What one request, one caller, one source and one server may cost the others (docs/limits.md). Each key has a ceiling:
- * a limit can be moved, never switched off.
+ * Bounds of what one request, caller, source or server may cost the others (docs/limits.md). Each key has a ceiling: a
+ * limit can be moved, never switched off.
  */
 export const limitsSchema = z
   .strictObject({

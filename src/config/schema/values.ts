@@ -58,7 +58,7 @@ export const address = z.string().transform((text, ctx): Address => {
   return parsed;
 });
 
-/** Where a listener listens: TCP, or a Unix socket. */
+/** The address of a listener: TCP, or a Unix socket. */
 export type Address =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
