@@ -16,7 +16,6 @@ const UPSTREAM_ONLY = [
   "x-powered-by",
   "via",
   "x-envoy-upstream-service-time",
-  "x-authorized-tools",
 ];
 
 /** Request headers that no server needs. The Check cannot remove them: Envoy refuses that (ext-authz.ts), or routes by them. */
@@ -95,7 +94,7 @@ function brokerRoute(config: Config, path: string): object {
   return {
     match: named(path, "broker"),
     route: { cluster: "mcp_broker", ...streaming(config) },
-    response_headers_to_remove: UPSTREAM_ONLY,
+    response_headers_to_remove: [...UPSTREAM_ONLY, config.wristband.header],
   };
 }
 
