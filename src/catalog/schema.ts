@@ -3,6 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { z } from "zod";
 import { innerObjectSpanIn, inSlices, objectSpanIn } from "../json/spans.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
+import { MAX_URI } from "../mcp/read-operation.ts";
 import { readJson } from "../json/strict-reader.ts";
 import { createSlices } from "../async/slices.ts";
 
@@ -10,7 +11,7 @@ import { createSlices } from "../async/slices.ts";
 export const MAX_ENTRIES = 1000;
 
 const ordinary = z.array(z.string().refine(isOrdinaryName)).max(MAX_ENTRIES);
-const uris = z.array(z.string().min(1).max(2048)).max(MAX_ENTRIES);
+const uris = z.array(z.string().min(1).max(MAX_URI)).max(MAX_ENTRIES);
 
 /**
  * The catalogue as policy sees it (design 4.3): names only, and no more of them than policy can be asked about. A
