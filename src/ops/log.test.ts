@@ -84,7 +84,7 @@ it("the first line after lost ones has their number", () => {
   ]);
 });
 
-describe("a sink that takes nothing ends nothing and holds nothing, in no thread", () => {
+describe("J11: a sink that takes nothing ends nothing and holds nothing, in no thread", () => {
   const folder = mkdtempSync(join(tmpdir(), "mcp-authz-log-"));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const MODULE = JSON.stringify(join(import.meta.dirname, "log.ts"));

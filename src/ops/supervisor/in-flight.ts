@@ -16,7 +16,7 @@ const ROOM = {
   traceId: 32,
   sourceIp: 64,
   server: 64,
-  /** Never cut: with the subject it identifies the caller whose evaluation ran away. */
+  /** One that does not fit names no caller: a cut one could be another's ({@link callerAt}). */
   issuer: 1024,
   /** 256 bytes at most (`isPlainText`). */
   subject: 256,
