@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
-import { freePorts } from "../../demo/ports.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
 import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
-import { makeKey, startIssuer } from "../fakes/issuer.ts";
+import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { startNpmRegistry, type NpmRegistry } from "../fakes/npm-registry.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -111,24 +111,58 @@ describe("what it does", () => {
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("publicOrigin: ") });
   });
 
-  it("check-config takes a good configuration; serve starts with it, is ready, and ends on SIGTERM", async () => {
-    const issuer = await startIssuer(makeKey("k1"));
-    const ports = await freePorts();
+  it("a Node that is too old is named", async () => {
+    const old = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"22.18.0"})';
+    const { code, err } = await run(app, process.execPath, "--import", old, join(installed, "bin/mcp-authz.mjs"));
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("needs Node.js 24.6 or newer") });
+  });
+});
+
+describe("with a good configuration", () => {
+  const key = makeKey("k1");
+  let issuer: FakeIssuer;
+  let ports: Ports;
+
+  beforeAll(async () => {
+    issuer = await startIssuer(key);
+    ports = await freePorts();
     writeFileSync(join(app, "mcp-authz.yaml"), stringify(configuration(issuer.issuer, ports)));
-    expect(await mcpAuthz("check-config", "mcp-authz.yaml")).toMatchObject({ code: 0, out: "ok\n" });
-    const args = ["serve", "--config", "mcp-authz.yaml"];
+  });
+  afterAll(() => issuer.close());
+
+  it("check-config says ok", async () =>
+    expect(await mcpAuthz("check-config", "mcp-authz.yaml")).toMatchObject({ code: 0, out: "ok\n" }));
+
+  it("why asks policy on its thread", async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const claims = {
+      iss: issuer.issuer,
+      aud: "gateway",
+      sub: "alice",
+      iat: now,
+      exp: now + 600,
+      groups: ["engineering"],
+    };
+    writeFileSync(join(app, "alice.token"), compact(key, { alg: "ES256", typ: "at+jwt", kid: "k1" }, claims));
+    const call = ["--token-file", "alice.token", "--server", "demo", "--tool", "echo"];
+    const { code, out } = await run(app, "node_modules/.bin/mcp-authz", "why", "--config", "mcp-authz.yaml", ...call);
+    expect({ code, first: out.split("\n")[0] }).toEqual({ code: 0, first: "allow" });
+  });
+
+  it.each(["serve", "broker"])("%s starts, answers its operators, and ends on SIGTERM", async (command) => {
+    const port = command === "serve" ? ports.ops : ports.brokerOps;
+    const args = [command, "--config", "mcp-authz.yaml"];
     const child = spawn("node_modules/.bin/mcp-authz", args, { cwd: app, env: environment(), stdio: "ignore" });
     const ended = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
+    // The broker is ready once it has serve's keys; that it lives does not depend on serve.
+    const url = `http://127.0.0.1:${port}/${command === "serve" ? "readyz" : "healthz"}`;
     try {
-      await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${ports.ops}/readyz`)).status).toBe(200), {
-        timeout: 30_000,
-        interval: 100,
-      });
+      const status = async () => (await fetch(url)).status;
+      await vi.waitFor(async () => expect(await status()).toBe(200), { timeout: 30_000, interval: 100 });
       child.kill("SIGTERM");
       expect(await ended).toEqual({ code: 0, signal: null });
     } finally {
       child.kill("SIGKILL");
-      await issuer.close();
     }
   });
 });
@@ -205,7 +239,7 @@ function writeWristband(): void {
 }
 
 /** The demo's policy, which is compiled already: no `opa` is needed if the package's library is the one it was compiled with. */
-function configuration(issuer: string, { authz, ops, broker, brokerOps }: Awaited<ReturnType<typeof freePorts>>) {
+function configuration(issuer: string, { authz, ops, broker, brokerOps }: Ports) {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   writeFileSync(join(app, "w.pem"), privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
   cpSync(join(ROOT, "policies/demo"), join(app, "policies"), { recursive: true });
