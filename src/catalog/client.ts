@@ -1,3 +1,4 @@
+// serve's client of the broker's catalogue. I/O: HTTP to the broker's operator listener.
 import { HttpFault, type HttpClient } from "../http/client.ts";
 import { PART_OVERHEAD_BYTES, readCatalog, type CatalogNames } from "./schema.ts";
 
@@ -5,25 +6,25 @@ export interface CatalogClientOptions {
   /** Connections to the broker's operator listener. */
   readonly http: HttpClient;
   readonly path: string;
-  /** A fresh token for each request. */
+  /** Makes a new token for each request. */
   readonly token: () => string;
-  /** The servers of this configuration: of others nothing is taken. */
+  /** The servers of this configuration; other servers are ignored. */
   readonly servers: ReadonlySet<string>;
-  /** Bytes that the names of one server may take. */
+  /** Bytes of the names of one server. */
   readonly maxNameBytes: number;
-  /** Told of each change; null once the broker was away for too long. */
+  /** Called with each new catalogue; null when the broker was away for too long. */
   readonly onChange: (catalog: CatalogNames | null) => void;
-  /** Told when asking begins to fail, with a word of ours, and when it works again, with null. */
+  /** Called when requests begin to fail, with a fault code, and when they work again, with null. */
   readonly onFault: (error: string | null) => void;
-  /** Told of each catalogue that was taken, for the next thread of this process; null: the last one is confirmed. */
+  /** Called with each accepted catalogue, for the next serving thread of this process; null confirms the last one. */
   readonly onFetched: (bytes: Uint8Array | null, tag: string) => void;
-  /** The catalogue that an earlier thread of this process had. */
+  /** The catalogue of an earlier serving thread of this process. */
   readonly kept: { readonly bytes: Uint8Array; readonly tag: string; readonly ageMs: number } | null;
   readonly monotonic: () => number;
 }
 
 export interface CatalogClient {
-  /** Resolves once the catalogue of an earlier thread was read. */
+  /** Resolves when the catalogue of an earlier thread has been read. */
   readonly restored: Promise<void>;
   poll(): Promise<void>;
   watch(everyMs: number): void;
@@ -32,22 +33,22 @@ export interface CatalogClient {
 }
 
 export interface CatalogState {
-  /** Since the broker last said that this is its catalogue; null without one. */
+  /** Seconds since the broker last confirmed this catalogue; null without one. */
   readonly ageSeconds: number | null;
   readonly names: { readonly tools: number; readonly prompts: number; readonly resources: number };
   readonly error: string | null;
-  /** Servers whose part cannot be taken, and why: nothing of them is listed. */
+  /** Servers whose part was not accepted, with the reason: none of their names is listed. */
   readonly leftOut: Readonly<Record<string, string>>;
 }
 
 const TIMEOUT_MS = 2000;
-/** However few servers there are. */
+/** Least limit of a response. */
 const LEAST_BYTES = 8 * 1024 * 1024;
 const MAX_ETAG = 256;
-/** How long the last catalogue serves while the broker cannot be asked. */
+/** The last catalogue is used for this time while the broker cannot be reached. */
 const KEEP_MS = 10 * 60_000;
 
-/** serve's view of the broker's catalogue: asked often, transferred only when it changed. */
+/** Makes the client: it polls often, and transfers the catalogue only when it has changed (`ETag`, RFC 9110 §8.8.3). */
 export function createCatalogClient(options: CatalogClientOptions): CatalogClient {
   return new PolledCatalog(options);
 }
@@ -109,28 +110,27 @@ class PolledCatalog implements CatalogClient {
     const condition = this.#etag !== "" && { "if-none-match": this.#etag };
     const headers = { authorization: `Bearer ${token()}`, ...condition };
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const answer = await http.fetch({ method: "GET", path, headers, body: null, signal }, this.#maxBytes());
-    if (answer.status !== 304) {
-      // A redirect is an answer like any other: none.
-      if (answer.status !== 200) throw new HttpFault(`status_${answer.status}`);
-      const read = await readCatalog(answer.body, servers, maxNameBytes);
+    const response = await http.fetch({ method: "GET", path, headers, body: null, signal }, this.#maxBytes());
+    if (response.status !== 304) {
+      if (response.status !== 200) throw new HttpFault(`status_${response.status}`); // redirects too
+      const read = await readCatalog(response.body, servers, maxNameBytes);
       if (read === null) throw new HttpFault("malformed");
       onChange(read.catalog);
       this.#catalog = read.catalog;
       this.#leftOut = read.leftOut;
-      this.#etag = tagOf(answer.headers.etag);
-      onFetched(answer.body, this.#etag);
+      this.#etag = tagOf(response.headers.etag);
+      onFetched(response.body, this.#etag);
     } else onFetched(null, this.#etag);
     this.#fetchedAt = monotonic();
   }
 
-  /** The broker holds each server to its budget, so all of them always fit: twice over, for servers known there only. */
+  /** The limit of a response. The broker bounds each server, so all fit; twice that, for servers that only it has. */
   #maxBytes(): number {
     const { servers, maxNameBytes } = this.#options;
     return Math.max(LEAST_BYTES, 2 * servers.size * (maxNameBytes + PART_OVERHEAD_BYTES));
   }
 
-  /** The catalogue of an earlier thread, read as if it were fetched now, and no fresher than it is. */
+  /** Takes over the catalogue of an earlier thread, with its age. */
   async #restore({ bytes, tag, ageMs }: NonNullable<CatalogClientOptions["kept"]>): Promise<void> {
     const { servers, maxNameBytes, onChange, monotonic } = this.#options;
     const fetchedAt = monotonic() - ageMs;

@@ -1,4 +1,4 @@
-// The catalogue on its way from the broker to serve: read server by server, so that one costs the others nothing. Pure.
+// The catalogue that serve gets from the broker: read server by server, so that a faulty one does not affect others. No I/O.
 import { setImmediate as turn } from "node:timers/promises";
 import { z } from "zod";
 import { innerObjectSpanIn, inSlices, objectSpanIn } from "../json/spans.ts";
@@ -7,15 +7,15 @@ import { MAX_URI } from "../mcp/read-operation.ts";
 import { readJson } from "../json/strict-reader.ts";
 import { createSlices } from "../async/slices.ts";
 
-/** Per server and kind of name, in a catalogue and in the listing that it is made of. */
+/** Names of one kind and server, in a catalogue and in the listing from which it is made. */
 export const MAX_ENTRIES = 1000;
 
 const ordinary = z.array(z.string().refine(isOrdinaryName)).max(MAX_ENTRIES);
 const uris = z.array(z.string().min(1).max(MAX_URI)).max(MAX_ENTRIES);
 
 /**
- * The catalogue as policy sees it (design 4.3): names only, and no more of them than policy can be asked about. A
- * template stands among the resources under its own text: it is shown to whom policy allows that name.
+ * One server in the catalogue: names only, at most {@link MAX_ENTRIES} of each kind, because policy decides on each. A URI
+ * template is a resource whose name is the template: it is shown if policy allows that name.
  */
 const serverSchema = z.strictObject({ tools: ordinary, prompts: ordinary, resources: uris });
 
@@ -23,29 +23,29 @@ export interface CatalogNames {
   readonly servers: Readonly<Record<string, z.output<typeof serverSchema>>>;
 }
 
-/** What of a catalogue can be taken. */
-export interface ReadCatalog {
+/** The accepted part of a catalogue. */
+export interface CatalogResult {
   readonly catalog: CatalogNames;
-  /** Servers of this configuration whose part cannot be taken, and why. */
+  /** Servers of this configuration whose part was not accepted, with the reason. */
   readonly leftOut: Readonly<Record<string, "too_large" | "malformed">>;
 }
 
-/** Names of one server with their brackets. */
+/** The strict reader's limits for the part of one server. */
 const LIMITS = { maxDepth: 3, maxMembers: 3 * MAX_ENTRIES + 3 };
-/** Brackets and the names of the kinds, in one server's part. */
+/** Bytes of brackets and member names in the part of one server. */
 export const PART_OVERHEAD_BYTES = 1024;
 
 /**
- * Reads a catalogue. What is no catalogue is null; the part of a server that is none, or too large, is left out alone.
- * Meanwhile other requests have their turn.
+ * Reads a catalogue in slices that yield to other requests. Null if it is no catalogue; a malformed or too large part leaves
+ * out its server alone.
  * @param known servers of serve's own configuration; others are not read
- * @param maxNameBytes of one server's names
+ * @param maxNameBytes bytes of one server's names
  */
 export async function readCatalog(
   bytes: Uint8Array,
   known: ReadonlySet<string>,
   maxNameBytes: number,
-): Promise<ReadCatalog | null> {
+): Promise<CatalogResult | null> {
   const { spend } = createSlices();
   const root = await inSlices(objectSpanIn(bytes), spend);
   const parts = await inSlices(innerObjectSpanIn(bytes, root?.members.get("servers")), spend);

@@ -1,17 +1,18 @@
+// The token with which serve reads the broker's catalogue: a compact ES256 JWS of one minute (RFC 7519, RFC 8725). Pure.
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { SigningKey } from "../wristband/keys.ts";
 import { signCompact } from "../wristband/sign.ts";
 import { verifyCompact, type FindKey } from "../wristband/verify.ts";
 
-/** `typ` of the token with which serve reads the broker's catalogue (design 4.3). */
+/** `typ` of the token, which no other token has. */
 const CATALOG_TYPE = "catalog+jwt";
 const LIFETIME_SECONDS = 60;
 const SKEW_SECONDS = 60;
 
 export interface CatalogParties {
   readonly issuer: string;
-  /** Of wristbands; the catalogue's is `<audience>/catalog`. */
+  /** Audience of wristbands; that of the token is `<audience>/catalog`. */
   readonly audience: string;
 }
 
@@ -24,7 +25,7 @@ const catalogClaims = z.strictObject({
   jti: z.string().min(1).max(128),
 });
 
-/** Whom a token is held against, and when. */
+/** The parties, keys and clock of a verification. */
 export interface CatalogVerifier {
   readonly parties: CatalogParties;
   readonly findKey: FindKey;
@@ -32,7 +33,7 @@ export interface CatalogVerifier {
   readonly now: () => number;
 }
 
-/** A token of one minute, for one reader: the catalogue tells what all servers offer. */
+/** Signs a token. It is short-lived and for serve alone, because the catalogue shows the names of all servers. */
 export function signCatalogToken({ issuer, audience }: CatalogParties, key: SigningKey, now: number): string {
   const iat = Math.floor(now / 1000);
   const claims = { iss: issuer, aud: catalogAudience(audience), iat, exp: iat + LIFETIME_SECONDS, jti: randomUUID() };

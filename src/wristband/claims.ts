@@ -1,12 +1,13 @@
+// The claims of a wristband: the signed token by which the broker knows a caller (RFC 7519). Pure.
 import { hash } from "node:crypto";
 import { z } from "zod";
 import type { Kind } from "../mcp/operation.ts";
 import { SERVER_NAME, type Target } from "../mcp/resolver.ts";
 
-/** `typ` of a wristband: no other token is taken for one, and it is taken for no other (RFC 8725 §3.11). */
+/** `typ` of a wristband, which no other token has (RFC 8725 §3.11). */
 export const WRISTBAND_TYPE = "wristband+jwt";
 
-/** Longest life of a wristband that a verifier believes, whatever `ttlSeconds` the signer has. */
+/** Longest lifetime that a verifier accepts, whatever `ttlSeconds` the signer has. */
 export const MAX_LIFETIME_SECONDS = 3600;
 
 const text = z.string().min(1).max(2048);
@@ -27,7 +28,7 @@ const common = z.strictObject({
   iat: seconds,
   exp: seconds,
   jti: text,
-  /** When the caller's own token ends, in seconds since the epoch: no stream of hers goes on after it. */
+  /** `exp` of the caller's own token, in seconds since the epoch: it ends every stream of the caller. */
   caller_exp: seconds,
   tools: names,
   prompts: names,
@@ -35,20 +36,20 @@ const common = z.strictObject({
 });
 
 /**
- * What a wristband says (design 4.6): who the caller is at whose issuer, and what she may see, per server, sorted. `use`
- * is what it is for: to show what it names, or to carry the one call that it names. Neither serves as the other.
+ * The claims: the caller, the caller's issuer, and the names that the caller may see, per server and sorted. `use` is `list` to
+ * show the names, or `call` for the one call that is named. A wristband of one use is never accepted for the other.
  */
 export const wristbandClaims = z.discriminatedUnion("use", [
   common.extend({ use: z.literal("list") }),
   common.extend({ use: z.literal("call"), body: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }),
 ]);
 
-/** One text for each caller: JSON of a list of fixed length is injective. */
+/** Makes the key of a caller. JSON of a list of fixed length is injective. */
 export function callerKey({ idp, sub }: Pick<WristbandClaims, "idp" | "sub">): string {
   return JSON.stringify([idp, sub]);
 }
 
-/** The claim `body` of a call: the SHA-256 of its body as the Check saw it, in base64url. */
+/** Makes the claim `body` of a call: the SHA-256 of the body that the Check saw, in base64url. */
 export function bodyDigest(body: Uint8Array): string {
   return hash("sha256", body, "base64url");
 }
@@ -56,8 +57,8 @@ export function bodyDigest(body: Uint8Array): string {
 export type WristbandClaims = z.output<typeof wristbandClaims>;
 
 /**
- * The names of one server, none if the wristband does not speak of it. Looked up among own members only: `constructor`
- * is a possible name of a server.
+ * Returns the names of one server, none if the wristband does not have it. Own members only: `constructor` is a possible name
+ * of a server.
  */
 export function namesOf(
   claims: Pick<WristbandClaims, "tools" | "prompts" | "resources">,

@@ -1,18 +1,18 @@
-// Which names of a list of all servers have room in a wristband. Pure.
+// Chooses the names that fit into a wristband for a list of all servers. Pure.
 import type { Visible } from "../authz/types.ts";
 
 export interface Fitting {
   readonly shown: Visible;
-  /** Servers of which not all names have room, in ascending order. */
+  /** Servers whose names do not all fit, in ascending order. */
   readonly leftOut: readonly string[];
 }
 
 const KINDS = ["tools", "prompts", "resources"] as const;
 
 /**
- * All names that have room, in equal shares: what a server does not need of its share is for the others, and one with more
- * names shows those that come first. To leave out whole servers, the largest first, would let one that is a little smaller
- * than another push that one out.
+ * Chooses names in equal shares by server. A server leaves the rest of its share to the others, and one with too many names
+ * shows its first ones. Leaving out whole servers, the largest first, would let a server displace one that is a little
+ * larger.
  * @param visible names in ascending order
  * @param room bytes for all names as JSON
  */
@@ -41,7 +41,7 @@ function sizesOf(visible: Visible): Map<string, number> {
   return sizes;
 }
 
-/** What each may take so that all have room (max-min fairness); Infinity if there is room for everything. */
+/** The share of each server by max-min fairness, in bytes; Infinity if all names fit. */
 function fairShare(sizes: readonly number[], room: number): number {
   let left = room;
   let servers = sizes.length;
@@ -53,7 +53,7 @@ function fairShare(sizes: readonly number[], room: number): number {
   return Infinity;
 }
 
-/** The first names of a server that fit into what is left of its share, which is counted down. */
+/** The first names of a server that fit into the rest of its share, which is reduced by their bytes. */
 function within(left: Map<string, number>, server: string, names: readonly string[]): string[] {
   let room = (left.get(server) ?? 0) - Buffer.byteLength(JSON.stringify({ [server]: [] }));
   const shown: string[] = [];

@@ -1,6 +1,8 @@
+// Reads the P-256 keys that sign wristbands, and makes the JWK Set of their public halves (RFC 7517). I/O: key files.
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { ConfigProblem } from "../files/config-problem.ts";
+import { errorCode } from "../files/read-error.ts";
 
 export interface SigningKey {
   readonly kid: string;
@@ -9,7 +11,7 @@ export interface SigningKey {
   readonly jwk: Readonly<Record<string, string>>;
 }
 
-/** One of `wristband.keys`. */
+/** One entry of `wristband.keys`. */
 interface KeyFile {
   readonly kid: string;
   readonly file: string;
@@ -23,7 +25,7 @@ export function loadSigningKeys(keys: readonly KeyFile[]): SigningKey[] {
   return keys.map((_, i) => loadSigningKey(keys, i));
 }
 
-/** As {@link loadSigningKeys}, of one of them. */
+/** Reads one of the private keys, as {@link loadSigningKeys} does. */
 export function loadSigningKey(keys: readonly KeyFile[], i: number): SigningKey {
   const { kid = "", file = "" } = keys[i] ?? {};
   if (keys.findIndex((other) => other.kid === kid) !== i)
@@ -41,19 +43,19 @@ export function loadSigningKey(keys: readonly KeyFile[], i: number): SigningKey 
   return { kid, privateKey, jwk: { kty: "EC", crv: "P-256", x, y, kid, alg: "ES256", use: "sig" } };
 }
 
-/** The key, or why it cannot be had. */
+/** Reads a key, or returns its fault. */
 function readPrivateKey(file: string): KeyObject | string {
   try {
     return createPrivateKey(readFileSync(file));
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const code = errorCode(error);
     if (code === "ENOENT") return "does not exist";
     if (code === "EACCES") return "cannot be read by this user";
     return "is no private key in PEM form without a passphrase";
   }
 }
 
-/** The JWK Set that serve publishes (RFC 7517 §5): public halves only. */
+/** Makes the JWK Set that serve publishes (RFC 7517 §5): public halves only. */
 export function publicKeySet(keys: readonly SigningKey[]): string {
   return JSON.stringify({ keys: keys.map(({ jwk }) => jwk) });
 }

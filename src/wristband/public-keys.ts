@@ -1,11 +1,11 @@
-// serve's public keys, by which the broker verifies wristbands. I/O.
+// The remote key set of serve's public keys, with which the broker verifies wristbands. I/O through the fetcher.
 import type { Later } from "../async/later.ts";
 import { describeFault, fetchDocument, type Fetch } from "../http/fetch-document.ts";
 import { readWholeKeySet } from "../jose/key-set.ts";
 import { createRemoteKeySet, type RemoteKeySet } from "../jose/remote-key-set.ts";
 
 export interface PublicKeysOptions {
-  /** serve's JWK Set. */
+  /** URL of serve's JWK Set. */
   readonly url: string;
   readonly fetch: Fetch;
   /** Milliseconds of a clock that never goes back. */
@@ -15,9 +15,9 @@ export interface PublicKeysOptions {
 }
 
 const MAX_BYTES = 64 * 1024;
-/** How soon a key that serve no longer publishes is no longer believed. */
+/** A key that serve no longer publishes is accepted for this time at most. */
 const FRESH_MS = 10_000;
-/** How long the last set is believed while serve cannot be asked. */
+/** The last set is used for this time while serve cannot be reached. */
 const STALE_MS = 3_600_000;
 const COOLDOWN_MS = 1000;
 const RETRY = { firstMs: 500, maxMs: 5000, jitter: 0.2 };

@@ -1,3 +1,5 @@
+// The port `signWristband`: signs wristbands as compact JWS with ES256 (RFC 7515 §7.1, RFC 7518 §3.4). Pure but for keys and
+// clock, which are passed in.
 import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { pass, refuse, type Step } from "../authz/step.ts";
@@ -10,12 +12,12 @@ export interface SignerOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly ttlSeconds: number;
-  /** The keys that are in force; the first signs. */
+  /** The current keys; the first one signs. */
   readonly keys: () => readonly SigningKey[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly onCache?: (result: "hit" | "miss") => void;
-  /** Told of which servers not all names had room in a list of all servers. */
+  /** Called with the servers whose names did not all fit into the wristband for a list of all servers. */
   readonly onLeftOut?: (servers: readonly string[]) => void;
 }
 
@@ -24,41 +26,43 @@ export const MAX_JWS_BYTES = 32 * 1024;
 const MAX_REUSED = 10_000;
 const MAX_REUSED_BYTES = 32 * 1024 * 1024;
 
-interface Signed extends Pick<Wristband, "jws" | "jti"> {
+/** A signature that may be used again. */
+interface CacheEntry extends Pick<Wristband, "jws" | "jti"> {
   readonly iat: number;
   readonly exp: number;
 }
 
 /**
- * Signs wristbands: ES256 by synchronous node:crypto, which costs a quarter of a WebCrypto job. A signature is used
- * again while all its claims but `iat`, `exp` and `jti` are the same, it ends no later than this caller's token, and
- * more than half of its life is left. That of a call names its body, so it is never used again and not kept.
+ * Makes the signer. Synchronous node:crypto costs a quarter of a WebCrypto job. A wristband for lists is used again while all
+ * claims but `iat`, `exp` and `jti` are the same, it ends no later than the caller's token, and more than half of its life is
+ * left. A wristband for a call holds the digest of its body, so it is not cached.
  */
 export function createSigner(
   options: SignerOptions,
 ): (identity: Identity, visible: Visible, use: WristbandUse) => Step<Wristband> {
-  const reusable = new LRUCache<string, Signed>({ max: MAX_REUSED, maxSize: MAX_REUSED_BYTES });
+  const reusable = new LRUCache<string, CacheEntry>({ max: MAX_REUSED, maxSize: MAX_REUSED_BYTES });
   return (identity, visible, use) => {
-    const begun = begin(options, identity);
-    if (!begun.ok) return begun;
-    const draft: Draft = { options, identity, visible, ...begun.value };
+    const signing = signingFor(options, identity);
+    if (!signing.ok) return signing;
+    const draft: Draft = { options, identity, visible, ...signing.value };
     return use.use === "call" ? callWristband(draft, use.body) : listWristband(draft, use.merged, reusable);
   };
 }
 
-interface Begun {
+/** The key and the times of a new wristband. */
+interface Signing {
   readonly key: SigningKey;
   readonly times: Pick<WristbandClaims, "iat" | "exp" | "jti">;
 }
 
-/** What is to be signed, for whom, and when. */
-interface Draft extends Begun {
+/** The content of a new wristband. */
+interface Draft extends Signing {
   readonly options: SignerOptions;
   readonly identity: Identity;
   readonly visible: Visible;
 }
 
-function begin(options: SignerOptions, { expiresAt }: Identity): Step<Begun> {
+function signingFor(options: SignerOptions, { expiresAt }: Identity): Step<Signing> {
   const now = Math.floor(options.now() / 1000);
   const [key] = options.keys();
   if (key === undefined) return refuse("internal", "no wristband key");
@@ -77,14 +81,14 @@ function callWristband({ options, identity, visible, key, times }: Draft, body: 
   return made.ok ? pass({ ...named(made.value), leftOut: [] }) : made;
 }
 
-function listWristband(draft: Draft, merged: boolean, reusable: LRUCache<string, Signed>): Step<Wristband> {
+function listWristband(draft: Draft, merged: boolean, reusable: LRUCache<string, CacheEntry>): Step<Wristband> {
   const { options, identity, visible, key, times } = draft;
   const claimsFor = (names: Visible) => ({ ...sameClaims(options, identity, names), use: "list" as const });
   const room = merged ? roomBeside(headerOf(key), { ...claimsFor(NO_NAMES), ...times }) : Infinity;
   const { shown, leftOut } = fitting(visible, room);
   if (leftOut.length > 0) options.onLeftOut?.(leftOut);
   const same = claimsFor(shown);
-  // The key of the cache is everything that is signed but the three: JSON of a list of fixed length is injective.
+  // The cache key is every signed claim but those three. JSON of a list of fixed length is injective.
   const digest = hash("sha256", JSON.stringify([key.kid, same]), "base64url");
   const before = reusable.get(digest);
   const isReused = before !== undefined && isFresh(before, times.iat, identity.expiresAt);
@@ -96,7 +100,7 @@ function listWristband(draft: Draft, merged: boolean, reusable: LRUCache<string,
   return pass({ ...named(made.value), leftOut });
 }
 
-function named({ jws, jti }: Signed): Pick<Wristband, "jws" | "jti"> {
+function named({ jws, jti }: CacheEntry): Pick<Wristband, "jws" | "jti"> {
   return { jws, jti };
 }
 
@@ -104,7 +108,7 @@ function headerOf({ kid }: SigningKey): object {
   return { alg: "ES256", typ: WRISTBAND_TYPE, kid };
 }
 
-function make(key: SigningKey, claims: WristbandClaims): Step<Signed> {
+function make(key: SigningKey, claims: WristbandClaims): Step<CacheEntry> {
   const input = signingInput(headerOf(key), claims);
   const size = input.length + SIGNATURE_CHARS;
   if (size > MAX_JWS_BYTES) return refuse("wristband_too_large", `${size} bytes`);
@@ -129,21 +133,21 @@ function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, vis
 
 const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };
 
-/** Bytes for names, exactly: what the header, the signature and the other claims leave. base64url makes four bytes of three. */
+/** The bytes that header, signature and other claims leave for names, exactly. base64url makes four bytes of three. */
 function roomBeside(header: object, claims: object): number {
   const chars = MAX_JWS_BYTES - SIGNATURE_CHARS - 1 - base64(header).length;
   return Math.floor((chars * 3) / 4) - Buffer.byteLength(JSON.stringify(claims));
 }
 
-/** Servers and names in ascending order and each once; a server without a name is left out. */
+/** Sorts servers and names and removes duplicates; a server without names is left out. */
 function ascending(names: Visible["tools"]): Record<string, string[]> {
   const servers = Object.entries(names).filter(([, list]) => list.length > 0);
   servers.sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(servers.map(([server, list]) => [server, [...new Set(list)].sort()]));
 }
 
-/** A clock that was put back makes `iat` lie ahead: such a signature is not used, or it would live on and on. */
-function isFresh({ iat, exp }: Signed, now: number, expiresAt: number): boolean {
+/** True if a signature may be used again. One whose `iat` is ahead is not: a clock that was set back would prolong its life. */
+function isFresh({ iat, exp }: CacheEntry, now: number, expiresAt: number): boolean {
   return iat <= now && exp <= expiresAt && (exp - now) * 2 > exp - iat;
 }
 
@@ -163,7 +167,7 @@ function signed(input: string, { privateKey }: SigningKey): string {
   return `${input}.${signature.toString("base64url")}`;
 }
 
-/** A compact JWS (RFC 7515 §7.1) with ES256's 64-byte signature (RFC 7518 §3.4). */
+/** Makes a compact JWS with ES256's 64-byte signature. */
 export function signCompact(header: object, claims: object, key: SigningKey): string {
   return signed(signingInput(header, claims), key);
 }
