@@ -3,7 +3,7 @@ import type { CredentialOrigin, Identity } from "./types.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { CheckFacts } from "./facts.ts";
 
-/** How a Check ended. `fail`: no decision was possible, so it was refused. `public`: a document or preflight. */
+/** The end of a Check. `fail`: no decision was possible, so it was refused. `public`: a document or preflight. */
 export type AuditDecision = "allow" | "deny" | "fail" | "public";
 
 /** One line of the audit log. Named fields only; no tokens, secrets or arguments. */
@@ -11,7 +11,7 @@ export interface AuditRecord {
   readonly time: string;
   readonly request_id: string;
   readonly mesh_request_id: string | null;
-  /** Of a well-formed W3C `traceparent`. */
+  /** Trace id of a well-formed `traceparent` (W3C Trace Context). */
   readonly trace_id: string | null;
   readonly decision: AuditDecision;
   readonly reason: Reason | null;
@@ -41,7 +41,7 @@ export interface AuditRecord {
 const MAX_TEXT = 256;
 const NO_ORIGIN: CredentialOrigin = {};
 
-/** How a Check ended, with the reason of a refusal. */
+/** The end of a Check, with the reason of a refusal. */
 export interface Verdict {
   readonly decision: AuditDecision;
   /** Null for an allow and for a public document. */

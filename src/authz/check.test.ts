@@ -73,7 +73,7 @@ it("P15: a Check whose large body waits for its turn is noted with its caller, a
   expect(noted, "so may a list").toEqual([ALICE, ALICE]);
 });
 
-describe("the order of design 3.3: the first fault wins", () => {
+describe("the order of the steps: the first fault wins", () => {
   // Each row breaks everything from its own step on, so that an earlier step that were late would show.
   const late: RequestParts = { token: null, headers: [["content-encoding", "gzip"]], body: { kind: "none" } };
   it.each<[string, RequestParts, string]>([

@@ -39,7 +39,7 @@ export interface CheckSettings {
   readonly documents: DocumentSettings;
   readonly headers: HeaderSettings;
   readonly resolver: Resolver;
-  /** How calls of each server are carried. */
+  /** The way of each server's calls: relayed by the broker, or straight. */
   readonly routing: Readonly<Record<string, "broker" | "direct">>;
   readonly policyHeaders: readonly string[];
   readonly compat: "authorino" | null;

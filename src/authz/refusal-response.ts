@@ -14,7 +14,7 @@ export interface RefusalResponse {
 }
 
 export interface RefusalResponseSettings extends ChallengeSettings {
-  /** How `policy_denied` of a request looks: 200 with a JSON-RPC error, or 403. */
+  /** Form of `policy_denied` for a request: 200 with a JSON-RPC error, or 403. */
   readonly denial: "jsonrpc" | "http";
 }
 

@@ -23,7 +23,7 @@ export interface AuthzRequest {
   readonly method: string;
   /** Without the query, byte for byte as the data plane routes it. */
   readonly path: string;
-  /** What follows the first "?", or null without one. */
+  /** The part behind the first "?", or null without one. */
   readonly query: string | null;
   readonly host: string;
   readonly headers: RequestHeaders;

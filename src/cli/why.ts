@@ -1,5 +1,5 @@
 // `mcp-authz why`: what would become, or became, of a call. I/O: reads files, asks issuers and on request Vault; writes nothing.
-import { ask, type AskOptions } from "../explain/simulate.ts";
+import { simulate, type SimulateOptions } from "../explain/simulate.ts";
 import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "./call-options.ts";
 import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./command.ts";
 import type { Config } from "../config/load.ts";
@@ -66,16 +66,16 @@ interface Said {
   readonly code: number;
 }
 
-function askOptions(args: Arguments): AskOptions {
+function simulateOptions(args: Arguments): SimulateOptions {
   return { findOpa, askVault: args.values["credentials"] === true };
 }
 
 async function whyCall(config: Config, args: Arguments): Promise<Said> {
   const spec = callSpec(args, config);
-  const attempt = await ask(config, spec, askOptions(args));
-  const report = reportOf({ config, spec, now: Date.now() }, attempt);
-  if (attempt.outcome.ok) return { report, code: CODES.allow };
-  return { report, code: isUndecided(attempt.outcome.reason) ? CODES.unknown : CODES.refuse };
+  const simulation = await simulate(config, spec, simulateOptions(args));
+  const report = reportOf({ config, spec, now: Date.now() }, simulation);
+  if (simulation.outcome.ok) return { report, code: CODES.allow };
+  return { report, code: isUndecided(simulation.outcome.reason) ? CODES.unknown : CODES.refuse };
 }
 
 async function whyPast(config: Config, args: Arguments, id: string): Promise<Said | string> {
@@ -88,7 +88,7 @@ async function whyPast(config: Config, args: Arguments, id: string): Promise<Sai
   const auditFile = textOption(args, "audit") ?? null;
   if (auditFile === "-" && textOption(args, "token-file") === "-")
     throw new UsageError("only one of --audit and --token-file can be standard input");
-  const report = await pastReport(config, { ...askOptions(args), id, auditFile, again }, Date.now());
+  const report = await pastReport(config, { ...simulateOptions(args), id, auditFile, again }, Date.now());
   if (typeof report === "string") return report;
   return { report, code: report.verdict === "refuse" ? CODES.refuse : CODES.allow };
 }

@@ -1,4 +1,4 @@
-// One call as `why` and `input` try it: its HTTP request, and what policy would be asked. No I/O of its own.
+// One call for `why` and `input`: its HTTP request, and its policy input. No I/O of its own.
 import { createCheck, type CheckSettings } from "../authz/check.ts";
 import { refuse } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
@@ -8,7 +8,7 @@ import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
 import type { Kind } from "../mcp/operation.ts";
 
-/** One call as a person names it on the command line. `input` and `why` take the same options. */
+/** One call as the command line names it. `input` and `why` take the same options. */
 export interface CallSpec {
   readonly server: string;
   readonly kind: Kind;
@@ -18,7 +18,7 @@ export interface CallSpec {
   readonly token: string;
 }
 
-/** The HTTP request of a call, as a client of the 2025-11-25 revision sends it. */
+/** Makes the HTTP request of a call, as a client of the 2025-11-25 revision sends it. */
 export function requestOf(spec: CallSpec, config: Config): AuthzRequest {
   const message = { jsonrpc: "2.0", id: 1, ...operationOf(spec) };
   const headers = new Map([
@@ -42,25 +42,25 @@ function operationOf({ kind, name, args }: CallSpec): object {
   return { method: kind === "tool" ? "tools/call" : "prompts/get", params: { name, arguments: args } };
 }
 
-/** What of serve's pipeline runs before policy. */
-export interface CapturedPipeline {
+/** The part of serve's pipeline that runs before policy. */
+export interface InputPipeline {
   readonly settings: CheckSettings;
   readonly identify: Ports["identify"];
 }
 
-export interface Captured {
+export interface InputCapture {
   /** Null when the call is refused before policy is asked. */
   readonly input: PolicyInput | null;
   readonly outcome: Outcome;
   readonly facts: CheckFacts;
 }
 
-/** Runs the pipeline up to policy, and tells what policy would be asked. */
+/** Runs the pipeline up to policy, and captures the policy input. */
 export async function captureInput(
-  { settings, identify }: CapturedPipeline,
+  { settings, identify }: InputPipeline,
   request: AuthzRequest,
   signal: AbortSignal,
-): Promise<Captured> {
+): Promise<InputCapture> {
   let input: PolicyInput | null = null;
   const ports: Ports = {
     note: () => {},

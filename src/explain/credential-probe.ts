@@ -1,3 +1,4 @@
+// The credential chain of one server for `why`: it exchanges nothing, and asks Vault only with `--credentials`. I/O.
 import type { Ports } from "../authz/ports.ts";
 import { Secret } from "../secret/secret.ts";
 import type { Config } from "../config/load.ts";
@@ -7,11 +8,11 @@ import { createStderrLog } from "../ops/log.ts";
 import { createMetrics } from "../ops/metrics/serve.ts";
 import { credentialChains, type CredentialChains } from "../app/serve/credentials.ts";
 
-type Entry = Config["servers"][string]["credential"][number];
+type CredentialConfig = Config["servers"][string]["credential"][number];
 
-/** What one kind of the chain said, or would be asked. Never a value. */
+/** The result of one kind of the chain, or the request that it would send. Never a value. */
 export interface CredentialNote {
-  readonly kind: Entry["kind"];
+  readonly kind: CredentialConfig["kind"];
   readonly answer: "found" | "has none" | "refused" | "cannot tell" | "not asked";
   readonly says: string;
 }
@@ -19,14 +20,14 @@ export interface CredentialNote {
 export interface CredentialProbe {
   readonly fetch: Ports["fetchCredential"];
   readonly notes: readonly CredentialNote[];
-  /** Logs in where somebody is to be asked. */
+  /** Logs in at the Vault if it is to be asked. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * The chain of one server without side effects: nothing is ever exchanged, and Vault is asked only if the user said so.
- * A kind that is not asked counts as one that would have found something, and its note says so.
+ * Makes the chain. A kind that is not asked counts as one that has found a credential, and its note says that it was not
+ * asked.
  */
 export function probeCredentials(config: Config, server: string, askVault: boolean): CredentialProbe {
   const notes: CredentialNote[] = [];
@@ -50,13 +51,13 @@ export function probeCredentials(config: Config, server: string, askVault: boole
   return { fetch, notes, start: () => real.start(), close: () => real.close() };
 }
 
-/** What the chain would do, in its order, for a call that did not come so far. */
+/** Describes the chain for a call that did not reach it. */
 export function chainOf(config: Config, server: string): string {
   const kinds = (config.servers[server]?.credential ?? []).map(({ kind }) => kind);
   return kinds.length === 1 ? `${kinds.join()} would be asked` : `${kinds.join(", then ")} would be asked`;
 }
 
-/** Only what is asked is built: a kind that is left alone opens no connection and reads no login. */
+/** Builds the kinds that are asked, and no others: those would open connections and read secrets. */
 function realChains(config: Config, server: string, askVault: boolean): CredentialChains {
   const settings = config.servers[server];
   const credential = settings?.credential.filter((entry) => notAsked(entry, askVault) === null) ?? [];
@@ -65,7 +66,7 @@ function realChains(config: Config, server: string, askVault: boolean): Credenti
   return credentialChains({ ...config, servers }, { log, metrics: createMetrics() });
 }
 
-function notAsked(entry: Entry, askVault: boolean): string | null {
+function notAsked(entry: CredentialConfig, askVault: boolean): string | null {
   if (entry.kind === "exchange") {
     const scope = entry.scope === null ? "" : `, scope "${entry.scope}"`;
     const actor = entry.mode === "delegation" ? ", with the gateway as its actor" : "";
@@ -75,7 +76,7 @@ function notAsked(entry: Entry, askVault: boolean): string | null {
   return `would read ${entry.mount}/${entry.path}, field ${entry.field}; --credentials asks Vault`;
 }
 
-function placeholder(entry: Entry, says: string, notes: CredentialNote[]): CredentialSource {
+function placeholder(entry: CredentialConfig, says: string, notes: CredentialNote[]): CredentialSource {
   const value = new Secret("not-asked");
   return {
     kind: entry.kind,

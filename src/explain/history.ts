@@ -1,39 +1,41 @@
+// Explains a past decision from its audit line, and compares it with the current policy files. I/O: audit log, policy files.
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { remedyOf } from "./remedies.ts";
 import type { PolicyInput } from "../authz/types.ts";
 import type { Config } from "../config/load.ts";
+import { errorCode } from "../files/read-error.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit/search.ts";
-import { ask, askPolicy, type AskOptions, type AskedPolicy } from "./simulate.ts";
+import { simulate, evaluateFiles, type SimulateOptions, type PolicyResult } from "./simulate.ts";
 import type { CallSpec } from "./call.ts";
 import { policySteps, reportOf } from "./report.ts";
 import { distance, firstLine, type Report, type ReportStep } from "./render.ts";
 
-export interface PastOptions extends AskOptions {
-  /** Ours or the mesh's. */
+export interface PastOptions extends SimulateOptions {
+  /** `request_id` or `mesh_request_id` of the audit line. */
   readonly id: string;
-  /** Null for the configuration's; "-" for standard input. */
+  /** Null means the file of the configuration, "-" standard input. */
   readonly auditFile: string | null;
-  /** Asks again with a token and arguments, which no log holds; null to ask with what the log holds. */
+  /** Token and arguments to simulate the call again, which no log holds; null to evaluate policy with the logged facts. */
   readonly again: { readonly token: string; readonly args: unknown } | null;
 }
 
-/** A past decision, as the audit log holds it. */
-interface Past {
+/** An audit line, with the configuration and the current time. */
+interface HistoryContext {
   readonly config: Config;
   readonly line: AuditLine;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
-/** What became of a past request, or a sentence that says why that cannot be told. */
+/** Makes the report on a past request, or a sentence that says why there is none. */
 export async function pastReport(config: Config, options: PastOptions, now: number): Promise<Report | string> {
   const line = await findLine(config, options);
   if (typeof line === "string") return line;
   return {
     ...pastVerdict(line),
-    steps: [...pastSteps(line, now), ...(await askAgain({ config, line, now }, options))],
+    steps: [...pastSteps(line, now), ...(await evaluateAgain({ config, line, now }, options))],
   };
 }
 
@@ -47,8 +49,7 @@ async function findLine(config: Config, { id, auditFile }: PastOptions): Promise
       file === "-" ? await searchAuditStream(process.stdin, id) : await searchAuditFile(file, id);
     return line ?? (await notFound(file, oldest));
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
-    return `the audit log ${file} cannot be read (${code}): name another with --audit FILE`;
+    return `the audit log ${file} cannot be read (${errorCode(error)}): name another with --audit FILE`;
   }
 }
 
@@ -70,7 +71,7 @@ function pastVerdict(line: AuditLine): Omit<Report, "steps"> {
   const decision = text(line, "decision");
   const reason = text(line, "reason");
   const detail = text(line, "detail");
-  const caveat = null; // what became of a credential stands in the line
+  const caveat = null; // the line has the credential's result
   if (reason === null)
     return { verdict: decision === "allow" ? "allow" : "public", reason, detail, caveat, meaning: null, remedy: null };
   const known = Object.hasOwn(REFUSALS, reason) ? remedyOf(reason as Reason, text(line, "policy") !== null) : null;
@@ -125,14 +126,14 @@ function policyOf(line: AuditLine): string {
     : `revision ${revision.slice(0, 12)}; reason: ${note === null ? "none given" : `"${note}"`}`;
 }
 
-/** The same question to the policy of the files, as far as it can be put. */
-async function askAgain(past: Past, options: PastOptions): Promise<ReportStep[]> {
-  const { config, line } = past;
+/** Evaluates the policy files for the same call, as far as the log has its facts. */
+async function evaluateAgain(context: HistoryContext, options: PastOptions): Promise<ReportStep[]> {
+  const { config, line } = context;
   const call = callOf(config, line);
   if (typeof call === "string") return [{ step: "now", outcome: "note", says: [`not asked again: ${call}`] }];
   const { again } = options;
-  if (again !== null) return askWithToken(past, { ...call, ...again }, options);
-  const policy = await askPolicy(config, inputOf(config, call, line), options.findOpa);
+  if (again !== null) return simulateWithToken(context, { ...call, ...again }, options);
+  const policy = await evaluateFiles(config, inputOf(config, call, line), options.findOpa);
   return [
     {
       step: "now",
@@ -157,48 +158,52 @@ const NOT_COMPARABLE: ReportStep = {
   ],
 };
 
-/** Whether the policy says what it said then: the same verdict, for the same reason. */
-function isAlike({ decision }: AskedPolicy, line: AuditLine): boolean {
+/** True if the policy decides as it did then, for the same reason. */
+function isAlike({ decision }: PolicyResult, line: AuditLine): boolean {
   if (!decision.ok) return line["reason"] === decision.reason;
-  // What ended in another refusal had been allowed by policy.
+  // Any other refusal came after policy had allowed the call.
   const wasDenied = line["reason"] === "policy_denied" || line["reason"] === "scope_insufficient";
   return decision.value.allow === !wasDenied && decision.value.note === text(line, "note");
 }
 
-/** No verdict: most policies ask for groups, which the log does not hold. */
+/** Turns a step into a note: most policies depend on groups, which the log does not hold, so it is no verdict. */
 function asFarAsTheLogGoes(step: ReportStep): ReportStep {
   const [first = "", ...rest] = step.says;
   return { ...step, outcome: "note", says: [`as far as the log goes: ${first}`, ...rest] };
 }
 
-async function askWithToken({ config, line, now }: Past, spec: CallSpec, options: AskOptions): Promise<ReportStep[]> {
-  const attempt = await ask(config, spec, options);
-  const report = reportOf({ config, spec, now }, attempt);
-  const identity = attempt.identified?.ok === true ? attempt.identified.value : null;
+async function simulateWithToken(
+  { config, line, now }: HistoryContext,
+  spec: CallSpec,
+  options: SimulateOptions,
+): Promise<ReportStep[]> {
+  const simulation = await simulate(config, spec, options);
+  const report = reportOf({ config, spec, now }, simulation);
+  const identity = simulation.identified?.ok === true ? simulation.identified.value : null;
   const same = identity?.issuer === line["issuer"] && identity?.subject === line["subject"];
   return [
     {
       step: "now",
-      outcome: attempt.outcome.ok ? "ok" : "refused",
+      outcome: simulation.outcome.ok ? "ok" : "refused",
       says: [
         `${firstLine(report)}, asked with this token and these arguments.`,
         ...(report.caveat === null ? [] : [report.caveat]),
         ...(identity !== null && !same ? ["The token is another caller's than the one of the decision."] : []),
-        ...(attempt.policy === null ? [] : [changed(attempt.policy, line)]),
+        ...(simulation.policy === null ? [] : [changed(simulation.policy, line)]),
       ],
     },
     ...report.steps,
   ];
 }
 
-function changed({ decision }: AskedPolicy, line: AuditLine): string {
+function changed({ decision }: PolicyResult, line: AuditLine): string {
   if (!decision.ok) return "The policy cannot be asked.";
   return decision.value.revision === line["policy"]
     ? "The policy is still the same revision."
     : "The policy has changed since.";
 }
 
-/** The call that a line is about, or why it is about none. */
+/** Returns the call of a line, or the reason for which it has none. */
 function callOf(config: Config, line: AuditLine): Omit<CallSpec, "token" | "args"> | string {
   const server = text(line, "server");
   const name = text(line, "name");

@@ -1,13 +1,14 @@
+// Asks a running serve at `/readyz` for its policy. I/O.
 import { z } from "zod";
 import type { Config } from "../config/load.ts";
 import { createHttpClient } from "../http/client.ts";
 import { parseJson } from "../json/parse.ts";
 import { urlOf } from "../http/url.ts";
 
-/** The policy by which a running serve decides. */
-export interface LivePolicy {
+/** The policy of a running serve. */
+export interface RunningPolicy {
   readonly revision: string;
-  /** What is wrong with the files, so that an older policy stays; null when they are live. */
+  /** The fault of the files, because of which an older policy is in force; null when the files are live. */
   readonly stale: string | null;
 }
 
@@ -15,8 +16,8 @@ const TIMEOUT_MS = 500;
 const MAX_BYTES = 256 * 1024;
 const readyz = z.object({ policy: z.object({ revision: z.string(), stale: z.string().nullable() }) });
 
-/** What the serve of this configuration says of its policy at `/readyz`; null when none answers, or not to everybody. */
-export async function livePolicy({ listen, tls }: Config): Promise<LivePolicy | null> {
+/** Fetches the policy of the serve of this configuration; null if none responds, or if its listener wants a certificate. */
+export async function fetchRunningPolicy({ listen, tls }: Config): Promise<RunningPolicy | null> {
   if (listen.ops.kind === "unix" || tls.ops !== undefined) return null;
   const http = createHttpClient({ origin: urlOf(listen.ops, "ops"), ca: null, maxConnections: 1 });
   const signal = AbortSignal.timeout(TIMEOUT_MS);

@@ -1,15 +1,16 @@
+// The meaning and remedy of each refusal, in words for operators. Pure.
 import type { Reason } from "../authz/refusal.ts";
 
 /**
- * What a refusal means and what to do about it, for people: docs/refusals.md and `mcp-authz why` say these words and no
- * others. Clients never get them. Keys and names in backquotes are those of the configuration and of the audit line.
+ * The meaning of a refusal and its remedy. docs/refusals.md and `mcp-authz why` print these texts; clients never get them.
+ * Keys and names in backquotes are those of the configuration and of the audit line.
  */
 export interface Remedy {
   readonly meaning: string;
   readonly remedy: string;
 }
 
-/** A row for every reason: a new one without words does not compile. */
+/** One row for each reason: a new reason without a row does not compile. */
 export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   token_missing: {
     meaning: "No bearer token came with the request.",

@@ -1,11 +1,13 @@
-/** What `why` prints, as text or as JSON. */
+// Renders a report of `why` as text. Pure.
+
+/** The report of `why`, printed as text or as JSON. */
 export interface Report {
-  /** As in the first line: `allow`, `refuse` with a reason, or `public` for a document in the audit log. */
+  /** `allow`, `refuse` with a reason, or `public` for a document in the audit log. */
   readonly verdict: "allow" | "refuse" | "public";
   readonly reason: string | null;
-  /** What exactly was wrong, in our words. */
+  /** The fault in words of this program. */
   readonly detail: string | null;
-  /** What the verdict leaves open: a credential that was not fetched. */
+  /** The part that the verdict leaves open: a credential that was not fetched. */
   readonly caveat: string | null;
   readonly meaning: string | null;
   readonly remedy: string | null;
@@ -15,9 +17,9 @@ export interface Report {
 export interface ReportStep {
   readonly step: string;
   readonly outcome: "ok" | "refused" | "not reached" | "note";
-  /** The first line is what it comes to. */
+  /** Lines; the first one is the summary. */
   readonly says: readonly string[];
-  /** For programs. */
+  /** Facts for the JSON form. */
   readonly facts?: Readonly<Record<string, unknown>>;
 }
 
@@ -25,13 +27,13 @@ export function listed(items: readonly string[]): string {
   return items.length === 0 ? "none" : items.join(", ");
 }
 
-/** A claim as it stands: text as it is, anything else as JSON; bounded. */
+/** Renders a claim: a string as it is, any other value as JSON; at most 300 characters. */
 export function text(value: unknown): string {
   const shown = typeof value === "string" ? value : value === undefined ? "none" : JSON.stringify(value);
   return shown.length > 300 ? `${shown.slice(0, 300)}…` : shown;
 }
 
-/** "in 2 h 5 min", "12 s ago". */
+/** Renders a distance in time: "in 2 h 5 min", "12 s ago". */
 export function distance(ms: number): string {
   const seconds = Math.floor(Math.abs(ms) / 1000);
   const [days, hours, minutes] = [
@@ -50,14 +52,14 @@ export function distance(ms: number): string {
   return ms < 0 ? `${parts.join(" ")} ago` : `in ${parts.join(" ")}`;
 }
 
-/** `allow`, `public`, or `refuse` with its reason. */
+/** The first line of a report: `allow`, `public`, or `refuse` with its reason. */
 export function firstLine({ verdict, reason }: Report): string {
   return verdict === "refuse" ? `refuse ${reason ?? ""}` : verdict;
 }
 
 const LABEL = 12;
 
-/** For a terminal: the verdict first, then a step per line, then what it means. */
+/** Renders a report for a terminal: the verdict, one line for each step, then meaning and remedy. */
 export function reportText(report: Report): string {
   const { reason, caveat, meaning, remedy, steps } = report;
   const lines = [firstLine(report), ...(caveat === null ? [] : [`      ${caveat}`]), ""];
@@ -68,6 +70,6 @@ export function reportText(report: Report): string {
   if (meaning !== null) lines.push("", `meaning     ${meaning}`);
   if (remedy !== null) lines.push(`to do       ${remedy}`);
   if (reason !== null) lines.push(`more        docs/refusals.md#${reason}`);
-  // Names and claims come from outside: nothing of them may move the cursor or hide a line.
+  // Names and claims come from outside: control characters could move the cursor or hide a line.
   return `${lines.map((line) => line.replaceAll(/\p{Cc}|\p{Cf}/gu, "?")).join("\n")}\n`;
 }

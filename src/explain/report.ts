@@ -1,3 +1,4 @@
+// Makes the report of `why` from a simulated call. Pure.
 import type { Refused } from "../authz/step.ts";
 import type { Identity } from "../authz/types.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
@@ -6,33 +7,33 @@ import { readToken } from "../jose/compact.ts";
 import type { Config } from "../config/load.ts";
 import type { JsonValue } from "../json/types.ts";
 import type { RuleLine } from "../policy/explain.ts";
-import type { Attempt, AskedPolicy } from "./simulate.ts";
+import type { Simulation, PolicyResult } from "./simulate.ts";
 import type { CallSpec } from "./call.ts";
 import type { ClockFault } from "../identity/clock-skew.ts";
 import { chainOf } from "./credential-probe.ts";
 import { distance, listed, text, type Report, type ReportStep } from "./render.ts";
 
-/** What is asked about, and when. */
-export interface Question {
+/** The call, the configuration, and the current time. */
+export interface ReportContext {
   readonly config: Config;
   readonly spec: CallSpec;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
-export function reportOf(question: Question, attempt: Attempt): Report {
-  const { config, spec } = question;
-  const refused = attempt.outcome.ok ? null : attempt.outcome;
+export function reportOf(context: ReportContext, simulation: Simulation): Report {
+  const { config, spec } = context;
+  const refused = simulation.outcome.ok ? null : simulation.outcome;
   return {
-    ...verdictOf(refused, attempt.facts.policy !== null),
-    ...(refused === null && openEnd(config, spec, attempt)),
+    ...verdictOf(refused, simulation.facts.policy !== null),
+    ...(refused === null && credentialCaveat(config, spec, simulation)),
     steps: [
-      endpointStep(question, attempt, refused),
-      tokenStep(question, attempt, refused),
-      operationStep(spec, attempt, refused),
-      ...policySteps(attempt.policy),
-      credentialStep(question, attempt, refused),
-      wristbandStep(attempt),
+      endpointStep(context, simulation, refused),
+      tokenStep(context, simulation, refused),
+      operationStep(spec, simulation, refused),
+      ...policySteps(simulation.policy),
+      credentialStep(context, simulation, refused),
+      wristbandStep(simulation),
     ],
   };
 }
@@ -44,11 +45,11 @@ export function verdictOf(refused: Refused | null, policyAsked: boolean): Omit<R
   return { verdict: "refuse", reason, detail, caveat, ...remedyOf(reason, policyAsked) };
 }
 
-/** Where the chain came to a kind that is not asked here: an allow holds up to there. */
-function openEnd(
+/** The caveat of an allow whose credential chain reached a kind that `why` does not ask. */
+function credentialCaveat(
   config: Config,
   { server }: CallSpec,
-  { credentials }: Attempt,
+  { credentials }: Simulation,
 ): Pick<Report, "caveat" | "meaning" | "remedy"> | null {
   const from = credentials.findIndex(({ answer }) => answer === "not asked");
   if (from === -1) return null;
@@ -68,12 +69,12 @@ function openEnd(
   };
 }
 
-/** True when nobody could decide: exit code 2. */
+/** True when no decision was possible: exit code 2. */
 export function isUndecided(reason: Reason): boolean {
   return REFUSALS[reason].kind === "fail";
 }
 
-function endpointStep({ config, spec }: Question, { facts }: Attempt, refused: Refused | null): ReportStep {
+function endpointStep({ config, spec }: ReportContext, { facts }: Simulation, refused: Refused | null): ReportStep {
   const { url, callRouting } = config.servers[spec.server] ?? { url: "", callRouting: null };
   const endpoint = `${config.publicOrigin}/servers/${spec.server}/mcp`;
   const route = callRouting ?? config.callRouting;
@@ -88,8 +89,8 @@ function endpointStep({ config, spec }: Question, { facts }: Attempt, refused: R
   };
 }
 
-function tokenStep(question: Question, { identified, clocks }: Attempt, refused: Refused | null): ReportStep {
-  const { spec, now } = question;
+function tokenStep(context: ReportContext, { identified, clocks }: Simulation, refused: Refused | null): ReportStep {
+  const { spec, now } = context;
   const clockLines = clocks.map(clockLine);
   if (identified?.ok !== true) {
     const unverified = readToken(spec.token);
@@ -100,7 +101,7 @@ function tokenStep(question: Question, { identified, clocks }: Attempt, refused:
       outcome: "refused",
       says: [
         ...(wrong === null ? [] : [whatWasWrong(wrong)]),
-        ...(claims === null ? [] : claimedLines(question, claims)),
+        ...(claims === null ? [] : claimedLines(context, claims)),
         ...clockLines,
       ],
     };
@@ -127,8 +128,8 @@ function tokenFacts({ issuer, subject, username, groups, scopes, claims, expires
   return { issuer, subject, username, groups, scopes, audience: claims["aud"] ?? null, expires };
 }
 
-/** What a refused token says of itself. It proves nothing; it is what its owner has to compare. */
-function claimedLines({ config, spec, now }: Question, claims: Readonly<Record<string, JsonValue>>) {
+/** The claims of a refused token, unverified, for its owner to compare with the accepted values. */
+function claimedLines({ config, spec, now }: ReportContext, claims: Readonly<Record<string, JsonValue>>) {
   const { iss, sub, aud, exp, iat } = claims;
   const known = config.identity.issuers.find(({ issuer }) => issuer === iss);
   const audiences = known?.audiences ?? config.identity.issuers.flatMap((issuer) => issuer.audiences);
@@ -146,7 +147,7 @@ function timeText(seconds: JsonValue | undefined, now: number): string {
     : text(seconds);
 }
 
-function operationStep(spec: CallSpec, { identified, input }: Attempt, refused: Refused | null): ReportStep {
+function operationStep(spec: CallSpec, { identified, input }: Simulation, refused: Refused | null): ReportStep {
   const what = `${spec.kind} ${spec.name} of ${spec.server}`;
   if (input !== null) {
     const { method, version } = input.mcp;
@@ -161,13 +162,13 @@ function operationStep(spec: CallSpec, { identified, input }: Attempt, refused: 
   return { step: "operation", outcome: "refused", says: [whatWasWrong(refused), what] };
 }
 
-export function policySteps(policy: AskedPolicy | null): ReportStep[] {
+export function policySteps(policy: PolicyResult | null): ReportStep[] {
   if (policy === null) return [{ step: "policy", outcome: "not reached", says: ["not asked"] }];
   return [decisionStep(policy), rulesStep(policy), ...liveStep(policy)];
 }
 
-/** Where a running serve decides by another policy than the one of the files. */
-function liveStep({ decision, loaded, live }: AskedPolicy): ReportStep[] {
+/** The step that appears when a running serve decides by another policy than the files. */
+function liveStep({ decision, loaded, live }: PolicyResult): ReportStep[] {
   const revision = decision.ok ? decision.value.revision : null;
   if (loaded && (live === null || revision === null || live.revision === revision)) return [];
   const says =
@@ -183,7 +184,7 @@ function liveStep({ decision, loaded, live }: AskedPolicy): ReportStep[] {
   return [{ step: "serve", outcome: "note", says: [says, ...because, ...how], facts: { live } }];
 }
 
-function decisionStep({ decision }: AskedPolicy): ReportStep {
+function decisionStep({ decision }: PolicyResult): ReportStep {
   if (!decision.ok) return { step: "policy", outcome: "refused", says: [whatWasWrong(decision)] };
   const { allow, revision, note } = decision.value;
   const scopes = decision.value.allow ? null : decision.value.requiredScopes;
@@ -200,7 +201,7 @@ function decisionStep({ decision }: AskedPolicy): ReportStep {
   };
 }
 
-function rulesStep({ rules }: AskedPolicy): ReportStep {
+function rulesStep({ rules }: PolicyResult): ReportStep {
   if ("unknown" in rules) return { step: "rules", outcome: "note", says: [`not named: ${rules.unknown}`] };
   const says = rules.rules.map(ruleLine);
   return {
@@ -218,8 +219,8 @@ function ruleLine({ rule, file, line, holds, isFalse, isDefault, stopsAt, text: 
 }
 
 function credentialStep(
-  { config, spec }: Question,
-  { credentials, facts }: Attempt,
+  { config, spec }: ReportContext,
+  { credentials, facts }: Simulation,
   refused: Refused | null,
 ): ReportStep {
   if (credentials.length === 0)
@@ -237,7 +238,7 @@ function credentialStep(
   };
 }
 
-function wristbandStep({ wristband, outcome, facts }: Attempt): ReportStep {
+function wristbandStep({ wristband, outcome, facts }: Simulation): ReportStep {
   if (wristband !== null) return { step: "wristband", outcome: outcome.ok ? "ok" : "refused", says: [wristband] };
   const direct = outcome.ok && facts.wristband === null;
   return {

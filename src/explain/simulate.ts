@@ -1,3 +1,4 @@
+// Sends one call through serve's own pipeline without its effects. I/O: keys of issuers, policy files, Vault if asked for.
 import { createCheck } from "../authz/check.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
@@ -16,42 +17,43 @@ import { createSigner } from "../wristband/sign.ts";
 import { captureInput, requestOf, type CallSpec } from "./call.ts";
 import { checkSettings } from "../config/settings.ts";
 import { clockFault, type ClockFault } from "../identity/clock-skew.ts";
-import { livePolicy, type LivePolicy } from "./live-policy.ts";
+import { fetchRunningPolicy, type RunningPolicy } from "./live-policy.ts";
 import { readRevocationFile } from "../app/serve/revocations.ts";
 import { probeCredentials, type CredentialNote } from "./credential-probe.ts";
 
-export interface AskOptions {
+export interface SimulateOptions {
   readonly findOpa: FindOpa;
   readonly askVault: boolean;
 }
 
-/** What a call would meet, step by step. Null where it did not come so far. */
-export interface Attempt {
+/** The result of each step. Null where the call did not reach it. */
+export interface Simulation {
   readonly outcome: Outcome;
   readonly facts: CheckFacts;
   readonly identified: Step<Identity> | null;
   readonly input: PolicyInput | null;
-  readonly policy: AskedPolicy | null;
+  readonly policy: PolicyResult | null;
   readonly credentials: readonly CredentialNote[];
   readonly wristband: string | null;
-  /** Issuers whose clock is far from ours. */
+  /** Issuers whose clock differs from ours. */
   readonly clocks: readonly ClockFault[];
 }
 
-export interface AskedPolicy {
+/** The decision of the policy files, with the rules that made it. */
+export interface PolicyResult {
   readonly decision: Step<Decision>;
   readonly rules: Explanation;
-  /** False when the files hold no policy that can be asked. */
+  /** False if the files hold no policy that can be loaded. */
   readonly loaded: boolean;
-  /** Null when no serve of this configuration answers. */
-  readonly live: LivePolicy | null;
+  /** Null if no serve of this configuration responds. */
+  readonly live: RunningPolicy | null;
 }
 
 const TIMEOUT_MS = 10_000;
 const POLICY_LIMIT_MS = 5000;
 
-/** Sends one call through serve's own pipeline, without a trace of it: no audit line, no metric, nothing sent upstream. */
-export async function ask(config: Config, spec: CallSpec, options: AskOptions): Promise<Attempt> {
+/** Simulates one call: no audit line, no metric, nothing sent upstream. */
+export async function simulate(config: Config, spec: CallSpec, options: SimulateOptions): Promise<Simulation> {
   const identity = createIdentity({
     issuers: config.identity.issuers,
     now: Date.now,
@@ -65,10 +67,10 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
   let identified: Step<Identity> | null = null;
   const identify: Ports["identify"] = async (...args) => (identified ??= await identity.identify(...args));
   try {
-    const captured = await captureInput({ settings, identify }, request, signal);
-    const { input } = captured;
-    if (input === null) return { ...captured, identified, policy: null, credentials: [], wristband: null, clocks };
-    const policy = await askPolicy(config, input, options.findOpa);
+    const capture = await captureInput({ settings, identify }, request, signal);
+    const { input } = capture;
+    if (input === null) return { ...capture, identified, policy: null, credentials: [], wristband: null, clocks };
+    const policy = await evaluateFiles(config, input, options.findOpa);
     const credentials = probeCredentials(config, spec.server, options.askVault);
     if (policy.decision.ok && policy.decision.value.allow) await credentials.start();
     const signer = probeSigner(config);
@@ -84,8 +86,8 @@ export async function ask(config: Config, spec: CallSpec, options: AskOptions): 
     const outcome = await createCheck(settings, ports)(request, facts, AbortSignal.timeout(TIMEOUT_MS)).finally(
       credentials.close,
     );
-    const probed = { credentials: credentials.notes, wristband: signer.said() };
-    return { outcome, facts, identified, input, policy, clocks, ...probed };
+    const probes = { credentials: credentials.notes, wristband: signer.line() };
+    return { outcome, facts, identified, input, policy, clocks, ...probes };
   } finally {
     identity.close();
   }
@@ -96,10 +98,10 @@ function clockFaults(identity: IdentityService, now: number): ClockFault[] {
   return status.map(({ issuer }) => clockFault(status, issuer, now)).filter((fault) => fault !== null);
 }
 
-/** The policy of the files, in bounded time, with the rules that decided where opa can name them. */
-export async function askPolicy(config: Config, input: PolicyInput, findOpa: FindOpa): Promise<AskedPolicy> {
+/** Evaluates the policy files in bounded time, and names the rules that decided, where opa can. */
+export async function evaluateFiles(config: Config, input: PolicyInput, findOpa: FindOpa): Promise<PolicyResult> {
   const { path, rego } = config.policy;
-  const live = await livePolicy(config);
+  const live = await fetchRunningPolicy(config);
   try {
     const { artifact, files } = await loadPolicy({ path, rego, findOpa });
     const decision = await decideBounded(artifact, input, POLICY_LIMIT_MS);
@@ -116,23 +118,23 @@ export async function askPolicy(config: Config, input: PolicyInput, findOpa: Fin
 
 interface SignerProbe {
   readonly sign: Ports["signWristband"];
-  /** Null while no wristband was needed. */
-  said(): string | null;
+  /** The line of the report; null while no wristband was needed. */
+  line(): string | null;
 }
 
-/** Signs as serve would. Where the private key cannot be read the rest is still worth telling, so that is only said. */
+/** Makes a signer like serve's. If the private key cannot be read, it says so and lets the simulation go on. */
 function probeSigner({ wristband }: Config): SignerProbe {
-  let said: string | null = null;
+  let line: string | null = null;
   return {
-    said: () => said,
+    line: () => line,
     sign: (identity, visible, use) => {
       try {
         const keys = loadSigningKeys(wristband.keys);
         const signed = createSigner({ ...wristband, keys: () => keys, now: Date.now })(identity, visible, use);
-        said = signed.ok ? `signed with ${keys[0]?.kid ?? "?"} for the broker, names this call only` : signed.reason;
+        line = signed.ok ? `signed with ${keys[0]?.kid ?? "?"} for the broker, names this call only` : signed.reason;
         return signed;
       } catch (error) {
-        said = `not tried: ${error instanceof Error ? error.message : "the keys cannot be read"}`;
+        line = `not tried: ${error instanceof Error ? error.message : "the keys cannot be read"}`;
         return pass({ jws: "not-signed", jti: "not-signed", leftOut: [] });
       }
     },

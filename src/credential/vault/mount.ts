@@ -5,7 +5,7 @@ import { member } from "./json-fields.ts";
 /** The fault of a mount. */
 export interface MountFault {
   readonly detail: string;
-  /** What the operator is to do; null if the fault is the Vault's, not the mount's. */
+  /** The action for the operator; null if the fault is the Vault's, not the mount's. */
   readonly remedy: string | null;
 }
 
