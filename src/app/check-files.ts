@@ -1,4 +1,4 @@
-// Reads every file that the configuration names, before a service starts: all faults at once, each with its key.
+// Reads every file that a configuration names, before the start and for `check-config`. I/O: files only.
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { ConfigError, type Config } from "../config/load.ts";
@@ -14,7 +14,7 @@ import { readCaFile } from "../files/ca.ts";
 import { readRevocationFile } from "./serve/revocations.ts";
 import { tlsOf } from "./tls-listeners.ts";
 
-/** Who reads a file. Envoy may do so on another machine. */
+/** The program that reads a file. Envoy may run on another machine. */
 type Reader = "serve" | "broker" | "envoy";
 
 /** One file of the configuration. Reading it throws a {@link ConfigProblem}. */
@@ -23,7 +23,7 @@ interface NamedFile {
   readonly read: () => unknown;
 }
 
-/** Secrets are no part of this: they are read with the configuration itself. */
+/** Lists the files. Secret files are not among them: they are read with the configuration itself. */
 function namedFiles(config: Config): NamedFile[] {
   return [
     ...(["authz", "ops"] as const).map((name): NamedFile => ({ reader: "serve", read: () => tlsOf(config, name) })),
@@ -72,7 +72,7 @@ function envoyPairs({ envoy }: Config): NamedFile[] {
   });
 }
 
-/** The log must be writable before the first decision: without it nothing is allowed. Nothing is written here. */
+/** Checks that the audit log can be written, without writing: no request is allowed without its audit line. */
 function tryAuditFile(file: string | null): void {
   if (file === null) return;
   const fault = (what: string) => new ConfigProblem("audit.file", `${file} cannot be written: ${what}`);
@@ -112,9 +112,9 @@ function asProblem(error: unknown): Problem {
 }
 
 /**
- * Reads every file that one of the services will read, before it starts. The policy is left to its start, which compiles it.
+ * Reads every file of one service before it starts, except for the policy, which the start compiles.
  * @param path of the configuration
- * @throws {ConfigError} with all that is wrong with them
+ * @throws {ConfigError} with all problems
  */
 export async function requireFiles(path: string, config: Config, reader: "serve" | "broker"): Promise<void> {
   const problems = await faultsOf(namedFiles(config).filter((file) => file.reader === reader));
@@ -122,11 +122,11 @@ export async function requireFiles(path: string, config: Config, reader: "serve"
 }
 
 /**
- * Reads every file, the policy included, and returns what is worth a warning: a file of Envoy's, which may be elsewhere, or a
- * policy that only opa could judge, or that lets everybody do everything.
+ * Reads every file, the policy included, and returns the warnings: a file of Envoy, which may be on another machine; a policy
+ * that cannot be checked without opa; a policy that allows any caller everything.
  * @param path of the configuration
- * @param reader whose files; null for all
- * @throws {ConfigError} with all that is wrong with the others
+ * @param reader the program whose files are read; null for all
+ * @throws {ConfigError} with all problems that are no warnings
  */
 export async function checkFiles(path: string, config: Config, reader: Reader | null): Promise<Problem[]> {
   const files = namedFiles(config).filter((file) => reader === null || file.reader === reader);
@@ -158,7 +158,7 @@ async function tryPolicy({ policy: { path, rego } }: Config): Promise<PolicyVerd
   }
 }
 
-/** Says which file the compiler's or the reader's words are about. */
+/** Adds key and path to an error of the policy's compiler or reader. */
 export function policyError(path: string, error: unknown): ConfigProblem {
   if (error instanceof ConfigProblem) return error;
   const message = error instanceof Error ? ("syscall" in error ? unreadable(error) : error.message) : "failed";

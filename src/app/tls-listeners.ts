@@ -1,16 +1,17 @@
+// The TLS files of listeners, at the start and at SIGHUP. I/O: files.
 import type { Config } from "../config/load.ts";
 import { readTlsFiles, type TlsMaterial } from "../files/tls.ts";
 import type { ReloadParts } from "../ops/reload.ts";
 
 type TlsListener = keyof Config["tls"];
 
-/** The TLS material of a listener, or null where it speaks without. @throws {Error} that names the key at fault */
+/** Reads the TLS material of a listener; null for a listener without TLS. @throws {Error} that names the key at fault */
 export function tlsOf(config: Config, listener: TlsListener): TlsMaterial | null {
   const files = config.tls[listener];
   return files === undefined ? null : readTlsFiles(`tls.${listener}`, files, Date.now());
 }
 
-/** What SIGHUP does about the TLS files of these listeners; those that speak without are left out. */
+/** Makes the parts of a reload that read the TLS files of these listeners again; listeners without TLS have none. */
 export function tlsParts(
   config: Config,
   listeners: Readonly<Partial<Record<TlsListener, (material: TlsMaterial) => void>>>,

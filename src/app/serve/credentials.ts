@@ -1,3 +1,4 @@
+// Composes the credential chains of all servers from the configuration. I/O through the sources.
 import type { Config } from "../../config/load.ts";
 import type { Owner } from "../../credential/lookup-cache.ts";
 import { noneSource } from "../../credential/none.ts";
@@ -8,12 +9,12 @@ import type { Metrics } from "../../ops/metrics/serve.ts";
 import { createExchangeSources } from "./exchange.ts";
 import { createVaultSources } from "./vault.ts";
 
-/** The chains of all servers, and what is behind them. */
+/** The chains of all servers, and the life of their sources. */
 export interface CredentialChains {
   readonly chains: ReadonlyMap<string, readonly CredentialSource[]>;
-  /** Opens what the sources need. Resolves after the first try, well or not; what is away is tried again. */
+  /** Starts the sources. Resolves after the first attempt, successful or not; failed ones are retried in the background. */
   start(): Promise<void>;
-  /** Forgets at once what is kept for callers who were revoked (threat row G18). */
+  /** Drops the cached credentials of revoked callers at once (threat model: G18). */
   purge(isRevoked: (owner: Owner) => boolean): void;
   close(): Promise<void>;
 }
@@ -32,7 +33,7 @@ export function credentialHelp({ servers }: Config): ReadonlyMap<string, string>
   );
 }
 
-/** The kinds of credential, one row each. @throws {Error} that names the key at fault */
+/** Makes the chains; each credential kind has one row here. @throws {Error} that names the key at fault */
 export function credentialChains(config: Config, deps: CredentialDeps): CredentialChains {
   const vault = createVaultSources(config, deps);
   const exchanges = createExchangeSources(config, deps);

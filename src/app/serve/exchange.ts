@@ -1,3 +1,4 @@
+// Composes the sources of token exchange from the configuration. I/O through the token endpoints.
 import type { Config } from "../../config/load.ts";
 import { createLookupCache, type LookupCache } from "../../credential/lookup-cache.ts";
 import { createActor, type Actor } from "../../credential/exchange/actor.ts";
@@ -11,15 +12,15 @@ import { readCaFile } from "../../files/ca.ts";
 type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;
 
 export interface ExchangeSources {
-  /** @param key where the entry stands in the file, as `servers.github.credential[0]` */
+  /** @param key key of the entry in the file, such as `servers.github.credential[0]` */
   source(entry: Entry, key: string): CredentialSource;
-  /** Fetches the gateway's own tokens where it is an actor. Resolves after the first try, well or not. */
+  /** Fetches the gateway's own tokens for delegation. Resolves after the first attempt, successful or not. */
   start(): Promise<void>;
   readonly purge: LookupCache["purge"];
   close(): void;
 }
 
-/** One cache for all exchanges, and one client per token endpoint: when it asks us to wait, every server waits. */
+/** Makes one cache for all exchanges, and one client per token endpoint, whose `Retry-After` holds for every server. */
 export function createExchangeSources(
   { negativeTtlMs }: Config,
   { log, metrics }: { log: Pick<Log, "error">; metrics: Pick<Metrics, "cache" | "exchange"> },
@@ -55,7 +56,7 @@ export function createExchangeSources(
   };
 }
 
-/** One line when the gateway's own token cannot be had, and none until that has changed. */
+/** Logs once when the gateway's own token cannot be had, and again only after it could be had. */
 function actorReport(key: string, log: Pick<Log, "error">): (fault: string | null) => void {
   let isFailing = false;
   return (fault) => {

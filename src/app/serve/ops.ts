@@ -1,3 +1,4 @@
+// serve's operator listener: health, readiness, metrics, JWK Set. I/O: HTTP.
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import type { IdentityService } from "../../identity/identity.ts";
@@ -9,7 +10,7 @@ import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import { tlsOf } from "../tls-listeners.ts";
 
-/** What operators may look at. */
+/** The parts whose state the listener shows. */
 export interface ServeParts {
   readonly metrics: Metrics;
   readonly policy: PolicyStore;
@@ -23,7 +24,7 @@ export interface ServeParts {
   readonly keySet: () => string;
 }
 
-/** serve's health, metrics and keys. */
+/** Makes the listener. */
 export function serveOps(config: Config, parts: ServeParts) {
   const { metrics, audit, catalog, policy, revocations, suspensions, keySet } = parts;
   return createOpsServer({
@@ -47,7 +48,7 @@ export function serveOps(config: Config, parts: ServeParts) {
   });
 }
 
-/** True when a token can be verified (an issuer's keys are here, and it is known who was revoked), and policy is evaluated. */
+/** True if tokens can be verified (keys of an issuer, and the revocations, are loaded) and policy is not in quarantine. */
 export function isReady({
   identity,
   revocations,
@@ -58,7 +59,7 @@ export function isReady({
 
 function readiness(parts: ServeParts): OpsResponse {
   const { stopping, policy, identity, revocations, catalog } = parts;
-  // Not so gRPC health, which Envoy asks: while it is good, clients get our refusals with their reasons.
+  // The gRPC health that Envoy checks stays good all the same, so that clients get refusals with their reasons.
   const ready = !stopping() && isReady(parts);
   const body = {
     ready,

@@ -1,4 +1,4 @@
-// What a serving thread is given to start with.
+// The options with which a serving thread starts. Types only.
 import type { Config } from "../../config/load.ts";
 import type { Log } from "../../ops/log.ts";
 import type { FromThread, Handover } from "../../ops/supervisor/messages.ts";
@@ -7,11 +7,11 @@ import type { FindOpa } from "../../policy/opa.ts";
 
 export interface ServeOptions {
   readonly config: Config;
-  /** The configuration as its file says now: SIGHUP takes its wristband keys. */
+  /** Reads the configuration file again: SIGHUP takes its wristband keys. */
   readonly reread: () => Config;
   readonly log: Log;
   readonly findOpa: FindOpa;
-  /** What the supervisor gives this thread, of earlier ones too. */
+  /** State that the supervisor hands over, also from earlier threads. */
   readonly handover: Handover<LoadedPolicy>;
   readonly tell: (message: FromThread<LoadedPolicy>) => void;
 }

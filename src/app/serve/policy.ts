@@ -1,3 +1,4 @@
+// Composes the policy store and the catalogue client of serve, with their metrics and log events. I/O through both.
 import { createCatalogClient } from "../../catalog/client.ts";
 import { createHttpClient } from "../../http/client.ts";
 import type { Log } from "../../ops/log.ts";
@@ -14,7 +15,7 @@ import { policyError } from "../check-files.ts";
 import { urlOf, partsOf } from "../../http/url.ts";
 import type { ServeOptions } from "./options.ts";
 
-/** The policy, with its metrics and log lines. */
+/** Opens the policy store. @throws {Error} if no policy can be loaded */
 export async function startPolicy(options: ServeOptions, guard: Guard, metrics: Metrics): Promise<PolicyStore> {
   const { config, log, handover } = options;
   const store: PolicyStore = await openStore({
@@ -40,7 +41,7 @@ export async function startPolicy(options: ServeOptions, guard: Guard, metrics: 
   return store;
 }
 
-/** For the next thread, and the supervisor that counts runaways by revision. */
+/** Sends the live policy to the supervisor, for the next thread and for its count of runaways by revision. */
 function tellLive(store: PolicyStore, { tell }: ServeOptions): void {
   const { artifact, ...rest } = store.live();
   // A copy between threads takes all of the memory that a view is of.
@@ -48,7 +49,7 @@ function tellLive(store: PolicyStore, { tell }: ServeOptions): void {
   tell({ type: "policy", revision: artifact.revision, policy });
 }
 
-/** A document for the next thread; without bytes, the last one is fresh again. */
+/** Makes the message with a document for the next thread; without bytes it confirms the last one. */
 export function documentOf(
   name: string,
   { bytes, tag }: { readonly bytes: Uint8Array | null; readonly tag: string },
@@ -69,7 +70,7 @@ async function openStore(options: PolicyOptions): Promise<PolicyStore> {
   }
 }
 
-/** At a start the broker comes after serve: that it is not there yet is no fault. */
+/** The broker may start this much later than serve without a warning. */
 const EXPECTED_MS = 30_000;
 
 function catalogReport(log: Log): (fault: string | null) => void {
@@ -91,7 +92,7 @@ function catalogReport(log: Log): (fault: string | null) => void {
   };
 }
 
-/** Brings the broker's catalogue to the policy. */
+/** Makes the client that brings the broker's catalogue to the policy. */
 export function catalogFor(
   { config, log, handover, tell }: ServeOptions,
   keys: () => readonly SigningKey[],

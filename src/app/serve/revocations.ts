@@ -1,3 +1,4 @@
+// Composes the revocations of serve, with their metrics and log events. I/O: the revocation file.
 import type { Config } from "../../config/load.ts";
 import { createRevocations, type RevocationOptions, type Revocations } from "../../identity/revocations.ts";
 import type { Log } from "../../ops/log.ts";
@@ -7,13 +8,13 @@ export interface RevocationStart {
   readonly config: Config;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** What an earlier thread of this process has seen; null in its first one. */
+  /** The memory of an earlier thread of this process; null in its first one. */
   readonly remembered: SharedArrayBuffer | null;
   readonly onRemember: (memory: SharedArrayBuffer) => void;
   readonly onRevoked: RevocationOptions["onRevoked"];
 }
 
-/** Without a file nobody is revoked. */
+/** Without a file no token is revoked. */
 const NONE: Revocations = {
   revoked: () => null,
   poll: () => Promise.resolve(),
@@ -23,7 +24,7 @@ const NONE: Revocations = {
 };
 
 /**
- * The revocations that stand in the file now. A running serve may remember more.
+ * Reads the revocations that are in the file now. A running serve may remember more.
  * @throws {Error} that names the key at fault
  */
 export async function readRevocationFile({ identity, limits }: Config): Promise<Revocations> {
@@ -39,7 +40,7 @@ export async function readRevocationFile({ identity, limits }: Config): Promise<
   });
 }
 
-/** The revocations of serve, with their log lines and metrics. @throws {Error} when the file cannot be read at the start */
+/** Loads and watches the revocations. @throws {Error} if the file cannot be read at the start */
 export async function startRevocations(start: RevocationStart): Promise<Revocations> {
   const { config, log, metrics, remembered, onRemember, onRevoked } = start;
   const file = config.identity.revocationFile;

@@ -1,3 +1,4 @@
+// The composition root of `serve`: settings in, parts in order, closed in reverse. I/O through the parts.
 import type { ServeOptions } from "./options.ts";
 import { randomUUID } from "node:crypto";
 import type { AuditDecision } from "../../authz/audit-record.ts";
@@ -42,7 +43,7 @@ import { tlsOf, tlsParts } from "../tls-listeners.ts";
 export interface Serve {
   readonly authzPort: number;
   readonly opsPort: number;
-  /** SIGHUP: wristband keys, TLS files, the audit file and revocations. What cannot be read leaves what was there. */
+  /** Reads wristband keys, TLS files and revocations again and reopens the audit file (SIGHUP). A failed part stays as it was. */
   reload(): Promise<void>;
   /** Refuses this caller for a while. */
   suspend(suspension: Suspension): void;
@@ -50,7 +51,7 @@ export interface Serve {
   stop(): Promise<void>;
 }
 
-/** How often files and the catalogue are looked at. */
+/** Interval of the polls of files and catalogue. */
 const POLL_MS = 1000;
 export const AUDIT_QUEUE = 10_000;
 
@@ -105,7 +106,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   };
 }
 
-/** Callers who are suspended already. */
+/** Takes over the suspensions of earlier threads. */
 function suspensionsOf({ suspended }: Pick<Handover, "suspended">): Suspensions {
   const suspensions = createSuspensions(() => performance.now());
   for (const suspension of suspended) suspensions.suspend(suspension);
@@ -127,15 +128,15 @@ function revocationsOf(options: ServeOptions, metrics: Metrics, onRevoked: Revoc
   });
 }
 
-/** An earlier thread's catalogue is here, and looked at again in a second. */
+/** True if the catalogue of an earlier thread was taken over; the first poll renews it. */
 function isKept(catalog: CatalogClient): boolean {
   return catalog.state().ageSeconds !== null;
 }
 
-/** The keys that sign wristbands now. */
+/** The current keys that sign wristbands. */
 interface SigningKeys {
   current(): readonly SigningKey[];
-  /** @throws {Error} that names the key at fault; those that were there stay */
+  /** @throws {Error} that names the key at fault; the current keys stay */
   reload(config: Config): void;
 }
 
@@ -154,11 +155,11 @@ function auditOf({ config, log }: ServeOptions): Audit {
     maxQueued: AUDIT_QUEUE,
     monotonic: () => performance.now(),
     onFailure: auditFailure(log, file),
-    afterAnother: file !== null, // a process that was ended, or found the disk full, may have left half a line
+    afterAnother: file !== null, // a process that was killed, or that found the disk full, may have left half a line
   });
 }
 
-/** What SIGHUP reads again. */
+/** The parts that SIGHUP reloads. */
 interface Reloadable {
   readonly keys: SigningKeys;
   readonly grpc: GrpcServer;
@@ -172,7 +173,7 @@ async function reload({ config, log, reread }: ServeOptions, parts: Reloadable):
   const { keys, grpc, ops, audit, revocations, policy } = parts;
   let next: Config | null = null;
   const reloaded = await reloadParts(log, {
-    // A configuration that is being edited must not keep the audit file from being rotated.
+    // A configuration that is just being edited must not prevent the rotation of the audit file.
     "wristband keys": () => keys.reload((next = reread())),
     ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
     "audit file": audit.reopen,
@@ -205,7 +206,7 @@ function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metr
   return identity;
 }
 
-/** The name under which an issuer's keys are kept for the next thread. */
+/** The name of an issuer's keys in the handover to the next thread. */
 function keysOf(issuer: string): string {
   return `keys ${issuer}`;
 }
@@ -225,14 +226,14 @@ function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey
   return createSigner({ issuer, audience, ttlSeconds, keys, now: Date.now, onCache, onLeftOut });
 }
 
-interface Decided {
+interface CheckParts {
   readonly check: ReturnType<typeof createCheck>;
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
 }
 
-async function grpcServer(config: Config, { check, audit, metrics, inFlight }: Decided): Promise<GrpcServer> {
+async function grpcServer(config: Config, { check, audit, metrics, inFlight }: CheckParts): Promise<GrpcServer> {
   const answers = answerSettings(config);
   const { codec, createServer } = await loadWireStack(config.listen.authzStack);
   const responses = { answers, encode: codec.encode };
@@ -260,7 +261,7 @@ function reportWaiting(log: Log, waiting: readonly string[]): void {
     log.warn("restart_needed", { message: `changed, but read at the start only: ${waiting.join(", ")}` });
 }
 
-/** What SIGHUP found changed and does not take, by top-level key. */
+/** The top-level keys that have changed and that SIGHUP does not apply. */
 function changedKeys(before: Config, after: Config): string[] {
   const text = (config: Config, key: keyof Config) =>
     JSON.stringify(key === "wristband" ? { ...config.wristband, keys: null } : config[key]);

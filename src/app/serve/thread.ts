@@ -1,5 +1,5 @@
-// The thread that `mcp-authz serve` supervises: the whole service. Its code is loaded when the thread is made; the service
-// begins with the supervisor's `start`.
+// The serving thread that `mcp-authz serve` supervises: the whole service. Its code is loaded when the thread is made; the
+// service starts with the supervisor's `start` message. I/O.
 import { parentPort, workerData } from "node:worker_threads";
 import { loadConfig, type Config } from "../../config/load.ts";
 import { createStderrLog, writeStderr, type LogLevel } from "../../ops/log.ts";
@@ -8,7 +8,7 @@ import type { LoadedPolicy } from "../../policy/load.ts";
 import { findOpa } from "../../policy/opa.ts";
 import { startServe, type Serve } from "./serve.ts";
 
-/** What `mcp-authz serve` hands over. */
+/** The data that `mcp-authz serve` passes to the thread. */
 export interface ServeData {
   readonly configFile: string;
   readonly level: LogLevel;
@@ -26,18 +26,18 @@ function fail(error: unknown): void {
 
 const reread = () => loadConfig(configFile, process.env).config;
 
-/** The configuration as it was when this thread was made, null if it could not be read. */
+/** The configuration at the time when this thread was made; null if it could not be read. */
 const earlier = attempt(reread);
 
 function attempt<T>(read: () => T): T | null {
   try {
     return read();
   } catch {
-    return null; // whoever needs it reads it again, and sees why
+    return null; // the start reads it again, and reports the error
   }
 }
 
-/** As the file says now; one that is being edited must not keep a spare thread from taking over. */
+/** Reads the configuration. One that is just being edited must not prevent a spare thread from taking over. */
 function configFor({ restarts }: Handover<LoadedPolicy>): Config {
   try {
     return reread();

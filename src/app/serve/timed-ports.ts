@@ -1,7 +1,8 @@
+// Measures the duration of each port call. Pure but for the clock and the metrics.
 import type { Ports } from "../../authz/ports.ts";
 import type { Metrics, StepName } from "../../ops/metrics/serve.ts";
 
-/** Measures each step, outside of it (design 4.8). */
+/** Wraps the ports with a measurement. */
 export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports): Ports {
   const measure = <A extends readonly unknown[], R>(step: StepName, run: (...args: A) => R) => {
     return (...args: A): R => {

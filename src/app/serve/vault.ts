@@ -1,3 +1,4 @@
+// Composes the Vault and its sources from the configuration. I/O through the Vault.
 import { hostOf } from "../../config/names.ts";
 import type { Config } from "../../config/load.ts";
 import { createLookupCache, type LookupCache } from "../../credential/lookup-cache.ts";
@@ -22,7 +23,7 @@ export interface VaultSourcesDeps {
   readonly metrics: Metrics;
 }
 
-/** One login for all servers. A Vault that is configured but that nobody needs is not logged in to. */
+/** Makes one log-in for all servers. A Vault that no server uses gets no log-in. */
 export function createVaultSources(config: Config, deps: VaultSourcesDeps): VaultSources {
   const used = Object.values(config.servers).some(({ credential }) => credential.some(({ kind }) => kind === "vault"));
   const cache = createLookupCache({ count: (result) => deps.metrics.cache("credential", result) });
