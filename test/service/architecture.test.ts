@@ -1,5 +1,6 @@
-// The floors of docs/architecture.md, held against the imports of src/ (types included). Circles are for lint (import/no-cycle).
-import { readdirSync, readFileSync } from "node:fs";
+// The floors of docs/architecture.md, held against the imports of src/ (types included), and the signs on its files and
+// folders. Circles are for lint (import/no-cycle).
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 
@@ -90,4 +91,38 @@ it("what the broker loads holds nothing of serve", () => {
     /^(envoy|identity|policy|explain|app\/serve)\//.test(name),
   );
   expect(serving).toEqual([]);
+});
+
+describe("signs", () => {
+  /** True for a text whose first line is a comment: on what the file is for. */
+  const opensWithComment = (text: string) => /^(?:\/\/ |\/\*\*? |\/\*\*\n \* )\S/.test(text);
+
+  function needsSign(name: string): boolean {
+    if (/^(broker|cli|config|envoy|envoy-config|files|http|ops|policy|secret|app\/broker)\//.test(name)) return false;
+    return name.endsWith(".ts");
+  }
+
+  it("every module opens with a comment", () => {
+    const read = (name: string) => readFileSync(join(SRC, name), "utf8");
+    expect(MODULES.filter((name) => needsSign(name) && !opensWithComment(read(name)))).toEqual([]);
+  });
+
+  it("every folder with modules has a README", () => {
+    const folders = new Set(MODULES.filter(needsSign).map((name) => dirname(name)));
+    expect(folders.size).toBeGreaterThan(10);
+    const isSigned = (folder: string) => {
+      const file = join(SRC, folder, "README.md");
+      return existsSync(file) && readFileSync(file, "utf8").startsWith("# ");
+    };
+    expect([...folders].filter((folder) => !isSigned(folder))).toEqual([]);
+  });
+
+  it.each([
+    ["// Reads a token. Pure.\n", true],
+    ["/** Reads a token. */\n", true],
+    ["/**\n * Reads a token.\n */\n", true],
+    ['import { a } from "./b.ts";\n// Reads a token.\n', false],
+    ["//\n", false],
+    ["", false],
+  ])("%j", (text, isSigned) => expect(opensWithComment(text)).toBe(isSigned));
 });
