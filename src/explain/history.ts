@@ -142,10 +142,10 @@ async function evaluateAgain(context: HistoryContext, options: PastOptions): Pro
         "Policy was asked again with what the log holds: issuer, subject, address, time and operation.",
         "The log holds no username, groups, scopes or claims and no arguments, so this answer may differ from the one given then.",
         "To repeat it exactly, add --token-file with a token of this caller, and --args JSON.",
-        changed(policy, line),
+        revisionNote(policy, line),
       ],
     },
-    ...(isAlike(policy, line) ? policySteps(policy).map(asFarAsTheLogGoes) : [NOT_COMPARABLE]),
+    ...(isSameDecision(policy, line) ? policySteps(policy).map(asNote) : [NOT_COMPARABLE]),
   ];
 }
 
@@ -159,7 +159,7 @@ const NOT_COMPARABLE: ReportStep = {
 };
 
 /** True if the policy decides as it did then, for the same reason. */
-function isAlike({ decision }: PolicyResult, line: AuditLine): boolean {
+function isSameDecision({ decision }: PolicyResult, line: AuditLine): boolean {
   if (!decision.ok) return line["reason"] === decision.reason;
   // Any other refusal came after policy had allowed the call.
   const wasDenied = line["reason"] === "policy_denied" || line["reason"] === "scope_insufficient";
@@ -167,7 +167,7 @@ function isAlike({ decision }: PolicyResult, line: AuditLine): boolean {
 }
 
 /** Turns a step into a note: most policies depend on groups, which the log does not hold, so it is no verdict. */
-function asFarAsTheLogGoes(step: ReportStep): ReportStep {
+function asNote(step: ReportStep): ReportStep {
   const [first = "", ...rest] = step.says;
   return { ...step, outcome: "note", says: [`as far as the log goes: ${first}`, ...rest] };
 }
@@ -189,14 +189,14 @@ async function simulateWithToken(
         `${firstLine(report)}, asked with this token and these arguments.`,
         ...(report.caveat === null ? [] : [report.caveat]),
         ...(identity !== null && !same ? ["The token is another caller's than the one of the decision."] : []),
-        ...(simulation.policy === null ? [] : [changed(simulation.policy, line)]),
+        ...(simulation.policy === null ? [] : [revisionNote(simulation.policy, line)]),
       ],
     },
     ...report.steps,
   ];
 }
 
-function changed({ decision }: PolicyResult, line: AuditLine): string {
+function revisionNote({ decision }: PolicyResult, line: AuditLine): string {
   if (!decision.ok) return "The policy cannot be asked.";
   return decision.value.revision === line["policy"]
     ? "The policy is still the same revision."

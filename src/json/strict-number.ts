@@ -18,7 +18,7 @@ export function isNumber(word: string): boolean {
 export function isDoubleValue(word: string, number: number): boolean {
   if (word.length <= SHORT && !/[eE]/.test(word)) return true;
   if (decimalOf(word) !== decimalOf(String(number))) return false;
-  const { value, power } = roundedTwice(word);
+  const { value, power } = serdeNumber(word);
   // Integers are identifiers, so must be exact. A fraction may be the neighbouring double for serde_json (docs/policy.md).
   return (
     value === Math.abs(number) ||
@@ -38,7 +38,7 @@ const PADDED = /0(?:[eE]|$)/;
  * bits, scaled by a power of ten, both rounded. For some numbers of 16 or 17 digits the result is the neighbour of the
  * correctly rounded double.
  */
-export function roundedTwice(word: string): RoundedTwice {
+export function serdeNumber(word: string): SerdeNumber {
   const [, whole = "", fraction = "", exponent = "0"] = PARTS.exec(word) ?? [];
   const { significand, count } = leadingDigits(whole + fraction);
   const power = whole.length - count + Number(exponent);
@@ -50,7 +50,7 @@ export function roundedTwice(word: string): RoundedTwice {
 }
 
 /** A number with the steps in which it was rounded. */
-interface RoundedTwice {
+interface SerdeNumber {
   readonly value: number;
   /** The power of ten of the last digit that fits. */
   readonly power: number;

@@ -1,7 +1,7 @@
 // Chooses the names that fit into a wristband for a list of all servers. Pure.
 import type { Visible } from "../authz/types.ts";
 
-export interface Fitting {
+export interface NameSelection {
   readonly shown: Visible;
   /** Servers whose names do not all fit, in ascending order. */
   readonly leftOut: readonly string[];
@@ -16,7 +16,7 @@ const KINDS = ["tools", "prompts", "resources"] as const;
  * @param visible names in ascending order
  * @param room bytes for all names as JSON
  */
-export function fitting(visible: Visible, room: number): Fitting {
+export function fitNames(visible: Visible, room: number): NameSelection {
   if (room === Infinity) return { shown: visible, leftOut: [] };
   const sizes = sizesOf(visible);
   const share = fairShare([...sizes.values()], room);

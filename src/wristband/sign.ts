@@ -5,7 +5,7 @@ import { LRUCache } from "lru-cache";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
 import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
-import { fitting } from "./fitting.ts";
+import { fitNames } from "./fitting.ts";
 import type { SigningKey } from "./keys.ts";
 
 export interface SignerOptions {
@@ -72,20 +72,20 @@ function signingFor(options: SignerOptions, { expiresAt }: Identity): Step<Signi
 }
 
 function callWristband({ options, identity, visible, key, times }: Draft, body: Uint8Array): Step<Wristband> {
-  const made = make(key, {
+  const entry = signClaims(key, {
     ...sameClaims(options, identity, visible),
     use: "call",
     body: bodyDigest(body),
     ...times,
   });
-  return made.ok ? pass({ ...named(made.value), leftOut: [] }) : made;
+  return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
 }
 
 function listWristband(draft: Draft, merged: boolean, reusable: LRUCache<string, CacheEntry>): Step<Wristband> {
   const { options, identity, visible, key, times } = draft;
   const claimsFor = (names: Visible) => ({ ...sameClaims(options, identity, names), use: "list" as const });
   const room = merged ? roomBeside(headerOf(key), { ...claimsFor(NO_NAMES), ...times }) : Infinity;
-  const { shown, leftOut } = fitting(visible, room);
+  const { shown, leftOut } = fitNames(visible, room);
   if (leftOut.length > 0) options.onLeftOut?.(leftOut);
   const same = claimsFor(shown);
   // The cache key is every signed claim but those three. JSON of a list of fixed length is injective.
@@ -93,14 +93,14 @@ function listWristband(draft: Draft, merged: boolean, reusable: LRUCache<string,
   const before = reusable.get(digest);
   const isReused = before !== undefined && isFresh(before, times.iat, identity.expiresAt);
   options.onCache?.(isReused ? "hit" : "miss");
-  if (isReused) return pass({ ...named(before), leftOut });
-  const made = make(key, { ...same, ...times });
-  if (!made.ok) return made;
-  reusable.set(digest, made.value, { size: made.value.jws.length });
-  return pass({ ...named(made.value), leftOut });
+  if (isReused) return pass({ ...wristbandOf(before), leftOut });
+  const entry = signClaims(key, { ...same, ...times });
+  if (!entry.ok) return entry;
+  reusable.set(digest, entry.value, { size: entry.value.jws.length });
+  return pass({ ...wristbandOf(entry.value), leftOut });
 }
 
-function named({ jws, jti }: CacheEntry): Pick<Wristband, "jws" | "jti"> {
+function wristbandOf({ jws, jti }: CacheEntry): Pick<Wristband, "jws" | "jti"> {
   return { jws, jti };
 }
 
@@ -108,12 +108,12 @@ function headerOf({ kid }: SigningKey): object {
   return { alg: "ES256", typ: WRISTBAND_TYPE, kid };
 }
 
-function make(key: SigningKey, claims: WristbandClaims): Step<CacheEntry> {
+function signClaims(key: SigningKey, claims: WristbandClaims): Step<CacheEntry> {
   const input = signingInput(headerOf(key), claims);
   const size = input.length + SIGNATURE_CHARS;
   if (size > MAX_JWS_BYTES) return refuse("wristband_too_large", `${size} bytes`);
   const { jti, iat, exp } = claims;
-  return pass({ jws: signed(input, key), jti, iat, exp });
+  return pass({ jws: appendSignature(input, key), jti, iat, exp });
 }
 
 type SameClaims = Omit<Extract<WristbandClaims, { use: "list" }>, "use" | "iat" | "exp" | "jti">;
@@ -162,12 +162,12 @@ function base64(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-function signed(input: string, { privateKey }: SigningKey): string {
+function appendSignature(input: string, { privateKey }: SigningKey): string {
   const signature = signBytes("sha256", Buffer.from(input), { key: privateKey, dsaEncoding: "ieee-p1363" });
   return `${input}.${signature.toString("base64url")}`;
 }
 
 /** Makes a compact JWS with ES256's 64-byte signature. */
 export function signCompact(header: object, claims: object, key: SigningKey): string {
-  return signed(signingInput(header, claims), key);
+  return appendSignature(signingInput(header, claims), key);
 }

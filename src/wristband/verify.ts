@@ -57,7 +57,8 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Verif
     if (jws.length > MAX_JWS_BYTES) return fail("size");
     const digest = hash("sha256", jws, "base64url");
     const before = known.get(digest);
-    if (before !== undefined && options.findKey(before.kid) === before.key) return timely(before.claims, options.now());
+    if (before !== undefined && options.findKey(before.kid) === before.key)
+      return checkTimes(before.claims, options.now());
     known.delete(digest);
     const read = verifyCompact(jws, WRISTBAND_TYPE, options.findKey);
     if (!read.ok) return fail(read.fault);
@@ -65,14 +66,14 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Verif
     if (!parsed.success) return fail("claims");
     const { iss, aud } = parsed.data;
     if (iss !== options.issuer || aud !== options.audience) return fail("parties");
-    const checked = timely(parsed.data, options.now());
+    const checked = checkTimes(parsed.data, options.now());
     if (checked.ok && parsed.data.use === "list")
       known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, { size: jws.length * CLAIMS_FACTOR });
     return checked;
   };
 }
 
-function timely(claims: WristbandClaims, milliseconds: number): Verification {
+function checkTimes(claims: WristbandClaims, milliseconds: number): Verification {
   const { iat, exp, caller_exp: callerExp } = claims;
   const now = milliseconds / 1000;
   const isAlive = exp > now && iat <= now + SKEW_SECONDS;

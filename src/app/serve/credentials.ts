@@ -24,7 +24,7 @@ export interface CredentialDeps {
   readonly metrics: Metrics;
 }
 
-type Entry = Config["servers"][string]["credential"][number];
+type CredentialConfig = Config["servers"][string]["credential"][number];
 
 /** What the configuration says to a caller who has no credential for a server. */
 export function credentialHelp({ servers }: Config): ReadonlyMap<string, string> {
@@ -37,7 +37,7 @@ export function credentialHelp({ servers }: Config): ReadonlyMap<string, string>
 export function credentialChains(config: Config, deps: CredentialDeps): CredentialChains {
   const vault = createVaultSources(config, deps);
   const exchanges = createExchangeSources(config, deps);
-  const source = (entry: Entry, server: string, key: string): CredentialSource => {
+  const source = (entry: CredentialConfig, server: string, key: string): CredentialSource => {
     if (entry.kind === "static") return staticSource(entry);
     if (entry.kind === "none") return noneSource();
     if (entry.kind === "vault") return vault.source(entry, server);

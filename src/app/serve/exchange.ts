@@ -9,11 +9,11 @@ import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { readCaFile } from "../../files/ca.ts";
 
-type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;
+type ExchangeConfig = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;
 
 export interface ExchangeSources {
   /** @param key key of the entry in the file, such as `servers.github.credential[0]` */
-  source(entry: Entry, key: string): CredentialSource;
+  source(entry: ExchangeConfig, key: string): CredentialSource;
   /** Fetches the gateway's own tokens for delegation. Resolves after the first attempt, successful or not. */
   start(): Promise<void>;
   readonly purge: LookupCache["purge"];
@@ -28,7 +28,7 @@ export function createExchangeSources(
   const actors: Actor[] = [];
   const cache = createLookupCache({ count: (result) => metrics.cache("credential", result) });
   const endpoints = new Map<string, TokenEndpoint>();
-  const endpointOf = ({ tokenEndpoint: url, caFile }: Entry, key: string): TokenEndpoint => {
+  const endpointOf = ({ tokenEndpoint: url, caFile }: ExchangeConfig, key: string): TokenEndpoint => {
     const id = JSON.stringify([url, caFile]);
     const made =
       endpoints.get(id) ??

@@ -9,10 +9,10 @@ import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { readCaFile } from "../../files/ca.ts";
 
-type Entry = Extract<Config["servers"][string]["credential"][number], { kind: "vault" }>;
+type VaultCredentialConfig = Extract<Config["servers"][string]["credential"][number], { kind: "vault" }>;
 
 export interface VaultSources {
-  source(entry: Entry, server: string): CredentialSource;
+  source(entry: VaultCredentialConfig, server: string): CredentialSource;
   start(): Promise<void>;
   readonly purge: LookupCache["purge"];
   close(): Promise<void>;
