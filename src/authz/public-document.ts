@@ -1,4 +1,5 @@
 // Responses that the Check gives without a token: the protected-resource document (RFC 9728 §2) and CORS preflights. Pure.
+
 /** A document or preflight response of the Check itself: public, never a grant. */
 export interface Publication {
   readonly published: true;

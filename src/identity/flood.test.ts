@@ -1,4 +1,4 @@
-// F12, F15: what tokens that nobody has verified may cost, by source address.
+// F12, F15: bounds on the cost of unverified tokens, by source address.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../../test/fakes/issuer.ts";
 import { createIdentity, type IdentityService } from "./identity.ts";

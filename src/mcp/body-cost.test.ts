@@ -73,7 +73,7 @@ function cost(body: Buffer): number {
   return timed(() => readOperation(body, HEADERS));
 }
 
-/** V8's own parser: what makes many values is slow for everybody, and slower yet on a machine that is busy. */
+/** V8's own parser, for comparison: many values are slow for any parser, and slower on a busy machine. */
 function parsing(body: Buffer): number {
   return timed(() => {
     try {

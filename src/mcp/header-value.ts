@@ -1,4 +1,5 @@
 // Values of headers: optional whitespace (RFC 9110 §5.6.3), and the encoding of `Mcp-Name` and `Mcp-Param-*`. Pure.
+
 const SENTINEL = /^=\?base64\?.*\?=$/;
 /** RFC 9110 §5.5 without obs-text, and without outer whitespace, which a parser removes. */
 const PLAIN = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;

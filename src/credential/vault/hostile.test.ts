@@ -1,4 +1,4 @@
-// A Vault that does what it should not: nobody else gets the token, nothing of it stands anywhere, and nothing is found.
+// A hostile Vault: no other host gets the token, no part of it is in a log or an error, and no credential is found.
 import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
