@@ -187,6 +187,15 @@ describe("how a file changes", () => {
     expect(ids(taken)).toBe("c");
   });
 
+  it("without room for a last line that has no newline the file is not whole either", async () => {
+    writeFileSync(path, lines(byJti("a"), byJti("b")).trimEnd());
+    const { file, taken } = watched(1);
+    expect((await file.read()).fault).toBe("full");
+    taken.length = 0;
+    expect(await file.read()).toMatchObject({ fault: null });
+    expect(ids(taken)).toBe("b");
+  });
+
   it("a large file that only seems to have grown: renamed or cut it is read anew at once, edited in place before long", async () => {
     const clock = { ms: 0 };
     const taken: Revocation[] = [];

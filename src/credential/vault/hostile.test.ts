@@ -119,6 +119,19 @@ describe("a read that is answered", () => {
     await expectNothing();
   });
 
+  it.each<[string, string, string?]>([
+    ["is no JSON", "<html>login</html>", "text/html"],
+    ["is too large", JSON.stringify({ ...GOOD, pad: "x".repeat(66_000) })],
+  ])("G08: an entry whose response %s does not open the circuit breaker for others", async (_, body, type) => {
+    fake.put("bob/api.github.com", { token: "pat-bob" });
+    fake.intercept = ({ url }, response) => {
+      if (url.includes("/data/alice/")) json(200, body, type)(response);
+      return url.includes("/data/alice/");
+    };
+    for (let i = 0; i < 10; i += 1) await expectNothing();
+    expect(await ask(source, person("bob"))).toEqual(["found", "Bearer pat-bob"]);
+  });
+
   it.each<[string, unknown]>([
     ["a mount that is not there", { errors: ["no handler for route"] }],
     ["a namespace that is not there", { errors: ["namespace not found"] }],

@@ -237,10 +237,10 @@ it("G11: who comes while we log in waits for it, and not beyond her own time", a
   const fake = await startFakeVault();
   fake.put("alice/api.github.com", { token: "pat" });
   const ours = openVault(fake);
-  const active: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
   fake.intercept = ({ url }, response) => {
     if (!url.endsWith("/login")) return false;
-    active.push(() => {
+    waiting.push(() => {
       const auth = { client_token: fake.rootToken, lease_duration: 3600, renewable: false };
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ auth }));
     });
@@ -250,7 +250,7 @@ it("G11: who comes while we log in waits for it, and not beyond her own time", a
   const source = ours.source();
   const patient = ask(source, person("alice"));
   expect(await ask(source, person("alice"), 30)).toEqual(["cannotTell", expect.stringContaining("time")]);
-  for (const release of active) release();
+  for (const release of waiting) release();
   expect(await patient).toEqual(["found", "Bearer pat"]);
   await started;
   await ours.vault.close();
