@@ -8,7 +8,7 @@ import { parseJson } from "../json/parse.ts";
 import { artifact, readBundle, RESERVED, type Artifact } from "./artifact.ts";
 import { isData, readData, type SourceFile } from "./data.ts";
 import type { DataResult } from "./data-worker.ts";
-import { COMPILING, requireOpa, type FindOpa } from "./opa.ts";
+import { COMPILING, opaIsGone, requireOpa, type FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, rulesHash } from "./sources.ts";
 import { onThread } from "./thread.ts";
@@ -123,6 +123,7 @@ async function opa(opaPath: string, cwd: string, args: readonly string[]): Promi
     });
     return stdout;
   } catch (error) {
+    if (error instanceof Error && "syscall" in error) throw opaIsGone(); // no fault of the rules
     throw new PolicyError("rules_invalid", opaLines(error), error);
   }
 }

@@ -11,6 +11,7 @@ export type FoundOpa =
   /** @property version null where the program does not say one */
   | { readonly kind: "refused"; readonly path: string; readonly version: string | null; readonly why: string };
 
+type JudgedOpa = Exclude<FoundOpa, { readonly kind: "missing" }>;
 export type FindOpa = () => Promise<FoundOpa>;
 
 export const NEEDED_OPA = "1.22.2";
@@ -22,16 +23,18 @@ const run = promisify(execFile);
 
 /** @param candidates programs in the order of preference: one that is refused hides none after it */
 export function createOpaFinder(candidates: () => readonly string[]): FindOpa {
-  const known = new Map<string, { readonly file: string; readonly found: FoundOpa }>();
+  /** What a program said of itself; one that said nothing is asked again. */
+  const known = new Map<string, { readonly file: string; readonly found: JudgedOpa }>();
   return async () => {
     let refused: FoundOpa | null = null;
     for (const path of candidates()) {
       const file = identityOf(path);
       if (file === null) continue;
-      let found = known.get(path);
-      if (found?.file !== file) known.set(path, (found = { file, found: await judge(path) }));
-      if (found.found.kind === "found") return found.found;
-      refused ??= found.found;
+      const before = known.get(path);
+      const found = before?.file === file ? before.found : await judge(path);
+      if (found.kind === "found" || found.version !== null) known.set(path, { file, found });
+      if (found.kind === "found") return found;
+      refused ??= found;
     }
     return refused ?? { kind: "missing" };
   };
@@ -49,6 +52,11 @@ export async function requireOpa(find: FindOpa, what: string): Promise<string> {
 /** Why nothing can be compiled, and what to do; null where an opa is found. */
 export function opaFault(found: FoundOpa): PolicyError | null {
   return found.kind === "found" ? null : faultOf(found, COMPILING);
+}
+
+/** For a program that was found and cannot be run any more. */
+export function opaIsGone(): PolicyError {
+  return faultOf({ kind: "missing" }, COMPILING);
 }
 
 function faultOf(found: Exclude<FoundOpa, { readonly kind: "found" }>, what: string): PolicyError {
@@ -71,7 +79,7 @@ function identityOf(path: string): string | null {
   }
 }
 
-async function judge(path: string): Promise<FoundOpa> {
+async function judge(path: string): Promise<JudgedOpa> {
   let output = "";
   try {
     ({ stdout: output } = await run(path, ["version"], { timeout: TIMEOUT_MS, env: {} }));

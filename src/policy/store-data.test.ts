@@ -175,6 +175,19 @@ describe("an edit of rules without opa", () => {
     expect(machine.asked).toBe(asked);
   });
 
+  withOpa("is tried again when the program that was found could not be run", async () => {
+    const folder = demoCopy();
+    const machine = new Machine();
+    const { store } = await open(folder, machine);
+    machine.says = { kind: "found", path: "/nowhere/opa" };
+    writeFileSync(join(folder, "policy.rego"), OTHER_RULES);
+    await store.poll();
+    expect(store.stale()).toContain("which is not here");
+    machine.says = null;
+    await store.poll();
+    expect([verdict(store, "engineering", "delete_repo"), store.stale()]).toEqual(["allow", null]);
+  });
+
   withOpa("that opa refuses is not tried again", async () => {
     const folder = demoCopy();
     const machine = new Machine();
@@ -224,7 +237,17 @@ describe("which opa is taken", () => {
       path: bad,
       version: "1.21.0",
     });
-    expect(await createOpaFinder(() => [broken])()).toMatchObject({ kind: "refused", version: null });
+    const findBroken = createOpaFinder(() => [broken]);
+    expect(await findBroken()).toMatchObject({ kind: "refused", version: null });
+    rmSync(join(folder, "asked-broken"), { force: true });
+    program(
+      "broken",
+      `if [ -e ${join(folder, "asked-broken")} ]; then echo "Version: 1.22.2"; fi; : > ${join(folder, "asked-broken")}; exit 0`,
+    );
+    expect([(await findBroken()).kind, (await findBroken()).kind], "no answer is not remembered").toEqual([
+      "refused",
+      "found",
+    ]);
     expect(await createOpaFinder(() => [nowhere])()).toEqual({ kind: "missing" });
   });
 
