@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { parse, stringify } from "yaml";
 import { findTool } from "../../src/files/program.ts";
 import { json, startFakeUpstream, withHeaders, type FakeUpstream } from "../fakes/upstream.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
@@ -56,9 +57,10 @@ afterAll(async () => {
 function policyForAll(): string {
   const policies = join(folder, "policies");
   cpSync(resolve(import.meta.dirname, "../../policies/demo"), policies, { recursive: true });
-  const data = readFileSync(join(policies, "data.yaml"), "utf8");
-  const grants = SERVERS.map((server) => `    ${server}: {tool: ["*"], prompt: ["*"], resource: ["*"]}\n`).join("");
-  writeFileSync(join(policies, "data.yaml"), data.replace("  finance:", `${grants}  finance:`));
+  const file = join(policies, "data.yaml");
+  const data = parse(readFileSync(file, "utf8")) as { grants: { engineering: Record<string, unknown> } };
+  for (const server of SERVERS) data.grants.engineering[server] = { tool: ["*"], prompt: ["*"], resource: ["*"] };
+  writeFileSync(file, stringify(data));
   return policies;
 }
 
