@@ -108,7 +108,7 @@ function writePolicy(folder: string, { grants, rego }: AttackLabOptions): string
   const dataFile = join(policies, "data.yaml");
   const data = parse(readFileSync(dataFile, "utf8")) as { grants: { engineering: object } };
   Object.assign(data.grants.engineering, grants);
-  writeFileSync(dataFile, stringify(data));
+  writeFileSync(dataFile, stringify(data, { aliasDuplicateObjects: false }));
   const policyFile = join(policies, "policy.rego");
   if (rego !== undefined) writeFileSync(policyFile, rego(readFileSync(policyFile, "utf8")));
   return policies;
