@@ -42,6 +42,9 @@ describe("the author's data", () => {
     ["'1': x", '{"1":"x"}'],
     ["__proto__: {x: 1}", '{"__proto__":{"x":1}}'],
     ["# c\na: 1 # d\n", '{"a":1}'],
+    ["\ufeffa: 1\n", '{"a":1}'],
+    ['a: "\\u2028"', '{"a":"\u2028"}'],
+    ['a: "\\ud83d\\ude00"', '{"a":"😀"}'],
   ])("takes %j as every reader does", (text, expected) => expect(yaml(text)).toBe(expected));
 
   it.each([
@@ -95,6 +98,10 @@ describe("the author's data", () => {
     ["a second document", "a: 1\n---\nb: 1\n", /^data\.yaml:[23]: a second document/],
     ["a version", "%YAML 1.1\n---\na: 1\n", /^data\.yaml:1: leave the %YAML/],
     ["half of a character", 'a: "\\ud800"\n', /^data\.yaml:1: half of a surrogate/],
+    ["a line break of YAML 1.1 only", 'b: 1\na: "x\u2028y"\n', /^data\.yaml:2: the character U\+2028/],
+    ["another one", "b: 1\na: x\u0085y\n", /^data\.yaml:2: the character U\+0085/],
+    ["a control character", "a: x\u0007y\n", /^data\.yaml:1: the character U\+0007/],
+    ["a byte-order mark inside", "a: x\ufeffy\n", /^data\.yaml:1: the character U\+FEFF/],
     ["a syntax error", "a: 1\nb: [\n", /^data\.yaml:\d: /],
     ["a list", "- a\n", /^data\.yaml:1: data is an object/],
     ["nothing", "", /^data\.yaml:1: data is an object/],

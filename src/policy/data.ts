@@ -85,6 +85,10 @@ const YAML_1_1 = new Schema({ schema: "yaml-1.1", merge: false });
 const OTHER_BASE = /^[-+]?0[box][0-9a-f_]+$/i;
 const QUOTE_IT = 'put it in quotes if it is text ("…")';
 
+/** Line breaks of YAML 1.1 that are none in 1.2, and what neither prints (YAML 1.2.2, 5.1); a byte-order mark may stand first. */
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const UNPRINTABLE = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]|(?!^)\ufeff/;
+
 /** What a plain (unquoted) scalar is to a reader of that version. */
 function plain(schema: Schema, source: string): unknown {
   for (const tag of schema.tags) {
@@ -93,6 +97,11 @@ function plain(schema: Schema, source: string): unknown {
     return isScalar(resolved) ? resolved.value : resolved;
   }
   return source;
+}
+
+function unprintable(character: string): string {
+  const code = character.charCodeAt(0).toString(16).padStart(4, "0");
+  return `the character U+${code.toUpperCase()}, which not every reader takes for text: write "\\u${code}", in double quotes`;
 }
 
 class YamlReader {
@@ -104,7 +113,10 @@ class YamlReader {
   }
 
   read(): Data {
-    const documents = parseAllDocuments(this.#file.text, {
+    const { path, text } = this.#file;
+    const odd = UNPRINTABLE.exec(text);
+    if (odd !== null) throw fault(path, text.slice(0, odd.index).split("\n").length, unprintable(odd[0]));
+    const documents = parseAllDocuments(text, {
       lineCounter: this.#lines,
       prettyErrors: false,
       uniqueKeys: false, // quadratic there; looked at below
