@@ -181,7 +181,7 @@ it("both images have protos/, which the reference wire stack reads at the start"
 
 it("the opa of the image is the one of the tools", () => {
   const [, version] = /OPA_IMAGE=openpolicyagent\/opa:([\d.]+)-static/.exec(read("Dockerfile")) ?? [];
-  expect(read("tools/install-tools.ts")).toContain(`version: "v${version}"`);
+  expect(read("tools/lib/install-opa.ts")).toContain(`version: "v${version}"`);
 });
 
 it("F4: Envoy's heap is bounded by less than its container has: a third more is for all that is not heap", () => {
