@@ -3,12 +3,13 @@ import { execFileSync, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { ownPorts, withFixedPorts } from "../demo/ports.ts";
-import { startScreen, whyScreen, withScreen } from "../demo/screens.ts";
+import { setAside, startScreen, whyScreen, withScreen } from "../demo/screens.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const README = resolve(ROOT, "README.md");
 const LAST_LINE = "Ctrl-C ends everything.";
 
+const putBack = setAside(resolve(ROOT, "run/demo/policies"));
 const { env, ports } = await ownPorts();
 const demo = spawn(process.execPath, ["tools/run.mjs", "start"], {
   cwd: ROOT,
@@ -33,6 +34,7 @@ try {
 } finally {
   demo.kill("SIGTERM");
   await ended;
+  putBack();
 }
 
 /** Exit code 1 is its answer "refused". */
