@@ -11,32 +11,43 @@ const MAX_SHELLS = 8;
 const startedByNpm = (): boolean =>
   process.env["npm_command"] !== undefined || process.env["npm_lifecycle_event"] !== undefined;
 
-/** Process ids from the parent up, through shells, to the first program that is none. */
-function ancestors(): string {
-  const pids = [process.ppid];
-  for (let pid = shellParent(process.ppid); pid !== null && pids.length <= MAX_SHELLS; pid = shellParent(pid))
-    pids.push(pid);
-  return pids.join(" ");
+interface ProcessStat {
+  readonly name: string;
+  readonly parent: number;
 }
 
-/** The parent of a process that is a shell, else null; null too where there is no /proc. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
-function shellParent(pid: number): number | null {
+/** Null for a process that is gone, and where there is no /proc. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
+function statOf(pid: number): ProcessStat | null {
   try {
-    const [, name = "", ppid = ""] = /^\d+ \((.*)\) \S (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, "latin1")) ?? [];
-    return SHELL.test(name) ? Number(ppid) : null;
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const [, name = "", parent = ""] = /^\d+ \((.*)\) \S (\d+) /s.exec(stat) ?? [];
+    return { name, parent: Number(parent) };
   } catch {
     return null;
   }
 }
 
+/** Process ids from the parent up, through shells, to the first program that is none. */
+function ancestors(): number[] {
+  const pids = [process.ppid];
+  for (let stat = statOf(process.ppid); stat !== null && SHELL.test(stat.name); stat = statOf(stat.parent)) {
+    if (pids.push(stat.parent) > MAX_SHELLS) break;
+  }
+  return pids;
+}
+
 /** As the program started: what happens while it loads is seen, too. */
 const atStart = ancestors();
+
+/** By the ids alone: a shell may go on as another program (`exec`). */
+const isGone = (): boolean =>
+  process.ppid !== atStart[0] || atStart.slice(1).some((parent, i) => statOf(atStart[i] ?? 0)?.parent !== parent);
 
 /** Calls back once, when npm or npx, or a shell between, is gone. Does nothing if neither started this process. */
 export function onParentGone(callback: () => void): void {
   if (!startedByNpm()) return;
   const timer = setInterval(() => {
-    if (ancestors() === atStart) return;
+    if (!isGone()) return;
     clearInterval(timer);
     callback();
   }, INTERVAL_MS);

@@ -98,6 +98,17 @@ describe("whoever started it is gone", () => {
     expect(log()).toContain('"event":"parent_gone"');
   });
 
+  it("a shell that goes on as another program is not gone", async () => {
+    const service = await broker();
+    const goOn = `${service.codeFile}.go-on`;
+    const line = `${service.line.split(";")[0] ?? ""} & until [ -e ${goOn} ]; do sleep 0.1; done; exec sleep 60`;
+    const { log } = start(process.execPath, ["-e", viaShell(line)], { npm_lifecycle_event: "serve" });
+    await untilUp(service);
+    writeFileSync(goOn, "");
+    await delay(2500); // two looks would have seen it
+    expect([await service.healthy(), log().includes("parent_gone")]).toEqual([true, false]);
+  });
+
   it("a service that was put into the background on purpose goes on", async () => {
     const service = await broker();
     const { child } = start(process.execPath, ["-e", viaShell(service.line)]);
