@@ -24,7 +24,7 @@ const putBack = setAside(join(ROOT, "run/demo/policies"));
 afterAll(() => {
   for (const { pid = 0 } of started) {
     try {
-      process.kill(-pid, "SIGKILL");
+      process.kill(-pid, "SIGTERM"); // SIGKILL would leave what the demo has started
     } catch {
       // The whole group has ended.
     }
