@@ -15,7 +15,8 @@ import { createEvaluator, UNWATCHED } from "../src/policy/evaluator.ts";
 import { createSigner } from "../src/wristband/sign.ts";
 import { createVerifier } from "../src/wristband/verify.ts";
 import { ALICE, allowingPorts, checkSettings, requestOf } from "../test/fakes/authz.ts";
-import { listingOf, tool, WRISTBAND } from "../test/fakes/list-broker.ts";
+import { listingOf, tool } from "../test/fakes/listing.ts";
+import { WRISTBAND } from "../test/fakes/wristband.ts";
 import { makeKey } from "../test/fakes/issuer.ts";
 import { drive, inTurns, spread } from "./harness.ts";
 

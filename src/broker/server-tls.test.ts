@@ -4,7 +4,8 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { claimsOf, startTestBroker, wristband, type TestBroker } from "../../test/fakes/broker.ts";
+import { startTestBroker, type TestBroker } from "../../test/fakes/broker.ts";
+import { claimsOf, wristband } from "../../test/fakes/wristband.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-broker-"));
 let broker: TestBroker;

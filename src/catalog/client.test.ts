@@ -1,14 +1,14 @@
 import { gzipSync } from "node:zlib";
 import type { ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { startUpstream, type FakeUpstream } from "../../test/fakes/list-server.ts";
+import { startFakeServer, type FakeServer } from "../../test/fakes/mcp-server.ts";
 import { createHttpClient } from "../http/client.ts";
 import { createCatalogClient, type CatalogClient, type CatalogClientOptions } from "./client.ts";
 import { readCatalog, type CatalogNames } from "./schema.ts";
 
 const one = (tools: string[] = ["x"]) => ({ servers: { a: { tools, prompts: ["p"], resources: ["docs://{id}"] } } });
 
-let broker: FakeUpstream;
+let broker: FakeServer;
 let client: CatalogClient;
 let now: number;
 let tokens: number;
@@ -16,7 +16,7 @@ let changes: (CatalogNames | null)[];
 let faults: (string | null)[];
 
 beforeEach(async () => {
-  broker = await startUpstream(() => undefined);
+  broker = await startFakeServer(() => undefined);
   now = 0;
   tokens = 0;
   changes = [];

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { answerOk, json, result, startFakeUpstream, type FakeUpstream } from "../fakes/upstream.ts";
+import { answerOk, json, result, startEraServer, type EraServer } from "../fakes/mcp-server.ts";
 import { startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts } from "../../demo/ports.ts";
 import { legacy, type Reply } from "./client.ts";
@@ -13,10 +13,10 @@ const TIMEOUT_MS = 3000;
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-direct-"));
 let lab: Lab;
-let server: FakeUpstream;
+let server: EraServer;
 
 beforeAll(async () => {
-  server = await startFakeUpstream("legacy");
+  server = await startEraServer("legacy");
   lab = await startLab({
     folder,
     ports: await freePorts(),

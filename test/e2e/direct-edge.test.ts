@@ -10,11 +10,11 @@ import {
   answerOk,
   json,
   result,
-  startFakeUpstream,
+  startEraServer,
   withHeaders,
   type Arrival,
-  type FakeUpstream,
-} from "../fakes/upstream.ts";
+  type EraServer,
+} from "../fakes/mcp-server.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy, type Reply } from "./client.ts";
@@ -23,11 +23,11 @@ import { http2Post, rawBytes, rawRequest } from "./raw-http.ts";
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-direct-edge-"));
 let lab: Lab;
 let ports: Ports;
-let server: FakeUpstream;
+let server: EraServer;
 let alice: string;
 
 beforeAll(async () => {
-  server = await startFakeUpstream("legacy");
+  server = await startEraServer("legacy");
   ports = await freePorts();
   lab = await startLab({
     folder,
@@ -102,29 +102,29 @@ describe("requests", () => {
         "Accept: application/json, text/event-stream",
         `Authorization: Bearer ${alice}`,
       ];
-      const before = server.arrivals.length;
+      const before = server.requests.length;
       const reply = await rawRequest(ports.gateway, rawBytes({ body: CALL, headers: [...headers, ...lines] }));
-      expect([reply.status, server.arrivals.length - before]).toEqual([200, 1]);
-      onlyKnown(server.arrivals.at(-1));
+      expect([reply.status, server.requests.length - before]).toEqual([200, 1]);
+      onlyKnown(server.requests.at(-1));
     },
   );
 
   it.each(CHUNKS)("HTTP/2: none arrives (from %s on)", async (...names) => {
     const taken = new Set(["keep-alive", "proxy-connection", "te"]); // Node does not send these
     const headers = Object.fromEntries(names.filter((name) => !taken.has(name)).map((name) => [name, "evil"]));
-    const before = server.arrivals.length;
+    const before = server.requests.length;
     const reply = await http2Post(ports.gateway, { ...headers, te: "trailers", authorization: `Bearer ${alice}` }, [
       Buffer.from(CALL),
     ]);
-    expect([reply.status, server.arrivals.length - before]).toEqual([200, 1]);
-    onlyKnown(server.arrivals.at(-1));
+    expect([reply.status, server.requests.length - before]).toEqual([200, 1]);
+    onlyKnown(server.requests.at(-1));
   });
 
   it("what the broker passes on arrives as it was sent", async () => {
     const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const passing = { traceparent, "mcp-protocol-version": "2025-11-25", "mcp-later": "x" };
     await legacy(lab.gateway, "tools/call", { name: "echo", arguments: {} }, { token: alice, headers: passing });
-    expect(server.arrivals.at(-1)?.headers).toMatchObject({ ...passing, authorization: `Bearer ${DEMO_CREDENTIAL}` });
+    expect(server.requests.at(-1)?.headers).toMatchObject({ ...passing, authorization: `Bearer ${DEMO_CREDENTIAL}` });
   });
 });
 

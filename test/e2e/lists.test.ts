@@ -9,8 +9,8 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { findTool } from "../../src/files/program.ts";
-import { tool } from "../fakes/list-broker.ts";
-import { modernServer, startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
+import { tool } from "../fakes/listing.ts";
+import { modernServer, startFakeServer, type FakeServer } from "../fakes/mcp-server.ts";
 import { startChild, waitReady, type Child } from "../../demo/child.ts";
 import { startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
@@ -29,8 +29,8 @@ let lab: Lab;
 let ports: Ports;
 let docs: TestServer;
 let old: TestServer;
-let big: FakeUpstream;
-let bulk: FakeUpstream[];
+let big: FakeServer;
+let bulk: FakeServer[];
 let broker: Child | undefined;
 let alice: string;
 let bob: string;
@@ -53,9 +53,9 @@ beforeAll(async () => {
   grant();
   docs = await startDocs(docsTools);
   old = await startSessions(sessions);
-  big = await startUpstream(modernServer({ tools: many.map((name) => tool(name)) }));
+  big = await startFakeServer(modernServer({ tools: many.map((name) => tool(name)) }));
   bulk = await Promise.all(
-    ["x", "y"].map((letter) => startUpstream(modernServer({ tools: long(letter).map((name) => tool(name)) }))),
+    ["x", "y"].map((letter) => startFakeServer(modernServer({ tools: long(letter).map((name) => tool(name)) }))),
   );
   ports = await freePorts();
   const urls = { docs: docs.url, old: old.url, big: big.url, bulk1: bulk[0]?.url, bulk2: bulk[1]?.url };

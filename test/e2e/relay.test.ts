@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { findTool } from "../../src/files/program.ts";
-import { json, startFakeUpstream, withHeaders, type FakeUpstream } from "../fakes/upstream.ts";
+import { json, startEraServer, withHeaders, type EraServer } from "../fakes/mcp-server.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
 import { freePort, freePorts } from "../../demo/ports.ts";
 import { startBudget, startEverything, type LabUpstream } from "../../demo/upstreams.ts";
@@ -17,7 +17,7 @@ const hasOpa = findTool("opa") !== null;
 let lab: Lab;
 let everything: LabUpstream;
 let budget: LabUpstream;
-let evil: FakeUpstream;
+let evil: EraServer;
 let alice: string;
 const texts: string[] = [];
 
@@ -27,7 +27,7 @@ beforeAll(async () => {
   [everything, budget, evil] = await Promise.all([
     startEverything({ port: await freePort(), folder }),
     startBudget({ port: await freePort(), folder }),
-    startFakeUpstream("modern"),
+    startEraServer("modern"),
   ]);
   lab = await startLab({
     folder,

@@ -16,7 +16,8 @@ import { decide, visible } from "../../src/policy/decision.ts";
 import { createEvaluator, UNWATCHED, type Evaluator } from "../../src/policy/evaluator.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";
-import { listingOf, tool, WRISTBAND } from "../fakes/list-broker.ts";
+import { listingOf, tool } from "../fakes/listing.ts";
+import { WRISTBAND } from "../fakes/wristband.ts";
 import { ALICE } from "../fakes/authz.ts";
 import { makeKey } from "../fakes/issuer.ts";
 import {

@@ -9,10 +9,11 @@ import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { signCatalogToken } from "../../src/catalog/token.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
-import { tool, WRISTBAND } from "../fakes/list-broker.ts";
+import { tool } from "../fakes/listing.ts";
+import { WRISTBAND } from "../fakes/wristband.ts";
 import { ALICE } from "../fakes/authz.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
-import { modernServer, sessionServer, startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
+import { modernServer, sessionServer, startFakeServer, type FakeServer } from "../fakes/mcp-server.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-broker-"));
@@ -27,16 +28,16 @@ const LISTS = {
 };
 
 let serve: FakeIssuer;
-let good: FakeUpstream;
-let other: FakeUpstream;
+let good: FakeServer;
+let other: FakeServer;
 let ports: Ports;
 let broker: RunningBroker | undefined;
 let log: string[];
 
 beforeEach(async () => {
   serve = await startIssuer(key);
-  good = await startUpstream(modernServer(LISTS));
-  other = await startUpstream(sessionServer({ tools: [tool("z")] }));
+  good = await startFakeServer(modernServer(LISTS));
+  other = await startFakeServer(sessionServer({ tools: [tool("z")] }));
   ports = await freePorts();
   log = [];
 });

@@ -12,18 +12,18 @@ import { loadConfig } from "../../src/config/load.ts";
 import { virtualHosts } from "../../src/envoy-config/routes.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { bodyDigest } from "../../src/wristband/claims.ts";
-import { claimsOf } from "../fakes/broker.ts";
+import { tool } from "../fakes/listing.ts";
+import { claimsOf, WRISTBAND } from "../fakes/wristband.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
-import { tool, WRISTBAND } from "../fakes/list-broker.ts";
 import {
   json,
   modernServer,
   rpcError,
   sessionServer,
-  startUpstream,
-  type FakeUpstream,
+  startFakeServer,
+  type FakeServer,
   type Respond,
-} from "../fakes/list-server.ts";
+} from "../fakes/mcp-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-listed-"));
 const key = makeKey("k1");
@@ -55,7 +55,7 @@ function configOf(url: string, broker: number, brokerOps: number) {
 }
 
 /** Starts a broker before this server, and gives what became of one list and one call. */
-async function listAndCall(upstream: FakeUpstream, url: string) {
+async function listAndCall(upstream: FakeServer, url: string) {
   const ports = await freePorts();
   const broker = await startBroker(
     configOf(url, ports.broker, ports.brokerOps),
@@ -92,8 +92,8 @@ function answeringCalls(inner: Respond): Respond {
     request.method === "tools/call" ? { content: CONTENT, resultType: "complete" } : inner(request, response);
 }
 
-async function startServer(respond: Respond): Promise<FakeUpstream> {
-  const upstream = await startUpstream(answeringCalls(respond));
+async function startServer(respond: Respond): Promise<FakeServer> {
+  const upstream = await startFakeServer(answeringCalls(respond));
   opened.push(() => upstream.close());
   return upstream;
 }

@@ -16,7 +16,7 @@ import { makeCa, makeLeaf } from "../fakes/certificates.ts";
 import { firstHandover } from "../fakes/handover.ts";
 import { noOpa } from "../fakes/opa.ts";
 import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
-import { startUpstream, type FakeUpstream } from "../fakes/list-server.ts";
+import { startFakeServer, type FakeServer } from "../fakes/mcp-server.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-serve-"));
@@ -24,7 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const file = join(folder, "mcp-authz.yaml");
 
 let idp: FakeIssuer;
-let broker: FakeUpstream;
+let broker: FakeServer;
 let ports: Ports;
 let serve: Serve | undefined;
 let log: string[];
@@ -32,7 +32,7 @@ let told: FromThread<LoadedPolicy>[];
 
 beforeEach(async () => {
   idp = await startIssuer(makeKey("idp"));
-  broker = await startUpstream((_, response) => void response.writeHead(503).end());
+  broker = await startFakeServer((_, response) => void response.writeHead(503).end());
   ports = await freePorts();
   log = [];
   for (const kid of ["k1", "k2"]) {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { modernServer, startUpstream, type FakeUpstream, type Respond } from "../../../test/fakes/list-server.ts";
+import { modernServer, startFakeServer, type FakeServer, type Respond } from "../../../test/fakes/mcp-server.ts";
 import { faultWord } from "../../broker/catalog/listing.ts";
 import { createUpstreams } from "../../broker/upstream/upstream.ts";
 import { loadConfig } from "../../config/load.ts";
@@ -15,7 +15,7 @@ import { partsOf } from "../../http/url.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-upstreams-"));
 const tools = { tools: [{ name: "t", inputSchema: { type: "object" } }] };
-let plain: FakeUpstream;
+let plain: FakeServer;
 let tls: Server;
 
 beforeAll(async () => {
@@ -25,7 +25,7 @@ beforeAll(async () => {
   execFileSync("openssl", [...made, ...subject, "-keyout", join(folder, "tls.key"), "-out", join(folder, "tls.pem")], {
     stdio: "ignore",
   });
-  plain = await startUpstream(modernServer(tools));
+  plain = await startFakeServer(modernServer(tools));
   const [key, cert] = ["tls.key", "tls.pem"].map((name) => readFileSync(join(folder, name)));
   tls = createServer({ key, cert }, (request, response) => {
     const chunks: Buffer[] = [];
@@ -123,7 +123,7 @@ describe("TLS is verified, CA and host name", () => {
 it("K05: calls that hang hold up no list, and lists that hang no call", async () => {
   const waiting: (() => void)[] = [];
   const held: Respond = (_, response) => void waiting.push(() => response.writeHead(204).end());
-  const server = await startUpstream(held);
+  const server = await startFakeServer(held);
   const settings = { url: server.url, ca: null, timeoutMs: 1000, credentialHeaders: new Set<string>() };
   const upstreams = createUpstreams(new Map([["s", { ...settings, needsCredential: false }]]));
   const upstream = upstreams.get("s") ?? expect.fail();

@@ -8,10 +8,10 @@ import {
   rpcError,
   json,
   sessionServer,
-  startUpstream,
-  type FakeUpstream,
+  startFakeServer,
+  type FakeServer,
   type Respond,
-} from "../../../test/fakes/list-server.ts";
+} from "../../../test/fakes/mcp-server.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
 import { Secret } from "../../secret/secret.ts";
 import { createUpstreams, type UpstreamConnections } from "../upstream/upstream.ts";
@@ -33,8 +33,8 @@ const NAMES = { tools: ["a", "b"], prompts: ["p"], resources: ["docs://a"], temp
 
 const LIMITS = { serverNameBytes: 64 * 1024, serverDefinitionBytes: 2 * 1024 * 1024 };
 
-async function fake(respond: Respond): Promise<FakeUpstream> {
-  const upstream = await startUpstream(respond);
+async function fake(respond: Respond): Promise<FakeServer> {
+  const upstream = await startFakeServer(respond);
   opened.push(upstream);
   return upstream;
 }

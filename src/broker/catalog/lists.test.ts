@@ -1,19 +1,17 @@
 // The broker as Envoy meets it: what a wristband shows, and what nothing shows without one.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compact, makeKey } from "../../../test/fakes/issuer.ts";
+import { startTestBroker, type TestBroker } from "../../../test/fakes/broker.ts";
 import {
   ask,
   legacyBody,
   modernBody,
   modernHeaders,
-  NOTHING,
-  startTestBroker,
-  tool,
-  WRISTBAND,
   type Asked,
   type BrokerReply,
-  type TestBroker,
-} from "../../../test/fakes/list-broker.ts";
+} from "../../../test/fakes/broker-client.ts";
+import { NOTHING, tool } from "../../../test/fakes/listing.ts";
+import { WRISTBAND } from "../../../test/fakes/wristband.ts";
 import { signCatalogToken } from "../../catalog/token.ts";
 
 const many = Array.from({ length: 450 }, (_, i) => `t${String(i).padStart(3, "0")}`);
@@ -47,7 +45,9 @@ let broker: TestBroker;
 let alice: string;
 let bob: string;
 beforeAll(async () => {
-  broker = await startTestBroker(SERVERS);
+  broker = await startTestBroker(
+    Object.fromEntries(Object.entries(SERVERS).map(([name, offered]) => [name, { offered }])),
+  );
   alice = broker.wristband("alice", ALICE);
   bob = broker.wristband("bob", NOTHING);
 });
@@ -443,12 +443,12 @@ it("F06: two keys are believed while one replaces the other, one alone before an
 });
 
 it("every answer is observed, by its method and its reason", async () => {
-  broker.observed.length = 0;
+  broker.requests.length = 0;
   await ask(broker, legacyBody("tools/list"), { wristbands: [alice] });
   await ask(broker, legacyBody("tools/list", { cursor: "x" }), { wristbands: [alice] });
   await ask(broker, legacyBody("tools/list"), {});
   await ask(broker, "{", { wristbands: [alice] });
-  expect(broker.observed).toEqual([
+  expect(broker.requests).toEqual([
     "tools/list ok",
     "tools/list params_invalid",
     "? wristband_invalid",

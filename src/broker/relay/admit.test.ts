@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { CREDENTIAL, reasonOf, startTestBroker, type CallParts, type TestBroker } from "../../../test/fakes/broker.ts";
+import { startTestBroker, type TestBroker } from "../../../test/fakes/broker.ts";
+import { CREDENTIAL, reasonOf, type CallParts } from "../../../test/fakes/broker-client.ts";
 import { bodyDigest } from "../../wristband/claims.ts";
-import { startFakeUpstream, type FakeUpstream } from "../../../test/fakes/upstream.ts";
+import { startEraServer, type EraServer } from "../../../test/fakes/mcp-server.ts";
 
-let upstream: FakeUpstream;
+let upstream: EraServer;
 let broker: TestBroker;
 
 beforeAll(async () => {
-  upstream = await startFakeUpstream("modern");
+  upstream = await startEraServer("modern");
   broker = await startTestBroker({
     s: { url: upstream.url, headers: ["authorization", "x-api-key"] },
     other: { url: upstream.url },
@@ -23,7 +24,7 @@ afterAll(async () => {
 
 let before = 0;
 beforeEach(() => {
-  before = upstream.arrivals.length;
+  before = upstream.requests.length;
 });
 
 describe("F18: a call's wristband names its body, byte for byte", () => {
@@ -47,12 +48,12 @@ describe("F18: a call's wristband names its body, byte for byte", () => {
     const body = seen.replace("METHOD", method).replace("MEMBER", member).replace("NAME", name);
     const claims = { body: bodyDigest(Buffer.from(body)) };
     expect((await broker.call({ method, name, body, claims })).status).toBe(200);
-    const reached = upstream.arrivals.length;
+    const reached = upstream.requests.length;
     for (const [what, change] of others) {
       const reply = await broker.call({ method, name, body: change(body), claims });
       expect([what, reply.status, reasonOf(reply.messages[0])]).toEqual([what, 403, "wristband_invalid"]);
     }
-    expect(upstream.arrivals).toHaveLength(reached);
+    expect(upstream.requests).toHaveLength(reached);
   });
 });
 
@@ -91,7 +92,7 @@ describe("a call that its wristband does not prove is refused, and reaches nobod
   ])("%s", async (_, parts) => {
     const reply = await broker.call(parts);
     expect([reply.status, reasonOf(reply.messages[0])]).toEqual([403, "wristband_invalid"]);
-    expect(upstream.arrivals).toHaveLength(before);
+    expect(upstream.requests).toHaveLength(before);
   });
 });
 
@@ -115,7 +116,7 @@ describe("MS-09: the credential", () => {
   it.each(refused)("%s: refused", async (_, parts) => {
     const reply = await broker.call(parts);
     expect([reply.status, reasonOf(reply.messages[0])]).toEqual([503, "credential_unavailable"]);
-    expect(upstream.arrivals).toHaveLength(before);
+    expect(upstream.requests).toHaveLength(before);
   });
 
   it("goes in the header that serve named, and in no other", async () => {
@@ -186,7 +187,7 @@ describe("4.5, P6, P10: headers that go up", () => {
   ])("C07: %s is refused", async (_, headers) => {
     const reply = await broker.call({ headers });
     expect([reply.status, reasonOf(reply.messages[0])]).toEqual([400, "header_malformed"]);
-    expect(upstream.arrivals).toHaveLength(before);
+    expect(upstream.requests).toHaveLength(before);
   });
 
   it.each(["x", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "a".repeat(5000)])(
@@ -205,7 +206,7 @@ describe("the broker's own limits", () => {
       const reply = await broker.call({ body, headers });
       expect([reply.status, reasonOf(reply.messages[0])]).toEqual([413, "body_too_large"]);
     }
-    expect(upstream.arrivals).toHaveLength(before);
+    expect(upstream.requests).toHaveLength(before);
   });
   it("a body of as many bytes passes", async () => {
     const call = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo" } });
@@ -216,7 +217,7 @@ describe("the broker's own limits", () => {
   it("B02: it reads strictly, as serve does", async () => {
     const body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"rm"}}';
     expect(reasonOf((await broker.call({ body })).messages[0])).toBe("body_malformed");
-    expect(upstream.arrivals).toHaveLength(before);
+    expect(upstream.requests).toHaveLength(before);
   });
   it("B20: headers must agree with the body", async () => {
     const reply = await broker.call({ modern: true, headers: { "mcp-name": "other" } });

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { reasonOf, startTestBroker, type BrokerLimits, type TestBroker } from "../../../test/fakes/broker.ts";
-import { event, json, result, startFakeUpstream, type Arrival, type OnCall } from "../../../test/fakes/upstream.ts";
+import { startTestBroker, type BrokerLimits, type TestBroker } from "../../../test/fakes/broker.ts";
+import { reasonOf } from "../../../test/fakes/broker-client.ts";
+import { event, json, result, startEraServer, type Arrival, type OnCall } from "../../../test/fakes/mcp-server.ts";
 
 const MIB = 1024 * 1024;
 const closing: (() => Promise<void>)[] = [];
@@ -10,7 +11,7 @@ afterEach(async () => {
 });
 
 async function setup(onCall: OnCall, limits: BrokerLimits = {}, timeoutMs = 10_000): Promise<TestBroker> {
-  const upstream = await startFakeUpstream("modern", onCall);
+  const upstream = await startEraServer("modern", onCall);
   const server = { url: upstream.url, timeoutMs };
   const broker = await startTestBroker({ s: server, other: server }, limits);
   await broker.call({ params: { arguments: { kind: "small" } } }); // its era is known from here on

@@ -2,26 +2,20 @@ import { once } from "node:events";
 import { gzipSync } from "node:zlib";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import {
-  CREDENTIAL,
-  reasonOf,
-  replyOf,
-  startTestBroker,
-  type TestBroker,
-  type TestServer,
-} from "../../../test/fakes/broker.ts";
+import { startTestBroker, type TestBroker, type TestServer } from "../../../test/fakes/broker.ts";
+import { CREDENTIAL, reasonOf, replyOf } from "../../../test/fakes/broker-client.ts";
 import {
   event,
   json,
   result,
-  startFakeUpstream,
+  startEraServer,
   stream,
   withHeaders,
   type Arrival,
   type FakeEra,
-  type FakeUpstream,
+  type EraServer,
   type OnCall,
-} from "../../../test/fakes/upstream.ts";
+} from "../../../test/fakes/mcp-server.ts";
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -32,8 +26,8 @@ async function setup(
   era: FakeEra = "modern",
   onCall?: OnCall,
   server: Partial<TestServer> = {},
-): Promise<{ upstream: FakeUpstream; broker: TestBroker }> {
-  const upstream = await startFakeUpstream(era, onCall);
+): Promise<{ upstream: EraServer; broker: TestBroker }> {
+  const upstream = await startEraServer(era, onCall);
   const broker = await startTestBroker({ s: { url: upstream.url, ...server } });
   closing.push(
     () => upstream.close(),
@@ -243,7 +237,7 @@ describe("PO-12, B51: what is no answer is a refusal of ours", () => {
   });
 
   it("a server that is not there", async () => {
-    const upstream = await startFakeUpstream();
+    const upstream = await startEraServer();
     await upstream.close();
     const broker = await startTestBroker({ s: { url: upstream.url } });
     closing.push(() => broker.close());
@@ -438,7 +432,7 @@ describe("sessions", () => {
     const [session] = upstream.sessions;
     expect(upstream.of("tools/call")[0]?.headers["mcp-session-id"]).toBe(session);
     expect(reply.text + JSON.stringify(reply.headers)).not.toContain(session);
-    expect(JSON.stringify(upstream.arrivals)).not.toContain("client-session");
+    expect(JSON.stringify(upstream.requests)).not.toContain("client-session");
   });
   it("B32: 200 calls of one user with one id get their own answers", async () => {
     const { upstream, broker } = await setup("sessions", (arrival, response) => {
@@ -507,7 +501,7 @@ describe("sessions", () => {
     expect(upstream.of("initialize").length).toBeLessThanOrEqual(3);
   });
   it("all end with the broker, at their servers too", async () => {
-    const upstream = await startFakeUpstream("sessions");
+    const upstream = await startEraServer("sessions");
     const broker = await startTestBroker({ s: { url: upstream.url } });
     closing.push(() => upstream.close());
     await broker.call();
@@ -520,7 +514,7 @@ describe("sessions", () => {
 
 it("K05: one caller's calls take no more than her turns", async () => {
   const held: (() => void)[] = [];
-  const upstream = await startFakeUpstream("modern", (a, r) => held.push(() => json(r, 200, result(a))));
+  const upstream = await startEraServer("modern", (a, r) => held.push(() => json(r, 200, result(a))));
   const broker = await startTestBroker({ s: { url: upstream.url } }, { maxCallsPerCaller: 3 });
   closing.push(
     () => upstream.close(),
@@ -546,9 +540,7 @@ it("K05: one caller's calls take no more than her turns", async () => {
 
 it("K05, P14: an answer that its client does not read is a call under way", async () => {
   const big = { text: "x".repeat(7 * 1024 * 1024) };
-  const upstream = await startFakeUpstream("modern", (a, r) =>
-    json(r, 200, result(a, a.body.includes("big") ? big : {})),
-  );
+  const upstream = await startEraServer("modern", (a, r) => json(r, 200, result(a, a.body.includes("big") ? big : {})));
   const broker = await startTestBroker({ s: { url: upstream.url } }, { maxCallsPerCaller: 1 });
   closing.push(
     () => upstream.close(),
@@ -675,14 +667,14 @@ it("a call that nobody waits for is cancelled at a server of yesterday, by the i
 });
 
 it("path and query of the server's URL are sent as written", async () => {
-  const upstream = await startFakeUpstream("modern");
+  const upstream = await startEraServer("modern");
   const broker = await startTestBroker({ s: { url: `${upstream.origin}/a%2Fb/mcp?tenant=1&x=%20` } });
   closing.push(
     () => upstream.close(),
     () => broker.close(),
   );
   await broker.call();
-  expect(new Set(upstream.arrivals.map(({ path }) => path))).toEqual(new Set(["/a%2Fb/mcp?tenant=1&x=%20"]));
+  expect(new Set(upstream.requests.map(({ path }) => path))).toEqual(new Set(["/a%2Fb/mcp?tenant=1&x=%20"]));
 });
 
 describe("B50: streams", () => {
@@ -855,7 +847,7 @@ describe("B50: streams", () => {
     await vi.waitFor(() => expect(broker.observed.at(-1)).toEqual(["s", "upstream_timeout"]), 5000);
   });
   it("those under way get a last word when the broker ends", async () => {
-    const upstream = await startFakeUpstream("modern", (_, r) => stream(r, [": hi\n\n"], { end: false }));
+    const upstream = await startEraServer("modern", (_, r) => stream(r, [": hi\n\n"], { end: false }));
     const broker = await startTestBroker({ s: { url: upstream.url } });
     closing.push(() => upstream.close());
     const response: IncomingMessage = await broker.open();

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { listingOf, tool } from "../../../test/fakes/list-broker.ts";
+import { listingOf, tool } from "../../../test/fakes/listing.ts";
 import { createCatalog } from "../catalog/snapshot.ts";
 import { createFindSchema } from "./tool-schemas.ts";
 

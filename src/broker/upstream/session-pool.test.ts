@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { json, startFakeUpstream, type FakeUpstream } from "../../../test/fakes/upstream.ts";
+import { json, startEraServer, type EraServer } from "../../../test/fakes/mcp-server.ts";
 import { Secret } from "../../secret/secret.ts";
 import { createSessionPool, type SessionPool } from "./session-pool.ts";
 import type { SessionOwner } from "./session.ts";
@@ -12,7 +12,7 @@ afterEach(async () => {
 });
 
 interface Setup {
-  readonly fake: FakeUpstream;
+  readonly fake: EraServer;
   readonly pool: SessionPool;
   readonly owner: (more?: { server?: string; idp?: string; sub?: string; credential?: string | null }) => SessionOwner;
   readonly wait: (ms: number) => void;
@@ -20,7 +20,7 @@ interface Setup {
 
 async function setup({ maxSessions = 100, timeoutMs = 1000 } = {}): Promise<Setup> {
   let clock = 0;
-  const fake = await startFakeUpstream("sessions");
+  const fake = await startEraServer("sessions");
   const settings = { url: fake.url, ca: null, timeoutMs, credentialHeaders: new Set(["authorization"]) };
   const upstreams: Upstreams = createUpstreams(
     new Map(["s", "t"].map((name) => [name, { ...settings, needsCredential: false }])),
