@@ -21,6 +21,8 @@ import { legacy, type Reply } from "./client.ts";
 import { http2Post, rawBytes, rawRequest } from "./raw-http.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-direct-edge-"));
+/** Of the server's URL: written so that whoever cleans a path would change it. */
+const PATH = "/a/../%2e/b%2Fc//mcp|x";
 let lab: Lab;
 let ports: Ports;
 let server: EraServer;
@@ -37,7 +39,7 @@ beforeAll(async () => {
     config: (config) => {
       config["cors"] = { origins: ["https://app.example.com"] };
       const servers = config["servers"] as Record<string, Record<string, unknown>>;
-      servers["demo"] = { ...servers["demo"], url: server.url };
+      servers["demo"] = { ...servers["demo"], url: server.origin + PATH };
     },
   });
   alice = await lab.idp.mint("alice");
@@ -118,6 +120,12 @@ describe("requests", () => {
     ]);
     expect([reply.status, server.requests.length - before]).toEqual([200, 1]);
     onlyKnown(server.requests.at(-1));
+  });
+
+  it("arrive at the path of the server's URL, byte for byte, as lists do", async () => {
+    await legacy(lab.gateway, "tools/call", { name: "echo", arguments: {} }, { token: alice });
+    expect(server.of("tools/call").at(-1)?.path).toBe(PATH);
+    expect(new Set(server.requests.map(({ path }) => path))).toEqual(new Set([PATH]));
   });
 
   it("what the broker passes on arrives as it was sent", async () => {
