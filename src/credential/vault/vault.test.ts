@@ -250,6 +250,7 @@ it("G11: who comes while we log in waits for it, and not beyond her own time", a
   const source = ours.source();
   const patient = ask(source, person("alice"));
   expect(await ask(source, person("alice"), 30)).toEqual(["cannotTell", expect.stringContaining("time")]);
+  await vi.waitFor(() => expect(waiting).toHaveLength(1)); // the log-in has arrived
   for (const release of waiting) release();
   expect(await patient).toEqual(["found", "Bearer pat"]);
   await started;
