@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkMessage, codecs, FULL_PROTO, OWN_PROTO } from "../../test/fakes/check-request.ts";
-import { encodeCheckResponse, type CheckResponse } from "./encode-check-response.ts";
+import { CHECK_CODEC } from "./check-codec.ts";
+import { REFERENCE_CODEC } from "./grpc-js/check-codec.ts";
+import type { CheckResponse } from "./encode-check-response.ts";
 import { decodeCheckRequest } from "./decode-check-request.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
 
@@ -85,9 +87,14 @@ const http = (...fields: Buffer[]) => field(1, field(4, field(2, Buffer.concat(f
 const entry = (key: string, value: string) => field(3, Buffer.concat([field(1, key), field(2, value)]));
 const basics = [field(2, "POST"), field(4, "/mcp"), field(5, "gw")];
 
-describe("hand-made bytes", () => {
+const CODECS = [
+  ["our codec", CHECK_CODEC],
+  ["the reference codec", REFERENCE_CODEC],
+] as const;
+
+describe.each(CODECS)("hand-made bytes, read by %s", (_codec, { decode }) => {
   it("the helper makes a good one", () =>
-    expect(fromCheckRequest(http(...basics, entry("a", "b")), decodeCheckRequest).ok).toBe(true));
+    expect(fromCheckRequest(http(...basics, entry("a", "b")), decode).ok).toBe(true));
   it.each<[string, Buffer]>([
     ["D02 empty", Buffer.alloc(0)],
     ["D02 no http (a network filter's Check)", field(1, field(4, Buffer.alloc(0)))],
@@ -117,17 +124,17 @@ describe("hand-made bytes", () => {
     ["a length beyond the end", Buffer.from([0x0a, 0x7f, 0x00])],
     ["an endless varint", Buffer.alloc(20, 0xff)],
     ["B26 body and raw_body", http(...basics, entry("a", "b"), field(11, "x"), field(12, "y"))],
-  ])("%s refuses", (_, bytes) => expect(fromCheckRequest(bytes, decodeCheckRequest).ok).toBe(false));
+  ])("%s refuses", (_, bytes) => expect(fromCheckRequest(bytes, decode).ok).toBe(false));
 });
 
-describe("headers that are read when they are asked for", () => {
+describe.each(CODECS)("headers, read by %s", (_codec, { decode }) => {
   const line = (key: string, value: string, raw?: string) =>
     field(
       1,
       Buffer.concat([field(1, key), field(2, value), ...(raw === undefined ? [] : [field(3, Buffer.from(raw))])]),
     );
   const list = (...lines: Buffer[]) => field(13, Buffer.concat(lines));
-  const headersOf = (...fields: Buffer[]) => decodeCheckRequest(http(...basics, ...fields)).headers;
+  const headersOf = (...fields: Buffer[]) => decode(http(...basics, ...fields)).headers;
 
   it("several lines of one name are joined, whatever the case of the name, and count as repeated", () => {
     const headers = headersOf(list(line("Accept", "a"), line("x", "1"), line("accept", "b"), line("ACCEPT", "c")));
@@ -176,11 +183,11 @@ describe("headers that are read when they are asked for", () => {
     ["an address that has two texts", peer(field(1, socket("192.0.2.1", "192.0.2.2")))],
     ["an empty text behind one", peer(field(1, socket("192.0.2.1", "")))],
   ])("F20: %s refuses the Check", (_, bytes) =>
-    expect(fromCheckRequest(bytes, decodeCheckRequest)).toMatchObject({ ok: false, reason: "header_malformed" }),
+    expect(fromCheckRequest(bytes, decode)).toMatchObject({ ok: false, reason: "header_malformed" }),
   );
   it("F20: and each of them once is fine", () => {
-    expect(fromCheckRequest(peer(field(1, socket("192.0.2.1"))), decodeCheckRequest)).toMatchObject({ ok: true });
-    expect(fromCheckRequest(http(...basics, one(key, raw)), decodeCheckRequest)).toMatchObject({ ok: true });
+    expect(fromCheckRequest(peer(field(1, socket("192.0.2.1"))), decode)).toMatchObject({ ok: true });
+    expect(fromCheckRequest(http(...basics, one(key, raw)), decode)).toMatchObject({ ok: true });
   });
 
   it("a name that looks like a known one at a glance is another name", () => {
@@ -193,6 +200,14 @@ describe("headers that are read when they are asked for", () => {
     expect([...(headers?.names() ?? [])]).toEqual(["cantent-type", "content-type", partial]);
   });
 
+  it("names that objects inherit are headers like others", () => {
+    for (const odd of ["__proto__", "constructor", "tostring"]) {
+      expect(headersOf(entry(odd, "x"))?.get(odd)).toBe("x");
+      expect([...(headersOf(entry("a", "x"))?.names() ?? [])]).toEqual(["a"]);
+      expect(headersOf(entry("a", "x"))?.get(odd)).toBeUndefined();
+    }
+  });
+
   it("D10: names and values are UTF-8, bar those that come as raw bytes", () => {
     const bad = Buffer.from([0xc0, 0xaf]);
     for (const broken of [
@@ -202,7 +217,7 @@ describe("headers that are read when they are asked for", () => {
       list(field(1, Buffer.concat([field(1, "a"), field(2, bad)]))),
       field(3, Buffer.concat([field(1, "a"), field(2, Buffer.concat([Buffer.alloc(100, 0x61), bad]))])),
     ]) {
-      expect(fromCheckRequest(http(...basics, broken), decodeCheckRequest)).toMatchObject({
+      expect(fromCheckRequest(http(...basics, broken), decode)).toMatchObject({
         ok: false,
         reason: "header_malformed",
       });
@@ -226,29 +241,29 @@ describe("headers that are read when they are asked for", () => {
     expect(
       fromCheckRequest(
         many(200, (i) => `x${i}`),
-        decodeCheckRequest,
+        decode,
       ).ok,
     ).toBe(true);
     expect(
       fromCheckRequest(
         many(201, (i) => `x${i}`),
-        decodeCheckRequest,
+        decode,
       ),
     ).toMatchObject({ ok: false, reason: "header_too_large" });
     expect(
       fromCheckRequest(
         many(201, () => "same"),
-        decodeCheckRequest,
+        decode,
       ),
     ).toMatchObject({ ok: false, reason: "header_too_large" });
     const flood = many(300_000, (i) => `x${i}`);
     const started = performance.now();
-    expect(fromCheckRequest(flood, decodeCheckRequest)).toMatchObject({ ok: false, reason: "header_too_large" });
+    expect(fromCheckRequest(flood, decode)).toMatchObject({ ok: false, reason: "header_too_large" });
     expect(performance.now() - started).toBeLessThan(1000);
   });
 });
 
-describe("B24, B25, M12: whether the body is whole", () => {
+describe.each(CODECS)("B24, B25, M12: whether the body is whole, read by %s", (_codec, { decode }) => {
   it.each<[string, Parameters<typeof checkMessage>[0], string]>([
     ["Envoy says so", { body: "{}" }, "bytes"],
     ["Envoy says partial", { body: "{}", headers: { "x-envoy-auth-partial-body": "true" } }, "partial"],
@@ -266,7 +281,7 @@ describe("B24, B25, M12: whether the body is whole", () => {
     ["none", {}, "none"],
     ["none, though content-length says so", { headers: { "content-length": "200" } }, "none"],
   ])("%s", (_, parts, kind) => {
-    const step = fromCheckRequest(full.request.encode(checkMessage(parts)), decodeCheckRequest);
+    const step = fromCheckRequest(full.request.encode(checkMessage(parts)), decode);
     expect(step.ok && step.value.body.kind).toBe(kind);
   });
 
@@ -277,7 +292,7 @@ describe("B24, B25, M12: whether the body is whole", () => {
       };
       const map = message.attributes.request.http.header_map;
       map.headers = map.headers.filter(({ key }) => key !== "x-envoy-auth-partial-body");
-      const step = fromCheckRequest(full.request.encode(message), decodeCheckRequest);
+      const step = fromCheckRequest(full.request.encode(message), decode);
       return step.ok && step.value.body.kind;
     };
     expect([kindOf(2), kindOf(3), kindOf(1), kindOf(-1), kindOf(0)]).toEqual([
@@ -290,7 +305,7 @@ describe("B24, B25, M12: whether the body is whole", () => {
   });
 });
 
-describe("CheckResponse", () => {
+describe.each(CODECS)("CheckResponse, written by %s", (_codec, { encode }) => {
   const headers = fc
     .dictionary(name, fc.stringMatching(/^[!-~]{1,40}$/), { maxKeys: 5 })
     .map((d) => new Map(Object.entries(d)));
@@ -314,7 +329,7 @@ describe("CheckResponse", () => {
     });
     fc.assert(
       fc.property(fc.oneof(denied, ok), (response: CheckResponse) => {
-        const bytes = encodeCheckResponse(response);
+        const bytes = encode(response);
         const seen = full.response.decode(bytes) as never;
         const options = (map: ReadonlyMap<string, string>) =>
           [...map].map(([key, value]) => ({

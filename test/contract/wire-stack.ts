@@ -3,7 +3,9 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { constants } from "node:http2";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
+import { once } from "node:events";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { credentials, status } from "@grpc/grpc-js";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { createCheck } from "../../src/authz/check.ts";
@@ -114,6 +116,24 @@ export function wireStackContract(name: WireStackName): void {
         expect(await as("envoy")).toEqual({ grpc: 0, code: 0, http: "" });
         expect(await as("stranger")).toEqual({ grpc: 0, code: 14, http: "InternalServerError" });
         expect((await as(null)).grpc).toBe(status.UNAVAILABLE);
+      });
+
+      it("a new certificate is for connections from then on", async () => {
+        const material = () => ({ clientCa: null, clientSans: [], ...selfSigned() });
+        const { server, port } = await start({ tls: material() });
+        const seen = async () => {
+          const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+          await once(socket, "secureConnect");
+          const { fingerprint256 } = socket.getPeerCertificate();
+          const { alpnProtocol } = socket;
+          socket.destroy();
+          return [alpnProtocol, fingerprint256];
+        };
+        const before = await seen();
+        server.setTls(material());
+        const after = await seen();
+        expect([before[0], after[0]]).toEqual(["h2", "h2"]);
+        expect(after[1]).not.toBe(before[1]);
       });
     });
 

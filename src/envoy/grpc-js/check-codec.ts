@@ -9,7 +9,6 @@ import {
   type CheckResponse,
   type Metadata,
 } from "../encode-check-response.ts";
-import { MAX_LINES } from "../header-table.ts";
 import { WireFault } from "../protobuf.ts";
 import { AUTHORIZATION } from "./definitions.ts";
 import { ListedHeaders } from "./listed-headers.ts";
@@ -51,6 +50,7 @@ const { requestDeserialize, responseSerialize } = Check;
 export const REFERENCE_CODEC: CheckCodec = {
   decode(bytes) {
     const strict = decodeCheckRequest(bytes);
+    if (strict.tooManyHeaders) return strict; // a refusal, and costly to read once more
     const fields = fieldsOf(deserialized(bytes));
     if (!areEqual(strict, fields)) throw new WireFault("two readers read it differently");
     return fields;
@@ -71,7 +71,8 @@ function fieldsOf({ attributes }: CheckRequest): CheckRequestFields {
   const { method = "", path = "", host = "", size = 0 } = http;
   return {
     ...{ method, path, host, size },
-    ...headersOf(http),
+    headers: headersOf(http),
+    tooManyHeaders: false,
     body: http.body === undefined ? null : Buffer.from(http.body),
     rawBody: http.raw_body ?? null,
     peer: peerOf(attributes?.source?.address),
@@ -82,29 +83,25 @@ function peerOf(address: Address | undefined): string {
   return address?.socket_address?.address ?? address?.pipe?.path ?? "";
 }
 
-function headersOf(http: HttpRequest): Pick<CheckRequestFields, "headers" | "tooManyHeaders"> {
-  const lines = linesOf(http);
-  if (lines === null) return { headers: null, tooManyHeaders: false };
-  return { headers: new ListedHeaders(lines.slice(0, MAX_LINES)), tooManyHeaders: lines.length > MAX_LINES };
-}
-
-/** Header lines of the map form or of the list form; null without any of both. */
-function linesOf({ headers, header_map: list }: HttpRequest): readonly (readonly [string, string])[] | null {
-  if (headers !== undefined) return Object.entries(headers);
+/** Of the map form or of the list form; null without any of both. */
+function headersOf({ headers, header_map: list }: HttpRequest): ListedHeaders | null {
+  if (headers !== undefined) return new ListedHeaders(Object.entries(headers));
   if (list === undefined) return null;
-  return (list.headers ?? []).map(({ key = "", value = "", raw_value: raw }): [string, string] => [
-    key,
-    value === "" ? (raw?.toString("latin1") ?? "") : value,
-  ]);
+  return new ListedHeaders(
+    (list.headers ?? []).map(({ key = "", value = "", raw_value: raw }) => [
+      key,
+      value === "" ? (raw?.toString("latin1") ?? "") : value,
+    ]),
+  );
 }
 
-/** True if both readers found the same; the headers are not compared where there are too many: that is a refusal. */
+/** True if both readers found the same. */
 function areEqual(one: CheckRequestFields, other: CheckRequestFields): boolean {
-  const texts = ["method", "path", "host", "size", "peer", "tooManyHeaders"] as const;
+  const texts = ["method", "path", "host", "size", "peer"] as const;
   if (texts.some((name) => one[name] !== other[name])) return false;
   if (!areEqualBytes(one.body, other.body) || !areEqualBytes(one.rawBody, other.rawBody)) return false;
   if (one.headers === null || other.headers === null) return one.headers === other.headers;
-  return one.tooManyHeaders || areEqualHeaders(one.headers, other.headers);
+  return areEqualHeaders(one.headers, other.headers);
 }
 
 function areEqualBytes(one: Buffer | null, other: Buffer | null): boolean {
@@ -149,8 +146,12 @@ function optionsOf(headers: ReadonlyMap<string, string>): object[] {
   }));
 }
 
-/** google.protobuf.Struct, which protobufjs brings along: its fields have camelCase names, whatever `keepCase` says. */
+/**
+ * google.protobuf.Struct, which protobufjs brings along: its fields have camelCase names, whatever `keepCase` says.
+ * In the order that our own encoder writes, so that the bytes of both codecs can be compared.
+ */
 function structOf(metadata: Metadata): object {
-  const fields = Object.fromEntries(Array.from(metadata, ([name, value]) => [name, { stringValue: value }]));
+  const entries = [...metadata].toReversed();
+  const fields = Object.fromEntries(entries.map(([name, value]) => [name, { stringValue: value }]));
   return { fields: { [METADATA_NAMESPACE]: { structValue: { fields } } } };
 }
