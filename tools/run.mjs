@@ -25,6 +25,7 @@ const TASKS = {
   "release-check": ["tools/release-check.ts"],
   fuzz: ["test/fuzz/fuzz.ts"],
   "fuzz:coverage": ["test/fuzz/coverage.ts"],
+  "fuzz:stacks": ["test/fuzz/stacks/stacks.ts"],
 };
 
 function say(text) {
