@@ -27,6 +27,17 @@ export function toolCall(token: string): Buffer {
   });
 }
 
+/** The same by the reference wire stack. */
+export const decisionByGrpcJsTarget: Target = {
+  name: "decision-grpc-js",
+  title: "the same by grpc-js",
+  against: "decision",
+  async start(world) {
+    const { child, address } = await world.start("serve", { listen: { authzStack: "grpc-js" } });
+    return { child, call: checkCall(address, toolCall(world.token)) };
+  },
+};
+
 /** Warm token, real policy, static credential, audit to a file. */
 export const decisionTarget: Target = {
   name: "decision",

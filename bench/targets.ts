@@ -1,11 +1,18 @@
 // The targets of `npm run bench`. A new one is a file and a row here.
-import { decisionTarget } from "./decision.ts";
+import { decisionByGrpcJsTarget, decisionTarget } from "./decision.ts";
 import { noopTarget } from "./noop.ts";
 import { proxyTarget, relayTarget } from "./relay.ts";
 import type { Target } from "./target.ts";
 import { vaultTarget } from "./vault.ts";
 
-const TARGETS: readonly Target[] = [noopTarget, decisionTarget, vaultTarget, proxyTarget, relayTarget];
+const TARGETS: readonly Target[] = [
+  noopTarget,
+  decisionTarget,
+  decisionByGrpcJsTarget,
+  vaultTarget,
+  proxyTarget,
+  relayTarget,
+];
 
 /** Those that were named, or all, with what they are compared with. @throws {Error} for a name that is none */
 export function chosen(names: readonly string[]): readonly Target[] {

@@ -23,10 +23,10 @@ export interface World {
   spawn(args: readonly string[]): ChildProcess;
   /** A token of the issuer, whose keys the broker takes for those of `serve`. */
   sign(typ: string, claims: object): string;
-  /** Starts one of the services; resolves when it is ready. @param config laid over ours, at the top level */
+  /** Starts one of the services; resolves when it is ready. @param config laid over ours, at the top level and in `listen` */
   start(
     service: "serve" | "broker",
-    config?: Readonly<Record<string, unknown>>,
+    config?: Readonly<Record<string, unknown>> & { readonly listen?: object },
   ): Promise<{ readonly child: ChildProcess; readonly address: string }>;
   close(): Promise<void>;
 }
@@ -51,7 +51,8 @@ export async function createWorld(): Promise<World> {
     async start(service, config = {}) {
       const ports = await freePorts();
       const file = join(folder, `mcp-authz-${children.length}.yaml`);
-      writeFileSync(file, stringify({ ...configuration(issuer, ports, children.length), ...config }));
+      const base = configuration(issuer, ports, children.length);
+      writeFileSync(file, stringify({ ...base, ...config, listen: { ...base.listen, ...config.listen } }));
       const child = startChild(["src/cli/mcp-authz.ts", service, "--config", file]);
       const [port, ops] = service === "serve" ? [ports.authz, ports.ops] : [ports.broker, ports.brokerOps];
       await waitUntilOk(child, `http://127.0.0.1:${ops}/readyz`);
@@ -73,7 +74,7 @@ function writeSecrets(folder: string): void {
   writeFileSync(join(folder, "pat"), "upstream-credential", { mode: 0o600 });
 }
 
-function configuration({ issuer }: FakeIssuer, ports: Awaited<ReturnType<typeof freePorts>>, number: number): object {
+function configuration({ issuer }: FakeIssuer, ports: Awaited<ReturnType<typeof freePorts>>, number: number) {
   const local = (port: number) => `127.0.0.1:${port}`;
   return {
     publicOrigin: ORIGIN,
