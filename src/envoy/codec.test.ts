@@ -200,6 +200,11 @@ describe.each(CODECS)("headers, read by %s", (_codec, { decode }) => {
     expect([...(headers?.names() ?? [])]).toEqual(["cantent-type", "content-type", partial]);
   });
 
+  it("names keep their order, also those that an object would put first", () => {
+    const headers = headersOf(entry("a", "1"), entry("10", "2"), entry("b", "3"), entry("2", "4"));
+    expect([...(headers?.names() ?? [])]).toEqual(["a", "10", "b", "2"]);
+  });
+
   it("names that objects inherit are headers like others", () => {
     for (const odd of ["__proto__", "constructor", "tostring"]) {
       expect(headersOf(entry(odd, "x"))?.get(odd)).toBe("x");

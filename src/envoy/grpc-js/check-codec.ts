@@ -1,6 +1,7 @@
 // The codec of the reference stack: @grpc/proto-loader with protos/. Pure, once the definitions are loaded.
 // protobufjs takes what our own reader refuses (the last of two copies of a field, text that is not UTF-8), so a request
 // must pass both, and both must read the same (decision record 011).
+import type { RequestHeaders } from "../../authz/types.ts";
 import type { CheckCodec } from "../check-codec.ts";
 import { decodeCheckRequest, type CheckRequestFields } from "../decode-check-request.ts";
 import {
@@ -47,11 +48,13 @@ const { Check } = AUTHORIZATION;
 if (Check === undefined) throw new Error("protos/ has no method Check");
 const { requestDeserialize, responseSerialize } = Check;
 
+type ReferenceFields = CheckRequestFields & { readonly headers: ListedHeaders | null };
+
 export const REFERENCE_CODEC: CheckCodec = {
   decode(bytes) {
     const strict = decodeCheckRequest(bytes);
     if (strict.tooManyHeaders) return strict; // a refusal, and costly to read once more
-    const fields = fieldsOf(deserialized(bytes));
+    const fields = fieldsOf(deserialized(bytes), [...(strict.headers?.names() ?? [])]);
     if (!areEqual(strict, fields)) throw new WireFault("two readers read it differently");
     return fields;
   },
@@ -66,12 +69,13 @@ function deserialized(bytes: Buffer): CheckRequest {
   }
 }
 
-function fieldsOf({ attributes }: CheckRequest): CheckRequestFields {
+/** @param order of the header names: an object gives names such as "10" first */
+function fieldsOf({ attributes }: CheckRequest, order: readonly string[]): ReferenceFields {
   const http = attributes?.request?.http ?? {};
   const { method = "", path = "", host = "", size = 0 } = http;
   return {
     ...{ method, path, host, size },
-    headers: headersOf(http),
+    headers: headersOf(http, order),
     tooManyHeaders: false,
     body: http.body === undefined ? null : Buffer.from(http.body),
     rawBody: http.raw_body ?? null,
@@ -84,19 +88,20 @@ function peerOf(address: Address | undefined): string {
 }
 
 /** Of the map form or of the list form; null without any of both. */
-function headersOf({ headers, header_map: list }: HttpRequest): ListedHeaders | null {
-  if (headers !== undefined) return new ListedHeaders(Object.entries(headers));
+function headersOf({ headers, header_map: list }: HttpRequest, order: readonly string[]): ListedHeaders | null {
+  if (headers !== undefined) return new ListedHeaders(Object.entries(headers), order);
   if (list === undefined) return null;
   return new ListedHeaders(
     (list.headers ?? []).map(({ key = "", value = "", raw_value: raw }) => [
       key,
       value === "" ? (raw?.toString("latin1") ?? "") : value,
     ]),
+    order,
   );
 }
 
 /** True if both readers found the same. */
-function areEqual(one: CheckRequestFields, other: CheckRequestFields): boolean {
+function areEqual(one: CheckRequestFields, other: ReferenceFields): boolean {
   const texts = ["method", "path", "host", "size", "peer"] as const;
   if (texts.some((name) => one[name] !== other[name])) return false;
   if (!areEqualBytes(one.body, other.body) || !areEqualBytes(one.rawBody, other.rawBody)) return false;
@@ -108,12 +113,10 @@ function areEqualBytes(one: Buffer | null, other: Buffer | null): boolean {
   return one === null || other === null ? one === other : one.equals(other);
 }
 
-type Headers = NonNullable<CheckRequestFields["headers"]>;
-
-function areEqualHeaders(one: Headers, other: Headers): boolean {
+function areEqualHeaders(one: RequestHeaders, other: ListedHeaders): boolean {
   const names = [...one.names()];
   return (
-    names.length === [...other.names()].length &&
+    names.length === other.size &&
     names.every((name) => one.get(name) === other.get(name) && one.repeated(name) === other.repeated(name))
   );
 }

@@ -6,13 +6,22 @@ export class ListedHeaders implements RequestHeaders {
   readonly #values = new Map<string, string>();
   readonly #repeated = new Set<string>();
 
-  constructor(lines: readonly (readonly [name: string, value: string])[]) {
+  readonly #order: readonly string[];
+
+  /** @param order the names in lower case, in the order that they came in */
+  constructor(lines: readonly (readonly [name: string, value: string])[], order: readonly string[]) {
+    this.#order = order;
     for (const [line, value] of lines) {
       const name = line.toLowerCase();
       const before = this.#values.get(name);
       if (before !== undefined) this.#repeated.add(name);
       this.#values.set(name, before === undefined ? value : `${before},${value}`);
     }
+  }
+
+  /** How many names the lines have. */
+  get size(): number {
+    return this.#values.size;
   }
 
   get(name: string): string | undefined {
@@ -24,6 +33,6 @@ export class ListedHeaders implements RequestHeaders {
   }
 
   names(): Iterable<string> {
-    return this.#values.keys();
+    return this.#order;
   }
 }
