@@ -1,3 +1,4 @@
+// The handler: one response, one record, one count for each Check, whatever its ports do.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE, allowingPorts, checkSettings, MANAGED } from "../../test/fakes/authz.ts";

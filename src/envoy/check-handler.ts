@@ -52,9 +52,20 @@ const CROWDED = refuse("audit_unavailable", "too many Checks are in flight, or t
  * one count. An allow waits for its record and is held against the deadline once more (threat model: M13, P2, P15).
  */
 export function createCheckHandler(ports: CheckHandlerPorts): CheckHandler {
-  const clock: AuditClock = { now: ports.now, isoTime: createIsoTime() };
+  const shared: Shared = {
+    ports,
+    clock: { now: ports.now, isoTime: createIsoTime() },
+    responses: { answers: ports.answers, encode: ports.codec.encode },
+  };
   return (bytes, call) =>
-    new Promise((resolve, reject) => new CheckCall(ports, clock, { resolve, reject }).start(bytes, call));
+    new Promise((resolve, reject) => new CheckCall(shared, { resolve, reject }).start(bytes, call));
+}
+
+/** What all calls of a handler share. */
+interface Shared {
+  readonly ports: CheckHandlerPorts;
+  readonly clock: AuditClock;
+  readonly responses: ResponseSettings;
 }
 
 interface Completion {
@@ -80,11 +91,11 @@ class CheckCall {
   #deadline = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(ports: CheckHandlerPorts, clock: AuditClock, completion: Completion) {
+  constructor({ ports, clock, responses }: Shared, completion: Completion) {
     this.#ports = ports;
     this.#clock = clock;
+    this.#responses = responses;
     this.#completion = completion;
-    this.#responses = { answers: ports.answers, encode: ports.codec.encode };
     this.#facts = newCheckFacts(ports.newRequestId(), ports.now());
   }
 

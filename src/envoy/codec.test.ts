@@ -1,3 +1,4 @@
+// Both protobuf codecs, against the reference library with Envoy's own .proto files and against bytes made by hand.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkMessage, codecs, FULL_PROTO, OWN_PROTO } from "../../test/fakes/check-request.ts";

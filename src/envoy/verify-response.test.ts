@@ -1,3 +1,4 @@
+// The read-back takes the bytes of a grant as an allow, and no other bytes.
 import { describe, expect, it } from "vitest";
 import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
 import { codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
