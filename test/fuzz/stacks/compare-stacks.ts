@@ -45,7 +45,10 @@ function portsByHash() {
         ? pass({ allow: false, revision, note: asked, requiredScopes: null })
         : pass({ allow: true, revision, note: asked });
     },
-    visible: (input) => ((asked = hashOf(input)), pass({ tools: { s: [asked] }, prompts: {}, resources: {} })),
+    visible: (input) => (
+      (asked = hashOf(input)),
+      pass({ revision: "r1", names: { tools: { s: [asked] }, prompts: {}, resources: {} } })
+    ),
     fetchCredential: () => pass({ kind: "static", header: "authorization", value: new Secret(`Bearer ${asked}`) }),
     signWristband: (_identity, visible, use) => pass({ jws: `a.${hashOf([visible, use])}.c`, jti: "j1", leftOut: [] }),
   });
