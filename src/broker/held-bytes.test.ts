@@ -86,7 +86,7 @@ it("who waits in vain is told why, and holds nothing", async () => {
   const held = createHeldBytes({ perCaller: 10, total: 100 });
   const full = held.open("a");
   full.take(10);
-  for (const code of ["timeout", "left", "caller_expired"]) {
+  for (const code of ["timeout", "left", "caller_expired"] as const) {
     const ending = new AbortController();
     const waiting = held.open("a");
     const wait = waiting.wait(5, ending.signal);

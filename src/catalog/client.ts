@@ -78,7 +78,7 @@ class PolledCatalog implements CatalogClient {
       const servers = Object.keys(this.#leftOut);
       this.#report(servers.length === 0 ? null : `left_out: ${servers.join(" ")}`);
     } catch (fault) {
-      this.#report(fault instanceof HttpFault ? fault.code : "failed");
+      this.#report(fault instanceof HttpFault ? fault.message : "failed");
       if (this.#catalog !== null && this.#ageMs() > KEEP_MS) this.#forget();
     } finally {
       this.#busy = false;

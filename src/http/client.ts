@@ -1,15 +1,10 @@
-import {
-  Agent as PlainAgent,
-  request as plainRequest,
-  type ClientRequest,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-} from "node:http";
-import { Agent as TlsAgent, request as tlsRequest } from "node:https";
+// HTTP/1.1 to one fixed origin, for requests that carry credentials. I/O, by undici (decision record 013).
+import type { Readable } from "node:stream";
+import { Pool, type Dispatcher } from "undici";
 import { createByteCollector } from "./byte-collector.ts";
-import { HttpFault } from "./fault.ts";
+import { faultOf, HttpFault } from "./fault.ts";
 
-export { HttpFault } from "./fault.ts";
+export { faultOf, HttpFault } from "./fault.ts";
 
 /** One origin that we speak to, with connections of its own. */
 export interface HttpClientOptions {
@@ -27,111 +22,134 @@ export interface HttpRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array | null;
+  /** Ends the request: while it waits for a connection, for the response, and while the body comes. */
   readonly signal: AbortSignal;
+}
+
+/** Names in lower case. A header that came more than once is one value, joined with commas (RFC 9110 §5.3). */
+export type HttpHeaders = Readonly<Record<string, string | undefined>>;
+
+/** The head of a response; the stream is its body, which fails if it ends before its time. */
+export interface HttpResponse extends Readable {
+  readonly statusCode: number;
+  readonly headers: HttpHeaders;
 }
 
 export interface HttpAnswer {
   readonly status: number;
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: HttpHeaders;
   readonly body: Buffer;
 }
 
 export interface HttpClient {
-  /** Resolves with the head of the answer; its body has not been read. The caller must read or destroy it. */
-  open(request: HttpRequest): Promise<IncomingMessage>;
-  /** The whole answer, if it is not longer than `maxBytes`. */
+  /** Resolves with the head of the response. The caller must read its body, destroy it or {@link drainOrClose} it. */
+  open(request: HttpRequest): Promise<HttpResponse>;
+  /** The whole response, if its body is not longer than `maxBytes`. */
   fetch(request: HttpRequest, maxBytes: number): Promise<HttpAnswer>;
   close(): void;
 }
 
 const MAX_HEADER_BYTES = 32 * 1024;
+/** How long a connection may be idle, where the server does not say. */
 const KEEP_ALIVE_MS = 30_000;
+const MAX_LEFTOVER_BYTES = 64 * 1024;
+const LINGER_MS = 1000;
 
 /**
- * HTTP/1.1 to one fixed origin, for requests that carry credentials: redirects are answers like any other, proxies of
- * the environment are not used, and TLS is verified. Node's own client rather than `fetch`, which needs another package
- * for a CA of one's own, and rewrites paths.
+ * A pool knows its origin alone, follows no redirect, asks no proxy of the environment, sends no request twice and decodes
+ * nothing. The signal is the only time limit but for 10 s until a connection is there.
  */
 export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClientOptions): HttpClient {
-  const url = new URL(origin);
-  const isTls = url.protocol === "https:";
-  const settings = {
-    keepAlive: true,
-    keepAliveMsecs: KEEP_ALIVE_MS,
-    maxSockets: maxConnections,
-    scheduling: "lifo",
-  } as const;
-  const agent = isTls
-    ? new TlsAgent({ ...settings, rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }) })
-    : new PlainAgent(settings);
-  const target = {
-    protocol: url.protocol,
-    hostname: url.hostname.replace(/^\[|\]$/g, ""),
-    port: url.port === "" ? (isTls ? 443 : 80) : Number(url.port),
-    agent,
+  const { origin: base, host } = new URL(origin);
+  const pool = new Pool(base, {
+    connections: maxConnections,
+    connect: { rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }) },
+    allowH2: false,
     maxHeaderSize: MAX_HEADER_BYTES,
-  };
-  const send = isTls ? tlsRequest : plainRequest;
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
 
-  async function open({ method, path, headers, body, signal }: HttpRequest): Promise<IncomingMessage> {
-    const length = body === null ? {} : { "content-length": String(body.length) };
-    const request = send({ ...target, method, path, signal, headers: { ...headers, host: url.host, ...length } });
-    request.end(body ?? undefined);
-    return answerTo(request);
+  function open({ method, path, headers, body, signal }: HttpRequest): Promise<HttpResponse> {
+    return new Promise((done, fail) => {
+      // undici would take an absolute URL, too.
+      if (!path.startsWith("/")) throw new HttpFault("invalid_request");
+      signal.throwIfAborted();
+      // undici hears of an abort only once the request has a connection: one that waits for it would wait on.
+      const onAbort = () => fail(signal.reason as Error);
+      signal.addEventListener("abort", onAbort, { once: true });
+      pool.request({ method, path, headers: { ...headers, host }, body, signal }, (error, response) => {
+        signal.removeEventListener("abort", onAbort);
+        if (error === null) done(responseOf(response));
+        else fail(error);
+      });
+    });
   }
 
   return {
     open: (request) => open(request).catch((error: unknown) => Promise.reject(faultOf(error))),
     async fetch(request, maxBytes) {
-      let answer: IncomingMessage | null = null;
       try {
-        answer = await open(request);
-        const body = await readBounded(answer, maxBytes);
-        return { status: answer.statusCode ?? 0, headers: answer.headers, body };
+        const response = await open(request);
+        return { status: response.statusCode, headers: response.headers, body: await readBounded(response, maxBytes) };
       } catch (error) {
-        answer?.destroy();
-        // An abort while the body comes looks like a reset connection: the signal knows better.
-        throw faultOf(request.signal.aborted ? request.signal.reason : error);
+        throw faultOf(error);
       }
     },
-    close: () => agent.destroy(),
+    close: () => void pool.destroy(),
   };
 }
 
-function answerTo(request: ClientRequest): Promise<IncomingMessage> {
+function responseOf({ statusCode, headers, body }: Dispatcher.ResponseData): HttpResponse {
+  body.on("error", () => {}); // a body that fails while nobody reads it must not end the process
+  return Object.assign(body, { statusCode, headers: joined(headers) });
+}
+
+function joined(headers: Record<string, string | string[] | undefined>): HttpHeaders {
+  for (const name in headers) {
+    const value = headers[name];
+    if (Array.isArray(value)) headers[name] = value.join(", ");
+  }
+  return headers as HttpHeaders;
+}
+
+/** Nobody asks for an encoding, and none is decoded: a small body can become a large one. */
+export function isEncoded({ headers }: Pick<HttpResponse, "headers">): boolean {
+  const encoding = headers["content-encoding"];
+  return encoding !== undefined && encoding !== "identity";
+}
+
+/** The whole body, given up as soon as it is too long. @throws {HttpFault} `too_large`, `encoded`, or how it failed */
+export function readBounded(response: HttpResponse, maxBytes: number): Promise<Buffer> {
+  const bytes = createByteCollector(maxBytes, Number(response.headers["content-length"] ?? 0));
   return new Promise((done, fail) => {
-    let isAnswered = false;
-    request.on("response", (answer) => {
-      isAnswered = true;
-      done(answer);
-    });
-    request.on("error", (error) => fail(faultOf(error)));
-    request.on("close", () => {
-      // Node closes a connection that was upgraded unasked (101) with neither a response nor an error. An error costs a
-      // stack: none for a request that was answered.
-      if (!isAnswered) fail(new HttpFault("no_answer"));
-    });
+    const giveUp = (error: unknown) => {
+      fail(faultOf(error));
+      response.destroy();
+    };
+    response.on("error", giveUp);
+    response.on("end", () => done(bytes.take()));
+    if (isEncoded(response)) giveUp(new HttpFault("encoded"));
+    else if (response.destroyed) giveUp(response.errored ?? new HttpFault("cut_off"));
+    else
+      response.on("data", (chunk: Buffer) => {
+        if (bytes.length + chunk.length > maxBytes) giveUp(new HttpFault("too_large"));
+        else bytes.push(chunk);
+      });
   });
 }
 
-/** @throws {HttpFault} `too_large`, `encoded`, or what the connection failed with */
-export async function readBounded(answer: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  const encoding = answer.headers["content-encoding"];
-  if (encoding !== undefined && encoding !== "identity") throw new HttpFault("encoded"); // we never ask for any
-  const bytes = createByteCollector(maxBytes);
-  for await (const chunk of answer as AsyncIterable<Buffer>) bytes.push(chunk);
-  // A body that ends before its content-length does: Node says so on `complete` only.
-  if (!answer.complete) throw new HttpFault("cut_off");
-  return bytes.take();
-}
-
-/** The text of Node's errors can hold addresses and whole certificates; the code says enough. */
-export function faultOf(error: unknown): HttpFault {
-  if (error instanceof HttpFault) return error;
-  if (!(error instanceof Error)) return new HttpFault("failed");
-  if (error.name === "TimeoutError") return new HttpFault("timeout");
-  // Node's requests are aborted by an AbortError whose cause is the signal's reason.
-  if (error.name === "AbortError")
-    return new HttpFault(error.cause instanceof Error && error.cause.name === "TimeoutError" ? "timeout" : "aborted");
-  return new HttpFault("code" in error && typeof error.code === "string" ? error.code : "failed");
+/** Ends our interest in a response: what little is left is read, so that its connection serves again; else it is closed. */
+export function drainOrClose(response: HttpResponse): void {
+  if (response.closed || response.readableEnded) return;
+  const timer = setTimeout(() => response.destroy(), LINGER_MS);
+  timer.unref();
+  let left = MAX_LEFTOVER_BYTES;
+  response.on("close", () => clearTimeout(timer));
+  response.on("data", (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) response.destroy();
+  });
+  response.resume();
 }

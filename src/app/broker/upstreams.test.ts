@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import type { IncomingMessage } from "node:http";
+import type { HttpResponse } from "../../http/client.ts";
 import { createServer, type Server } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -128,7 +128,7 @@ it("K05: calls that hang hold up no list, and lists that hang no call", async ()
   const upstreams = createUpstreams(new Map([["s", { ...settings, needsCredential: false }]]));
   const upstream = upstreams.get("s") ?? expect.fail();
   const message = { method: "POST", headers: {}, body: Buffer.from("{}"), signal: AbortSignal.timeout(20_000) };
-  const drain = (response: IncomingMessage) => void response.resume();
+  const drain = (response: HttpResponse) => void response.resume();
   const lists = Array.from({ length: 10 }, () => upstream.lists.request(message).then(drain));
   await expect.poll(() => server.requests.length).toBe(2);
   const calls = Array.from({ length: 1100 }, () => upstream.request(message).then(drain));

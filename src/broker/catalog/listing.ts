@@ -98,5 +98,5 @@ async function readPages(server: Conversation, { kind, reader }: ListReading, pa
 
 /** Why a listing failed, as a code that may be shown to operators. */
 export function faultWord(error: unknown): string {
-  return error instanceof HttpFault ? error.code : "failed";
+  return error instanceof HttpFault ? error.message : "failed";
 }

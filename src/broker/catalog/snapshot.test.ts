@@ -56,7 +56,7 @@ async function pass(milliseconds: number): Promise<void> {
   now = end;
 }
 
-const fail = (code: string) => () => Promise.reject(new HttpFault(code));
+const fail = (code: string) => () => Promise.reject(new HttpFault("failed", code));
 const shown = () => [...catalog.current().servers].map(([name, { tools }]) => [name, tools.map((tool) => tool.name)]);
 const states = () => Object.fromEntries(catalog.states().map(({ server, state }) => [server, state]));
 

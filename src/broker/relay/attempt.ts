@@ -1,7 +1,7 @@
 // One call: finds how its server is spoken to, sends the client's bytes, and passes the response on. Sends a call twice only
 // where the server says that it does not know the session, so has not processed it. I/O by its parts.
 import { randomInt } from "node:crypto";
-import type { IncomingMessage } from "node:http";
+import { drainOrClose, type HttpResponse } from "../../http/client.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
@@ -18,7 +18,7 @@ import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
 import type { ReadMessage } from "../upstream/message.ts";
 import type { SessionPool } from "../upstream/session-pool.ts";
 import type { Lease } from "../upstream/session.ts";
-import { drainOrClose, mediaOf, readHeld } from "../upstream/body.ts";
+import { mediaOf, readHeld } from "../upstream/body.ts";
 import { createBudget, isResponseTo, sendOwn } from "../upstream/client.ts";
 
 export interface AttemptOptions {
@@ -45,7 +45,7 @@ export interface RelayAttempt {
 interface OpenResponse extends RelayAttempt {
   readonly lease: Lease | null;
   readonly request: RelayRequest;
-  readonly response: IncomingMessage;
+  readonly response: HttpResponse;
 }
 
 /** A refusal; null once the client has its response. */
@@ -133,7 +133,7 @@ function hasNoHandshake(error: unknown): boolean {
 
 async function passOn(options: AttemptOptions, opened: OpenResponse): Promise<AttemptResult | "session_gone"> {
   const { response, request, call, client } = opened;
-  const status = response.statusCode ?? 0;
+  const status = response.statusCode;
   if (status === 200 && mediaOf(response) === "stream") return passStream(options, opened);
   const read = await readResponse(options, opened, status);
   if (!read.ok) {

@@ -164,7 +164,7 @@ function refusedBy(error: unknown): Refused {
   if (error.code === NO_ROOM) return refuse("rate_limited", error.code);
   if (error.code === "timeout") return refuse("upstream_timeout", error.code);
   if (error.code === "caller_expired") return refuse("token_expired", error.code);
-  return refuse("upstream_unavailable", error.code);
+  return refuse("upstream_unavailable", error.message);
 }
 
 interface CallReport {

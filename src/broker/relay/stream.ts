@@ -1,6 +1,5 @@
 // Reads the event stream with which a server answers a call, no faster than its client and the other calls allow.
-import type { IncomingMessage } from "node:http";
-import { HttpFault } from "../../http/client.ts";
+import { drainOrClose, HttpFault, isEncoded, type HttpResponse } from "../../http/client.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
 import type { Brake, Pacer } from "../upstream/brake.ts";
@@ -11,11 +10,11 @@ import type { RelayRequest } from "./request.ts";
 import { faultIn } from "../abort.ts";
 import { createRoom, type RoomOptions } from "../room.ts";
 import type { ReadMessage } from "../upstream/message.ts";
-import { consume, FIRST_ROOM, pauseUntilRoom, isEncoded, drainOrClose, MAX_RESPONSE_BYTES } from "../upstream/body.ts";
+import { consume, FIRST_ROOM, pauseUntilRoom, MAX_RESPONSE_BYTES } from "../upstream/body.ts";
 
 /** An event stream, the request that it answers, and where its events go. */
 export interface RelayStream {
-  readonly response: IncomingMessage;
+  readonly response: HttpResponse;
   readonly request: RelayRequest;
   readonly operation: Operation;
   readonly server: string;

@@ -1,7 +1,6 @@
 // Reads the bodies of servers' responses: bounded in bytes, with back pressure, and no slower than they come. I/O.
-import type { IncomingMessage } from "node:http";
 import { createByteCollector } from "../../http/byte-collector.ts";
-import { faultOf, HttpFault } from "../../http/client.ts";
+import { faultOf, HttpFault, isEncoded, type HttpResponse } from "../../http/client.ts";
 import { createBrake, type Brake } from "./brake.ts";
 import { createRoom, type Room, type RoomOptions } from "../room.ts";
 
@@ -11,11 +10,8 @@ export const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 /** Room for a response of unknown length, and for unread bytes of a stream. */
 export const FIRST_ROOM = 64 * 1024;
 
-const LINGER_MS = 1000;
-const MAX_LEFTOVER_BYTES = 64 * 1024;
-
 /** The media type of a response. A charset other than UTF-8 is not JSON (RFC 8259 §8.1). */
-export function mediaOf(response: IncomingMessage): "json" | "stream" | "other" {
+export function mediaOf(response: HttpResponse): "json" | "stream" | "other" {
   const [type = "", ...parameters] = (response.headers["content-type"] ?? "").toLowerCase().split(";");
   const charsets = parameters.map((text) => text.trim()).filter((text) => text.startsWith("charset"));
   if (!charsets.every((text) => /^charset\s*=\s*"?utf-8"?$/.test(text))) return "other";
@@ -23,21 +19,12 @@ export function mediaOf(response: IncomingMessage): "json" | "stream" | "other" 
   return type.trim() === "text/event-stream" ? "stream" : "other";
 }
 
-/** The broker asks for no encoding and decodes none: a small body could become a large one. */
-export function isEncoded(response: IncomingMessage): boolean {
-  const encoding = response.headers["content-encoding"];
-  return encoding !== undefined && encoding !== "identity";
-}
-
 /**
  * Passes the chunks of a body to `take` until that returns true or the body ends. `take` may pause the response, and must
  * while it has a promise pending. Rejects when the body breaks off before `take` returned true.
  * @returns true if `take` returned true
  */
-export function consume(
-  response: IncomingMessage,
-  take: (chunk: Buffer) => boolean | Promise<boolean>,
-): Promise<boolean> {
+export function consume(response: HttpResponse, take: (chunk: Buffer) => boolean | Promise<boolean>): Promise<boolean> {
   return new Promise((done, reject) => {
     let taking = Promise.resolve(false);
     const fail = (error: HttpFault) => done(unlessEnough(taking, error));
@@ -61,12 +48,12 @@ export function consume(
       }
     };
     // The end can come while `take` is pending, though the response is paused.
-    const onEnd = () => settle(() => (response.complete ? done(taking) : fail(new HttpFault("cut_off"))));
+    const onEnd = () => settle(() => done(taking));
     const onClose = () => settle(() => fail(new HttpFault("cut_off")));
     const onError = (error: unknown) => settle(() => fail(faultOf(error)));
     // The connection may have ended before this call.
     if (response.destroyed) fail(new HttpFault("cut_off"));
-    response.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onError);
+    else response.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onError);
   });
 }
 
@@ -82,7 +69,7 @@ async function unlessEnough(taking: Promise<boolean>, error: HttpFault): Promise
  * @throws {HttpFault}
  */
 export async function readWhole(
-  response: IncomingMessage,
+  response: HttpResponse,
   maxBytes: number,
   onGrown: (length: number) => void = () => {},
 ): Promise<Buffer> {
@@ -108,7 +95,7 @@ export interface HeldBody {
 }
 
 /** A whole response of at most {@link MAX_RESPONSE_BYTES}, counted as its caller's bytes. @throws {HttpFault} */
-export async function readHeld(response: IncomingMessage, options: RoomOptions): Promise<HeldBody> {
+export async function readHeld(response: HttpResponse, options: RoomOptions): Promise<HeldBody> {
   const announced = response.headers["content-length"];
   const room = createRoom(
     options,
@@ -130,23 +117,8 @@ export async function readHeld(response: IncomingMessage, options: RoomOptions):
 }
 
 /** Pauses a response until there is room for it, and destroys it if there is none. */
-export function pauseUntilRoom(response: IncomingMessage, brake: Brake, room: Promise<void> | null): void {
+export function pauseUntilRoom(response: HttpResponse, brake: Brake, room: Promise<void> | null): void {
   if (room === null) return;
   const goOn = brake.hold();
   room.then(goOn, (error: unknown) => response.destroy(faultOf(error)));
-}
-
-/** Discards the rest of a body: a short one is read, so that its connection is used again, else the connection is closed. */
-export function drainOrClose(response: IncomingMessage): void {
-  if (response.closed) return;
-  let left = MAX_LEFTOVER_BYTES;
-  const timer = setTimeout(() => response.destroy(), LINGER_MS);
-  timer.unref();
-  response.on("error", () => {});
-  response.on("close", () => clearTimeout(timer));
-  response.on("data", (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) response.destroy();
-  });
-  response.resume();
 }

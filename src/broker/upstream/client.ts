@@ -1,15 +1,14 @@
 // Sends messages of the broker's own to a server: the probe of its era, the handshake, lists, a cancellation, the end of a
 // session. Lists and calls go through here, so what can be listed can be called. I/O.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
-import type { IncomingMessage } from "node:http";
 import { createSlices, type Slices } from "../../async/slices.ts";
-import { faultOf, HttpFault } from "../../http/client.ts";
+import { drainOrClose, faultOf, HttpFault, isEncoded, type HttpResponse } from "../../http/client.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import { faultIn } from "../abort.ts";
-import { drainOrClose, consume, isEncoded, mediaOf, readWhole } from "./body.ts";
+import { consume, mediaOf, readWhole } from "./body.ts";
 import { META, type Dialect, type LegacyDialect, type SendOwn, type UpstreamResponse } from "./era.ts";
 import { createEventParser, type StreamEvent } from "./event-stream.ts";
 import { credentialHeader, type UpstreamConnections, type UpstreamCredential } from "./upstream.ts";
@@ -135,7 +134,7 @@ export function isResponseTo(ownId: number, id: JsonValue | undefined, isError: 
 }
 
 /** The response to our message, out of a JSON body or a stream of events; null for anything else. */
-async function readMessage<T>(response: IncomingMessage, reader: ResponseReader<T>): Promise<T | null> {
+async function readMessage<T>(response: HttpResponse, reader: ResponseReader<T>): Promise<T | null> {
   if (isEncoded(response)) {
     if (response.statusCode === 200) throw new HttpFault("encoded");
     return null; // the status says enough
@@ -151,10 +150,7 @@ async function readMessage<T>(response: IncomingMessage, reader: ResponseReader<
 }
 
 /** The first event that is our response. Whatever else the server says on the stream is not for us (threat row B50). */
-async function readEvents<T>(
-  response: IncomingMessage,
-  { budget, read, maxBytes }: ResponseReader<T>,
-): Promise<T | null> {
+async function readEvents<T>(response: HttpResponse, { budget, read, maxBytes }: ResponseReader<T>): Promise<T | null> {
   const parser = createEventParser(maxBytes);
   for (;;) {
     const events: StreamEvent[] = [];

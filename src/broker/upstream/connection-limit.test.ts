@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import type { IncomingMessage } from "node:http";
+import type { HttpResponse } from "../../http/client.ts";
 import { describe, expect, it } from "vitest";
 import { HttpFault } from "../../http/fault.ts";
 import { limitConnections, type Send } from "./connection-limit.ts";
@@ -12,8 +12,8 @@ function setup(max: number) {
       const response = Object.assign(new EventEmitter(), { closed: false });
       sent.push({
         path,
-        respond: () => done(response as unknown as IncomingMessage),
-        fail: () => fail(new HttpFault("ECONNREFUSED")),
+        respond: () => done(response as unknown as HttpResponse),
+        fail: () => fail(new HttpFault("unreachable")),
         close: () => response.emit("close"),
       });
     });
@@ -44,7 +44,7 @@ describe("limitConnections", () => {
     const next = request("b");
     await turn();
     sent[0]?.fail();
-    await expect(failed).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    await expect(failed).rejects.toMatchObject({ code: "unreachable" });
     await turn();
     expect(paths()).toEqual(["a", "b"]);
     sent[1]?.respond();

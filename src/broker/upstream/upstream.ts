@@ -1,7 +1,6 @@
 // One MCP server behind the broker: one pool of connections, and the only reading of its configured URL. I/O.
-import type { IncomingMessage } from "node:http";
 import type { Secret } from "../../secret/secret.ts";
-import { createHttpClient, type HttpRequest } from "../../http/client.ts";
+import { createHttpClient, type HttpRequest, type HttpResponse } from "../../http/client.ts";
 import { partsOf } from "../../http/url.ts";
 import { limitConnections, type Send } from "./connection-limit.ts";
 
@@ -21,7 +20,7 @@ export interface UpstreamSettings {
 /** Sends requests to the URL of a server, its path and query byte for byte as configured. */
 export interface UpstreamConnections {
   /** Resolves with the head of the response, whose body must be read or destroyed. @throws {HttpFault} */
-  request(request: Omit<HttpRequest, "path">): Promise<IncomingMessage>;
+  request(request: Omit<HttpRequest, "path">): Promise<HttpResponse>;
 }
 
 /** A server behind the broker. Calls have connections of their own kind; lists cannot take them. */

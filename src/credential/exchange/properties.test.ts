@@ -172,7 +172,7 @@ describe("P6: no secret leaves", () => {
       };
       const text = printed(await sourceOf(world).get(ALICE));
       for (const secret of [ALICE.token.reveal(), CLIENT.secret]) expect(text).not.toContain(secret);
-      expect(text).toMatch(/no answer of the token endpoint: [A-Z]+/);
+      expect(text).toMatch(/no answer of the token endpoint: (?:ECONNREFUSED|cut_off)/);
     }
   });
 });

@@ -52,7 +52,7 @@ export function createTokenEndpoint({
         if (answer.status === 429) pausedUntil = monotonic() + pauseOf(answer.headers["retry-after"], now());
         return answer;
       } catch (error) {
-        return `no answer of the token endpoint: ${faultOf(error).code}`;
+        return `no answer of the token endpoint: ${faultOf(error).message}`;
       }
     },
     close: () => http.close(),

@@ -106,7 +106,7 @@ async function responseOf(command: () => Promise<unknown>): Promise<VaultRespons
     const { statusCode, body } = (await command()) as TransportResponse;
     return { ok: true, status: statusCode, body };
   } catch (error) {
-    const fault = error instanceof HttpFault ? error.code : "internal";
-    return { ok: false, fault, responded: RESPONSE_FAULTS.has(fault) };
+    if (!(error instanceof HttpFault)) return { ok: false, fault: "internal", responded: false };
+    return { ok: false, fault: error.message, responded: RESPONSE_FAULTS.has(error.code) };
   }
 }
