@@ -1,6 +1,7 @@
 // The TLS files of listeners, at the start and at SIGHUP. I/O: files.
 import type { Config } from "../config/load.ts";
-import { readTlsFiles, type TlsMaterial } from "../files/tls.ts";
+import { readTlsFiles } from "../files/tls.ts";
+import type { TlsMaterial } from "../http/server.ts";
 import type { ReloadParts } from "../ops/reload.ts";
 
 type TlsListener = keyof Config["tls"];

@@ -1,6 +1,5 @@
 // The broker's listener: reads one MCP request, verifies its wristband, and answers it here or hands it to the relay. I/O.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { randomUUID } from "node:crypto";
 import { refusalResponse, rpcError, type RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { Endpoint } from "../authz/endpoint.ts";
@@ -8,8 +7,8 @@ import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
-import { isExpectedClient, type ClientNames } from "../http/client-certificate.ts";
-import { listen, type ListenAddress } from "../http/listen.ts";
+import type { ListenAddress } from "../http/listen.ts";
+import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../http/server.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
@@ -22,11 +21,9 @@ import type { Hold, HeldBytes } from "./held-bytes.ts";
 import type { Relay } from "./relay/relay.ts";
 import { NO_ROOM } from "./room.ts";
 
-export type BrokerTls = { readonly key: Buffer; readonly cert: Buffer } & ClientNames;
-
 export interface BrokerOptions {
   readonly address: ListenAddress;
-  readonly tls: BrokerTls | null;
+  readonly tls: TlsMaterial | null;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly answers: RefusalResponseSettings;
   readonly wristbandHeader: string;
@@ -46,49 +43,40 @@ export interface BrokerOptions {
 export interface Broker {
   listen(): Promise<number>;
   /** Takes new certificates, for connections from now on. */
-  setTls(material: BrokerTls): void;
+  setTls(material: TlsMaterial): void;
   close(graceMs: number): Promise<void>;
 }
 
-/** A wristband of 32 KiB, a credential, and the usual headers. */
-const MAX_HEADER_BYTES = 64 * 1024;
-const MAX_CONNECTIONS = 4096;
-/** At the end, time for the last responses to reach their clients. */
-const FLUSH_GRACE_MS = 200;
 /** How long a client may leave a response unread. */
 const UNREAD_RESPONSE_MS = 60_000;
-/** Envoy closes an idle connection after an hour: if we did it sooner, a request could be on its way already. */
-const KEEP_ALIVE_MS = 65 * 60_000;
+const LIMITS = {
+  /** A wristband of 32 KiB and a credential, with room. */
+  maxHeaderSize: 64 * 1024,
+  // Both end with the request's last byte: a stream may last as long as it likes.
+  requestTimeout: 30_000,
+  headersTimeout: 10_000,
+  /** Envoy closes an idle connection after an hour: if we did it sooner, a request could be on its way already. */
+  keepAliveTimeout: 65 * 60_000,
+  maxConnections: 4096,
+  silenceMs: UNREAD_RESPONSE_MS,
+};
 
 /**
  * Answers the handshake and the lists, and relays calls. Knows callers by the wristband alone: without a valid one it shows
  * and does nothing, wherever the request came from (B55).
  */
 export function createBroker(options: BrokerOptions): Broker {
-  // Node applies the first two to the request alone: a response may stream for longer.
-  const timeouts = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: KEEP_ALIVE_MS };
-  const limits = { maxHeaderSize: MAX_HEADER_BYTES, ...timeouts };
-  const listener = (request: IncomingMessage, response: ServerResponse) => {
-    void respond(options, request, response).catch(() => response.destroy());
-  };
-  const { tls } = options;
-  if (tls === null) return brokerOf(createServer(limits, listener), options, () => {});
-  const server = createTlsServer({ ...limits, ...contextOf(tls), requestCert: tls.clientCa !== null }, listener);
-  return brokerOf(server, options, (material) => server.setSecureContext(contextOf(material)));
-}
-
-function brokerOf(server: Server, options: BrokerOptions, setTls: Broker["setTls"]): Broker {
-  server.maxConnections = MAX_CONNECTIONS;
-  server.setTimeout(UNREAD_RESPONSE_MS);
+  const { address, tls, relay } = options;
+  const server: HttpServer = createTlsOrPlainServer(LIMITS, tls, (request, response) => {
+    const isExpected = server.isExpected(request.socket);
+    void respond(options, { request, response, isExpected }).catch(() => response.destroy());
+  });
   return {
-    listen: () => listen(server, "listen.broker", options.address),
-    setTls,
-    close: (graceMs) => close(server, options.relay, graceMs),
+    listen: () => server.listen("listen.broker", address),
+    setTls: server.setTls,
+    // After the grace each call still gets its last event.
+    close: (graceMs) => server.close(graceMs, () => void relay.endAll()),
   };
-}
-
-function contextOf({ key, cert, clientCa }: BrokerTls) {
-  return { key, cert, minVersion: "TLSv1.3" as const, ...(clientCa !== null && { ca: clientCa }) };
 }
 
 /** What is sent: a result of the broker's own, 202 for a notification, or the server's response to a call. */
@@ -100,16 +88,22 @@ interface CallReply {
 }
 
 /** One request, its response, and the facts that a refusal needs. */
-interface RequestContext {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+interface RequestContext extends Incoming {
   readonly facts: CheckFacts;
 }
 
-async function respond(options: BrokerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+interface Incoming {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** False for a client whose certificate has none of the names. */
+  readonly isExpected: boolean;
+}
+
+async function respond(options: BrokerOptions, incoming: Incoming): Promise<void> {
+  const { response } = incoming;
   const facts = newCheckFacts(randomUUID(), Date.now());
   response.on("error", () => {}); // a client that leaves while we write
-  const context = { request, response, facts };
+  const context = { ...incoming, facts };
   const outcome = await decide(options, context).catch(() => refuse("internal"));
   if (!outcome.ok) options.observe(facts.method, outcome.reason);
   else if (outcome.value.kind !== "call") options.observe(facts.method, null);
@@ -139,11 +133,12 @@ async function reply(relay: Relay, what: Reply, context: RequestContext): Promis
   return null;
 }
 
-async function decide(options: BrokerOptions, { request, response, facts }: RequestContext): Promise<Step<Reply>> {
+async function decide(options: BrokerOptions, context: RequestContext): Promise<Step<Reply>> {
+  const { request, response, facts } = context;
   const endpoint = options.endpoints.get(request.url?.split("?")[0] ?? "");
   if (endpoint?.kind !== "mcp") return refuse("route_unknown");
   facts.endpoint = endpoint;
-  const wristband = await wristbandOf(options, request);
+  const wristband = await wristbandOf(options, context);
   if (!wristband.ok) return wristband;
   if (request.method !== "POST") return refuse("method_not_allowed");
   const hold = holdFor(options.held, wristband.value, response);
@@ -206,9 +201,9 @@ function housekeepingReply(
   return pass({ kind: "result", message: `{"jsonrpc":"2.0","id":${id},"result":${result.value}}` });
 }
 
-async function wristbandOf(options: BrokerOptions, request: IncomingMessage): Promise<Step<WristbandClaims>> {
-  const { tls } = options;
-  if (tls !== null && !isExpectedClient(tls, request.socket)) return refuse("wristband_invalid", "client certificate");
+async function wristbandOf(options: BrokerOptions, context: RequestContext): Promise<Step<WristbandClaims>> {
+  const { request, isExpected } = context;
+  if (!isExpected) return refuse("wristband_invalid", "client certificate");
   const copies = request.headersDistinct[options.wristbandHeader];
   const [jws] = copies ?? [];
   if (jws === undefined || copies?.length !== 1) return refuse("wristband_invalid", "none, or several");
@@ -245,22 +240,5 @@ function readBody(
     });
     request.on("end", () => done(pass(bytes.take())));
     request.on("error", () => done(refuse("body_too_large")));
-  });
-}
-
-/** Waits for requests under way; after the grace the relay ends each call with a refusal. */
-function close(server: Server, relay: Relay, graceMs: number): Promise<void> {
-  return new Promise((done) => {
-    let flushing: NodeJS.Timeout | undefined;
-    const grace = setTimeout(() => {
-      void relay.endAll();
-      flushing = setTimeout(() => server.closeAllConnections(), FLUSH_GRACE_MS);
-    }, graceMs);
-    server.close(() => {
-      clearTimeout(grace);
-      clearTimeout(flushing);
-      done();
-    });
-    server.closeIdleConnections();
   });
 }

@@ -14,8 +14,6 @@ import { auditSchema, catalogSchema, challengeSchema, corsSchema } from "./schem
 import { vaultSchema } from "./schema/vault.ts";
 import { wristbandSchema } from "./schema/wristband.ts";
 
-export type { Address } from "./schema/values.ts";
-
 /** Makes a path of the file absolute: paths are relative to the folder of the config file. */
 export type ResolvePath = (path: string) => string;
 

@@ -1,7 +1,8 @@
 // Clusters of the printed Envoy: serve, the broker, the MCP servers, the admin socket. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/cluster/v3/cluster.proto
 import { isIP } from "node:net";
-import type { Address, Config, ServerConfig } from "../config/schema.ts";
+import type { Config, ServerConfig } from "../config/schema.ts";
+import type { ListenAddress } from "../http/listen.ts";
 import { shardLimits, shardNames } from "./caller-shards.ts";
 import { serverCluster, socketAddress, typed } from "./values.ts";
 
@@ -44,7 +45,7 @@ export function clusters(config: Config): object[] {
   ];
 }
 
-function cluster(name: string, address: Address): object {
+function cluster(name: string, address: ListenAddress): object {
   const isFixed = address.kind === "unix" || isIP(address.host) !== 0;
   const endpoint = address.kind === "unix" ? { pipe: { path: address.path } } : socketAddress(address);
   return {
@@ -55,7 +56,7 @@ function cluster(name: string, address: Address): object {
   };
 }
 
-function authzCluster(address: Address, tls: ClientTls): object {
+function authzCluster(address: ListenAddress, tls: ClientTls): object {
   return {
     ...cluster("mcp_authz", address),
     circuit_breakers: { thresholds: [{ max_requests: CHECKS, max_pending_requests: CHECKS, max_connections: 64 }] },

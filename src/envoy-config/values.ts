@@ -1,8 +1,8 @@
 // Values that several parts of the printed Envoy share. Pure.
-import type { Address } from "../config/schema.ts";
+import type { ListenAddress } from "../http/listen.ts";
 
 /** An address as Envoy writes it. */
-export function socketAddress(address: Address): object {
+export function socketAddress(address: ListenAddress): object {
   if (address.kind === "unix") return { pipe: { path: address.path, mode: 0o600 } };
   return { socket_address: { address: address.host, port_value: address.port } };
 }

@@ -12,16 +12,6 @@ export interface TlsFiles {
   readonly clientSans: readonly string[];
 }
 
-/** What is in them. */
-export interface TlsMaterial {
-  readonly key: Buffer;
-  readonly cert: Buffer;
-  /** Present: clients must show a certificate of this CA. */
-  readonly clientCa: Buffer | null;
-  /** One of these must be in the client's certificate (DNS or URI SAN, exact); empty: any certificate of the CA. */
-  readonly clientSans: readonly string[];
-}
-
 /**
  * Reads a listener's TLS files and tries them, so that a server is never given what it cannot use: a pair that does not
  * belong together, or a certificate that has ended, would refuse every new connection.
@@ -29,7 +19,7 @@ export interface TlsMaterial {
  * @param now milliseconds since the epoch
  * @throws {ConfigProblem} that names the key at fault and says what to do
  */
-export function readTlsFiles(at: string, files: TlsFiles, now: number): TlsMaterial {
+export function readTlsFiles(at: string, files: TlsFiles, now: number) {
   const read = (key: "certFile" | "keyFile" | "clientCaFile", file: string) => {
     try {
       return readFileSync(file);

@@ -1,9 +1,7 @@
 // The operator listener: health, metrics, keys. Plain HTTP/1.1 or TLS 1.3, GET and HEAD, exact paths.
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
-import { isExpectedClient } from "../http/client-certificate.ts";
-import { listen, type ListenAddress } from "../http/listen.ts";
-import type { TlsMaterial } from "../files/tls.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ListenAddress } from "../http/listen.ts";
+import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../http/server.ts";
 
 export interface OpsResponse {
   readonly status: number;
@@ -31,36 +29,24 @@ const NOT_FOUND: OpsResponse = { status: 404, contentType: "text/plain", body: "
 const FAILED: OpsResponse = { status: 500, contentType: "text/plain", body: "failed\n" };
 const FORBIDDEN: OpsResponse = { status: 403, contentType: "text/plain", body: "forbidden\n" };
 
-export function createOpsServer(options: OpsServerOptions): OpsServer {
-  const routes = new Map(Object.entries(options.routes));
-  const listener: RequestListener = (request, response) => {
-    void respond(options, routes, request).then((answer) => send(response, request, answer));
-  };
+export function createOpsServer({ name, address, tls, routes }: OpsServerOptions): OpsServer {
+  const byPath = new Map(Object.entries(routes));
   const limits = { maxHeaderSize: 16 * 1024, requestTimeout: 10_000, headersTimeout: 5_000 };
-  const { tls } = options;
-  if (tls === null) return running(createServer(limits, listener), options, () => {});
-  const server = createTlsServer({ ...limits, ...contextOf(tls), requestCert: tls.clientCa !== null }, listener);
-  return running(server, options, (material) => server.setSecureContext(contextOf(material)));
-}
-
-function running(server: Server | TlsServer, options: OpsServerOptions, setTls: OpsServer["setTls"]): OpsServer {
+  const server: HttpServer = createTlsOrPlainServer(limits, tls, (request, response) => {
+    const answered = server.isExpected(request.socket) ? respond(byPath, request) : Promise.resolve(FORBIDDEN);
+    void answered.then((answer) => send(response, request, answer));
+  });
   return {
-    listen: () => listen(server, `listen.${options.name}`, options.address),
-    setTls,
-    close: () => close(server),
+    listen: () => server.listen(`listen.${name}`, address),
+    setTls: server.setTls,
+    close: () => server.close(0),
   };
-}
-
-function contextOf({ key, cert, clientCa }: TlsMaterial) {
-  return { key, cert, minVersion: "TLSv1.3" as const, ...(clientCa !== null && { ca: clientCa }) };
 }
 
 async function respond(
-  { tls }: OpsServerOptions,
   routes: ReadonlyMap<string, (request: IncomingMessage) => OpsResponse | Promise<OpsResponse>>,
   request: IncomingMessage,
 ): Promise<OpsResponse> {
-  if (tls !== null && !isExpectedClient(tls, request.socket)) return FORBIDDEN;
   const route = routes.get(request.url ?? "");
   if (route === undefined) return NOT_FOUND;
   if (request.method !== "GET" && request.method !== "HEAD")
@@ -85,11 +71,4 @@ function send(
     ...(etag !== undefined && { etag }),
   });
   response.end(request.method === "HEAD" ? undefined : body);
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((done) => {
-    server.close(() => done());
-    server.closeAllConnections();
-  });
 }

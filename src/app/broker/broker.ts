@@ -6,7 +6,7 @@ import { createCatalog, type Catalog } from "../../broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
 import type { Config } from "../../config/load.ts";
-import type { Address } from "../../config/schema.ts";
+import type { ListenAddress } from "../../http/listen.ts";
 import type { Log } from "../../ops/log.ts";
 import { isCatalogToken } from "../../catalog/token.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
@@ -146,6 +146,6 @@ function reporter(metrics: BrokerMetrics, log: Log) {
   };
 }
 
-function textOf(address: Address): string {
+function textOf(address: ListenAddress): string {
   return address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
 }

@@ -1,6 +1,7 @@
 // Kinds of value that several sections of the configuration have: addresses, URLs, header names. Pure.
 import { isIP } from "node:net";
 import { z } from "zod";
+import type { ListenAddress } from "../../http/listen.ts";
 import { SERVER_NAME } from "../../mcp/resolver.ts";
 
 /** Milliseconds and the like. A timer of Node with more than 2^31-1 ms fires at once. */
@@ -49,7 +50,7 @@ export const origin = url.refine((text) => {
   return parsed !== null && parsed.origin === text;
 }, "must be an origin only: scheme, host in lower case and port if not the default, without a trailing slash");
 
-export const address = z.string().transform((text, ctx): Address => {
+export const address = z.string().transform((text, ctx): ListenAddress => {
   const parsed = parseAddress(text);
   if (parsed === null) {
     ctx.addIssue('must be "host:port" or "unix:/path"');
@@ -58,12 +59,7 @@ export const address = z.string().transform((text, ctx): Address => {
   return parsed;
 });
 
-/** The address of a listener: TCP, or a Unix socket. */
-export type Address =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
-
-function parseAddress(text: string): Address | null {
+function parseAddress(text: string): ListenAddress | null {
   if (text.startsWith("unix:")) return text.length > 5 ? { kind: "unix", path: text.slice(5) } : null;
   const match = /^(?:\[([0-9a-f:]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
   const port = Number(match?.[3]);

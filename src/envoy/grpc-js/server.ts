@@ -5,7 +5,8 @@ import { createServer as createTlsServer } from "node:tls";
 import { Server, ServerCredentials, type sendUnaryData, type ServerReadableStream } from "@grpc/grpc-js";
 import { isExpectedClient } from "../../http/client-certificate.ts";
 import { listen } from "../../http/listen.ts";
-import { closeWithin, KEEP_ALIVE, openSockets, secureContext, tlsServerOptions } from "../grpc/connections.ts";
+import { tlsContext, tlsOptions } from "../../http/server.ts";
+import { closeWithin, KEEP_ALIVE, openSockets } from "../grpc/connections.ts";
 import {
   CHECK_PATH,
   MAX_MESSAGE_BYTES,
@@ -52,8 +53,7 @@ export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
   const known = service(checkMethod(options), health);
   // A client without one of the names has connections of its own, on which nobody decides.
   const unknown = service((_call, respond) => respond(null, options.unknownClientResponse()), health);
-  const secure =
-    tls === null ? null : createTlsServer({ ...KEEP_ALIVE, ...tlsServerOptions(tls), ALPNProtocols: ["h2"] });
+  const secure = tls === null ? null : createTlsServer({ ...KEEP_ALIVE, ...tlsOptions(tls), ALPNProtocols: ["h2"] });
   const listener = secure ?? createTcpServer(KEEP_ALIVE);
   const sockets = openSockets(listener);
   listener.on(secure === null ? "connection" : "secureConnection", (socket: Socket) => {
@@ -65,7 +65,7 @@ export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
     setServing: (serving) => {
       health.serving = serving;
     },
-    setTls: (material) => secure?.setSecureContext(secureContext(material)),
+    setTls: (material) => secure?.setSecureContext(tlsContext(material)),
     drain: (ms) => {
       health.serving = false;
       const endSessions = () => {

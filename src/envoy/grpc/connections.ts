@@ -1,21 +1,8 @@
-// The connections of one gRPC listener: TLS options, and how they end. I/O on sockets; the same for both wire stacks.
+// The connections of one gRPC listener: TCP keep-alive, and how they end. I/O on sockets; the same for both wire stacks.
 import type { Server, Socket } from "node:net";
-import type { TlsMaterial } from "../../files/tls.ts";
 
 /** TCP keep-alive: finds peers that vanished without FIN. */
 export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 };
-const HANDSHAKE_MS = 5000;
-
-/** Key, certificate and CA: what `setSecureContext` takes again after a reload. */
-export function secureContext({ key, cert, clientCa }: TlsMaterial) {
-  return { key, cert, ...(clientCa !== null && { ca: clientCa }) };
-}
-
-/** Options of a new TLS server. A new secure context does not change whether clients must show a certificate. */
-export function tlsServerOptions(tls: TlsMaterial) {
-  const requestCert = tls.clientCa !== null;
-  return { ...secureContext(tls), requestCert, rejectUnauthorized: requestCert, handshakeTimeout: HANDSHAKE_MS };
-}
 
 /** The sockets that a server has open, those in a TLS handshake included. */
 export function openSockets(server: Server): ReadonlySet<Socket> {

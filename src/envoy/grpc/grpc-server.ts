@@ -1,5 +1,5 @@
 // The ext_authz gRPC service as both wire stacks implement it, and the limits that both hold. Types and constants.
-import type { TlsMaterial } from "../../files/tls.ts";
+import type { TlsMaterial } from "../../http/server.ts";
 import type { ListenAddress } from "../../http/listen.ts";
 import type { CheckHandler } from "../check-handler.ts";
 

@@ -9,8 +9,8 @@ import {
 } from "node:http2";
 import { isExpectedClient } from "../../http/client-certificate.ts";
 import { listen } from "../../http/listen.ts";
-import type { TlsMaterial } from "../../files/tls.ts";
-import { closeWithin, KEEP_ALIVE, openSockets, secureContext, tlsServerOptions } from "./connections.ts";
+import { tlsContext, tlsOptions, type TlsMaterial } from "../../http/server.ts";
+import { closeWithin, KEEP_ALIVE, openSockets } from "./connections.ts";
 import {
   CHECK_PATH,
   MAX_MESSAGE_BYTES,
@@ -43,7 +43,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health: Health = { serving: true };
   const sessions = new Set<ServerHttp2Session>();
   const { tls } = options;
-  const secure = tls === null ? null : createSecureServer({ ...HTTP2, ...KEEP_ALIVE, ...tlsServerOptions(tls) });
+  const secure = tls === null ? null : createSecureServer({ ...HTTP2, ...KEEP_ALIVE, ...tlsOptions(tls) });
   const server = secure ?? createServer({ ...HTTP2, ...KEEP_ALIVE });
   const sockets = openSockets(server);
   server.on("session", (session) => {
@@ -62,7 +62,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     setServing: (serving) => {
       health.serving = serving;
     },
-    setTls: (material) => secure?.setSecureContext(secureContext(material)),
+    setTls: (material) => secure?.setSecureContext(tlsContext(material)),
     drain: (ms) => {
       health.serving = false;
       const endSessions = () => {
