@@ -1,6 +1,7 @@
 // Reads every file that a configuration names, before the start and for `check-config`. I/O: files only.
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { destinations } from "../config/destinations.ts";
 import { ConfigError, type Config } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
 import { ConfigProblem } from "../files/config-problem.ts";
@@ -37,9 +38,7 @@ function namedFiles(config: Config): NamedFile[] {
     })),
     { reader: "serve", read: () => readRevocationFile(config) },
     { reader: "serve", read: () => tryAuditFile(config.audit.file) },
-    ...caFiles(config).flatMap(([reader, key, file]): NamedFile[] =>
-      file === null ? [] : [{ reader, read: () => readCaFile(key, file) }],
-    ),
+    ...caFiles(config).map(([reader, key, file]): NamedFile => ({ reader, read: () => readCaFile(key, file) })),
     ...envoyPairs(config),
   ];
 }
@@ -47,16 +46,7 @@ function namedFiles(config: Config): NamedFile[] {
 function caFiles(config: Config): [NamedFile["reader"], string, string | null][] {
   const { authz, broker } = config.envoy.tls;
   return [
-    ["serve", "catalog.caFile", config.catalog.caFile],
-    ["serve", "vault.caFile", config.vault?.caFile ?? null],
-    ...Object.entries(config.servers).flatMap(([name, { caFile, credential }]): ReturnType<typeof caFiles> => [
-      ["broker", `servers.${name}.caFile`, caFile],
-      ...credential.map((entry, i): ReturnType<typeof caFiles>[number] => [
-        "serve",
-        `servers.${name}.credential[${i}].exchange.caFile`,
-        entry.kind === "exchange" ? entry.caFile : null,
-      ]),
-    ]),
+    ...destinations(config).map(({ by, caKey, caFile }): ReturnType<typeof caFiles>[number] => [by, caKey, caFile]),
     ["envoy", "envoy.tls.authz.caFile", authz?.caFile ?? null],
     ["envoy", "envoy.tls.broker.caFile", broker?.caFile ?? null],
   ];

@@ -1,4 +1,5 @@
 // `mcp-authz input`: what policy would be asked. I/O: reads a token, fetches the issuers' keys.
+import { issuersOf } from "../app/issuers.ts";
 import { createIdentity } from "../identity/identity.ts";
 import { CALL_OPTIONS, CALL_USAGE, callSpec } from "./call-options.ts";
 import { captureInput, requestOf } from "../explain/call.ts";
@@ -22,7 +23,7 @@ export const command: Command = {
   async run(args) {
     const config = loadWithWarnings(configPath(args));
     const request = requestOf(callSpec(args, config), config);
-    const identity = createIdentity({ issuers: config.identity.issuers, now: Date.now });
+    const identity = createIdentity({ issuers: issuersOf(config), now: Date.now });
     await identity.start();
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const pipeline = { settings: checkSettings(config), identify: identity.identify };

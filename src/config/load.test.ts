@@ -185,6 +185,29 @@ describe("every problem names its key", () => {
       /exactly one of/,
     ],
     ["a CA without https", withValue("catalog", { caFile: "ca.pem" }), /^catalog\.caFile: needs an https catalog\.url/],
+    [
+      "a CA of serve's keys without https",
+      withValue("wristband.caFile", "ca.pem"),
+      /^wristband\.caFile: needs an https wristband\.jwksUrl, or tls\.ops/,
+    ],
+    [
+      "a CA of a server without https",
+      withValue("servers.s", { url: "http://127.0.0.1:1/mcp", caFile: "ca.pem", credential: [{ none: {} }] }),
+      /^servers\.\w+\.caFile: needs an https servers/,
+    ],
+    [
+      "a CA of an issuer without https",
+      withValue("identity.issuers", [
+        {
+          issuer: "https://idp.example.com",
+          audiences: ["a"],
+          algorithms: ["ES256"],
+          jwksUri: "http://127.0.0.1:1/jwks",
+          caFile: "ca.pem",
+        },
+      ]),
+      /^identity\.issuers\[0\]\.caFile: needs an https identity\.issuers\[0\]\.jwksUri/,
+    ],
     ["empty chain", withValue(`${server}.credential`, []), /empty chain/],
     [
       "missing secret file",

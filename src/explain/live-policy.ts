@@ -1,9 +1,10 @@
 // Asks a running serve at `/readyz` for its policy. I/O.
 import { z } from "zod";
 import type { Config } from "../config/load.ts";
-import { createHttpClient } from "../http/client.ts";
+import { ownOrigin } from "../config/destinations.ts";
+import { readCaFile } from "../files/ca.ts";
+import { createFetch } from "../http/fetch-document.ts";
 import { parseJson } from "../json/parse.ts";
-import { urlOf } from "../http/url.ts";
 
 /** The policy of a running serve. */
 export interface RunningPolicy {
@@ -12,21 +13,18 @@ export interface RunningPolicy {
   readonly stale: string | null;
 }
 
-const TIMEOUT_MS = 500;
-const MAX_BYTES = 256 * 1024;
+const LIMITS = { maxBytes: 256 * 1024, timeoutMs: 500 };
 const readyz = z.object({ policy: z.object({ revision: z.string(), stale: z.string().nullable() }) });
 
 /** Fetches the policy of the serve of this configuration; null if none responds, or if its listener wants a certificate. */
-export async function fetchRunningPolicy({ listen, tls }: Config): Promise<RunningPolicy | null> {
-  if (listen.ops.kind === "unix" || tls.ops !== undefined) return null;
-  const http = createHttpClient({ origin: urlOf(listen.ops, "ops"), ca: null, maxConnections: 1 });
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
+export async function fetchRunningPolicy(config: Config): Promise<RunningPolicy | null> {
+  const { jwksUrl, caFile } = config.wristband;
   try {
-    const { body } = await http.fetch({ method: "GET", path: "/readyz", headers: {}, body: null, signal }, MAX_BYTES);
+    // By the CA of the keys, where these come from the same listener.
+    const ca = jwksUrl === null ? readCaFile("wristband.caFile", caFile) : null;
+    const { body } = await createFetch(ca, LIMITS)(`${ownOrigin(config, "ops")}/readyz`);
     return readyz.parse(parseJson(body.toString("utf8"))).policy;
   } catch {
     return null;
-  } finally {
-    http.close();
   }
 }

@@ -1,4 +1,5 @@
 // Sends one call through serve's own pipeline without its effects. I/O: keys of issuers, policy files, Vault if asked for.
+import { issuersOf } from "../app/issuers.ts";
 import { createCheck } from "../authz/check.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
@@ -55,7 +56,7 @@ const POLICY_LIMIT_MS = 5000;
 /** Simulates one call: no audit line, no metric, nothing sent upstream. */
 export async function simulate(config: Config, spec: CallSpec, options: SimulateOptions): Promise<Simulation> {
   const identity = createIdentity({
-    issuers: config.identity.issuers,
+    issuers: issuersOf(config),
     now: Date.now,
     revoked: (await readRevocationFile(config)).revoked,
   });

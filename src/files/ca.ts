@@ -8,10 +8,14 @@ const CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?---
 
 /**
  * The CAs of a file, tried: OpenSSL passes over what it cannot read, and then trusts nobody without saying why.
+ * @param file null for the CAs of the system
  * @param key where the configuration names the file
  * @throws {ConfigProblem} that names the key and the file and says what to do
  */
-export function readCaFile(key: string, file: string): Buffer {
+export function readCaFile(key: string, file: string): Buffer;
+export function readCaFile(key: string, file: string | null): Buffer | null;
+export function readCaFile(key: string, file: string | null): Buffer | null {
+  if (file === null) return null;
   const fault = (what: string) => new ConfigProblem(key, `${file} ${what}`);
   let bytes: Buffer;
   try {

@@ -2,11 +2,11 @@
 import type { ListenAddress } from "./listen.ts";
 
 /** Where another process of ours finds a listener. */
-export function urlOf(address: ListenAddress, listener: string): string {
+export function urlOf(address: ListenAddress, listener: string, isTls: boolean): string {
   if (address.kind === "unix")
     throw new Error(`listen.${listener} is a socket: name its URL in wristband.jwksUrl or catalog.url`);
   const host = address.host === "0.0.0.0" || address.host === "::" ? "127.0.0.1" : address.host;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`;
+  return `${isTls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${address.port}`;
 }
 
 /** The path as it is written: nothing is cleaned or decoded. */

@@ -20,7 +20,7 @@ async function reported(headers: Readonly<Record<string, string>>) {
       { ...issuer, jwksUri: `${ISSUER}/jwks`, allowedHosts: [], claims: { username: "u", groups: "g", scopes: "s" } },
     ],
     now: () => NOW,
-    fetch: async () => new Response(keys, { headers }),
+    fetch: async () => ({ status: 200, headers, body: Buffer.from(keys) }),
     onFetch: () => reports.push(clockFault(service.status(), ISSUER, NOW)),
   });
   open.push(service);

@@ -6,6 +6,7 @@ import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import type { Identity, TokenUse } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
 import { actorsOf } from "../jose/act-claim.ts";
+import { createFetch, type Fetch } from "../http/fetch-document.ts";
 import { claimedIssuer, readClaims, splitToken } from "../jose/compact.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
 import { createIssuerKeys, type IssuerKeysDeps, type IssuerKeyStatus } from "./issuer-keys.ts";
@@ -22,6 +23,8 @@ export interface IssuerOptions extends ClaimRules {
   readonly audiences: readonly string[];
   readonly algorithms: readonly string[];
   readonly jwksUri: string | null;
+  /** PEM of the CAs that may sign its certificate; the system's unless told. */
+  readonly ca?: Buffer | null;
   readonly allowedHosts: readonly string[];
 }
 
@@ -30,7 +33,8 @@ export interface IdentityOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly monotonic?: () => number;
-  readonly fetch?: typeof fetch;
+  /** In place of the network. */
+  readonly fetch?: Fetch;
   /** Failed verifications per second and source address; 20 by default. */
   readonly invalidTokensPerSecond?: number;
   /** Memory for verified tokens, in bytes; 64 MiB by default. */
@@ -105,15 +109,16 @@ export function clocksDiffer(aheadMs: number | null): aheadMs is number {
 /** Makes the verifier. An identity is the pair (issuer, subject), compared byte for byte. */
 export function createIdentity(options: IdentityOptions): IdentityService {
   const deps = {
-    fetch: options.fetch ?? fetch,
     monotonic: options.monotonic ?? (() => performance.now()),
     now: options.now,
     onFetch: options.onFetch ?? (() => {}),
     ...(options.onKeys && { onKeys: options.onKeys }),
     ...(options.keptKeys && { kept: options.keptKeys }),
   };
+  const keysOf = (issuer: IssuerOptions) =>
+    createIssuerKeys(issuer, { ...deps, fetch: options.fetch ?? createFetch(issuer.ca ?? null) });
   const issuers = new Map<string, Issuer>(
-    options.issuers.map((issuer) => [issuer.issuer, { options: issuer, keys: createIssuerKeys(issuer, deps) }]),
+    options.issuers.map((issuer) => [issuer.issuer, { options: issuer, keys: keysOf(issuer) }]),
   );
   const stores = [...issuers.values()].map(({ keys }) => keys);
   const verifier = new TokenVerifier(issuers, options);

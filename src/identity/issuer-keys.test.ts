@@ -311,13 +311,15 @@ describe("A10, CF-36: where metadata may lead", () => {
       const asked: string[] = [];
       const fetcher = (url: string) => {
         asked.push(url);
-        if (url.includes("/keys")) return Promise.resolve(Response.json({ keys: [key.jwk] }));
-        return Promise.resolve(asked.length === 1 ? Response.json(document) : new Response(null, { status: 404 }));
+        const json = (status: number, value: object) =>
+          Promise.resolve({ status, headers: {}, body: Buffer.from(JSON.stringify(value)) });
+        if (url.includes("/keys")) return json(200, { keys: [key.jwk] });
+        return asked.length === 1 ? json(200, document) : json(404, {});
       };
       const claims = { username: "u", groups: "g", scopes: "s" };
       const options = { issuer, audiences: ["gateway"], algorithms: ["ES256"], tokenType: "at+jwt", claims } as const;
       const issuers = [{ ...options, jwksUri: null, allowedHosts: [] }];
-      const service = createIdentity({ issuers, now: () => NOW * 1000, fetch: fetcher as typeof fetch });
+      const service = createIdentity({ issuers, now: () => NOW * 1000, fetch: fetcher });
       open.push(service);
       await service.start();
       const token = { iss: issuer, aud: "gateway", sub: "alice", exp: NOW + 300 };

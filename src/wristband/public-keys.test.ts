@@ -3,7 +3,8 @@ import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeKey, startIssuer, type FakeIssuer } from "../../test/fakes/issuer.ts";
 import type { RemoteKeySet } from "../jose/remote-key-set.ts";
-import { createPublicKeys } from "./public-keys.ts";
+import { createPublicKeys, KEY_SET_LIMITS } from "./public-keys.ts";
+import { createFetch } from "../http/fetch-document.ts";
 
 const a = makeKey("a");
 const b = makeKey("b");
@@ -35,7 +36,7 @@ beforeEach(async () => {
   alarms = [];
   keys = createPublicKeys({
     url: `${serve.issuer}/jwks`,
-    fetch,
+    fetch: createFetch(null, KEY_SET_LIMITS),
     monotonic: () => now,
     random: () => 0.5,
     later: (run, milliseconds) => {
@@ -150,7 +151,7 @@ describe("A33, A35, A37: an answer that is no good keeps the last set", () => {
       more();
     };
     await pass(10_000);
-    expect(keys.status().lastError).toContain("larger than");
+    expect(keys.status().lastError).toContain("too_large");
     open?.destroy();
   });
 

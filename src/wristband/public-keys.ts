@@ -14,7 +14,8 @@ export interface PublicKeysOptions {
   readonly random?: () => number;
 }
 
-const MAX_BYTES = 64 * 1024;
+/** Of its document, for `fetch`. */
+export const KEY_SET_LIMITS = { maxBytes: 64 * 1024, timeoutMs: 3000 };
 /** A key that serve no longer publishes is accepted for this time at most. */
 const FRESH_MS = 10_000;
 /** The last set is used for this time while serve cannot be reached. */
@@ -25,7 +26,7 @@ const RETRY = { firstMs: 500, maxMs: 5000, jitter: 0.2 };
 export function createPublicKeys({ url, fetch, ...options }: PublicKeysOptions): RemoteKeySet {
   return createRemoteKeySet({
     ...options,
-    fetch: () => fetchDocument(fetch, url, MAX_BYTES),
+    fetch: () => fetchDocument(fetch, url),
     describe: describeFault,
     read: (bytes) => readWholeKeySet(bytes, "ES256"),
     freshMs: FRESH_MS,

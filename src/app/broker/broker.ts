@@ -1,16 +1,18 @@
 // Composition root of the broker: parts in order, closed in reverse. I/O.
-import { urlOf } from "../../http/url.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { createBroker, type BrokerOptions } from "../../broker/server.ts";
 import { createCatalog, type Catalog } from "../../broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
+import { jwksUrlOf } from "../../config/destinations.ts";
 import type { Config } from "../../config/load.ts";
+import { readCaFile } from "../../files/ca.ts";
+import { createFetch } from "../../http/fetch-document.ts";
 import type { ListenAddress } from "../../http/listen.ts";
 import type { Log } from "../../ops/log.ts";
 import { isCatalogToken } from "../../catalog/token.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
-import { createPublicKeys } from "../../wristband/public-keys.ts";
+import { createPublicKeys, KEY_SET_LIMITS } from "../../wristband/public-keys.ts";
 import { createVerifier, type Verification } from "../../wristband/verify.ts";
 import { brokerMetrics, brokerOps, type BrokerMetrics, type BrokerOpsSources } from "./ops.ts";
 import { buildRelay } from "./relay.ts";
@@ -89,9 +91,9 @@ function heldBytesOf({ limits }: Config): HeldBytes {
   return createHeldBytes({ perCaller: limits.heldBytesPerCaller, total: limits.heldBytes });
 }
 
-function publicKeysOf({ wristband, listen }: Config): RemoteKeySet {
-  const url = wristband.jwksUrl ?? `${urlOf(listen.ops, "ops")}/.well-known/jwks.json`;
-  return createPublicKeys({ url, fetch, monotonic });
+function publicKeysOf(config: Config): RemoteKeySet {
+  const ca = readCaFile("wristband.caFile", config.wristband.caFile);
+  return createPublicKeys({ url: jwksUrlOf(config), fetch: createFetch(ca, KEY_SET_LIMITS), monotonic });
 }
 
 function keyFinder(keys: RemoteKeySet) {

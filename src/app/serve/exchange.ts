@@ -30,9 +30,7 @@ export function createExchangeSources(
   const endpoints = new Map<string, TokenEndpoint>();
   const endpointOf = ({ tokenEndpoint: url, caFile }: ExchangeConfig, key: string): TokenEndpoint => {
     const id = JSON.stringify([url, caFile]);
-    const made =
-      endpoints.get(id) ??
-      createTokenEndpoint({ url, ca: caFile === null ? null : readCaFile(`${key}.exchange.caFile`, caFile) });
+    const made = endpoints.get(id) ?? createTokenEndpoint({ url, ca: readCaFile(`${key}.exchange.caFile`, caFile) });
     endpoints.set(id, made);
     return made;
   };

@@ -1,4 +1,5 @@
 // Composes the policy store and the catalogue client of serve, with their metrics and log events. I/O through both.
+import { catalogUrlOf } from "../../config/destinations.ts";
 import { createCatalogClient } from "../../catalog/client.ts";
 import { createHttpClient } from "../../http/client.ts";
 import type { Log } from "../../ops/log.ts";
@@ -12,7 +13,7 @@ import { signCatalogToken } from "../../catalog/token.ts";
 import type { SigningKey } from "../../wristband/keys.ts";
 import { readCaFile } from "../../files/ca.ts";
 import { policyError } from "../check-files.ts";
-import { urlOf, partsOf } from "../../http/url.ts";
+import { partsOf } from "../../http/url.ts";
 import type { ServeOptions } from "./options.ts";
 
 /** Opens the policy store. @throws {Error} if no policy can be loaded */
@@ -98,10 +99,8 @@ export function catalogFor(
   keys: () => readonly SigningKey[],
   policy: PolicyStore,
 ) {
-  const { caFile } = config.catalog;
-  const url = config.catalog.url ?? `${urlOf(config.listen.brokerOps, "brokerOps")}/catalog`;
-  const { origin, path } = partsOf(url);
-  const ca = caFile === null ? null : readCaFile("catalog.caFile", caFile);
+  const { origin, path } = partsOf(catalogUrlOf(config));
+  const ca = readCaFile("catalog.caFile", config.catalog.caFile);
   return createCatalogClient({
     http: createHttpClient({ origin, ca, maxConnections: 1 }),
     path,

@@ -38,6 +38,7 @@ import { isReady, serveOps } from "./ops.ts";
 import { catalogFor, documentOf, startPolicy } from "./policy.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
 import { timedPorts } from "./timed-ports.ts";
+import { issuersOf } from "../issuers.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
 
 export interface Serve {
@@ -187,7 +188,7 @@ async function reload({ config, log, reread }: ServeOptions, parts: Reloadable):
 
 function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {
   const identity: IdentityService = createIdentity({
-    issuers: config.identity.issuers,
+    issuers: issuersOf(config),
     tokenCacheBytes: config.limits.tokenCacheBytes,
     invalidTokensPerSecond: config.limits.invalidTokensPerSecond,
     now: Date.now,

@@ -53,7 +53,7 @@ function vaultOf(config: Config, cache: LookupCache, { log, metrics }: VaultSour
   return createVault(
     {
       ...{ address, auth, namespace, timeoutMs, cacheTtlMs, negativeTtlMs: config.negativeTtlMs },
-      ca: caFile === null ? null : readCaFile("vault.caFile", caFile),
+      ca: readCaFile("vault.caFile", caFile),
       aliasOf: (issuer) => aliases.get(issuer) ?? null,
     },
     { cache, log, metrics },

@@ -1,9 +1,10 @@
-// Rules on where plain http may go. Pure.
+// Rules on where plain http may go, and on CAs of connections without TLS. Pure.
+import { destinations } from "../destinations.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 import { isLoopback } from "../schema/values.ts";
 
-/** Plain http is for loopback, and for the hosts of `allowHttp`. */
+/** Plain http is for loopback, and for the hosts of `allowHttp`; a CA is for a connection with TLS. */
 export function checkUrls(config: Config, { problem }: Reporter): void {
   const check = (key: string, text: string | null) => {
     const url = text === null ? null : URL.parse(text);
@@ -12,19 +13,12 @@ export function checkUrls(config: Config, { problem }: Reporter): void {
   };
   check("publicOrigin", config.publicOrigin);
   config.identity.issuers.forEach((issuer, i) => {
-    check(`identity.issuers[${i}].issuer`, issuer.issuer);
-    check(`identity.issuers[${i}].jwksUri`, issuer.jwksUri);
+    if (issuer.jwksUri !== null) check(`identity.issuers[${i}].issuer`, issuer.issuer);
   });
-  check("wristband.jwksUrl", config.wristband.jwksUrl);
-  check("catalog.url", config.catalog.url);
-  check("vault.address", config.vault?.address ?? null);
-  for (const [name, server] of Object.entries(config.servers)) {
-    check(`servers.${name}.url`, server.url);
-    server.credential.forEach((entry, i) => {
-      if (entry.kind === "exchange")
-        check(`servers.${name}.credential[${i}].exchange.tokenEndpoint`, entry.tokenEndpoint);
-    });
+  for (const { urlKey, url, listener, caKey, caFile } of destinations(config)) {
+    if (listener === null) check(urlKey, url);
+    if (caFile === null || url?.startsWith("https:") === true) continue;
+    const place = listener === null ? urlKey : `${urlKey}, or tls.${listener}`;
+    problem(caKey, `needs an https ${place}: without TLS there is no certificate to verify`);
   }
-  if (config.catalog.caFile !== null && config.catalog.url?.startsWith("https:") !== true)
-    problem("catalog.caFile", "needs an https catalog.url: without it the catalogue is read by plain http");
 }

@@ -27,6 +27,11 @@ export const identitySchema = (file: FileSchema) =>
               "where the keys are, taken as written: for an issuer that is reached by another name from here",
             unset: "from the issuer's metadata",
           }),
+          caFile: file.nullable().default(null).meta({
+            description:
+              "the CA of its metadata and keys, wherever these are; TLS is always verified, CA and host name",
+            unset: "the system's",
+          }),
           allowedHosts: z
             .array(hostName)
             .default([])

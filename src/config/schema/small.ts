@@ -31,11 +31,13 @@ export const catalogSchema = (file: FileSchema) =>
   z
     .strictObject({
       url: httpUrl.nullable().default(null).meta({
-        description: "where serve reads what the servers offer: `/catalog` of the brokerOps listener",
+        description:
+          "where serve reads what the servers offer: `/catalog` of the brokerOps listener, by https where it has `tls.brokerOps`",
         unset: "the broker's",
       }),
       caFile: file.nullable().default(null).meta({
-        description: "the CA of an https `catalog.url`; TLS is always verified, CA and host name",
+        description:
+          "the CA of an https `catalog.url`, or of `tls.brokerOps`; TLS is always verified, CA and host name",
         unset: "the system's",
       }),
     })

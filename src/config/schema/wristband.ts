@@ -18,7 +18,12 @@ export const wristbandSchema = (file: FileSchema) =>
     header: headerName.default("x-authorized-tools").meta({ description: "the header that carries it" }),
     ttlSeconds: positive.max(3600).default(300).meta({ description: "how long one lives, at most" }),
     jwksUrl: url.nullable().default(null).meta({
-      description: "where the broker fetches the keys: `/.well-known/jwks.json` of the ops listener",
+      description:
+        "where the broker fetches the keys: `/.well-known/jwks.json` of the ops listener, by https where it has `tls.ops`",
       unset: "serve's",
+    }),
+    caFile: file.nullable().default(null).meta({
+      description: "the CA of an https `jwksUrl`, or of `tls.ops`; TLS is always verified, CA and host name",
+      unset: "the system's",
     }),
   });
