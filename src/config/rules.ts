@@ -4,7 +4,7 @@ import type { Config } from "./schema.ts";
 import { checkExchange } from "./rules/exchange.ts";
 import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
 import { checkIssuers } from "./rules/identity.ts";
-import { checkEnvoyListeners, checkListeners } from "./rules/listen.ts";
+import { checkEnvoyListeners, checkListeners, checkPeers } from "./rules/listen.ts";
 import { checkServers } from "./rules/servers.ts";
 import { checkUrls } from "./rules/urls.ts";
 import { checkVault } from "./rules/vault.ts";
@@ -13,6 +13,7 @@ import { checkVault } from "./rules/vault.ts";
 const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkUrls,
   checkListeners,
+  checkPeers,
   checkEnvoyListeners,
   checkIssuers,
   checkHeaders,

@@ -1,4 +1,5 @@
 // Rules of listeners: TLS beyond loopback, and addresses that Envoy takes. Pure.
+import { destinations } from "../destinations.ts";
 import { isIP } from "node:net";
 import type { Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
@@ -32,4 +33,20 @@ export function checkEnvoyListeners({ envoy: { listen, opsListen } }: Config, { 
   }
   if (JSON.stringify(listen) === JSON.stringify(opsListen))
     problem("envoy.opsListen", "is the same as envoy.listen: operators need an address of their own");
+}
+
+/** The keys that our own processes and the printed Envoy need to reach a listener with TLS. */
+export function checkPeers(config: Config, { warn }: Reporter): void {
+  for (const name of ["authz", "broker"] as const)
+    if (config.tls[name] !== undefined && config.envoy.tls[name] === null)
+      warn(
+        `envoy.tls.${name}`,
+        `is not set, though tls.${name} is: the printed Envoy configuration would speak to it without TLS`,
+      );
+  for (const { listener, urlKey } of destinations(config))
+    if (listener !== null && (config.tls[listener]?.clientCaFile ?? null) !== null)
+      warn(
+        urlKey,
+        `is not set, and tls.${listener} wants a client certificate, which our own processes have none of: name a way that needs none`,
+      );
 }
