@@ -1,5 +1,6 @@
 // Answers what is no call: the handshake, ping and the lists, from the catalogue and what the wristband names. Pure.
 import { pass, refuse, type Step } from "../authz/step.ts";
+import { IMPLEMENTATION } from "../files/version.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
@@ -22,7 +23,6 @@ export interface BrokerView {
   readonly now: number;
 }
 
-const SERVER_INFO = { name: "mcp-authz", version: "1.0.0" };
 /** How long a client may cache its list. */
 const LIST_TTL_MS = 5000;
 const EVERYTHING: Offers = { tools: true, prompts: true, resources: true };
@@ -51,13 +51,13 @@ export function housekeeping(operation: Operation, params: JsonObject, view: Bro
 function greeting(method: string, params: JsonObject, view: BrokerView): object {
   if (method === "initialize") {
     const protocolVersion = negotiated(params["protocolVersion"]);
-    return { protocolVersion, capabilities: capabilities(view), serverInfo: SERVER_INFO };
+    return { protocolVersion, capabilities: capabilities(view), serverInfo: IMPLEMENTATION };
   }
   if (method !== "server/discover") return {}; // ping
   return {
     supportedVersions: SUPPORTED_VERSIONS,
     capabilities: capabilities(view),
-    serverInfo: SERVER_INFO,
+    serverInfo: IMPLEMENTATION,
     ttlMs: LIST_TTL_MS,
     cacheScope: "private",
   };

@@ -1,7 +1,6 @@
 // What all commands share: options in, exit code out. I/O: prints, and reads the configuration.
-import { readFileSync } from "node:fs";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-import { parseJson } from "../json/parse.ts";
+import { VERSION } from "../files/version.ts";
 import { LOG_LEVELS, type LogLevel } from "../ops/log.ts";
 import { ConfigError, loadConfig, type Config, type LoadedConfig } from "../config/load.ts";
 
@@ -37,7 +36,7 @@ type Commands = Readonly<Record<string, () => Promise<{ command: Command }>>>;
 export async function runMain(commands: Commands, argv: readonly string[]): Promise<number> {
   const [name = "", ...rest] = argv[0] === "help" && argv[1] !== undefined ? [argv[1], "--help"] : argv;
   if (name === "--version" || name === "-V" || name === "version") {
-    console.log(version());
+    console.log(VERSION);
     return EXIT.ok;
   }
   const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -71,7 +70,7 @@ async function runCommand(name: string, command: Command, argv: string[]): Promi
     return EXIT.ok;
   }
   if (parsed.values["version"] === true) {
-    console.log(version());
+    console.log(VERSION);
     return EXIT.ok;
   }
   const count = parsed.positionals.length;
@@ -107,11 +106,6 @@ async function overview(commands: Commands): Promise<string> {
   );
   const more = "mcp-authz COMMAND --help tells more; mcp-authz --version says which version this is.";
   return ["Usage: mcp-authz COMMAND [options]", "", ...lines, "", more].join("\n");
-}
-
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return String((parseJson(text) as { version: unknown }).version);
 }
 
 /** A text option's value. */

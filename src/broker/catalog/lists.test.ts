@@ -1,4 +1,5 @@
 // The broker as Envoy meets it: what a wristband shows, and what nothing shows without one.
+import { IMPLEMENTATION } from "../../files/version.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compact, makeKey } from "../../../test/fakes/issuer.ts";
 import { startTestBroker, type TestBroker } from "../../../test/fakes/broker.ts";
@@ -254,7 +255,7 @@ describe("N-05: the handshake", () => {
       resultType: "complete",
       supportedVersions: ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"],
       capabilities: { tools: {} },
-      serverInfo: { name: "mcp-authz", version: "1.0.0" },
+      serverInfo: IMPLEMENTATION,
       ttlMs: 5000,
       cacheScope: "private",
     });

@@ -1,5 +1,6 @@
 // The era of a server: learns whether it speaks the stateless revision or an older one, and does the handshake of those. Pure:
 // messages are sent by the function that is passed in.
+import { IMPLEMENTATION } from "../../files/version.ts";
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject } from "../../json/types.ts";
@@ -41,12 +42,11 @@ export class HandshakeFault extends HttpFault {
 
 /** The newest revision with a handshake: the one that the broker offers. */
 export const LEGACY = "2025-11-25";
-const CLIENT_INFO = { name: "mcp-authz", version: "1" };
 /** `_meta` of each request of the broker's own in the stateless revision. */
 export const META = {
   "io.modelcontextprotocol/protocolVersion": MODERN,
   "io.modelcontextprotocol/clientCapabilities": {},
-  "io.modelcontextprotocol/clientInfo": CLIENT_INFO,
+  "io.modelcontextprotocol/clientInfo": IMPLEMENTATION,
 };
 
 /** Errors that only a server of the stateless revision knows: HeaderMismatch to UnsupportedProtocolVersion. */
@@ -81,7 +81,7 @@ const OLDER_REVISION = /^202[45]-\d\d-\d\d$/;
  */
 export async function handshake(send: SendOwn, end: (dialect: LegacyDialect) => Promise<void>): Promise<LegacyDialect> {
   const first: LegacyDialect = { era: "legacy", version: null, session: null };
-  const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT_INFO };
+  const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: IMPLEMENTATION };
   const { status, session, message } = await send(first, "initialize", params);
   if (session !== null && !SESSION_ID.test(session)) throw new HttpFault("initialize_session");
   let dialect: LegacyDialect = { ...first, session };
