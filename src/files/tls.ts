@@ -13,8 +13,8 @@ export interface TlsFiles {
 }
 
 /**
- * Reads a listener's TLS files and tries them, so that a server is never given what it cannot use: a pair that does not
- * belong together, or a certificate that has ended, would refuse every new connection.
+ * Reads a listener's TLS files and tries them, so that no server is given material it cannot use: a pair that does not
+ * match, or an expired certificate, would refuse every new connection.
  * @param at the listener's key in the configuration, as `tls.authz`
  * @param now milliseconds since the epoch
  * @throws {ConfigProblem} that names the key at fault and says what to do

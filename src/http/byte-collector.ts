@@ -1,3 +1,4 @@
+// A bounded buffer for bodies that come in parts: responses, requests, events, gRPC messages. Pure.
 import { HttpFault } from "./fault.ts";
 
 export interface ByteCollector {
@@ -12,10 +13,9 @@ const FIRST_BYTES = 1024;
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /**
- * Collects bytes of somebody who may send them one by one: they are copied into one buffer that grows twofold, because a
- * list of ten million parts weighs a hundred times what it holds, and each part keeps the buffer that it was cut from.
- * What comes in one part, as nearly everything does, is not copied.
- * @param expectedBytes what was announced: then the buffer need not grow
+ * Copies the parts into one buffer that doubles: a list of ten million one-byte parts weighs a hundred times what it holds,
+ * and each part keeps the buffer that it was cut from. A body that comes in one part, as nearly all do, is not copied.
+ * @param expectedBytes the announced length: then the buffer need not grow
  */
 export function createByteCollector(maxBytes: number, expectedBytes = 0): ByteCollector {
   let store = EMPTY;
@@ -35,7 +35,7 @@ export function createByteCollector(maxBytes: number, expectedBytes = 0): ByteCo
       if (needed > maxBytes) throw new HttpFault("too_large");
       if (length === 0) store = part;
       else {
-        // A store that is full may be somebody else's part: it is copied before anything is put behind it.
+        // A full store may be the caller's own part: it is copied before anything is written behind it.
         if (needed > store.length) grow(needed);
         store.set(part, length);
       }

@@ -1,7 +1,8 @@
+// The names in a client's certificate (RFC 5280 §4.2.1.6), held against those that a listener expects. Pure.
 import { TLSSocket } from "node:tls";
 import type { Socket } from "node:net";
 
-/** Whom a TLS listener talks to. */
+/** The clients that a TLS listener accepts. */
 export interface ClientNames {
   /** Null: clients need no certificate. */
   readonly clientCa: Buffer | null;
@@ -9,7 +10,7 @@ export interface ClientNames {
   readonly clientSans: readonly string[];
 }
 
-/** Node takes any certificate of the CA, so the names are compared here. */
+/** Node accepts any certificate of the CA, so the names are compared here. */
 export function isExpectedClient({ clientCa, clientSans }: ClientNames, socket: Socket): boolean {
   if (clientCa === null) return true;
   if (!(socket instanceof TLSSocket) || !socket.authorized) return false;

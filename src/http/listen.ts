@@ -1,3 +1,4 @@
+// Listening on TCP or on a Unix socket, with errors that name the key. I/O.
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { connect, type Server } from "node:net";
 
@@ -15,9 +16,9 @@ export type ListenAddress =
 export async function listen(server: Server, key: string, address: ListenAddress): Promise<number> {
   const where = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
   const taken = () => new Error(`${key}: cannot listen on ${where}: another program listens there`);
-  if (address.kind === "unix" && !(await makeRoom(address.path))) throw taken();
+  if (address.kind === "unix" && !(await removeStale(address.path))) throw taken();
   return new Promise((done, fail) => {
-    // It stays: a connection that could not be accepted, for want of descriptors say, must not end the process.
+    // The listener stays: a connection that cannot be accepted (EMFILE) must not end the process.
     server.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE") fail(taken());
       else fail(new Error(`${key}: cannot listen on ${where}: ${error.code ?? "failed"}`));
@@ -37,8 +38,8 @@ export async function listen(server: Server, key: string, address: ListenAddress
   });
 }
 
-/** Removes a socket that a process left behind, and nothing else. False if somebody listens on it. */
-async function makeRoom(path: string): Promise<boolean> {
+/** Removes a stale socket, and nothing else. False if a process listens on it. */
+async function removeStale(path: string): Promise<boolean> {
   try {
     if (!lstatSync(path).isSocket()) return true;
     if (await answers(path)) return false;
@@ -56,7 +57,7 @@ function answers(path: string): Promise<boolean> {
       socket.destroy();
       done(true);
     });
-    // Nobody's, and only then: a full queue (EAGAIN) or another user's socket (EACCES) belongs to somebody who lives.
+    // Only ECONNREFUSED proves a stale socket. EAGAIN (full backlog) and EACCES mean a live listener.
     socket.on("error", (error: NodeJS.ErrnoException) => done(error.code !== "ECONNREFUSED"));
   });
 }

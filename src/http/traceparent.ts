@@ -1,3 +1,4 @@
+// Trace ids out of `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header). Pure.
 /** version-traceid-parentid-flags, lower case; later versions may say more after that. */
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/;
 

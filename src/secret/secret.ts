@@ -1,3 +1,4 @@
+// A value that is never printed. Pure.
 import { inspect } from "node:util";
 
 /**
@@ -8,13 +9,13 @@ export class Secret {
   readonly #value: string;
   readonly #again: (() => string) | null;
 
-  /** @param again reads it anew where it came from */
+  /** @param again reads the source again */
   constructor(value: string, again: (() => string) | null = null) {
     this.#value = value;
     this.#again = again;
   }
 
-  /** As it stands where it came from now; what is known where it cannot be read. */
+  /** The current value of its source; this value where the source cannot be read. */
   latest(): Secret {
     try {
       return this.#again === null ? this : new Secret(this.#again(), this.#again);
@@ -23,7 +24,7 @@ export class Secret {
     }
   }
 
-  /** In characters: for whoever counts memory. */
+  /** In characters, for memory accounting. */
   get length(): number {
     return this.#value.length;
   }

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it } from "vitest";
 import { housekeeping } from "../../src/broker/housekeeping.ts";
-import { META, negotiate } from "../../src/broker/upstream/era.ts";
+import { handshake, META, type SendOwn } from "../../src/broker/upstream/era.ts";
 import type { Operation } from "../../src/mcp/operation.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -26,10 +26,11 @@ it.each(["initialize", "server/discover"])("serverInfo of %s", (method) => {
 
 it("clientInfo towards servers of both eras", async () => {
   const seen: unknown[] = [];
-  await negotiate((dialect, method, params) => {
+  const send: SendOwn = (_dialect, method, params) => {
     if (method === "initialize") seen.push((params as { clientInfo: unknown }).clientInfo);
     return Promise.resolve({ status: 400, session: null, message: null });
-  }).catch(() => {});
+  };
+  await handshake(send, () => Promise.resolve()).catch(() => {});
   expect(seen).toEqual([ours]);
   expect(META["io.modelcontextprotocol/clientInfo"]).toEqual(ours);
 });

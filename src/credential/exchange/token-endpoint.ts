@@ -1,5 +1,6 @@
 // The HTTP client of one token endpoint, which honours `Retry-After` (RFC 9110 §10.2.3). I/O.
 import { createHttpClient, faultOf, type HttpAnswer } from "../../http/client.ts";
+import { partsOf } from "../../http/url.ts";
 
 /** One token endpoint, with the pause that it asked for. */
 export interface TokenEndpoint {
@@ -32,8 +33,8 @@ export function createTokenEndpoint({
   now = Date.now,
   monotonic = () => performance.now(),
 }: TokenEndpointOptions): TokenEndpoint {
-  const http = createHttpClient({ origin: new URL(url).origin, ca });
-  const path = pathOf(url);
+  const { origin, path } = partsOf(url);
+  const http = createHttpClient({ origin, ca });
   let pausedUntil = Number.NEGATIVE_INFINITY;
 
   return {
@@ -57,12 +58,6 @@ export function createTokenEndpoint({
     },
     close: () => http.close(),
   };
-}
-
-/** The part of a URL behind the host, byte for byte. */
-function pathOf(url: string): string {
-  const path = /^[a-z]+:\/\/[^/?]*(.*)$/i.exec(url)?.[1] ?? "";
-  return path.startsWith("/") ? path : `/${path}`;
 }
 
 /** Reads `Retry-After`, seconds or a date, into milliseconds. */
