@@ -4,6 +4,16 @@ import { hostName, url, type FileSchema } from "./values.ts";
 
 const claimPath = z.string().min(1);
 
+const claimsSchema = z
+  .strictObject({
+    username: claimPath.default("preferred_username").meta({
+      description: "where the username stands: a claim's name, or a JSON Pointer if it begins with `/`",
+    }),
+    groups: claimPath.default("groups").meta({ description: "where the groups stand" }),
+    scopes: claimPath.default("scope").meta({ description: "where the scopes stand" }),
+  })
+  .prefault({});
+
 export const identitySchema = (file: FileSchema) =>
   z.strictObject({
     issuers: z
@@ -42,15 +52,7 @@ export const identitySchema = (file: FileSchema) =>
             .nullable()
             .default(null)
             .meta({ description: "a short name (a-z, 0-9, `-`) that stands for the issuer in `{issuerAlias}`" }),
-          claims: z
-            .strictObject({
-              username: claimPath.default("preferred_username").meta({
-                description: "where the username stands: a claim's name, or a JSON Pointer if it begins with `/`",
-              }),
-              groups: claimPath.default("groups").meta({ description: "where the groups stand" }),
-              scopes: claimPath.default("scope").meta({ description: "where the scopes stand" }),
-            })
-            .prefault({}),
+          claims: claimsSchema,
         }),
       )
       .min(1),
