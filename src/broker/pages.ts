@@ -24,7 +24,7 @@ const FORM = /^[A-Za-z0-9_-]{27}$/;
  * One page of a list, or null for a cursor that is not of exactly this list. A cursor is a place in a list and a digest over
  * it: caller, server, kind, the catalogue's revision and every name. It needs no key: a caller who makes one up must know
  * the list, and gets a page of it, because the filter is applied before the pages. So cursors outlive a restart and hold at
- * every replica, and another caller's cursor is refused (threat row B44).
+ * every replica, and another caller's cursor is refused (threat model: B44).
  */
 export function pageOf(list: PagedList, cursor: unknown): Page | null {
   const start = cursor === undefined ? 0 : placeOf(list, cursor);
@@ -56,7 +56,7 @@ function cursorAt(list: PagedList, place: number): string {
   return bytes.toString("base64url");
 }
 
-/** JSON of a list in a list is injective (threat row D17). */
+/** JSON of a list in a list is injective (threat model: D17). */
 function binding({ of, shown }: PagedList, place: number): Buffer {
   const names = shown.map(({ name }) => name);
   return createHash("sha256")

@@ -115,7 +115,7 @@ function readSecretFile(path: string, warnings: Problem[]): string {
   return secret;
 }
 
-/** Warns of private keys, which are read later: any user who can read one can sign for the gateway (threat row F07). */
+/** Warns of private keys, which are read later: any user who can read one can sign for the gateway (threat model: F07). */
 function openKeys({ wristband, tls }: Config): Problem[] {
   const listeners = [tls.authz, tls.ops, tls.broker, tls.brokerOps];
   const files = [...wristband.keys.map(({ file }) => file), ...listeners.flatMap((one) => one?.keyFile ?? [])];

@@ -108,7 +108,7 @@ export function verifyCompact(
   return claims === null ? fail("payload") : { ok: true, claims, kid, key };
 }
 
-/** The three parts; base64url that would be written differently is none (RFC 4648 §3.5, threat row A16). */
+/** The three parts; base64url that would be written differently is none (RFC 4648 §3.5; threat model: A16). */
 function canonicalParts(jws: string): { header: Buffer; payload: Buffer; signature: Buffer } | null {
   if (jws.length > MAX_JWS_BYTES || !FORM.test(jws)) return null;
   const texts = jws.split(".");

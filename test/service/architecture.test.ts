@@ -93,18 +93,13 @@ it("what the broker loads holds nothing of serve", () => {
   expect(serving).toEqual([]);
 });
 
-function isChecked(name: string): boolean {
-  if (/^(broker|cli|config|envoy|envoy-config|files|http|ops|policy|secret|app\/broker)\//.test(name)) return false;
-  return name.endsWith(".ts");
-}
-
-const TEXTS = new Map(MODULES.filter(isChecked).map((name) => [name, readFileSync(join(SRC, name), "utf8")]));
+const TEXTS = new Map(MODULES.map((name) => [name, readFileSync(join(SRC, name), "utf8")]));
 const modulesWhere = (isFaulty: (text: string) => boolean) =>
   [...TEXTS].flatMap(([name, text]) => (isFaulty(text) ? [name] : []));
 
 describe("signs", () => {
   /** True for a text whose first line is a comment: on what the file is for. */
-  const opensWithComment = (text: string) => /^(?:\/\/ |\/\*\*? |\/\*\*\n \* )\S/.test(text);
+  const opensWithComment = (text: string) => /^(?:#!.*\n)?(?:\/\/ |\/\*\*? |\/\*\*\n \* )\S/.test(text);
 
   it("every module opens with a comment", () => expect(modulesWhere((text) => !opensWithComment(text))).toEqual([]));
 
@@ -125,30 +120,4 @@ describe("signs", () => {
     ["//\n", false],
     ["", false],
   ])("%j", (text, isSigned) => expect(opensWithComment(text)).toBe(isSigned));
-});
-
-describe("details", () => {
-  /** Code that compares or searches a `detail`: that is for logs, and a fact that code needs has a type of its own. */
-  const BRANCHES = [
-    /\bdetail\)?\s*[!=]==(?!\s*(?:null|undefined)\b)/,
-    /[!=]==\s*[\w.?]+\.detail\b/,
-    /\bdetail\??\.(?:includes|startsWith|endsWith|match)\(/,
-    /\.(?:test|exec|has|includes)\([\w.?]*\bdetail\b/,
-  ];
-  const branchesOnDetail = (text: string) => BRANCHES.some((pattern) => pattern.test(text));
-
-  it("no code branches on a detail", () => expect(modulesWhere(branchesOnDetail)).toEqual([]));
-
-  it.each([
-    ['step.detail === "kid"', true],
-    ['"kid" !== step.detail', true],
-    ["LEFT === refused?.detail", true],
-    ['detail.startsWith("kid")', true],
-    ["/kid/.test(refused.detail)", true],
-    ["FAULTS.has(detail)", true],
-    ["detail === undefined ? reason : `${reason}: ${detail}`", false],
-    ["refused.detail !== null", false],
-    ['metrics.wristband(step.ok ? "ok" : step.fault)', false],
-    ["`not JSON: ${json.detail}`", false],
-  ])("%s", (text, expected) => expect(branchesOnDetail(text)).toBe(expected));
 });

@@ -8,6 +8,7 @@ const MODULES = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((
 
 /** The places that render `detail` into a log, an error, the audit line or a report. */
 const RENDERING = new Set([
+  "api/policy.ts",
   "broker/relay/relay.ts",
   "cli/input.ts",
   "credential/vault/reports.ts",
@@ -17,6 +18,7 @@ const RENDERING = new Set([
   "jose/key-set.ts",
   "json/parse.ts",
   "mcp/envelope.ts",
+  "policy/data.ts",
   "policy/self-test.ts",
 ]);
 

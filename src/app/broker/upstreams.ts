@@ -5,7 +5,7 @@ import type { Config, ServerConfig } from "../../config/schema.ts";
 import { headerValue } from "../../credential/static.ts";
 import { readCaFile } from "../../files/ca.ts";
 
-/** Longest time for all lists of a server, whatever its calls may take (threat row B51). */
+/** Longest time for all lists of a server, whatever its calls may take (threat model: B51). */
 const MAX_LISTING_MS = 30_000;
 
 /** @throws {Error} that names the key of a CA file that cannot be read */

@@ -147,7 +147,7 @@ function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | n
   return isValid ? null : "header_annotation";
 }
 
-/** A name that a call would refuse is not listed (threat rows B15, B16). */
+/** A name that a call would refuse is not listed (threat model: B15, B16). */
 function isUsableName(kind: ListKind, name: string): boolean {
   if (kind === "tools" || kind === "prompts") return isOrdinaryName(name);
   return name.length <= MAX_URI && (kind === "resources" ? faultOfUri(name) : faultOfTemplate(name)) === null;

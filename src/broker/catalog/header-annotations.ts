@@ -20,7 +20,7 @@ export const BY_NAME: readonly string[] = [
 /**
  * The names in the `x-mcp-header` annotations of an input schema, in lower case; null if one of them is not one that a
  * client may turn into a header (MCP 2026-07-28, Streamable HTTP, Schema Extension; SEP-2243): a token, unlike the others,
- * on a primitive property that stands at the end of `properties` all the way. Such a tool is listed nowhere (threat row
+ * on a primitive property that stands at the end of `properties` all the way. Such a tool is listed nowhere (threat model:
  * B49). `$ref` is not followed.
  */
 export function annotatedHeaders(inputSchema: JsonObject): ReadonlySet<string> | null {

@@ -1,4 +1,4 @@
-// Cleans texts that models and terminals read otherwise than people see them (threat row B34). Pure.
+// Cleans texts that models and terminals read otherwise than people see them (threat model: B34). Pure.
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";

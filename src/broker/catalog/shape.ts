@@ -16,7 +16,7 @@ export function depthOf(value: JsonValue, limit: number): number {
 const MAX_MEMBERS = 64;
 const MAX_OTHER_NAME = 64;
 
-/** True if a tolerant reader could take one member for another: two readings of one definition (threat row B03). */
+/** True if a tolerant reader could take one member for another: two readings of one definition (threat model: B03). */
 export function hasLookalikes(entry: JsonObject): boolean {
   const names = Object.keys(entry);
   if (names.length > MAX_MEMBERS) return true;
@@ -24,7 +24,7 @@ export function hasLookalikes(entry: JsonObject): boolean {
   return names.some((name) => /\p{Cc}/u.test(name)) || new Set(names.map(foldName)).size < names.length;
 }
 
-/** Clients validate a list as a whole: one entry of another shape would cost them all of it (threat row B45). */
+/** Clients validate a list as a whole: one entry of another shape would cost them all of it (threat model: B45). */
 export function hasShape(kind: ListKind, entry: JsonObject): boolean {
   const optional = (member: string, is: (value: JsonValue) => boolean) => {
     const value = entry[member];

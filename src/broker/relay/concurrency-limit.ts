@@ -1,4 +1,4 @@
-// Bounds how many calls one key (a caller, or a caller at one server) has at a time (threat row K05). Pure.
+// Bounds how many calls one key (a caller, or a caller at one server) has at a time (threat model: K05). Pure.
 
 export interface ConcurrencyLimit {
   /** Takes a slot of this key and returns its release, which must be called once; null if all slots are taken. */

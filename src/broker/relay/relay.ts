@@ -143,7 +143,7 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
   return null;
 }
 
-/** A server that reads names without regard to case would take an argument that policy did not see (threat row B03). */
+/** A server that reads names without regard to case would take an argument that policy did not see (threat model: B03). */
 function lookalikeArgument({ upstream, operation, name }: RelayCall, findSchema: FindSchema): Refused | null {
   if (operation.kind !== "tool") return null;
   const isLookalike = hasLookalikeArgument(findSchema(upstream.name, name), operation.arguments);

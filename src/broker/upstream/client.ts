@@ -149,7 +149,7 @@ async function readMessage<T>(response: HttpResponse, reader: ResponseReader<T>)
   return read(body);
 }
 
-/** The first event that is our response. Whatever else the server says on the stream is not for us (threat row B50). */
+/** The first event that is our response. Whatever else the server says on the stream is not for us (threat model: B50). */
 async function readEvents<T>(response: HttpResponse, { budget, read, maxBytes }: ResponseReader<T>): Promise<T | null> {
   const parser = createEventParser(maxBytes);
   for (;;) {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { SecretSchema } from "./secret.ts";
 import { origin, positive, type FileSchema } from "./values.ts";
 
-/** Segments that no HTTP client or server normalizes, decodes or cuts off (threat row M10). */
+/** Segments that no HTTP client or server normalizes, decodes or cuts off (threat model: M10). */
 export const vaultPath = z
   .string()
   .regex(/^[\w-][\w.-]{0,127}(\/[\w-][\w.-]{0,127})*$/, "must be segments of A-Z a-z 0-9 . _ - with / between them");
@@ -24,7 +24,7 @@ export function vaultSchema(file: FileSchema, secret: SecretSchema) {
             secretId: secret.meta({ description: "`{file: …}` or `{env: …}`", unset: "one of both" }),
           }),
         },
-        // Methods that take a caller's token, plugins among them, would show it to the Vault (threat rows G14, G15).
+        // Methods that take a caller's token, plugins among them, would show it to the Vault (threat model: G14, G15).
         {
           error: ({ code }) =>
             code === "unrecognized_keys" ? "is no way to log in: there are approle and token" : undefined,
