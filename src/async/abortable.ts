@@ -1,19 +1,25 @@
 // Ends a wait for a promise when a signal aborts. Pure.
 
 /**
- * Returns the promise's result. When the signal ends the wait, the promise runs on, and a rejection of it is ignored.
- * @throws the signal's reason when it aborts
+ * Settles as the promise does, unless the signal aborts first. The promise then runs on, and a rejection of it is ignored.
+ * @param reasonOf the reason to reject with; the signal's own by default
  */
-export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const ended = Promise.withResolvers<never>();
-  const onAbort = () => ended.reject(signal.reason as Error);
-  promise.catch(() => {}); // without a handler, a late rejection ends the process
-  ended.promise.catch(() => {});
-  if (signal.aborted) onAbort();
-  else signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([ended.promise, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+export function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  reasonOf: (signal: AbortSignal) => Error = ({ reason }) => reason as Error,
+): Promise<T> {
+  return new Promise((done, fail) => {
+    const onAbort = () => fail(reasonOf(signal));
+    const settle =
+      <V>(end: (value: V) => void) =>
+      (value: V) => {
+        signal.removeEventListener("abort", onAbort);
+        end(value);
+      };
+    // Also where the signal was aborted before: an unhandled rejection ends the process.
+    promise.then(settle(done), settle(fail));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
 }

@@ -1,4 +1,5 @@
 // Promises that end with an AbortSignal. Every signal of the broker is aborted with an HttpFault, or by a timeout of Node's.
+import { untilAborted } from "../async/abortable.ts";
 import { HttpFault } from "../http/client.ts";
 
 /** Code of the fault of a request whose client has closed its connection. */
@@ -13,14 +14,5 @@ export function faultIn(signal: AbortSignal): HttpFault {
 
 /** Settles as the promise does, unless the signal is aborted first: then it rejects with the signal's fault. */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) {
-    promise.catch(() => {}); // an unhandled rejection would end the process
-    return Promise.reject(faultIn(signal));
-  }
-  return new Promise((done, fail) => {
-    const onAbort = () => fail(faultIn(signal));
-    signal.addEventListener("abort", onAbort, { once: true });
-    const removeListener = () => signal.removeEventListener("abort", onAbort);
-    promise.finally(removeListener).then(done, fail);
-  });
+  return untilAborted(promise, signal, faultIn);
 }

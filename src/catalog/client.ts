@@ -1,4 +1,5 @@
 // serve's client of the broker's catalogue. I/O: HTTP to the broker's operator listener.
+import { createPoller } from "../async/poll.ts";
 import { HttpFault, type HttpClient } from "../http/client.ts";
 import { PART_OVERHEAD_BYTES, readCatalog, type CatalogNames } from "./schema.ts";
 
@@ -61,17 +62,18 @@ class PolledCatalog implements CatalogClient {
   #fetchedAt = -Infinity;
   #error: string | null = "not_asked_yet";
   #leftOut: CatalogState["leftOut"] = {};
-  #busy = false;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #poller = createPoller(() => this.#look());
 
   constructor(options: CatalogClientOptions) {
     this.#options = options;
     this.restored = options.kept === null ? Promise.resolve() : this.#restore(options.kept).catch(() => {}); // it is asked anew
   }
 
-  async poll(): Promise<void> {
-    if (this.#busy) return;
-    this.#busy = true;
+  poll(): Promise<void> {
+    return this.#poller.poll();
+  }
+
+  async #look(): Promise<void> {
     try {
       await this.restored;
       await this.#load();
@@ -80,15 +82,12 @@ class PolledCatalog implements CatalogClient {
     } catch (fault) {
       this.#report(fault instanceof HttpFault ? fault.message : "failed");
       if (this.#catalog !== null && this.#ageMs() > KEEP_MS) this.#forget();
-    } finally {
-      this.#busy = false;
     }
   }
 
   watch(everyMs: number): void {
     void this.poll();
-    this.#timer = setInterval(() => void this.poll(), everyMs);
-    this.#timer.unref();
+    this.#poller.watch(everyMs);
   }
 
   state(): CatalogState {
@@ -101,7 +100,7 @@ class PolledCatalog implements CatalogClient {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#poller.close();
     this.#options.http.close();
   }
 

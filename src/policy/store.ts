@@ -1,4 +1,5 @@
 // The live policy: a change of its files is loaded beside the requests and takes over in one step; a broken one changes nothing.
+import { createPoller, type Poller } from "../async/poll.ts";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Decision, ListDecision, PolicyInput, Visible } from "../authz/types.ts";
@@ -23,7 +24,8 @@ export interface CatalogData {
   readonly servers: Readonly<Record<string, Readonly<Record<keyof Visible, readonly string[]>>>>;
 }
 
-export interface PolicyStore {
+/** Polls its files, and makes a change live or keeps what is there. */
+export interface PolicyStore extends Poller {
   /** @param check whom a runaway evaluation counts against; without it, the policy itself */
   decide(input: PolicyInput, check?: CheckFacts): Step<Decision>;
   /** A list of one server, or of all where `input.mcp.server` is null. */
@@ -39,11 +41,6 @@ export interface PolicyStore {
   release(): void;
   /** The message of the last failed reload, or null when the files' policy is live. */
   stale(): string | null;
-  /** Looks for a change, and makes it live or keeps what is there. */
-  poll(): Promise<void>;
-  /** Polls in this rhythm until `close`. */
-  watch(everyMs: number): void;
-  close(): void;
 }
 
 /**
@@ -56,7 +53,7 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
   const live = new LivePolicy(options, begun);
   // What was kept may be older than the files: the first poll looks.
   const files = new PolicyWatch(options, begun.sources, live);
-  let timer: NodeJS.Timeout | undefined;
+  const poller = createPoller(() => files.look());
   return {
     decide: (input, check) => live.decide(input, check),
     visible: (input, signal, check) => live.visible(input, signal, check),
@@ -66,14 +63,10 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
     quarantined: () => live.quarantined,
     release: () => live.release(),
     stale: () => files.stale,
-    poll: () => files.poll(),
-    watch(everyMs) {
-      timer = setInterval(() => void files.poll(), everyMs);
-      timer.unref();
-    },
+    ...poller,
     close() {
       files.close();
-      clearInterval(timer);
+      poller.close();
     },
   };
 }
@@ -170,7 +163,6 @@ class PolicyWatch {
   /** Files that only want an opa, and what was said of it: once something else is true, they are tried again. */
   #waiting: { readonly files: PolicyFiles; readonly said: string | undefined } | null = null;
   #unreadable: string | null = null;
-  #busy = false;
   #closed = false;
 
   constructor(options: PolicyOptions, seen: string, live: LivePolicy) {
@@ -183,12 +175,10 @@ class PolicyWatch {
     return this.#unreadable ?? this.#failure;
   }
 
-  async poll(): Promise<void> {
-    if (this.#busy || this.#closed) return;
-    this.#busy = true;
-    const changed = this.#look() ?? (await this.#untried());
+  async look(): Promise<void> {
+    if (this.#closed) return;
+    const changed = this.#changed() ?? (await this.#untried());
     if (changed !== null) await this.#reload(changed);
-    this.#busy = false;
   }
 
   close(): void {
@@ -217,7 +207,7 @@ class PolicyWatch {
     }
   }
 
-  #look(): PolicyFiles | null {
+  #changed(): PolicyFiles | null {
     const { onReload } = this.#options;
     try {
       const found = readPolicy(this.#options);

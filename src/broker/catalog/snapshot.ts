@@ -1,5 +1,7 @@
 // The catalogue: what all servers list, renewed server by server, as one immutable snapshot. I/O by the listers that are passed in.
 import { createHash } from "node:crypto";
+import { backoffMs, type Backoff } from "../../async/backoff.ts";
+import { later as timer, type Alarm, type Later } from "../../async/later.ts";
 import type { CatalogNames } from "../../catalog/schema.ts";
 import type { ListEntry } from "./definitions.ts";
 import { createSlices } from "../../async/slices.ts";
@@ -49,26 +51,25 @@ export interface CatalogOptions {
   /** Receives each attempt: null, or the code of its fault. */
   readonly onListed: (server: string, error: string | null) => void;
   /** Starts a timer; tests pass their own. */
-  readonly later?: (run: () => void, milliseconds: number) => Timer;
+  readonly later?: Later;
   /** 0 up to 1, for jitter: brokers that started together must not list in step. */
   readonly random?: () => number;
-}
-
-interface Timer {
-  cancel(): void;
 }
 
 interface ListedServerOptions {
   readonly list: () => Promise<Listing>;
   readonly monotonic: () => number;
   readonly onListed: (error: string | null) => void;
-  readonly later: (run: () => void, milliseconds: number) => Timer;
+  readonly later: Later;
   readonly random: () => number;
 }
 
 export const REFRESH_MS = 30_000;
-const RETRY_MS = 1000;
-const JITTER = 0.1;
+const JITTER = 0.05;
+/** With all of its jitter a refresh is no later than {@link REFRESH_MS}. */
+const MAX_MS = REFRESH_MS / (1 + JITTER);
+const RETRY: Backoff = { firstMs: 1000, maxMs: MAX_MS, jitter: JITTER };
+const REFRESH: Backoff = { firstMs: MAX_MS, maxMs: MAX_MS, jitter: JITTER };
 /** A server that is down keeps its last list for this time. */
 const KEEP_MS = 10 * 60_000;
 
@@ -109,7 +110,7 @@ class ListedServer {
   #listedAt = 0;
   #error: string | null = null;
   #failures = 0;
-  #timer: Timer | null = null;
+  #timer: Alarm | null = null;
   #closed = false;
 
   constructor(options: ListedServerOptions) {
@@ -164,8 +165,8 @@ class ListedServer {
   }
 
   #waitMs(): number {
-    const wait = this.#failures === 0 ? REFRESH_MS : Math.min(REFRESH_MS, RETRY_MS * 2 ** (this.#failures - 1));
-    return wait * (1 - JITTER * this.#options.random());
+    const { random } = this.#options;
+    return this.#failures === 0 ? backoffMs(REFRESH, 1, random()) : backoffMs(RETRY, this.#failures, random());
   }
 }
 
@@ -208,10 +209,4 @@ async function revisionOf({ tools, prompts, resources, templates, offers, stats 
 
 function digestOf(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex");
-}
-
-function timer(run: () => void, milliseconds: number): Timer {
-  const handle = setTimeout(run, milliseconds);
-  handle.unref();
-  return { cancel: () => clearTimeout(handle) };
 }
