@@ -18,13 +18,16 @@ export interface RefusalResponseSettings extends ChallengeSettings {
   readonly denial: "jsonrpc" | "http";
 }
 
+/** The facts of a request that its refusal needs. */
+export type RefusalFacts = Pick<CheckFacts, "requestId" | "path" | "endpoint" | "corsOrigin" | "rpc">;
+
 const RETRY_AFTER_SECONDS = 1;
 
 /** Renders a refusal for the client. `detail` is not part of it: it is for the audit log alone. */
 export function refusalResponse(
   settings: RefusalResponseSettings,
   refused: Refused,
-  facts: CheckFacts,
+  facts: RefusalFacts,
 ): RefusalResponse {
   const refusal = REFUSALS[refused.reason];
   const headers = new Map([
@@ -42,7 +45,7 @@ export function refusalResponse(
   return { status: status(settings, refused, facts), headers, body: JSON.stringify(body(refused, facts)) };
 }
 
-function status(settings: RefusalResponseSettings, refused: Refused, facts: CheckFacts): number {
+function status(settings: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): number {
   const isRequest = facts.rpc !== null && !facts.rpc.notification;
   if (refused.reason === "policy_denied" && settings.denial === "jsonrpc" && isRequest) return 200;
   // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management).
@@ -50,7 +53,7 @@ function status(settings: RefusalResponseSettings, refused: Refused, facts: Chec
   return REFUSALS[refused.reason].http;
 }
 
-function body(refused: Refused, facts: CheckFacts): object {
+function body(refused: Refused, facts: RefusalFacts): object {
   const { http, message } = REFUSALS[refused.reason];
   const { requestId } = facts;
   if (http === 401) return { error: "unauthorized", message };
@@ -59,7 +62,7 @@ function body(refused: Refused, facts: CheckFacts): object {
 }
 
 /** A refusal as a JSON-RPC error with the request's id: the body, or the last event of a stream. */
-export function rpcError(refused: Refused, { rpc: context, requestId }: CheckFacts): object {
+export function rpcError(refused: Refused, { rpc: context, requestId }: RefusalFacts): object {
   const { http, rpc, message } = REFUSALS[refused.reason];
   const { reason, rpcCode, help } = refused;
   const supported = reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS } : {};

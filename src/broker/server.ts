@@ -1,11 +1,15 @@
 // The broker's listener: reads one MCP request, verifies its wristband, and answers it here or hands it to the relay. I/O.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { randomUUID } from "node:crypto";
-import { refusalResponse, rpcError, type RefusalResponseSettings } from "../authz/refusal-response.ts";
+import {
+  refusalResponse,
+  rpcError,
+  type RefusalFacts,
+  type RefusalResponseSettings,
+} from "../authz/refusal-response.ts";
 import type { Endpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
-import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import type { ListenAddress } from "../http/listen.ts";
 import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../http/server.ts";
@@ -87,9 +91,16 @@ interface CallReply {
   readonly hold: Hold;
 }
 
-/** One request, its response, and the facts that a refusal needs. */
+/** The facts of a refusal, and the method for the metrics; written as they become known. */
+interface RequestFacts extends RefusalFacts {
+  endpoint: RefusalFacts["endpoint"];
+  rpc: RefusalFacts["rpc"];
+  method: string | null;
+}
+
+/** One request, its response, and its facts. */
 interface RequestContext extends Incoming {
-  readonly facts: CheckFacts;
+  readonly facts: RequestFacts;
 }
 
 interface Incoming {
@@ -101,7 +112,10 @@ interface Incoming {
 
 async function respond(options: BrokerOptions, incoming: Incoming): Promise<void> {
   const { response } = incoming;
-  const facts = newCheckFacts(randomUUID(), Date.now());
+  const facts: RequestFacts = {
+    ...{ requestId: randomUUID(), path: null, corsOrigin: null },
+    ...{ endpoint: null, rpc: null, method: null },
+  };
   response.on("error", () => {}); // a client that leaves while we write
   const context = { ...incoming, facts };
   const outcome = await decide(options, context).catch(() => refuse("internal"));

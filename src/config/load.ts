@@ -6,7 +6,7 @@ import type { z } from "zod";
 import { checkRules } from "./rules.ts";
 import type { Problem } from "./problem.ts";
 import { configSchema, type Config } from "./schema.ts";
-import { unreadable } from "../files/read-error.ts";
+import { errorCode, unreadable } from "../files/read-error.ts";
 
 export type { Config } from "./schema.ts";
 
@@ -132,10 +132,6 @@ function isOpenToAll(path: string): boolean {
 
 function openFile(path: string): Problem {
   return { key: path, message: "holds a secret and can be read by every user: chmod 600" };
-}
-
-function errorCode(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unreadable";
 }
 
 function toProblems(issue: z.core.$ZodIssue): Problem[] {

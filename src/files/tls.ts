@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { ConfigProblem } from "./config-problem.ts";
+import { errorCode } from "./read-error.ts";
 
 /** The files of one listener, as the configuration names them. */
 export interface TlsFiles {
@@ -69,6 +70,6 @@ function refusedByOpenssl(context: Parameters<typeof createSecureContext>[0]): s
     createSecureContext(context);
     return null;
   } catch (error) {
-    return error instanceof Error && "code" in error ? String(error.code) : "OpenSSL refuses it";
+    return errorCode(error, "OpenSSL refuses it");
   }
 }

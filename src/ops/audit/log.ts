@@ -1,4 +1,5 @@
 // Writes the audit log: JSON lines to a file or standard output, each confirmed before an allow may leave (docs/operations.md). I/O.
+import { errorCode } from "../../files/read-error.ts";
 import { close, closeSync, constants, fstatSync, open, openSync, readSync, write } from "node:fs";
 import { promisify } from "node:util";
 import type { Log } from "../log.ts";
@@ -184,7 +185,7 @@ function endsWithLine(file: string): boolean {
     const last = Buffer.alloc(1);
     return size === 0 || (readSync(fd, last, 0, 1, size - 1) === 1 && last[0] === 0x0a);
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "ENOENT"; // a new file has no half line
+    return errorCode(error) === "ENOENT"; // a new file has no half line
   } finally {
     if (fd !== null) closeSync(fd);
   }
@@ -216,7 +217,7 @@ function throttledFailure({ monotonic, onFailure }: AuditOptions): (error: unkno
     const now = monotonic();
     if (now - reportedAt < 1000) return;
     reportedAt = now;
-    onFailure(error instanceof Error && "code" in error ? String(error.code) : "write failed");
+    onFailure(errorCode(error, "write failed"));
   };
 }
 
