@@ -1,8 +1,6 @@
 // What the façades add to the parts behind them: faults that cannot be taken for an answer. The parts have tests of their own.
-import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
+import { demoBundle } from "../../test/fakes/demo-bundle.ts";
 import { makeKey } from "../../test/fakes/issuer.ts";
 import type { Identity, Visible, WristbandUse } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
@@ -29,12 +27,8 @@ describe("mcp-reader", () => {
 });
 
 describe("policy", () => {
-  const compiled = resolve(import.meta.dirname, "../../policies/demo/.compiled");
-  const bundleOf = (folder: string, ...files: string[]) =>
-    execFileSync("tar", ["--format=ustar", "-czf", "-", "-C", folder, ...files]);
-
   it("an answer that is not whole throws, and none is an allow", async () => {
-    const policy = await loadPolicyBundle(bundleOf(compiled, "policy.wasm", "data.json"));
+    const policy = await loadPolicyBundle(await demoBundle(["policy.wasm", "data.json"]));
     expect(policy.decide({} as PolicyInput).allow).toBe(false);
     const loop: Record<string, unknown> = {};
     loop["mcp"] = loop;
@@ -44,8 +38,8 @@ describe("policy", () => {
   });
 
   it("a bundle without a policy, or of another kind, does not load", async () => {
-    await expect(loadPolicyBundle(bundleOf(compiled, "data.json"))).rejects.toThrow("policy.wasm");
-    await expect(loadPolicyBundle(readFileSync(join(compiled, "policy.wasm")))).rejects.toThrow("bundle");
+    await expect(loadPolicyBundle(await demoBundle(["data.json"]))).rejects.toThrow("policy.wasm");
+    await expect(loadPolicyBundle(Buffer.from("\0asm"))).rejects.toThrow("bundle");
   });
 });
 
