@@ -11,6 +11,7 @@ import { freePorts, type Ports } from "../../demo/ports.ts";
 import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
+import { demoBundle } from "../fakes/demo-bundle.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { startNpmRegistry, type NpmRegistry } from "../fakes/npm-registry.ts";
 
@@ -80,7 +81,8 @@ describe("what is in it", () => {
     ).toEqual(
       [
         ...["CHANGELOG.md", "LICENSE", "NOTICE", "README.md", "package.json", "bin/mcp-authz.mjs"],
-        ...["docs/mcp-authz.schema.json", "protos/envoy/service/auth/v3/mcp_authz.proto", "policies/capabilities.json"],
+        ...["docs/mcp-authz.schema.json", "policies/capabilities.json"],
+        ...["protos/envoy/service/auth/v3/mcp_authz.proto", "protos/grpc/health/v1/health.proto"],
         ...readdirSync(join(ROOT, "policies/mcp_authz"))
           .filter((name) => !name.endsWith("_test.rego"))
           .map((name) => `policies/mcp_authz/${name}`),
