@@ -1,6 +1,6 @@
 // The npm package as somebody else has it: packed, installed into an empty folder, and run there. Nothing else runs what the
 // compiler makes of the sources.
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

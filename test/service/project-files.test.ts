@@ -35,6 +35,14 @@ it("CONTRIBUTING.md names paths and commands that are there", () => {
   expect(commands.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
 });
 
+it("docs/architecture.md names modules and tests that are there", () => {
+  const page = read("docs/architecture.md");
+  const named = [...page.matchAll(/`((?:\w[\w-]*\/)+[\w.-]+\.(?:test\.)?(?:ts|rego))`/g)].map(([, name = ""]) => name);
+  expect(named.length).toBeGreaterThan(40);
+  const isThere = (name: string) => existsSync(join(root, name)) || existsSync(join(root, "src", name));
+  expect(named.filter((name) => !isThere(name))).toEqual([]);
+});
+
 it("docs/decisions/README.md lists every record by its number and title", () => {
   const records = namesIn("docs/decisions").filter((name) => /\/\d{3}-/.test(name));
   const lines = records.map((name) => {
