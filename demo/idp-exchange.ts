@@ -53,7 +53,7 @@ export function exchangeClients(options: ExchangeGrantOptions | undefined): read
   return [{ client_id: EXCHANGE_CLIENT, client_secret: options.secret, ...grants }];
 }
 
-type Asked = Readonly<Partial<Record<(typeof PARAMETERS)[number], string>>>;
+type ExchangeForm = Readonly<Partial<Record<(typeof PARAMETERS)[number], string>>>;
 
 export function registerExchange(provider: Provider, grant: ExchangeGrant): void {
   const { d: _, ...publicJwk } = grant.jwk;
@@ -64,7 +64,7 @@ export function registerExchange(provider: Provider, grant: ExchangeGrant): void
       const { client, params } = ctx.oidc;
       // Clients that registered themselves can name any grant.
       if (client?.clientId !== EXCHANGE_CLIENT) throw new errors.UnauthorizedClient("not for this client");
-      const asked = params as Asked;
+      const asked = params as ExchangeForm;
       const exchange = exchangeOf(client.clientId, asked);
       grant.record(exchange);
       if (asked.subject_token_type !== ACCESS_TOKEN) throw new errors.InvalidRequest("subject_token_type");
@@ -89,7 +89,7 @@ export function registerExchange(provider: Provider, grant: ExchangeGrant): void
   );
 }
 
-function exchangeOf(client: string, { subject_token: token = "", audience = "", scope = "" }: Asked): Exchange {
+function exchangeOf(client: string, { subject_token: token = "", audience = "", scope = "" }: ExchangeForm): Exchange {
   const subjectTokenSha256 = createHash("sha256").update(token).digest("hex");
   return { client, audience, scope, subjectTokenSha256, subject: null, actor: null, granted: false };
 }
@@ -110,7 +110,7 @@ async function verified(
 
 /** RFC 8693 §2.1: with its type, or not at all; only this client's own token makes it an actor. */
 async function actorOf(
-  { actor_token: token, actor_token_type: type }: Asked,
+  { actor_token: token, actor_token_type: type }: ExchangeForm,
   keys: ReturnType<typeof createLocalJWKSet>,
   grant: ExchangeGrant,
 ): Promise<JWTPayload | null> {

@@ -51,7 +51,7 @@ export const command: Command = {
 };
 
 /** Nothing that goes wrong on the way may look like a decision: exit code 1 is one. */
-async function answer(config: Config, args: Arguments): Promise<Said | string> {
+async function answer(config: Config, args: Arguments): Promise<WhyOutput | string> {
   const id = textOption(args, "request-id");
   try {
     return await (id === undefined ? whyCall(config, args) : whyPast(config, args, id));
@@ -61,7 +61,7 @@ async function answer(config: Config, args: Arguments): Promise<Said | string> {
   }
 }
 
-interface Said {
+interface WhyOutput {
   readonly report: Report;
   readonly code: number;
 }
@@ -70,7 +70,7 @@ function simulateOptions(args: Arguments): SimulateOptions {
   return { findOpa, askVault: args.values["credentials"] === true };
 }
 
-async function whyCall(config: Config, args: Arguments): Promise<Said> {
+async function whyCall(config: Config, args: Arguments): Promise<WhyOutput> {
   const spec = callSpec(args, config);
   const simulation = await simulate(config, spec, simulateOptions(args));
   const report = reportOf({ config, spec, now: Date.now() }, simulation);
@@ -78,7 +78,7 @@ async function whyCall(config: Config, args: Arguments): Promise<Said> {
   return { report, code: isUndecided(simulation.outcome.reason) ? CODES.unknown : CODES.refuse };
 }
 
-async function whyPast(config: Config, args: Arguments, id: string): Promise<Said | string> {
+async function whyPast(config: Config, args: Arguments, id: string): Promise<WhyOutput | string> {
   if (["server", "tool", "prompt", "resource"].some((name) => textOption(args, name) !== undefined))
     throw new UsageError("--request-id names the call by itself: leave --server, --tool, --prompt and --resource out");
   const withToken = textOption(args, "token-file") !== undefined;

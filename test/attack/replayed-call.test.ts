@@ -45,14 +45,14 @@ afterAll(async () => {
   tap.close();
 });
 
-interface Captured {
+interface CapturedCall {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
 /** The captured call: its request line, headers and body. */
-function lastCall(): Captured {
+function lastCall(): CapturedCall {
   const all = captured.slice(captured.lastIndexOf("POST /"));
   const [head = "", body = ""] = all.split("\r\n\r\n");
   const [line = "", ...lines] = head.split("\r\n");
@@ -60,7 +60,7 @@ function lastCall(): Captured {
   return { path: line.split(" ")[1] ?? "", headers, body };
 }
 
-function replay({ path, headers, body }: Captured): Promise<string> {
+function replay({ path, headers, body }: CapturedCall): Promise<string> {
   const { "content-length": _length, "transfer-encoding": _coding, ...rest } = headers;
   return new Promise((done, fail) => {
     const sent = request(

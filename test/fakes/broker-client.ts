@@ -96,7 +96,7 @@ export function open(port: number, parts: CallParts, signal?: AbortSignal): Prom
   return send(port, arrivalOf(parts), signal);
 }
 
-export interface Asked {
+export interface BrokerRequest {
   readonly path?: string;
   /** Each text is one header line. */
   readonly wristbands?: readonly string[];
@@ -105,7 +105,11 @@ export interface Asked {
 }
 
 /** One request to the broker, as Envoy hands it on. */
-export async function ask({ port }: { readonly port: number }, body: string, asked: Asked = {}): Promise<BrokerReply> {
+export async function ask(
+  { port }: { readonly port: number },
+  body: string,
+  asked: BrokerRequest = {},
+): Promise<BrokerReply> {
   const { path = "/mcp", wristbands, http = "POST" } = asked;
   const headers = {
     "content-type": "application/json",

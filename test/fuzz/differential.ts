@@ -15,7 +15,7 @@ export interface Count {
 }
 
 /** The first difference of a kind, with the cases that its reader had before. */
-export interface Found {
+export interface RecordedDifference {
   readonly difference: Difference;
   readonly spec: ReaderSpec;
   /** In order; the last one is the case that differs. */
@@ -27,7 +27,7 @@ export interface Found {
 export interface Outcome {
   /** By reader, view and kind of case: `go struct\tjson`. */
   readonly table: Map<string, Count>;
-  readonly found: Map<string, Found>;
+  readonly found: Map<string, RecordedDifference>;
   cases: number;
   /** Texts that were made and that we refuse. */
   refusedByUs: number;
@@ -124,7 +124,11 @@ function countOf(table: Map<string, Count>, key: string): Count {
   return count;
 }
 
-function keep(found: Map<string, Found>, { reader, view, what }: Difference, make: () => Found): void {
+function keep(
+  found: Map<string, RecordedDifference>,
+  { reader, view, what }: Difference,
+  make: () => RecordedDifference,
+): void {
   const key = `${view}: ${what}`;
   const known = found.get(key) ?? make();
   found.set(key, known);

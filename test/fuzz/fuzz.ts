@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import { KINDS, type Kind } from "./cases.ts";
 import { addToCorpus, casesOf, readCorpus } from "./corpus.ts";
-import { differencesOf, runDifferential, type Found, type Outcome } from "./differential.ts";
+import { differencesOf, runDifferential, type RecordedDifference, type Outcome } from "./differential.ts";
 import { installReaders } from "./install.ts";
 import { minimise } from "./minimise.ts";
 import { WIRE_URI } from "./reader-child.ts";
@@ -42,7 +42,7 @@ function progress(started: number): (outcome: Outcome) => void {
   };
 }
 
-async function report(found: ReadonlyMap<string, Found>): Promise<void> {
+async function report(found: ReadonlyMap<string, RecordedDifference>): Promise<void> {
   for (const [key, one] of found) {
     const readers = [...one.counts].map(([reader, count]) => `${reader} ${count} times`).join(", ");
     console.log(`\n${key} (${readers})`);

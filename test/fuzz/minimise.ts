@@ -1,7 +1,7 @@
 // Makes the texts of a difference as few and as short as possible, each still one that we accept.
 import { bodyCase, uriCase, type Case } from "./cases.ts";
 import { areNeighbours, differenceOf, viewsFor, type Difference } from "./compare.ts";
-import type { Found } from "./differential.ts";
+import type { RecordedDifference } from "./differential.ts";
 import { ReaderChild, WIRE_URI, type ReaderSpec } from "./reader-child.ts";
 
 export interface Minimal {
@@ -18,7 +18,7 @@ interface Wanted {
 }
 
 /** Null if it does not come again in a new child, with all that was kept of the texts before. */
-export async function minimise({ difference, spec, history }: Found): Promise<Minimal | null> {
+export async function minimise({ difference, spec, history }: RecordedDifference): Promise<Minimal | null> {
   const child = new ReaderChild(spec);
   const wanted = { spec, child, view: difference.view, what: difference.what };
   try {

@@ -8,7 +8,7 @@ import {
   legacyBody,
   modernBody,
   modernHeaders,
-  type Asked,
+  type BrokerRequest,
   type BrokerReply,
 } from "../../../test/fakes/broker-client.ts";
 import { NOTHING, tool } from "../../../test/fakes/listing.ts";
@@ -55,10 +55,13 @@ beforeAll(async () => {
 afterAll(() => broker.close());
 
 const eras = [
-  ["2025-11-25", (method: string, params: object, asked: Asked) => ask(broker, legacyBody(method, params), asked)],
+  [
+    "2025-11-25",
+    (method: string, params: object, asked: BrokerRequest) => ask(broker, legacyBody(method, params), asked),
+  ],
   [
     "2026-07-28",
-    (method: string, params: object, asked: Asked) =>
+    (method: string, params: object, asked: BrokerRequest) =>
       ask(broker, modernBody(method, params), { ...asked, headers: { ...modernHeaders(method), ...asked.headers } }),
   ],
 ] as const;
