@@ -19,7 +19,7 @@ export class PolicyError extends Error {
 export interface PolicyEvaluator {
   /** SHA-256 of policy and data, in hex. */
   readonly revision: string;
-  /** Whether the caller may use what `input.mcp` names. @throws {PolicyError}; never an allow for an answer that is not whole */
+  /** Decides whether the caller may use what `input.mcp` names. @throws {PolicyError} if the answer is not whole: no allow */
   decide(input: PolicyInput): Decision;
   /** The names of the catalogue that the caller may use, sorted, by kind and server. @throws {PolicyError} */
   visible(input: PolicyInput): Visible;

@@ -14,7 +14,7 @@ export interface Refused {
   readonly rpcCode?: number | undefined;
   /** The scopes that this operation needs, for `scope_insufficient` (RFC 6750 §3.1). */
   readonly scopes?: readonly string[] | undefined;
-  /** How the caller gets what is missing, in the operator's words: the client is told. */
+  /** The operator's words on how the caller gets what is missing; the client receives them. */
   readonly help?: string | undefined;
   /** Seconds until the caller may try again, if known: `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfterSeconds?: number | undefined;

@@ -92,7 +92,7 @@ export interface Visible {
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
-/** What policy said of a list, and the revision that said it. */
+/** Names that policy allows in a list, and the revision that allowed them. */
 export interface ListDecision {
   readonly revision: string;
   readonly names: Visible;

@@ -193,7 +193,7 @@ export const NAME_OF_NOBODY: Remedy = {
     "Take the name from the list of the same endpoint: on `/mcp` a tool has its server's prefix. Prompts and resources are served on `/servers/NAME/mcp` only.",
 };
 
-/** What to say of a refusal. @param policyAsked whether a revision stands in the facts or in the audit line */
+/** The meaning of a refusal, and its remedy. @param policyAsked whether a revision stands in the facts or in the audit line */
 export function remedyOf(reason: Reason, policyAsked: boolean): Remedy {
   return reason === "policy_denied" && !policyAsked ? NAME_OF_NOBODY : REMEDIES[reason];
 }

@@ -8,9 +8,9 @@ import { MAX_LIFETIME_SECONDS, wristbandClaims, WRISTBAND_TYPE, type WristbandCl
 /** The public key of a `kid`, or undefined. The same object for as long as the key is the same. */
 export type FindKey = (kid: string) => KeyObject | undefined;
 
-/** What can be wrong with a compact ES256 JWS. `kid`: no key of this id is known. */
+/** Faults of a compact ES256 JWS. `kid`: no key of this id is known. */
 const JWS_FAULTS = ["form", "header", "kid", "signature", "payload"] as const;
-/** What can be wrong with a wristband; also the labels of a metric. */
+/** Faults of a wristband; also the labels of a metric. */
 export const WRISTBAND_FAULTS = ["size", ...JWS_FAULTS, "claims", "parties", "time"] as const;
 export type JwsFault = (typeof JWS_FAULTS)[number];
 export type WristbandFault = (typeof WRISTBAND_FAULTS)[number];

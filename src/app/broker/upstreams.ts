@@ -26,7 +26,7 @@ export function upstreamsOf({ servers }: Config): Upstreams {
 
 export type Listers = ReadonlyMap<string, () => Promise<Listing>>;
 
-/** How each server is listed: as the gateway itself, never as a caller. */
+/** The function that lists each server: as the gateway itself, never as a caller. */
 export function listersOf(
   config: Config,
   upstreams: Upstreams,

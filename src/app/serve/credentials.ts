@@ -26,7 +26,7 @@ export interface CredentialDeps {
 
 type CredentialConfig = Config["servers"][string]["credential"][number];
 
-/** What the configuration says to a caller who has no credential for a server. */
+/** Texts of the configuration for a caller who has no credential for a server, by server. */
 export function credentialHelp({ servers }: Config): ReadonlyMap<string, string> {
   return new Map(
     Object.entries(servers).flatMap(([name, { credentialHelp: text }]) => (text === null ? [] : [[name, text]])),
