@@ -14,7 +14,7 @@ import { pageOf, type PagedList } from "./pages.ts";
 /** All that a result depends on. */
 export interface BrokerView {
   readonly snapshot: Snapshot;
-  /** What the endpoint's server declares, for every caller; null if it was never listed. */
+  /** Capabilities of the endpoint's server, for every caller; null if it was never listed, and on the merged endpoint. */
   readonly offers: Offers | null;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
@@ -23,7 +23,7 @@ export interface BrokerView {
   readonly now: number;
 }
 
-/** How long a client may cache its list. */
+/** Milliseconds that a client may cache its list (at most) or the result of `server/discover`. */
 const LIST_TTL_MS = 5000;
 const EVERYTHING: Offers = { tools: true, prompts: true, resources: true };
 const MERGED: Offers = { tools: true, prompts: false, resources: false };
@@ -69,7 +69,7 @@ function negotiated(requested: unknown): string {
   return known.find((version) => version === requested) ?? known[0] ?? MODERN;
 }
 
-/** What the endpoint serves, the same for every caller: it tells nothing about rights. */
+/** Capabilities of the endpoint, the same for every caller: they tell nothing about rights. */
 function capabilities({ server, offers }: BrokerView): object {
   const served = server === null ? MERGED : (offers ?? EVERYTHING);
   const names = (["tools", "prompts", "resources"] as const).filter((name) => served[name]);

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 
 /** A list that is served in pages. */
 export interface PagedList {
-  /** What a cursor is bound to: caller, server, kind, revision of the catalogue. */
+  /** Values that a cursor is bound to: caller, server, kind, revision of the catalogue. */
   readonly of: readonly (string | null)[];
-  /** What the caller may see, in order; already filtered. */
+  /** Entries that the caller may see, in order; already filtered. */
   readonly shown: readonly { readonly name: string; readonly json: string }[];
 }
 

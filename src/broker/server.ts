@@ -51,7 +51,7 @@ export interface Broker {
   close(graceMs: number): Promise<void>;
 }
 
-/** How long a client may leave a response unread. */
+/** Milliseconds that a client may leave a response unread. */
 const UNREAD_RESPONSE_MS = 60_000;
 const LIMITS = {
   /** A wristband of 32 KiB and a credential, with room. */
@@ -83,7 +83,7 @@ export function createBroker(options: BrokerOptions): Broker {
   };
 }
 
-/** What is sent: a result of the broker's own, 202 for a notification, or the server's response to a call. */
+/** The reply to a client: a result of the broker's own, 202 for a notification, or the server's response to a call. */
 type Reply = { readonly kind: "result"; readonly message: string } | { readonly kind: "accepted" } | CallReply;
 interface CallReply {
   readonly kind: "call";
@@ -185,7 +185,7 @@ interface ParsedRequest {
   readonly hold: Hold;
 }
 
-/** What the wristband allows. One for a call shows no list, and one for lists calls nothing (relay/admit.ts). */
+/** The reply, if the wristband allows it: a wristband for a call shows no list, one for lists calls nothing (relay/admit.ts). */
 function authorized(
   { calls, view }: BrokerOptions,
   incoming: IncomingCall,

@@ -22,7 +22,7 @@ export interface ListedUpstream {
 }
 
 export interface Conversation {
-  /** What the server says it offers. */
+  /** Capabilities that the server declares. */
   readonly capabilities: JsonObject;
   /** The result of a list request; null if the server does not know the method. @throws {HttpFault} */
   list(method: string, params: Readonly<Record<string, JsonValue>>): Promise<ListResult | null>;

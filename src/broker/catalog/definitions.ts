@@ -55,7 +55,7 @@ export interface ListBudget {
 }
 
 export interface ReadOptions {
-  /** How many entries may be kept. */
+  /** Number of entries that may be kept. */
   readonly room: number;
   /** A tool's name on the merged endpoint. */
   readonly publicName: (name: string) => string;

@@ -7,7 +7,7 @@ import type { ListEntry } from "./definitions.ts";
 import { createSlices } from "../../async/slices.ts";
 import { faultWord, type Listing, type Offers } from "./listing.ts";
 
-/** What all servers list, as one value: everything answered from it is of one moment. */
+/** Lists of all servers as one value: everything answered from it is of one moment. */
 export interface Snapshot {
   readonly servers: ReadonlyMap<string, ServerSnapshot>;
   /** SHA-256 over all entries. */

@@ -22,7 +22,7 @@ import { createConcurrencyLimit } from "./concurrency-limit.ts";
 /** The `outcome` label: {@link CallEnd}, with the reason of a refusal. An error of the server's is an answer. */
 export type RelayOutcome = Exclude<CallEnd["kind"], "refused"> | Reason;
 
-/** How a call ended: with the server's response, without its client, or with a refusal of ours. */
+/** The end of a call: with the server's response, without its client, or with a refusal of ours. */
 type CallEnd =
   | { readonly kind: "answered" }
   | { readonly kind: "left" }

@@ -19,7 +19,7 @@ import { META, type Dialect } from "../upstream/era.ts";
 import type { RelayCall } from "./admit.ts";
 import { credentialHeader } from "../upstream/upstream.ts";
 
-/** How a call is written to its server. */
+/** The id and the dialect in which a call is written to its server. */
 export interface WireTerms {
   /**
    * The id on the way to the server, unique among all calls: nearly all clients count from 0, and some servers find the
@@ -29,7 +29,7 @@ export interface WireTerms {
   readonly dialect: Dialect;
 }
 
-/** What goes to the server, and what its response is matched with. */
+/** The request to the server, and the values that its response is matched with. */
 export interface RelayRequest extends WireTerms {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;

@@ -30,7 +30,7 @@ export interface StreamSink {
   unread(): number;
 }
 
-/** What bounds the speed of a stream. */
+/** Bounds on the speed of a stream, with the reader and the observer of its events. */
 export interface StreamPace {
   readonly brake: Brake;
   readonly pacer: Pacer;

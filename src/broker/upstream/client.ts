@@ -20,14 +20,14 @@ export interface OwnMessage {
   readonly params: object;
 }
 
-/** How long a conversation may take and how many bytes may come, all responses together. */
+/** Limits of a conversation: its time, and the bytes that may still come, all responses together. */
 export interface Budget {
   readonly signal: AbortSignal;
   bytes: number;
   readonly slices: Slices;
 }
 
-/** How the response to one message is read. */
+/** The reader of the response to one message, with its limits. */
 export interface ResponseReader<T> {
   readonly budget: Budget;
   /** Of one JSON body, or of one event. */
@@ -42,7 +42,7 @@ const MAX_BYTES = 8 * 1024 * 1024;
 /** Of a response to the probe or the handshake: each call may have one, and no caller's account holds them. */
 const MAX_HANDSHAKE_BYTES = 128 * 1024;
 const HANDSHAKE_LIMITS = { maxDepth: 64, maxMembers: 10_000, verbatim: true };
-/** What an event costs beside its bytes. */
+/** Bytes that an event costs in a slice beside its own. */
 const EVENT_COST = 64;
 const END_SESSION_MS = 1000;
 

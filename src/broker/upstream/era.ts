@@ -8,7 +8,7 @@ import { MODERN } from "../../mcp/versions.ts";
 
 export type Era = "modern" | "legacy";
 
-/** How a server is spoken to: in the stateless revision, or in an older one, with a session if the server gave one. */
+/** The form of MCP that a server gets: the stateless revision, or an older one, with a session if the server gave one. */
 export type Dialect = { readonly era: "modern" } | LegacyDialect;
 
 export interface LegacyDialect {
@@ -18,7 +18,7 @@ export interface LegacyDialect {
   readonly session: string | null;
 }
 
-/** What a server responded to one message of ours. `message` is null where there was no JSON-RPC response to it. */
+/** The response of a server to one message of ours. `message` is null where there was no JSON-RPC response to it. */
 export interface UpstreamResponse<T = JsonObject> {
   readonly status: number;
   readonly session: string | null;

@@ -9,7 +9,7 @@ export interface UpstreamSettings {
   readonly url: string;
   /** PEM; null for the system's CAs. */
   readonly ca: Buffer | null;
-  /** How long the server may be silent during a call; also bounds a whole listing. */
+  /** Milliseconds that the server may be silent during a call; also bounds a whole listing. */
   readonly timeoutMs: number;
   /** Headers that the credential chain may fill. */
   readonly credentialHeaders: ReadonlySet<string>;
@@ -30,7 +30,7 @@ export interface Upstream extends Omit<UpstreamSettings, "url" | "ca">, Upstream
   readonly lists: UpstreamConnections;
 }
 
-/** What a server receives in place of the caller's token: the whole value of one header. */
+/** The header that a server receives in place of the caller's token: its name and its whole value. */
 export interface UpstreamCredential {
   readonly header: string;
   readonly value: Secret;
