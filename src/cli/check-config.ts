@@ -1,4 +1,4 @@
-// `mcp-authz check-config`: every problem of a configuration before anything starts. I/O: reads files, asks nobody.
+// `mcp-authz check-config`: every problem of a configuration before anything starts. I/O: reads files, no network.
 import { loadConfig } from "../config/load.ts";
 import { EXIT, printWarnings, textOption, UsageError, type Command } from "./command.ts";
 import { checkFiles } from "../app/check-files.ts";

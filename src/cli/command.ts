@@ -9,7 +9,7 @@ export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 export interface Command {
   readonly summary: string;
-  /** What `--help` prints after the summary. */
+  /** Text that `--help` prints after the summary. */
   readonly usage: string;
   readonly options: ParseArgsOptionsConfig;
   readonly positionals: { readonly min: number; readonly max: number };
@@ -27,7 +27,7 @@ export class UsageError extends Error {}
 /** A value is wrong, in a command line of the right form: the message says what to do, and no usage buries it. */
 export class InputError extends Error {}
 
-/** What every command takes. */
+/** Options that every command takes. */
 const COMMON = { help: { type: "boolean", short: "h" }, version: { type: "boolean", short: "V" } } as const;
 
 type Commands = Readonly<Record<string, () => Promise<{ command: Command }>>>;
@@ -126,7 +126,7 @@ export const CONFIG_USAGE = "  --config FILE, -c   the configuration; or the var
 export const LOG_LEVEL_USAGE =
   "  --log-level LEVEL   debug, info (default), warn or error: what goes to standard error";
 
-/** What `--log-level` says; `info` without it. */
+/** The level of `--log-level`; `info` without it. */
 export function logLevel(args: Arguments): LogLevel {
   const text = textOption(args, "log-level") ?? "info";
   const level = LOG_LEVELS.find((known) => known === text);

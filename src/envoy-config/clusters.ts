@@ -18,8 +18,8 @@ const BROKER_LIMITS = {
 };
 
 /**
- * As many Checks at a time as serve takes. Anybody may ask for one: with fewer, a burst of requests without a token, all of
- * which serve refuses within its time, makes Envoy refuse everybody else's.
+ * As many Checks at a time as serve takes. Any client may cause one: with fewer, a burst of requests without a token, all of
+ * which serve refuses within its time, makes Envoy refuse the requests of all other clients.
  */
 export const CHECKS = 4096;
 

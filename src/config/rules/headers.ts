@@ -33,7 +33,7 @@ const SECRET =
 
 const UNDERSCORE = "must not hold '_': Envoy refuses such headers";
 
-/** Whether no configuration may write this header. @param families prefixes that are refused for this use */
+/** True if no configuration may write this header. @param families prefixes that are refused for this use */
 function isReserved(name: string, families: readonly string[]): boolean {
   return RESERVED.has(name) || families.some((prefix) => name.startsWith(prefix));
 }

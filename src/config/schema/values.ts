@@ -40,7 +40,7 @@ export const url = absoluteUrl.refine(
   (text) => !/[^\x21-\x7e]/.test(text),
   "must be visible ASCII: a name of other letters in its xn-- form, other characters with an escape",
 );
-/** What `partsOf` and `URL.parse` take apart alike: neither slashes that are missing nor backslashes that stand for them. */
+/** A URL that `partsOf` and `URL.parse` take apart alike: no slash is missing, and no backslash stands for one. */
 export const httpUrl = url.refine(
   (text) => /^https?:\/\/[^/?\\][^\\]*$/i.test(text),
   "must be scheme://host/path, without backslashes: the path is sent byte for byte as written",
