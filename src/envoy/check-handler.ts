@@ -18,7 +18,7 @@ import type { CheckCodec } from "./check-codec.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
 import { toCheckResponse, type EncodedResponse, type ResponseSettings } from "./to-check-response.ts";
 
-/** What the transport knows of one Check. */
+/** Facts of one Check that the transport knows. */
 export interface CallContext {
   /** Milliseconds from now until the response must have left. */
   readonly deadlineMs: number;
@@ -61,7 +61,7 @@ export function createCheckHandler(ports: CheckHandlerPorts): CheckHandler {
     new Promise((resolve, reject) => new CheckCall(shared, { resolve, reject }).start(bytes, call));
 }
 
-/** What all calls of a handler share. */
+/** Ports and settings that all calls of a handler share. */
 interface Shared {
   readonly ports: CheckHandlerPorts;
   readonly clock: AuditClock;

@@ -190,7 +190,7 @@ export class BackwardWriter {
     this.#at = capacity;
   }
 
-  /** What was written. */
+  /** The bytes of the message that was written. */
   finish(): Buffer {
     return this.#bytes.subarray(this.#at);
   }

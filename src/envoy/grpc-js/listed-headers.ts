@@ -19,7 +19,7 @@ export class ListedHeaders implements RequestHeaders {
     }
   }
 
-  /** How many names the lines have. */
+  /** The number of names in the lines. */
   get size(): number {
     return this.#values.size;
   }

@@ -51,7 +51,7 @@ export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
   const health: Health = { serving: true };
   const { tls } = options;
   const known = service(checkMethod(options), health);
-  // A client without one of the names has connections of its own, on which nobody decides.
+  // A client without one of the names has connections of its own, on which no Check is decided.
   const unknown = service((_call, respond) => respond(null, options.unknownClientResponse()), health);
   const secure = tls === null ? null : createTlsServer({ ...KEEP_ALIVE, ...tlsOptions(tls), ALPNProtocols: ["h2"] });
   const listener = secure ?? createTcpServer(KEEP_ALIVE);

@@ -41,5 +41,5 @@ export interface Health {
 
 /** Names of services with a health state: the whole server (""), and the one that Envoy asks for. */
 export const HEALTH_SERVICES: ReadonlySet<string> = new Set(["", "envoy.service.auth.v3.Authorization"]);
-/** How often a health watch looks for a change. */
+/** Milliseconds after which a health watch looks for a change again. */
 export const WATCH_EVERY_MS = 1000;

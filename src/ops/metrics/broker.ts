@@ -56,7 +56,7 @@ export interface BrokerMetricsOptions<WristbandResult extends string> {
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const OTHER = "other";
 
-/** What Prometheus sees of the broker. Labels come from closed sets only; what is not in its set is `other`. */
+/** Makes the broker's metrics for Prometheus. Labels come from closed sets only; a value that is not in its set is `other`. */
 export function createBrokerMetrics<WristbandResult extends string>(
   options: BrokerMetricsOptions<WristbandResult>,
 ): BrokerMetrics<WristbandResult> {
