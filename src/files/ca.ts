@@ -7,7 +7,7 @@ import { unreadable } from "./read-error.ts";
 const CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
 
 /**
- * The CAs of a file, tried: OpenSSL passes over what it cannot read, and then trusts nobody without saying why.
+ * The CAs of a file, tried: OpenSSL passes over what it cannot read, and then trusts no server and does not say why.
  * @param file null for the CAs of the system
  * @param key where the configuration names the file
  * @throws {ConfigProblem} that names the key and the file and says what to do

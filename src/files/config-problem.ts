@@ -1,4 +1,4 @@
-// What a reader of the configuration's files throws, so that nobody parses the key back out of a message. Pure.
+// The error of a reader of the configuration's files. The key is a field: no code parses it back out of a message. Pure.
 
 /** A key of the configuration whose value, or the file that it names, cannot be used. The message is key and reason. */
 export class ConfigProblem extends Error {

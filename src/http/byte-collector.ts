@@ -5,7 +5,7 @@ export interface ByteCollector {
   /** @throws {HttpFault} `too_large` */
   push(part: Buffer): void;
   readonly length: number;
-  /** What was collected; the collector is empty again. */
+  /** Returns the collected bytes; the collector is empty again. */
   take(): Buffer;
 }
 

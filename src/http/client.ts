@@ -50,7 +50,7 @@ export interface HttpClient {
 }
 
 const MAX_HEADER_BYTES = 32 * 1024;
-/** How long a connection may be idle, where the server does not say. */
+/** Milliseconds that a connection may be idle, where the server names no time. */
 const KEEP_ALIVE_MS = 30_000;
 const MAX_LEFTOVER_BYTES = 64 * 1024;
 const LINGER_MS = 1000;
@@ -114,7 +114,7 @@ function joined(headers: Record<string, string | string[] | undefined>): HttpHea
   return headers as HttpHeaders;
 }
 
-/** Nobody asks for an encoding, and none is decoded: a small body can become a large one. */
+/** True for an encoded body. The client asks for no encoding and decodes none: a small body can become a large one. */
 export function isEncoded({ headers }: Pick<HttpResponse, "headers">): boolean {
   const encoding = headers["content-encoding"];
   return encoding !== undefined && encoding !== "identity";

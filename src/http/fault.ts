@@ -1,6 +1,6 @@
 // Why a request has no response, in a closed set of words. Pure.
 
-/** What the client itself can say. */
+/** Faults that the client itself can report. */
 export type ClientFaultCode =
   /** The signal's time is over, or no connection came about in its time. */
   | "timeout"
@@ -11,17 +11,17 @@ export type ClientFaultCode =
   | "tls"
   /** The connection ended before the response did, or the server switched to another protocol (101). */
   | "cut_off"
-  /** What came is not HTTP/1.1. */
+  /** The server's bytes are not HTTP/1.1. */
   | "not_http"
   | "headers_too_large"
   | "too_large"
-  /** Compressed, though nobody asked for it. */
+  /** The body is compressed, though the client did not ask for it. */
   | "encoded"
   /** A path or a header that cannot be sent. */
   | "invalid_request"
   | "failed";
 
-/** What those say who read a response: the catalogue's client, the Vault's, the broker. */
+/** Faults that the readers of a response report: the catalogue's client, the Vault's, the broker. */
 type ReaderFaultCode =
   | `status_${number}`
   | "malformed"

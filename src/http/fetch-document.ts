@@ -45,7 +45,7 @@ const LAST_DATE = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /**
  * RFC 9111 §4.2.3: an answer out of a cache keeps the origin's `Date`, and says in `Age` how long ago that was. Null for
- * what is no time: whoever answers must not choose a number that nobody can write as a date.
+ * a value that is no time: a server must not choose a number that cannot be written as a date.
  */
 function dateOf(headers: HttpHeaders): number | null {
   const age = /^\d{1,10}$/.exec(headers["age"] ?? "0")?.[0];

@@ -6,7 +6,7 @@ import type { SecureContextOptions, TlsOptions } from "node:tls";
 import { isExpectedClient, type ClientNames } from "./client-certificate.ts";
 import { listen, type ListenAddress } from "./listen.ts";
 
-/** What is in a listener's TLS files. Null for a listener that speaks without. */
+/** Contents of a listener's TLS files. Null for a listener without TLS. */
 export interface TlsMaterial extends ClientNames {
   readonly key: Buffer;
   readonly cert: Buffer;
@@ -18,7 +18,7 @@ export interface ServerLimits extends Pick<
   "maxHeaderSize" | "headersTimeout" | "requestTimeout" | "keepAliveTimeout"
 > {
   readonly maxConnections?: number;
-  /** How long a connection may be silent, also in the midst of a response. */
+  /** Milliseconds that a connection may be silent, also in the midst of a response. */
   readonly silenceMs?: number;
 }
 
@@ -27,7 +27,7 @@ export interface HttpServer {
   listen(key: string, address: ListenAddress): Promise<number>;
   /** Takes new certificates, for connections from now on. Whether clients must show one is settled at the start. */
   setTls(material: TlsMaterial): void;
-  /** Whether the client has shown a certificate with one of the names; true where none is asked for. */
+  /** True if the client has shown a certificate with one of the names, or if none is asked for. */
   isExpected(socket: Socket): boolean;
   /** Takes no more; requests under way may end within the grace. @param onLate told when it is over, so that they can be answered */
   close(graceMs: number, onLate?: () => void): Promise<void>;
@@ -38,7 +38,7 @@ const FLUSH_GRACE_MS = 200;
 /** Of a TLS handshake, from the first byte of the connection. */
 const HANDSHAKE_MS = 5000;
 
-/** What a listener shows and whom it trusts: for a server, and for its `setSecureContext`. */
+/** The certificate that a listener shows and the CA that it trusts: for a server, and for its `setSecureContext`. */
 export function tlsContext({ key, cert, clientCa }: TlsMaterial): SecureContextOptions {
   return { key, cert, minVersion: "TLSv1.3", ...(clientCa !== null && { ca: clientCa }) };
 }
