@@ -4,7 +4,7 @@ import type { PolicyInput, Decision } from "../authz/types.ts";
 import type { Artifact } from "./artifact.ts";
 import { onThread } from "./thread.ts";
 
-/** What the thread is given. */
+/** The task that the thread receives. */
 export interface BoundedTask {
   readonly artifact: Artifact;
   /** As JSON text: the objects of our reader have no prototype, which a copy between threads would give them. */

@@ -13,7 +13,7 @@ import { PolicyError } from "./policy-error.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, rulesHash } from "./sources.ts";
 import { onThread } from "./thread.ts";
 
-/** What the library answers. */
+/** Entrypoints of a compiled policy: the library's rules that give its answers. */
 export const ENTRYPOINTS = ["mcp_authz/decision", "mcp_authz/visible"] as const;
 
 export interface RulesSource {
@@ -141,7 +141,7 @@ const WITHHELD: Readonly<Record<string, string>> = {
   "base64url.decode": "compare with base64url.encode of what you expect",
 };
 
-/** What to write instead of a built-in that is withheld, if that is what opa misses. */
+/** A line on the alternative to a withheld built-in, if opa misses one of those; else no line. */
 function alternative(message: string): string[] {
   const name = /undefined function ([\w.]+)/.exec(message)?.[1] ?? "";
   if (!Object.hasOwn(WITHHELD, name)) return [];
@@ -150,7 +150,7 @@ function alternative(message: string): string[] {
 
 const MAX_LINES = 8;
 const MAX_LINE = 300;
-/** What opa puts before its first fault. */
+/** Text that opa puts before its first fault. */
 const PREFACE = /^error: (?:[a-z ]+: )?\d+ errors? occurred(?: during loading)?:\s*/;
 
 /** opa's own words, the first fault first, without the folder that only we know. */

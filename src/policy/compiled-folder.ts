@@ -47,7 +47,7 @@ export function readCompiled(policyFolder: string, rules: string): Uint8Array | 
   return wasm;
 }
 
-/** What of the rules differs from what `.compiled` was made of, for people; null where there is no such folder. */
+/** The difference between the rules and those that `.compiled` was made of, for people; null where there is no such folder. */
 export function differences(policyFolder: string, files: readonly SourceFile[]): string | null {
   const manifest = readManifest(policyFolder);
   if (manifest === null) return null;

@@ -89,7 +89,7 @@ const QUOTE_IT = 'put it in quotes if it is text ("…")';
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
 const UNPRINTABLE = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]|(?!^)\ufeff/;
 
-/** What a plain (unquoted) scalar is to a reader of that version. */
+/** The value of a plain (unquoted) scalar to a reader of that version. */
 function plain(schema: Schema, source: string): unknown {
   for (const tag of schema.tags) {
     if (tag.collection !== undefined || tag.default !== true || tag.test?.test(source) !== true) continue;

@@ -30,7 +30,7 @@ export function visible(evaluator: Evaluator, input: PolicyInput): Step<Visible>
   return pass({ tools: sorted(tools), prompts: sorted(prompts), resources: sorted(resources) });
 }
 
-/** What is asked of each of these servers. */
+/** The input with which policy is asked once for each of these servers. */
 export interface ListQuestion {
   readonly input: PolicyInput;
   readonly servers: readonly string[];
@@ -57,7 +57,7 @@ export async function visibleByServer(
   return pass({ tools: all("tools"), prompts: all("prompts"), resources: all("resources") });
 }
 
-/** What the library answers, with nothing missing and nothing added. */
+/** The library's answer, with nothing missing and nothing added. */
 interface RawDecision {
   readonly allow: boolean;
   readonly scope_insufficient: boolean;

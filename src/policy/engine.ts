@@ -21,7 +21,7 @@ export interface Engine {
   evaluate(entrypoint: Entrypoint, input: string): string;
 }
 
-/** What we use of the module's exports (openpolicyagent.org/docs/wasm, ABI 1.2). */
+/** Exports of the module that the engine uses (openpolicyagent.org/docs/wasm, ABI 1.2). */
 interface Exports {
   readonly builtins: () => number;
   readonly opa_json_dump: (address: number) => number;
@@ -94,7 +94,7 @@ function exportsOf({ wasmInstance }: LoadedPolicy): Exports {
   return (wasmInstance as WebAssembly.Instance).exports as unknown as Exports;
 }
 
-/** What the policy wants the host to compute. The native ones suffice: JavaScript's would differ and can hang (E10, E11). */
+/** Built-ins that the host would have to compute. The native ones suffice: JavaScript's would differ and can hang (E10, E11). */
 function hostBuiltins(policy: LoadedPolicy): string[] {
   const { builtins, opa_json_dump: dump } = exportsOf(policy);
   const start = dump(builtins());

@@ -20,7 +20,7 @@ export const UNWATCHED: Guard = { attribute: () => {}, enter: () => {}, leave: (
 export interface Evaluator {
   readonly revision: string;
   /**
-   * What the entrypoint says: a frozen value, or undefined.
+   * The answer of the entrypoint: a frozen value, or undefined.
    * @throws anything at all: opa-wasm throws strings and plain objects
    */
   evaluate(entrypoint: Entrypoint, input: PolicyInput): unknown;

@@ -27,7 +27,7 @@ export interface LoadedPolicy {
   readonly sources: string;
 }
 
-/** What stands at `policy.path` now, read once: what was hashed is what is loaded. */
+/** The files that stand at `policy.path` now, read once: the bytes that were hashed are the bytes that are loaded. */
 export interface PolicyFiles {
   /** Of contents, not of times: editors and mounts play tricks with those. */
   readonly hash: string;

@@ -23,7 +23,7 @@ const run = promisify(execFile);
 
 /** @param candidates programs in the order of preference: one that is refused hides none after it */
 export function createOpaFinder(candidates: () => readonly string[]): FindOpa {
-  /** What a program said of itself; one that said nothing is asked again. */
+  /** The version that each program told, and the verdict on it; a program that told none is asked again. */
   const known = new Map<string, { readonly file: string; readonly found: JudgedOpa }>();
   return async () => {
     let refused: FoundOpa | null = null;

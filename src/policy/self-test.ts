@@ -7,9 +7,9 @@ import { onThread } from "./thread.ts";
 
 const SELF_TEST_MS = 10_000;
 
-/** What the self-test found in a policy that passed it. */
+/** The findings of the self-test in a policy that passed it. */
 export interface SelfTestResult {
-  /** It allows a caller of whom nothing but a name is known, with a tool that nobody has: everybody, everything. */
+  /** The policy allows a caller of whom only a name is known, with a tool that no server has: every caller, every tool. */
   readonly allowsStrangers: boolean;
 }
 

@@ -38,7 +38,7 @@ export function readSources(folder: string): SourceFile[] {
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** What the compiled rules depend on: the author's rules, our library, the built-ins and the dialect; not the data. */
+/** Hash of all that the compiled rules depend on: the author's rules, our library, the built-ins, the dialect; not the data. */
 export function rulesHash(files: readonly SourceFile[], rego: "v0" | "v1"): string {
   const rules = ({ path }: SourceFile) => path.endsWith(".rego") && !isTest(path);
   return hashOf("rules", rego, [
@@ -49,7 +49,7 @@ export function rulesHash(files: readonly SourceFile[], rego: "v0" | "v1"): stri
   ]);
 }
 
-/** What a policy depends on: the compiled rules, and the author's data. */
+/** Hash of all that a policy depends on: the compiled rules, and the author's data. */
 export function policyHash(files: readonly SourceFile[], rules: string): string {
   return hashOf(
     "policy",

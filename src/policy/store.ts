@@ -14,7 +14,7 @@ export interface PolicyOptions extends PolicySource {
   readonly guard: Guard;
   /** A revision that ran away for several callers: it is not evaluated again until the policy's files change. */
   readonly quarantined: string | null;
-  /** What an earlier thread of this process had live: served at once, without opa and another self-test. */
+  /** The policy that an earlier thread of this process had live: served at once, without opa and another self-test. */
   readonly kept: LoadedPolicy | null;
   readonly onReload: (result: "ok" | "failed", message: string) => void;
 }
@@ -33,7 +33,7 @@ export interface PolicyStore extends Poller {
   /** Null when there is none: then lists are refused. */
   setCatalog(catalog: CatalogData | null): void;
   revision(): string;
-  /** What is live, with what its self-test found. */
+  /** The live policy, with the result of its self-test. */
   live(): LoadedPolicy;
   /** True while the live revision is not evaluated. */
   quarantined(): boolean;

@@ -30,7 +30,7 @@ export interface RuleOutcome {
   readonly line: number;
   /** Its body holds. */
   readonly holds: boolean;
-  /** What holds says `false`, so that it grants nothing. */
+  /** The value of its head is `false`, so that the definition grants nothing. */
   readonly isFalse: boolean;
   /** A `default`, which counts where no other definition holds. */
   readonly isDefault: boolean;
