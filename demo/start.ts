@@ -70,7 +70,7 @@ Your own client needs only the URL. It sends you to a page where you choose to b
    ${clientLines(lab.gateway)}
 
 Tokens live 8 hours: ${relative(process.cwd(), FOLDER)}/alice.token, bob.token, carol.token.
-Edit ${relative(process.cwd(), lab.policyFolder)}/data.yaml or *.rego: live within 2 seconds, or said here why not (*.rego: npm run tools opa first).
+Edit ${relative(process.cwd(), lab.policyFolder)}/data.yaml or *.rego: live within 2 seconds, or said why not (*.rego needs npm run tools opa).
 Every decision: tail -f ${relative(process.cwd(), lab.auditFile)}    Other logs: ${relative(process.cwd(), FOLDER)}/logs/
 Ctrl-C ends everything.`);
 }

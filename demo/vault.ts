@@ -1,5 +1,6 @@
 // A real Vault-compatible store on loopback: OpenBao in development mode (all in memory), with AppRole and a policy as
 // docs/credentials.md says. For the demo and the tests only.
+import { setTimeout as delay } from "node:timers/promises";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -68,7 +69,7 @@ export async function startVault(options: VaultOptions): Promise<VaultLab> {
     },
     put: (...entry) => store.put(entry),
     seal: () => store.done("PUT", "sys/seal"),
-    unseal: () => store.done("PUT", "sys/unseal", { key: /Unseal Key: (\S+)/.exec(store.child.output())?.[1] }),
+    unseal: async () => store.done("PUT", "sys/unseal", { key: await unsealKey(store.child) }),
     restart: () => store.restart(),
     stop: () => store.child.stop(),
   };
@@ -166,4 +167,13 @@ function launch({ port, folder }: VaultOptions, rootToken: string): Child {
     logFile: logPath(folder, "openbao.log"),
     env: { HOME: folder, BAO_DEV_ROOT_TOKEN_ID: rootToken, VAULT_DEV_ROOT_TOKEN_ID: rootToken },
   });
+}
+
+/** The key that the development mode prints, some time after it is ready: not before its log has been quiet for a moment. */
+async function unsealKey(child: Child): Promise<string> {
+  for (const end = Date.now() + 10_000; Date.now() < end; await delay(50)) {
+    const [, key] = /Unseal Key: (\S+)\n/.exec(child.output()) ?? [];
+    if (key !== undefined) return key;
+  }
+  throw new Error(`${child.name} has not printed its unseal key within 10 s; see ${child.logFile}`);
 }
