@@ -83,11 +83,16 @@ const YAML_1_2 = new Schema({ schema: "core" });
 const YAML_1_1 = new Schema({ schema: "yaml-1.1", merge: false });
 /** Numbers to some readers and texts to others, whatever the case of the letter. */
 const OTHER_BASE = /^[-+]?0[box][0-9a-f_]+$/i;
+/** A colon that ends a key in YAML 1.2, and is a part of it to some readers of YAML 1.1. */
+const COLON_AT_INDICATOR = /^:[,[\]{}]/;
 const QUOTE_IT = 'put it in quotes if it is text ("…")';
 
-/** Line breaks of YAML 1.1 that are none in 1.2, and what neither prints (YAML 1.2.2, 5.1); a byte-order mark may stand first. */
+/**
+ * Line breaks of YAML 1.1 that are none in 1.2, and what neither prints (YAML 1.2.2, 5.1); a byte-order mark may stand first.
+ * A carriage return alone is a line break of both, which the library does not take for one: a comment would go on behind it.
+ */
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-const UNPRINTABLE = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]|(?!^)\ufeff/;
+const UNPRINTABLE = /\r(?!\n)|[\0-\x08\v\f\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]|(?!^)\ufeff/;
 
 /** The value of a plain (unquoted) scalar to a reader of that version. */
 function plain(schema: Schema, source: string): unknown {
@@ -116,10 +121,12 @@ class YamlReader {
     const { path, text } = this.#file;
     const odd = UNPRINTABLE.exec(text);
     if (odd !== null) throw fault(path, text.slice(0, odd.index).split("\n").length, unprintable(odd[0]));
-    const documents = parseAllDocuments(text, {
+    // Without a last line break the library takes a doubled or escaped quote for the closing one.
+    const documents = parseAllDocuments(text.endsWith("\n") ? text : `${text}\n`, {
       lineCounter: this.#lines,
       prettyErrors: false,
       uniqueKeys: false, // quadratic there; looked at below
+      keepSourceTokens: true,
       logLevel: "silent",
     });
     if (!Array.isArray(documents)) return null; // an empty text
@@ -135,6 +142,12 @@ class YamlReader {
     return fault(this.#file.path, this.#lines.linePos(offset).line || 1, what);
   }
 
+  /** True if a node that ends there is the last of a file that does not end with a line break. */
+  #isCutAt(end: number): boolean {
+    const { text } = this.#file;
+    return end >= text.length && !text.endsWith("\n");
+  }
+
   #value(node: ParsedNode | null): Data {
     if (node === null) return null;
     const [at] = node.range;
@@ -148,25 +161,32 @@ class YamlReader {
 
   #object(map: YAMLMap.Parsed): Data {
     const entries = new Map<string, Data>();
-    for (const { key, value } of map.items) {
-      const at = key?.range[0] ?? map.range[0];
-      if (isScalar(key) && key.type === "PLAIN" && key.source === "<<")
-        throw this.#fault(at, "the merge key <<: write the keys out");
-      const name = this.#value(key);
-      if (typeof name !== "string") throw this.#fault(at, `a key that is not text: ${QUOTE_IT}`);
+    for (const pair of map.items) {
+      const at = pair.key?.range[0] ?? map.range[0];
+      const name = this.#name(pair, at);
       if (entries.has(name)) throw this.#fault(at, `the key ${name} comes twice; keep one`);
-      entries.set(name, this.#value(value));
+      entries.set(name, this.#value(pair.value));
     }
     return Object.fromEntries(entries);
   }
 
+  #name({ key, srcToken }: YAMLMap.Parsed["items"][number], at: number): string {
+    const isPlain = isScalar(key) && key.type === "PLAIN";
+    if (isPlain && key.source === "<<") throw this.#fault(at, "the merge key <<: write the keys out");
+    const name = this.#value(key);
+    if (typeof name !== "string") throw this.#fault(at, `a key that is not text: ${QUOTE_IT}`);
+    // The library loses what follows such a key in quotes.
+    if (srcToken?.start.some(({ type }) => type === "explicit-key-ind") === true)
+      throw this.#fault(at, `the question mark before the key ${name}: leave it out`);
+    if (isPlain && COLON_AT_INDICATOR.test(this.#file.text.slice(key.range[1], key.range[1] + 2)))
+      throw this.#fault(at, `write a space after the colon of ${name}: it could be a part of the key`);
+    return name;
+  }
+
   #scalar(scalar: Scalar.Parsed): Data {
-    const { value, type, source } = scalar;
+    if (scalar.type !== "PLAIN") return this.#text(scalar);
+    const { source } = scalar;
     const [at] = scalar.range;
-    if (type !== "PLAIN") {
-      if (typeof value === "string" && value.isWellFormed()) return value;
-      throw this.#fault(at, "half of a surrogate pair: write the character itself");
-    }
     const newer = plain(YAML_1_2, source);
     if (!Object.is(newer, plain(YAML_1_1, source)) || OTHER_BASE.test(source))
       throw this.#fault(at, `${source} is one thing in YAML 1.1 and another in YAML 1.2: ${QUOTE_IT}`);
@@ -174,5 +194,15 @@ class YamlReader {
     if (asJson?.ok === false)
       throw this.#fault(at, `${source} (${asJson.detail}): write the number as in JSON, or ${QUOTE_IT}`);
     return newer as Data;
+  }
+
+  /** What stands in quotes or in a block. */
+  #text({ value, type, range: [at, end] }: Scalar.Parsed): string {
+    if (typeof value !== "string" || !value.isWellFormed())
+      throw this.#fault(at, "half of a surrogate pair: write the character itself");
+    // A block ends with the line break of its last line, and that may have none.
+    if (type?.startsWith("BLOCK") === true && value.endsWith("\n") && this.#isCutAt(end))
+      throw this.#fault(at, "end the file with a line break: whether this text ends with one is not clear");
+    return value;
   }
 }
