@@ -47,6 +47,18 @@ export function readCompiled(policyFolder: string, rules: string): Uint8Array | 
   return wasm;
 }
 
+/** Changes with what stands in `.compiled`: a hash of its contents, whole or not; null where there is nothing to read. */
+export function compiledState(policyFolder: string): string | null {
+  try {
+    const [manifest, wasm] = ["manifest.json", "policy.wasm"].map((name) =>
+      sha256(readFileSync(join(policyFolder, FOLDER, name))),
+    );
+    return `${manifest} ${wasm}`;
+  } catch {
+    return null;
+  }
+}
+
 /** The difference between the rules and those that `.compiled` was made of, for people; null where there is no such folder. */
 export function differences(policyFolder: string, files: readonly SourceFile[]): string | null {
   const manifest = readManifest(policyFolder);

@@ -2,15 +2,17 @@
 import { appendFileSync, chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import type { PolicyInput } from "../authz/types.ts";
 import { findTool } from "../files/program.ts";
 import { noOpa } from "../../test/fakes/opa.ts";
 import { readBundle } from "./artifact.ts";
 import { buildBundle } from "./build.ts";
+import { writeCompiled } from "./compiled-folder.ts";
 import { UNWATCHED } from "./evaluator.ts";
 import { loadPolicy, type LoadedPolicy } from "./load.ts";
 import { createOpaFinder, findOpa, type FindOpa, type FoundOpa } from "./opa.ts";
+import { readSources, rulesHash } from "./sources.ts";
 import { createPolicyStore, type PolicyStore } from "./store.ts";
 
 const DEMO = resolve(import.meta.dirname, "../../policies/demo");
@@ -157,6 +159,28 @@ describe("an edit of rules without opa", () => {
     expect([reloads.length, store.stale(), verdict(store, "engineering")]).toEqual([2, null, "allow"]);
   });
 
+  it("goes live once its compiled form is whole, without a further edit, in whatever order its files come", async () => {
+    const folder = demoCopy();
+    const { store, reloads } = await open(folder, new Machine());
+    const [wasm, manifest] = ["policy.wasm", "manifest.json"].map((name) => join(folder, ".compiled", name));
+    const demo = readFileSync(wasm ?? "");
+    writeFileSync(join(folder, "policy.rego"), OTHER_RULES);
+    await store.poll();
+    // What opa would make of the new rules does not matter here.
+    writeCompiled(folder, demo, { files: readSources(folder), rego: "v1" });
+    const whole = readFileSync(manifest ?? "");
+    for (const content of [whole.subarray(0, 40), whole]) {
+      writeFileSync(wasm ?? "", demo.subarray(0, 1000));
+      writeFileSync(manifest ?? "", content);
+      for (let i = 0; i < 2; i += 1) await store.poll();
+      expect(store.stale()).not.toBe(null);
+    }
+    expect(reloads.length).toBe(3);
+    writeFileSync(wasm ?? "", demo);
+    await store.poll();
+    expect([store.stale(), store.live().artifact.rules]).toEqual([null, rulesHash(readSources(folder), "v1")]);
+  });
+
   withOpa("goes live once opa is there, without a further edit; it is told once what is lacking", async () => {
     const folder = demoCopy();
     const machine = new Machine();
@@ -184,6 +208,22 @@ describe("an edit of rules without opa", () => {
     await store.poll();
     expect(store.stale()).toContain("which is not here");
     machine.says = null;
+    await store.poll();
+    expect([verdict(store, "engineering", "delete_repo"), store.stale()]).toEqual(["allow", null]);
+  });
+
+  withOpa("is tried again by SIGHUP where something else was in the way", async () => {
+    const folder = demoCopy();
+    const machine = new Machine();
+    machine.says = null;
+    const { store } = await open(folder, machine);
+    writeFileSync(join(folder, "policy.rego"), OTHER_RULES);
+    vi.stubEnv("TMPDIR", join(folder, "nowhere"));
+    await store.poll();
+    vi.unstubAllEnvs();
+    await store.poll();
+    expect(store.stale()).toContain("ENOENT");
+    store.release();
     await store.poll();
     expect([verdict(store, "engineering", "delete_repo"), store.stale()]).toEqual(["allow", null]);
   });

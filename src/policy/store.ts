@@ -4,6 +4,7 @@ import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Decision, ListDecision, PolicyInput, Visible } from "../authz/types.ts";
 import type { CheckFacts } from "../authz/facts.ts";
+import { compiledState } from "./compiled-folder.ts";
 import { decide, visible, visibleByServer } from "./decision.ts";
 import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
 import { isWithoutOpa, readPolicy, type LoadedPolicy, type PolicyFiles, type PolicySource } from "./load.ts";
@@ -37,7 +38,7 @@ export interface PolicyStore extends Poller {
   live(): LoadedPolicy;
   /** True while the live revision is not evaluated. */
   quarantined(): boolean;
-  /** Evaluates a quarantined revision again. */
+  /** Evaluates a quarantined revision again, and has the next poll try files again that failed. */
   release(): void;
   /** The message of the last failed reload, or null when the files' policy is live. */
   stale(): string | null;
@@ -61,7 +62,10 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
     revision: () => live.revision,
     live: () => live.policy,
     quarantined: () => live.quarantined,
-    release: () => live.release(),
+    release() {
+      live.release();
+      files.tryAgain();
+    },
     stale: () => files.stale,
     ...poller,
     close() {
@@ -153,15 +157,23 @@ class LivePolicy {
   }
 }
 
+/** Files that failed. They are tried again once something beside them is otherwise. */
+interface Waiting {
+  readonly files: PolicyFiles;
+  /** {@link compiledState} before they were tried: `.compiled` may come after its rules. */
+  readonly compiled: string | null;
+  /** What was said of opa; null where none is lacking. */
+  readonly said: string | null;
+}
+
 /** Looks at the files of the policy: what of them is live, and why what stands there now is not. */
 class PolicyWatch {
   readonly #options: PolicyOptions;
   readonly #live: LivePolicy;
-  /** The hash of what was looked at last. */
-  #seen: string;
+  /** The hash of what was looked at last; null to load what is there, whatever was seen. */
+  #seen: string | null;
   #failure: string | null = null;
-  /** Files that only want an opa, and what was said of it: once something else is true, they are tried again. */
-  #waiting: { readonly files: PolicyFiles; readonly said: string | undefined } | null = null;
+  #waiting: Waiting | null = null;
   #unreadable: string | null = null;
   #closed = false;
 
@@ -181,18 +193,26 @@ class PolicyWatch {
     if (changed !== null) await this.#reload(changed);
   }
 
+  tryAgain(): void {
+    if (this.#failure !== null) this.#seen = null;
+  }
+
   close(): void {
     this.#closed = true;
   }
 
   async #untried(): Promise<PolicyFiles | null> {
     if (this.#waiting === null || this.#unreadable !== null) return null;
+    const { files, compiled, said } = this.#waiting;
+    if (compiledState(this.#options.path) !== compiled) return files;
+    if (said === null) return null;
     const fault = opaFault(await this.#options.findOpa());
-    return fault?.lines[0] === this.#waiting.said ? null : this.#waiting.files;
+    return fault?.lines[0] === said ? null : files;
   }
 
   async #reload(changed: PolicyFiles): Promise<void> {
     this.#waiting = null;
+    const compiled = compiledState(this.#options.path);
     try {
       const loaded = await changed.load(this.#live.policy.artifact);
       if (this.#closed) return;
@@ -201,7 +221,8 @@ class PolicyWatch {
       this.#options.onReload("ok", `policy ${this.#live.revision} is live`);
     } catch (error) {
       if (this.#closed) return;
-      if (isWithoutOpa(error)) this.#waiting = { files: changed, said: error.lines[0] };
+      const said = isWithoutOpa(error) ? (error.lines[0] ?? "") : null;
+      this.#waiting = { files: changed, compiled, said };
       this.#failure = firstLine(error);
       this.#options.onReload("failed", this.#failure);
     }
