@@ -313,6 +313,7 @@ export function wireStackContract(name: WireStackName): void {
         const ended = seen.catch(() => "broken off");
         await new Promise((done) => setTimeout(done, 50));
         await server.drain(100);
+        expect(records, "who drains closes the audit log next").toMatchObject([{ reason: "deadline" }]);
         expect(await ended).not.toMatchObject({ grpc: "0" });
       });
     });

@@ -6,7 +6,7 @@ import { Server, ServerCredentials, type sendUnaryData, type ServerReadableStrea
 import { isExpectedClient } from "../../http/client-certificate.ts";
 import { listen } from "../../http/listen.ts";
 import { tlsContext, tlsOptions } from "../../http/server.ts";
-import { closeWithin, KEEP_ALIVE, openSockets } from "../grpc/connections.ts";
+import { closeWithin, KEEP_ALIVE, OpenCalls, openSockets } from "../grpc/connections.ts";
 import {
   CHECK_PATH,
   MAX_MESSAGE_BYTES,
@@ -50,7 +50,8 @@ const CHECK = {
 export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
   const health: Health = { serving: true };
   const { tls } = options;
-  const known = service(checkMethod(options), health);
+  const calls = new OpenCalls();
+  const known = service(checkMethod(options, calls), health);
   // A client without one of the names has connections of its own, on which no Check is decided.
   const unknown = service((_call, respond) => respond(null, options.unknownClientResponse()), health);
   const secure = tls === null ? null : createTlsServer({ ...KEEP_ALIVE, ...tlsOptions(tls), ALPNProtocols: ["h2"] });
@@ -71,7 +72,7 @@ export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
       const endSessions = () => {
         for (const { server } of [known, unknown]) server.tryShutdown(() => {});
       };
-      return closeWithin(listener, { sockets, endSessions }, ms);
+      return closeWithin(listener, { sockets, calls, endSessions }, ms);
     },
   };
 }
@@ -90,7 +91,10 @@ function service(check: CheckMethod, health: Health): Service {
   return { server, accept: (socket) => injector.injectConnection(socket) };
 }
 
-function checkMethod({ handler, unknownClientResponse, checkTimeoutMs }: GrpcServerOptions): CheckMethod {
+function checkMethod(
+  { handler, unknownClientResponse, checkTimeoutMs }: GrpcServerOptions,
+  calls: OpenCalls,
+): CheckMethod {
   return (call, respond) => {
     const arrived = performance.now();
     const timeoutMs = Math.min(checkTimeoutMs, (Number(call.getDeadline()) - Date.now()) * SHARE_OF_DEADLINE);
@@ -101,10 +105,12 @@ function checkMethod({ handler, unknownClientResponse, checkTimeoutMs }: GrpcSer
         if (call.cancelled) listener();
         else call.on("cancelled", listener);
       };
-      handler(message ?? NO_MESSAGE, { deadlineMs, onGone }).then(
-        (response) => respond(null, response),
-        () => respond(null, unknownClientResponse()),
-      );
+      const end = (response: Buffer) => {
+        calls.end();
+        respond(null, response);
+      };
+      calls.begin();
+      handler(message ?? NO_MESSAGE, { deadlineMs, onGone }).then(end, () => end(unknownClientResponse()));
     });
   };
 }

@@ -10,7 +10,7 @@ import {
 import { isExpectedClient } from "../../http/client-certificate.ts";
 import { listen } from "../../http/listen.ts";
 import { tlsContext, tlsOptions, type TlsMaterial } from "../../http/server.ts";
-import { closeWithin, KEEP_ALIVE, openSockets } from "./connections.ts";
+import { closeWithin, KEEP_ALIVE, OpenCalls, openSockets } from "./connections.ts";
 import {
   CHECK_PATH,
   MAX_MESSAGE_BYTES,
@@ -42,6 +42,7 @@ const HTTP2: ServerOptions = {
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health: Health = { serving: true };
   const sessions = new Set<ServerHttp2Session>();
+  const calls = new OpenCalls();
   const { tls } = options;
   const secure = tls === null ? null : createSecureServer({ ...HTTP2, ...KEEP_ALIVE, ...tlsOptions(tls) });
   const server = secure ?? createServer({ ...HTTP2, ...KEEP_ALIVE });
@@ -55,7 +56,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const isExpected = clientCertificateCheck(tls);
   server.on("stream", (stream, headers) => {
     stream.on("error", () => {}); // the client is gone; the handler learns it from `onGone`
-    dispatch({ options, health, isExpected }, stream, headers);
+    dispatch({ options, health, calls, isExpected }, stream, headers);
   });
   return {
     listen: () => listen(server, "listen.authz", options.address),
@@ -68,7 +69,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       const endSessions = () => {
         for (const session of sessions) session.close();
       };
-      return closeWithin(server, { sockets, endSessions }, ms);
+      return closeWithin(server, { sockets, calls, endSessions }, ms);
     },
   };
 }
@@ -88,6 +89,7 @@ function clientCertificateCheck(tls: TlsMaterial | null): (stream: ServerHttp2St
 interface ServerContext {
   readonly options: GrpcServerOptions;
   readonly health: Health;
+  readonly calls: OpenCalls;
   readonly isExpected: (stream: ServerHttp2Stream) => boolean;
 }
 
@@ -103,7 +105,11 @@ function dispatch(context: ServerContext, stream: ServerHttp2Stream, headers: In
   }
 }
 
-function check({ options, isExpected }: ServerContext, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+function check(
+  { options, calls, isExpected }: ServerContext,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+): void {
   const { handler, unknownClientResponse, checkTimeoutMs } = options;
   if (!isExpected(stream)) {
     respond(stream, unknownClientResponse());
@@ -121,9 +127,11 @@ function check({ options, isExpected }: ServerContext, stream: ServerHttp2Stream
       if (isOpen(stream)) stream.on("close", listener);
       else listener();
     };
-    handler(message ?? NO_MESSAGE, { deadlineMs, onGone }).then(
-      (bytes) => respond(stream, bytes),
-      () => respond(stream, unknownClientResponse()),
-    );
+    const end = (bytes: Buffer) => {
+      calls.end();
+      respond(stream, bytes);
+    };
+    calls.begin();
+    handler(message ?? NO_MESSAGE, { deadlineMs, onGone }).then(end, () => end(unknownClientResponse()));
   });
 }
