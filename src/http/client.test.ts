@@ -145,6 +145,24 @@ describe("createHttpClient", () => {
     expect(asked).toBe(1);
   });
 
+  it("G09: an abort ends the attempt to connect: no other request waits behind it, and its body is not kept", async () => {
+    const closed: Promise<unknown>[] = [];
+    const silent = createTcpServer((socket) => {
+      socket.on("error", () => {});
+      closed.push(new Promise((done) => socket.on("close", done).resume()));
+    });
+    const origin = `https://127.0.0.1:${await listening(silent)}`; // no TLS handshake comes about
+    const http = createHttpClient({ origin, ca: null, maxConnections: 1 });
+    closing.push(() => http.close());
+    const started = performance.now();
+    const faults = await Promise.all(["/1", "/2", "/3"].map((path) => faultOf(http.open(ask(path, 100)))));
+    expect(faults).toEqual(["timeout", "timeout", "timeout"]);
+    expect(await faultOf(http.open(ask("/4", 100)))).toBe("timeout");
+    await Promise.all(closed);
+    expect(closed.length).toBeGreaterThan(1);
+    expect(performance.now() - started).toBeLessThan(3000);
+  });
+
   it.each<[string, (request: IncomingMessage, response: ServerResponse) => void]>([
     ["closes at once", (request) => request.socket.destroy()],
     ["resets", (request) => request.socket.resetAndDestroy()],

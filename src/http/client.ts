@@ -1,6 +1,7 @@
 // HTTP/1.1 to one fixed origin, for requests that carry credentials. I/O, by undici (decision record 013).
+import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
-import { Pool, type Dispatcher } from "undici";
+import { buildConnector, Client, Pool, type Dispatcher } from "undici";
 import { createByteCollector } from "./byte-collector.ts";
 import { faultOf, HttpFault } from "./fault.ts";
 
@@ -61,9 +62,13 @@ const LINGER_MS = 1000;
  */
 export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClientOptions): HttpClient {
   const { origin: base, host } = new URL(origin);
+  const connect = buildConnector({
+    ...{ rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }) },
+    allowH2: false,
+  });
   const pool = new Pool(base, {
     connections: maxConnections,
-    connect: { rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }) },
+    factory: (to, options) => createConnection(to, options, connect),
     allowH2: false,
     maxHeaderSize: MAX_HEADER_BYTES,
     keepAliveTimeout: KEEP_ALIVE_MS,
@@ -76,7 +81,7 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
       // undici would take an absolute URL, too.
       if (!path.startsWith("/")) throw new HttpFault("invalid_request");
       signal.throwIfAborted();
-      // undici hears of an abort only once the request has a connection: one that waits for it would wait on.
+      // undici hears of an abort only once the request has a connection: one in the pool's queue would wait on.
       const onAbort = () => fail(signal.reason as Error);
       signal.addEventListener("abort", onAbort, { once: true });
       pool.request({ method, path, headers: { ...headers, host }, body, signal }, (error, response) => {
@@ -99,6 +104,34 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
     },
     close: () => void pool.destroy(),
   };
+}
+
+/**
+ * One connection of a pool. An abort ends the attempt to connect for its request: undici would go on for all of its 10 s, keep the
+ * request with its body, and let others wait behind it.
+ */
+function createConnection(to: URL, options: Client.Options, connector: buildConnector.connector): Client {
+  let signal: AbortSignal | undefined;
+  const connect: buildConnector.connector = (target, callback) => {
+    const current = signal;
+    // Without an error undici would not hear of the end.
+    const giveUp = () => socket.destroy(new HttpFault("aborted"));
+    const settle: buildConnector.Callback = (...result) => {
+      current?.removeEventListener("abort", giveUp);
+      callback(...result);
+    };
+    const socket = connector(target, settle) as unknown as Socket;
+    if (current?.aborted === true) giveUp();
+    else current?.addEventListener("abort", giveUp, { once: true });
+  };
+  const client = new Client(to, { ...options, connect });
+  const dispatch = client.dispatch.bind(client);
+  // The pool gives a connection one request at a time.
+  client.dispatch = (request: Dispatcher.RequestOptions, handler) => {
+    signal = request.signal as AbortSignal;
+    return dispatch(request, handler);
+  };
+  return client;
 }
 
 function responseOf({ statusCode, headers, body }: Dispatcher.ResponseData): HttpResponse {
