@@ -1,4 +1,5 @@
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it } from "vitest";
 import { toNodeHandler } from "@modelcontextprotocol/node";
@@ -79,6 +80,24 @@ describe("servers of both eras", () => {
       expect(params["_meta"]).toMatchObject({ "io.modelcontextprotocol/protocolVersion": "2026-07-28" });
       expect(headers).not.toHaveProperty("mcp-session-id");
     }
+  });
+
+  it("a stream that says much before its response leaves no listener behind for each part", async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error) => warnings.push(name);
+    process.on("warning", onWarning);
+    opened.push({ close: () => process.off("warning", onWarning) });
+    const speak = async (response: ServerResponse) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      for (let i = 0; i < 20; i += 1) {
+        response.write('data: {"jsonrpc":"2.0","method":"notifications/message"}\n\n');
+        await delay(2);
+      }
+      response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result: { capabilities: {} } })}\n\n`);
+    };
+    const upstream = await fake((_, response) => void speak(response));
+    expect((await list(upstream.origin)).tools).toEqual([]);
+    expect(warnings).toEqual([]);
   });
 
   it.each(["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"])(

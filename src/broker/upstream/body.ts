@@ -30,7 +30,6 @@ export function consume(response: HttpResponse, take: (chunk: Buffer) => boolean
     const fail = (error: HttpFault) => done(unlessEnough(taking, error));
     const settle = (finish: () => void) => {
       response.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onError);
-      response.on("error", () => {}); // an error without a listener would end the process
       finish();
     };
     const onData = (chunk: Buffer) => {
