@@ -1,6 +1,7 @@
 // A command of ours ends when it is told to, whoever started it: npm and npx give a signal to a shell, which ends without passing it on.
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -39,6 +40,7 @@ function start(command: string, args: readonly string[], env: Readonly<Record<st
 }
 
 interface Broker {
+  readonly port: number;
   /** A shell line that starts it and then writes its exit code to `codeFile`. */
   readonly line: string;
   readonly codeFile: string;
@@ -63,7 +65,12 @@ async function broker(): Promise<Broker> {
       ({ status }) => status === 200,
       () => false,
     );
-  return { line: `${PROGRAM} broker --config ${file}; echo $? > ${file}.code`, codeFile: `${file}.code`, healthy };
+  return {
+    line: `${PROGRAM} broker --config ${file}; echo $? > ${file}.code`,
+    codeFile: `${file}.code`,
+    healthy,
+    port,
+  };
 }
 
 /** A program, as npx is, that runs a line by a shell; it knows nothing of what the line starts. */
@@ -107,6 +114,18 @@ describe("whoever started it is gone", () => {
     writeFileSync(goOn, "");
     await delay(2500); // two looks would have seen it
     expect([await service.healthy(), log().includes("parent_gone")]).toEqual([true, false]);
+  });
+
+  it("who opens so many connections that no file can be read does not end it", async () => {
+    const service = await broker();
+    const script = viaShell(`ulimit -n 64; ${service.line}`);
+    const { log } = start(process.execPath, ["-e", script], { npm_lifecycle_event: "serve" });
+    await untilUp(service);
+    const sockets = Array.from({ length: 100 }, () => connect(service.port, "127.0.0.1").on("error", () => {}));
+    await delay(2500); // two looks would have ended it
+    for (const socket of sockets) socket.destroy();
+    await untilUp(service);
+    expect(log()).not.toContain("parent_gone");
   });
 
   it("a service that was put into the background on purpose goes on", async () => {
