@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import {
   createServer as createPlainServer,
@@ -11,10 +11,11 @@ import { createServer as createTcpServer, type AddressInfo, type Server } from "
 import { setImmediate } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { inspect } from "node:util";
+import { inspect, promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { createHttpClient, drainOrClose, HttpFault, readBounded, type HttpRequest } from "./client.ts";
 
+const run = promisify(execFile);
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-http-"));
 const closing: (() => void)[] = [() => rmSync(folder, { recursive: true, force: true })];
 afterAll(() => {
@@ -104,6 +105,20 @@ describe("createHttpClient", () => {
     const answer = await client(origin).fetch(ask(), 10);
     process.env = before;
     expect(answer.body.toString()).toBe("origin");
+  });
+
+  it("takes no other parser because the environment names one", async () => {
+    const origin = await speak("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab");
+    const program = `
+      import { createHttpClient } from ${JSON.stringify(join(import.meta.dirname, "client.ts"))};
+      const request = { method: "GET", path: "/", headers: {}, body: null, signal: AbortSignal.timeout(2000) };
+      const http = createHttpClient({ origin: ${JSON.stringify(origin)}, ca: null });
+      await http.fetch(request, 10).catch(({ code }) => console.log(code));
+      http.close();
+    `;
+    const env = { ...process.env, UNDICI_USE_MILO: "1" };
+    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program], { env });
+    expect(stdout).toBe("not_http\n");
   });
 
   it.each<[string, string, string]>([

@@ -70,6 +70,7 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
     connections: maxConnections,
     factory: (to, options) => createConnection(to, options, connect),
     allowH2: false,
+    useMilo: false, // else a variable of the environment chooses the parser
     maxHeaderSize: MAX_HEADER_BYTES,
     keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout: 0,
