@@ -208,6 +208,15 @@ describe("every problem names its key", () => {
       ]),
       /^identity\.issuers\[0\]\.caFile: needs an https identity\.issuers\[0\]\.jwksUri/,
     ],
+    ...["https:idp.example.com/jwks", "https:\\\\idp.example.com/jwks", "https://idp.example.com\\a/jwks"].flatMap(
+      (jwks): [string, string | Tree, RegExp][] => {
+        const issuer = { issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"], jwksUri: jwks };
+        return [
+          [`keys of an issuer at ${jwks}`, withValue("identity.issuers", [issuer]), /jwksUri: must be scheme:\/\/host/],
+          [`our keys at ${jwks}`, withValue("wristband.jwksUrl", jwks), /jwksUrl: must be scheme:\/\/host/],
+        ];
+      },
+    ),
     ["empty chain", withValue(`${server}.credential`, []), /empty chain/],
     [
       "missing secret file",

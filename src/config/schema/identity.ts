@@ -1,6 +1,6 @@
 // The section `identity`: whose access tokens are accepted, and what is read of them. Pure.
 import { z } from "zod";
-import { hostName, url, type FileSchema } from "./values.ts";
+import { hostName, httpUrl, url, type FileSchema } from "./values.ts";
 
 const claimPath = z.string().min(1);
 
@@ -32,7 +32,7 @@ export const identitySchema = (file: FileSchema) =>
             description:
               "`jwt` for issuers that cannot send `at+jwt`: then what looks like an ID, logout or refresh token is refused",
           }),
-          jwksUri: url.nullable().default(null).meta({
+          jwksUri: httpUrl.nullable().default(null).meta({
             description:
               "where the keys are, taken as written: for an issuer that is reached by another name from here",
             unset: "from the issuer's metadata",

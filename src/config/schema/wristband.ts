@@ -1,7 +1,7 @@
 // The section `wristband`. Pure.
 import { z } from "zod";
 import { KID } from "../../jose/key-set.ts";
-import { headerName, positive, url, type FileSchema } from "./values.ts";
+import { headerName, httpUrl, positive, url, type FileSchema } from "./values.ts";
 
 export const wristbandSchema = (file: FileSchema) =>
   z.strictObject({
@@ -17,7 +17,7 @@ export const wristbandSchema = (file: FileSchema) =>
       .min(1),
     header: headerName.default("x-authorized-tools").meta({ description: "the header that carries it" }),
     ttlSeconds: positive.max(3600).default(300).meta({ description: "how long one lives, at most" }),
-    jwksUrl: url.nullable().default(null).meta({
+    jwksUrl: httpUrl.nullable().default(null).meta({
       description:
         "where the broker fetches the keys: `/.well-known/jwks.json` of the ops listener, by https where it has `tls.ops`",
       unset: "serve's",
