@@ -178,6 +178,20 @@ describe("createHttpClient", () => {
     expect(performance.now() - started).toBeLessThan(3000);
   });
 
+  it("close ends attempts to connect, too: none keeps the process", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const silent = createTcpServer((socket) => {
+      http.close();
+      socket.on("error", () => {}).on("close", resolve);
+      socket.resume();
+    });
+    const http = createHttpClient({ origin: `https://127.0.0.1:${await listening(silent)}`, ca: null });
+    const started = performance.now();
+    expect(await faultOf(http.open(ask("/", 60_000)))).toBe("aborted");
+    await promise;
+    expect(performance.now() - started).toBeLessThan(3000);
+  });
+
   it.each<[string, (request: IncomingMessage, response: ServerResponse) => void]>([
     ["closes at once", (request) => request.socket.destroy()],
     ["resets", (request) => request.socket.resetAndDestroy()],

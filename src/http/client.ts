@@ -66,9 +66,10 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
     ...{ rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }) },
     allowH2: false,
   });
+  const closing = new AbortController();
   const pool = new Pool(base, {
     connections: maxConnections,
-    factory: (to, options) => createConnection(to, options, connect),
+    factory: (to, options) => createConnection(to, options, { connector: connect, closing: closing.signal }),
     allowH2: false,
     useMilo: false, // else a variable of the environment chooses the parser
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -103,33 +104,42 @@ export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClien
         throw faultOf(error);
       }
     },
-    close: () => void pool.destroy(),
+    close() {
+      void pool.destroy();
+      closing.abort();
+    },
   };
 }
 
+/** How the connections of one pool come about, and the end of the pool. */
+interface Connecting {
+  readonly connector: buildConnector.connector;
+  readonly closing: AbortSignal;
+}
+
 /**
- * One connection of a pool. An abort ends the attempt to connect for its request: undici would go on for all of its 10 s, keep the
- * request with its body, and let others wait behind it.
+ * One connection of a pool. An abort ends the attempt to connect for its request, and so does the end of the pool: undici would
+ * go on for all of its 10 s, keep the request with its body, and let others wait behind it.
  */
-function createConnection(to: URL, options: Client.Options, connector: buildConnector.connector): Client {
-  let signal: AbortSignal | undefined;
+function createConnection(to: URL, options: Client.Options, { connector, closing }: Connecting): Client {
+  let signals = [closing];
   const connect: buildConnector.connector = (target, callback) => {
-    const current = signal;
+    const current = signals;
     // Without an error undici would not hear of the end.
     const giveUp = () => socket.destroy(new HttpFault("aborted"));
     const settle: buildConnector.Callback = (...result) => {
-      current?.removeEventListener("abort", giveUp);
+      for (const signal of current) signal.removeEventListener("abort", giveUp);
       callback(...result);
     };
     const socket = connector(target, settle) as unknown as Socket;
-    if (current?.aborted === true) giveUp();
-    else current?.addEventListener("abort", giveUp, { once: true });
+    for (const signal of current) signal.addEventListener("abort", giveUp, { once: true });
+    if (current.some(({ aborted }) => aborted)) giveUp();
   };
   const client = new Client(to, { ...options, connect });
   const dispatch = client.dispatch.bind(client);
   // The pool gives a connection one request at a time.
   client.dispatch = (request: Dispatcher.RequestOptions, handler) => {
-    signal = request.signal as AbortSignal;
+    signals = [closing, request.signal as AbortSignal];
     return dispatch(request, handler);
   };
   return client;
