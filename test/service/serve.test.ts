@@ -101,6 +101,26 @@ it("4.8: its keys are published before the issuer's are here: the broker waits f
   await starting;
 });
 
+it("keys of an issuer that are handed over belong to the place where they were fetched", async () => {
+  const at = (jwksUri: string) => ({
+    identity: { issuers: [{ issuer: idp.issuer, audiences: ["a"], algorithms: ["ES256"], jwksUri }] },
+  });
+  configure(["k1"], at(`${idp.issuer}/jwks`));
+  await start();
+  const kept = told.flatMap((one) => (one.type === "document" && one.name.startsWith("keys ") ? [one] : []));
+  expect(kept).toHaveLength(1);
+  const documents = Object.fromEntries(kept.map(({ name, bytes, tag }) => [name, { bytes: bytes!, tag, ageMs: 0 }]));
+  const fetchesOf = async (jwksUri: string) => {
+    await serve?.stop();
+    configure(["k1"], at(jwksUri));
+    const before = idp.fetches;
+    await start({ documents });
+    return idp.fetches - before;
+  };
+  expect(await fetchesOf(`${idp.issuer}/jwks`)).toBe(0);
+  expect(await fetchesOf(`${idp.issuer.replace("127.0.0.1", "localhost")}/jwks`)).toBe(1);
+});
+
 describe("F06: SIGHUP rotates the wristband's keys", () => {
   it("by the configuration: published before they sign, gone when they are taken out", async () => {
     configure(["k1"]);

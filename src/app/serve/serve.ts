@@ -201,15 +201,16 @@ function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metr
       if (clocks !== null) log.warn("clock_differs", { ...clocks });
     },
     onCache: (result) => metrics.cache("token", result),
-    onKeys: (issuer, bytes) => tell(documentOf(keysOf(issuer), { bytes, tag: "" })),
-    keptKeys: (issuer) => handover.documents[keysOf(issuer)] ?? null,
+    onKeys: (issuer, bytes) => tell(documentOf(handedOverKeys(config, issuer), { bytes, tag: "" })),
+    keptKeys: (issuer) => handover.documents[handedOverKeys(config, issuer)] ?? null,
   });
   return identity;
 }
 
-/** The name of an issuer's keys in the handover to the next thread. */
-function keysOf(issuer: string): string {
-  return `keys ${issuer}`;
+/** The name of an issuer's keys in the handover to the next thread. Another place of the keys is another name. */
+function handedOverKeys({ identity }: Pick<Config, "identity">, name: string): string {
+  const jwksUri = identity.issuers.find(({ issuer }) => issuer === name)?.jwksUri ?? "";
+  return `keys ${name} ${jwksUri}`;
 }
 
 function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey[], metrics: Metrics) {
