@@ -118,6 +118,11 @@ describe("A33, A35, A37: an answer that is no good keeps the last set", () => {
     ["no kid", json({ keys: [{ ...b.jwk, kid: undefined }] })],
     ["another algorithm", json({ keys: [{ ...b.jwk, alg: "ES384" }] })],
     ["a key for encryption", json({ keys: [{ ...b.jwk, use: "enc" }] })],
+    ["a good key beside a point off the curve", json({ keys: [b.jwk, { ...a.jwk, kid: "x", y: b.jwk["x"] }] })],
+    ["a good key beside one without kid", json({ keys: [b.jwk, { ...a.jwk, kid: undefined }] })],
+    ["a good key beside one for encryption", json({ keys: [b.jwk, { ...a.jwk, kid: "x", use: "enc" }] })],
+    ["a good key beside a kid twice", json({ keys: [b.jwk, { ...a.jwk, kid: "x" }, { ...a.jwk, kid: "x" }] })],
+    ["a good key beside no key", json({ keys: [b.jwk, {}] })],
     ["a name twice", (response) => response.end(`{"keys":[],"keys":[${JSON.stringify(b.jwk)}]}`)],
     ["too many bytes", (response) => response.end(JSON.stringify({ keys: [b.jwk], x: "x".repeat(70_000) }))],
     [
