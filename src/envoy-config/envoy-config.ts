@@ -3,11 +3,23 @@ import { stringify } from "yaml";
 import type { Config } from "../config/schema.ts";
 import { clusters } from "./clusters.ts";
 import { opsListener, publicListener } from "./listeners.ts";
+import { virtualHosts } from "./routes.ts";
 import { memoryAllocator, overloadManager } from "./overload.ts";
 import { socketAddress } from "./values.ts";
 
 /** A complete Envoy 1.40 bootstrap for our configuration: the front that the threat model assumes. */
 export function envoyConfig(config: Config): object {
+  return {
+    ...envoyBootstrap(config),
+    static_resources: {
+      listeners: [publicListener(config, staticRoutes(config)), opsListener(config)],
+      clusters: clusters(config),
+    },
+  };
+}
+
+/** The part of the bootstrap beside listeners, routes and clusters. */
+export function envoyBootstrap(config: Config): object {
   return {
     node: { id: "mcp-edge", cluster: "mcp-edge" },
     // Never on TCP: /quitquitquit and /config_dump are there.
@@ -17,8 +29,11 @@ export function envoyConfig(config: Config): object {
     },
     memory_allocator_manager: memoryAllocator(config.envoy),
     overload_manager: overloadManager(config),
-    static_resources: { listeners: [publicListener(config), opsListener(config)], clusters: clusters(config) },
   };
+}
+
+function staticRoutes(config: Config): object {
+  return { route_config: { name: "public", virtual_hosts: virtualHosts(config) } };
 }
 
 export function envoyConfigYaml(config: Config): string {

@@ -6,7 +6,6 @@ import { bodyBudgetFilter } from "./body-budget.ts";
 import { callerFilter } from "./caller-shards.ts";
 import { decisionTimeoutMs, extAuthzFilter } from "./ext-authz.ts";
 import { accessLog, localReplies } from "./local-replies.ts";
-import { virtualHosts } from "./routes.ts";
 import { serverResponseFilter } from "./server-responses.ts";
 import { duration, PAUSE_SECONDS, REQUEST_SECONDS, socketAddress, typed } from "./values.ts";
 
@@ -50,10 +49,12 @@ const TLS_INSPECTOR = typed(
   {},
 );
 
-/** The listener of clients. */
-export function publicListener(config: Config): object {
+/** The listener of clients. @param routes the member of the connection manager that has the routes, or names their source */
+export function publicListener(config: Config, routes: object): object {
   const { listen, tls } = config.envoy;
-  const chain = { filters: [typed("envoy.filters.network.http_connection_manager", HCM, connectionManager(config))] };
+  const chain = {
+    filters: [typed("envoy.filters.network.http_connection_manager", HCM, connectionManager(config, routes))],
+  };
   const overTls = (files: NonNullable<typeof tls.listen>) => ({
     ...chain,
     transport_socket: downstreamTls(files),
@@ -72,7 +73,7 @@ export function publicListener(config: Config): object {
   };
 }
 
-function connectionManager(config: Config): object {
+function connectionManager(config: Config, routes: object): object {
   return {
     stat_prefix: "public",
     codec_type: "AUTO",
@@ -106,7 +107,7 @@ function connectionManager(config: Config): object {
     stream_idle_timeout: duration(PAUSE_SECONDS * 1000 + decisionTimeoutMs(config)),
     local_reply_config: localReplies(),
     access_log: [accessLog()],
-    route_config: { name: "public", virtual_hosts: virtualHosts(config) },
+    ...routes,
     http_filters: [
       // Before ext_authz: without it the last frame of an HTTP/2 body passes over the limit, unseen. And before the budget:
       // a length that is refused at once must cost none of it.

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { requireTool } from "../../src/files/program.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { writeXdsFolder } from "../../src/cli/xds-folder.ts";
 import { envoyConfig, envoyConfigYaml } from "../../src/envoy-config/envoy-config.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-validate-"));
@@ -143,4 +144,13 @@ it("C17, C04: upstream TLS is always verified, by CA and name", () => {
   expect(cluster).toContain('"trusted_ca":{"filename":"/etc/ssl/certs/ca-certificates.crt"}');
   expect(cluster).toContain('"san_type":"DNS","matcher":{"exact":"mcp.github.example.com"}');
   expect(readFileSync(join(folder, "cert.pem"), "utf8")).toContain("BEGIN CERTIFICATE");
+});
+
+it("the bootstrap of watched files is one that Envoy takes, with every file beside it", async () => {
+  const out = join(folder, "xds");
+  await writeXdsFolder(load({}), out);
+  const args = ["--mode", "validate", "-c", join(out, "envoy.json"), "--reject-unknown-dynamic-fields"];
+  const run = spawnSync(requireTool("envoy"), [...args, "--log-level", "error"], { encoding: "utf8", cwd: folder });
+  expect(run.stderr).toBe("");
+  expect(run.status).toBe(0);
 });
