@@ -21,7 +21,11 @@ describe("readUpstreamMessage", () => {
     ['{"jsonrpc":"2.0","error":{"code":-32000,"message":"x"}}', { id: null, idSpan: null, errorCode: -32000 }],
     ['{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t"}}', { progressToken: "t" }],
     ['{"jsonrpc":"2.0","method":"notifications/message"}', { kind: "notification", progressToken: null }],
-    ['{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}', { kind: "other" }],
+    ['{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}', { kind: "request", id: 1 }],
+    ['{"jsonrpc":"2.0","id":"a","method":"ping"}', { kind: "request", id: "a", method: "ping" }],
+    ['{"jsonrpc":"2.0","id":null,"method":"ping"}', { kind: "other" }],
+    ['{"jsonrpc":"2.0","id":1.5,"method":"ping"}', { kind: "other" }],
+    ['{"jsonrpc":"2.0","id":1,"method":"a b"}', { kind: "other" }],
     ['{"jsonrpc":"2.0","id":1,"method":"notifications/message"}', { kind: "other" }],
     ['{"jsonrpc":"2.0","method":"tools/call"}', { kind: "other" }],
   ])("%s", (text, expected) => expect(read(text)).toMatchObject(expected));

@@ -24,8 +24,17 @@ export type UpstreamMessage =
       readonly errorCode: number | null;
     }
   | { readonly kind: "notification"; readonly method: string; readonly progressToken: RpcId | null }
-  /** A request of the server, or any other message that is never passed on (threat model: B50). */
+  | ServerRequest
+  /** Any other message that is never passed on (threat model: B50). */
   | { readonly kind: "other" };
+
+/** A request of the server's to its client. */
+export interface ServerRequest {
+  readonly kind: "request";
+  readonly method: string;
+  readonly id: RpcId;
+  readonly idSpan: Span;
+}
 
 const MEMBERS = new Set(["jsonrpc", "id", "method", "params", "result", "error"]);
 const MAX_SHORT_BYTES = 2048;
@@ -58,9 +67,17 @@ function* messageIn(bytes: Uint8Array): Steps<UpstreamMessage | null> {
 function* requestOf(bytes: Uint8Array, root: ObjectSpan): Steps<UpstreamMessage | null> {
   const method = shortValue(bytes, root.members.get("method"));
   if (typeof method !== "string") return null;
-  if (root.members.has("id") || !/^notifications\/[\x21-\x7e]{1,100}$/.test(method)) return { kind: "other" };
+  const idSpan = root.members.get("id");
+  if (idSpan !== undefined) return clientRequest(bytes, method, idSpan);
+  if (!/^notifications\/[\x21-\x7e]{1,100}$/.test(method)) return { kind: "other" };
   const params = yield* innerObjectSpanIn(bytes, root.members.get("params"));
   return { kind: "notification", method, progressToken: idOf(bytes, params?.members.get("progressToken")) };
+}
+
+function clientRequest(bytes: Uint8Array, method: string, idSpan: Span): UpstreamMessage {
+  const id = idOf(bytes, idSpan);
+  const isRequest = id !== null && /^[\x21-\x7e]{1,100}$/.test(method) && !method.startsWith("notifications/");
+  return isRequest ? { kind: "request", method, id, idSpan } : { kind: "other" };
 }
 
 function* answerOf(bytes: Uint8Array, root: ObjectSpan): Steps<UpstreamMessage | null> {

@@ -13,6 +13,7 @@ import type { CallTimeout } from "./call-timeout.ts";
 import { toClientResponse, type RpcResponse } from "./response.ts";
 import type { RelayCall } from "./admit.ts";
 import { beginStream, endStream, sendResponse, type RelayClient } from "./client-response.ts";
+import { answerRequest } from "./server-requests.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
 import type { ReadMessage } from "../upstream/message.ts";
@@ -203,6 +204,7 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
   const writer = client.accepts.stream ? beginStream(client, brake, monotonic) : null;
   const sink: StreamSink = {
     notification: (data) => writer?.event(data),
+    request: (_, message) => answerRequest(opened, message),
     onData() {
       timeout.restart();
       writer?.keepAlive();

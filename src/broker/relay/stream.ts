@@ -1,7 +1,7 @@
 // Reads the event stream with which a server answers a call, no faster than its client and the other calls allow.
 import { drainOrClose, HttpFault, isEncoded, type HttpResponse } from "../../http/client.ts";
 import type { Operation } from "../../mcp/operation.ts";
-import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
+import type { ServerRequest, UpstreamMessage } from "../../mcp/upstream-message.ts";
 import type { Brake, Pacer } from "../upstream/brake.ts";
 import { createEventParser, type StreamEvent } from "../upstream/event-stream.ts";
 import type { NotificationBudget } from "./notification-budget.ts";
@@ -24,6 +24,8 @@ export interface RelayStream {
 export interface StreamSink {
   /** Receives each notification, byte for byte. */
   notification(data: Buffer): void;
+  /** Receives each request of the server's; false for one that has nobody who could answer it. */
+  request(data: Buffer, message: ServerRequest): boolean;
   /** Called for each chunk that the server sends. */
   onData(): void;
   /** Bytes that wait for the client to read them. */
@@ -56,9 +58,9 @@ const USEFUL_BYTES = SLICE_BYTES / 4;
 const STREAM_ROOM = [FIRST_ROOM, MAX_RESPONSE_BYTES + 4 * FIRST_ROOM, 2 * MAX_RESPONSE_BYTES + 4 * FIRST_ROOM] as const;
 
 /**
- * Reads a stream up to the response to this call. Only that and notifications are passed on; the rest is dropped: requests
- * of the server's, other ids, other types (B50), and notifications beyond the budget. After each slice other calls have
- * their turn.
+ * Reads a stream up to the response to this call. That and notifications are passed on, requests of the server's are handed
+ * to the sink; the rest is dropped: other ids, other types (B50), and notifications beyond the budget. After each slice other
+ * calls have their turn.
  * @returns the response; null for one that the client cannot handle
  * @throws {HttpFault} if the stream breaks before the response
  */
@@ -149,7 +151,7 @@ function takeEvents(
   return false;
 }
 
-type Verdict = "notification" | "dropped" | "thinned" | ClientResponse | null;
+type Verdict = "notification" | "dropped" | "thinned" | ServerRequest | ClientResponse | null;
 
 interface JudgedEvent {
   readonly reading: StreamState;
@@ -169,6 +171,8 @@ function applyVerdict(
   else if (verdict === "thinned") {
     reading.isFlood = true;
     observer.thinned(server, 1);
+  } else if (verdict !== null && "kind" in verdict) {
+    if (!sink.request(event.data, verdict)) observer.dropped(server, 1);
   } else {
     reading.found = verdict;
     return true;
@@ -203,6 +207,7 @@ function verdictOn({ request, operation }: RelayStream, { data, message, isWithi
   if (message?.kind === "answer" && message.id === request.wireId)
     return toClientResponse({ bytes: data, message, status: 200 }, request, operation);
   if (!isWithin) return "thinned";
+  if (message?.kind === "request") return message;
   if (message?.kind !== "notification") return "dropped";
   const isForeign = message.method === "notifications/progress" && message.progressToken !== request.progressToken;
   return isForeign ? "dropped" : "notification";
