@@ -28,6 +28,7 @@ import {
   type DocumentSettings,
 } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
+import type { Curation } from "../mcp/curation.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { readOperation } from "../mcp/read-operation.ts";
@@ -39,6 +40,8 @@ export interface CheckSettings {
   readonly documents: DocumentSettings;
   readonly headers: HeaderSettings;
   readonly resolver: Resolver;
+  /** What each server offers, before policy is asked. */
+  readonly curation: Curation;
   /** The way of each server's calls: relayed by the broker, or straight. */
   readonly routing: Readonly<Record<string, "broker" | "direct">>;
   readonly policyHeaders: readonly string[];
@@ -115,6 +118,7 @@ function decide(context: CheckContext, { endpoint, identity, caller }: CallerReq
   if (!operation.ok) return operation;
   const target = resolveTarget(context, endpoint, operation.value);
   if (!target.ok) return target;
+  if (!isOffered(context, target.value)) return refuse("policy_denied", "curation: the server does not offer it");
   // The Check has already been answered: an evaluation would have no use, and no caller to count against.
   if (context.signal.aborted) return refuse("deadline", "before policy was asked");
   const input = inputOf(context, caller, target.value);
@@ -181,6 +185,12 @@ function resolveTarget(
   return pass({ ...at, ...found });
 }
 
+/** False for a name that the configuration hides from every caller: then policy is not asked. */
+function isOffered({ settings }: CheckContext, { server, kind, name }: PolicyOperation): boolean {
+  if (name === null) return true;
+  return server !== null && kind !== null && settings.curation.offers(kind, { server, name });
+}
+
 function inputOf(
   { settings, request, facts }: CheckContext,
   identity: PolicyCaller,
@@ -212,7 +222,7 @@ async function decideHousekeeping(context: CheckContext, { identity, input, isLi
   const listed = isList ? await ports.visible(input, signal, facts) : null;
   if (listed?.ok === false) return listed;
   facts.policy = listed?.value.revision ?? null;
-  const visible = listed?.value.names ?? NO_NAMES;
+  const visible = settings.curation.narrow(listed?.value.names ?? NO_NAMES);
   const signed = await ports.signWristband(identity, visible, { use: "list", merged: input.mcp.server === null });
   if (!signed.ok) return signed;
   const wristband = signed.value;

@@ -52,7 +52,13 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
   if (!parsed.success) throw new ConfigError(path, parsed.error.issues.flatMap(toProblems));
   const rules = checkRules(parsed.data);
   if (rules.problems.length > 0) throw new ConfigError(path, rules.problems);
-  return { config: parsed.data, warnings: [...warnings, ...openKeys(parsed.data), ...rules.warnings] };
+  return { config: withoutDisabled(parsed.data), warnings: [...warnings, ...openKeys(parsed.data), ...rules.warnings] };
+}
+
+/** Rules hold for disabled servers too; nothing else ever sees one. */
+function withoutDisabled(config: Config): Config {
+  const servers = Object.entries(config.servers).filter(([, { disabled }]) => !disabled);
+  return { ...config, servers: Object.fromEntries(servers) };
 }
 
 function readYaml(path: string): unknown {

@@ -5,6 +5,7 @@ import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
 import { prefixOf } from "./names.ts";
 import type { Config } from "./load.ts";
+import { createCuration } from "../mcp/curation.ts";
 import { createResolver } from "../mcp/resolver.ts";
 
 /** Settings of the pipeline: the same for `serve`, `why`, `input` and the tests. */
@@ -27,6 +28,7 @@ export function checkSettings(config: Config): CheckSettings {
     },
     headers: { managed, wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
     resolver: createResolver(Object.fromEntries(servers.map(([name, { prefix }]) => [name, prefixOf(name, prefix)]))),
+    curation: createCuration(config.servers),
     routing: Object.fromEntries(servers.map(([name, { callRouting }]) => [name, callRouting ?? config.callRouting])),
     policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),
     compat: config.policy.compat,

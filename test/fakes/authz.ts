@@ -6,6 +6,7 @@ import { pass, refuse } from "../../src/authz/step.ts";
 import type { AuthzRequest, Identity, RequestHeaders } from "../../src/authz/types.ts";
 import type { Ports } from "../../src/authz/ports.ts";
 import { Secret } from "../../src/secret/secret.ts";
+import { createCuration, UNCURATED } from "../../src/mcp/curation.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 
 export const ORIGIN = "https://gw.example.com";
@@ -97,6 +98,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSett
     documents: { publicOrigin: ORIGIN, issuers: ["https://idp.example.com"], scopes: [] },
     headers: { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },
     resolver: createResolver({ s: "s_", t: "t_" }),
+    curation: createCuration({ s: UNCURATED, t: UNCURATED }),
     routing: { s: "direct", t: "broker" },
     policyHeaders: [],
     compat: null,

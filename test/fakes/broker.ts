@@ -11,6 +11,7 @@ import { createEras } from "../../src/broker/upstream/era.ts";
 import { createSessionPool } from "../../src/broker/upstream/session-pool.ts";
 import { createUpstreams, type Upstreams } from "../../src/broker/upstream/upstream.ts";
 import type { JsonObject } from "../../src/json/types.ts";
+import { createCuration, UNCURATED, type ServerCuration } from "../../src/mcp/curation.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";
 import { open, replyOf, type BrokerReply, type CallParts } from "./broker-client.ts";
@@ -28,6 +29,7 @@ export interface TestServer {
   readonly tools?: readonly JsonObject[];
   /** Its lists; not listed without. */
   readonly offered?: Offered;
+  readonly curation?: Partial<ServerCuration>;
 }
 
 export interface BrokerLimits {
@@ -101,6 +103,7 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
 function brokerOf(servers: TestServers, tls: BrokerOptions["tls"], parts: ReturnType<typeof partsOf>): Broker {
   const { now, relay, upstreams, held, catalog, known, requests } = parts;
   const resolver = createResolver(Object.fromEntries(Object.keys(servers).map((name) => [name, `${name}_`])));
+  const curation = curationOf(servers);
   return createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls,
@@ -111,10 +114,10 @@ function brokerOf(servers: TestServers, tls: BrokerOptions["tls"], parts: Return
       snapshot: catalog.current(),
       offers: server === null ? null : catalog.offers(server),
       server,
-      wristband: band,
+      wristband: { ...band, ...curation.narrow(band) },
       now: now(),
     }),
-    calls: { resolver, upstreams },
+    calls: { resolver, curation, upstreams },
     relay,
     held,
     observe: (method, reason) => requests.push(`${method ?? "?"} ${reason ?? "ok"}`),
@@ -156,6 +159,12 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
       upstreams.close();
     },
   };
+}
+
+function curationOf(servers: TestServers) {
+  return createCuration(
+    Object.fromEntries(Object.entries(servers).map(([name, { curation }]) => [name, { ...UNCURATED, ...curation }])),
+  );
 }
 
 const MIB = 1024 * 1024;

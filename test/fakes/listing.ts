@@ -14,7 +14,7 @@ export function listingOf(server: string, offered: Offered): Listing {
   const publicName = (name: string) => `${server}_${name}`;
   const budget = { names: Infinity, definitions: Infinity };
   const use = (kind: ListKind) => {
-    const reader = createEntryReader(kind, { room: 1000, publicName, stats, budget });
+    const reader = createEntryReader(kind, { room: 1000, publicName, isOffered: () => true, stats, budget });
     for (const item of offered[kind] ?? []) reader.take(Buffer.from(JSON.stringify(item)));
     return reader.entries();
   };

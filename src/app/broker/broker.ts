@@ -9,6 +9,7 @@ import type { Config } from "../../config/load.ts";
 import { readCaFile } from "../../files/ca.ts";
 import { createFetch } from "../../http/fetch-document.ts";
 import type { ListenAddress } from "../../http/listen.ts";
+import type { Curation } from "../../mcp/curation.ts";
 import type { Log } from "../../ops/log.ts";
 import { isCatalogToken } from "../../catalog/token.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
@@ -34,11 +35,11 @@ const FIRST_ROUND_MS = 3000;
 
 /** Builds and starts the broker. @throws {Error} that names the key at fault */
 export async function startBroker(config: Config, log: Log): Promise<RunningBroker> {
-  const { endpoints, resolver } = checkSettings(config);
+  const { endpoints, resolver, curation } = checkSettings(config);
   const metrics = brokerMetrics(config);
   const keys = publicKeysOf(config);
   const upstreams = upstreamsOf(config);
-  const listers = listersOf(config, upstreams, resolver.publicName);
+  const listers = listersOf(config, upstreams, { resolver, curation });
   const catalog = createCatalog({ servers: listers, monotonic, onListed: reporter(metrics, log) });
   const findSchema = createFindSchema(() => catalog.current());
   const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
@@ -49,8 +50,8 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     endpoints: endpoints.paths,
     ...settingsOf(config),
     verify: verifier(config, keys, metrics),
-    view: viewsOf(catalog),
-    calls: { resolver, upstreams },
+    view: viewsOf(catalog, curation),
+    calls: { resolver, curation, upstreams },
     relay: calls.relay,
     held,
     observe: metrics.observeRequest,
@@ -100,20 +101,27 @@ function keyFinder(keys: RemoteKeySet) {
   return (kid: string) => keys.get(kid)?.key;
 }
 
-function opsOf(config: Config, sources: Omit<BrokerOpsSources, "isCatalogToken"> & { readonly keys: RemoteKeySet }) {
+function opsOf(
+  config: Config,
+  sources: Omit<BrokerOpsSources, "isCatalogToken" | "required"> & { readonly keys: RemoteKeySet },
+) {
   const verifier = { parties: config.wristband, findKey: keyFinder(sources.keys), now: Date.now };
   return brokerOps(
     { address: config.listen.brokerOps, tls: tlsOf(config, "brokerOps") },
-    { ...sources, isCatalogToken: (token) => isCatalogToken(token, verifier) },
+    { ...sources, required: requiredServers(config), isCatalogToken: (token) => isCatalogToken(token, verifier) },
   );
 }
 
-function viewsOf(catalog: Catalog): BrokerOptions["view"] {
+function requiredServers({ servers }: Config): string[] {
+  return Object.keys(servers).filter((name) => servers[name]?.required === true);
+}
+
+function viewsOf(catalog: Catalog, curation: Curation): BrokerOptions["view"] {
   return (server, wristband) => ({
     snapshot: catalog.current(),
     offers: server === null ? null : catalog.offers(server),
     server,
-    wristband,
+    wristband: { ...wristband, ...curation.narrow(wristband) },
     now: Date.now(),
   });
 }

@@ -25,6 +25,8 @@ export interface BrokerOpsSources {
   readonly catalog: Catalog;
   /** True once the first round of lists has ended, or its time. */
   readonly started: () => boolean;
+  /** Servers without which the broker is not ready: each must have been listed once. */
+  readonly required: readonly string[];
   readonly keys: { status(): KeySetStatus };
   readonly held: Pick<HeldBytes, "bytes">;
   /** True for a valid catalogue token of `serve`. */
@@ -32,14 +34,16 @@ export interface BrokerOpsSources {
 }
 
 export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, sources: BrokerOpsSources) {
-  const { metrics, catalog, keys, held, started } = sources;
+  const { metrics, catalog, keys, held, required, started } = sources;
+  const isReady = () =>
+    keys.status().keys > 0 && started() && required.every((server) => catalog.offers(server) !== null);
   return createOpsServer({
     name: "brokerOps",
     ...listener,
     routes: {
       "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
       "/readyz": () => {
-        const ready = keys.status().keys > 0 && started();
+        const ready = isReady();
         const { revision } = catalog.current();
         return json(ready ? 200 : 503, {
           ready,

@@ -9,6 +9,7 @@ import { stringify } from "yaml";
 import { modernServer, startFakeServer, type FakeServer, type Respond } from "../../../test/fakes/mcp-server.ts";
 import { faultWord } from "../../broker/catalog/listing.ts";
 import { createUpstreams } from "../../broker/upstream/upstream.ts";
+import { checkSettings } from "../../config/settings.ts";
 import { loadConfig } from "../../config/load.ts";
 import { listersOf, upstreamsOf } from "./upstreams.ts";
 import { partsOf } from "../../http/url.ts";
@@ -59,7 +60,7 @@ function listed(server: object) {
   writeFileSync(file, text);
   const { config } = loadConfig(file, {});
   const upstreams = upstreamsOf(config);
-  const lister = listersOf(config, upstreams, (name, tool) => `${name}_${tool}`).get("s");
+  const lister = listersOf(config, upstreams, checkSettings(config)).get("s");
   return (lister?.() ?? Promise.reject(new Error("no server"))).finally(() => upstreams.close());
 }
 

@@ -1,9 +1,11 @@
 // The servers behind the broker, from the configuration, and how each is listed.
+import type { CheckSettings } from "../../authz/check.ts";
 import { listUpstream, type Listing } from "../../broker/catalog/listing.ts";
 import { createUpstreams, type UpstreamCredential, type Upstreams } from "../../broker/upstream/upstream.ts";
 import type { Config, ServerConfig } from "../../config/schema.ts";
 import { headerValue } from "../../credential/static.ts";
 import { readCaFile } from "../../files/ca.ts";
+import type { Kind } from "../../mcp/operation.ts";
 
 /** Longest time for all lists of a server, whatever its calls may take (threat model: B51). */
 const MAX_LISTING_MS = 30_000;
@@ -30,7 +32,7 @@ export type Listers = ReadonlyMap<string, () => Promise<Listing>>;
 export function listersOf(
   config: Config,
   upstreams: Upstreams,
-  publicName: (server: string, name: string) => string,
+  { resolver, curation }: Pick<CheckSettings, "resolver" | "curation">,
 ): Listers {
   const listers = Object.entries(config.servers).flatMap(([name, server]) => {
     const upstream = upstreams.get(name);
@@ -40,7 +42,8 @@ export function listersOf(
       credential: discoveryCredential(server),
       limits: config.limits,
       timeoutMs: Math.min(server.timeoutMs, MAX_LISTING_MS),
-      publicName: (tool: string) => publicName(name, tool),
+      publicName: (tool: string) => resolver.publicName(name, tool),
+      isOffered: (kind: Kind, own: string) => curation.offers(kind, { server: name, name: own }),
     };
     return [[name, () => listUpstream(options)] as const];
   });

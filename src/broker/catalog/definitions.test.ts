@@ -18,7 +18,7 @@ const ENDLESS: ListBudget = { names: Infinity, definitions: Infinity };
 function use(kind: ListKind, list: unknown, { room = 1000, budget = ENDLESS } = {}) {
   const stats: ListingStats = { dropped: {}, cleaned: 0 };
   const publicName = (name: string) => `s_${name}`;
-  const reader = createEntryReader(kind, { room, publicName, stats, budget: { ...budget } });
+  const reader = createEntryReader(kind, { room, publicName, isOffered: () => true, stats, budget: { ...budget } });
   for (const item of arrived(list)) reader.take(Buffer.from(JSON.stringify(item)));
   const entries = reader.entries();
   return { entries, stats, names: entries.map(({ name }) => name) };

@@ -1,10 +1,11 @@
 // Reads the items of one list: keeps those that can be named in a call, cleans their texts, counts the rest. Pure.
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
+import type { Kind } from "../../mcp/operation.ts";
 import { isOrdinaryName } from "../../mcp/method-table.ts";
 import { readJson } from "../../json/strict-reader.ts";
 import { faultOfTemplate, faultOfUri } from "../../mcp/uri.ts";
-import { LISTS, type ListKind } from "./kinds.ts";
+import { KINDS, LISTS, type ListKind } from "./kinds.ts";
 import { cleanDefinition } from "./sanitize-text.ts";
 import { depthOf, hasLookalikes, hasShape } from "./shape.ts";
 import { withoutUiReferences } from "./ui-references.ts";
@@ -17,6 +18,7 @@ import { annotatedHeaders } from "./header-annotations.ts";
 export const DROP_REASONS = [
   "malformed",
   "name",
+  "not_offered",
   "duplicate",
   "header_annotation",
   "too_large",
@@ -59,6 +61,8 @@ export interface ReadOptions {
   readonly room: number;
   /** A tool's name on the merged endpoint. */
   readonly publicName: (name: string) => string;
+  /** False for what the configuration hides from every caller. */
+  readonly isOffered: (kind: Kind, name: string) => boolean;
   readonly stats: ListingStats;
   readonly budget: ListBudget;
 }
@@ -118,6 +122,7 @@ function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): List
   const name = item[LISTS[kind].key];
   if (typeof name !== "string") return "malformed";
   if (!isUsableName(kind, name)) return "name";
+  if (!options.isOffered(KINDS[kind], name)) return "not_offered";
   const { stats, budget, kept } = options;
   if (kept.has(name)) return "duplicate";
   const original = JSON.stringify(item);

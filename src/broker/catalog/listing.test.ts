@@ -54,6 +54,7 @@ function list(origin: string, more: Partial<ListingOptions> & { path?: string } 
     credential: null,
     timeoutMs: 5000,
     publicName,
+    isOffered: () => true,
     limits: LIMITS,
     ...more,
   });

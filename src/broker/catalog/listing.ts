@@ -1,6 +1,7 @@
 // Reads all lists of one server, page by page, within bounds of time, bytes, pages and entries. I/O by conversation.ts.
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
+import type { Kind } from "../../mcp/operation.ts";
 import type { Limits } from "../../config/schema/limits.ts";
 import {
   createEntryReader,
@@ -37,6 +38,8 @@ export interface ListingOptions extends ListedUpstream {
   /** For all requests together. */
   readonly timeoutMs: number;
   readonly publicName: (name: string) => string;
+  /** False for what the configuration hides from every caller. */
+  readonly isOffered: (kind: Kind, name: string) => boolean;
   /** Bytes that one server's names and definitions may take. */
   readonly limits: Pick<Limits, "serverNameBytes" | "serverDefinitionBytes">;
   readonly slices?: Slices;
@@ -55,15 +58,15 @@ export async function listUpstream(options: ListingOptions): Promise<Listing> {
   }
 }
 
-async function readLists(server: Conversation, { publicName, limits }: ListingOptions): Promise<Listing> {
+async function readLists(server: Conversation, { publicName, isOffered, limits }: ListingOptions): Promise<Listing> {
   const offered = (capability: string) => isObject(server.capabilities[capability]);
   const offers = { tools: offered("tools"), prompts: offered("prompts"), resources: offered("resources") };
   const stats: ListingStats = { dropped: {}, cleaned: 0 };
   const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
   const pages = { left: MAX_PAGES };
-  const read = async (kind: ListKind, isOffered: boolean, room = MAX_ENTRIES) => {
-    const reader = createEntryReader(kind, { room, publicName, stats, budget });
-    if (isOffered) await readPages(server, { kind, reader }, pages);
+  const read = async (kind: ListKind, isDeclared: boolean, room = MAX_ENTRIES) => {
+    const reader = createEntryReader(kind, { room, publicName, isOffered, stats, budget });
+    if (isDeclared) await readPages(server, { kind, reader }, pages);
     return reader.entries();
   };
   const tools = await read("tools", offers.tools);

@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Endpoint } from "../../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import { Secret } from "../../secret/secret.ts";
+import type { Curation } from "../../mcp/curation.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";
 import { bodyDigest, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
@@ -23,6 +24,7 @@ export interface RelayCall {
 
 export interface AdmitCallOptions {
   readonly resolver: Resolver;
+  readonly curation: Curation;
   readonly upstreams: Upstreams;
 }
 
@@ -44,7 +46,8 @@ const OWN_MCP_HEADERS = new Set(["mcp-session-id", "mcp-protocol-version", "mcp-
  * Trusts the sender in nothing: the server is resolved here and must be the one that `serve` named, and the wristband must
  * name this one operation and nothing else. The wristband of a list calls nothing.
  */
-export function admitCall({ resolver, upstreams }: AdmitCallOptions, incoming: IncomingCall): Step<RelayCall> {
+export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): Step<RelayCall> {
+  const { resolver, curation, upstreams } = options;
   const { operation, body, wristband, headers } = incoming;
   const target = targetOf(resolver, incoming);
   const upstream = target === null ? undefined : upstreams.get(target.server);
@@ -52,6 +55,8 @@ export function admitCall({ resolver, upstreams }: AdmitCallOptions, incoming: I
   if (single(headers["x-mcp-server"]) !== target.server) return refuse("wristband_invalid", "another server");
   if (wristband.use !== "call" || !namesExactly(wristband, operation.kind, target))
     return refuse("wristband_invalid", "another operation");
+  if (operation.kind === null || !curation.offers(operation.kind, target))
+    return refuse("wristband_invalid", "not offered");
   if (bodyDigest(body) !== wristband.body) return refuse("wristband_invalid", "another body");
   const credential = credentialOf(upstream, headers);
   if (!credential.ok) return credential;

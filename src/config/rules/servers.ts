@@ -1,4 +1,5 @@
 // Rules of servers: prefixes on `/mcp`, discovery, direct routes. Pure.
+import { isWildcard } from "../../mcp/name-pattern.ts";
 import { prefixOf } from "../names.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config, ServerConfig } from "../schema.ts";
@@ -8,6 +9,7 @@ export function checkServers(config: Config, reporter: Reporter): void {
   for (const [name, server] of Object.entries(config.servers)) {
     checkDiscovery(server, `servers.${name}.discovery`, reporter);
     checkDirect(config, name, reporter);
+    checkNewTools(server, name, reporter);
   }
 }
 
@@ -40,6 +42,15 @@ function checkDirect(config: Config, name: string, { problem, warn }: Reporter):
       `servers.${name}.callRouting`,
       "direct with acceptTextBody: bytes that are not UTF-8 reach this server as they came, and policy as other text; broker refuses them",
     );
+}
+
+/** With `newTools: deny`, exact names alone offer a tool. */
+function checkNewTools({ newTools, tools }: ServerConfig, name: string, { warn }: Reporter): void {
+  if (newTools !== "deny") return;
+  if (tools.allow.every(isWildcard))
+    warn(`servers.${name}.tools.allow`, "offers no tool: with newTools: deny, each tool is named exactly here");
+  else if (tools.allow.some(isWildcard))
+    warn(`servers.${name}.tools.allow`, "with newTools: deny, a pattern with * has no effect: name each tool exactly");
 }
 
 function checkDiscovery(server: ServerConfig, key: string, { problem, warn }: Reporter): void {

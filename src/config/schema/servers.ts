@@ -1,6 +1,7 @@
 // The section `servers`. Pure.
 import { z } from "zod";
 import type { credentialSchema } from "./credential.ts";
+import { curationSchema } from "./curation.ts";
 import { httpUrl, positive, serverName, url, type FileSchema } from "./values.ts";
 
 type CredentialSchema = ReturnType<typeof credentialSchema>;
@@ -39,6 +40,7 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
     timeoutMs: positive
       .default(30_000)
       .meta({ description: "time for the answer to a call; for a stream, its longest silence" }),
+    ...curationSchema,
     caFile: file
       .nullable()
       .default(null)

@@ -69,7 +69,8 @@ function checkText(text: string): void {
 function entriesOf(kind: ListKind, list: readonly JsonValue[]): { entries: ListEntry[]; cleaned: number } {
   const stats = { dropped: {}, cleaned: 0 };
   const budget = { names: 64 * 1024, definitions: 2 * 1024 * 1024 };
-  const reader = createEntryReader(kind, { room: 100, publicName: (name) => `s-${name}`, stats, budget });
+  const names = { publicName: (name: string) => `s-${name}`, isOffered: () => true };
+  const reader = createEntryReader(kind, { room: 100, ...names, stats, budget });
   for (const item of list) reader.take(Buffer.from(JSON.stringify(item)));
   return { entries: reader.entries(), cleaned: stats.cleaned };
 }

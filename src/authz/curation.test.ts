@@ -1,0 +1,69 @@
+// Curation in the Check: what a server does not offer is refused for everybody, before policy is asked.
+import { describe, expect, it } from "vitest";
+import { allowingPorts, checkSettings, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
+import { createCuration, UNCURATED, type ServerCuration } from "../mcp/curation.ts";
+import { createCheck } from "./check.ts";
+import { newCheckFacts } from "./facts.ts";
+import type { Ports } from "./ports.ts";
+import { pass, refuse } from "./step.ts";
+
+const CURATED: Partial<ServerCuration> = {
+  tools: { allow: ["*"], deny: ["delete_*"] },
+  prompts: { allow: ["summary"], deny: [] },
+  resources: { allow: ["docs://*"], deny: ["docs://secret/*"] },
+};
+
+async function run(parts: RequestParts, ports: Partial<Ports> = {}, s: Partial<ServerCuration> = CURATED) {
+  const settings = checkSettings({ curation: createCuration({ s: { ...UNCURATED, ...s }, t: UNCURATED }) });
+  const facts = newCheckFacts("req-1", Date.now());
+  const signal = new AbortController().signal;
+  return { outcome: await createCheck(settings, allowingPorts(ports))(requestOf(parts), facts, signal), facts };
+}
+
+const message = (method: string, params: object) => ({ jsonrpc: "2.0", id: 1, method, params });
+const call = (name: string) => message("tools/call", { name });
+
+describe("TB-03, MO-04: what a server does not offer is refused before policy is asked", () => {
+  it.each<[string, RequestParts]>([
+    ["a tool on a direct route", { message: call("delete_repo") }],
+    ["a tool on /mcp", { path: "/mcp", message: call("s_delete_repo") }],
+    ["a prompt", { message: message("prompts/get", { name: "other" }) }],
+    ["a resource", { message: message("resources/read", { uri: "file:///etc/passwd" }) }],
+    ["a resource that deny names", { message: message("resources/read", { uri: "docs://secret/a" }) }],
+  ])("%s", async (_, parts) => {
+    const asked: unknown[] = [];
+    const decide: Ports["decide"] = (input) => (asked.push(input), refuse("internal"));
+    const { outcome, facts } = await run(parts, { decide });
+    expect(outcome).toMatchObject({ ok: false, reason: "policy_denied", detail: expect.stringContaining("curation") });
+    expect(asked).toEqual([]);
+    expect(facts.server).toBe("s");
+  });
+
+  it("what it offers goes to policy, and another server's names too", async () => {
+    for (const parts of [{ message: call("read") }, { path: "/servers/t/mcp", message: call("delete_repo") }])
+      expect((await run(parts)).outcome.ok).toBe(true);
+  });
+});
+
+it("names that are not offered reach no wristband, whatever policy shows", async () => {
+  const names = {
+    tools: { s: ["delete_repo", "read"], t: ["delete_repo"] },
+    prompts: { s: ["other", "summary"] },
+    resources: { s: ["docs://a", "docs://secret/a", "docs://{id}"] },
+  };
+  const signed: unknown[] = [];
+  await run(
+    { path: "/mcp", message: message("tools/list", {}) },
+    {
+      visible: () => pass({ revision: "r", names }),
+      signWristband: (_, visible) => (signed.push(visible), pass({ jws: "j", jti: "j", leftOut: [] })),
+    },
+  );
+  expect(signed).toEqual([
+    {
+      tools: { s: ["read"], t: ["delete_repo"] },
+      prompts: { s: ["summary"] },
+      resources: { s: ["docs://a", "docs://{id}"] },
+    },
+  ]);
+});

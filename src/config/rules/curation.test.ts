@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { envoyConfigYaml } from "../../envoy-config/envoy-config.ts";
+import { ConfigError, loadConfig } from "../load.ts";
+import { checkSettings } from "../settings.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mcp-authz-curation-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const server = (more: object = {}) => ({ url: "http://127.0.0.1:9100/mcp", credential: [{ none: {} }], ...more });
+
+function load(git: object, more: object = {}) {
+  const file = join(folder, "mcp-authz.yaml");
+  const tree = {
+    publicOrigin: "https://gw.example.com",
+    identity: { issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] }] },
+    policy: { path: "policies" },
+    wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k1", file: "w.pem" }] },
+    servers: { git: server(git), other: server() },
+    ...more,
+  };
+  writeFileSync(file, stringify(tree));
+  return loadConfig(file, {});
+}
+
+/** The keys and messages that a file with these keys of one server is refused with. */
+function problems(git: object, more: object = {}): string {
+  try {
+    load(git, more);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map((p) => `${p.key}: ${p.message}`).join("\n");
+    throw error;
+  }
+  return "";
+}
+
+describe("patterns", () => {
+  it.each([
+    [{ tools: { allow: ["search_?"] } }, "servers.git.tools.allow[0]: is no pattern"],
+    [{ tools: { deny: [""] } }, "servers.git.tools.deny[0]: is no pattern"],
+    [{ prompts: { allow: ["^a$"] } }, "servers.git.prompts.allow[0]: is no pattern"],
+    [{ resources: { deny: ["docs://a b"] } }, "servers.git.resources.deny[0]: is no pattern"],
+    [{ tools: { allow: Array.from({ length: 65 }, (_, i) => `t${i}_*`) } }, "servers.git.tools.allow: holds more than"],
+    [{ tools: ["search"] }, "servers.git.tools: "],
+    [{ tools: { block: ["x"] } }, "servers.git.tools.block: is not a key"],
+    [{ newTools: "hide" }, "servers.git.newTools: "],
+  ])("%j is a problem", (keys, text) => expect(problems(keys)).toContain(text));
+
+  it.each([
+    [{ tools: { allow: [] } }],
+    [{ tools: { allow: ["a", "b_*"], deny: ["b_c"] }, prompts: { deny: ["*"] } }],
+    [{ resources: { allow: ["docs://*", "https://x.example.com/?a=*"] } }],
+  ])("%j is fine", (keys) => expect(problems(keys)).toBe(""));
+});
+
+describe("newTools: deny", () => {
+  const warnings = (tools: object) => load({ newTools: "deny", tools }).warnings.map(({ message }) => message);
+  it("warns of patterns without effect", () => {
+    expect(warnings({ allow: ["read", "search_*"] })).toEqual([expect.stringContaining("has no effect")]);
+    expect(warnings({})).toEqual([expect.stringContaining("offers no tool")]);
+    expect(warnings({ allow: ["read"] })).toEqual([]);
+  });
+});
+
+describe("TB-05: a disabled server", () => {
+  const { config } = load({ disabled: true, prefix: "hidden_" });
+  it("is in no endpoint, no prefix and no printed Envoy", () => {
+    const { endpoints, resolver, curation } = checkSettings(config);
+    expect([...endpoints.paths.keys()].filter((path) => path.includes("git"))).toEqual([]);
+    expect(resolver.resolve("hidden_read")).toBeNull();
+    expect(curation.offers("tool", { server: "git", name: "read" })).toBe(false);
+    expect(envoyConfigYaml(config)).not.toContain("git");
+  });
+  it("is still checked", () => expect(problems({ disabled: true, prefix: "other_" })).toContain("prefix"));
+});
