@@ -9,7 +9,7 @@ export interface CatalogClientOptions {
   readonly path: string;
   /** Makes a new token for each request. */
   readonly token: () => string;
-  /** The servers of this configuration; other servers are ignored. */
+  /** The servers of the configuration; other servers are ignored. */
   readonly servers: ReadonlySet<string>;
   /** Bytes of the names of one server. */
   readonly maxNameBytes: number;
@@ -29,6 +29,8 @@ export interface CatalogClient {
   readonly restored: Promise<void>;
   poll(): Promise<void>;
   watch(everyMs: number): void;
+  /** Takes other servers of the configuration, and reads the catalogue anew. Resolves after the attempt. */
+  setServers(servers: ReadonlySet<string>): Promise<void>;
   state(): CatalogState;
   close(): void;
 }
@@ -62,10 +64,12 @@ class PolledCatalog implements CatalogClient {
   #fetchedAt = -Infinity;
   #error: string | null = "not_asked_yet";
   #leftOut: CatalogState["leftOut"] = {};
+  #servers: ReadonlySet<string>;
   readonly #poller = createPoller(() => this.#look());
 
   constructor(options: CatalogClientOptions) {
     this.#options = options;
+    this.#servers = options.servers;
     this.restored = options.kept === null ? Promise.resolve() : this.#restore(options.kept).catch(() => {}); // it is asked anew
   }
 
@@ -90,6 +94,13 @@ class PolledCatalog implements CatalogClient {
     this.#poller.watch(everyMs);
   }
 
+  async setServers(servers: ReadonlySet<string>): Promise<void> {
+    this.#servers = servers;
+    this.#etag = ""; // the broker would confirm a catalogue of which only the old servers were read
+    await this.poll();
+    if (this.#etag === "") await this.poll(); // the first one may have begun with the old servers
+  }
+
   state(): CatalogState {
     return {
       ageSeconds: this.#catalog === null ? null : Math.round(this.#ageMs() / 1000),
@@ -105,7 +116,8 @@ class PolledCatalog implements CatalogClient {
   }
 
   async #load(): Promise<void> {
-    const { http, path, token, servers, maxNameBytes, onChange, onFetched, monotonic } = this.#options;
+    const { http, path, token, maxNameBytes, onChange, onFetched, monotonic } = this.#options;
+    const servers = this.#servers;
     const condition = this.#etag !== "" && { "if-none-match": this.#etag };
     const headers = { authorization: `Bearer ${token()}`, ...condition };
     const signal = AbortSignal.timeout(TIMEOUT_MS);
@@ -117,7 +129,7 @@ class PolledCatalog implements CatalogClient {
       onChange(read.catalog);
       this.#catalog = read.catalog;
       this.#leftOut = read.leftOut;
-      this.#etag = tagOf(response.headers.etag);
+      this.#etag = servers === this.#servers ? tagOf(response.headers.etag) : "";
       onFetched(response.body, this.#etag);
     } else onFetched(null, this.#etag);
     this.#fetchedAt = monotonic();
@@ -125,15 +137,15 @@ class PolledCatalog implements CatalogClient {
 
   /** The limit of a response. The broker bounds each server, so all fit; twice that, for servers that only it has. */
   #maxBytes(): number {
-    const { servers, maxNameBytes } = this.#options;
-    return Math.max(LEAST_BYTES, 2 * servers.size * (maxNameBytes + PART_OVERHEAD_BYTES));
+    const { maxNameBytes } = this.#options;
+    return Math.max(LEAST_BYTES, 2 * this.#servers.size * (maxNameBytes + PART_OVERHEAD_BYTES));
   }
 
   /** Takes over the catalogue of an earlier thread, with its age. */
   async #restore({ bytes, tag, ageMs }: NonNullable<CatalogClientOptions["kept"]>): Promise<void> {
-    const { servers, maxNameBytes, onChange, monotonic } = this.#options;
+    const { maxNameBytes, onChange, monotonic } = this.#options;
     const fetchedAt = monotonic() - ageMs;
-    const read = await readCatalog(bytes, servers, maxNameBytes);
+    const read = await readCatalog(bytes, this.#servers, maxNameBytes);
     if (read === null || ageMs > KEEP_MS) return;
     onChange(read.catalog);
     this.#catalog = read.catalog;

@@ -12,6 +12,7 @@ import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
 import type { FromThread, Handover } from "../../src/ops/supervisor/messages.ts";
 import type { LoadedPolicy } from "../../src/policy/load.ts";
+import { checkMessage, codecs, FULL_PROTO } from "../fakes/check-request.ts";
 import { makeCa, makeLeaf } from "../fakes/certificates.ts";
 import { firstHandover } from "../fakes/handover.ts";
 import { noOpa } from "../fakes/opa.ts";
@@ -175,11 +176,75 @@ describe("F06: SIGHUP rotates the wristband's keys", () => {
   it("other changes wait for a restart, and that is said", async () => {
     configure(["k1"]);
     await start();
-    configure(["k2"], { hosts: ["other.example.com"] });
+    configure(["k2"], { checkTimeoutMs: 700, hosts: ["other.example.com"] });
     await serve?.reload();
     const warned = log.find((line) => line.includes("restart_needed"));
-    expect(warned).toContain("hosts");
-    expect(warned).not.toContain("wristband");
+    expect(warned).toContain("checkTimeoutMs");
+    expect(warned).not.toMatch(/wristband|hosts/);
+  });
+});
+
+describe("SIGHUP applies the servers", () => {
+  const { request, response } = codecs(FULL_PROTO);
+  const demo = { url: "http://127.0.0.1:1/mcp", credential: [{ none: {} }] };
+
+  /** The HTTP status of a Check without a token: 401 where there is an endpoint, 404 where there is none. */
+  async function statusOf(path: string): Promise<number> {
+    const client = new Client(`127.0.0.1:${serve?.authzPort}`, credentials.createInsecure());
+    const message = request.encode(checkMessage({ path, host: "gw.example.com" }));
+    const same = (bytes: Buffer) => bytes;
+    const bytes = await new Promise<Buffer>((done, fail) => {
+      client.makeUnaryRequest("/envoy.service.auth.v3.Authorization/Check", same, same, message, (error, value) =>
+        error === null && value !== undefined ? done(value) : fail(error ?? new Error("nothing")),
+      );
+    });
+    client.close();
+    const { denied_response: denied } = response.decode(bytes) as { denied_response: { status: { code: string } } };
+    return { Unauthorized: 401, NotFound: 404 }[denied.status.code] ?? 0;
+  }
+  const statuses = async () => [await statusOf("/servers/demo/mcp"), await statusOf("/servers/other/mcp")];
+
+  it("a new one is there at once, and one that was taken out is unknown", async () => {
+    configure(["k1"], { servers: { demo } });
+    await start();
+    expect(await statuses()).toEqual([401, 404]);
+    configure(["k1"], { servers: { demo, other: demo } });
+    await serve?.reload();
+    expect(await statuses()).toEqual([401, 401]);
+    configure(["k1"], { servers: { other: demo } });
+    await serve?.reload();
+    expect(await statuses()).toEqual([404, 401]);
+    expect(log.join("\n")).not.toContain("restart_needed");
+  });
+
+  it("a configuration at fault leaves those that are there", async () => {
+    configure(["k1"], { servers: { demo } });
+    await start();
+    const secret = [{ static: { file: "missing" } }];
+    for (const servers of [{}, { other: { ...demo, url: "ftp://x" } }, { other: { ...demo, credential: secret } }]) {
+      configure(["k1"], { servers });
+      await serve?.reload();
+      expect(await statuses()).toEqual([401, 404]);
+    }
+    const failed = log.filter((line) => line.includes("reload_failed"));
+    expect(failed.filter((line) => line.includes('"servers"')).length).toBeGreaterThan(0);
+  });
+
+  it("the catalogue is read anew for them", async () => {
+    const names = { tools: ["echo"], prompts: [], resources: [] };
+    broker.respond = ({ headers }, answer) => {
+      const isKnown = headers["if-none-match"] === '"1"';
+      answer.writeHead(isKnown ? 304 : 200, { etag: '"1"' });
+      answer.end(isKnown ? "" : JSON.stringify({ servers: { demo: names, other: names } }));
+    };
+    configure(["k1"], { servers: { demo } });
+    await start();
+    const tools = async () =>
+      (JSON.parse((await ops("/readyz")).text) as { catalog: { names: { tools: number } } }).catalog.names.tools;
+    expect(await tools()).toBe(1);
+    configure(["k1"], { servers: { demo, other: demo } });
+    await serve?.reload();
+    expect(await tools()).toBe(2);
   });
 });
 

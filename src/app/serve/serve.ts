@@ -2,13 +2,12 @@
 import type { ServeOptions } from "./options.ts";
 import { randomUUID } from "node:crypto";
 import type { AuditDecision } from "../../authz/audit-record.ts";
-import { createCheck } from "../../authz/check.ts";
+import type { Check } from "../../authz/check.ts";
 import type { InFlight } from "../../authz/in-flight.ts";
 import { refuse } from "../../authz/step.ts";
 import { newCheckFacts } from "../../authz/facts.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
-import { createCredentials } from "../../credential/chain.ts";
 import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
 import { toCheckResponse } from "../../envoy/to-check-response.ts";
 import { createCheckHandler } from "../../envoy/check-handler.ts";
@@ -27,17 +26,17 @@ import {
   type Suspension,
   type Suspensions,
 } from "../../ops/supervisor/suspensions.ts";
+import { Secret } from "../../secret/secret.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
 import { createSigner } from "../../wristband/sign.ts";
-import { answerSettings, checkSettings } from "../../config/settings.ts";
+import { answerSettings } from "../../config/settings.ts";
 import { clockFault } from "../../identity/clock-skew.ts";
-import { credentialChains, credentialHelp } from "./credentials.ts";
+import { createLiveCheck, LIVE_KEYS, withLiveKeys, type LiveCheck } from "./live-check.ts";
 import { reloadParts } from "../../ops/reload.ts";
 import { isReady, serveOps } from "./ops.ts";
 import { catalogFor, documentOf, startPolicy } from "./policy.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
-import { timedPorts } from "./timed-ports.ts";
 import { issuersOf } from "../issuers.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
 
@@ -64,19 +63,18 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const inFlight = createInFlight(handover.inFlight);
   const policy = await startPolicy(options, createGuard(handover.heartbeat, inFlight), metrics);
   const suspensions = suspensionsOf(handover);
-  const credentials = credentialChains(config, { log, metrics });
-  const revocations = await revocationsOf(options, metrics, credentials.purge);
+  const revocations = await revocationsOf(options, metrics, (isRevoked) => live.purge(isRevoked));
   const identity = identityOf(options, metrics, revocations);
   const audit = auditOf(options);
-  const ports = timedPorts(metrics, {
+  const ports = {
     note: inFlight.note.bind(inFlight),
     identify: refuseSuspended(identity.identify, suspensions),
     decide: policy.decide,
     visible: policy.visible,
-    fetchCredential: createCredentials(credentials.chains, credentialHelp(config)),
     signWristband: signerOf(options, keys.current, metrics),
-  });
-  const grpc = await grpcServer(config, { check: createCheck(checkSettings(config), ports), audit, metrics, inFlight });
+  };
+  const live = createLiveCheck(config, { ports, log, metrics });
+  const grpc = await grpcServer(config, { check: live.check, audit, metrics, inFlight });
   const catalog = catalogFor(options, keys.current, policy);
   await catalog.restored;
   let stopping = false;
@@ -87,20 +85,20 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   });
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
-  await Promise.all([identity.start(), credentials.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
+  await Promise.all([identity.start(), live.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
   for (const part of [policy, revocations, catalog]) part.watch(POLL_MS);
   const ready = isReady({ identity, revocations, policy });
   log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready });
   return {
     authzPort,
     opsPort,
-    reload: () => reload(options, { keys, grpc, ops, audit, revocations, policy }),
+    reload: createReload(options, { keys, grpc, ops, audit, revocations, policy, live, catalog }),
     suspend: suspensions.suspend,
     async stop() {
       stopping = true;
       await grpc.drain(config.drainMs);
       for (const part of [catalog, policy, revocations, identity]) part.close();
-      await credentials.close();
+      await live.close();
       await audit.close();
       await ops.close();
     },
@@ -168,22 +166,49 @@ interface Reloadable {
   readonly audit: Audit;
   readonly revocations: Revocations;
   readonly policy: PolicyStore;
+  readonly live: LiveCheck;
+  readonly catalog: CatalogClient;
 }
 
-async function reload({ config, log, reread }: ServeOptions, parts: Reloadable): Promise<void> {
-  const { keys, grpc, ops, audit, revocations, policy } = parts;
-  let next: Config | null = null;
-  const reloaded = await reloadParts(log, {
-    // A configuration that is just being edited must not prevent the rotation of the audit file.
-    "wristband keys": () => keys.reload((next = reread())),
-    ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
-    "audit file": audit.reopen,
-    revocations: revocations.poll,
-    quarantine: policy.release,
-  });
-  const kids = keys.current().map(({ kid }) => kid);
-  log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
-  if (next !== null) reportWaiting(log, changedKeys(config, next));
+/** Reads the parts again. Without a configuration that can be read, those that need none are read all the same. */
+function createReload(options: ServeOptions, parts: Reloadable): () => Promise<void> {
+  const { log, reread } = options;
+  const { keys, grpc, ops, audit, revocations, policy, live, catalog } = parts;
+  let config = options.config;
+  return async () => {
+    const next = attempt(reread);
+    const reloaded = await reloadParts(log, {
+      // A configuration that is just being edited must not prevent the rotation of the audit file.
+      "wristband keys": () => keys.reload(next()),
+      ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
+      "audit file": audit.reopen,
+      revocations: revocations.poll,
+      quarantine: policy.release,
+      servers: async () => {
+        const applied = withLiveKeys(config, next());
+        if (isSame(config, applied)) return;
+        await live.apply(applied);
+        config = applied;
+        await catalog.setServers(new Set(Object.keys(config.servers)));
+      },
+    });
+    const kids = keys.current().map(({ kid }) => kid);
+    log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
+    if (next.value !== null) reportWaiting(log, changedKeys(config, next.value));
+  };
+}
+
+/** Runs once; each call of the result gives its value, or throws its error. */
+function attempt<T>(run: () => T): (() => T) & { readonly value: T | null } {
+  try {
+    const value = run();
+    return Object.assign(() => value, { value });
+  } catch (error) {
+    const fail = (): never => {
+      throw error;
+    };
+    return Object.assign(fail, { value: null });
+  }
 }
 
 function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {
@@ -229,7 +254,7 @@ function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey
 }
 
 interface CheckParts {
-  readonly check: ReturnType<typeof createCheck>;
+  readonly check: Check;
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
@@ -265,7 +290,15 @@ function reportWaiting(log: Log, waiting: readonly string[]): void {
 
 /** The top-level keys that have changed and that SIGHUP does not apply. */
 function changedKeys(before: Config, after: Config): string[] {
-  const text = (config: Config, key: keyof Config) =>
-    JSON.stringify(key === "wristband" ? { ...config.wristband, keys: null } : config[key]);
-  return (Object.keys(after) as (keyof Config)[]).filter((key) => text(before, key) !== text(after, key));
+  return (Object.keys(after) as (keyof Config)[]).filter((key) => textOf(before, key) !== textOf(after, key));
+}
+
+function isSame(before: Config, after: Config): boolean {
+  return LIVE_KEYS.every((key) => textOf(before, key) === textOf(after, key));
+}
+
+/** A value with its secrets, for a comparison alone; the wristband keys are reloaded on their own. */
+function textOf(config: Config, key: keyof Config): string {
+  const value = key === "wristband" ? { ...config.wristband, keys: null } : config[key];
+  return JSON.stringify(value, (_, each: unknown) => (each instanceof Secret ? each.reveal() : each));
 }

@@ -1,0 +1,72 @@
+// The pipeline with what follows the configuration's servers: SIGHUP puts a new one in place in one step, and Checks that are
+// under way end with the one that they began with. I/O through the credential sources.
+import { createCheck, type Check } from "../../authz/check.ts";
+import type { Ports } from "../../authz/ports.ts";
+import type { Config } from "../../config/load.ts";
+import { checkSettings } from "../../config/settings.ts";
+import { createCredentials } from "../../credential/chain.ts";
+import type { Metrics } from "../../ops/metrics/serve.ts";
+import { credentialChains, credentialHelp, type CredentialChains, type CredentialDeps } from "./credentials.ts";
+import { timedPorts } from "./timed-ports.ts";
+
+/** The keys that SIGHUP applies with the servers; every other change needs a restart. */
+export const LIVE_KEYS = ["servers", "callRouting", "hosts", "cors", "allowHttp", "negativeTtlMs"] as const;
+
+/** The configuration in force, with the live keys of one that was just read. */
+export function withLiveKeys(config: Config, next: Config): Config {
+  return { ...config, ...Object.fromEntries(LIVE_KEYS.map((key) => [key, next[key]])) };
+}
+
+export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close"> {
+  readonly check: Check;
+  /** Puts another configuration in force. @throws {Error} that names the key at fault; what was in force stays */
+  apply(config: Config): Promise<void>;
+}
+
+export interface LiveCheckDeps extends CredentialDeps {
+  readonly metrics: Metrics;
+  readonly ports: Omit<Ports, "fetchCredential">;
+}
+
+/** Checks that began before a change may still ask its sources. */
+const GRACE_MS = 1000;
+
+interface Part {
+  readonly check: Check;
+  readonly credentials: CredentialChains;
+}
+
+export function createLiveCheck(config: Config, { ports, ...deps }: LiveCheckDeps): LiveCheck {
+  const partOf = (of: Config): Part => {
+    const credentials = credentialChains(of, deps);
+    const fetchCredential = createCredentials(credentials.chains, credentialHelp(of));
+    return {
+      credentials,
+      check: createCheck(checkSettings(of), timedPorts(deps.metrics, { ...ports, fetchCredential })),
+    };
+  };
+  let live = partOf(config);
+  const leaving = new Map<Part, NodeJS.Timeout>();
+  return {
+    check: (request, facts, signal) => live.check(request, facts, signal),
+    start: () => live.credentials.start(),
+    purge(isRevoked) {
+      for (const { credentials } of [live, ...leaving.keys()]) credentials.purge(isRevoked);
+    },
+    async apply(next) {
+      const part = partOf(next);
+      await part.credentials.start();
+      const before = live;
+      live = part;
+      const end = () => {
+        leaving.delete(before);
+        void before.credentials.close();
+      };
+      leaving.set(before, setTimeout(end, config.checkTimeoutMs + GRACE_MS));
+    },
+    async close() {
+      for (const timer of leaving.values()) clearTimeout(timer);
+      await Promise.all([live, ...leaving.keys()].map(({ credentials }) => credentials.close()));
+    },
+  };
+}
