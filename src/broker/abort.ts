@@ -4,6 +4,8 @@ import { HttpFault } from "../http/client.ts";
 
 /** Code of the fault of a request whose client has closed its connection. */
 export const LEFT = "left";
+/** Code of the fault of a request that its client has cancelled. */
+export const CANCELLED = "cancelled";
 
 /** The fault with which a signal was aborted. */
 export function faultIn(signal: AbortSignal): HttpFault {

@@ -16,11 +16,12 @@ import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../ht
 import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
+import { MODERN } from "../mcp/versions.ts";
 import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
 import type { Verification } from "../wristband/verify.ts";
 import { acceptsOf } from "./accept-header.ts";
 import { housekeeping, type BrokerView } from "./housekeeping.ts";
-import { admitCall, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
+import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
 import type { Relay } from "./relay/relay.ts";
 import { NO_ROOM } from "./room.ts";
@@ -187,7 +188,7 @@ interface ParsedRequest {
 
 /** The reply, if the wristband allows it: a wristband for a call shows no list, one for lists calls nothing (relay/admit.ts). */
 function authorized(
-  { calls, view }: BrokerOptions,
+  { calls, view, relay }: BrokerOptions,
   incoming: IncomingCall,
   { params, hold }: ParsedRequest,
 ): Step<Reply> {
@@ -197,11 +198,24 @@ function authorized(
     return call.ok ? pass({ kind: "call", call: call.value, hold }) : call;
   }
   if (wristband.use !== "list") return refuse("wristband_invalid", "another use");
-  if (operation.class === "notification") return pass({ kind: "accepted" });
+  if (operation.class === "notification") {
+    cancelled(relay, incoming, params);
+    return pass({ kind: "accepted" });
+  }
   const reply = housekeepingReply(operation, params, view(endpoint.server, wristband));
   if (!reply.ok) return reply;
   // An unread page is held, as the response to a call is.
   return hold.take(reply.value.message.length) ? reply : refuse("rate_limited", NO_ROOM);
+}
+
+/**
+ * A client of an older revision cancels by a notification (MCP 2025-11-25, Cancellation), one of the stateless revision closes
+ * her request. Unknown ids are no fault: the answer may be on its way.
+ */
+function cancelled(relay: Relay, incoming: IncomingCall, { requestId }: JsonObject): void {
+  const { method, version } = incoming.operation;
+  if (method !== "notifications/cancelled" || version === MODERN) return;
+  if (typeof requestId === "string" || typeof requestId === "number") relay.cancel(scopeOf(incoming), requestId);
 }
 
 function housekeepingReply(

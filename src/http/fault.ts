@@ -39,6 +39,7 @@ type ReaderFaultCode =
   | "held_bytes"
   | "caller_expired"
   | "left"
+  | "cancelled"
   | "shutdown";
 
 export type HttpFaultCode = ClientFaultCode | ReaderFaultCode;

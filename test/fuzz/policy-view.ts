@@ -85,7 +85,7 @@ export function relayed(bytes: Buffer, era: Dialect["era"]): Relayed | null {
 function callOf(operation: Operation, name: string, body: Buffer): RelayCall {
   const upstream = { name: "s" } as unknown as RelayCall["upstream"];
   const wristband = {} as unknown as RelayCall["wristband"];
-  return { upstream, operation, name, body, credential: null, wristband, forwarded: {} };
+  return { upstream, operation, name, body, credential: null, wristband, scope: "", forwarded: {} };
 }
 
 function expectedAtServer(bytes: Buffer, name: string, era: Dialect["era"]): JsonObject {

@@ -6,13 +6,15 @@ import { Secret } from "../../secret/secret.ts";
 import type { Curation } from "../../mcp/curation.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";
-import { bodyDigest, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
+import { bodyDigest, callerKey, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
 import type { Upstream, UpstreamCredential, Upstreams } from "../upstream/upstream.ts";
 
 /** A call that its wristband allows at this server. */
 export interface RelayCall {
   readonly upstream: Upstream;
   readonly operation: Operation;
+  /** The requests among which its id is unique to its client. */
+  readonly scope: string;
   /** The name without the server's prefix. */
   readonly name: string;
   readonly body: Buffer;
@@ -65,12 +67,18 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
   return pass({
     upstream,
     operation,
+    scope: scopeOf(incoming),
     name: target.name,
     body,
     credential: credential.value,
     wristband,
     forwarded: forwarded.value,
   });
+}
+
+/** The requests of one caller at one endpoint: nobody else's call is among them. */
+export function scopeOf({ endpoint, wristband }: Pick<IncomingCall, "endpoint" | "wristband">): string {
+  return JSON.stringify([callerKey(wristband), endpoint.server]);
 }
 
 /** On the merged endpoint only tools have a server, named by their prefix. */

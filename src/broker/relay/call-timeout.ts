@@ -1,9 +1,9 @@
 // The time limits of one relayed call: an idle timeout, a hard limit, and the reason for which the call ended early. Timers only.
 import { HttpFault } from "../../http/client.ts";
-import type { LEFT } from "../abort.ts";
+import type { CANCELLED, LEFT } from "../abort.ts";
 
 /** Why a call ended early; also the code of its fault, and a word for the log. */
-export type EndReason = "timeout" | "caller_expired" | typeof LEFT | "shutdown";
+export type EndReason = "timeout" | "caller_expired" | typeof LEFT | typeof CANCELLED | "shutdown";
 
 export interface CallTimeout {
   /** Aborted with an {@link HttpFault} whose code is an {@link EndReason}. */

@@ -90,3 +90,11 @@ export function endStream({ response }: RelayClient, message: readonly Uint8Arra
   if (response.writableNeedDrain) response.destroy();
   else writeLast(response, eventOf(message));
 }
+
+/** Ends the response to a call that its client has cancelled: without an answer, as the protocol wants it. */
+export function endCancelled({ response, accepts }: RelayClient): void {
+  if (response.writableNeedDrain) response.destroy();
+  else if (response.headersSent) response.end();
+  else if (accepts.stream) response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream" }).end();
+  else response.writeHead(202, HEADERS).end();
+}

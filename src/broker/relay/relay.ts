@@ -3,13 +3,15 @@
 import { refuse, type Refused } from "../../authz/step.ts";
 import type { Reason } from "../../authz/refusal.ts";
 import { HttpFault } from "../../http/client.ts";
+import type { RpcId } from "../../mcp/operation.ts";
 import { hasLookalikeArgument } from "../../mcp/argument-names.ts";
 import type { Eras } from "../upstream/era.ts";
-import { faultIn, LEFT } from "../abort.ts";
+import { CANCELLED, faultIn, LEFT } from "../abort.ts";
 import { createCallTimeout, type CallTimeout } from "./call-timeout.ts";
+import { createCallsUnderWay } from "./calls-under-way.ts";
 import { attempt, type AttemptOptions, type RelayAttempt } from "./attempt.ts";
 import type { RelayCall } from "./admit.ts";
-import { endStream, type RelayClient } from "./client-response.ts";
+import { endCancelled, endStream, type RelayClient } from "./client-response.ts";
 import type { FindSchema } from "./request.ts";
 import type { StreamObserver } from "./stream.ts";
 import { createReadMessage } from "../upstream/message.ts";
@@ -22,7 +24,7 @@ import { createConcurrencyLimit } from "./concurrency-limit.ts";
 /** The `outcome` label: {@link CallEnd}, with the reason of a refusal. An error of the server's is an answer. */
 export type RelayOutcome = Exclude<CallEnd["kind"], "refused"> | Reason;
 
-/** The end of a call: with the server's response, without its client, or with a refusal of ours. */
+/** The end of a call: with the server's response, without its client (gone, or no longer interested), or with a refusal of ours. */
 type CallEnd =
   | { readonly kind: "answered" }
   | { readonly kind: "left" }
@@ -60,6 +62,8 @@ export interface RelayOptions {
 export interface Relay {
   /** Sends a call to its server and the response to the client. Returns a refusal if the client has got nothing yet. */
   carry(call: RelayCall, client: RelayClient): Promise<Refused | null>;
+  /** Ends the call of this scope with this id, at its server too; nothing if there is no such call. */
+  cancel(scope: string, id: RpcId): void;
   /** Ends the calls under way. Resolves when each client has its response or a refusal. */
   endAll(): Promise<void>;
 }
@@ -68,6 +72,7 @@ export interface Relay {
 export function createRelay(options: RelayOptions): Relay {
   const active = new Map<CallTimeout, Promise<unknown>>();
   const tryAcquire = createCallLimit(options);
+  const underWay = createCallsUnderWay<CallTimeout>();
   const pacer = createPacer();
   const shared = { ...options, pacer, readMessage: createReadMessage(pacer) };
   return {
@@ -79,8 +84,11 @@ export function createRelay(options: RelayOptions): Relay {
         return Promise.resolve(refused);
       }
       const timeout = createCallTimeout(call.upstream.timeoutMs, options.now);
+      const { scope, operation } = call;
+      const remove = operation.id === null ? () => {} : underWay.add(scope, operation.id, timeout);
       const done = carry(shared, { call, client, timeout }).finally(() => {
         active.delete(timeout);
+        remove();
         // Count the call until the client has read the response: up to 8 MiB stay buffered.
         const { response } = client;
         if (response.writableEnded && !response.writableFinished && !response.closed) response.once("close", release);
@@ -89,6 +97,7 @@ export function createRelay(options: RelayOptions): Relay {
       active.set(timeout, done);
       return done;
     },
+    cancel: (scope, id) => underWay.find(scope, id)?.end(CANCELLED),
     async endAll() {
       for (const timeout of active.keys()) timeout.end("shutdown");
       await Promise.allSettled(active.values());
@@ -137,6 +146,7 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
     timeout.clear();
   }
   report(options, current, { end, ms: monotonic() - started });
+  if (end.kind === "left" && !client.response.closed) endCancelled(client);
   if (end.kind !== "refused") return null;
   if (!client.response.headersSent) return end.refused;
   endStream(client, [Buffer.from(client.errorBody(end.refused))]);
@@ -155,7 +165,7 @@ function isNoRoom(error: unknown): boolean {
 }
 
 function endBy(error: unknown): CallEnd {
-  if (error instanceof HttpFault && error.code === LEFT) return { kind: "left" };
+  if (error instanceof HttpFault && (error.code === LEFT || error.code === CANCELLED)) return { kind: "left" };
   return { kind: "refused", refused: refusedBy(error) };
 }
 
