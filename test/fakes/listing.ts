@@ -2,6 +2,7 @@
 import type { Visible } from "../../src/authz/types.ts";
 import { createEntryReader } from "../../src/broker/catalog/definitions.ts";
 import type { ListKind } from "../../src/broker/catalog/kinds.ts";
+import { emptyStats } from "../../src/broker/catalog/remarks.ts";
 import type { Listing } from "../../src/broker/catalog/listing.ts";
 
 export type Offered = Partial<Record<ListKind, readonly object[]>>;
@@ -10,7 +11,7 @@ export const tool = (name: string, more: object = {}) => ({ name, inputSchema: {
 export const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
 
 export function listingOf(server: string, offered: Offered): Listing {
-  const stats = { dropped: {}, cleaned: 0 };
+  const stats = emptyStats();
   const publicName = (name: string) => `${server}_${name}`;
   const budget = { names: Infinity, definitions: Infinity };
   const use = (kind: ListKind) => {

@@ -7,7 +7,7 @@ import { withTable } from "../../tools/lib/page-tables.ts";
 import { limitsTable } from "../../tools/lib/limits.ts";
 import { refusalsPage } from "../../tools/lib/refusals.ts";
 import { UPSTREAM_STATES } from "../../src/broker/catalog/snapshot.ts";
-import { DROP_REASONS } from "../../src/broker/catalog/definitions.ts";
+import { CHANGE_REASONS, DROP_REASONS } from "../../src/broker/catalog/remarks.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { envoyConfigYaml } from "../../src/envoy-config/envoy-config.ts";
 
@@ -97,7 +97,8 @@ describe("docs/adopt.md", () => {
   });
 });
 
-it("docs/lists.md knows every state of a server, and every reason why an entry is left out", () => {
+it("docs/lists.md knows every state of a server, and every reason why an entry is left out or changed", () => {
   const text = read("docs/lists.md");
-  for (const word of [...UPSTREAM_STATES, ...DROP_REASONS]) expect(text, word).toContain(`\`${word}\``);
+  for (const word of [...UPSTREAM_STATES, ...DROP_REASONS, ...CHANGE_REASONS])
+    expect(text, word).toContain(`\`${word}\``);
 });

@@ -36,7 +36,7 @@ function brokerText(): Promise<string> {
   broker.calls.dropped("demo", 1);
   broker.calls.thinned("demo", 1);
   broker.listed("demo", true);
-  const counts = { entries: { tool: 1 }, dropped: { name: 1 }, cleaned: 0 };
+  const counts = { entries: { tool: 1 }, dropped: { name: 1 }, changed: { text: 1 } };
   const upstreams = [{ server: "demo", state: "ready", ageSeconds: 1, ...counts }];
   return broker.render({ revision: "r", keysFailing: false, heldBytes: 0, upstreams });
 }

@@ -2,6 +2,7 @@
 import type { KeySetStatus } from "../../jose/remote-key-set.ts";
 import type { IncomingMessage } from "node:http";
 import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/catalog/snapshot.ts";
+import type { Remarks } from "../../broker/catalog/remarks.ts";
 import type { HeldBytes } from "../../broker/held-bytes.ts";
 import type { Config } from "../../config/load.ts";
 import { METHOD_NAMES } from "../../mcp/method-table.ts";
@@ -49,7 +50,7 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
           ready,
           keys: keys.status().lastError,
           catalog: revision,
-          upstreams: catalog.states().map(readingOf),
+          upstreams: catalog.states().map(statusOf),
         });
       },
       "/metrics": async () => {
@@ -67,22 +68,31 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
   });
 }
 
-/** State and counts of a server, without names: this listener is for operators, the names are for `serve`. */
-function readingOf({
-  server,
-  state,
-  error,
-  ageSeconds,
-  listed,
-}: UpstreamState): UpstreamReading & { error: string | null } {
-  const { tools = [], prompts = [], resources = [], templates = [], stats } = listed ?? {};
-  const entries = {
+/** State and counts of a server, for metrics: without names. */
+function readingOf({ server, state, ageSeconds, listed }: UpstreamState): UpstreamReading {
+  const { stats } = listed ?? {};
+  const entries = countsOf(listed);
+  return { server, state, ageSeconds, entries, dropped: counts(stats?.dropped), changed: counts(stats?.changed) };
+}
+
+/** The same for people who operate it: what was left out or changed has names. `/catalog`, with all names, is for `serve`. */
+function statusOf({ server, state, error, ageSeconds, listed }: UpstreamState): object {
+  const { dropped = {}, changed = {} } = listed?.stats ?? {};
+  return { server, state, error, ageSeconds, entries: countsOf(listed), dropped, changed };
+}
+
+function countsOf(listed: UpstreamState["listed"]): UpstreamReading["entries"] {
+  const { tools = [], prompts = [], resources = [], templates = [] } = listed ?? {};
+  return {
     tools: tools.length,
     prompts: prompts.length,
     resources: resources.length,
     templates: templates.length,
   };
-  return { server, state, error, ageSeconds, entries, dropped: stats?.dropped ?? {}, cleaned: stats?.cleaned ?? 0 };
+}
+
+function counts(remarks: Remarks<string> = {}): Record<string, number> {
+  return Object.fromEntries(Object.entries(remarks).map(([reason, remark]) => [reason, remark?.count ?? 0]));
 }
 
 function catalogResponse(

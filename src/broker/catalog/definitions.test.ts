@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
-import { createEntryReader, type ListBudget, type ListingStats } from "./definitions.ts";
+import { createEntryReader, type ListBudget } from "./definitions.ts";
+import { emptyStats } from "./remarks.ts";
 import type { ListKind } from "./kinds.ts";
 
 /** As it comes from a server: through the reader that keeps everything. */
@@ -16,7 +17,7 @@ function arrived(list: unknown): readonly JsonValue[] {
 const ENDLESS: ListBudget = { names: Infinity, definitions: Infinity };
 
 function use(kind: ListKind, list: unknown, { room = 1000, budget = ENDLESS } = {}) {
-  const stats: ListingStats = { dropped: {}, cleaned: 0 };
+  const stats = emptyStats();
   const publicName = (name: string) => `s_${name}`;
   const reader = createEntryReader(kind, { room, publicName, isOffered: () => true, stats, budget: { ...budget } });
   for (const item of arrived(list)) reader.take(Buffer.from(JSON.stringify(item)));
@@ -26,7 +27,8 @@ function use(kind: ListKind, list: unknown, { room = 1000, budget = ENDLESS } = 
 
 const schema = { type: "object" };
 const tool = (name: unknown, more: object = {}) => ({ name, inputSchema: schema, ...more });
-const only = (reason: string) => ({ dropped: { [reason]: 1 }, cleaned: 0 });
+const only = (reason: string) => ({ dropped: { [reason]: { count: 1 } }, changed: {} });
+const changed = (reason: string) => ({ dropped: {}, changed: { [reason]: { count: 1 } } });
 
 describe("a definition is passed on as it came", () => {
   const whole =
@@ -36,7 +38,7 @@ describe("a definition is passed on as it came", () => {
     const { entries, stats } = use("tools", `[${whole}]`);
     const merged = whole.replace('"name":"t"', '"name":"s_t"');
     expect(entries).toEqual([{ name: "t", json: whole, merged }]);
-    expect(stats).toEqual({ dropped: {}, cleaned: 0 });
+    expect(stats).toEqual(emptyStats());
   });
 
   it.each<[ListKind, object]>([
@@ -68,7 +70,7 @@ describe("a reference to a resource, which the merged endpoint does not serve", 
     ],
     ["spelt otherwise", { ui: { resourceUri: "UI://a" } }, undefined],
   ])("%s is left out there, and counted", (_, meta, rest) => {
-    expect(merged(meta)).toEqual({ meta: rest, stats: only("merged_ui") });
+    expect(merged(meta)).toMatchObject({ meta: rest, stats: changed("merged_ui") });
   });
 
   it("what else stands beside it stays: that a tool is for the app alone counts on", () => {
@@ -77,10 +79,7 @@ describe("a reference to a resource, which the merged endpoint does not serve", 
   });
 
   it("without one nothing is changed or counted", () => {
-    expect(merged({ ui: { visibility: ["model"] }, note: "see ui://a", n: 9 }).stats).toEqual({
-      dropped: {},
-      cleaned: 0,
-    });
+    expect(merged({ ui: { visibility: ["model"] }, note: "see ui://a", n: 9 }).stats).toEqual(emptyStats());
   });
 });
 
@@ -112,8 +111,8 @@ describe("names", () => {
     "DOCS://a",
     "greeting",
   ])("the URI %j is none", (uri) => {
-    expect(use("resources", [{ uri, name: "n" }]).stats).toEqual(only("name"));
-    expect(use("templates", [{ uriTemplate: uri, name: "n" }]).stats).toEqual(only("name"));
+    expect(use("resources", [{ uri, name: "n" }]).stats).toMatchObject(only("name"));
+    expect(use("templates", [{ uriTemplate: uri, name: "n" }]).stats).toMatchObject(only("name"));
   });
 
   it("B17: upper and lower case are two names", () =>
@@ -121,12 +120,12 @@ describe("names", () => {
 
   it("B36: the first of two equal names stands, the other is counted", () => {
     const { entries, stats } = use("tools", [tool("a", { title: "first" }), tool("a", { title: "second" })]);
-    expect([entries.length, entries[0]?.json.includes("first"), stats]).toEqual([1, true, only("duplicate")]);
+    expect([entries.length, entries[0]?.json.includes("first"), stats]).toMatchObject([1, true, only("duplicate")]);
   });
 
   it("a name that is too long with its prefix is shown on its server's endpoint alone", () => {
     const { entries, stats } = use("tools", [tool("x".repeat(127))]);
-    expect([entries[0]?.merged, entries[0]?.name.length, stats]).toEqual([null, 127, only("prefixed_name")]);
+    expect([entries[0]?.merged, entries[0]?.name.length, stats]).toMatchObject([null, 127, only("prefixed_name")]);
   });
 });
 
@@ -137,19 +136,17 @@ describe("B45: what a client would choke on is left out alone", () => {
     ),
     ["tools", { name: "t", inputSchema: { type: "array" } }],
     ["tools", { name: "t", inputSchema: true }],
-    ["tools", tool("t", { description: null })],
-    ["tools", tool("t", { title: 1 })],
-    ["tools", tool("t", { annotations: [] })],
-    ["tools", tool("t", { icons: [1] })],
-    ["tools", tool("t", { _meta: "x" })],
-    ["tools", tool("t", { outputSchema: [] })],
     ["tools", tool("t", { Name: "delete_repo" })],
     ["tools", tool("t", { "name\u0000": "delete_repo" })],
     ["tools", tool("t", { "\uff4eame": "delete_repo" })],
-    ["prompts", { name: "p", arguments: {} }],
+    ["prompts", { name: "p", arguments: { a: {} } }],
     ["prompts", { name: "p", arguments: [{}] }],
     ["resources", { uri: "docs://a" }],
-    ["resources", { uri: "docs://a", name: "a", mimeType: 1 }],
+    ["tools", { name: "t", inputSchema: null }],
+    ["tools", { name: "t", inputSchema: { type: ["object"] } }],
+    ["tools", { name: "t", inputSchema: { ...schema, properties: ["a"] } }],
+    ["tools", { name: "t", inputSchema: { ...schema, properties: "a" } }],
+    ["resources", { uri: "docs://a", name: null }],
     ["templates", { uriTemplate: "docs://{a}" }],
     ["templates", { uri: "docs://a", name: "a" }],
   ];
@@ -164,14 +161,14 @@ describe("B51, B34: limits", () => {
   it("64 KiB for one definition, in bytes", () => {
     const room = 64 * 1024 - JSON.stringify(tool("a", { x: "" })).length;
     expect(use("tools", [tool("a", { x: "x".repeat(room) })]).names).toEqual(["a"]);
-    expect(use("tools", [tool("a", { x: "x".repeat(room + 1) })]).stats).toEqual(only("too_large"));
-    expect(use("tools", [tool("a", { x: "ü".repeat(room / 2 + 1) })]).stats).toEqual(only("too_large"));
+    expect(use("tools", [tool("a", { x: "x".repeat(room + 1) })]).stats).toMatchObject(only("too_large"));
+    expect(use("tools", [tool("a", { x: "ü".repeat(room / 2 + 1) })]).stats).toMatchObject(only("too_large"));
   });
 
   it("32 levels", () => {
     expect(use("tools", [tool("a", { x: nested(31) })]).names).toEqual(["a"]);
-    expect(use("tools", [tool("a", { x: nested(32) })]).stats).toEqual(only("too_deep"));
-    expect(use("tools", [tool("a", { x: nested(250) })]).stats).toEqual(only("too_deep"));
+    expect(use("tools", [tool("a", { x: nested(32) })]).stats).toMatchObject(only("too_deep"));
+    expect(use("tools", [tool("a", { x: nested(250) })]).stats).toMatchObject(only("too_deep"));
   });
 
   it("as many entries as there is room for; the rest is counted", () => {
@@ -180,7 +177,7 @@ describe("B51, B34: limits", () => {
       Array.from({ length: 12 }, (_, i) => tool(`t${i + 10}`)),
       { room: 10 },
     );
-    expect([names.length, stats.dropped]).toEqual([10, { too_many: 2 }]);
+    expect([names.length, stats.dropped]).toEqual([10, { too_many: { count: 2, names: ["t20", "t21"] } }]);
   });
 });
 
@@ -228,7 +225,7 @@ describe("B49: x-mcp-header", () => {
     ["if", { ...schema, if: properties(at("A")) }],
     ["a keyword of tomorrow", { ...schema, tomorrow: { inner: [at("A")] } }],
   ])("with %s the tool is listed nowhere", (_, inputSchema) =>
-    expect(use("tools", [{ name: "t", inputSchema }]).stats).toEqual(only("header_annotation")),
+    expect(use("tools", [{ name: "t", inputSchema }]).stats).toMatchObject(only("header_annotation")),
   );
 });
 
@@ -292,15 +289,16 @@ describe("B34: text for people holds what people see", () => {
     expect(json("tools", whole)).toEqual(whole);
   });
 
-  it("is cut at 4,096 and 512 characters, never within one", () => {
+  it("is cut at 16,384 and 512 characters, never within one, and says so", () => {
+    const MAX = 16 * 1024;
     const { entries, stats } = use("tools", [
-      tool("t", { title: "x".repeat(513), description: `${"x".repeat(4095)}😀` }),
+      tool("t", { title: "x".repeat(513), description: `${"x".repeat(MAX - 2)}😀😀` }),
     ]);
     const { title, description } = JSON.parse(entries[0]?.json ?? "") as { title: string; description: string };
-    expect([title.length, description, stats.cleaned]).toEqual([512, "x".repeat(4095), 1]);
-    expect(json("tools", tool("t", { description: `${"x".repeat(4094)}😀` }))).toMatchObject({
-      description: `${"x".repeat(4094)}😀`,
-    });
+    expect([title, description]).toEqual([`${"x".repeat(511)}…`, `${"x".repeat(MAX - 2)}…`]);
+    expect(stats.changed).toEqual({ text_cut: { count: 1, names: ["t"] } });
+    const whole = `${"x".repeat(MAX - 2)}😀`;
+    expect(json("tools", tool("t", { description: whole }))).toMatchObject({ description: whole });
   });
 
   it("no text leaves anything behind that people do not see, whatever the order", () => {

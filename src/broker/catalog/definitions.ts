@@ -7,34 +7,11 @@ import { readJson } from "../../json/strict-reader.ts";
 import { faultOfTemplate, faultOfUri } from "../../mcp/uri.ts";
 import { KINDS, LISTS, type ListKind } from "./kinds.ts";
 import { cleanDefinition } from "./sanitize-text.ts";
-import { depthOf, hasLookalikes, hasShape } from "./shape.ts";
+import { hasRoom, remark, type DropReason, type ListingStats } from "./remarks.ts";
+import { repair, type Repaired } from "./repair.ts";
+import { depthOf, hasLookalikes } from "./shape.ts";
 import { withoutUiReferences } from "./ui-references.ts";
 import { annotatedHeaders } from "./header-annotations.ts";
-
-/**
- * Why an entry is left out; `prefixed_name`: on the merged endpoint only, where its name would be too long; `merged_ui`: shown
- * there without its reference to a resource.
- */
-export const DROP_REASONS = [
-  "malformed",
-  "name",
-  "not_offered",
-  "duplicate",
-  "header_annotation",
-  "too_large",
-  "too_deep",
-  "too_many",
-  "prefixed_name",
-  "merged_ui",
-] as const;
-export type DropReason = (typeof DROP_REASONS)[number];
-
-/** Counts of entries that were left out or changed. */
-export interface ListingStats {
-  readonly dropped: Partial<Record<DropReason, number>>;
-  /** Entries whose texts were cleaned of something. */
-  cleaned: number;
-}
 
 /** An entry of a list: its name in calls, and its definition as JSON text. */
 export interface ListEntry {
@@ -86,22 +63,24 @@ const MAX_TEXT_BYTES = 2 * MAX_ENTRY_BYTES;
 export function createEntryReader(kind: ListKind, options: ReadOptions): EntryReader {
   const kept = new Map<string, ListEntry>();
   const { stats, budget, room } = options;
-  const drop = (reason: DropReason) => {
-    stats.dropped[reason] = (stats.dropped[reason] ?? 0) + 1;
-  };
+  const drop = (reason: DropReason, name: string | null) => remark(stats.dropped, reason, name);
   const keep = (entry: ListEntry) => {
     kept.set(entry.name, entry);
     budget.names -= nameBytes(entry.name);
     budget.definitions -= Buffer.byteLength(entry.json);
-    if (kind === "tools" && entry.merged === null) drop("prefixed_name");
+    if (kind === "tools" && entry.merged === null) drop("prefixed_name", entry.name);
   };
+  let place = 0;
   return {
     take(text) {
-      if (kept.size >= room) return drop("too_many");
-      if (text.length > MAX_TEXT_BYTES) return drop("too_large");
+      place += 1;
+      const inPlace = `${kind} #${place}`;
+      if (text.length > MAX_TEXT_BYTES) return drop("too_large", inPlace);
+      if (kept.size >= room)
+        return drop("too_many", hasRoom(stats.dropped.too_many) ? (nameIn(kind, text) ?? inPlace) : null);
       const json = readJson(text, ITEM_LIMITS);
       const entry = json.ok ? readEntry(kind, json.value, { ...options, kept }) : "malformed";
-      if (typeof entry === "string") drop(entry);
+      if (typeof entry === "string") drop(entry, (json.ok ? nameOf(kind, json.value) : null) ?? inPlace);
       else keep(entry);
     },
     entries: () => [...kept.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
@@ -117,39 +96,61 @@ interface EntryOptions extends ReadOptions {
   readonly kept: ReadonlyMap<string, ListEntry>;
 }
 
+function nameOf(kind: ListKind, item: JsonValue): string | null {
+  const name = isObject(item) ? item[LISTS[kind].key] : null;
+  return typeof name === "string" ? name : null;
+}
+
+function nameIn(kind: ListKind, text: Buffer): string | null {
+  const json = readJson(text, ITEM_LIMITS);
+  return json.ok ? nameOf(kind, json.value) : null;
+}
+
 function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): ListEntry | DropReason {
-  if (!isObject(item)) return "malformed";
-  const name = item[LISTS[kind].key];
-  if (typeof name !== "string") return "malformed";
+  const name = nameOf(kind, item);
+  if (!isObject(item) || name === null) return "malformed";
   if (!isUsableName(kind, name)) return "name";
   if (!options.isOffered(KINDS[kind], name)) return "not_offered";
   const { stats, budget, kept } = options;
   if (kept.has(name)) return "duplicate";
   const original = JSON.stringify(item);
-  const isTooLarge = nameBytes(name) > budget.names || Buffer.byteLength(original) > budget.definitions;
-  const fault = isTooLarge ? "too_large" : faultOf(kind, item, original);
+  if (nameBytes(name) > budget.names || Buffer.byteLength(original) > budget.definitions) return "too_large";
+  const definition = readDefinition(kind, item, original);
+  if (typeof definition === "string") return definition;
+  const { entry, changes } = definition;
+  for (const reason of changes) remark(stats.changed, reason, name);
+  const merged = kind === "tools" ? mergedTool(name, entry, options) : null;
+  return { name, json: JSON.stringify(entry), merged };
+}
+
+/** The definition as it is shown, mended and cleaned, or why it is not. */
+function readDefinition(kind: ListKind, item: JsonObject, text: string): Repaired | DropReason {
+  const fault = faultOf(item, text);
   if (fault !== null) return fault;
-  const definition = cleanDefinition(kind, item);
-  const json = JSON.stringify(definition);
-  if (json !== original) stats.cleaned += 1;
-  return { name, json, merged: kind === "tools" ? mergedTool(definition, options.publicName(name), stats) : null };
+  const repaired = repair(kind, item);
+  if (repaired === null) return "malformed";
+  if (!hasUsableHeaders(kind, repaired.entry)) return "header_annotation";
+  const { entry, changes } = cleanDefinition(kind, repaired.entry);
+  return { entry, changes: [...repaired.changes, ...changes] };
 }
 
 /** A tool as the merged endpoint shows it, or null if its name is too long there. */
-function mergedTool(definition: JsonObject, name: string, { dropped }: ListingStats): string | null {
+function mergedTool(tool: string, definition: JsonObject, { publicName, stats }: EntryOptions): string | null {
+  const name = publicName(tool);
   if (!isOrdinaryName(name)) return null;
   const unlinked = withoutUiReferences(definition);
-  if (unlinked !== definition) dropped.merged_ui = (dropped.merged_ui ?? 0) + 1;
+  if (unlinked !== definition) remark(stats.changed, "merged_ui", tool);
   return JSON.stringify({ ...unlinked, name });
 }
 
-function faultOf(kind: ListKind, item: JsonObject, text: string): DropReason | null {
+function faultOf(item: JsonObject, text: string): DropReason | null {
   if (Buffer.byteLength(text) > MAX_ENTRY_BYTES) return "too_large";
   if (depthOf(item, MAX_ENTRY_DEPTH) > MAX_ENTRY_DEPTH) return "too_deep";
-  if (hasLookalikes(item) || !hasShape(kind, item)) return "malformed";
-  const { inputSchema } = item;
-  const isValid = kind !== "tools" || !isObject(inputSchema) || annotatedHeaders(inputSchema) !== null;
-  return isValid ? null : "header_annotation";
+  return hasLookalikes(item) ? "malformed" : null;
+}
+
+function hasUsableHeaders(kind: ListKind, { inputSchema }: JsonObject): boolean {
+  return kind !== "tools" || !isObject(inputSchema) || annotatedHeaders(inputSchema) !== null;
 }
 
 /** A name that a call would refuse is not listed (threat model: B15, B16). */

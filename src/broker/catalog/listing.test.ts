@@ -16,6 +16,7 @@ import {
 import { createSlices, type Slices } from "../../async/slices.ts";
 import { Secret } from "../../secret/secret.ts";
 import { createUpstreams, type UpstreamConnections } from "../upstream/upstream.ts";
+import type { Remarks } from "./remarks.ts";
 import { faultWord, listUpstream, type Listing, type ListingOptions } from "./listing.ts";
 
 const opened: { close(): unknown }[] = [];
@@ -31,6 +32,9 @@ const LISTS = {
   resourceTemplates: [{ uriTemplate: "docs://{id}", name: "by id" }],
 };
 const NAMES = { tools: ["a", "b"], prompts: ["p"], resources: ["docs://a"], templates: ["docs://{id}"] };
+
+const counted = (remarks: Remarks<string>) =>
+  Object.fromEntries(Object.entries(remarks).map(([reason, remark]) => [reason, remark?.count]));
 
 const LIMITS = { serverNameBytes: 64 * 1024, serverDefinitionBytes: 2 * 1024 * 1024 };
 
@@ -172,7 +176,7 @@ describe("servers of both eras", () => {
       resources: ["docs://r"],
       templates: ["docs://{id}"],
     });
-    expect(listing.stats).toEqual({ dropped: {}, cleaned: 0 });
+    expect(listing.stats).toEqual({ dropped: {}, changed: {} });
   });
 });
 
@@ -296,7 +300,7 @@ describe("B51: limits", () => {
       }),
     );
     const { tools, resources, templates, stats } = await list(upstream.origin);
-    expect([tools.length, resources.length, templates.length, stats.dropped]).toEqual([
+    expect([tools.length, resources.length, templates.length, counted(stats.dropped)]).toEqual([
       1000,
       700,
       300,
@@ -389,7 +393,7 @@ describe("B51: limits", () => {
         : inner(request, response),
     );
     const { tools, stats } = await list(upstream.origin);
-    expect([tools.map(({ name }) => name), Object.values(stats.dropped)]).toEqual([["a", "b"], [1]]);
+    expect([tools.map(({ name }) => name), Object.values(counted(stats.dropped))]).toEqual([["a", "b"], [1]]);
   });
 
   it("nothing that a server writes gets into the word", async () => {
@@ -449,7 +453,7 @@ describe("F5: a server has a budget of bytes, for all kinds together", () => {
     expect(nameBytes(listing)).toBeLessThanOrEqual(64 * 1024);
     expect(listing.tools).toHaveLength(401);
     expect(listing.prompts.length).toBeGreaterThan(200);
-    expect(listing.stats.dropped).toEqual({
+    expect(counted(listing.stats.dropped)).toEqual({
       too_large: 300 - listing.prompts.length + 1000 - listing.resources.length,
     });
     const one = await list((await fake(modernServer(lists))).origin, {
@@ -463,7 +467,11 @@ describe("F5: a server has a budget of bytes, for all kinds together", () => {
     const listing = await list((await fake(modernServer({ tools: [...tools, tool("a")] }))).origin);
     const bytes = listing.tools.reduce((sum, { json }) => sum + json.length, 0);
     expect(bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
-    expect([listing.tools.length, listing.stats.dropped, listing.tools[0]?.name]).toEqual([39, { too_large: 22 }, "a"]);
+    expect([listing.tools.length, counted(listing.stats.dropped), listing.tools[0]?.name]).toEqual([
+      39,
+      { too_large: 22 },
+      "a",
+    ]);
   });
 
   it("names as they stand in a wristband: what JSON escapes takes more", async () => {
@@ -479,7 +487,7 @@ describe("F14: a long list is read in slices, and what has no room is not read",
     const slices = createSlices();
     const tools = Array.from({ length: 46_000 }, (_, i) => tool(`t${i}`));
     const listing = await list((await fake(modernServer({ tools }))).origin, { slices });
-    expect([listing.tools.length, listing.stats.dropped]).toEqual([1000, { too_many: 45_000 }]);
+    expect([listing.tools.length, counted(listing.stats.dropped)]).toEqual([1000, { too_many: 45_000 }]);
     expect(slices.count).toBeGreaterThan(JSON.stringify(tools).length / (128 * 1024));
   });
 

@@ -3,13 +3,8 @@ import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import type { Kind } from "../../mcp/operation.ts";
 import type { Limits } from "../../config/schema/limits.ts";
-import {
-  createEntryReader,
-  type ListEntry,
-  type EntryReader,
-  type ListBudget,
-  type ListingStats,
-} from "./definitions.ts";
+import { createEntryReader, type ListEntry, type EntryReader, type ListBudget } from "./definitions.ts";
+import { emptyStats, type ListingStats } from "./remarks.ts";
 import { LISTS, type ListKind } from "./kinds.ts";
 import { MAX_ENTRIES } from "../../catalog/schema.ts";
 import type { ListResult } from "./list-response.ts";
@@ -61,7 +56,7 @@ export async function listUpstream(options: ListingOptions): Promise<Listing> {
 async function readLists(server: Conversation, { publicName, isOffered, limits }: ListingOptions): Promise<Listing> {
   const offered = (capability: string) => isObject(server.capabilities[capability]);
   const offers = { tools: offered("tools"), prompts: offered("prompts"), resources: offered("resources") };
-  const stats: ListingStats = { dropped: {}, cleaned: 0 };
+  const stats = emptyStats();
   const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
   const pages = { left: MAX_PAGES };
   const read = async (kind: ListKind, isDeclared: boolean, room = MAX_ENTRIES) => {

@@ -6,7 +6,8 @@ import type { ListKind } from "./kinds.ts";
 import { BY_NAME, DATA } from "./header-annotations.ts";
 
 const MAX_TITLE = 512;
-const MAX_DESCRIPTION = 4096;
+/** Above what real servers write, in code units; the whole definition has 64 KiB. */
+const MAX_DESCRIPTION = 16 * 1024;
 /**
  * Terminal commands (ECMA-48 §5.4, §8.3.89): control sequences and operating system commands. No part of the pattern can
  * match what the next one begins with, so the time is linear.
@@ -21,44 +22,62 @@ const TERMINAL = new RegExp(
  */
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb\u2028\u2029]|[^\P{Cc}\t\n]/gu;
 
-/** The visible text, cut to `max` code units. */
-export function cleanText(text: string, max: number): string {
+export type TextChange = "text" | "text_cut";
+
+/** The visible text, cut to `max` code units: then it ends with "…". */
+export function cleanText(text: string, max: number, changes: Set<TextChange> = new Set()): string {
   const shown = text.replace(TERMINAL, "").replace(INVISIBLE, "");
+  if (shown.length !== text.length) changes.add("text");
   if (shown.length <= max) return shown;
+  changes.add("text_cut");
+  const end = max - 1;
   // Not in the middle of a surrogate pair.
-  return shown.slice(0, (shown.codePointAt(max - 1) ?? 0) > 0xff_ff ? max - 1 : max);
+  return `${shown.slice(0, (shown.codePointAt(end - 1) ?? 0) > 0xff_ff ? end - 1 : end)}…`;
+}
+
+export interface Cleaned {
+  readonly entry: JsonObject;
+  readonly changes: readonly TextChange[];
 }
 
 /** The definition with its titles and descriptions cleaned, wherever the protocol and JSON Schema have them. */
-export function cleanDefinition(kind: ListKind, entry: JsonObject): JsonObject {
+export function cleanDefinition(kind: ListKind, entry: JsonObject): Cleaned {
+  const changes = new Set<TextChange>();
+  const member = memberCleaner(changes);
   const isNamedByUri = kind === "resources" || kind === "templates";
-  return mapMembers(entry, (member, value) => {
-    if (member === "name" && isNamedByUri) return cleanMember("title", value);
-    if (member === "inputSchema" || member === "outputSchema") return cleanedSchema(value);
-    if (member === "annotations" && isObject(value)) return mapMembers(value, cleanMember);
-    if (member === "arguments" && Array.isArray(value))
-      return value.map((item: JsonValue) => (isObject(item) ? mapMembers(item, cleanMember) : item));
-    return cleanMember(member, value);
+  const cleaned = mapMembers(entry, (name, value) => {
+    if (name === "name" && isNamedByUri) return member("title", value);
+    if (name === "inputSchema" || name === "outputSchema") return cleanedSchema(value, member);
+    if (name === "annotations" && isObject(value)) return mapMembers(value, member);
+    if (name === "arguments" && Array.isArray(value))
+      return value.map((item: JsonValue) => (isObject(item) ? mapMembers(item, member) : item));
+    return member(name, value);
   });
+  return { entry: cleaned, changes: [...changes] };
 }
 
-function cleanMember(member: string, value: JsonValue): JsonValue {
-  if (typeof value !== "string") return value;
-  if (member === "title") return cleanText(value, MAX_TITLE);
-  return member === "description" ? cleanText(value, MAX_DESCRIPTION) : value;
+type CleanMember = (member: string, value: JsonValue) => JsonValue;
+
+function memberCleaner(changes: Set<TextChange>): CleanMember {
+  return (member, value) => {
+    if (typeof value !== "string") return value;
+    if (member === "title") return cleanText(value, MAX_TITLE, changes);
+    return member === "description" ? cleanText(value, MAX_DESCRIPTION, changes) : value;
+  };
 }
 
-function cleanedSchema(node: JsonValue): JsonValue {
-  if (Array.isArray(node)) return (node as readonly JsonValue[]).map(cleanedSchema);
+function cleanedSchema(node: JsonValue, member: CleanMember): JsonValue {
+  if (Array.isArray(node)) return (node as readonly JsonValue[]).map((item) => cleanedSchema(item, member));
   if (!isObject(node) || isExactNumber(node)) return node;
-  return mapMembers(node, (member, value) => {
-    if (typeof value === "string") return cleanMember(member, value);
-    if (DATA.includes(member)) return value;
-    if (BY_NAME.includes(member) && isObject(value)) return mapMembers(value, (_, schema) => cleanedSchema(schema));
-    return cleanedSchema(value);
+  return mapMembers(node, (name, value) => {
+    if (typeof value === "string") return member(name, value);
+    if (DATA.includes(name)) return value;
+    if (BY_NAME.includes(name) && isObject(value))
+      return mapMembers(value, (_, schema) => cleanedSchema(schema, member));
+    return cleanedSchema(value, member);
   });
 }
 
-function mapMembers(object: JsonObject, map: (member: string, value: JsonValue) => JsonValue): JsonObject {
+function mapMembers(object: JsonObject, map: CleanMember): JsonObject {
   return Object.fromEntries(Object.entries(object).map(([member, value]) => [member, map(member, value)]));
 }

@@ -15,7 +15,7 @@ const listing = (...tools: string[]): Listing => ({
   resources: [entry("docs://a")],
   templates: [entry("docs://a"), entry("docs://{id}")],
   offers: { tools: true, prompts: false, resources: true },
-  stats: { dropped: {}, cleaned: 0 },
+  stats: { dropped: {}, changed: {} },
 });
 
 let now: number;

@@ -14,7 +14,7 @@ const upstream = {
   ageSeconds: 40,
   entries: { tools: 2 },
   dropped: { name: 1 },
-  cleaned: 3,
+  changed: { text_cut: 3 },
 };
 const reading: BrokerReading = { revision: "r1", upstreams: [upstream], keysFailing: true, heldBytes: 7 };
 
@@ -30,7 +30,7 @@ it("shows the state of each upstream, what it lists and what was left out", asyn
       'mcp_authz_upstream_age_seconds{server="a"} 40',
       'mcp_authz_upstream_entries{server="a",kind="tools"} 2',
       'mcp_authz_upstream_dropped{server="a",reason="name"} 1',
-      'mcp_authz_upstream_cleaned{server="a"} 3',
+      'mcp_authz_upstream_changed{server="a",reason="text_cut"} 3',
       'mcp_authz_catalog_info{revision="r1"} 1',
       "mcp_authz_wristband_keys_failing 1",
       'mcp_authz_wristband_verifications_total{result="ok"} 0',
@@ -46,7 +46,7 @@ it("what is gone is gone from the next reading", async () => {
     revision: "r2",
     keysFailing: false,
     heldBytes: 0,
-    upstreams: [{ ...upstream, ageSeconds: null, dropped: {} }],
+    upstreams: [{ ...upstream, ageSeconds: null, dropped: {}, changed: {} }],
   });
   expect(after.filter((line) => /r1|dropped\{|age_seconds\{|failing 1/.test(line))).toEqual([]);
 });

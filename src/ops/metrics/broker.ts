@@ -12,7 +12,7 @@ export interface UpstreamReading {
   readonly ageSeconds: number | null;
   readonly entries: Readonly<Record<string, number>>;
   readonly dropped: Readonly<Record<string, number>>;
-  readonly cleaned: number;
+  readonly changed: Readonly<Record<string, number>>;
 }
 
 /** Values that are read at a scrape, not counted. */
@@ -132,13 +132,16 @@ function gaugesOf(registry: Registry) {
   const age = gauge("mcp_authz_upstream_age_seconds", "Time since a server was listed", ["server"]);
   const entries = gauge("mcp_authz_upstream_entries", "What a server's list holds", ["server", "kind"]);
   const dropped = gauge("mcp_authz_upstream_dropped", "Entries left out of a server's list", ["server", "reason"]);
-  const cleaned = gauge("mcp_authz_upstream_cleaned", "Entries whose text lost something", ["server"]);
+  const changed = gauge("mcp_authz_upstream_changed", "Entries of a server's list that are shown changed", [
+    "server",
+    "reason",
+  ]);
   const info = gauge("mcp_authz_catalog_info", "1 for the revision of the catalogue", ["revision"]);
   const failing = gauge("mcp_authz_wristband_keys_failing", "1 while serve's keys cannot be fetched");
   const held = gauge("mcp_authz_broker_held_bytes", "Bytes of bodies and answers that are held for callers");
   return {
     read({ revision, upstreams, keysFailing, heldBytes }: BrokerReading, states: readonly string[]) {
-      for (const each of [state, age, entries, dropped, cleaned, info]) each.reset();
+      for (const each of [state, age, entries, dropped, changed, info]) each.reset();
       info.set({ revision }, 1);
       failing.set(keysFailing ? 1 : 0);
       held.set(heldBytes);
@@ -148,7 +151,7 @@ function gaugesOf(registry: Registry) {
         if (upstream.ageSeconds !== null) age.set({ server }, upstream.ageSeconds);
         for (const [kind, count] of Object.entries(upstream.entries)) entries.set({ server, kind }, count);
         for (const [reason, count] of Object.entries(upstream.dropped)) dropped.set({ server, reason }, count);
-        cleaned.set({ server }, upstream.cleaned);
+        for (const [reason, count] of Object.entries(upstream.changed)) changed.set({ server, reason }, count);
       }
     },
   };
