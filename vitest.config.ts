@@ -13,6 +13,7 @@ export default defineConfig({
         },
       },
       { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...WITH_PARTS } },
+      { test: { name: "conformance", include: ["test/conformance/**/*.test.ts"], ...WITH_PARTS } },
       {
         test: {
           name: "containers",

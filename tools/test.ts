@@ -12,6 +12,7 @@ const CHECKS: readonly (readonly [string, string, readonly string[]])[] = [
 const SUITES: readonly (readonly [string, readonly string[]])[] = [
   ["unit", ["run", "--project", "unit"]],
   ["e2e", ["run", "--project", "e2e", "--no-file-parallelism"]],
+  ["conformance", ["run", "--project", "conformance", "--no-file-parallelism"]],
 ];
 
 const counts = noCounts();
