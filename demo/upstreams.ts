@@ -21,6 +21,7 @@ interface Package {
   readonly name: string;
   readonly module: string;
   readonly args: readonly string[];
+  readonly path?: string;
 }
 
 const PRELOAD = join(import.meta.dirname, "loopback-only.ts");
@@ -32,12 +33,21 @@ export function startEverything(options: LabUpstreamOptions): Promise<LabUpstrea
   return start({ name: "everything", module: "@modelcontextprotocol/server-everything/dist/index.js", args }, options);
 }
 
+/** The same as a server of HTTP+SSE (2024-11-05). */
+export function startEverythingSse(options: LabUpstreamOptions): Promise<LabUpstream> {
+  const module = "@modelcontextprotocol/server-everything/dist/index.js";
+  return start({ name: "everything-sse", module, args: ["sse"], path: "/sse" }, options);
+}
+
 /** `@modelcontextprotocol/server-budget-allocator`: SDK v2 by others, of the older revisions, without a session. */
 export function startBudget(options: LabUpstreamOptions): Promise<LabUpstream> {
   return start({ name: "budget", module: "@modelcontextprotocol/server-budget-allocator", args: [] }, options);
 }
 
-async function start({ name, module, args }: Package, { port, folder }: LabUpstreamOptions): Promise<LabUpstream> {
+async function start(
+  { name, module, args, path = "/mcp" }: Package,
+  { port, folder }: LabUpstreamOptions,
+): Promise<LabUpstream> {
   const child = startChild({
     name,
     command: process.execPath,
@@ -47,14 +57,14 @@ async function start({ name, module, args }: Package, { port, folder }: LabUpstr
     env: { PORT: String(port) },
   });
   const deadline = Date.now() + START_MS;
-  while (!child.output().includes("listening on")) {
+  while (!/listening on|running on port/.test(child.output())) {
     if (child.running() && Date.now() < deadline) await delay(50);
     else {
       await child.stop();
       throw new Error(`${name} did not start:\n${child.output()}`);
     }
   }
-  return { port, url: `http://127.0.0.1:${port}/mcp`, child, stop: () => child.stop() };
+  return { port, url: `http://127.0.0.1:${port}${path}`, child, stop: () => child.stop() };
 }
 
 /** Its program: the file named, or what the package's `dist` begins with. */

@@ -30,6 +30,9 @@ type ReaderFaultCode =
   | `initialize_${number | "version" | "session"}`
   | `initialized_${number}`
   | "discover_refused"
+  | "no_sse"
+  | "endpoint_refused"
+  | "streams_exhausted"
   | "rpc_error"
   | "malformed_answer"
   | "malformed_list"

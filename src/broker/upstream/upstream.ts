@@ -2,7 +2,8 @@
 import type { Secret } from "../../secret/secret.ts";
 import { createHttpClient, type HttpRequest, type HttpResponse } from "../../http/client.ts";
 import { partsOf } from "../../http/url.ts";
-import { limitConnections, type Send } from "./connection-limit.ts";
+import { limitConnections } from "./connection-limit.ts";
+import { createTransportMemory, withHttpSse } from "./http-sse.ts";
 
 /** A server as the configuration describes it. */
 export interface UpstreamSettings {
@@ -17,7 +18,10 @@ export interface UpstreamSettings {
   readonly needsCredential: boolean;
 }
 
-/** Sends requests to the URL of a server, its path and query byte for byte as configured. */
+/**
+ * Sends requests to the URL of a server, its path and query byte for byte as configured. They are those of streamable HTTP, of
+ * either era; a server that has HTTP+SSE only gets them in its own way.
+ */
 export interface UpstreamConnections {
   /** Resolves with the head of the response, whose body must be read or destroyed. @throws {HttpFault} */
   request(request: Omit<HttpRequest, "path">): Promise<HttpResponse>;
@@ -45,17 +49,29 @@ export interface Upstreams {
 const CALL_CONNECTIONS = 1024;
 /** A listing sends one request at a time; the other one ends its session. */
 const LIST_CONNECTIONS = 2;
+/** Streams of HTTP+SSE, one for each session; apart from them each call takes a connection for its POST alone. */
+const CALL_STREAMS = 512;
+/** A listing that has not ended its stream yet, and the next. */
+const LIST_STREAMS = 2;
+/** Incomplete events of all streams of one server. */
+const STREAM_BYTES = 64 * 1024 * 1024;
 
 export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>): Upstreams {
   const upstreams = new Map<string, Upstream>();
   const pools: { close(): void }[] = [];
   for (const [name, { url, ca, ...settings }] of servers) {
     const { origin, path } = partsOf(url);
-    const pool = createHttpClient({ origin, ca, maxConnections: CALL_CONNECTIONS + LIST_CONNECTIONS });
+    const maxConnections = CALL_CONNECTIONS + LIST_CONNECTIONS + CALL_STREAMS + LIST_STREAMS;
+    const pool = createHttpClient({ origin, ca, maxConnections });
     pools.push(pool);
-    const calls = connectionsTo(path, limitConnections(pool.open, CALL_CONNECTIONS));
-    const lists = connectionsTo(path, limitConnections(pool.open, LIST_CONNECTIONS));
-    upstreams.set(name, { ...settings, ...calls, name, lists });
+    const memory = createTransportMemory(() => performance.now());
+    const shared = { used: 0, max: STREAM_BYTES };
+    const connections = (max: number, maxChannels: number): UpstreamConnections => {
+      const [send, stream] = [limitConnections(pool.open, max), limitConnections(pool.open, maxChannels)];
+      return { request: withHttpSse({ url, path, send, stream, maxChannels, memory, shared }) };
+    };
+    const lists = connections(LIST_CONNECTIONS, LIST_STREAMS);
+    upstreams.set(name, { ...settings, ...connections(CALL_CONNECTIONS, CALL_STREAMS), name, lists });
   }
   return {
     get: (server) => upstreams.get(server),
@@ -63,10 +79,6 @@ export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>):
       for (const pool of pools) pool.close();
     },
   };
-}
-
-function connectionsTo(path: string, send: Send): UpstreamConnections {
-  return { request: (request) => send({ ...request, path }) };
 }
 
 /** The only place where a credential leaves for its server. */
