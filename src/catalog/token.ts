@@ -1,4 +1,5 @@
-// The token with which serve reads the broker's catalogue: a compact ES256 JWS of one minute (RFC 7519, RFC 8725). Pure.
+// The token with which serve reads the broker's catalogue, and tells its policy revision: a compact ES256 JWS of one minute
+// (RFC 7519, RFC 8725). Pure.
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { SigningKey } from "../wristband/keys.ts";
@@ -16,13 +17,24 @@ export interface CatalogParties {
   readonly audience: string;
 }
 
+/** The serve that reads the catalogue. */
+export interface CatalogReader {
+  /** Another one for each start. */
+  readonly instance: string;
+  /** The revision of the policy that it has live. */
+  readonly policy: string;
+}
+
+const text = z.string().min(1).max(128);
 const seconds = z.int().positive();
 const catalogClaims = z.strictObject({
   iss: z.string(),
   aud: z.string(),
   iat: seconds,
   exp: seconds,
-  jti: z.string().min(1).max(128),
+  jti: text,
+  instance: text,
+  policy: text,
 });
 
 /** The parties, keys and clock of a verification. */
@@ -34,21 +46,27 @@ export interface CatalogVerifier {
 }
 
 /** Signs a token. It is short-lived and for serve alone, because the catalogue shows the names of all servers. */
-export function signCatalogToken({ issuer, audience }: CatalogParties, key: SigningKey, now: number): string {
+export function signCatalogToken(
+  { issuer, audience, instance, policy }: CatalogParties & CatalogReader,
+  key: SigningKey,
+  now: number,
+): string {
   const iat = Math.floor(now / 1000);
-  const claims = { iss: issuer, aud: catalogAudience(audience), iat, exp: iat + LIFETIME_SECONDS, jti: randomUUID() };
+  const times = { iat, exp: iat + LIFETIME_SECONDS, jti: randomUUID() };
+  const claims = { iss: issuer, aud: catalogAudience(audience), ...times, instance, policy };
   return signCompact({ alg: "ES256", typ: CATALOG_TYPE, kid: key.kid }, claims, key);
 }
 
-/** True for a catalogue token of serve that is valid now. */
-export function isCatalogToken(token: string, { parties, findKey, now }: CatalogVerifier): boolean {
+/** The serve that signed a catalogue token which is valid now; null for any other token. */
+export function catalogReaderOf(token: string, { parties, findKey, now }: CatalogVerifier): CatalogReader | null {
   const read = verifyCompact(token, CATALOG_TYPE, findKey);
   const parsed = catalogClaims.safeParse(read.ok ? read.claims : null);
-  if (!parsed.success) return false;
-  const { iss, aud, iat, exp } = parsed.data;
+  if (!parsed.success) return null;
+  const { iss, aud, iat, exp, instance, policy } = parsed.data;
   const at = now() / 1000;
   const isTimely = exp > at && iat <= at + SKEW_SECONDS && exp > iat && exp - iat <= LIFETIME_SECONDS;
-  return iss === parties.issuer && aud === catalogAudience(parties.audience) && isTimely;
+  const isOurs = iss === parties.issuer && aud === catalogAudience(parties.audience);
+  return isOurs && isTimely ? { instance, policy } : null;
 }
 
 function catalogAudience(audience: string): string {

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 import { compact, hmacCompact, makeKey, signatureOf, type TestKey } from "../../test/fakes/issuer.ts";
-import { isCatalogToken, signCatalogToken } from "../catalog/token.ts";
+import { catalogReaderOf, signCatalogToken } from "../catalog/token.ts";
 import { namesOf } from "./claims.ts";
 import type { SigningKey } from "./keys.ts";
 import { createSigner } from "./sign.ts";
@@ -252,12 +252,13 @@ describe("A21: one token is not taken for another", () => {
   const signer: SigningKey = { kid: "k1", privateKey: key.privateKey, jwk: {} };
   const parties = { issuer: ISSUER, audience: AUDIENCE };
   const isCatalog = (token: string, at = NOW * 1000) =>
-    isCatalogToken(token, { parties, findKey: (kid) => keys.get(kid), now: () => at });
+    catalogReaderOf(token, { parties, findKey: (kid) => keys.get(kid), now: () => at }) !== null;
+  const reader = { instance: "i", policy: "p" };
   const catalogHeader = { ...header, typ: "catalog+jwt" };
-  const catalogClaims = { iss: ISSUER, aud: "mcp-broker/catalog", iat: NOW, exp: NOW + 60, jti: "j" };
+  const catalogClaims = { iss: ISSUER, aud: "mcp-broker/catalog", iat: NOW, exp: NOW + 60, jti: "j", ...reader };
 
   it("a catalogue token opens the catalogue for a minute, and nothing else", () => {
-    const token = signCatalogToken(parties, signer, NOW * 1000);
+    const token = signCatalogToken({ ...parties, ...reader }, signer, NOW * 1000);
     expect(isCatalog(token)).toBe(true);
     expect(isCatalog(token, NOW * 1000 + 59_999)).toBe(true);
     expect(isCatalog(token, NOW * 1000 + 60_000)).toBe(false);
@@ -288,6 +289,8 @@ describe("A21: one token is not taken for another", () => {
     { jti: undefined },
     { iat: undefined },
     { sub: "alice" },
+    { instance: undefined },
+    { policy: "" },
   ])("a catalogue token with %j is none", (change) => {
     expect(isCatalog(compact(key, catalogHeader, { ...catalogClaims, ...change }))).toBe(false);
   });

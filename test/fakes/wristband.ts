@@ -7,6 +7,8 @@ import type { FindKey } from "../../src/wristband/verify.ts";
 import { compact, makeKey, type TestKey } from "./issuer.ts";
 
 export const WRISTBAND = { issuer: "https://gw.example.com", audience: "mcp-broker" };
+/** The serve that reads the catalogue in tests. */
+export const READER = { instance: "serve-1", policy: "policy-1" };
 /** The key that a test broker knows from its start. */
 export const KEY = makeKey("k1");
 

@@ -12,7 +12,7 @@ import { createLog } from "../../src/ops/log.ts";
 import { makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { tool } from "../fakes/listing.ts";
 import { modernServer, startFakeServer, type FakeServer } from "../fakes/mcp-server.ts";
-import { WRISTBAND } from "../fakes/wristband.ts";
+import { WRISTBAND, READER } from "../fakes/wristband.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-broker-curation-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -63,7 +63,11 @@ async function start(servers: { good?: object; other?: object }): Promise<void> 
 }
 
 async function ops(path: string) {
-  const token = signCatalogToken(WRISTBAND, { kid: "k1", privateKey: key.privateKey, jwk: {} }, Date.now());
+  const token = signCatalogToken(
+    { ...WRISTBAND, ...READER },
+    { kid: "k1", privateKey: key.privateKey, jwk: {} },
+    Date.now(),
+  );
   const headers = { authorization: `Bearer ${token}` };
   const response = await fetch(`http://127.0.0.1:${ports.brokerOps}${path}`, { headers });
   return { status: response.status, json: (await response.json()) as Record<string, unknown> };

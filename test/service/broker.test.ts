@@ -10,7 +10,7 @@ import { createLog } from "../../src/ops/log.ts";
 import { signCatalogToken } from "../../src/catalog/token.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { tool } from "../fakes/listing.ts";
-import { WRISTBAND } from "../fakes/wristband.ts";
+import { WRISTBAND, READER } from "../fakes/wristband.ts";
 import { ALICE } from "../fakes/authz.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { modernServer, sessionServer, startFakeServer, type FakeServer } from "../fakes/mcp-server.ts";
@@ -72,7 +72,7 @@ async function ops(path: string, headers: Record<string, string> = {}) {
 }
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
-const catalogToken = () => signCatalogToken(WRISTBAND, signing, Date.now());
+const catalogToken = () => signCatalogToken({ ...WRISTBAND, ...READER }, signing, Date.now());
 
 function wristband(tools: Record<string, string[]>): string {
   const sign = createSigner({ ...WRISTBAND, ttlSeconds: 300, keys: () => [signing], now: Date.now });
@@ -150,7 +150,7 @@ describe("/catalog", () => {
   it("A21: is shut for everything else", async () => {
     await start();
     const now = Math.floor(Date.now() / 1000);
-    const claims = { iss: WRISTBAND.issuer, aud: "mcp-broker/catalog", iat: now, exp: now + 60, jti: "j" };
+    const claims = { ...READER, iss: WRISTBAND.issuer, aud: "mcp-broker/catalog", iat: now, exp: now + 60, jti: "j" };
     const head = { alg: "ES256", typ: "catalog+jwt", kid: "k1" };
     expect((await ops("/catalog", bearer(compact(key, head, claims)))).status).toBe(200);
     const wrong = [

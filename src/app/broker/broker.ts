@@ -11,7 +11,7 @@ import { createFetch } from "../../http/fetch-document.ts";
 import type { ListenAddress } from "../../http/listen.ts";
 import type { Curation } from "../../mcp/curation.ts";
 import type { Log } from "../../ops/log.ts";
-import { isCatalogToken } from "../../catalog/token.ts";
+import { catalogReaderOf } from "../../catalog/token.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
 import { createPublicKeys, KEY_SET_LIMITS } from "../../wristband/public-keys.ts";
 import { createVerifier, type Verification } from "../../wristband/verify.ts";
@@ -57,7 +57,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     observe: metrics.observeRequest,
   });
   let started = false;
-  const ops = opsOf(config, { metrics, catalog, keys, held, started: () => started });
+  const ops = opsOf(config, { metrics, catalog, keys, held, started: () => started, onRead: () => {} });
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
   await broker.listen();
@@ -103,12 +103,12 @@ function keyFinder(keys: RemoteKeySet) {
 
 function opsOf(
   config: Config,
-  sources: Omit<BrokerOpsSources, "isCatalogToken" | "required"> & { readonly keys: RemoteKeySet },
+  sources: Omit<BrokerOpsSources, "readerOf" | "required"> & { readonly keys: RemoteKeySet },
 ) {
   const verifier = { parties: config.wristband, findKey: keyFinder(sources.keys), now: Date.now };
   return brokerOps(
     { address: config.listen.brokerOps, tls: tlsOf(config, "brokerOps") },
-    { ...sources, required: requiredServers(config), isCatalogToken: (token) => isCatalogToken(token, verifier) },
+    { ...sources, required: requiredServers(config), readerOf: (token) => catalogReaderOf(token, verifier) },
   );
 }
 

@@ -1,4 +1,5 @@
 // The broker's operator listener: health, metrics, and the catalogue for `serve`.
+import type { CatalogReader } from "../../catalog/token.ts";
 import type { KeySetStatus } from "../../jose/remote-key-set.ts";
 import type { IncomingMessage } from "node:http";
 import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/catalog/snapshot.ts";
@@ -30,8 +31,10 @@ export interface BrokerOpsSources {
   readonly required: readonly string[];
   readonly keys: { status(): KeySetStatus };
   readonly held: Pick<HeldBytes, "bytes">;
-  /** True for a valid catalogue token of `serve`. */
-  readonly isCatalogToken: (token: string) => boolean;
+  /** The serve of a valid catalogue token. */
+  readonly readerOf: (token: string) => CatalogReader | null;
+  /** Receives each serve that reads the catalogue. */
+  readonly onRead: (reader: CatalogReader) => void;
 }
 
 export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, sources: BrokerOpsSources) {
@@ -96,11 +99,13 @@ function counts(remarks: Remarks<string> = {}): Record<string, number> {
 }
 
 function catalogResponse(
-  { catalog, isCatalogToken, started }: BrokerOpsSources,
+  { catalog, readerOf, onRead, started }: BrokerOpsSources,
   request: IncomingMessage,
 ): OpsResponse {
   const token = /^Bearer ([A-Za-z0-9._-]+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
-  if (!isCatalogToken(token)) return json(401, { error: "a catalogue token of serve is needed" });
+  const reader = readerOf(token);
+  if (reader === null) return json(401, { error: "a catalogue token of serve is needed" });
+  onRead(reader);
   // Half a catalogue would hide what its servers offer: serve keeps the one it has.
   if (!started()) return json(503, { error: "the servers are being listed" });
   const { revision, names } = catalog.current();

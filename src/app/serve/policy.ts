@@ -1,4 +1,5 @@
 // Composes the policy store and the catalogue client of serve, with their metrics and log events. I/O through both.
+import { randomUUID } from "node:crypto";
 import { catalogUrlOf } from "../../config/destinations.ts";
 import { createCatalogClient } from "../../catalog/client.ts";
 import { createHttpClient } from "../../http/client.ts";
@@ -101,12 +102,14 @@ export function catalogFor(
 ) {
   const { origin, path } = partsOf(catalogUrlOf(config));
   const ca = readCaFile("catalog.caFile", config.catalog.caFile);
+  const instance = randomUUID();
   return createCatalogClient({
     http: createHttpClient({ origin, ca, maxConnections: 1 }),
     path,
     token: () => {
       const [key] = keys();
-      return key === undefined ? "" : signCatalogToken(config.wristband, key, Date.now());
+      if (key === undefined) return "";
+      return signCatalogToken({ ...config.wristband, instance, policy: policy.revision() }, key, Date.now());
     },
     servers: new Set(Object.keys(config.servers)),
     maxNameBytes: config.limits.serverNameBytes,

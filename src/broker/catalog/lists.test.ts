@@ -12,7 +12,7 @@ import {
   type BrokerReply,
 } from "../../../test/fakes/broker-client.ts";
 import { NOTHING, tool } from "../../../test/fakes/listing.ts";
-import { WRISTBAND } from "../../../test/fakes/wristband.ts";
+import { WRISTBAND, READER } from "../../../test/fakes/wristband.ts";
 import { signCatalogToken } from "../../catalog/token.ts";
 
 const many = Array.from({ length: 450 }, (_, i) => `t${String(i).padStart(3, "0")}`);
@@ -336,7 +336,13 @@ describe("F01, F02, F04, B55: without a valid wristband nothing is shown and not
     ["F09: tools null", () => [sign({ ...claims(), tools: null })]],
     [
       "A21: a catalogue token",
-      () => [signCatalogToken(WRISTBAND, { kid: "k1", privateKey: broker.key.privateKey, jwk: {} }, Date.now())],
+      () => [
+        signCatalogToken(
+          { ...WRISTBAND, ...READER },
+          { kid: "k1", privateKey: broker.key.privateKey, jwk: {} },
+          Date.now(),
+        ),
+      ],
     ],
     ["A21: an access token", () => [sign(claims(), { ...header, typ: "at+jwt" })]],
     ["A21: a JWT of no type", () => [sign(claims(), { alg: "ES256", kid: "k1" })]],

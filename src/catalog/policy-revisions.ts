@@ -1,0 +1,35 @@
+// The policy revisions of every serve that reads the catalogue: tells when the policy that callers meet has changed. Pure.
+import type { CatalogReader } from "./token.ts";
+
+/** A serve that has not read the catalogue for this time has ended. It reads every second. */
+const AWAY_MS = 15_000;
+const MAX_INSTANCES = 256;
+
+export interface PolicyRevisions {
+  /** @returns true if policy is another one since the last call: an instance has changed its revision, brought a new one, or took one away */
+  read(reader: CatalogReader): boolean;
+}
+
+/** @param monotonic milliseconds of a clock that never goes back */
+export function createPolicyRevisions(monotonic: () => number): PolicyRevisions {
+  const instances = new Map<string, { readonly policy: string; readonly at: number }>();
+  let isFirst = true;
+  const revisions = () => new Set([...instances.values()].map(({ policy }) => policy));
+  return {
+    read({ instance, policy }) {
+      const at = monotonic();
+      const before = revisions();
+      const known = instances.get(instance)?.policy;
+      for (const [name, seen] of instances) if (at - seen.at > AWAY_MS) instances.delete(name);
+      instances.delete(instance);
+      instances.set(instance, { policy, at });
+      const [oldest] = instances.keys();
+      if (instances.size > MAX_INSTANCES && oldest !== undefined) instances.delete(oldest);
+      const after = revisions();
+      const isOther = before.size !== after.size || [...after].some((each) => !before.has(each));
+      const isChanged = !isFirst && (isOther || (known !== undefined && known !== policy));
+      isFirst = false;
+      return isChanged;
+    },
+  };
+}
