@@ -29,14 +29,16 @@ const call = (name: unknown, more: object = {}) => ({
   params: { name, ...more },
 });
 
+const read = (uri: string) => ({ jsonrpc: "2.0", id: 1, method: "resources/read", params: { uri } });
+
 it.each<[string, object, string]>([
-  ["a tool", call("nobodys_tool"), "no server has a tool of this name"],
-  ["a prompt", { ...call("s_p"), method: "prompts/get" }, "prompts and resources are served on /servers/NAME/mcp"],
-  [
-    "a resource",
-    { ...call("x"), method: "resources/read", params: { uri: "ui://budget/app.html" } },
-    "prompts and resources are served on /servers/NAME/mcp",
-  ],
+  ["a tool", call("nobodys_tool"), "no server has this name"],
+  ["a prompt", { ...call("nobodys_p"), method: "prompts/get" }, "no server has this name"],
+  ["a page", read("ui://budget/app.html"), "no server has this name"],
+  ["a resource", read("budget+docs://a"), "no server has this name"],
+  ["a resource without a server", read("docs://a"), "no server has this name"],
+  ["a resource under a second name", read("s+ui://app"), "no server has this name"],
+  ["a resource that its server's endpoint would refuse as no URI", read("s+file:///a?b"), "no server has this name"],
 ])(
   "%s on /mcp that is nobody's there: the audit line says why, the client cannot tell it from a denied one",
   async (...row) => {
@@ -213,10 +215,12 @@ describe("who goes where", () => {
     ["a prefix without a name", { path: "/mcp", message: call("s_") }, "policy_denied"],
     ["B15: a name outside the ordinary alphabet", { message: call("d\u0435lete") }, "policy_denied"],
     [
-      "a prompt on /mcp (later)",
+      "a prompt on /mcp",
       { path: "/mcp", message: { jsonrpc: "2.0", id: 1, method: "prompts/get", params: { name: "s_p" } } },
-      "policy_denied",
+      "grant broker",
     ],
+    ["a resource on /mcp", { path: "/mcp", message: read("s+docs://a") }, "grant broker"],
+    ["a page on /mcp", { path: "/mcp", message: read("ui://s/app") }, "grant broker"],
     ["allowQuery", { path: "/servers/t/mcp", query: "tenant=1" }, "grant broker"],
     ["A47: a token in an allowed query", { path: "/servers/t/mcp", query: "access_token=x" }, "query_not_allowed"],
     ["A47: the same, encoded", { path: "/servers/t/mcp", query: "a=1&access%5Ftoken=x" }, "query_not_allowed"],

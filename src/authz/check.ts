@@ -177,9 +177,8 @@ function resolveTarget(
     return pass({ ...at, server: endpoint.server, name: null });
   if (kind !== "resource" && !isOrdinaryName(operation.name)) return refuse("policy_denied", "not an ordinary name");
   if (endpoint.server !== null) return pass({ ...at, server: endpoint.server, name: operation.name });
-  if (kind !== "tool") return refuse("policy_denied", "prompts and resources are served on /servers/NAME/mcp");
-  const found = settings.resolver.resolve(operation.name);
-  if (found === null) return refuse("policy_denied", "no server has a tool of this name");
+  const found = kind === null ? null : settings.resolver.resolve(kind, operation.name);
+  if (found === null) return refuse("policy_denied", "no server has this name");
   facts.server = found.server;
   facts.name = found.name;
   return pass({ ...at, ...found });

@@ -14,7 +14,7 @@ import { pageOf, type PagedList } from "./pages.ts";
 /** All that a result depends on. */
 export interface BrokerView {
   readonly snapshot: Snapshot;
-  /** Capabilities of the endpoint's server, for every caller; null if it was never listed, and on the merged endpoint. */
+  /** Capabilities of the endpoint's server, for every caller; null if it was never listed, and on the merged endpoint, which has all. */
   readonly offers: Offers | null;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
@@ -26,7 +26,6 @@ export interface BrokerView {
 /** Milliseconds that a client may cache its list (at most) or the result of `server/discover`. */
 const LIST_TTL_MS = 5000;
 const EVERYTHING: Offers = { tools: true, prompts: true, resources: true };
-const MERGED: Offers = { tools: true, prompts: false, resources: false };
 
 /** The entries that the wristband names: the only filter, for all kinds. */
 export function visible<T extends { readonly name: string }>(entries: readonly T[], allowed: readonly string[]): T[] {
@@ -70,8 +69,8 @@ function negotiated(requested: unknown): string {
 }
 
 /** Capabilities of the endpoint, the same for every caller: they tell nothing about rights. */
-function capabilities({ server, offers }: BrokerView): object {
-  const served = server === null ? MERGED : (offers ?? EVERYTHING);
+function capabilities({ offers }: BrokerView): object {
+  const served = offers ?? EVERYTHING;
   const names = (["tools", "prompts", "resources"] as const).filter((name) => served[name]);
   return Object.fromEntries(names.map((name) => [name, {}]));
 }
@@ -90,12 +89,11 @@ function modernList(members: string, { wristband, now }: BrokerView): string {
   return `{"resultType":"complete",${members},"ttlMs":${ttlMs},"cacheScope":"private"}`;
 }
 
-/** All servers' tools under their public names. Prompts and resources are served per server. */
+/** All servers' entries under their merged names. */
 function merged(kind: ListKind, { snapshot, wristband }: BrokerView): PagedList {
   const of = [wristband.idp, wristband.sub, null, kind, snapshot.revision];
-  if (kind !== "tools") return { of, shown: [] };
-  const shown = [...snapshot.servers].flatMap(([server, { tools }]) =>
-    visible(tools, namesOf(wristband, "tools", server)).flatMap(({ name, merged: json }) =>
+  const shown = [...snapshot.servers].flatMap(([server, listed]) =>
+    visible(listed[kind], allowedOn(kind, server, wristband)).flatMap(({ name, merged: json }) =>
       json === null ? [] : [{ name: `${server} ${name}`, json }],
     ),
   );
@@ -105,7 +103,10 @@ function merged(kind: ListKind, { snapshot, wristband }: BrokerView): PagedList 
 function ofServer(kind: ListKind, server: string, { snapshot, wristband }: BrokerView): PagedList {
   const listed = snapshot.servers.get(server);
   const entries: readonly ListEntry[] = listed?.[kind] ?? [];
-  const allowed = namesOf(wristband, kind === "templates" ? "resources" : kind, server);
   const of = [wristband.idp, wristband.sub, server, kind, listed?.revision ?? null];
-  return { of, shown: visible(entries, allowed) };
+  return { of, shown: visible(entries, allowedOn(kind, server, wristband)) };
+}
+
+function allowedOn(kind: ListKind, server: string, wristband: WristbandClaims): readonly string[] {
+  return namesOf(wristband, kind === "templates" ? "resources" : kind, server);
 }

@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { z } from "zod";
 import { innerObjectSpanIn, inSlices, objectSpanIn } from "../json/spans.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
-import { MAX_URI } from "../mcp/read-operation.ts";
+import { MAX_URI } from "../mcp/merged-names.ts";
 import { readJson } from "../json/strict-reader.ts";
 import { createSlices } from "../async/slices.ts";
 

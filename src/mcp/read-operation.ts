@@ -2,12 +2,12 @@
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
 import { checkHeaders, versionOf } from "./header-agreement.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
+import { MAX_URI } from "./merged-names.ts";
 import { methodRow, type MethodRow } from "./method-table.ts";
 import type { McpHeaders, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
 import { faultOfUri } from "./uri.ts";
 
 export const MAX_NAME = 128;
-export const MAX_URI = 2048;
 const INVALID_REQUEST = -32600;
 
 /**

@@ -19,8 +19,9 @@ it("B18, B36, LA-02, CL-08: a public name is of one server and one name, whateve
       const seen = new Map<string, string>();
       for (const server of Object.keys(all)) {
         for (const name of names) {
-          const publicName = resolver.publicName(server, name);
-          expect(resolver.resolve(publicName)).toEqual({ server, name });
+          const publicName = resolver.namesOf(server).publicName("tool", name) ?? "";
+          expect(resolver.resolve("tool", publicName)).toEqual({ server, name });
+          expect(resolver.resolve("prompt", publicName)).toEqual({ server, name });
           const pair = JSON.stringify([server, name]);
           expect(seen.get(publicName) ?? pair).toBe(pair);
           seen.set(publicName, pair);
@@ -34,5 +35,5 @@ it("B18, B36, LA-02, CL-08: a public name is of one server and one name, whateve
 it("what no server has is nobody's, and a prefix alone is no name", () => {
   const resolver = createResolver({ git: "git_", docs: "docs." });
   for (const name of ["", "git", "git_", "gitread", "read", "Git_read", "docs_read", " git_read", "constructor"])
-    expect(resolver.resolve(name)).toBeNull();
+    expect(resolver.resolve("tool", name)).toBeNull();
 });

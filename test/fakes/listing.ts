@@ -3,6 +3,7 @@ import type { Visible } from "../../src/authz/types.ts";
 import { createEntryReader } from "../../src/broker/catalog/definitions.ts";
 import type { ListKind } from "../../src/broker/catalog/kinds.ts";
 import { emptyStats } from "../../src/broker/catalog/remarks.ts";
+import { createResolver } from "../../src/mcp/resolver.ts";
 import type { Listing } from "../../src/broker/catalog/listing.ts";
 
 export type Offered = Partial<Record<ListKind, readonly object[]>>;
@@ -12,10 +13,10 @@ export const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
 
 export function listingOf(server: string, offered: Offered): Listing {
   const stats = emptyStats();
-  const publicName = (name: string) => `${server}_${name}`;
+  const names = createResolver({ [server]: `${server}_` }).namesOf(server);
   const budget = { names: Infinity, definitions: Infinity };
   const use = (kind: ListKind) => {
-    const reader = createEntryReader(kind, { room: 1000, publicName, isOffered: () => true, stats, budget });
+    const reader = createEntryReader(kind, { room: 1000, names, isOffered: () => true, stats, budget });
     for (const item of offered[kind] ?? []) reader.take(Buffer.from(JSON.stringify(item)));
     return reader.entries();
   };

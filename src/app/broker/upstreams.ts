@@ -42,7 +42,7 @@ export function listersOf(
       credential: discoveryCredential(server),
       limits: config.limits,
       timeoutMs: Math.min(server.timeoutMs, MAX_LISTING_MS),
-      publicName: (tool: string) => resolver.publicName(name, tool),
+      names: resolver.namesOf(name),
       isOffered: (kind: Kind, own: string) => curation.offers(kind, { server: name, name: own }),
     };
     return [[name, () => listUpstream(options)] as const];

@@ -4,6 +4,7 @@ import type { JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
 import { createEntryReader, type ListBudget } from "./definitions.ts";
 import { emptyStats } from "./remarks.ts";
+import { createResolver } from "../../mcp/resolver.ts";
 import type { ListKind } from "./kinds.ts";
 
 /** As it comes from a server: through the reader that keeps everything. */
@@ -18,8 +19,8 @@ const ENDLESS: ListBudget = { names: Infinity, definitions: Infinity };
 
 function use(kind: ListKind, list: unknown, { room = 1000, budget = ENDLESS } = {}) {
   const stats = emptyStats();
-  const publicName = (name: string) => `s_${name}`;
-  const reader = createEntryReader(kind, { room, publicName, isOffered: () => true, stats, budget: { ...budget } });
+  const names = createResolver({ s: "s_" }).namesOf("s");
+  const reader = createEntryReader(kind, { room, names, isOffered: () => true, stats, budget: { ...budget } });
   for (const item of arrived(list)) reader.take(Buffer.from(JSON.stringify(item)));
   const entries = reader.entries();
   return { entries, stats, names: entries.map(({ name }) => name) };
@@ -41,45 +42,69 @@ describe("a definition is passed on as it came", () => {
     expect(stats).toEqual(emptyStats());
   });
 
-  it.each<[ListKind, object]>([
-    ["prompts", { name: "p", arguments: [{ name: "a", required: true, x: 1 }], _meta: { k: 1 } }],
-    ["resources", { uri: "docs://a?b=ü", name: "a", mimeType: "text/plain", size: 12, annotations: { priority: 1 } }],
-    ["templates", { uriTemplate: "docs://{id}", name: "by id", annotations: { audience: ["user"] } }],
-  ])("%s too, and never on the merged endpoint", (kind, entry) => {
+  it.each<[ListKind, object, object]>([
+    ["prompts", { name: "p", arguments: [{ name: "a", required: true, x: 1 }], _meta: { k: 1 } }, { name: "s_p" }],
+    [
+      "resources",
+      { uri: "docs://a?b=ü", name: "a", mimeType: "text/plain", size: 12, annotations: { priority: 1 } },
+      { uri: "s+docs://a?b=ü" },
+    ],
+    [
+      "templates",
+      { uriTemplate: "docs://{id}", name: "by id", annotations: { audience: ["user"] } },
+      { uriTemplate: "s+docs://{id}" },
+    ],
+    [
+      "resources",
+      { uri: "ui://a/b", name: "a", _meta: { ui: { csp: { connectDomains: ["x"] } } } },
+      { uri: "ui://s/a/b" },
+    ],
+  ])("%s too, and on the merged endpoint but for the name", (kind, entry, renamed) => {
     const { entries } = use(kind, [entry]);
     const name = Object.values(entry)[0] as string;
-    expect(entries).toEqual([{ name, json: JSON.stringify(entry), merged: null }]);
+    expect(entries).toEqual([{ name, json: JSON.stringify(entry), merged: JSON.stringify({ ...entry, ...renamed }) }]);
   });
 });
 
-describe("a reference to a resource, which the merged endpoint does not serve", () => {
+describe("a tool's reference to its page", () => {
   const merged = (meta: object) => {
     const { entries, stats } = use("tools", [tool("t", { _meta: meta })]);
     const [entry] = entries;
     expect(entry?.json, "on its server's endpoint it stays").toBe(JSON.stringify(tool("t", { _meta: meta })));
-    return { meta: (JSON.parse(entry?.merged ?? "{}") as Record<string, unknown>)["_meta"], stats };
+    expect(stats).toEqual(emptyStats());
+    return JSON.stringify((JSON.parse(entry?.merged ?? "{}") as Record<string, unknown>)["_meta"]);
   };
 
-  it.each<[string, object, object | undefined]>([
-    ["of MCP Apps", { ui: { resourceUri: "ui://a/b.html" } }, undefined],
-    ["in both spellings", { ui: { resourceUri: "ui://a" }, "ui/resourceUri": "ui://a" }, undefined],
+  it.each<[string, object, object]>([
+    ["of MCP Apps", { ui: { resourceUri: "ui://a/b.html" } }, { ui: { resourceUri: "ui://s/a/b.html" } }],
+    [
+      "in both spellings",
+      { ui: { resourceUri: "ui://a" }, "ui/resourceUri": "ui://a" },
+      { ui: { resourceUri: "ui://s/a" }, "ui/resourceUri": "ui://s/a" },
+    ],
     [
       "of another client",
       { "openai/outputTemplate": "ui://widget/x.html", "openai/other": "x" },
-      { "openai/other": "x" },
+      { "openai/outputTemplate": "ui://s/widget/x.html", "openai/other": "x" },
     ],
-    ["spelt otherwise", { ui: { resourceUri: "UI://a" } }, undefined],
-  ])("%s is left out there, and counted", (_, meta, rest) => {
-    expect(merged(meta)).toMatchObject({ meta: rest, stats: changed("merged_ui") });
+    ["under a name that nobody knows", { a: { page: "ui://t/b" } }, { a: { page: "ui://s/t/b" } }],
+    ["in capitals", { ui: { resourceUri: "UI://t/a" } }, { ui: { resourceUri: "ui://s/t/a" } }],
+    ["that hosts trim", { ui: { resourceUri: " ui://t/a" } }, { ui: { resourceUri: "s+ ui://t/a" } }],
+    ["that hosts trim, under another name", { x: "\tui://t/a" }, { x: "s+\tui://t/a" }],
+    ["of another scheme", { ui: { resourceUri: "t+docs://a" } }, { ui: { resourceUri: "s+t+docs://a" } }],
+  ])("%s names on the merged endpoint what can be read there, and never another server's", (_, meta, mapped) => {
+    expect(merged(meta)).toBe(JSON.stringify(mapped));
   });
 
   it("what else stands beside it stays: that a tool is for the app alone counts on", () => {
-    const { meta } = merged({ x: { a: 1 }, ui: { resourceUri: "ui://a", visibility: ["app"] }, "a/b": null });
-    expect(JSON.stringify(meta)).toBe('{"x":{"a":1},"ui":{"visibility":["app"]},"a/b":null}');
-  });
-
-  it("without one nothing is changed or counted", () => {
-    expect(merged({ ui: { visibility: ["model"] }, note: "see ui://a", n: 9 }).stats).toEqual(emptyStats());
+    const meta = {
+      x: { a: 1 },
+      ui: { visibility: ["app"], csp: { connectDomains: ["https://h"] } },
+      "a/b": null,
+      n: 9,
+    };
+    expect(merged(meta)).toBe(JSON.stringify(meta));
+    expect(merged({ note: "see ui://a" })).toBe('{"note":"see ui://a"}');
   });
 });
 
@@ -126,6 +151,14 @@ describe("names", () => {
   it("a name that is too long with its prefix is shown on its server's endpoint alone", () => {
     const { entries, stats } = use("tools", [tool("x".repeat(127))]);
     expect([entries[0]?.merged, entries[0]?.name.length, stats]).toMatchObject([null, 127, only("prefixed_name")]);
+    const uri = `docs://${"x".repeat(2040)}`;
+    for (const [kind, entry] of [
+      ["prompts", { name: "x".repeat(127) }],
+      ["resources", { uri, name: "n" }],
+      ["templates", { uriTemplate: uri, name: "n" }],
+      ["resources", { uri: "ui:///a", name: "n" }],
+    ] as const)
+      expect(use(kind, [entry])).toMatchObject({ entries: [{ merged: null }], stats: only("prefixed_name") });
   });
 });
 

@@ -2,28 +2,27 @@
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import type { Kind } from "../../mcp/operation.ts";
-import { isOrdinaryName } from "../../mcp/method-table.ts";
+import { isCallable } from "../../mcp/merged-names.ts";
+import type { ServerNames } from "../../mcp/resolver.ts";
 import { readJson } from "../../json/strict-reader.ts";
-import { faultOfTemplate, faultOfUri } from "../../mcp/uri.ts";
 import { KINDS, LISTS, type ListKind } from "./kinds.ts";
 import { cleanDefinition } from "./sanitize-text.ts";
 import { hasRoom, remark, type DropReason, type ListingStats } from "./remarks.ts";
 import { repair, type Repaired } from "./repair.ts";
 import { depthOf, hasLookalikes } from "./shape.ts";
-import { withoutUiReferences } from "./ui-references.ts";
+import { mergedDefinition } from "./merged-definition.ts";
 import { annotatedHeaders } from "./header-annotations.ts";
 
 /** An entry of a list: its name in calls, and its definition as JSON text. */
 export interface ListEntry {
   readonly name: string;
   readonly json: string;
-  /** A tool's definition on the merged endpoint, with its prefix; null for what is not shown there. */
+  /** The definition on the merged endpoint, under its name there; null for what is not shown there. */
   readonly merged: string | null;
 }
 
 export const MAX_ENTRY_BYTES = 64 * 1024;
 const MAX_ENTRY_DEPTH = 32;
-const MAX_URI = 2048;
 
 /** Bytes that one server's listing may still take, all kinds together; counted down. */
 export interface ListBudget {
@@ -36,8 +35,8 @@ export interface ListBudget {
 export interface ReadOptions {
   /** Number of entries that may be kept. */
   readonly room: number;
-  /** A tool's name on the merged endpoint. */
-  readonly publicName: (name: string) => string;
+  /** Its server's names on the merged endpoint. */
+  readonly names: ServerNames;
   /** False for what the configuration hides from every caller. */
   readonly isOffered: (kind: Kind, name: string) => boolean;
   readonly stats: ListingStats;
@@ -68,7 +67,7 @@ export function createEntryReader(kind: ListKind, options: ReadOptions): EntryRe
     kept.set(entry.name, entry);
     budget.names -= nameBytes(entry.name);
     budget.definitions -= Buffer.byteLength(entry.json);
-    if (kind === "tools" && entry.merged === null) drop("prefixed_name", entry.name);
+    if (entry.merged === null) drop("prefixed_name", entry.name);
   };
   let place = 0;
   return {
@@ -119,8 +118,7 @@ function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): List
   if (typeof definition === "string") return definition;
   const { entry, changes } = definition;
   for (const reason of changes) remark(stats.changed, reason, name);
-  const merged = kind === "tools" ? mergedTool(name, entry, options) : null;
-  return { name, json: JSON.stringify(entry), merged };
+  return { name, json: JSON.stringify(entry), merged: mergedDefinition(kind, entry, options.names) };
 }
 
 /** The definition as it is shown, mended and cleaned, or why it is not. */
@@ -132,15 +130,6 @@ function readDefinition(kind: ListKind, item: JsonObject, text: string): Repaire
   if (!hasUsableHeaders(kind, repaired.entry)) return "header_annotation";
   const { entry, changes } = cleanDefinition(kind, repaired.entry);
   return { entry, changes: [...repaired.changes, ...changes] };
-}
-
-/** A tool as the merged endpoint shows it, or null if its name is too long there. */
-function mergedTool(tool: string, definition: JsonObject, { publicName, stats }: EntryOptions): string | null {
-  const name = publicName(tool);
-  if (!isOrdinaryName(name)) return null;
-  const unlinked = withoutUiReferences(definition);
-  if (unlinked !== definition) remark(stats.changed, "merged_ui", tool);
-  return JSON.stringify({ ...unlinked, name });
 }
 
 function faultOf(item: JsonObject, text: string): DropReason | null {
@@ -155,6 +144,5 @@ function hasUsableHeaders(kind: ListKind, { inputSchema }: JsonObject): boolean 
 
 /** A name that a call would refuse is not listed (threat model: B15, B16). */
 function isUsableName(kind: ListKind, name: string): boolean {
-  if (kind === "tools" || kind === "prompts") return isOrdinaryName(name);
-  return name.length <= MAX_URI && (kind === "resources" ? faultOfUri(name) : faultOfTemplate(name)) === null;
+  return isCallable(KINDS[kind], name) && (kind !== "resources" || !name.includes("{"));
 }

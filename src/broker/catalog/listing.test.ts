@@ -1,3 +1,4 @@
+import { createResolver } from "../../mcp/resolver.ts";
 import { createServer, type ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
@@ -52,12 +53,12 @@ function connectionsTo(url: string): UpstreamConnections {
 }
 
 function list(origin: string, more: Partial<ListingOptions> & { path?: string } = {}): Promise<Listing> {
-  const publicName = (name: string) => `s_${name}`;
+  const names = createResolver({ s: "s_" }).namesOf("s");
   return listUpstream({
     upstream: connectionsTo(origin + (more.path ?? "/mcp")),
     credential: null,
     timeoutMs: 5000,
-    publicName,
+    names,
     isOffered: () => true,
     limits: LIMITS,
     ...more,

@@ -6,6 +6,7 @@ import type { Limits } from "../../config/schema/limits.ts";
 import { createEntryReader, type ListEntry, type EntryReader, type ListBudget } from "./definitions.ts";
 import { emptyStats, type ListingStats } from "./remarks.ts";
 import { LISTS, type ListKind } from "./kinds.ts";
+import type { ServerNames } from "../../mcp/resolver.ts";
 import { MAX_ENTRIES } from "../../catalog/schema.ts";
 import type { ListResult } from "./list-response.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
@@ -32,7 +33,7 @@ export interface Offers {
 export interface ListingOptions extends ListedUpstream {
   /** For all requests together. */
   readonly timeoutMs: number;
-  readonly publicName: (name: string) => string;
+  readonly names: ServerNames;
   /** False for what the configuration hides from every caller. */
   readonly isOffered: (kind: Kind, name: string) => boolean;
   /** Bytes that one server's names and definitions may take. */
@@ -53,14 +54,14 @@ export async function listUpstream(options: ListingOptions): Promise<Listing> {
   }
 }
 
-async function readLists(server: Conversation, { publicName, isOffered, limits }: ListingOptions): Promise<Listing> {
+async function readLists(server: Conversation, { names, isOffered, limits }: ListingOptions): Promise<Listing> {
   const offered = (capability: string) => isObject(server.capabilities[capability]);
   const offers = { tools: offered("tools"), prompts: offered("prompts"), resources: offered("resources") };
   const stats = emptyStats();
   const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
   const pages = { left: MAX_PAGES };
   const read = async (kind: ListKind, isDeclared: boolean, room = MAX_ENTRIES) => {
-    const reader = createEntryReader(kind, { room, publicName, isOffered, stats, budget });
+    const reader = createEntryReader(kind, { room, names, isOffered, stats, budget });
     if (isDeclared) await readPages(server, { kind, reader }, pages);
     return reader.entries();
   };

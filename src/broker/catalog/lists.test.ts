@@ -80,7 +80,7 @@ describe.each(eras)("lists of the revision %s", (version, send) => {
   const modern = version === "2026-07-28";
 
   // No policy and no serve is at hand here: the wristband alone says what she sees.
-  it("P2.5-4, P2.5-6: /mcp holds her tools of all servers, prefixed, definitions whole; nothing of the other kinds", async () => {
+  it("P2.5-4, P2.5-6: /mcp holds her tools of all servers, prefixed, definitions whole, and of the other kinds", async () => {
     const wristbands = [broker.wristband("alice", { ...ALICE, tools: { git: ["read", "search"], big: ["t000"] } })];
     const reply = await send("tools/list", {}, { wristbands });
     expect(itemsOf(reply, "tools/list")).toEqual([
@@ -88,8 +88,12 @@ describe.each(eras)("lists of the revision %s", (version, send) => {
       tool("git_read", { description: "reads" }),
       tool("git_search"),
     ]);
-    for (const method of ["prompts/list", "resources/list", "resources/templates/list"] as const)
-      expect(itemsOf(await send(method, {}, { wristbands }), method)).toEqual([]);
+    expect(itemsOf(await send("prompts/list", {}, { wristbands }), "prompts/list")).toEqual([{ name: "git_summary" }]);
+    expect(itemsOf(await send("resources/list", {}, { wristbands }), "resources/list")).toEqual([
+      { uri: "git+docs://a", name: "a" },
+    ]);
+    const templates = itemsOf(await send("resources/templates/list", {}, { wristbands }), "resources/templates/list");
+    expect(templates).toEqual([{ uriTemplate: "git+docs://{id}", name: "c" }]);
   });
 
   it("on a server's endpoint, that server's of every kind, under its own names", async () => {
@@ -167,7 +171,7 @@ describe.each(eras)("lists of the revision %s", (version, send) => {
         "capabilities"
       ];
     for (const wristband of [alice, bob]) {
-      expect(await of("/mcp", wristband)).toEqual({ tools: {} });
+      expect(await of("/mcp", wristband)).toEqual({ tools: {}, prompts: {}, resources: {} });
       expect(await of(git, wristband)).toEqual({ tools: {}, prompts: {}, resources: {} });
       expect(await of("/servers/big/mcp", wristband)).toEqual({ tools: {} });
       expect(await of("/servers/quiet/mcp", wristband)).toEqual({ prompts: {} });
@@ -257,7 +261,7 @@ describe("N-05: the handshake", () => {
     expect(reply.message.result).toEqual({
       resultType: "complete",
       supportedVersions: ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"],
-      capabilities: { tools: {} },
+      capabilities: { tools: {}, prompts: {}, resources: {} },
       serverInfo: IMPLEMENTATION,
       ttlMs: 5000,
       cacheScope: "private",

@@ -17,9 +17,9 @@ export type DropReason = (typeof DROP_REASONS)[number];
 /**
  * What of an entry is changed. `text`: characters that people do not see; `text_cut`: a text beyond its limit; `member`: an
  * optional member that the protocol's schema rejects; `output_schema`: one that clients cannot use, left out; `input_schema`:
- * mended in place; `merged_ui`: shown without its reference to a resource, on the merged endpoint.
+ * mended in place.
  */
-export const CHANGE_REASONS = ["text", "text_cut", "member", "output_schema", "input_schema", "merged_ui"] as const;
+export const CHANGE_REASONS = ["text", "text_cut", "member", "output_schema", "input_schema"] as const;
 export type ChangeReason = (typeof CHANGE_REASONS)[number];
 
 /** Number of entries, and the first names among them: printable, at most 10. */

@@ -83,12 +83,18 @@ describe("a call that its wristband does not prove is refused, and reaches nobod
     ["on /mcp, a name without a prefix", { path: "/mcp", params: { name: "echo" } }],
     ["on /mcp, a prefix without a name", { path: "/mcp", params: { name: "s_" } }],
     ["on /mcp, another server's prefix", { path: "/mcp", params: { name: "other_echo" } }],
-    ["LA-02: on /mcp, a prompt", { path: "/mcp", method: "prompts/get", params: { name: "s_echo" } }],
+    [
+      "LA-02: on /mcp, another server's prompt",
+      { path: "/mcp", method: "prompts/get", params: { name: "other_echo" } },
+    ],
     ["F18: no digest of the body", names({ s: ["echo"] }, { body: undefined })],
     ["F18: an empty digest", names({ s: ["echo"] }, { body: "" })],
     ["F18: the digest of no bytes", names({ s: ["echo"] }, { body: bodyDigest(Buffer.alloc(0)) })],
     ["F18: a list's wristband with a digest", names({ s: ["echo"] }, { use: "list", body: "A".repeat(43) })],
-    ["on /mcp, a resource", { path: "/mcp", method: "resources/read", params: { uri: "docs:s_echo" } }],
+    ...["docs://a", "other+docs://a", "s+docs://b", "s+ui://a", "ui://other/a"].map((uri): [string, CallParts] => [
+      `on /mcp, the resource ${uri}`,
+      { path: "/mcp", method: "resources/read", ...names({}, { resources: { s: ["docs://a"] } }), params: { uri } },
+    ]),
   ])("%s", async (_, parts) => {
     const reply = await broker.call(parts);
     expect([reply.status, reasonOf(reply.messages[0])]).toEqual([403, "wristband_invalid"]);

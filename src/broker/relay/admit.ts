@@ -81,11 +81,10 @@ export function scopeOf({ endpoint, wristband }: Pick<IncomingCall, "endpoint" |
   return JSON.stringify([callerKey(wristband), endpoint.server]);
 }
 
-/** On the merged endpoint only tools have a server, named by their prefix. */
 function targetOf(resolver: Resolver, { endpoint, operation }: IncomingCall): Target | null {
-  if (operation.name === null) return null;
+  if (operation.name === null || operation.kind === null) return null;
   if (endpoint.server !== null) return { server: endpoint.server, name: operation.name };
-  return operation.kind === "tool" ? resolver.resolve(operation.name) : null;
+  return resolver.resolve(operation.kind, operation.name);
 }
 
 /** The value of a header that came exactly once, else null. */

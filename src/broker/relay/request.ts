@@ -42,7 +42,7 @@ export interface RelayRequest extends WireTerms {
 export type FindSchema = (server: string, tool: string) => JsonValue | undefined;
 
 /**
- * A call as its server must get it: the client's bytes but for the id, the name without its prefix, and `_meta` where the
+ * A call as its server must get it: the client's bytes but for the id, the server's own name, and `_meta` where the
  * server's revision demands it.
  */
 export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, findSchema: FindSchema): RelayRequest {
@@ -81,10 +81,11 @@ function spansOf({ body }: RelayCall): CallSpans {
   return { id, params, meta: innerObjectSpan(body, params.members.get("_meta")) };
 }
 
-/** On the merged endpoint a tool's name has its server's prefix before it. */
-function renaming({ operation, name }: RelayCall, { params }: CallSpans): Edit[] {
+/** On the merged endpoint a name or URI tells its server; the server gets its own. */
+function renaming({ operation, name, body }: RelayCall, { params }: CallSpans): Edit[] {
   if (name === operation.name) return [];
-  const span = params.members.get("name");
+  const holder = operation.method === "completion/complete" ? innerObjectSpan(body, params.members.get("ref")) : params;
+  const span = holder?.members.get(operation.kind === "resource" ? "uri" : "name");
   if (span === undefined) throw new Error("a renamed call without a name");
   return [{ ...span, text: JSON.stringify(name) }];
 }

@@ -70,7 +70,8 @@ describe("TB-05: a disabled server", () => {
   it("is in no endpoint, no prefix and no printed Envoy", () => {
     const { endpoints, resolver, curation } = checkSettings(config);
     expect([...endpoints.paths.keys()].filter((path) => path.includes("git"))).toEqual([]);
-    expect(resolver.resolve("hidden_read")).toBeNull();
+    expect(resolver.resolve("tool", "hidden_read")).toBeNull();
+    expect(resolver.resolve("resource", "git+docs://a")).toBeNull();
     expect(curation.offers("tool", { server: "git", name: "read" })).toBe(false);
     expect(envoyConfigYaml(config)).not.toContain("git");
   });
