@@ -190,7 +190,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
 export const NAME_OF_NOBODY: Remedy = {
   meaning: "No server has this name here. Policy was not asked.",
   remedy:
-    "Take the name from the list of the same endpoint: on `/mcp` a tool has its server's prefix. Prompts and resources are served on `/servers/NAME/mcp` only.",
+    "Take the name from the list of the same endpoint: on `/mcp` a tool or prompt has its server's prefix, and a resource its server's name (`S+URI`, `ui://S/…`).",
 };
 
 /** The meaning of a refusal, and its remedy. @param policyAsked whether a revision stands in the facts or in the audit line */

@@ -369,7 +369,7 @@ describe("a past decision", () => {
       name: "ui://budget/app.html",
       policy: null,
       note: null,
-      detail: "prompts and resources are served on /servers/NAME/mcp",
+      detail: "no server has this name",
     },
   ];
 
@@ -408,9 +408,9 @@ describe("a past decision", () => {
 
   it("a refusal without policy is not blamed on policy, and sends nobody to `why`", async () => {
     const { out } = await why(["--request-id", "r5", "--audit", auditFile()]);
-    expect(out).toMatch(/detail +- +prompts and resources are served on \/servers\/NAME\/mcp/);
+    expect(out).toMatch(/detail +- +no server has this name/);
     expect(out).toMatch(/meaning +No server has this name here\. Policy was not asked\./);
-    expect(out).toMatch(/to do +.*`\/servers\/NAME\/mcp`/);
+    expect(out).toMatch(/to do +.*on `\/mcp`/);
     expect(out).not.toMatch(/to do .*mcp-authz why/);
   });
 
