@@ -7,6 +7,7 @@ import { progress } from "../../../test/fakes/relay.ts";
 import { answerOnStream, startSseServer, type SseServer } from "../../../test/fakes/sse-server.ts";
 import { createSlices } from "../../async/slices.ts";
 import { Secret } from "../../secret/secret.ts";
+import { createResolver } from "../../mcp/resolver.ts";
 import { listUpstream } from "../catalog/listing.ts";
 import { createUpstreams } from "../upstream/upstream.ts";
 
@@ -167,7 +168,11 @@ describe("TB-07: a server of HTTP+SSE", () => {
     const credential = { header: "authorization", value: new Secret("Bearer d") };
     const options = { upstream: upstreams.get("s")!.lists, credential, timeoutMs: 2000, limits, isOffered: () => true };
     for (let i = 0; i < 3; i += 1) {
-      const listing = await listUpstream({ ...options, publicName: (name) => name, slices: createSlices() });
+      const listing = await listUpstream({
+        ...options,
+        names: createResolver({ s: "" }).namesOf("s"),
+        slices: createSlices(),
+      });
       expect(listing.tools.map(({ name }) => name)).toEqual(["t"]);
     }
     await vi.waitFor(() => expect(upstream.streams.size).toBe(0));
