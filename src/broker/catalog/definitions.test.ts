@@ -29,7 +29,6 @@ function use(kind: ListKind, list: unknown, { room = 1000, budget = ENDLESS } = 
 const schema = { type: "object" };
 const tool = (name: unknown, more: object = {}) => ({ name, inputSchema: schema, ...more });
 const only = (reason: string) => ({ dropped: { [reason]: { count: 1 } }, changed: {} });
-const changed = (reason: string) => ({ dropped: {}, changed: { [reason]: { count: 1 } } });
 
 describe("a definition is passed on as it came", () => {
   const whole =
