@@ -43,6 +43,7 @@ export function buildRelay(
     maxCallsPerCaller: config.limits.callsPerCaller,
     maxCallsPerServer: MAX_CALLS_PER_SERVER,
     notificationsPerSecond: config.limits.notificationsPerSecond,
+    keepAliveMs: config.limits.keepAliveSeconds * 1000,
   });
   return {
     relay,

@@ -12,7 +12,7 @@ import { faultIn, orAborted } from "../abort.ts";
 import type { CallTimeout } from "./call-timeout.ts";
 import { toClientResponse, type RpcResponse } from "./response.ts";
 import type { RelayCall } from "./admit.ts";
-import { beginStream, endStream, sendResponse, type RelayClient } from "./client-response.ts";
+import { beginStream, sendResponse, type RelayClient } from "./client-response.ts";
 import { answerRequest } from "./server-requests.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
@@ -31,6 +31,8 @@ export interface AttemptOptions {
   readonly pacer: Pacer;
   readonly readMessage: ReadMessage;
   readonly notificationsPerSecond: number;
+  /** A silent stream to a client gets a comment at least so often. */
+  readonly keepAliveMs: number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
 }
@@ -150,7 +152,7 @@ async function passOn(options: AttemptOptions, opened: OpenResponse): Promise<At
 /** The response to this request, or a refusal: then the body is not read to its end, and nothing of it is passed on. */
 async function readResponse(
   { readMessage }: AttemptOptions,
-  { response, request, client, timeout }: OpenResponse,
+  { call, response, request, client, timeout }: OpenResponse,
   status: number,
 ): Promise<Step<RpcResponse>> {
   const isRpc = [200, 400, 404].includes(status) && mediaOf(response) === "json";
@@ -158,7 +160,8 @@ async function readResponse(
     drainOrClose(response);
     return refuse("upstream_unavailable", status === 200 ? "content_type" : `status_${status}`);
   }
-  const { bytes, room } = await readHeld(response, { hold: client.hold, signal: timeout.signal });
+  const { maxResponseBytes } = call.upstream;
+  const { bytes, room } = await readHeld(response, { hold: client.hold, signal: timeout.signal }, maxResponseBytes);
   const read = await readMessage(bytes);
   if (timeout.signal.aborted) throw faultIn(timeout.signal);
   const message = responseIn(read, request, status);
@@ -201,23 +204,22 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
   const { monotonic, notificationsPerSecond, observer, pacer, readMessage } = options;
   timeout.endAt(call.wristband.caller_exp * 1000);
   const brake = createBrake(response);
-  const writer = client.accepts.stream ? beginStream(client, brake, monotonic) : null;
+  const writer = client.accepts.stream ? beginStream(client, brake) : null;
   const sink: StreamSink = {
     notification: (data) => writer?.event(data),
     request: (_, message) => answerRequest(opened, message),
-    onData() {
-      timeout.restart();
-      writer?.keepAlive();
-    },
+    onData: timeout.restart,
     unread: () => client.response.writableLength,
   };
   const end = await readStream(
-    { response, request, operation: call.operation, server: call.upstream.name, sink },
+    {
+      ...{ response, request, operation: call.operation, sink },
+      ...{ server: call.upstream.name, maxBytes: call.upstream.maxResponseBytes },
+    },
     { brake, pacer, budget: createNotificationBudget(notificationsPerSecond, monotonic), observer, readMessage },
     { hold: client.hold, signal: timeout.signal },
   );
   if (end === null) return refuse("capability_missing", "input_required");
-  if (client.accepts.stream) endStream(client, end.body);
-  else sendResponse(client, end);
+  sendResponse(client, end);
   return null;
 }

@@ -24,37 +24,74 @@ const HEADERS = { "cache-control": "no-store" };
 /** An event stream to a client. */
 export interface EventWriter {
   event(data: Buffer): void;
-  /** Sends a comment if nothing was sent for a while: the call goes on. */
-  keepAlive(): void;
 }
 
-const KEEP_ALIVE_MS = 10_000;
 /** Up to this size one copy is cheaper than several writes. */
 const MAX_COPY_BYTES = 64 * 1024;
 const COMMENT = ":\n\n";
 
+/** The streams that have begun, by their responses. */
+const streams = new WeakMap<ServerResponse, ClientStream>();
+
 /**
- * Begins a stream, which is written no faster than its client reads.
- * @param monotonic milliseconds of a clock that never goes back
+ * Shows the client that her call goes on, so that no balancer with an idle limit ends it: a stream that is silent for so long
+ * gets a comment, and a client who accepts streams and has got nothing yet gets the head of one. Until the response ends.
  */
-export function beginStream({ response }: RelayClient, source: Brake, monotonic: () => number): EventWriter {
-  writeStreamHead(response);
-  let goOn: (() => void) | null = null;
-  response.on("drain", () => {
-    goOn?.();
-    goOn = null;
-  });
-  let writtenAt = monotonic();
-  const write = (bytes: Buffer | string) => {
-    writtenAt = monotonic();
-    if (!response.write(bytes)) goOn ??= source.hold();
-  };
-  return {
-    event: (data) => write(Buffer.concat(eventOf([data]))),
-    keepAlive() {
-      if (monotonic() - writtenAt >= KEEP_ALIVE_MS) write(COMMENT);
-    },
-  };
+export function keepAlive(client: RelayClient, silenceMs: number): void {
+  const { response, accepts } = client;
+  if (!accepts.stream) return;
+  let lastTick: number | undefined;
+  // Two ticks without a byte between them: no silence is longer than `silenceMs`.
+  const timer = setInterval(() => {
+    const sent = response.socket?.bytesWritten;
+    if (response.writableEnded || response.destroyed) clearInterval(timer);
+    else if (sent === lastTick) streamOf(client)?.comment();
+    lastTick = response.socket?.bytesWritten;
+  }, silenceMs / 2);
+  response.once("close", () => clearInterval(timer));
+}
+
+/** The stream to a client, which begins now unless it has. Null for a response that is no stream. */
+function streamOf({ response }: RelayClient): ClientStream | null {
+  if (!response.headersSent) streams.set(response, new ClientStream(response));
+  return streams.get(response) ?? null;
+}
+
+/** Begins a stream, which is written no faster than its client reads. */
+export function beginStream(client: RelayClient, source: Brake): EventWriter {
+  const stream = streamOf(client);
+  if (stream === null) throw new Error("the response is no stream");
+  stream.source = source;
+  return stream;
+}
+
+class ClientStream implements EventWriter {
+  readonly #response: ServerResponse;
+  #goOn: (() => void) | null = null;
+  /** What is paused while the client does not read. */
+  source: Brake | null = null;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    writeStreamHead(response);
+    response.on("drain", () => {
+      this.#goOn?.();
+      this.#goOn = null;
+    });
+  }
+
+  event(data: Buffer): void {
+    this.#write(Buffer.concat(eventOf([data])));
+  }
+
+  /** A client that has not read what was sent needs no sign of life. */
+  comment(): void {
+    if (!this.#response.writableNeedDrain) this.#write(COMMENT);
+  }
+
+  #write(bytes: Buffer | string): void {
+    if (!this.#response.write(bytes)) this.#goOn ??= this.source?.hold() ?? null;
+  }
 }
 
 function writeStreamHead(response: ServerResponse): void {
@@ -62,9 +99,13 @@ function writeStreamHead(response: ServerResponse): void {
   response.flushHeaders();
 }
 
-/** Sends a complete response, as an event where the client does not accept JSON. */
+/** Sends a complete response, as an event where the client does not accept JSON or her stream has begun. */
 export function sendResponse(client: RelayClient, { status, body }: ClientResponse): void {
   const { response, accepts } = client;
+  if (response.headersSent) {
+    endStream(client, body);
+    return;
+  }
   if (!accepts.json && status === 200) {
     writeStreamHead(response);
     writeLast(response, eventOf(body));

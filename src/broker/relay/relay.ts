@@ -11,7 +11,7 @@ import { createCallTimeout, type CallTimeout } from "./call-timeout.ts";
 import { createCallsUnderWay } from "./calls-under-way.ts";
 import { attempt, type AttemptOptions, type RelayAttempt } from "./attempt.ts";
 import type { RelayCall } from "./admit.ts";
-import { endCancelled, endStream, type RelayClient } from "./client-response.ts";
+import { endCancelled, endStream, keepAlive, type RelayClient } from "./client-response.ts";
 import type { FindSchema } from "./request.ts";
 import type { StreamObserver } from "./stream.ts";
 import { createReadMessage } from "../upstream/message.ts";
@@ -57,6 +57,8 @@ export interface RelayOptions {
   readonly maxCallsPerServer: number;
   /** Notifications of one call that are passed on. */
   readonly notificationsPerSecond: number;
+  /** A silent stream to a client gets a comment at least so often. */
+  readonly keepAliveMs: number;
 }
 
 export interface Relay {
@@ -134,13 +136,15 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
   const started = monotonic();
   const onClose = () => timeout.end(LEFT);
   client.response.on("close", onClose);
+  keepAlive(client, options.keepAliveMs);
   if (client.response.closed) onClose();
   let end: CallEnd;
   try {
     const refused = lookalikeArgument(current.call, options.findSchema) ?? (await attempt(options, current));
     end = refused === null ? { kind: "answered" } : { kind: "refused", refused };
   } catch (error) {
-    end = endBy(timeout.signal.aborted && !isNoRoom(error) ? faultIn(timeout.signal) : error);
+    const cause = timeout.signal.aborted && !isNoRoom(error) ? faultIn(timeout.signal) : error;
+    end = endBy(cause, current.call.upstream.maxResponseBytes);
   } finally {
     client.response.off("close", onClose);
     timeout.clear();
@@ -164,14 +168,16 @@ function isNoRoom(error: unknown): boolean {
   return error instanceof HttpFault && error.code === NO_ROOM;
 }
 
-function endBy(error: unknown): CallEnd {
+function endBy(error: unknown, limitBytes: number): CallEnd {
   if (error instanceof HttpFault && (error.code === LEFT || error.code === CANCELLED)) return { kind: "left" };
-  return { kind: "refused", refused: refusedBy(error) };
+  const refused = refusedBy(error);
+  return { kind: "refused", refused: refused.reason === "answer_too_large" ? { ...refused, limitBytes } : refused };
 }
 
 function refusedBy(error: unknown): Refused {
   if (!(error instanceof HttpFault)) return refuse("internal", error instanceof Error ? error.name : "thrown");
   if (error.code === NO_ROOM) return refuse("rate_limited", error.code);
+  if (error.code === "answer_too_large") return refuse("answer_too_large");
   if (error.code === "timeout") return refuse("upstream_timeout", error.code);
   if (error.code === "caller_expired") return refuse("token_expired", error.code);
   return refuse("upstream_unavailable", error.message);

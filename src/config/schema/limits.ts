@@ -39,6 +39,10 @@ export const limitsSchema = z
     ),
     heldBytes: within([8 * MIB, 4096 * MIB, 128 * MIB], "bytes of answers that the broker holds in all"),
     notificationsPerSecond: within([1, 10_000, 100], "notifications of a server that one call passes on"),
+    keepAliveSeconds: within(
+      [1, 300, 15],
+      "the longest silence of an answer that its client takes as a stream: then a comment shows that the call goes on",
+    ),
     serverNameBytes: within(
       [KIB, 256 * KIB, 64 * KIB],
       "names of one server's tools, prompts and resources that are listed",
