@@ -53,7 +53,8 @@ export function admitMedia(request: AuthzRequest): Step<true> {
 /** Returns the bytes of the body, if it has one of an accepted form and size. */
 export function admitBody(settings: AdmitSettings, request: AuthzRequest): Step<Uint8Array> {
   const { body } = request;
-  if ("bytes" in body && body.bytes.length > settings.maxBodyBytes) return refuse("body_too_large", "limits.bodyBytes");
+  if ("bytes" in body && body.bytes.length > settings.maxBodyBytes)
+    return { ...refuse("body_too_large", "limits.bodyBytes"), limitBytes: settings.maxBodyBytes };
   if (body.kind === "bytes") return pass(body.bytes);
   if (body.kind === "text" && settings.acceptTextBody) return pass(body.bytes);
   if (body.kind === "text")

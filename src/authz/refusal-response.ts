@@ -1,6 +1,6 @@
 // Renders a refusal as an HTTP response, with a JSON-RPC error where the request was one. Pure.
 import { challenge, type ChallengeSettings } from "./challenge.ts";
-import { REFUSALS } from "./refusal.ts";
+import { REFUSALS, type Reason } from "./refusal.ts";
 import type { Refused } from "./step.ts";
 import { corsHeaders } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
@@ -48,9 +48,17 @@ export function refusalResponse(
 function status(settings: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): number {
   const isRequest = facts.rpc !== null && !facts.rpc.notification;
   if (refused.reason === "policy_denied" && settings.denial === "jsonrpc" && isRequest) return 200;
+  // The answer is there, and too large: a status of failure would have clients and proxies ask for it again.
+  if (refused.reason === "answer_too_large" && isRequest) return 200;
+  // MissingRequiredClientCapability is a code, and a status, of the stateless revision alone.
+  if (refused.reason === "capability_missing" && isOlderRequest(facts)) return 200;
   // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management).
   if (refused.reason === "method_unknown" && facts.rpc?.version !== MODERN) return 200;
   return REFUSALS[refused.reason].http;
+}
+
+function isOlderRequest({ rpc }: Pick<RefusalFacts, "rpc">): boolean {
+  return rpc !== null && !rpc.notification && rpc.version !== MODERN;
 }
 
 function body(refused: Refused, facts: RefusalFacts): object {
@@ -61,19 +69,32 @@ function body(refused: Refused, facts: RefusalFacts): object {
   return rpcError(refused, facts);
 }
 
+function messageOf(message: string, { limitBytes, help }: Refused): string {
+  const limited = limitBytes === undefined ? message : `${message} (limit: ${limitBytes} bytes)`;
+  return help === undefined ? limited : `${limited}. ${help}`;
+}
+
+/** Invalid Request (JSON-RPC 2.0 §5.1): what an older revision has for a call that its client cannot make. */
+const INVALID_REQUEST = -32_600;
+
+function olderCode(reason: Reason, facts: Pick<RefusalFacts, "rpc">): number | null {
+  return reason === "capability_missing" && isOlderRequest(facts) ? INVALID_REQUEST : null;
+}
+
 /** A refusal as a JSON-RPC error with the request's id: the body, or the last event of a stream. */
-export function rpcError(refused: Refused, { rpc: context, requestId }: RefusalFacts): object {
+export function rpcError(refused: Refused, facts: Pick<RefusalFacts, "rpc" | "requestId">): object {
   const { http, rpc, message } = REFUSALS[refused.reason];
-  const { reason, rpcCode, help } = refused;
+  const { reason, rpcCode, help, limitBytes } = refused;
   const supported = reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS } : {};
   const helped = help === undefined ? {} : { help };
+  const limited = limitBytes === undefined ? {} : { limitBytes };
   return {
     jsonrpc: "2.0",
-    id: context?.id ?? null,
+    id: facts.rpc?.id ?? null,
     error: {
-      code: rpcCode ?? rpc ?? http,
-      message: help === undefined ? message : `${message}. ${help}`,
-      data: { reason, requestId, ...supported, ...helped },
+      code: rpcCode ?? olderCode(reason, facts) ?? rpc ?? http,
+      message: messageOf(message, refused),
+      data: { reason, requestId: facts.requestId, ...supported, ...limited, ...helped },
     },
   };
 }

@@ -75,6 +75,12 @@ export const REFUSALS = {
     rpc: null,
     message: "The server behind the gateway failed or cannot be reached, try again later",
   },
+  answer_too_large: {
+    kind: "deny",
+    http: 502,
+    rpc: -32603,
+    message: "The server's answer is too large to be passed on. Do not repeat this call: ask for less",
+  },
   upstream_timeout: { kind: "fail", http: 504, rpc: null, message: "The server did not answer in time" },
   internal: { kind: "fail", http: 500, rpc: null, message: "Internal error" },
 } as const satisfies Readonly<Record<string, Refusal>>;

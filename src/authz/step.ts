@@ -16,6 +16,8 @@ export interface Refused {
   readonly scopes?: readonly string[] | undefined;
   /** The operator's words on how the caller gets what is missing; the client receives them. */
   readonly help?: string | undefined;
+  /** The limit in bytes that the request or its answer exceeds; the client receives it. */
+  readonly limitBytes?: number | undefined;
   /** Seconds until the caller may try again, if known: `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfterSeconds?: number | undefined;
   /** Set when the signature was valid but the token was refused (expired, revoked, wrong audience). For the audit log only. */

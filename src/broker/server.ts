@@ -252,9 +252,10 @@ function readBody(
   { hold, maxBytes }: { readonly hold: Hold; readonly maxBytes: number },
 ): Promise<Step<Buffer>> {
   const bytes = createByteCollector(maxBytes);
+  const tooLarge: Refused = { ...refuse("body_too_large"), limitBytes: maxBytes };
   return new Promise((done) => {
     if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
-      done(refuse("body_too_large"));
+      done(tooLarge);
       return;
     }
     request.on("data", (chunk: Buffer) => {
@@ -264,7 +265,7 @@ function readBody(
         return;
       }
       request.pause();
-      done(isTooLarge ? refuse("body_too_large") : refuse("rate_limited", NO_ROOM));
+      done(isTooLarge ? tooLarge : refuse("rate_limited", NO_ROOM));
     });
     request.on("end", () => done(pass(bytes.take())));
     request.on("error", () => done(refuse("body_too_large")));

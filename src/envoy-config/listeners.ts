@@ -105,7 +105,7 @@ function connectionManager(config: Config, routes: object): object {
     request_timeout: `${REQUEST_SECONDS}s`,
     // Until the Check has named a route, whose own idle_timeout takes over: a pause of the body, and the Check itself.
     stream_idle_timeout: duration(PAUSE_SECONDS * 1000 + decisionTimeoutMs(config)),
-    local_reply_config: localReplies(),
+    local_reply_config: localReplies(config),
     access_log: [accessLog()],
     ...routes,
     http_filters: [

@@ -1,5 +1,7 @@
 // Envoy's own responses as JSON-RPC, and the access log. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/local_reply
+import { REFUSALS } from "../authz/refusal.ts";
+import type { Config } from "../config/schema.ts";
 import { EXT_AUTHZ, typed } from "./values.ts";
 
 const BUSY = "Too many calls at a time, try again later";
@@ -7,12 +9,19 @@ const RETRY = {
   headers_to_add: [{ header: { key: "retry-after", value: "1" }, append_action: "ADD_IF_ABSENT" }],
 };
 
-function body(code: number, message: string): object {
-  return { body_format_override: { json_format: { jsonrpc: "2.0", id: null, error: { code, message } } } };
+function body(code: number, message: string, data?: object): object {
+  const error = { code, message, ...(data !== undefined && { data }) };
+  return { body_format_override: { json_format: { jsonrpc: "2.0", id: null, error } } };
+}
+
+/** What a sender who knows it can heed, in the form of `authz/refusal-response.ts`. */
+function bodyTooLarge({ limits: { bodyBytes: limitBytes } }: Config): object {
+  const message = `${REFUSALS.body_too_large.message} (limit: ${limitBytes} bytes)`;
+  return body(413, message, { reason: "body_too_large", limitBytes });
 }
 
 /** Gives Envoy's own refusals a JSON-RPC body. Refusals of serve have theirs, and are told apart by their metadata. */
-export function localReplies(): object {
+export function localReplies(config: Config): object {
   // decision=allow: the upstream failed after an allow. No metadata: serve did not answer.
   const isEnvoys = {
     metadata_filter: {
@@ -43,7 +52,7 @@ export function localReplies(): object {
         ...body(429, BUSY),
         ...RETRY,
       },
-      mapper(413, "The body is too large", false),
+      { filter: { and_filter: { filters: [status(413), isEnvoys] } }, ...bodyTooLarge(config) },
       mapper(429, BUSY, true),
       mapper(500, "The gateway could not take in the answer of the server", false), // larger than an error may be, for one
       mapper(502, "The server behind the gateway failed or cannot be reached, try again later", false),

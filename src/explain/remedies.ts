@@ -176,6 +176,12 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     remedy:
       "Read the broker's log: it says which. Call the server by hand with the same credential; look at its `url` and `caFile`.",
   },
+  answer_too_large: {
+    meaning:
+      "The answer is longer than `servers.NAME.maxResponseBytes`. The server has done what it was asked, so repeating the call repeats that and ends the same way.",
+    remedy:
+      "Ask the server for less: a page, a range, a smaller picture. Or raise `maxResponseBytes` of this server: a large answer is passed on as it comes, not held.",
+  },
   upstream_timeout: {
     meaning: "The server behind the broker was silent for its `timeoutMs`.",
     remedy: "Look at the server. A tool that takes longer needs a larger `servers.NAME.timeoutMs`.",

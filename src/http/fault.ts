@@ -40,6 +40,7 @@ type ReaderFaultCode =
   | "cursor_repeats"
   | "no_answer"
   | "held_bytes"
+  | "answer_too_large"
   | "caller_expired"
   | "left"
   | "cancelled"

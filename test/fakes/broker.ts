@@ -23,6 +23,7 @@ export interface TestServer {
   /** Where its calls go. */
   readonly url?: string;
   readonly timeoutMs?: number;
+  readonly maxResponseBytes?: number;
   /** The headers of its chain; null for a server whose chain is `none`. */
   readonly headers?: readonly string[] | null;
   /** For the schemas of calls. */
@@ -37,6 +38,7 @@ export interface BrokerLimits {
   readonly maxCallsPerCaller?: number;
   readonly maxCallsPerServer?: number;
   readonly notificationsPerSecond?: number;
+  readonly keepAliveMs?: number;
   readonly heldBytesPerCaller?: number;
   readonly heldBytes?: number;
   readonly tls?: BrokerOptions["tls"];
@@ -169,8 +171,10 @@ function curationOf(servers: TestServers) {
 
 const MIB = 1024 * 1024;
 
-function relayLimits({ maxCallsPerCaller, maxCallsPerServer, notificationsPerSecond }: BrokerLimits) {
+function relayLimits(limits: BrokerLimits) {
+  const { maxCallsPerCaller, maxCallsPerServer, notificationsPerSecond, keepAliveMs } = limits;
   return {
+    keepAliveMs: keepAliveMs ?? 15_000,
     maxCallsPerCaller: maxCallsPerCaller ?? 1000,
     maxCallsPerServer: maxCallsPerServer ?? 1000,
     notificationsPerSecond: notificationsPerSecond ?? 100,
@@ -202,9 +206,11 @@ function upstreamsOf(servers: TestServers): Upstreams {
   return createUpstreams(
     new Map(
       Object.entries(servers).map(
-        ([name, { url = "http://127.0.0.1:1/mcp", timeoutMs = 2000, headers = ["authorization"] }]) => {
+        ([name, { url = "http://127.0.0.1:1/mcp", timeoutMs = 2000, headers = ["authorization"], ...server }]) => {
+          const { maxResponseBytes = 8 * MIB } = server;
           const credentialHeaders = new Set(headers);
-          return [name, { url, ca: null, timeoutMs, credentialHeaders, needsCredential: headers !== null }];
+          const needsCredential = headers !== null;
+          return [name, { url, ca: null, timeoutMs, maxResponseBytes, credentialHeaders, needsCredential }];
         },
       ),
     ),

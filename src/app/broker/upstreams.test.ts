@@ -125,7 +125,13 @@ it("K05: calls that hang hold up no list, and lists that hang no call", async ()
   const waiting: (() => void)[] = [];
   const held: Respond = (_, response) => void waiting.push(() => response.writeHead(204).end());
   const server = await startFakeServer(held);
-  const settings = { url: server.url, ca: null, timeoutMs: 1000, credentialHeaders: new Set<string>() };
+  const settings = {
+    url: server.url,
+    ca: null,
+    timeoutMs: 1000,
+    maxResponseBytes: 1e6,
+    credentialHeaders: new Set<string>(),
+  };
   const upstreams = createUpstreams(new Map([["s", { ...settings, needsCredential: false }]]));
   const upstream = upstreams.get("s") ?? expect.fail();
   const message = { method: "POST", headers: {}, body: Buffer.from("{}"), signal: AbortSignal.timeout(20_000) };

@@ -46,7 +46,14 @@ async function fake(respond: Respond): Promise<FakeServer> {
 }
 
 function connectionsTo(url: string): UpstreamConnections {
-  const settings = { url, ca: null, timeoutMs: 5000, credentialHeaders: new Set<string>(), needsCredential: false };
+  const settings = {
+    url,
+    ca: null,
+    timeoutMs: 5000,
+    maxResponseBytes: 1e6,
+    credentialHeaders: new Set<string>(),
+    needsCredential: false,
+  };
   const upstreams = createUpstreams(new Map([["s", settings]]));
   opened.push(upstreams);
   return upstreams.get("s")?.lists ?? expect.fail();

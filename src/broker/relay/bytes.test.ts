@@ -104,7 +104,7 @@ describe("errors of the server pass, under the status of the client's era", () =
     ["modern", true, 404, -32_601, 404],
     ["modern", true, 404, -32_602, 400],
     ["modern", false, 404, -32_601, 200],
-    ["modern", false, 400, -32_021, 400],
+    ["modern", false, 400, -32_602, 200],
     ["legacy", true, 200, -32_601, 404],
     ["legacy", true, 200, -32_602, 200],
     ["legacy", false, 200, -32_601, 200],

@@ -99,14 +99,27 @@ describe("eras", () => {
         streams ? stream(r, [event(result(a, value))]) : json(r, 200, result(a, value)),
       );
       const reply = await broker.call();
-      expect(reply.status).toBe(streams ? 200 : 400);
+      expect(reply.status).toBe(200);
       expect([reasonOf(reply.messages[0]), reply.messages[0]?.["error"]]).toEqual([
         "capability_missing",
-        expect.objectContaining({ code: -32_021 }),
+        expect.objectContaining({ code: -32_600 }),
       ]);
       const today = await broker.call({ modern: true });
       expect(today.messages[0]?.["result"]).toEqual(value);
     }
+  });
+  it("a server that misses a capability of hers is told in her revision's words", async () => {
+    const { broker } = await setup("modern", (a, r) =>
+      json(r, 400, { jsonrpc: "2.0", id: a.message?.id, error: { code: -32_021, message: "elicitation" } }),
+    );
+    const reply = await broker.call({ id: "x" });
+    expect([reply.status, reply.messages[0]]).toEqual([
+      200,
+      expect.objectContaining({ id: "x", error: expect.objectContaining({ code: -32_600 }) as unknown }),
+    ]);
+    expect(reasonOf(reply.messages[0])).toBe("capability_missing");
+    const modern = await broker.call({ modern: true });
+    expect([modern.status, modern.message.error?.code]).toEqual([400, -32_021]);
   });
   it("is learned once, for all callers", async () => {
     const { upstream, broker } = await setup();

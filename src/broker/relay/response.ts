@@ -25,10 +25,12 @@ export interface RpcResponse {
 }
 
 const METHOD_NOT_FOUND = -32_601;
+/** MissingRequiredClientCapability of the stateless revision. */
+const MISSING_CAPABILITY = -32_021;
 
 /**
  * Puts the client's id in place of the wire's, and adds what the client's revision requires. Every other byte stays. Null for
- * a result that a client of an older revision cannot handle: `input_required`, or a task.
+ * what a client of an older revision cannot handle: `input_required`, a task, a capability that she cannot declare.
  */
 export function toClientResponse(
   response: RpcResponse,
@@ -48,7 +50,11 @@ export function toClientResponse(
     const type = result.members.get("resultType");
     if (type !== undefined && shortValue(bytes, type) !== "complete") return null;
   }
-  return { status: statusOf(operation.version, message.errorCode, status), body: splicedParts(bytes, edits) };
+  if (!isModernClient && message.errorCode === MISSING_CAPABILITY) return null;
+  return {
+    status: statusOf(request, operation, { code: message.errorCode, status }),
+    body: splicedParts(bytes, edits),
+  };
 }
 
 /** Members that the stateless revision requires of a result, and older ones do not have. */
@@ -58,9 +64,14 @@ function modernMembers({ method }: Operation): Record<string, string> {
 }
 
 /** To a client of an older revision 404 says that its session has ended; the stateless one has it for −32601. */
-function statusOf(clientVersion: string, errorCode: number | null, upstreamStatus: number): number {
-  const isModernClient = clientVersion === MODERN;
-  if (errorCode === null) return 200;
-  if (isModernClient && errorCode === METHOD_NOT_FOUND) return 404;
-  return upstreamStatus === 400 || (isModernClient && upstreamStatus === 404) ? 400 : 200;
+function statusOf(
+  { dialect }: RelayRequest,
+  { version }: Operation,
+  { code, status }: { readonly code: number | null; readonly status: number },
+): number {
+  if (code === null) return 200;
+  if (version === MODERN && code === METHOD_NOT_FOUND) return 404;
+  if (version === MODERN) return status === 400 || status === 404 ? 400 : 200;
+  // The stateless revision puts errors under 400, older ones under 200: their clients read no JSON under another status.
+  return status === 400 && dialect.era === "legacy" ? 400 : 200;
 }

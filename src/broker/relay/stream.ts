@@ -10,7 +10,7 @@ import type { RelayRequest } from "./request.ts";
 import { faultIn } from "../abort.ts";
 import { createRoom, type RoomOptions } from "../room.ts";
 import type { ReadMessage } from "../upstream/message.ts";
-import { consume, FIRST_ROOM, pauseUntilRoom, MAX_RESPONSE_BYTES } from "../upstream/body.ts";
+import { answerFault, consume, FIRST_ROOM, pauseUntilRoom } from "../upstream/body.ts";
 
 /** An event stream, the request that it answers, and where its events go. */
 export interface RelayStream {
@@ -18,6 +18,8 @@ export interface RelayStream {
   readonly request: RelayRequest;
   readonly operation: Operation;
   readonly server: string;
+  /** Of one event. */
+  readonly maxBytes: number;
   readonly sink: StreamSink;
 }
 
@@ -55,7 +57,9 @@ const FLOOD_PAUSE_MS = 20;
 /** A slice is useful if so many bytes of it were passed on, or belong to an event that is not complete yet. */
 const USEFUL_BYTES = SLICE_BYTES / 4;
 /** Steps: the first chunks; a complete event and the rest of its chunk; that beside an event which the client has not read. */
-const STREAM_ROOM = [FIRST_ROOM, MAX_RESPONSE_BYTES + 4 * FIRST_ROOM, 2 * MAX_RESPONSE_BYTES + 4 * FIRST_ROOM] as const;
+function roomFor(maxBytes: number) {
+  return [FIRST_ROOM, maxBytes + 4 * FIRST_ROOM, 2 * maxBytes + 4 * FIRST_ROOM] as const;
+}
 
 /**
  * Reads a stream up to the response to this call. That and notifications are passed on, requests of the server's are handed
@@ -71,8 +75,8 @@ export async function readStream(
 ): Promise<ClientResponse | null> {
   const { response, sink } = stream;
   const { brake, pacer } = pace;
-  const parser = createEventParser(MAX_RESPONSE_BYTES);
-  const room = createRoom(options, STREAM_ROOM);
+  const parser = createEventParser(stream.maxBytes);
+  const room = createRoom(options, roomFor(stream.maxBytes));
   const reading: StreamState = { found: undefined, isFlood: false, passed: 0 };
   let begun = 0;
   let left = SLICE_BYTES;
@@ -103,7 +107,7 @@ export async function readStream(
     if (options.signal.aborted) throw faultIn(options.signal);
   } catch (error) {
     response.destroy(); // it may be endless, and would keep its connection
-    throw room.faultFor(error);
+    throw answerFault(room.faultFor(error));
   }
   drainOrClose(response);
   const { found } = reading;

@@ -4,7 +4,7 @@ import { faultOf, HttpFault, isEncoded, type HttpResponse } from "../../http/cli
 import { createBrake, type Brake } from "./brake.ts";
 import { createRoom, type Room, type RoomOptions } from "../room.ts";
 
-/** The largest response, and the largest event of a stream. */
+/** The largest message where no call's limit holds. */
 export const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
 /** Room for a response of unknown length, and for unread bytes of a stream. */
@@ -93,26 +93,29 @@ export interface HeldBody {
   readonly room: Room;
 }
 
-/** A whole response of at most {@link MAX_RESPONSE_BYTES}, counted as its caller's bytes. @throws {HttpFault} */
-export async function readHeld(response: HttpResponse, options: RoomOptions): Promise<HeldBody> {
+/** A whole response of at most `maxBytes`, counted as its caller's bytes. @throws {HttpFault} */
+export async function readHeld(response: HttpResponse, options: RoomOptions, maxBytes: number): Promise<HeldBody> {
   const announced = response.headers["content-length"];
   const room = createRoom(
     options,
-    announced === undefined ? [FIRST_ROOM, MAX_RESPONSE_BYTES] : [Math.min(Number(announced), MAX_RESPONSE_BYTES)],
+    announced === undefined ? [FIRST_ROOM, maxBytes] : [Math.min(Number(announced), maxBytes)],
   );
   const brake = createBrake(response);
   try {
     await room.begin();
-    const bytes = await readWhole(response, MAX_RESPONSE_BYTES, (length) =>
-      pauseUntilRoom(response, brake, room.need(length)),
-    );
+    const bytes = await readWhole(response, maxBytes, (length) => pauseUntilRoom(response, brake, room.need(length)));
     room.settle(bytes.length);
     return { bytes, room };
   } catch (error) {
     response.destroy();
     room.settle(0);
-    throw room.faultFor(error);
+    throw answerFault(room.faultFor(error));
   }
+}
+
+/** The fault of an answer to a call, whose limit is its server's. */
+export function answerFault(error: unknown): unknown {
+  return error instanceof HttpFault && error.code === "too_large" ? new HttpFault("answer_too_large") : error;
 }
 
 /** Pauses a response until there is room for it, and destroys it if there is none. */

@@ -21,7 +21,13 @@ interface Setup {
 async function setup({ maxSessions = 100, timeoutMs = 1000 } = {}): Promise<Setup> {
   let clock = 0;
   const fake = await startEraServer("sessions");
-  const settings = { url: fake.url, ca: null, timeoutMs, credentialHeaders: new Set(["authorization"]) };
+  const settings = {
+    url: fake.url,
+    ca: null,
+    timeoutMs,
+    maxResponseBytes: 1e6,
+    credentialHeaders: new Set(["authorization"]),
+  };
   const upstreams: Upstreams = createUpstreams(
     new Map(["s", "t"].map((name) => [name, { ...settings, needsCredential: false }])),
   );

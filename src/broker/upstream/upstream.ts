@@ -12,6 +12,8 @@ export interface UpstreamSettings {
   readonly ca: Buffer | null;
   /** Milliseconds that the server may be silent during a call; also bounds a whole listing. */
   readonly timeoutMs: number;
+  /** Bytes of the longest answer to a call, and of the longest event. */
+  readonly maxResponseBytes: number;
   /** Headers that the credential chain may fill. */
   readonly credentialHeaders: ReadonlySet<string>;
   /** False only if the chain ends in `none`: then a call may come without a credential. */

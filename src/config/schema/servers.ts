@@ -22,6 +22,16 @@ const helpText = z
     "must be a sentence, or an https URL without user info",
   );
 
+const MIB = 1024 ** 2;
+const maxResponseBytes = z
+  .int()
+  .min(1024)
+  .max(1024 * MIB)
+  .default(8 * MIB)
+  .meta({
+    description: `the longest answer to a call, and the longest event of a stream, in bytes; at most ${1024 * MIB}. Beyond it: \`answer_too_large\``,
+  });
+
 function serverSchema(file: FileSchema, credential: CredentialSchema) {
   return z.strictObject({
     url: httpUrl.meta({ description: "the server's MCP endpoint" }),
@@ -41,6 +51,7 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
       .default(30_000)
       .meta({ description: "time for the answer to a call; for a stream, its longest silence" }),
     ...curationSchema,
+    maxResponseBytes,
     caFile: file
       .nullable()
       .default(null)
