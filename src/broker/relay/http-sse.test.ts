@@ -158,7 +158,13 @@ describe("TB-07: a server of HTTP+SSE", () => {
 
   it("is listed", async () => {
     const upstream = await startSseServer();
-    const settings = { url: upstream.url, ca: null, timeoutMs: 1000, credentialHeaders: new Set<string>() };
+    const settings = {
+      url: upstream.url,
+      ca: null,
+      timeoutMs: 1000,
+      maxResponseBytes: 1e6,
+      credentialHeaders: new Set<string>(),
+    };
     const upstreams = createUpstreams(new Map([["s", { ...settings, needsCredential: false }]]));
     closing.push(
       () => upstream.close(),
