@@ -1,5 +1,6 @@
 // The targets of `npm run bench`. A new one is a file and a row here.
 import { decisionByGrpcJsTarget, decisionTarget } from "./decision.ts";
+import { listTargets } from "./lists.ts";
 import { noopTarget } from "./noop.ts";
 import { proxyTarget, relayTarget } from "./relay.ts";
 import type { Target } from "./target.ts";
@@ -12,6 +13,7 @@ const TARGETS: readonly Target[] = [
   vaultTarget,
   proxyTarget,
   relayTarget,
+  ...listTargets,
 ];
 
 /** Those that were named, or all, with what they are compared with. @throws {Error} for a name that is none */
