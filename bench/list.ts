@@ -91,7 +91,15 @@ const wristband = sign(ALICE, seen.value, { use: "list", merged: false });
 const claims = wristband.ok ? verify(wristband.value.jws) : wristband;
 if (!wristband.ok || !claims.ok) throw new Error("no wristband");
 const { jws } = wristband.value;
-const view = { snapshot, offers: null, server: "s", wristband: claims.value, now: Date.now() };
+const view = {
+  snapshot,
+  offers: null,
+  virtualServer: null,
+  pageEntries: Infinity,
+  server: "s",
+  wristband: claims.value,
+  now: Date.now(),
+};
 const operation = {
   id: 1,
   method: "tools/list",

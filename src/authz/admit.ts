@@ -1,6 +1,6 @@
 // The checks of a request that need no caller, and later those of its body's form. Pure.
 // RFC 6750 §2.3 (no token in the query), RFC 9110 §7.6.1 (Connection).
-import type { Endpoint } from "./endpoint.ts";
+import type { McpEndpoint } from "./endpoint.ts";
 import { pass, refuse, type Step } from "./step.ts";
 import type { AuthzRequest } from "./types.ts";
 import { trimSpace } from "../mcp/header-value.ts";
@@ -14,8 +14,6 @@ export interface AdmitSettings {
   /** Bytes. Envoy has the same limit; another data plane may have none. */
   readonly maxBodyBytes: number;
 }
-
-type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
 const METHODS = new Set(["POST", "GET", "DELETE", "OPTIONS"]);
 /** `Connection` may name these options alone: any other name would have a header of ours removed (threat model: C03). */

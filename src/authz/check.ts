@@ -2,7 +2,7 @@
 // behind the ports.
 import { admit, admitBody, admitMedia, type AdmitSettings } from "./admit.ts";
 import { bearerToken } from "./bearer.ts";
-import { findEndpoint, type Endpoint, type EndpointTable } from "./endpoint.ts";
+import { findEndpoint, type EndpointTable, type McpEndpoint } from "./endpoint.ts";
 import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
@@ -64,8 +64,6 @@ interface CheckContext {
   readonly waits: CredentialWaits;
 }
 
-type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
-
 /** Makes the pipeline: each step returns its value, or the one reason that ends the Check. */
 export function createCheck(settings: CheckSettings, ports: Ports): Check {
   const callerOf = createPolicyCallers();
@@ -118,13 +116,14 @@ function decide(context: CheckContext, { endpoint, identity, caller }: CallerReq
   if (!operation.ok) return operation;
   const target = resolveTarget(context, endpoint, operation.value);
   if (!target.ok) return target;
-  if (!isOffered(context, target.value)) return refuse("policy_denied", "curation: the server does not offer it");
+  if (!isOffered(context, endpoint, target.value))
+    return refuse("policy_denied", "curation: the server does not offer it");
   // The Check has already been answered: an evaluation would have no use, and no caller to count against.
   if (context.signal.aborted) return refuse("deadline", "before policy was asked");
   const input = inputOf(context, caller, target.value);
   if (operation.value.class !== "named")
-    return decideHousekeeping(context, { identity, input, isList: operation.value.class === "list" });
-  return decideCall(context, { identity, input, operation: target.value });
+    return decideHousekeeping(context, { endpoint, identity, input, isList: operation.value.class === "list" });
+  return decideCall(context, { endpoint, identity, input, operation: target.value });
 }
 
 /** The caller for the audit line: also that of a token with a valid signature that was refused for another reason. */
@@ -185,9 +184,13 @@ function resolveTarget(
 }
 
 /** False for a name that the configuration hides from every caller: then policy is not asked. */
-function isOffered({ settings }: CheckContext, { server, kind, name }: PolicyOperation): boolean {
+function isOffered(
+  { settings: { curation } }: CheckContext,
+  { virtualServer }: McpEndpoint,
+  { server, kind, name }: PolicyOperation,
+): boolean {
   if (name === null) return true;
-  return server !== null && kind !== null && settings.curation.offers(kind, { server, name });
+  return server !== null && kind !== null && curation.offers(kind, { server, name }, virtualServer);
 }
 
 function inputOf(
@@ -209,19 +212,21 @@ function inputOf(
 const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };
 
 interface Housekeeping {
+  readonly endpoint: McpEndpoint;
   readonly identity: Identity;
   readonly input: PolicyInput;
   readonly isList: boolean;
 }
 
 /** Decides a housekeeping request: the broker answers it, and shows only the names in the wristband. */
-async function decideHousekeeping(context: CheckContext, { identity, input, isList }: Housekeeping): Promise<Outcome> {
+async function decideHousekeeping(context: CheckContext, housekeeping: Housekeeping): Promise<Outcome> {
+  const { endpoint, identity, input, isList } = housekeeping;
   const { settings, ports, facts, signal } = context;
   if (isList) ports.note(facts); // the next step may wait for a turn
   const listed = isList ? await ports.visible(input, signal, facts) : null;
   if (listed?.ok === false) return listed;
   facts.policy = listed?.value.revision ?? null;
-  const visible = settings.curation.narrow(listed?.value.names ?? NO_NAMES);
+  const visible = settings.curation.narrow(listed?.value.names ?? NO_NAMES, endpoint.virtualServer);
   const signed = await ports.signWristband(identity, visible, { use: "list", merged: input.mcp.server === null });
   if (!signed.ok) return signed;
   const wristband = signed.value;
@@ -232,6 +237,7 @@ async function decideHousekeeping(context: CheckContext, { identity, input, isLi
 }
 
 interface Call {
+  readonly endpoint: McpEndpoint;
   readonly identity: Identity;
   readonly input: PolicyInput;
   readonly operation: PolicyOperation & { readonly server: string | null };
@@ -242,8 +248,8 @@ interface Call {
  * arguments under names that only the tool's schema has, so they cannot be compared with the body here (threat model:
  * B23). The broker has the schema and makes them anew, and sends none for a client of an older revision.
  */
-function goesStraight({ settings, request: { path, headers } }: CheckContext, server: string): boolean {
-  if (settings.routing[server] !== "direct" || path === "/mcp") return false;
+function goesStraight({ settings, request: { headers } }: CheckContext, { server }: McpEndpoint): boolean {
+  if (server === null || settings.routing[server] !== "direct") return false;
   for (const name of headers.names()) if (name.startsWith("mcp-param-")) return false;
   return true;
 }
@@ -268,7 +274,7 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   facts.origin = credential.origin ?? null;
   const proof = { identity, decision: decision.value satisfies AllowDecision };
   const responseHeaders = corsOf(facts);
-  if (goesStraight(context, server)) {
+  if (goesStraight(context, call.endpoint)) {
     const received = context.request.headers.names();
     return Grant.of(proof, { to: "server", server, credential, received, responseHeaders }, settings.headers);
   }

@@ -1,6 +1,6 @@
 // Curation in the Check: what a server does not offer is refused for everybody, before policy is asked.
 import { describe, expect, it } from "vitest";
-import { allowingPorts, checkSettings, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
+import { allowingPorts, checkSettings, requestOf, VIRTUAL, type RequestParts } from "../../test/fakes/authz.ts";
 import { createCuration, UNCURATED, type ServerCuration } from "../mcp/curation.ts";
 import { createCheck } from "./check.ts";
 import { newCheckFacts } from "./facts.ts";
@@ -14,7 +14,9 @@ const CURATED: Partial<ServerCuration> = {
 };
 
 async function run(parts: RequestParts, ports: Partial<Ports> = {}, s: Partial<ServerCuration> = CURATED) {
-  const settings = checkSettings({ curation: createCuration({ s: { ...UNCURATED, ...s }, t: UNCURATED }) });
+  const settings = checkSettings({
+    curation: createCuration({ servers: { s: { ...UNCURATED, ...s }, t: UNCURATED }, virtualServers: VIRTUAL }),
+  });
   const facts = newCheckFacts("req-1", Date.now());
   const signal = new AbortController().signal;
   return { outcome: await createCheck(settings, allowingPorts(ports))(requestOf(parts), facts, signal), facts };
@@ -42,6 +44,49 @@ describe("TB-03, MO-04: what a server does not offer is refused before policy is
   it("what it offers goes to policy, and another server's names too", async () => {
     for (const parts of [{ message: call("read") }, { path: "/servers/t/mcp", message: call("delete_repo") }])
       expect((await run(parts)).outcome.ok).toBe(true);
+  });
+});
+
+describe("CF-25: on the endpoint of a virtual server", () => {
+  const path = "/servers/v/mcp";
+  it.each<[string, RequestParts]>([
+    ["a tool outside of its subset", { path, message: call("s_search") }],
+    ["a tool that its server does not offer", { path, message: call("t_x") }],
+    ["a tool without its server's prefix", { path, message: call("read") }],
+  ])("%s is refused", async (_, parts) => {
+    const t = { ...UNCURATED, tools: { allow: ["*"], deny: ["x"] } };
+    const curation = createCuration({ servers: { s: UNCURATED, t }, virtualServers: VIRTUAL });
+    const ports = allowingPorts({ decide: () => pass({ allow: true, revision: "r", note: null }) });
+    const check = createCheck(checkSettings({ curation }), ports);
+    const outcome = await check(requestOf(parts), newCheckFacts("r", Date.now()), new AbortController().signal);
+    expect(outcome).toMatchObject({ ok: false, reason: "policy_denied" });
+  });
+
+  it("policy sees the real server, the own name, and the endpoint; the call goes to the broker", async () => {
+    const seen: unknown[] = [];
+    const decide: Ports["decide"] = (input) => (
+      seen.push([input.mcp.server, input.mcp.name, input.request.path]),
+      pass({ allow: true, revision: "r", note: null })
+    );
+    const { outcome } = await run({ path, message: call("s_read") }, { decide });
+    expect(seen).toEqual([["s", "read", path]]);
+    expect(outcome).toMatchObject({ ok: true, value: { route: "broker" } });
+  });
+
+  it("no wristband of a list there has more than its subset", async () => {
+    const names = { tools: { s: ["read", "search"], t: ["x"] }, prompts: { s: ["readme", "other"] }, resources: {} };
+    const signed: unknown[] = [];
+    await run(
+      { path, message: message("tools/list", {}) },
+      {
+        visible: () => pass({ revision: "r", names }),
+        signWristband: (_, visible, use) => (signed.push(visible, use), pass({ jws: "j", jti: "j", leftOut: [] })),
+      },
+    );
+    expect(signed).toEqual([
+      { tools: { s: ["read"], t: ["x"] }, prompts: { s: [] }, resources: {} },
+      { use: "list", merged: true },
+    ]);
   });
 });
 

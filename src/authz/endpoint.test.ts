@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { endpointTable, findEndpoint } from "./endpoint.ts";
 
-const table = endpointTable("https://gw.example.com", ["alias.example.com"], { s: { allowQuery: false } });
+const table = endpointTable({
+  publicOrigin: "https://gw.example.com",
+  hosts: ["alias.example.com"],
+  servers: { s: { allowQuery: false } },
+  virtualServers: { support: {} },
+});
 
 function resourceAt(host: string, path: string): string | null {
   const found = findEndpoint(table, host, path);
@@ -12,6 +17,11 @@ describe("paths are compared byte by byte", () => {
   it.each([
     ["/mcp", "mcp https://gw.example.com/mcp"],
     ["/servers/s/mcp", "mcp https://gw.example.com/servers/s/mcp"],
+    ["/servers/support/mcp", "mcp https://gw.example.com/servers/support/mcp"],
+    [
+      "/.well-known/oauth-protected-resource/servers/support/mcp",
+      "document https://gw.example.com/servers/support/mcp",
+    ],
     ["/.well-known/oauth-protected-resource", "document https://gw.example.com/mcp"],
     ["/.well-known/oauth-protected-resource/mcp", "document https://gw.example.com/mcp"],
     ["/.well-known/oauth-protected-resource/servers/s/mcp", "document https://gw.example.com/servers/s/mcp"],

@@ -1,10 +1,20 @@
 // The closed table of public hosts and paths, and the lookup in it. Pure. RFC 9728 §3.1 (well-known paths).
 import { refuse, pass, type Step } from "./step.ts";
 
-/** One public path: an MCP endpoint or a metadata document. `server` is null for the merged endpoint `/mcp`. */
+/** One public path: an MCP endpoint or a metadata document. */
 export type Endpoint =
-  | { readonly kind: "mcp"; readonly server: string | null; readonly resource: string; readonly allowQuery: boolean }
+  | {
+      readonly kind: "mcp";
+      /** Null where names of several servers are merged: on `/mcp`, and on the endpoint of a virtual server. */
+      readonly server: string | null;
+      /** The virtual server that narrows this endpoint; null for all others. */
+      readonly virtualServer: string | null;
+      readonly resource: string;
+      readonly allowQuery: boolean;
+    }
   | { readonly kind: "document"; readonly resource: string };
+
+export type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
 export interface EndpointTable {
   readonly hosts: ReadonlySet<string>;
@@ -13,20 +23,33 @@ export interface EndpointTable {
 
 export const WELL_KNOWN = "/.well-known/oauth-protected-resource";
 
+export interface EndpointSettings {
+  readonly publicOrigin: string;
+  /** Further host names. */
+  readonly hosts: readonly string[];
+  readonly servers: Readonly<Record<string, { readonly allowQuery: boolean }>>;
+  /** Their names are in the same name space as those of servers. */
+  readonly virtualServers: Readonly<Record<string, unknown>>;
+}
+
+/** The path of a server's endpoint, or a virtual server's. */
+export function endpointPath(name: string): string {
+  return `/servers/${name}/mcp`;
+}
+
 /** Makes the table: `/mcp`, `/servers/NAME/mcp`, and the metadata document of each. */
-export function endpointTable(
-  publicOrigin: string,
-  hosts: readonly string[],
-  servers: Readonly<Record<string, { readonly allowQuery: boolean }>>,
-): EndpointTable {
+export function endpointTable({ publicOrigin, hosts, servers, virtualServers }: EndpointSettings): EndpointTable {
   const paths = new Map<string, Endpoint>();
-  const add = (path: string, server: string | null, allowQuery: boolean) => {
+  const add = (path: string, scope: Pick<McpEndpoint, "server" | "virtualServer" | "allowQuery">) => {
     const resource = publicOrigin + path;
-    paths.set(path, { kind: "mcp", server, resource, allowQuery });
+    paths.set(path, { kind: "mcp", ...scope, resource });
     paths.set(WELL_KNOWN + path, { kind: "document", resource });
   };
-  add("/mcp", null, false);
-  for (const [name, { allowQuery }] of Object.entries(servers)) add(`/servers/${name}/mcp`, name, allowQuery);
+  add("/mcp", { server: null, virtualServer: null, allowQuery: false });
+  for (const name of Object.keys(virtualServers))
+    add(endpointPath(name), { server: null, virtualServer: name, allowQuery: false });
+  for (const [name, { allowQuery }] of Object.entries(servers))
+    add(endpointPath(name), { server: name, virtualServer: null, allowQuery });
   paths.set(WELL_KNOWN, { kind: "document", resource: `${publicOrigin}/mcp` });
   return { hosts: new Set([new URL(publicOrigin).hostname, ...hosts].map((host) => host.toLowerCase())), paths };
 }

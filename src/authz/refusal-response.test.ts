@@ -11,7 +11,10 @@ function factsAt(path: string | null, rpc: CheckFacts["rpc"] = null): CheckFacts
   const facts = newCheckFacts("req-1", 0);
   facts.path = path;
   if (path !== null)
-    facts.endpoint = { kind: "mcp", server: null, resource: `https://mcp.example.com${path}`, allowQuery: false };
+    facts.endpoint = {
+      ...{ kind: "mcp", server: null, virtualServer: null, allowQuery: false },
+      resource: `https://mcp.example.com${path}`,
+    };
   facts.rpc = rpc;
   return facts;
 }

@@ -1,5 +1,5 @@
 // Curation at the broker: whatever a wristband says, what a server does not offer is neither shown nor called.
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestBroker, type TestBroker } from "../../test/fakes/broker.ts";
 import { ask, legacyBody, reasonOf } from "../../test/fakes/broker-client.ts";
 import { tool } from "../../test/fakes/listing.ts";
@@ -21,12 +21,15 @@ const ALL = {
   resources: { s: ["docs://a", "hidden://b", "hidden://{id}"] },
 };
 
+const virtualServers = { v: { servers: { t: ["find", "echo"] } }, w: { servers: { s: ["*"], t: ["*"] } } };
+
 let upstream: EraServer;
 let broker: TestBroker;
 beforeAll(async () => {
   upstream = await startEraServer("modern");
   const curation = { tools: without, prompts: without, resources: without };
-  broker = await startTestBroker({ s: { url: upstream.url, offered: OFFERED, curation } });
+  const t = { url: upstream.url, offered: { tools: [tool("find"), tool("hidden_tool")] } };
+  broker = await startTestBroker({ s: { url: upstream.url, offered: OFFERED, curation }, t }, { virtualServers });
 });
 afterAll(async () => {
   await broker.close();
@@ -55,4 +58,45 @@ it("calls nothing of it, though the wristband is for that call", async () => {
   }
   expect(upstream.requests).toEqual([]);
   expect((await broker.call({ name: "echo" })).status).toBe(200);
+});
+
+describe("CF-25: the endpoint of a virtual server", () => {
+  const everything = { ...ALL, tools: { ...ALL.tools, t: ["echo", "find", "hidden_tool"] } };
+  const toolsAt = async (path: string) => {
+    const reply = await ask(broker, legacyBody("tools/list"), {
+      path,
+      wristbands: [broker.wristband("a", everything)],
+    });
+    return ((reply.message.result?.["tools"] ?? []) as { name: string }[]).map(({ name }) => name);
+  };
+
+  it("lists its subset only, with the servers' prefixes, whatever the wristband says", async () => {
+    expect(await toolsAt("/servers/v/mcp")).toEqual(["t_find"]);
+    expect(await toolsAt("/servers/w/mcp")).toEqual(["s_read", "t_find", "t_hidden_tool"]);
+    expect(await toolsAt("/mcp")).toEqual(["s_read", "t_find", "t_hidden_tool"]);
+  });
+
+  it("calls its subset only", async () => {
+    const call = (name: string, path = "/servers/v/mcp") => {
+      const body = legacyBody("tools/call", { name: `t_${name}` });
+      return broker.call({ server: "t", name, path, body });
+    };
+    expect((await call("echo")).status).toBe(200);
+    expect(reasonOf((await call("find2")).messages[0])).toBe("wristband_invalid");
+    expect((await call("find2", "/servers/w/mcp")).status).toBe(200);
+    expect(JSON.parse(upstream.requests.at(-1)?.body ?? "")).toMatchObject({ params: { name: "find2" } });
+  });
+
+  it("B44: a cursor of one endpoint is none of another with the same list", async () => {
+    const narrow = await startTestBroker(
+      { t: { offered: { tools: [tool("a"), tool("b")] } } },
+      { virtualServers: { v: { servers: { t: ["*"] } } }, pageEntries: 1 },
+    );
+    const wristbands = [narrow.wristband("a", { tools: { t: ["a", "b"] }, prompts: {}, resources: {} })];
+    const page = (path: string, params: object) => ask(narrow, legacyBody("tools/list", params), { path, wristbands });
+    const cursor = (await page("/mcp", {})).message.result?.["nextCursor"];
+    expect((await page("/mcp", { cursor })).message.result).toMatchObject({ tools: [{ name: "t_b" }] });
+    expect((await page("/servers/v/mcp", { cursor })).message.error?.code).toBe(-32602);
+    await narrow.close();
+  });
 });

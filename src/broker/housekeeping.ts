@@ -18,6 +18,10 @@ export interface BrokerView {
   readonly offers: Offers | null;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
+  /** The endpoint's virtual server; null on all others. */
+  readonly virtualServer: string | null;
+  /** Entries of a page; Infinity for as many as fit. */
+  readonly pageEntries: number;
   readonly wristband: WristbandClaims;
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -77,7 +81,11 @@ function capabilities({ offers }: BrokerView): object {
 
 /** A page's entries and its cursor, as members of the result. */
 function listMembers(kind: ListKind, cursor: unknown, view: BrokerView): Step<string> {
-  const page = pageOf(view.server === null ? merged(kind, view) : ofServer(kind, view.server, view), cursor);
+  const page = pageOf(
+    view.server === null ? merged(kind, view) : ofServer(kind, view.server, view),
+    cursor,
+    view.pageEntries,
+  );
   if (page === null) return refuse("params_invalid", "cursor");
   const next = page.nextCursor === null ? "" : `,"nextCursor":"${page.nextCursor}"`;
   return pass(`"${LISTS[kind].member}":[${page.items.join(",")}]${next}`);
@@ -90,8 +98,8 @@ function modernList(members: string, { wristband, now }: BrokerView): string {
 }
 
 /** All servers' entries under their merged names. */
-function merged(kind: ListKind, { snapshot, wristband }: BrokerView): PagedList {
-  const of = [wristband.idp, wristband.sub, null, kind, snapshot.revision];
+function merged(kind: ListKind, { snapshot, wristband, virtualServer }: BrokerView): PagedList {
+  const of = [wristband.idp, wristband.sub, virtualServer, kind, snapshot.revision];
   const shown = [...snapshot.servers].flatMap(([server, listed]) =>
     visible(listed[kind], allowedOn(kind, server, wristband)).flatMap(({ name, merged: json }) =>
       json === null ? [] : [{ name: `${server} ${name}`, json }],

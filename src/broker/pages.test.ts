@@ -1,19 +1,20 @@
 import { expect, describe, it } from "vitest";
-import { pageOf, type PagedList } from "./pages.ts";
+import { pageOf as pageWith, type PagedList } from "./pages.ts";
 
 const shown = (count: number, length = 2) =>
   Array.from({ length: count }, (_, i) => ({
     name: `t${String(i).padStart(4, "0")}`,
     json: `"${"x".repeat(length)}"`,
   }));
+const pageOf = (list: PagedList, cursor: unknown, entries = 200) => pageWith(list, cursor, entries);
 const alice: PagedList = { of: ["https://idp", "alice", "s", "tools", "r1"], shown: shown(450) };
 
 /** All pages, as a client turns them. */
-function pages(list: PagedList) {
+function pages(list: PagedList, entries = 200) {
   const found = [];
   let cursor: string | undefined;
   do {
-    const page = pageOf(list, cursor);
+    const page = pageOf(list, cursor, entries);
     if (page === null) throw new Error("refused");
     found.push(page);
     cursor = page.nextCursor ?? undefined;
@@ -21,7 +22,7 @@ function pages(list: PagedList) {
   return found;
 }
 
-it("pages hold 200 entries each, in order, each entry once", () => {
+it("pages hold as many entries as is said, in order, each entry once", () => {
   const names = { ...alice, shown: alice.shown.map(({ name }) => ({ name, json: name })) };
   const found = pages(names);
   expect(found.map(({ items }) => items.length)).toEqual([200, 200, 50]);
@@ -31,6 +32,13 @@ it("pages hold 200 entries each, in order, each entry once", () => {
 it("or a mebibyte, and one entry at least", () => {
   expect(pages({ ...alice, shown: shown(20, 100_000) }).map(({ items }) => items.length)).toEqual([10, 10]);
   expect(pages({ ...alice, shown: shown(3, 2_000_000) }).map(({ items }) => items.length)).toEqual([1, 1, 1]);
+});
+
+it("CL-01: without a number, one page while it fits a mebibyte: some clients never ask for the next", () => {
+  expect(pages({ ...alice, shown: shown(10_000, 98) }, Infinity).map(({ items }) => items.length)).toEqual([10_000]);
+  expect(pages({ ...alice, shown: shown(12_000, 98) }, Infinity).map(({ items }) => items.length)).toEqual([
+    10_485, 1515,
+  ]);
 });
 
 it("a list that fits has no cursor; an empty one is one empty page", () => {

@@ -15,7 +15,6 @@ export interface Page {
   readonly nextCursor: string | null;
 }
 
-const PAGE_ENTRIES = 200;
 const PAGE_LENGTH = 1024 * 1024;
 const BINDING_BYTES = 16;
 const FORM = /^[A-Za-z0-9_-]{27}$/;
@@ -25,13 +24,14 @@ const FORM = /^[A-Za-z0-9_-]{27}$/;
  * it: caller, server, kind, the catalogue's revision and every name. It needs no key: a caller who makes one up must know
  * the list, and gets a page of it, because the filter is applied before the pages. So cursors outlive a restart and hold at
  * every replica, and another caller's cursor is refused (threat model: B44).
+ * @param maxEntries entries of one page; Infinity for as many as fit into a page's bytes
  */
-export function pageOf(list: PagedList, cursor: unknown): Page | null {
+export function pageOf(list: PagedList, cursor: unknown, maxEntries: number): Page | null {
   const start = cursor === undefined ? 0 : placeOf(list, cursor);
   if (start === null) return null;
   const items: string[] = [];
   let length = 0;
-  for (const { json } of list.shown.slice(start, start + PAGE_ENTRIES)) {
+  for (const { json } of list.shown.slice(start, start + maxEntries)) {
     length += json.length;
     if (items.length > 0 && length > PAGE_LENGTH) break;
     items.push(json);

@@ -7,7 +7,7 @@ import {
   type RefusalFacts,
   type RefusalResponseSettings,
 } from "../authz/refusal-response.ts";
-import type { Endpoint } from "../authz/endpoint.ts";
+import type { Endpoint, McpEndpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
@@ -36,7 +36,7 @@ export interface BrokerOptions {
   readonly maxBodyBytes: number;
   /** Verifies a wristband; may wait for a new key. */
   readonly verify: (jws: string) => Promise<Verification>;
-  readonly view: (server: string | null, wristband: WristbandClaims) => BrokerView;
+  readonly view: (endpoint: McpEndpoint, wristband: WristbandClaims) => BrokerView;
   readonly calls: AdmitCallOptions;
   readonly relay: Relay;
   /** Bytes that are held for callers: request bodies, and responses that they have not read. */
@@ -202,7 +202,7 @@ function authorized(
     cancelled(relay, incoming, params);
     return pass({ kind: "accepted" });
   }
-  const reply = housekeepingReply(operation, params, view(endpoint.server, wristband));
+  const reply = housekeepingReply(operation, params, view(endpoint, wristband));
   if (!reply.ok) return reply;
   // An unread page is held, as the response to a call is.
   return hold.take(reply.value.message.length) ? reply : refuse("rate_limited", NO_ROOM);

@@ -7,10 +7,12 @@ import { identitySchema } from "./schema/identity.ts";
 import { limitsSchema } from "./schema/limits.ts";
 import { listenSchema, tlsSchema } from "./schema/listen.ts";
 import { policySchema } from "./schema/policy.ts";
+import { requestKeys } from "./schema/request.ts";
 import { secretSchema, type ReadSecret } from "./schema/secret.ts";
+import { virtualServersSchema } from "./schema/curation.ts";
 import { serversSchema } from "./schema/servers.ts";
 import { headerName, hostName, origin, positive } from "./schema/values.ts";
-import { auditSchema, catalogSchema, challengeSchema, corsSchema } from "./schema/small.ts";
+import { auditSchema, catalogSchema, challengeSchema, corsSchema, listsSchema } from "./schema/small.ts";
 import { vaultSchema } from "./schema/vault.ts";
 import { wristbandSchema } from "./schema/wristband.ts";
 
@@ -26,15 +28,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
       description: "every URL that we hand out begins with it; the request's `Host` is never used for that",
     }),
     hosts: z.array(hostName).default([]).meta({ description: "further host names that are accepted" }),
-    callRouting: z.enum(["broker", "direct"]).default("broker").meta({
-      description:
-        "how calls travel: `broker` relays them ([broker.md](broker.md)), `direct` sends them from Envoy straight to the server; per server the same key",
-    }),
-    denial: z.enum(["jsonrpc", "http"]).default("jsonrpc").meta({
-      description: "how a call that policy denies looks: `jsonrpc` is 200 with a JSON-RPC error, `http` is 403",
-    }),
-    checkTimeoutMs: positive.default(800).meta({ description: "time for one decision; later is refused" }),
-    drainMs: positive.default(10_000).meta({ description: "time for the last requests after SIGTERM" }),
+    ...requestKeys,
     allowHttp: z
       .array(hostName)
       .default([])
@@ -65,6 +59,8 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     negativeTtlMs: positive.default(5_000).meta({ description: 'how long "has no credential" is remembered' }),
     limits: limitsSchema,
     servers: serversSchema(file, credentialSchema(file, secret)),
+    lists: listsSchema,
+    virtualServers: virtualServersSchema,
   });
 }
 

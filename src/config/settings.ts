@@ -13,7 +13,7 @@ export function checkSettings(config: Config): CheckSettings {
   const servers = Object.entries(config.servers);
   const managed = managedOf(config);
   return {
-    endpoints: endpointTable(config.publicOrigin, config.hosts, config.servers),
+    endpoints: endpointTable(config),
     admit: {
       publicOrigin: config.publicOrigin,
       corsOrigins: new Set(config.cors.origins),
@@ -28,7 +28,7 @@ export function checkSettings(config: Config): CheckSettings {
     },
     headers: { managed, wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
     resolver: createResolver(Object.fromEntries(servers.map(([name, { prefix }]) => [name, prefixOf(name, prefix)]))),
-    curation: createCuration(config.servers),
+    curation: createCuration(config),
     routing: Object.fromEntries(servers.map(([name, { callRouting }]) => [name, callRouting ?? config.callRouting])),
     policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),
     compat: config.policy.compat,

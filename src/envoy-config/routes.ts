@@ -1,6 +1,6 @@
 // Routes of the printed Envoy: only metadata of the Check chooses one. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_components.proto
-import { WELL_KNOWN } from "../authz/endpoint.ts";
+import { endpointPath, WELL_KNOWN } from "../authz/endpoint.ts";
 import type { Config, ServerConfig } from "../config/schema.ts";
 import { partsOf } from "../http/url.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
@@ -28,8 +28,8 @@ export function virtualHosts(config: Config): object[] {
 }
 
 function routes(config: Config): object[] {
-  const names = Object.keys(config.servers);
-  const endpoints = ["/mcp", ...names.map((name) => `/servers/${name}/mcp`)];
+  const names = [...Object.keys(config.servers), ...Object.keys(config.virtualServers)];
+  const endpoints = ["/mcp", ...names.map(endpointPath)];
   const documents = [WELL_KNOWN, ...endpoints.map((path) => WELL_KNOWN + path)];
   return [
     ...Object.entries(config.servers).map((entry) => directRoute(config, entry)),
@@ -77,7 +77,7 @@ function named(path: string, route: string): object {
 function directRoute(config: Config, [name, server]: [string, ServerConfig]): object {
   const { origin, path } = partsOf(server.url);
   return {
-    match: named(`/servers/${name}/mcp`, `server:${name}`),
+    match: named(endpointPath(name), `server:${name}`),
     route: {
       ...shardOf(config, name),
       prefix_rewrite: path,

@@ -25,11 +25,22 @@ export interface NamesByServer {
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
+/** By server, the patterns of its own names and URIs that belong to a virtual server. */
+export type Subset = Readonly<Record<string, readonly string[]>>;
+
+export interface CurationSettings {
+  readonly servers: Readonly<Record<string, ServerCuration>>;
+  readonly virtualServers: Readonly<Record<string, { readonly servers: Subset }>>;
+}
+
 export interface Curation {
-  /** True if the server offers this name (its own name, without prefix). An unknown server offers nothing. */
-  offers(kind: Kind, target: Target): boolean;
-  /** Keeps the names that are offered, in their order. */
-  narrow(names: NamesByServer): Record<keyof NamesByServer, Record<string, string[]>>;
+  /**
+   * True if the server offers this name (its own name, without prefix), on the endpoint of the virtual server if there is one.
+   * An unknown server offers nothing, and an unknown virtual server has nothing.
+   */
+  offers(kind: Kind, target: Target, virtualServer: string | null): boolean;
+  /** Keeps the names that are offered there, in their order. */
+  narrow(names: NamesByServer, virtualServer: string | null): Record<keyof NamesByServer, Record<string, string[]>>;
 }
 
 /** Offers everything. */
@@ -42,26 +53,37 @@ export const UNCURATED: ServerCuration = {
 
 type Matcher = (name: string) => boolean;
 const EVERY: Matcher = () => true;
+const NONE: Matcher = () => false;
 
-/** Makes the curation of all servers. */
-export function createCuration(servers: Readonly<Record<string, ServerCuration>>): Curation {
-  const matchers = new Map(Object.entries(servers).map(([name, server]) => [name, matchersOf(server)]));
-  const offers = (kind: Kind, { server, name }: Target) => matchers.get(server)?.[kind](name) ?? false;
-  const keptOf = (kind: Kind, server: string, names: readonly string[]) => {
-    const matcher = matchers.get(server)?.[kind];
-    if (matcher === undefined) return [];
-    return matcher === EVERY ? [...names] : names.filter(matcher);
+/** Makes the curation of all servers. A virtual server only narrows what its servers offer. */
+export function createCuration({ servers, virtualServers }: CurationSettings): Curation {
+  const offered = new Map(Object.entries(servers).map(([name, server]) => [name, matchersOf(server)]));
+  const subsets = new Map(Object.entries(virtualServers).map(([name, subset]) => [name, subsetOf(subset.servers)]));
+  const matchersFor = (kind: Kind, server: string, virtualServer: string | null): readonly Matcher[] => {
+    const all = [offered.get(server)?.[kind], virtualServer === null ? EVERY : subsets.get(virtualServer)?.get(server)];
+    const known = all.filter((matcher) => matcher !== undefined);
+    return known.length < all.length ? [NONE] : known.filter((matcher) => matcher !== EVERY);
   };
-  const kept = (kind: Kind, lists: NamesByServer["tools"]) =>
-    Object.fromEntries(Object.entries(lists).map(([server, names]) => [server, keptOf(kind, server, names)]));
+  const narrowed = (kind: Kind, lists: NamesByServer["tools"], virtualServer: string | null) =>
+    Object.fromEntries(
+      Object.entries(lists).map(([server, names]) => {
+        const matchers = matchersFor(kind, server, virtualServer);
+        return [server, names.filter((name) => matchers.every((matches) => matches(name)))];
+      }),
+    );
   return {
-    offers,
-    narrow: ({ tools, prompts, resources }) => ({
-      tools: kept("tool", tools),
-      prompts: kept("prompt", prompts),
-      resources: kept("resource", resources),
+    offers: (kind, { server, name }, virtualServer) =>
+      matchersFor(kind, server, virtualServer).every((matches) => matches(name)),
+    narrow: ({ tools, prompts, resources }, virtualServer) => ({
+      tools: narrowed("tool", tools, virtualServer),
+      prompts: narrowed("prompt", prompts, virtualServer),
+      resources: narrowed("resource", resources, virtualServer),
     }),
   };
+}
+
+function subsetOf(subset: Subset): Map<string, Matcher> {
+  return new Map(Object.entries(subset).map(([server, patterns]) => [server, nameMatcher(patterns)]));
 }
 
 function matchersOf({ tools, prompts, resources, newTools }: ServerCuration): Record<Kind, Matcher> {

@@ -65,6 +65,7 @@ beforeAll(async () => {
     policyFolder: policies,
     progress: () => {},
     config: (config) => {
+      config["lists"] = { pageSize: 200 };
       const servers = config["servers"] as Record<string, object>;
       for (const [name, url] of Object.entries(urls))
         servers[name] = {

@@ -85,9 +85,17 @@ export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
 
 export const MANAGED = managedHeaders("x-authorized-tools", null, ["authorization", "x-api-key"]);
 
+/** `v`: the reading half of `s`, and all of `t`. */
+export const VIRTUAL = { v: { servers: { s: ["read*"], t: ["*"] } } };
+
 export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSettings {
   return {
-    endpoints: endpointTable(ORIGIN, ["alias.example.com"], { s: { allowQuery: false }, t: { allowQuery: true } }),
+    endpoints: endpointTable({
+      publicOrigin: ORIGIN,
+      hosts: ["alias.example.com"],
+      servers: { s: { allowQuery: false }, t: { allowQuery: true } },
+      virtualServers: VIRTUAL,
+    }),
     admit: {
       publicOrigin: ORIGIN,
       corsOrigins: new Set(["https://app.example.com"]),
@@ -98,7 +106,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSett
     documents: { publicOrigin: ORIGIN, issuers: ["https://idp.example.com"], scopes: [] },
     headers: { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },
     resolver: createResolver({ s: "s_", t: "t_" }),
-    curation: createCuration({ s: UNCURATED, t: UNCURATED }),
+    curation: createCuration({ servers: { s: UNCURATED, t: UNCURATED }, virtualServers: VIRTUAL }),
     routing: { s: "direct", t: "broker" },
     policyHeaders: [],
     compat: null,

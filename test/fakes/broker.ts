@@ -11,7 +11,7 @@ import { createEras } from "../../src/broker/upstream/era.ts";
 import { createSessionPool } from "../../src/broker/upstream/session-pool.ts";
 import { createUpstreams, type Upstreams } from "../../src/broker/upstream/upstream.ts";
 import type { JsonObject } from "../../src/json/types.ts";
-import { createCuration, UNCURATED, type ServerCuration } from "../../src/mcp/curation.ts";
+import { createCuration, UNCURATED, type CurationSettings, type ServerCuration } from "../../src/mcp/curation.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";
 import { open, replyOf, type BrokerReply, type CallParts } from "./broker-client.ts";
@@ -42,6 +42,8 @@ export interface BrokerLimits {
   readonly heldBytesPerCaller?: number;
   readonly heldBytes?: number;
   readonly tls?: BrokerOptions["tls"];
+  readonly virtualServers?: VirtualServers;
+  readonly pageEntries?: number;
 }
 
 export interface TestBroker {
@@ -78,6 +80,7 @@ const SETTINGS = {
   maxBodyBytes: 256 * 1024,
 } as const;
 
+type VirtualServers = CurationSettings["virtualServers"];
 type TestServers = Readonly<Record<string, TestServer>>;
 
 /** The parts of a broker, and what a test sees of them. */
@@ -102,21 +105,24 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
   };
 }
 
-function brokerOf(servers: TestServers, tls: BrokerOptions["tls"], parts: ReturnType<typeof partsOf>): Broker {
+function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<typeof partsOf>): Broker {
+  const { tls = null, virtualServers = {}, pageEntries = Infinity } = limits;
   const { now, relay, upstreams, held, catalog, known, requests } = parts;
   const resolver = createResolver(Object.fromEntries(Object.keys(servers).map((name) => [name, `${name}_`])));
-  const curation = curationOf(servers);
+  const curation = curationOf(servers, virtualServers);
   return createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls,
-    endpoints: endpointsOf(servers),
+    endpoints: endpointsOf(servers, virtualServers),
     ...SETTINGS,
     verify: verifierAt(now, known),
-    view: (server, band) => ({
+    view: ({ server, virtualServer }, band) => ({
       snapshot: catalog.current(),
       offers: server === null ? null : catalog.offers(server),
       server,
-      wristband: { ...band, ...curation.narrow(band) },
+      virtualServer,
+      pageEntries,
+      wristband: { ...band, ...curation.narrow(band, virtualServer) },
       now: now(),
     }),
     calls: { resolver, curation, upstreams },
@@ -130,7 +136,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
   const parts = partsOf(servers, limits);
   const { clocks, seen, sessions, upstreams, held, catalog, known, requests } = parts;
   await catalog.start();
-  const broker = brokerOf(servers, limits.tls ?? null, parts);
+  const broker = brokerOf(servers, limits, parts);
   const port = await broker.listen();
   return {
     port,
@@ -163,10 +169,9 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
   };
 }
 
-function curationOf(servers: TestServers) {
-  return createCuration(
-    Object.fromEntries(Object.entries(servers).map(([name, { curation }]) => [name, { ...UNCURATED, ...curation }])),
-  );
+function curationOf(servers: TestServers, virtualServers: VirtualServers) {
+  const curated = Object.entries(servers).map(([name, { curation }]) => [name, { ...UNCURATED, ...curation }] as const);
+  return createCuration({ servers: Object.fromEntries(curated), virtualServers });
 }
 
 const MIB = 1024 * 1024;
@@ -181,9 +186,10 @@ function relayLimits(limits: BrokerLimits) {
   };
 }
 
-function endpointsOf(servers: TestServers): BrokerOptions["endpoints"] {
+function endpointsOf(servers: TestServers, virtualServers: VirtualServers): BrokerOptions["endpoints"] {
   const names = Object.keys(servers).map((name) => [name, { allowQuery: false }] as const);
-  return endpointTable(WRISTBAND.issuer, [], Object.fromEntries(names)).paths;
+  const publicOrigin = WRISTBAND.issuer;
+  return endpointTable({ publicOrigin, hosts: [], servers: Object.fromEntries(names), virtualServers }).paths;
 }
 
 function verifierAt(now: () => number, known: ReadonlyMap<string, TestKey>): BrokerOptions["verify"] {

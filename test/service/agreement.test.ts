@@ -156,7 +156,10 @@ function listed(
     arguments: {},
     version: "2026-07-28",
   };
-  const view = { snapshot, offers: null, server, wristband: claims.value, now: 1_790_000_000_000 };
+  const view = {
+    ...{ snapshot, offers: null, server, virtualServer: null, pageEntries: 200 },
+    ...{ wristband: claims.value, now: 1_790_000_000_000 },
+  };
   const found: string[] = [];
   let cursor: string | undefined;
   do {

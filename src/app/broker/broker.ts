@@ -50,7 +50,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     endpoints: endpoints.paths,
     ...settingsOf(config),
     verify: verifier(config, keys, metrics),
-    view: viewsOf(catalog, curation),
+    view: viewsOf(config, catalog, curation),
     calls: { resolver, curation, upstreams },
     relay: calls.relay,
     held,
@@ -116,12 +116,15 @@ function requiredServers({ servers }: Config): string[] {
   return Object.keys(servers).filter((name) => servers[name]?.required === true);
 }
 
-function viewsOf(catalog: Catalog, curation: Curation): BrokerOptions["view"] {
-  return (server, wristband) => ({
+function viewsOf({ lists }: Config, catalog: Catalog, curation: Curation): BrokerOptions["view"] {
+  const pageEntries = lists.pageSize === "auto" ? Infinity : lists.pageSize;
+  return ({ server, virtualServer }, wristband) => ({
     snapshot: catalog.current(),
     offers: server === null ? null : catalog.offers(server),
     server,
-    wristband: { ...wristband, ...curation.narrow(wristband) },
+    virtualServer,
+    pageEntries,
+    wristband: { ...wristband, ...curation.narrow(wristband, virtualServer) },
     now: Date.now(),
   });
 }

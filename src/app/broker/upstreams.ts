@@ -44,7 +44,7 @@ export function listersOf(
       limits: config.limits,
       timeoutMs: Math.min(server.timeoutMs, MAX_LISTING_MS),
       names: resolver.namesOf(name),
-      isOffered: (kind: Kind, own: string) => curation.offers(kind, { server: name, name: own }),
+      isOffered: (kind: Kind, own: string) => curation.offers(kind, { server: name, name: own }, null),
     };
     return [[name, () => listUpstream(options)] as const];
   });

@@ -48,6 +48,7 @@ let bob: string;
 beforeAll(async () => {
   broker = await startTestBroker(
     Object.fromEntries(Object.entries(SERVERS).map(([name, offered]) => [name, { offered }])),
+    { pageEntries: 200 },
   );
   alice = broker.wristband("alice", ALICE);
   bob = broker.wristband("bob", NOTHING);

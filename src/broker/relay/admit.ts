@@ -1,6 +1,6 @@
 // Admits a call to the relay: proves once more that its wristband names this operation on this server. Pure.
 import type { IncomingMessage } from "node:http";
-import type { Endpoint } from "../../authz/endpoint.ts";
+import type { McpEndpoint } from "../../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import { Secret } from "../../secret/secret.ts";
 import type { Curation } from "../../mcp/curation.ts";
@@ -31,7 +31,7 @@ export interface AdmitCallOptions {
 }
 
 export interface IncomingCall {
-  readonly endpoint: Extract<Endpoint, { kind: "mcp" }>;
+  readonly endpoint: McpEndpoint;
   readonly operation: Operation;
   readonly body: Buffer;
   readonly wristband: WristbandClaims;
@@ -57,7 +57,7 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
   if (single(headers["x-mcp-server"]) !== target.server) return refuse("wristband_invalid", "another server");
   if (wristband.use !== "call" || !namesExactly(wristband, operation.kind, target))
     return refuse("wristband_invalid", "another operation");
-  if (operation.kind === null || !curation.offers(operation.kind, target))
+  if (operation.kind === null || !curation.offers(operation.kind, target, incoming.endpoint.virtualServer))
     return refuse("wristband_invalid", "not offered");
   if (bodyDigest(body) !== wristband.body) return refuse("wristband_invalid", "another body");
   const credential = credentialOf(upstream, headers);

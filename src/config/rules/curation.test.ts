@@ -72,8 +72,39 @@ describe("TB-05: a disabled server", () => {
     expect([...endpoints.paths.keys()].filter((path) => path.includes("git"))).toEqual([]);
     expect(resolver.resolve("tool", "hidden_read")).toBeNull();
     expect(resolver.resolve("resource", "git+docs://a")).toBeNull();
-    expect(curation.offers("tool", { server: "git", name: "read" })).toBe(false);
+    expect(curation.offers("tool", { server: "git", name: "read" }, null)).toBe(false);
     expect(envoyConfigYaml(config)).not.toContain("git");
   });
   it("is still checked", () => expect(problems({ disabled: true, prefix: "other_" })).toContain("prefix"));
 });
+
+describe("CF-25: virtual servers", () => {
+  const support = (servers: object) => ({ virtualServers: { support: { servers } } });
+  it.each([
+    [{ virtualServers: { other: { servers: { git: ["*"] } } } }, "virtualServers.other: is the name of a server"],
+    [support({ gone: ["*"] }), "virtualServers.support.servers.gone: is not a server"],
+    [support({}), "virtualServers.support.servers: name at least one server"],
+    [support({ git: ["a b"] }), "virtualServers.support.servers.git[0]: is no pattern"],
+    [{ virtualServers: { Support: { servers: { git: ["*"] } } } }, "virtualServers.Support: a server name"],
+  ])("%j is a problem", (more, text) => expect(problems({}, more)).toContain(text));
+  it("may have a disabled server, which offers nothing, and whose name stays taken", () => {
+    const { config } = load({ disabled: true }, support({ git: ["*"], other: ["*"] }));
+    const { curation } = checkSettings(config);
+    const offers = (server: string) => curation.offers("tool", { server, name: "x" }, "support");
+    expect([offers("git"), offers("other")]).toEqual([false, true]);
+    expect(problems({ disabled: true }, { virtualServers: { git: { servers: { other: ["*"] } } } })).toContain(
+      "is the name",
+    );
+  });
+  it("has a route of the printed Envoy, to the broker alone, and a document", () => {
+    const { config } = load({}, { ...support({ git: ["*"] }), callRouting: "direct" });
+    const printed = envoyConfigYaml(config);
+    expect(printed).toContain("path: /servers/support/mcp\n");
+    expect(printed).toContain("path: /.well-known/oauth-protected-resource/servers/support/mcp\n");
+    expect(printed).not.toContain("server:support");
+  });
+});
+
+it.each([0, -1, 1.5, 10_001, "all"])("lists.pageSize: %j is a problem", (pageSize) =>
+  expect(problems({}, { lists: { pageSize } })).toContain("lists.pageSize"),
+);

@@ -6,6 +6,7 @@ import type { Config, ServerConfig } from "../schema.ts";
 
 export function checkServers(config: Config, reporter: Reporter): void {
   checkPrefixes(config, reporter);
+  checkVirtualServers(config, reporter);
   for (const [name, server] of Object.entries(config.servers)) {
     checkDiscovery(server, `servers.${name}.discovery`, reporter);
     checkDirect(config, name, reporter);
@@ -27,6 +28,17 @@ function checkPrefixes(config: Config, { problem }: Reporter): void {
         `"${b.prefix}" begins with "${a.prefix}", the prefix of ${a.name}: choose another`,
       );
     }
+  }
+}
+
+/** A virtual server has an endpoint like a server's, so its name is none of theirs. */
+function checkVirtualServers({ servers, virtualServers }: Config, { problem }: Reporter): void {
+  for (const [name, subset] of Object.entries(virtualServers)) {
+    if (Object.hasOwn(servers, name))
+      problem(`virtualServers.${name}`, "is the name of a server, whose endpoint it would have: choose another");
+    for (const server of Object.keys(subset.servers))
+      if (!Object.hasOwn(servers, server))
+        problem(`virtualServers.${name}.servers.${server}`, "is not a server of this file");
   }
 }
 

@@ -1,5 +1,6 @@
 // Keys of a server that say what it offers, before policy is asked (docs/curation.md). Pure.
 import { z } from "zod";
+import { serverName } from "./values.ts";
 import { isPattern, isWildcard } from "../../mcp/name-pattern.ts";
 
 /** Patterns of one list, and those with a `*` among them: each name is compared with every one of these. */
@@ -28,6 +29,21 @@ const filter = (of: "name" | "uri", what: string) =>
         .meta({ description: `${what} that it does not offer; wins over \`allow\`` }),
     })
     .prefault({});
+
+export const virtualServersSchema = z
+  .record(
+    serverName,
+    z.strictObject({
+      servers: z
+        .record(serverName, patterns("uri"))
+        .refine((servers) => Object.keys(servers).length > 0, "name at least one server")
+        .meta({
+          description:
+            "by server, the patterns of the tools, prompts and URIs that belong to it; they only narrow what the server offers",
+        }),
+    }),
+  )
+  .default({});
 
 export const curationSchema = {
   tools: filter("name", "tools, by its own names,"),

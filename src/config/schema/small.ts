@@ -1,4 +1,4 @@
-// The sections of one or two keys: `challenge`, `cors`, `audit`, `catalog`. Pure.
+// The sections of one or two keys: `challenge`, `cors`, `lists`, `audit`, `catalog`. Pure.
 import { z } from "zod";
 import { httpUrl, origin, scope, type FileSchema } from "./values.ts";
 
@@ -17,6 +17,19 @@ export const corsSchema = z
       .array(origin)
       .default([])
       .meta({ description: "browser origins besides `publicOrigin`; any other `Origin` is refused" }),
+  })
+  .prefault({});
+
+const MAX_PAGE_ENTRIES = 10_000;
+
+export const listsSchema = z
+  .strictObject({
+    pageSize: z
+      .union([z.literal("auto"), z.int().min(1).max(MAX_PAGE_ENTRIES)])
+      .default("auto")
+      .meta({
+        description: `entries of one page of a list, at most ${MAX_PAGE_ENTRIES}; \`auto\`: one page while it fits 1 MiB, for clients that never ask for the next`,
+      }),
   })
   .prefault({});
 
