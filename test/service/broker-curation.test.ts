@@ -75,7 +75,7 @@ async function ops(path: string) {
 
 const NOTHING = { tools: [], prompts: [], resources: [] };
 
-it("TB-03: the catalogue holds what is offered, and says how many names are not", async () => {
+it("TB-03: the catalogue holds what is offered, and readyz says which names are not", async () => {
   const filters = {
     tools: { deny: ["delete_*"] },
     prompts: { allow: ["summary"] },
@@ -88,7 +88,10 @@ it("TB-03: the catalogue holds what is offered, and says how many names are not"
       other: { ...NOTHING, tools: ["z"] },
     },
   });
-  expect((await ops("/readyz")).json["upstreams"]).toMatchObject([{ dropped: { not_offered: 3 } }, { dropped: {} }]);
+  expect((await ops("/readyz")).json["upstreams"]).toMatchObject([
+    { dropped: { not_offered: { count: 3, names: ["delete_repo", "other", "file:///a"] } } },
+    { dropped: {} },
+  ]);
 });
 
 it("CL-06, P7.3-3: with newTools: deny, a tool that appears stays hidden until it is named", async () => {
