@@ -32,6 +32,7 @@ import type { Curation } from "../mcp/curation.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { readOperation } from "../mcp/read-operation.ts";
+import { droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import type { Resolver } from "../mcp/resolver.ts";
 
 export interface CheckSettings {
@@ -45,6 +46,10 @@ export interface CheckSettings {
   /** The way of each server's calls: relayed by the broker, or straight. */
   readonly routing: Readonly<Record<string, "broker" | "direct">>;
   readonly policyHeaders: readonly string[];
+  /** By server: what it gets beside the credential. */
+  readonly serverHeaders: Readonly<Record<string, ServerHeaders>>;
+  /** Headers that are counted when they do not reach a server. */
+  readonly watchedHeaders: ReadonlySet<string>;
   readonly compat: "authorino" | null;
   readonly clientAddress: "peer" | "x-envoy-external-address";
   /** Checks of one caller with a body above 32 KiB that are under way at a time. */
@@ -266,6 +271,11 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   facts.note = decision.value.note;
   if (!decision.value.allow) return denied(decision.value.requiredScopes);
 
+  const headers = settings.serverHeaders[server] ?? NO_SERVER_HEADERS;
+  const dropped = droppedHeaders(context.request.headers, headers, settings.watchedHeaders);
+  if (!dropped.ok) return dropped;
+  for (const name of dropped.value) ports.headerDropped(name);
+
   const asked = ports.fetchCredential(server, identity, signal);
   const fetched = asked instanceof Promise ? await context.waits(identity, asked, signal) : asked;
   if (!fetched.ok) return fetched;
@@ -276,7 +286,7 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   const responseHeaders = corsOf(facts);
   if (goesStraight(context, call.endpoint)) {
     const received = context.request.headers.names();
-    return Grant.of(proof, { to: "server", server, credential, received, responseHeaders }, settings.headers);
+    return Grant.of(proof, { to: "server", server, credential, received, headers, responseHeaders }, settings.headers);
   }
   const signed = await relayWristband(context, call, server);
   if (!signed.ok) return signed;

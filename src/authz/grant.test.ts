@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
 import { Grant, managedHeaders, type Destination } from "./grant.ts";
+import { NO_SERVER_HEADERS } from "./server-headers.ts";
 import { Secret } from "../secret/secret.ts";
 
 const proof = { identity: ALICE, decision: "housekeeping" as const };
@@ -13,6 +14,7 @@ const toServer = (value: string | null, header?: string, received: readonly stri
   server: "s",
   credential: credential(value, header),
   received,
+  headers: NO_SERVER_HEADERS,
 });
 
 const responseHeaders = new Map<string, string>();
@@ -57,6 +59,20 @@ describe("4.5: every managed header is set or removed, never both", () => {
         ok: false,
         reason: "header_malformed",
       });
+  });
+
+  it("B05: a direct upstream gets its fixed headers and those of the client that may pass; no managed one passes", () => {
+    const headers = {
+      fixed: new Map([["x-mcp-toolsets", "issues"]]),
+      passes: new Set(["x-mcp-readonly", "cookie", "x-api-key", "authorization"]),
+    };
+    const received = ["x-mcp-readonly", "x-mcp-toolsets", "x-other", "cookie", "x-api-key", "authorization"];
+    const { set, remove } = granted({ ...toServer("Bearer pat", "authorization", received), headers } as Destination);
+    expect([...set]).toEqual([
+      ["x-mcp-toolsets", "issues"],
+      ["authorization", "Bearer pat"],
+    ]);
+    expect(remove).toEqual([...MANAGED.filter((name) => name !== "authorization"), "x-other"]);
   });
 
   it("C21: with another credential header, or none, the client's authorization is removed", () => {

@@ -1,5 +1,7 @@
 // The only way to an allow: a `Grant`, with the headers that Envoy sets and removes. Pure.
 import type { AllowDecision, Credential, Identity, Wristband } from "./types.ts";
+import { HEADER_VALUE } from "./header-value.ts";
+import type { ServerHeaders } from "./server-headers.ts";
 import { pass, refuse, type Step } from "./step.ts";
 
 /** Removed from every request: credentials of the client that no server may receive. */
@@ -21,8 +23,6 @@ const DATA_PLANE_HEADERS: ReadonlySet<string> = new Set([
 ]);
 const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 
-/** RFC 9110 §5.5 without obs-text: some data planes drop a header with anything else, silently. */
-export const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 export const MAX_VALUE_BYTES = 48 * 1024;
 
 /**
@@ -60,7 +60,8 @@ export class Grant {
     const remove = settings.managed.filter((name) => !set.has(name));
     if (route.to === "server") {
       for (const name of route.received) {
-        if (passesToServer(name) || set.has(name) || settings.managed.includes(name)) continue;
+        if (set.has(name) || settings.managed.includes(name)) continue; // set, or removed already
+        if (passesToServer(name) || route.headers.passes.has(name)) continue;
         if (!HEADER_NAME.test(name)) return refuse("header_malformed", "a name that is no token");
         remove.push(name);
       }
@@ -93,6 +94,7 @@ export type Destination =
        * a server may take `sudo`, `impersonate-user` or `x-remote-user` for an order of the gateway.
        */
       readonly received: Iterable<string>;
+      readonly headers: ServerHeaders;
     }
   /** A call that the broker relays. */
   | { readonly to: "relay"; readonly server: string; readonly credential: Credential; readonly wristband: Wristband }
@@ -127,6 +129,7 @@ function routeOf(destination: Destination): string {
 function headersOf(destination: Destination, settings: HeaderSettings): Map<string, string> {
   const set = new Map<string, string>();
   if (destination.to === "server") {
+    for (const [name, value] of destination.headers.fixed) set.set(name, value);
     putCredential(set, destination.credential);
   } else {
     set.set(settings.wristbandHeader, destination.wristband.jws);

@@ -17,6 +17,8 @@ import type {
 export interface Ports {
   /** Records a Check whose caller is known and that is about to wait: its facts must outlive the serving thread. */
   note(check: CheckFacts): void;
+  /** A header of the client's that may be a restriction does not reach the server of an allowed call. */
+  headerDropped(name: string): void;
   identify(bearer: string, use: TokenUse, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
   /** @param check the Check that policy is asked for: a runaway evaluation counts against its caller */
   decide(input: PolicyInput, check: CheckFacts): Step<Decision>;

@@ -3,6 +3,7 @@ import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { CheckSettings } from "../authz/check.ts";
 import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
+import { watchedHeaders } from "../authz/server-headers.ts";
 import { prefixOf } from "./names.ts";
 import type { Config } from "./load.ts";
 import { createCuration } from "../mcp/curation.ts";
@@ -12,6 +13,12 @@ import { createResolver } from "../mcp/resolver.ts";
 export function checkSettings(config: Config): CheckSettings {
   const servers = Object.entries(config.servers);
   const managed = managedOf(config);
+  const serverHeaders = Object.fromEntries(
+    servers.map(([name, { headers, passHeaders }]) => [
+      name,
+      { fixed: new Map(Object.entries(headers)), passes: new Set(passHeaders) },
+    ]),
+  );
   return {
     endpoints: endpointTable(config),
     admit: {
@@ -31,6 +38,8 @@ export function checkSettings(config: Config): CheckSettings {
     curation: createCuration(config),
     routing: Object.fromEntries(servers.map(([name, { callRouting }]) => [name, callRouting ?? config.callRouting])),
     policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),
+    serverHeaders,
+    watchedHeaders: watchedHeaders(Object.values(serverHeaders)),
     compat: config.policy.compat,
     clientAddress: config.clientAddress,
     largeBodiesPerCaller: config.limits.largeBodiesPerCaller,

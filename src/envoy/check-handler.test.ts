@@ -12,6 +12,7 @@ import { actorsOf } from "../jose/act-claim.ts";
 import type { JsonObject } from "../json/types.ts";
 import { createCheck, type Check } from "../authz/check.ts";
 import { Grant } from "../authz/grant.ts";
+import { NO_SERVER_HEADERS } from "../authz/server-headers.ts";
 import { pass, refuse } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
 import type { CredentialOrigin } from "../authz/types.ts";
@@ -37,6 +38,7 @@ function realGrant() {
     server: "s",
     credential: { kind: "static" as const, header: "authorization", value: new Secret("Bearer pat") },
     received: [],
+    headers: NO_SERVER_HEADERS,
     responseHeaders: new Map(),
   };
   const step = Grant.of({ identity: ALICE, decision: "housekeeping" }, passage, {

@@ -64,6 +64,7 @@ export async function captureInput(
   let input: PolicyInput | null = null;
   const ports: Ports = {
     note: () => {},
+    headerDropped: () => {},
     identify,
     decide: (seen) => {
       input = seen;

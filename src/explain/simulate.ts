@@ -77,6 +77,7 @@ export async function simulate(config: Config, spec: CallSpec, options: Simulate
     const signer = probeSigner(config);
     const ports: Ports = {
       note: () => {},
+      headerDropped: () => {},
       identify,
       decide: () => policy.decision,
       visible: () => refuse("internal"),

@@ -74,6 +74,7 @@ export const ALICE: Identity = {
 export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
   return {
     note: () => {},
+    headerDropped: () => {},
     identify: (bearer) => (bearer === "token" ? pass(ALICE) : refuse("token_invalid")),
     decide: () => pass({ allow: true, revision: "r1", note: null }),
     visible: () => pass({ revision: "r2", names: { tools: { s: ["read"] }, prompts: {}, resources: {} } }),
@@ -109,6 +110,8 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSett
     curation: createCuration({ servers: { s: UNCURATED, t: UNCURATED }, virtualServers: VIRTUAL }),
     routing: { s: "direct", t: "broker" },
     policyHeaders: [],
+    serverHeaders: {},
+    watchedHeaders: new Set(),
     compat: null,
     clientAddress: "peer",
     largeBodiesPerCaller: 8,

@@ -26,6 +26,8 @@ export interface TestServer {
   readonly maxResponseBytes?: number;
   /** The headers of its chain; null for a server whose chain is `none`. */
   readonly headers?: readonly string[] | null;
+  readonly fixed?: Readonly<Record<string, string>>;
+  readonly passHeaders?: readonly string[];
   /** For the schemas of calls. */
   readonly tools?: readonly JsonObject[];
   /** Its lists; not listed without. */
@@ -212,11 +214,11 @@ function upstreamsOf(servers: TestServers): Upstreams {
   return createUpstreams(
     new Map(
       Object.entries(servers).map(
-        ([name, { url = "http://127.0.0.1:1/mcp", timeoutMs = 2000, headers = ["authorization"], ...server }]) => {
-          const { maxResponseBytes = 8 * MIB } = server;
-          const credentialHeaders = new Set(headers);
-          const needsCredential = headers !== null;
-          return [name, { url, ca: null, timeoutMs, maxResponseBytes, credentialHeaders, needsCredential }];
+        ([name, { url = "http://127.0.0.1:1/mcp", timeoutMs = 2000, headers = ["authorization"], ...more }]) => {
+          const { maxResponseBytes = 8 * MIB } = more;
+          const passed = { headers: more.fixed ?? {}, passHeaders: new Set(more.passHeaders) };
+          const credentials = { credentialHeaders: new Set(headers), needsCredential: headers !== null };
+          return [name, { url, ca: null, timeoutMs, maxResponseBytes, ...credentials, ...passed }];
         },
       ),
     ),

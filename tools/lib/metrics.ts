@@ -19,6 +19,7 @@ async function texts(): Promise<string[]> {
   serve.keyFetch("https://idp.example.com", true);
   serve.vaultLogin("ok");
   serve.leftOut("demo");
+  serve.headerDropped("x-mcp-readonly");
   serve.exchange("ok");
   serve.catalog({ ageSeconds: 1, names: { tools: 1 }, leftOut: {} });
   return [await serve.render(), await brokerText()];

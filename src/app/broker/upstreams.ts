@@ -12,18 +12,22 @@ const MAX_LISTING_MS = 30_000;
 
 /** @throws {Error} that names the key of a CA file that cannot be read */
 export function upstreamsOf({ servers }: Config): Upstreams {
-  const settings = Object.entries(servers).map(([name, { url, caFile, timeoutMs, maxResponseBytes, credential }]) => {
-    const filled = credential.filter(({ kind }) => kind !== "none");
-    const upstream = {
-      url,
-      ca: caFile === null ? null : readCaFile(`servers.${name}.caFile`, caFile),
-      timeoutMs,
-      maxResponseBytes,
-      credentialHeaders: new Set(filled.map(({ header }) => header)),
-      needsCredential: filled.length === credential.length,
-    };
-    return [name, upstream] as const;
-  });
+  const settings = Object.entries(servers).map(
+    ([name, { url, caFile, timeoutMs, maxResponseBytes, credential, headers, passHeaders }]) => {
+      const filled = credential.filter(({ kind }) => kind !== "none");
+      const upstream = {
+        url,
+        ca: caFile === null ? null : readCaFile(`servers.${name}.caFile`, caFile),
+        timeoutMs,
+        maxResponseBytes,
+        credentialHeaders: new Set(filled.map(({ header }) => header)),
+        headers,
+        passHeaders: new Set(passHeaders),
+        needsCredential: filled.length === credential.length,
+      };
+      return [name, upstream] as const;
+    },
+  );
   return createUpstreams(new Map(settings));
 }
 

@@ -68,6 +68,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const audit = auditOf(options);
   const ports = {
     note: inFlight.note.bind(inFlight),
+    headerDropped: metrics.headerDropped,
     identify: refuseSuspended(identity.identify, suspensions),
     decide: policy.decide,
     visible: policy.visible,

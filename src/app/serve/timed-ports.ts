@@ -16,6 +16,7 @@ export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports):
   };
   return {
     note: ports.note,
+    headerDropped: ports.headerDropped,
     identify: measure("identify", ports.identify),
     decide: measure("decide", ports.decide),
     visible: measure("visible", ports.visible),

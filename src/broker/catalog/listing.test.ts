@@ -106,7 +106,8 @@ describe("servers of both eras", () => {
         response.write('data: {"jsonrpc":"2.0","method":"notifications/message"}\n\n');
         await delay(2);
       }
-      response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result: { capabilities: {} } })}\n\n`);
+      const result = { supportedVersions: ["2026-07-28"], capabilities: {} };
+      response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result })}\n\n`);
     };
     const upstream = await fake((_, response) => void speak(response));
     expect((await list(upstream.origin)).tools).toEqual([]);

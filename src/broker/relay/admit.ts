@@ -7,7 +7,7 @@ import type { Curation } from "../../mcp/curation.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";
 import { bodyDigest, callerKey, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
-import type { Upstream, UpstreamCredential, Upstreams } from "../upstream/upstream.ts";
+import { passing, type Upstream, type UpstreamCredential, type Upstreams } from "../upstream/upstream.ts";
 
 /** A call that its wristband allows at this server. */
 export interface RelayCall {
@@ -62,17 +62,17 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
   if (bodyDigest(body) !== wristband.body) return refuse("wristband_invalid", "another body");
   const credential = credentialOf(upstream, headers);
   if (!credential.ok) return credential;
-  const forwarded = forwardedHeaders(headers);
-  if (!forwarded.ok) return forwarded;
+  const own = ownHeaders(headers, upstream.passHeaders);
+  if (!own.ok) return own;
   return pass({
-    upstream,
+    upstream: passing(upstream, own.value.passed),
     operation,
     scope: scopeOf(incoming),
     name: target.name,
     body,
     credential: credential.value,
     wristband,
-    forwarded: forwarded.value,
+    forwarded: own.value.forwarded,
   });
 }
 
@@ -106,6 +106,35 @@ function credentialOf(upstream: Upstream, headers: IncomingCall["headers"]): Ste
 
 function unusable(detail: string): Refused {
   return refuse("credential_unavailable", detail);
+}
+
+interface ClientHeaders {
+  readonly forwarded: Readonly<Record<string, string>>;
+  readonly passed: Readonly<Record<string, string>>;
+}
+
+/** The headers of the client that go on: the protocol's with the call, and what the configuration lets pass. */
+function ownHeaders(headers: IncomingCall["headers"], passes?: ReadonlySet<string>): Step<ClientHeaders> {
+  const forwarded = forwardedHeaders(headers);
+  if (!forwarded.ok) return forwarded;
+  const passed = passedHeaders(headers, passes);
+  return passed.ok ? pass({ forwarded: forwarded.value, passed: passed.value }) : passed;
+}
+
+/** The client's headers that this server may have; `authz/server-headers.ts` has the same rule for direct calls. */
+function passedHeaders(
+  headers: IncomingCall["headers"],
+  passes: ReadonlySet<string> = new Set(),
+): Step<Record<string, string>> {
+  const passed: Record<string, string> = {};
+  for (const name of passes) {
+    const copies = headers[name];
+    if (copies === undefined) continue;
+    const value = single(copies);
+    if (value === null || !HEADER_VALUE.test(value)) return refuse("header_malformed", "a header of passHeaders");
+    passed[name] = value;
+  }
+  return pass(passed);
 }
 
 /** `mcp-*` and `traceparent`; no other header of the client reaches a server. */

@@ -93,7 +93,12 @@ export function sendOwn(upstream: UpstreamConnections, credential: UpstreamCrede
     maxBytes: MAX_HANDSHAKE_BYTES,
     read: (bytes) => Promise.resolve(readResponse(bytes)),
   };
-  return (dialect, method, params) => send(upstream, credential, { message: { dialect, method, params }, reader });
+  return (dialect, method, params) => {
+    const message = { dialect, method, params };
+    if (method !== "server/discover") return send(upstream, credential, { message, reader });
+    const signal = AbortSignal.any([budget.signal, AbortSignal.timeout(upstream.probeMs)]);
+    return send(upstream, credential, { message, reader: { ...reader, budget: { ...budget, signal } } });
+  };
 }
 
 /**

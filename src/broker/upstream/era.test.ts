@@ -11,7 +11,8 @@ const always =
   (answer: UpstreamResponse): SendOwn =>
   () =>
     Promise.resolve(answer);
-const discovered = says(200, { jsonrpc: "2.0", id: 1, result: {} });
+const discovery = (result: unknown) => says(200, { jsonrpc: "2.0", id: 1, result });
+const discovered = discovery({ supportedVersions: ["2025-11-25", "2026-07-28"] });
 const failing = (code: string) => expect.objectContaining({ code }) as HttpFault;
 
 describe("probe", () => {
@@ -23,6 +24,11 @@ describe("probe", () => {
     ["404", says(404), "legacy"],
     ["405", says(405), "legacy"],
     ["200 with an error", says(200, { error: { code: -32_601 } }), "legacy"],
+    ["D11: a result of nothing", discovery({}), "legacy"],
+    ["D11: a result of other things", discovery({ tools: [], supportedVersions: null }), "legacy"],
+    ["D11: a result without this revision", discovery({ supportedVersions: ["2025-11-25"] }), "legacy"],
+    ["D11: a text that holds the revision", discovery({ supportedVersions: "2026-07-28" }), "legacy"],
+    ["D11: a result that is no object", discovery("2026-07-28"), "legacy"],
     ["200 with nothing", says(200), "legacy"],
   ])("%s", async (_, answer, era) => expect(await probe(always(answer))).toBe(era));
   it.each([401, 403, 429, 500, 502, 503, 301, 202])("%i is no evidence", async (status) => {

@@ -3,7 +3,7 @@
 import { IMPLEMENTATION } from "../../files/version.ts";
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
-import type { JsonObject } from "../../json/types.ts";
+import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { MODERN } from "../../mcp/versions.ts";
 
 export type Era = "modern" | "legacy";
@@ -53,15 +53,28 @@ export const META = {
 export const MODERN_CODES: readonly number[] = [-32_020, -32_021, -32_022];
 
 /**
- * Asks a server for its era. One of an older revision answers 400, 404 or 405; 401, 403 and 5xx say nothing about it.
+ * Asks a server for its era. One of the stateless revision names that revision; one of an older revision answers 400, 404 or
+ * 405, 200 with whatever it says to a method that it does not know, or nothing within the time of the probe. 401, 403 and 5xx say nothing about it.
  * @throws {HttpFault} for those
  */
 export async function probe(send: SendOwn): Promise<Era> {
-  const { status, message } = await send({ era: "modern" }, "server/discover", {});
-  if (status === 200 && message?.["result"] !== undefined) return "modern";
+  const answer = await send({ era: "modern" }, "server/discover", {}).catch((error: unknown) => {
+    // Some older servers leave a request before the handshake without an answer.
+    if (error instanceof HttpFault && error.code === "timeout") return null;
+    throw error;
+  });
+  if (answer === null) return "legacy";
+  const { status, message } = answer;
+  if (status === 200 && namesModern(message?.["result"])) return "modern";
   if (status === 400 && MODERN_CODES.includes(codeOf(message))) return "modern";
   if (![200, 400, 404, 405].includes(status)) throw new HttpFault(`status_${status}`);
   return "legacy";
+}
+
+/** A server answers `{}` to every method that it does not know. */
+function namesModern(result: JsonValue | undefined): boolean {
+  const versions = isObject(result) ? result["supportedVersions"] : undefined;
+  return Array.isArray(versions) && versions.includes(MODERN);
 }
 
 function codeOf(message: JsonObject | null): number {

@@ -27,6 +27,8 @@ export interface HttpSseOptions {
   readonly stream: SendTo;
   readonly maxChannels: number;
   readonly memory: TransportMemory;
+  /** Of one event. */
+  readonly maxBytes: number;
   readonly shared: SharedBytes;
 }
 
@@ -97,8 +99,16 @@ async function greet(
 ): Promise<HttpResponse | null> {
   makeRoom(channels, options.maxChannels);
   const id = PREFIX + randomUUID();
-  const { url, path, stream, send, shared } = options;
-  const channel: ChannelOptions = { url, path, stream, post: send, shared, onClose: () => channels.delete(id) };
+  const { url, path, stream, send, maxBytes, shared } = options;
+  const channel: ChannelOptions = {
+    url,
+    path,
+    stream,
+    post: send,
+    maxBytes,
+    shared,
+    onClose: () => channels.delete(id),
+  };
   try {
     const opened = await openChannel(channel, request);
     channels.set(id, opened);

@@ -106,5 +106,6 @@ interface Key {
 function keyOf({ upstream, idp, sub, credential }: SessionOwner): Key {
   const secret = JSON.stringify(credential === null ? [] : [credential.header, credential.value.reveal()]);
   const caller = JSON.stringify([upstream.name, idp, sub]);
-  return { caller, whole: caller + hash("sha256", secret, "base64url") };
+  const passed = JSON.stringify(Object.entries(upstream.passed));
+  return { caller, whole: caller + hash("sha256", secret + passed, "base64url") };
 }

@@ -7,7 +7,7 @@ import type { RpcId } from "../../mcp/operation.ts";
 import { idOf, shortValue, type ServerRequest, type UpstreamMessage } from "../../mcp/upstream-message.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
 import { faultIn, orAborted } from "../abort.ts";
-import { mediaOf, MAX_RESPONSE_BYTES } from "./body.ts";
+import { mediaOf } from "./body.ts";
 import { createPacer } from "./brake.ts";
 import { endpointPath } from "./endpoint-event.ts";
 import { createEventParser, type EventParser, type StreamEvent } from "./event-stream.ts";
@@ -31,6 +31,8 @@ export interface ChannelOptions {
   readonly stream: SendTo;
   /** Posts a message. */
   readonly post: SendTo;
+  /** Of one event. */
+  readonly maxBytes: number;
   readonly shared: SharedBytes;
   /** Called once, when the channel takes no more requests. */
   readonly onClose: () => void;
@@ -108,7 +110,7 @@ export class SseChannel {
   readonly #options: ChannelOptions;
   readonly #headers: HttpRequest["headers"];
   readonly #life: AbortController;
-  readonly #parser: EventParser = createEventParser(MAX_RESPONSE_BYTES);
+  readonly #parser: EventParser;
   readonly #waiting = new Map<RpcId, Waiting>();
   readonly #endpoint = Promise.withResolvers<void>();
   /** Null until the endpoint's event. */
@@ -125,6 +127,7 @@ export class SseChannel {
     { headers, life }: { readonly headers: HttpRequest["headers"]; readonly life: AbortController },
   ) {
     this.#options = options;
+    this.#parser = createEventParser(options.maxBytes);
     this.#headers = headers;
     this.#life = life;
     this.ready = this.#endpoint.promise;

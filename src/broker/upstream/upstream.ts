@@ -18,6 +18,10 @@ export interface UpstreamSettings {
   readonly credentialHeaders: ReadonlySet<string>;
   /** False only if the chain ends in `none`: then a call may come without a credential. */
   readonly needsCredential: boolean;
+  /** With every request, whoever sends it. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Names of the client's headers that pass. */
+  readonly passHeaders?: ReadonlySet<string>;
 }
 
 /**
@@ -25,13 +29,17 @@ export interface UpstreamSettings {
  * either era; a server that has HTTP+SSE only gets them in its own way.
  */
 export interface UpstreamConnections {
+  /** Milliseconds for the answer to the probe of the era: the handshake must have time after it. */
+  readonly probeMs: number;
   /** Resolves with the head of the response, whose body must be read or destroyed. @throws {HttpFault} */
   request(request: Omit<HttpRequest, "path">): Promise<HttpResponse>;
 }
 
 /** A server behind the broker. Calls have connections of their own kind; lists cannot take them. */
-export interface Upstream extends Omit<UpstreamSettings, "url" | "ca">, UpstreamConnections {
+export interface Upstream extends Omit<UpstreamSettings, "url" | "ca" | "headers">, UpstreamConnections {
   readonly name: string;
+  /** The client's headers that go with each request, her session's too: another set is another session. */
+  readonly passed: Readonly<Record<string, string>>;
   /** For lists: calls cannot take these. */
   readonly lists: UpstreamConnections;
 }
@@ -51,6 +59,7 @@ export interface Upstreams {
 const CALL_CONNECTIONS = 1024;
 /** A listing sends one request at a time; the other one ends its session. */
 const LIST_CONNECTIONS = 2;
+const PROBE_MS = 5000;
 /** Streams of HTTP+SSE, one for each session; apart from them each call takes a connection for its POST alone. */
 const CALL_STREAMS = 512;
 /** A listing that has not ended its stream yet, and the next. */
@@ -61,19 +70,21 @@ const STREAM_BYTES = 64 * 1024 * 1024;
 export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>): Upstreams {
   const upstreams = new Map<string, Upstream>();
   const pools: { close(): void }[] = [];
-  for (const [name, { url, ca, ...settings }] of servers) {
+  for (const [name, { url, ca, headers = {}, ...settings }] of servers) {
     const { origin, path } = partsOf(url);
     const maxConnections = CALL_CONNECTIONS + LIST_CONNECTIONS + CALL_STREAMS + LIST_STREAMS;
     const pool = createHttpClient({ origin, ca, maxConnections });
     pools.push(pool);
     const memory = createTransportMemory(() => performance.now());
-    const shared = { used: 0, max: STREAM_BYTES };
+    const maxBytes = settings.maxResponseBytes;
+    const shared = { used: 0, max: Math.max(STREAM_BYTES, 2 * maxBytes) };
     const connections = (max: number, maxChannels: number): UpstreamConnections => {
       const [send, stream] = [limitConnections(pool.open, max), limitConnections(pool.open, maxChannels)];
-      return { request: withHttpSse({ url, path, send, stream, maxChannels, memory, shared }) };
+      const request = withHttpSse({ url, path, send, stream, maxChannels, memory, maxBytes, shared });
+      return withHeaders({ request, probeMs: Math.min(PROBE_MS, Math.ceil(settings.timeoutMs / 3)) }, headers);
     };
     const lists = connections(LIST_CONNECTIONS, LIST_STREAMS);
-    upstreams.set(name, { ...settings, ...connections(CALL_CONNECTIONS, CALL_STREAMS), name, lists });
+    upstreams.set(name, { ...settings, ...connections(CALL_CONNECTIONS, CALL_STREAMS), name, passed: {}, lists });
   }
   return {
     get: (server) => upstreams.get(server),
@@ -81,6 +92,18 @@ export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>):
       for (const pool of pools) pool.close();
     },
   };
+}
+
+/** Adds headers to every request: none of the protocol's or of a credential has such a name. */
+function withHeaders(upstream: UpstreamConnections, more: Readonly<Record<string, string>>): UpstreamConnections {
+  const { request, probeMs } = upstream;
+  return { probeMs, request: (one) => request({ ...one, headers: { ...one.headers, ...more } }) };
+}
+
+/** The server as one client reaches it, with her headers on every request: a session may read them at its beginning only. */
+export function passing(upstream: Upstream, passed: Readonly<Record<string, string>>): Upstream {
+  if (Object.keys(passed).length === 0) return upstream;
+  return { ...upstream, ...withHeaders(upstream, passed), passed };
 }
 
 /** The only place where a credential leaves for its server. */

@@ -138,3 +138,31 @@ describe("values", () => {
     expect(problems({ envoy: { trustedHops: 65 } })).toMatch(/^envoy\.trustedHops: /);
   });
 });
+
+describe("B05: servers.*.headers and passHeaders", () => {
+  const inServer = (more: object) => problems({ servers: { demo: server(more) } });
+  it.each(["x-mcp-readonly", "x-mcp-toolsets", "x-tenant", "user-agent", "accept-language"])("%s may", (name) => {
+    expect(inServer({ headers: { [name]: "a, b" } })).toBe("");
+    expect(inServer({ passHeaders: [name] })).toBe("");
+  });
+  it.each([
+    ...["authorization", "cookie", "proxy-authorization", "x-vault-token", "x-mcp-subject", "x-mcp-server"],
+    ...["x-authorized-tools", "x-upstream-authorization", "mcp-session-id", "mcp-name", "mcp-param-a", "last-event-id"],
+    ...["host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "content-type", "accept"],
+    ...["x-api-key", "x-auth-token", "x-envoy-original-path", "x-forwarded-for", "x-request-id", "traceparent"],
+    ...["X-Mcp-Readonly", "x_tenant", ":path", "x tenant", ""],
+  ])("%s may not", (name) => {
+    expect(inServer({ headers: { [name]: "a" } })).not.toBe("");
+    expect(inServer({ passHeaders: [name] })).not.toBe("");
+  });
+  it("no header that another server's credential has, and none both fixed and passed", () => {
+    const other = server({ credential: fixed({ header: "x-other" }) });
+    expect(problems({ servers: { demo: server({ passHeaders: ["x-other"] }), other } })).toContain(
+      "written or removed",
+    );
+    expect(inServer({ headers: { "x-a": "1" }, passHeaders: ["x-a"] })).toContain("is fixed in headers");
+  });
+  it.each(["", " a", "a ", "a\r\nb: c", "\u0000", "é"])("a value that no header can carry: %j", (value) => {
+    expect(inServer({ headers: { "x-a": value } })).toContain("must be visible ASCII");
+  });
+});

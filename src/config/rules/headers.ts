@@ -1,5 +1,6 @@
 // Which header names and values a configuration may name, for each use: one table. Pure.
-import { HEADER_VALUE, managedHeaders } from "../../authz/grant.ts";
+import { managedHeaders } from "../../authz/grant.ts";
+import { HEADER_VALUE } from "../../authz/header-value.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 
@@ -55,6 +56,18 @@ function credentialFault(name: string, own: ReadonlySet<string>): string | null 
   return isReserved(name, FAMILIES) || own.has(name) ? `${name} cannot carry a credential` : null;
 }
 
+/** Why this header cannot go to a server beside the credential; null if it can. */
+function serverFault(name: string, managed: ReadonlySet<string>): string | null {
+  if (name.includes("_")) return UNDERSCORE;
+  const isTaken = isReserved(
+    name,
+    FAMILIES.filter((prefix) => prefix !== "x-mcp-"),
+  );
+  if (isTaken || name === "last-event-id") return `${name} has a meaning to HTTP, MCP or the edge`;
+  if (managed.has(name)) return `${name} is written or removed by the gateway`;
+  return SECRET.test(name) ? `${name} carries a credential: those are for credential and discovery` : null;
+}
+
 function policyFault(name: string, managed: ReadonlySet<string>): string | null {
   if (name.includes("_")) return UNDERSCORE;
   if (name.startsWith("mcp-param-"))
@@ -77,6 +90,13 @@ export function checkHeaders(config: Config, { problem }: Reporter): void {
   );
   const managed = new Set(managedHeaders(header, config.routeHeader, credentials));
   for (const name of config.policy.headers) say("policy.headers", policyFault(name, managed));
+  for (const [server, { headers, passHeaders }] of Object.entries(config.servers)) {
+    for (const name of Object.keys(headers)) say(`servers.${server}.headers.${name}`, serverFault(name, managed));
+    for (const name of passHeaders) {
+      const fault = name in headers ? `${name} is fixed in headers: the client's cannot pass` : null;
+      say(`servers.${server}.passHeaders`, serverFault(name, managed) ?? fault);
+    }
+  }
 }
 
 export function checkCredentialHeaders(config: Config, { problem }: Reporter): void {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { credentialSchema } from "./credential.ts";
 import { curationSchema } from "./curation.ts";
-import { httpUrl, positive, serverName, url, type FileSchema } from "./values.ts";
+import { headerName, headerValue, httpUrl, positive, serverName, url, type FileSchema } from "./values.ts";
 
 type CredentialSchema = ReturnType<typeof credentialSchema>;
 
@@ -32,6 +32,18 @@ const maxResponseBytes = z
     description: `the longest answer to a call, and the longest event of a stream, in bytes; at most ${1024 * MIB}. Beyond it: \`answer_too_large\``,
   });
 
+/** What a server gets beside the credential. */
+const headersSchema = {
+  headers: z.record(headerName, headerValue).default({}).meta({
+    description:
+      "fixed headers of every request to this server, its discovery included; no secrets: those are for `credential`",
+  }),
+  passHeaders: z.array(headerName).max(32).default([]).meta({
+    description:
+      "names of the client's headers that reach this server, as `x-mcp-readonly`; others but the protocol's are dropped",
+  }),
+};
+
 function serverSchema(file: FileSchema, credential: CredentialSchema) {
   return z.strictObject({
     url: httpUrl.meta({ description: "the server's MCP endpoint" }),
@@ -56,6 +68,7 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
       .nullable()
       .default(null)
       .meta({ description: "upstream TLS is always verified, CA and host name", unset: "the system's" }),
+    ...headersSchema,
     credential: z
       .array(credential)
       .min(1, "an empty chain can never yield a credential; say [{none: {}}] for a server that wants none")

@@ -2,12 +2,15 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import type { ListenAddress } from "../../http/listen.ts";
+import { HEADER_VALUE } from "../../authz/header-value.ts";
 import { SERVER_NAME } from "../../mcp/resolver.ts";
 
 /** Milliseconds and the like. A timer of Node with more than 2^31-1 ms fires at once. */
 export const positive = z.int().positive().max(2_147_483_647);
 /** RFC 9110 §5.1 token, lower case. */
 export const headerName = z.string().regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "must be a header name in lower case");
+/** RFC 9110 §5.5: what every data plane passes on. */
+export const headerValue = z.string().max(4096).regex(HEADER_VALUE, "must be visible ASCII, without spaces around it");
 export const serverName = z
   .string()
   .regex(SERVER_NAME, "a server name is 1 to 63 of a-z, 0-9 and '-', and begins with a letter");

@@ -19,6 +19,8 @@ export interface Metrics extends CredentialMetrics, RevocationMetrics {
   restarts(total: number): void;
   /** A list of all servers had no room for all names of this server. */
   leftOut(server: string): void;
+  /** @param header of a closed set: well-known ones, and those that the configuration names */
+  headerDropped(header: string): void;
   /** Evaluations that were ended with their thread since the process began. */
   runaways(total: number): void;
   suspended(callers: number): void;
@@ -133,7 +135,7 @@ function runawayMetrics(registers: Registry[]): RunawayMetrics {
 }
 
 /** Without a catalogue there is no age, and lists are refused. */
-function listMetrics(registers: Registry[]): Pick<Metrics, "catalog" | "leftOut"> {
+function listMetrics(registers: Registry[]): Pick<Metrics, "catalog" | "leftOut" | "headerDropped"> {
   const age = new Gauge({
     name: "mcp_authz_catalog_age_seconds",
     help: "Time since the broker last confirmed its catalogue; absent without one",
@@ -156,7 +158,14 @@ function listMetrics(registers: Registry[]): Pick<Metrics, "catalog" | "leftOut"
     help: "Servers of the catalogue whose part cannot be taken",
     registers,
   });
+  const dropped = new Counter({
+    name: "mcp_authz_headers_dropped_total",
+    help: "Headers of allowed calls that did not reach the server though they may be a restriction: see servers.*.passHeaders",
+    labelNames: ["header"],
+    registers,
+  });
   return {
+    headerDropped: (header) => dropped.inc({ header }),
     leftOut: (server) => leftOut.inc({ server }),
     catalog({ ageSeconds, names: counts, leftOut: servers }) {
       age.remove();
