@@ -35,6 +35,7 @@ type ReaderFaultCode =
   | "streams_exhausted"
   | "rpc_error"
   | "malformed_answer"
+  | "not_an_answer"
   | "malformed_list"
   | "too_many_pages"
   | "cursor_repeats"

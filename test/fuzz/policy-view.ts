@@ -74,7 +74,7 @@ export function relayed(bytes: Buffer, era: Dialect["era"]): Relayed | null {
   const read = readOperation(bytes, NO_HEADERS);
   if (!read.ok || read.operation.class !== "named") return null;
   const { operation } = read;
-  const renames = operation.kind === "tool" && (operation.name?.length ?? 0) > 1;
+  const renames = (operation.name?.length ?? 0) > 1;
   const name = renames ? (operation.name ?? "").slice(1) : (operation.name ?? "");
   const dialect: Dialect = era === "modern" ? { era } : { era, version: "2025-06-18", session: null };
   if (!name.isWellFormed()) return null;
@@ -85,13 +85,13 @@ export function relayed(bytes: Buffer, era: Dialect["era"]): Relayed | null {
 function callOf(operation: Operation, name: string, body: Buffer): RelayCall {
   const upstream = { name: "s" } as unknown as RelayCall["upstream"];
   const wristband = {} as unknown as RelayCall["wristband"];
-  return { upstream, operation, name, body, credential: null, wristband, scope: "", forwarded: {} };
+  return { upstream, operation, name, body, credential: null, wristband, scope: "", mapUri: null, forwarded: {} };
 }
 
 function expectedAtServer(bytes: Buffer, name: string, era: Dialect["era"]): JsonObject {
   const message = messageOf(bytes);
   const params = message["params"] as JsonObject;
-  const named = "uri" in params && message["method"] === "resources/read" ? {} : { name };
+  const named = message["method"] === "resources/read" ? { uri: name } : { name };
   const meta = era === "modern" ? { _meta: { ...(params["_meta"] as JsonObject | undefined), ...META } } : {};
   // Not a spread into {}: a member called __proto__ must stay one.
   const together = Object.fromEntries([...Object.entries(params), ...Object.entries({ ...named, ...meta })]);

@@ -7,6 +7,7 @@ import type { Curation } from "../../mcp/curation.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";
 import { bodyDigest, callerKey, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
+import type { MapUri } from "./result-names.ts";
 import { passing, type Upstream, type UpstreamCredential, type Upstreams } from "../upstream/upstream.ts";
 
 /** A call that its wristband allows at this server. */
@@ -15,8 +16,10 @@ export interface RelayCall {
   readonly operation: Operation;
   /** The requests among which its id is unique to its client. */
   readonly scope: string;
-  /** The name without the server's prefix. */
+  /** The server's own name or URI. */
   readonly name: string;
+  /** Maps the URIs that the server sends; null where they stay. */
+  readonly mapUri: MapUri | null;
   readonly body: Buffer;
   readonly credential: UpstreamCredential | null;
   readonly wristband: WristbandClaims;
@@ -69,6 +72,7 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
     operation,
     scope: scopeOf(incoming),
     name: target.name,
+    mapUri: incoming.endpoint.server === null ? resolver.namesOf(target.server).reference : null,
     body,
     credential: credential.value,
     wristband,

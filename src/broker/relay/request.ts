@@ -17,6 +17,7 @@ import { MODERN } from "../../mcp/versions.ts";
 import { headersFor } from "../upstream/client.ts";
 import { META, type Dialect } from "../upstream/era.ts";
 import type { RelayCall } from "./admit.ts";
+import type { MapUri } from "./result-names.ts";
 import { credentialHeader } from "../upstream/upstream.ts";
 
 /** The id and the dialect in which a call is written to its server. */
@@ -36,6 +37,8 @@ export interface RelayRequest extends WireTerms {
   /** The client's id, byte for byte. */
   readonly clientId: Buffer;
   readonly progressToken: RpcId | null;
+  /** Maps the URIs in what comes back; null where they stay. */
+  readonly mapUri: MapUri | null;
 }
 
 /** Finds a tool's input schema; undefined if it is not known. */
@@ -62,6 +65,7 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
     wireId,
     clientId: body.subarray(spans.id.start, spans.id.end),
     progressToken: idOf(body, spans.meta?.members.get("progressToken")),
+    mapUri: call.mapUri,
     dialect,
   };
 }

@@ -4,6 +4,7 @@ import type { Operation } from "../../mcp/operation.ts";
 import { shortValue, type UpstreamMessage } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import type { RelayRequest } from "./request.ts";
+import { resultNameEdits } from "./result-names.ts";
 
 /** A response as the client gets it: in parts, because a copy of a large one would take as much memory again. */
 export interface ClientResponse {
@@ -29,8 +30,10 @@ const METHOD_NOT_FOUND = -32_601;
 const MISSING_CAPABILITY = -32_021;
 
 /**
- * Puts the client's id in place of the wire's, and adds what the client's revision requires. Every other byte stays. Null for
- * what a client of an older revision cannot handle: `input_required`, a task, a capability that she cannot declare.
+ * Puts the client's id in place of the wire's, maps the URIs on the merged endpoint, and adds what the client's revision
+ * requires. Every other byte stays. Null for what a client of an older revision cannot handle: `input_required`, a task, a
+ * capability that she cannot declare.
+ * @throws {HttpFault}
  */
 export function toClientResponse(
   response: RpcResponse,
@@ -46,6 +49,8 @@ export function toClientResponse(
     const needed = Object.entries(modernMembers(operation)).filter(([name]) => !result.members.has(name));
     edits.push(...setMembers(result, Object.fromEntries(needed)));
   }
+  if (result !== null && request.mapUri !== null)
+    edits.push(...resultNameEdits(bytes, result, operation.method, request.mapUri));
   if (result !== null && !isModernClient) {
     const type = result.members.get("resultType");
     if (type !== undefined && shortValue(bytes, type) !== "complete") return null;

@@ -7,6 +7,7 @@ import { createEventParser, type StreamEvent } from "../upstream/event-stream.ts
 import type { NotificationBudget } from "./notification-budget.ts";
 import { lengthOf, toClientResponse, type ClientResponse } from "./response.ts";
 import type { RelayRequest } from "./request.ts";
+import { withMappedParams } from "./result-names.ts";
 import { faultIn } from "../abort.ts";
 import { createRoom, type RoomOptions } from "../room.ts";
 import type { ReadMessage } from "../upstream/message.ts";
@@ -155,7 +156,13 @@ function takeEvents(
   return false;
 }
 
-type Verdict = "notification" | "dropped" | "thinned" | ServerRequest | ClientResponse | null;
+/** A notification for the client, as she gets it. */
+interface PassedNotification {
+  readonly kind: "notification";
+  readonly data: Buffer;
+}
+
+type Verdict = PassedNotification | "dropped" | "thinned" | ServerRequest | ClientResponse | null;
 
 interface JudgedEvent {
   readonly reading: StreamState;
@@ -168,15 +175,15 @@ function applyVerdict(
   { observer }: StreamPace,
   { reading, event, verdict }: JudgedEvent,
 ) {
-  if (verdict === "notification") {
-    sink.notification(event.data);
-    reading.passed += event.data.length;
-  } else if (verdict === "dropped") observer.dropped(server, 1);
+  if (verdict === "dropped") observer.dropped(server, 1);
   else if (verdict === "thinned") {
     reading.isFlood = true;
     observer.thinned(server, 1);
   } else if (verdict !== null && "kind" in verdict) {
-    if (!sink.request(event.data, verdict)) observer.dropped(server, 1);
+    if (verdict.kind === "notification") {
+      sink.notification(verdict.data);
+      reading.passed += event.data.length;
+    } else if (!sink.request(event.data, verdict)) observer.dropped(server, 1);
   } else {
     reading.found = verdict;
     return true;
@@ -214,5 +221,10 @@ function verdictOn({ request, operation }: RelayStream, { data, message, isWithi
   if (message?.kind === "request") return message;
   if (message?.kind !== "notification") return "dropped";
   const isForeign = message.method === "notifications/progress" && message.progressToken !== request.progressToken;
-  return isForeign ? "dropped" : "notification";
+  if (isForeign) return "dropped";
+  const { mapUri } = request;
+  return {
+    kind: "notification",
+    data: mapUri === null ? data : withMappedParams(data, message.method, mapUri),
+  };
 }
