@@ -72,7 +72,7 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
     operation,
     scope: scopeOf(incoming),
     name: target.name,
-    mapUri: incoming.endpoint.server === null ? resolver.namesOf(target.server).reference : null,
+    mapUri: mapUriOf(resolver, incoming.endpoint, target),
     body,
     credential: credential.value,
     wristband,
@@ -83,6 +83,11 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
 /** The requests of one caller at one endpoint: nobody else's call is among them. */
 export function scopeOf({ endpoint, wristband }: Pick<IncomingCall, "endpoint" | "wristband">): string {
   return JSON.stringify([callerKey(wristband), endpoint.server]);
+}
+
+/** Maps URIs where an endpoint is of several servers. */
+function mapUriOf(resolver: Resolver, endpoint: IncomingCall["endpoint"], { server }: Target): MapUri | null {
+  return endpoint.server === null ? resolver.namesOf(server).reference : null;
 }
 
 function targetOf(resolver: Resolver, { endpoint, operation }: IncomingCall): Target | null {

@@ -1,5 +1,5 @@
 // Turns a server's JSON-RPC response into the client's: splices its bytes, never writes them anew. Pure.
-import { setMembers, splicedParts, type Edit } from "../../json/spans.ts";
+import { setMembers, splicedParts, type Edit, type ObjectSpan } from "../../json/spans.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import { shortValue, type UpstreamMessage } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
@@ -45,12 +45,7 @@ export function toClientResponse(
   if (message.idSpan !== null) edits.push({ ...message.idSpan, text: request.clientId });
   const { result } = message;
   const isModernClient = operation.version === MODERN;
-  if (result !== null && isModernClient && request.dialect.era === "legacy") {
-    const needed = Object.entries(modernMembers(operation)).filter(([name]) => !result.members.has(name));
-    edits.push(...setMembers(result, Object.fromEntries(needed)));
-  }
-  if (result !== null && request.mapUri !== null)
-    edits.push(...resultNameEdits(bytes, result, operation.method, request.mapUri));
+  if (result !== null) edits.push(...resultEdits({ bytes, result }, request, operation));
   if (result !== null && !isModernClient) {
     const type = result.members.get("resultType");
     if (type !== undefined && shortValue(bytes, type) !== "complete") return null;
@@ -60,6 +55,19 @@ export function toClientResponse(
     status: statusOf(request, operation, { code: message.errorCode, status }),
     body: splicedParts(bytes, edits),
   };
+}
+
+interface ResultBytes {
+  readonly bytes: Buffer;
+  readonly result: ObjectSpan;
+}
+
+function resultEdits({ bytes, result }: ResultBytes, { dialect, mapUri }: RelayRequest, operation: Operation): Edit[] {
+  const { method, version } = operation;
+  const edits = mapUri === null ? [] : resultNameEdits(bytes, result, { method, map: mapUri });
+  if (version !== MODERN || dialect.era === "modern") return edits;
+  const needed = Object.entries(modernMembers(operation)).filter(([name]) => !result.members.has(name));
+  return [...edits, ...setMembers(result, Object.fromEntries(needed))];
 }
 
 /** Members that the stateless revision requires of a result, and older ones do not have. */

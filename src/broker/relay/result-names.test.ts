@@ -12,7 +12,7 @@ const map = (uri: string) => mergedUri("s", uri);
 /** A result, as text, with its URIs mapped. */
 function mapped(method: string, text: string): string {
   const bytes = Buffer.from(text);
-  return splice(bytes, resultNameEdits(bytes, readObjectSpan(bytes)!, method, map)).toString();
+  return splice(bytes, resultNameEdits(bytes, readObjectSpan(bytes)!, { method, map })).toString();
 }
 
 const LINK = '{"type":"resource_link","uri":"docs://a","name":"ui://x"}';

@@ -52,8 +52,14 @@ export const PARAMS_NAMES: ReadonlyMap<string, readonly Path[]> = new Map([
 /** For an object with two members of one name: its readers may see another URI than the one that was mapped. */
 const ambiguous = () => new HttpFault("not_an_answer");
 
+/** The method of a result, and how its URIs are mapped. */
+export interface NamedResult {
+  readonly method: string;
+  readonly map: MapUri;
+}
+
 /** The edits of a result. @param result its place in `text` @throws {HttpFault} */
-export function resultNameEdits(text: Buffer, result: ObjectSpan, method: string, map: MapUri): Edit[] {
+export function resultNameEdits(text: Buffer, result: ObjectSpan, { method, map }: NamedResult): Edit[] {
   const paths = RESULT_NAMES.get(method);
   return paths === undefined ? [] : membersOf({ text, map, edits: [] }, result, paths);
 }
