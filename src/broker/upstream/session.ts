@@ -1,6 +1,6 @@
 // A session with one server of an older revision: opened by a handshake, leased to calls, deleted at the server at its end. I/O.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
-import { orAborted } from "../abort.ts";
+import { faultIn, orAborted } from "../abort.ts";
 import { createBudget, endSession, sendOwn } from "./client.ts";
 import { handshake, type LegacyDialect } from "./era.ts";
 import type { Upstream, UpstreamCredential } from "./upstream.ts";
@@ -85,6 +85,8 @@ export function createSession(owner: SessionOwner, { monotonic, onUnusable, onDe
         const dialect = await orAborted(opening, signal);
         return { dialect, discard, release };
       } catch (error) {
+        // Later calls do not wait for a handshake that was too slow for this one: the server may be well again.
+        if (open === null && signal.aborted && faultIn(signal).code === "timeout") onUnusable();
         release();
         throw error;
       }
