@@ -5,10 +5,12 @@ import { DEFAULT_LIMITS, readJson } from "../json/strict-reader.ts";
 import { foldName } from "../json/strict-name.ts";
 import { isLowerText } from "../json/strict-string.ts";
 
-/** One JSON-RPC message that is a request or a notification. */
+/** One JSON-RPC message. */
 export interface Envelope {
   readonly id: RpcId | null;
-  readonly method: string;
+  /** Null for a response. */
+  readonly method: string | null;
+  /** Empty for a response. */
   readonly params: JsonObject;
 }
 
@@ -17,6 +19,7 @@ export type ReadEnvelope =
   | { readonly ok: false; readonly fault: OperationFault; readonly id: RpcId | null };
 
 const MEMBERS = ["jsonrpc", "id", "method", "params"];
+const RESPONSE_MEMBERS = ["jsonrpc", "id", "result", "error"];
 /** Protocol members: tolerant parsers match a name that differs only in case (threat model: B03, PO-28). */
 const RESERVED = new Set([...MEMBERS, "result", "error", "name", "uri", "arguments", "_meta", "cursor"]);
 const RESERVED_PARAMS = new Set([
@@ -28,6 +31,7 @@ const RESERVED_PARAMS = new Set([
   "argument",
   "level",
 ]);
+const RESERVED_REF = new Set(["type", "name", "uri"]);
 /** Members that the broker adds for a server of the stateless revision: a lookalike would be sent beside them. */
 const META = ["protocolVersion", "clientCapabilities", "clientInfo"].map((name) => `io.modelcontextprotocol/${name}`);
 const RESERVED_META = new Set([...META, "progressToken"].map((name) => name.toLowerCase()));
@@ -53,19 +57,28 @@ export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
   const { params, method } = message;
   return {
     ok: true,
-    envelope: { id, method: typeof method === "string" ? method : "", params: isObject(params) ? params : {} },
+    envelope: { id, method: typeof method === "string" ? method : null, params: isObject(params) ? params : {} },
   };
 }
 
-/** The first fault of an object as a request or notification, or null. */
+/** The first fault of an object as a request, notification or response, or null. */
 function faultOf(message: JsonObject, id: RpcId | null): OperationFault | null {
   if (lookalike(message, RESERVED)) return malformed("a member that differs from the protocol's only in case");
   const isResponse = "result" in message || "error" in message;
   if (isResponse && "method" in message) return malformed("both a request and an answer");
   if (message["jsonrpc"] !== "2.0") return malformed("jsonrpc is not 2.0");
-  // The gateway sends clients no requests, so no client has a response to send.
-  if (isResponse) return { reason: "method_unknown", detail: "an answer" };
-  return faultOfRequest(message, id);
+  return isResponse ? faultOfResponse(message, id) : faultOfRequest(message, id);
+}
+
+/** JSON-RPC 2.0 §5: an id, and either a result or an error. MCP wants a result to be an object. */
+function faultOfResponse(message: JsonObject, id: RpcId | null): OperationFault | null {
+  const { result, error } = message;
+  if (Object.keys(message).some((name) => !RESPONSE_MEMBERS.includes(name))) return malformed("an unknown member");
+  if (id === null) return malformed("a response without an id");
+  if ("result" in message) return isObject(result) && !("error" in message) ? null : malformed("the result");
+  return isObject(error) && Number.isInteger(error["code"]) && typeof error["message"] === "string"
+    ? null
+    : malformed("the error");
 }
 
 function faultOfRequest(message: JsonObject, id: RpcId | null): OperationFault | null {
@@ -75,8 +88,13 @@ function faultOfRequest(message: JsonObject, id: RpcId | null): OperationFault |
   if ("id" in message && id === null) return malformed("id is neither a short string nor a safe integer");
   if (params === undefined) return null;
   if (!isObject(params)) return { reason: "params_invalid", detail: "params is not an object" };
+  return faultOfMembers(params);
+}
+
+function faultOfMembers(params: JsonObject): OperationFault | null {
   if (lookalike(params, RESERVED_PARAMS)) return malformed("a lookalike in params");
-  const meta = params["_meta"];
+  const { _meta: meta, ref } = params;
+  if (isObject(ref) && lookalike(ref, RESERVED_REF)) return malformed("a lookalike in ref");
   return isObject(meta) && lookalike(meta, RESERVED_META) ? malformed("a lookalike in _meta") : null;
 }
 

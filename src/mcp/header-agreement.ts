@@ -25,7 +25,7 @@ const SENTINEL = /^=\?base64\?(.*)\?=$/;
  */
 export function checkHeaders(envelope: Envelope, name: string | null, headers: McpHeaders): Agreement {
   const meta = metaOf(envelope);
-  const inHeader = trimmed(headers.get("mcp-protocol-version"));
+  const inHeader = revisionIn(headers);
   const version = versionOf(meta?.[META_VERSION], inHeader);
   const malformed = malformedHeader(headers);
   if (malformed !== null) return { ok: false, fault: { reason: "header_malformed", detail: malformed }, version };
@@ -49,16 +49,20 @@ function faultOfVersion(
   const inBody = meta?.[META_VERSION];
   if (inBody !== undefined && typeof inBody !== "string")
     return { reason: "params_invalid", detail: "the revision in _meta is no string" };
-  const unsupported = [inBody, inHeader].some((stated) => stated !== undefined && !SUPPORTED_VERSIONS.includes(stated));
-  if (unsupported) return { reason: "version_unsupported", detail: "revision" };
-  if (version === MODERN && inBody === undefined)
-    return { reason: "params_invalid", detail: "_meta lacks the revision" };
-  if (version === MODERN && !isObject(meta?.[META_CAPABILITIES]))
-    return { reason: "params_invalid", detail: "_meta lacks clientCapabilities" };
-  return inBody === undefined || inBody === inHeader ? null : mismatch("mcp-protocol-version");
+  // Before the question whether it is supported (MCP 2026-07-28, Server Validation).
+  if (inBody !== undefined && inBody !== inHeader) return mismatch("mcp-protocol-version");
+  if (inHeader !== undefined && !SUPPORTED_VERSIONS.includes(inHeader))
+    return { reason: "version_unsupported", detail: "revision" };
+  return version === MODERN ? faultOfModernMeta(meta) : null;
 }
 
-function faultOfMethod(method: string, headers: McpHeaders, version: string): OperationFault | null {
+function faultOfModernMeta(meta: JsonObject | undefined): OperationFault | null {
+  if (meta?.[META_VERSION] === undefined) return { reason: "params_invalid", detail: "_meta lacks the revision" };
+  if (!isObject(meta[META_CAPABILITIES])) return { reason: "params_invalid", detail: "_meta lacks clientCapabilities" };
+  return null;
+}
+
+function faultOfMethod(method: string | null, headers: McpHeaders, version: string): OperationFault | null {
   return agrees(headers.get("mcp-method"), method, version === MODERN) ? null : mismatch("mcp-method");
 }
 
@@ -70,6 +74,11 @@ function faultOfName(name: string | null, headers: McpHeaders, version: string):
 
 function mismatch(detail: string): OperationFault {
   return { reason: "header_mismatch", detail };
+}
+
+/** The revision of the header, without optional whitespace. */
+export function revisionIn(headers: McpHeaders): string | undefined {
+  return trimmed(headers.get("mcp-protocol-version"));
 }
 
 /** The client's revision, before any check: the form of a refusal depends on it too. */
@@ -89,7 +98,7 @@ function malformedHeader(headers: McpHeaders): string | null {
 }
 
 /** @param stated null for a sentinel that does not decode */
-function agrees(stated: string | null | undefined, actual: string, required: boolean): boolean {
+function agrees(stated: string | null | undefined, actual: string | null, required: boolean): boolean {
   return stated === undefined ? !required : trimmed(stated ?? undefined) === actual;
 }
 

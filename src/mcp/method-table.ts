@@ -1,42 +1,79 @@
 // The closed table of MCP methods that serve and broker accept, and the form of names. Pure.
 import type { Kind, Operation } from "./operation.ts";
+import { MODERN, SUPPORTED_VERSIONS } from "./versions.ts";
 
 export interface MethodRow {
   readonly class: Operation["class"];
+  /** Null also for `ref`, whose type says the kind. */
   readonly kind: Kind | null;
-  /** For `named`: the member of `params` with the name. */
-  readonly nameParam: "name" | "uri" | null;
+  /** For `named`: the member of `params` with the name. `ref` names a prompt or a template (MCP, Completion). */
+  readonly nameParam: "name" | "uri" | "ref" | null;
   /** True if `params.arguments` has a meaning: policy sees the arguments of these methods only. */
   readonly hasArguments: boolean;
+  /** True if the stateless revision mirrors the name in `Mcp-Name`. */
+  readonly nameHeader: boolean;
+  /** The revisions that have the method: `modern` is the stateless one, `legacy` each one before. */
+  readonly revisions: "all" | "legacy" | "modern";
 }
 
-const NAMELESS = { nameParam: null, hasArguments: false } as const;
-const handshake: MethodRow = { class: "handshake", kind: null, ...NAMELESS };
-const notification: MethodRow = { class: "notification", kind: null, ...NAMELESS };
-const list = (kind: Kind): MethodRow => ({ class: "list", kind, ...NAMELESS });
+type Revisions = MethodRow["revisions"];
+
+const NAMELESS = { nameParam: null, hasArguments: false, nameHeader: false } as const;
+const nameless = (of: Operation["class"], revisions: Revisions): MethodRow => ({
+  class: of,
+  kind: null,
+  ...NAMELESS,
+  revisions,
+});
+const list = (kind: Kind): MethodRow => ({ class: "list", kind, ...NAMELESS, revisions: "all" });
+const named = (kind: "tool" | "prompt"): MethodRow => ({
+  ...{ class: "named", kind, nameParam: "name", hasArguments: true, nameHeader: true, revisions: "all" },
+});
+const resource = (revisions: Revisions): MethodRow => ({
+  ...{ class: "named", kind: "resource", nameParam: "uri", hasArguments: false, nameHeader: true, revisions },
+});
+const completion: MethodRow = {
+  ...{ class: "named", kind: null, nameParam: "ref", hasArguments: false, nameHeader: false, revisions: "all" },
+};
 
 /** Every method that the gateway serves or relays. serve and broker use this one table. */
 const METHODS: ReadonlyMap<string, MethodRow> = new Map([
-  ["initialize", handshake],
-  ["ping", handshake],
-  ["server/discover", handshake],
+  ["initialize", nameless("handshake", "legacy")],
+  ["ping", nameless("handshake", "legacy")],
+  ["server/discover", nameless("handshake", "modern")],
   ["tools/list", list("tool")],
   ["prompts/list", list("prompt")],
   ["resources/list", list("resource")],
   ["resources/templates/list", list("resource")],
-  ["tools/call", { class: "named", kind: "tool", nameParam: "name", hasArguments: true }],
-  ["prompts/get", { class: "named", kind: "prompt", nameParam: "name", hasArguments: true }],
-  ["resources/read", { class: "named", kind: "resource", nameParam: "uri", hasArguments: false }],
+  ["subscriptions/listen", nameless("listen", "modern")],
+  ["logging/setLevel", nameless("session", "legacy")],
+  ["tools/call", named("tool")],
+  ["prompts/get", named("prompt")],
+  ["resources/read", resource("all")],
+  ["resources/subscribe", resource("legacy")],
+  ["resources/unsubscribe", resource("legacy")],
+  ["completion/complete", completion],
 ]);
 
 /** The methods of the table; notifications are not among them. */
 export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
+
+const notification = nameless("notification", "all");
+/** A client's answer to a request of a server: the stateless revision has none. Its `method` is ours. */
+export const RESPONSE = "response";
+export const RESPONSE_ROW: MethodRow = nameless("session", "legacy");
 
 /** Finds the row of a method, or null for an unknown one. Names are compared byte for byte. */
 export function methodRow(method: string): MethodRow | null {
   const row = METHODS.get(method);
   if (row !== undefined) return row;
   return /^notifications\/[a-z][a-zA-Z_/]{0,63}$/.test(method) ? notification : null;
+}
+
+/** True if this revision has the method. A revision that we do not speak has all: it is refused for what it is. */
+export function isOfRevision({ revisions }: MethodRow, version: string): boolean {
+  if (revisions === "all" || !SUPPORTED_VERSIONS.includes(version)) return true;
+  return (version === MODERN) === (revisions === "modern");
 }
 
 /** True for names of ASCII letters, digits and `_ . - /`: no homoglyphs, no invisible characters (threat model: B15). */

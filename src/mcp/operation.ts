@@ -9,14 +9,18 @@ export type Kind = "tool" | "prompt" | "resource";
 
 /** One MCP request or notification, read strictly, with its headers compared. */
 export interface Operation {
-  /** Null for a notification. */
+  /** Null for a notification. For a response it is the id of the server's request. */
   readonly id: RpcId | null;
+  /** For a JSON-RPC response of a client: `response`. */
   readonly method: string;
-  /** Class in the method table. Policy decides on `named`, and filters `list`; the broker answers all but `named` itself. */
-  readonly class: "handshake" | "list" | "notification" | "named";
+  /**
+   * Class in the method table. Policy decides on `named`, and filters `list` and `listen`; the broker answers all but
+   * `named` itself. `session` acts on the client's own session and names nothing.
+   */
+  readonly class: "handshake" | "list" | "listen" | "notification" | "session" | "named";
   /** For `named` and for `list`: the kind of the name, or of the listed names. Null otherwise. */
   readonly kind: Kind | null;
-  /** For `named`: the name or URI exactly as sent (on `/mcp` still with its prefix). */
+  /** For `named`: the name, URI or URI template exactly as sent (on `/mcp` still with its prefix). */
   readonly name: string | null;
   /** For `tools/call` and `prompts/get`; `{}` when absent. */
   readonly arguments: JsonObject;
@@ -42,7 +46,9 @@ export interface OperationFault {
 
 /** The facts that the response to a body needs, as far as the body could be read before a fault. */
 export interface RpcContext {
+  /** Null for a response too: its id is one of the server's, and no request of the client's. */
   readonly id: RpcId | null;
+  /** True for what gets no JSON-RPC response: a notification or a response. */
   readonly notification: boolean;
   /** Protocol revision: the HTTP status of an error depends on its era. */
   readonly version: string;

@@ -20,6 +20,8 @@ function verdict(body: string | Buffer, headers: Pairs = []): string {
     .join(" ");
 }
 
+const PARAMS = "params_invalid 1";
+const MALFORMED = "body_malformed -32600 1";
 const readUri = (uri: string) => JSON.stringify({ jsonrpc: "2.0", id: 1, method: "resources/read", params: { uri } });
 const call = (params: string) => `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`;
 
@@ -115,18 +117,11 @@ describe("messages", () => {
     ["B13 upper case", '{"jsonrpc":"2.0","id":1,"method":"TOOLS/CALL"}', "method_unknown 1"],
     ["B13 trailing space", '{"jsonrpc":"2.0","id":1,"method":"tools/call "}', "method_unknown 1"],
     ["B13 double slash", '{"jsonrpc":"2.0","id":1,"method":"tools//call"}', "method_unknown 1"],
-    [
-      "B46 logging",
-      '{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"debug"}}',
-      "method_unknown 1",
-    ],
-    ["B46 completion", '{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{}}', "method_unknown 1"],
-    ["B46 subscriptions", '{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen"}', "method_unknown 1"],
     ["B46 tasks", '{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{}}', "method_unknown 1"],
     [
-      "B46 resources/subscribe",
+      "B46 a subscription to no URI",
       '{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"a"}}',
-      "method_unknown 1",
+      PARAMS,
     ],
     ["a prototype's name", '{"jsonrpc":"2.0","id":1,"method":"constructor"}', "method_unknown 1"],
     ["B14 no params", '{"jsonrpc":"2.0","id":1,"method":"tools/call"}', "params_invalid 1"],
@@ -180,8 +175,14 @@ describe("messages", () => {
       "body_malformed -32600 1",
     ],
     ["B40 request and answer", '{"jsonrpc":"2.0","id":1,"result":{},"method":"tools/call"}', "body_malformed -32600 1"],
-    ["B40 an answer", '{"jsonrpc":"2.0","id":1,"result":{}}', "method_unknown 1"],
-    ["B40 an error", '{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}', "method_unknown 1"],
+    ["B40 a response without an id", '{"jsonrpc":"2.0","result":{}}', "body_malformed -32600 null"],
+    ["B40 a response of null", '{"jsonrpc":"2.0","id":null,"result":{}}', "body_malformed -32600 null"],
+    ["B40 result and error", '{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":"x"}}', MALFORMED],
+    ["B40 a result of text", '{"jsonrpc":"2.0","id":1,"result":"x"}', MALFORMED],
+    ["B40 a result of null", '{"jsonrpc":"2.0","id":1,"result":null}', MALFORMED],
+    ["B40 an error without a message", '{"jsonrpc":"2.0","id":1,"error":{"code":1}}', MALFORMED],
+    ["B40 a code of text", '{"jsonrpc":"2.0","id":1,"error":{"code":"1","message":"x"}}', MALFORMED],
+    ["B40 params beside a result", '{"jsonrpc":"2.0","id":1,"result":{},"params":{}}', MALFORMED],
   ])("%s", (_, body, expected) => expect(verdict(body)).toBe(expected));
 });
 
@@ -194,7 +195,7 @@ it("F1: arguments are those of a tool or prompt, and of nothing else", () => {
   };
   expect(argumentsOf(withArguments("tools/call", { name: "a" }))).toBe('{"a":1}');
   expect(argumentsOf(withArguments("prompts/get", { name: "a" }))).toBe('{"a":1}');
-  for (const method of ["tools/list", "initialize", "ping", "server/discover", "resources/templates/list"])
+  for (const method of ["tools/list", "initialize", "ping", "logging/setLevel", "resources/templates/list"])
     expect(argumentsOf(withArguments(method, {}))).toBe("{}");
   expect(argumentsOf(withArguments("resources/read", { uri: "docs://a" }))).toBe("{}");
 });
@@ -245,7 +246,14 @@ describe("headers that mirror the body (N-01, B20–B22)", () => {
     ["method joined", modern(), changed("mcp-method", "tools/call,tools/list"), "header_malformed 1"],
     ["version joined", modern(), changed("mcp-protocol-version", "2026-07-28,2025-11-25"), "header_malformed 1"],
     ["bytes in a name", modern(), changed("mcp-name", "r\u00e9ad"), "header_malformed 1"],
-    ["B22 future", modern(), changed("mcp-protocol-version", "2099-01-01"), "version_unsupported 1"],
+    ["N-01 another one, future", modern(), changed("mcp-protocol-version", "2099-01-01"), "header_mismatch 1"],
+    ["N-01 another one, unknown in _meta", call(`{"name":"read",${meta("1999-01-01")}}`), good, "header_mismatch 1"],
+    [
+      "B22 future",
+      call(`{"name":"read",${meta("2099-01-01")}}`),
+      changed("mcp-protocol-version", "2099-01-01"),
+      "version_unsupported 1",
+    ],
     ["CF-34 long ago", call('{"name":"read"}'), [["mcp-protocol-version", "1900-01-01"]], "version_unsupported 1"],
     [
       "B22 the transport before",
@@ -259,7 +267,7 @@ describe("headers that mirror the body (N-01, B20–B22)", () => {
       [["mcp-protocol-version", "2025-11-25X"]],
       "version_unsupported 1",
     ],
-    ["a future in _meta alone", call(`{"name":"read",${meta("2099-01-01")}}`), [], "version_unsupported 1"],
+    ["a future in _meta alone", call(`{"name":"read",${meta("2099-01-01")}}`), [], "header_mismatch 1"],
     [
       "B22 a lie under an old version",
       call('{"name":"read"}'),

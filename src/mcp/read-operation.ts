@@ -1,11 +1,11 @@
 // Reads an HTTP body with its headers as one MCP operation. Pure; serve and broker share it.
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
-import { checkHeaders, versionOf } from "./header-agreement.ts";
+import { checkHeaders, revisionIn, versionOf } from "./header-agreement.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { MAX_URI } from "./merged-names.ts";
-import { methodRow, type MethodRow } from "./method-table.ts";
-import type { McpHeaders, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
-import { faultOfUri } from "./uri.ts";
+import { isOfRevision, methodRow, RESPONSE, RESPONSE_ROW, type MethodRow } from "./method-table.ts";
+import type { Kind, McpHeaders, Operation, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
+import { faultOfTemplate, faultOfUri } from "./uri.ts";
 
 export const MAX_NAME = 128;
 const INVALID_REQUEST = -32600;
@@ -14,46 +14,51 @@ const INVALID_REQUEST = -32600;
  * Reads one HTTP body with its headers as an MCP operation, or returns the first fault. serve and broker both call it, so
  * that the same bytes get the same verdict.
  *
- * Order of faults: no message; unknown method (a client of another revision needs this error rather than one about
- * headers); parameters; headers that disagree.
+ * Order of faults: no message; a method that is unknown, or not one of this revision (a client of another revision needs
+ * this error rather than one about headers); parameters; headers that disagree.
  */
 export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOperation {
   const read = readEnvelope(bytes);
-  const fallback = versionOf(undefined, headers.get("mcp-protocol-version"));
+  const fallback = versionOf(undefined, revisionIn(headers));
   if (!read.ok) return { ok: false, fault: read.fault, rpc: { id: read.id, notification: false, version: fallback } };
   const { envelope } = read;
-  const row = methodRow(envelope.method);
-  const rpc: RpcContext = {
-    id: envelope.id,
-    notification: envelope.id === null,
-    version: revisionOf(envelope, fallback),
-  };
+  const row = envelope.method === null ? RESPONSE_ROW : methodRow(envelope.method);
+  const rpc = contextOf(envelope, revisionOf(envelope, fallback));
   const refuse = (fault: OperationFault, version = rpc.version): ReadOperation => ({
     ok: false,
     fault,
     rpc: { ...rpc, version },
   });
   if (row === null) return refuse({ reason: "method_unknown", detail: "not in the method table" });
+  if (!isOfRevision(row, rpc.version)) return refuse({ reason: "method_unknown", detail: "not in this revision" });
   const wrongId = faultOfId(envelope, row);
   if (wrongId !== null) return refuse(wrongId);
   const wrongParams = faultOfParams(envelope, row);
   if (wrongParams !== null) return refuse(wrongParams);
-  const name = nameOf(envelope, row);
-  const agreement = checkHeaders(envelope, name, headers);
+  const named = nameOf(envelope, row);
+  const agreement = checkHeaders(envelope, row.nameHeader ? named.name : null, headers);
   if (!agreement.ok) return refuse(agreement.fault, agreement.version);
   return {
     ok: true,
     operation: {
       id: envelope.id,
-      method: envelope.method,
+      method: envelope.method ?? RESPONSE,
       class: row.class,
-      kind: row.kind,
-      name,
+      ...named,
       arguments: row.hasArguments ? argumentsOf(envelope.params) : NO_ARGUMENTS,
       version: agreement.version,
     },
     params: envelope.params,
   };
+}
+
+/** The facts that a refusal of this operation needs. */
+export function rpcContextOf({ id, method, version }: Pick<Operation, "id" | "method" | "version">): RpcContext {
+  return contextOf({ id, method: method === RESPONSE ? null : method }, version);
+}
+
+function contextOf({ id, method }: Pick<Envelope, "id" | "method">, version: string): RpcContext {
+  return { id: method === null ? null : id, notification: id === null || method === null, version };
 }
 
 function revisionOf(envelope: Envelope, fallback: string): string {
@@ -62,9 +67,24 @@ function revisionOf(envelope: Envelope, fallback: string): string {
   return versionOf(inBody, fallback);
 }
 
-function nameOf(envelope: Envelope, row: MethodRow): string | null {
-  const name = row.nameParam === null ? undefined : envelope.params[row.nameParam];
-  return typeof name === "string" ? name : null;
+/** The kinds of `ref`, and the member of it that has the name (MCP, Completion). */
+const REFERENCES: ReadonlyMap<JsonValue | undefined, { readonly kind: Kind; readonly param: "name" | "uri" }> = new Map(
+  [
+    ["ref/prompt", { kind: "prompt", param: "name" }],
+    ["ref/resource", { kind: "resource", param: "uri" }],
+  ],
+);
+
+function nameOf({ params }: Envelope, row: MethodRow): Pick<Operation, "kind" | "name"> {
+  if (row.nameParam !== "ref") return { kind: row.kind, name: textIn(params, row.nameParam) };
+  const ref = isObject(params["ref"]) ? params["ref"] : {};
+  const reference = REFERENCES.get(ref["type"]);
+  return { kind: reference?.kind ?? null, name: textIn(ref, reference?.param ?? null) };
+}
+
+function textIn(object: JsonObject, member: string | null): string | null {
+  const value = member === null ? undefined : object[member];
+  return typeof value === "string" ? value : null;
 }
 
 /** A request needs an id, or it gets no response; a notification has none, or its sender waits for a response in vain. */
@@ -78,18 +98,31 @@ function faultOfParams(envelope: Envelope, row: MethodRow): OperationFault | nul
   const { params } = envelope;
   if ("_meta" in params && !isObject(params["_meta"])) return invalid("_meta is not an object");
   if (row.nameParam === null) return null;
-  const wrongName = faultOfName(params[row.nameParam], row.nameParam);
+  const wrongName =
+    row.nameParam === "ref" ? faultOfRef(params["ref"]) : faultOfName(params[row.nameParam], row.nameParam);
   if (wrongName !== null) return invalid(wrongName);
   if (row.hasArguments && "arguments" in params && !isObject(params["arguments"]))
     return invalid("arguments is not an object");
   return null;
 }
 
-function faultOfName(name: JsonValue | undefined, param: "name" | "uri"): string | null {
+/** The URI of a reference is a resource's, or a template. */
+function faultOfRef(ref: JsonValue | undefined): string | null {
+  if (!isObject(ref)) return "ref is not an object";
+  const param = REFERENCES.get(ref["type"])?.param;
+  if (param === undefined) return "ref.type is neither ref/prompt nor ref/resource";
+  return faultOfName(ref[param], param, faultOfTemplate);
+}
+
+function faultOfName(
+  name: JsonValue | undefined,
+  param: "name" | "uri",
+  faultOf: (uri: string) => string | null = faultOfUri,
+): string | null {
   if (typeof name !== "string" || name === "") return `${param} is not a string`;
   if (name.length > (param === "uri" ? MAX_URI : MAX_NAME)) return `${param} is too long`;
   if (/\p{Cc}/u.test(name)) return `a control character in ${param}`;
-  return param === "uri" ? faultOfUri(name) : null;
+  return param === "uri" ? faultOf(name) : null;
 }
 
 const NO_ARGUMENTS: JsonObject = Object.freeze(Object.create(null) as JsonObject);
