@@ -101,7 +101,10 @@ export interface ListDecision {
 /** The use of a wristband. That of a call holds the digest of the body that policy saw: the broker accepts no other. */
 export type WristbandUse =
   /** `merged`: names of all servers. If not all names fit into the wristband, each server has a share. */
-  { readonly use: "list"; readonly merged: boolean } | { readonly use: "call"; readonly body: Uint8Array };
+  | { readonly use: "list"; readonly merged: boolean }
+  | { readonly use: "call"; readonly body: Uint8Array }
+  /** For the caller's own MCP session: it names nothing. */
+  | { readonly use: "session" };
 
 export interface Wristband {
   readonly jws: string;

@@ -10,6 +10,9 @@ export const WRISTBAND_TYPE = "wristband+jwt";
 /** Longest lifetime that a verifier accepts, whatever `ttlSeconds` the signer has. */
 export const MAX_LIFETIME_SECONDS = 3600;
 
+/** Characters of a client's id. */
+export const MAX_CLIENT = 256;
+
 const text = z.string().min(1).max(2048);
 const seconds = z.int().positive();
 const server = z.string().regex(SERVER_NAME);
@@ -19,12 +22,16 @@ const names = z.record(
   z.array(text).refine((list) => list.every((name, i) => i === 0 || (list[i - 1] ?? "") < name)),
 );
 
+const nothing = names.refine((servers) => Object.keys(servers).length === 0);
+
 const common = z.strictObject({
   iss: text,
   aud: text,
   sub: text,
   /** The caller's issuer. */
   idp: text,
+  /** The client that the caller's token was issued to (`azp`, else `client_id`); "" if the token does not say. */
+  client: z.string().max(MAX_CLIENT),
   iat: seconds,
   exp: seconds,
   jti: text,
@@ -37,10 +44,12 @@ const common = z.strictObject({
 
 /**
  * The claims: the caller, the caller's issuer, and the names that the caller may see, per server and sorted. `use` is `list` to
- * show the names, or `call` for the one call that is named. A wristband of one use is never accepted for the other.
+ * show the names, `call` for the one call that is named, or `session` for the caller's own MCP session, which names nothing. A
+ * wristband of one use is never accepted for another.
  */
 export const wristbandClaims = z.discriminatedUnion("use", [
   common.extend({ use: z.literal("list") }),
+  common.extend({ use: z.literal("session"), tools: nothing, prompts: nothing, resources: nothing }),
   common.extend({ use: z.literal("call"), body: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }),
 ]);
 

@@ -76,6 +76,7 @@ it("P2.5-2: says who, for whom, until when, and what, sorted; nothing of the cal
   const jws = jwsOf(alice, visible);
   const { jti, ...claims } = claimsOf(jws);
   expect(claims).toEqual({
+    client: "",
     iss: parties.issuer,
     aud: parties.audience,
     sub: "alice",

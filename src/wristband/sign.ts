@@ -4,7 +4,7 @@ import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
-import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
+import { bodyDigest, MAX_CLIENT, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
 import { fitNames } from "./fitting.ts";
 import type { SigningKey } from "./keys.ts";
 
@@ -35,7 +35,7 @@ interface CacheEntry extends Pick<Wristband, "jws" | "jti"> {
 /**
  * Makes the signer. Synchronous node:crypto costs a quarter of a WebCrypto job. A wristband for lists is used again while all
  * claims but `iat`, `exp` and `jti` are the same, it ends no later than the caller's token, and more than half of its life is
- * left. A wristband for a call holds the digest of its body, so it is not cached.
+ * left; so is one for sessions. A wristband for a call holds the digest of its body, so it is not cached.
  */
 export function createSigner(
   options: SignerOptions,
@@ -45,7 +45,7 @@ export function createSigner(
     const signing = signingFor(options, identity);
     if (!signing.ok) return signing;
     const draft: Draft = { options, identity, visible, ...signing.value };
-    return use.use === "call" ? callWristband(draft, use.body) : listWristband(draft, use.merged, reusable);
+    return use.use === "call" ? callWristband(draft, use.body) : reusableWristband(draft, use, reusable);
   };
 }
 
@@ -81,10 +81,15 @@ function callWristband({ options, identity, visible, key, times }: Draft, body: 
   return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
 }
 
-function listWristband(draft: Draft, merged: boolean, reusable: LRUCache<string, CacheEntry>): Step<Wristband> {
+function reusableWristband(
+  draft: Draft,
+  use: Exclude<WristbandUse, { use: "call" }>,
+  reusable: LRUCache<string, CacheEntry>,
+): Step<Wristband> {
   const { options, identity, visible, key, times } = draft;
-  const claimsFor = (names: Visible) => ({ ...sameClaims(options, identity, names), use: "list" as const });
-  const room = merged ? roomBeside(headerOf(key), { ...claimsFor(NO_NAMES), ...times }) : Infinity;
+  const claimsFor = (names: Visible) => ({ ...sameClaims(options, identity, names), use: use.use });
+  const room =
+    use.use === "list" && use.merged ? roomBeside(headerOf(key), { ...claimsFor(NO_NAMES), ...times }) : Infinity;
   const { shown, leftOut } = fitNames(visible, room);
   if (leftOut.length > 0) options.onLeftOut?.(leftOut);
   const same = claimsFor(shown);
@@ -124,11 +129,22 @@ function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, vis
     aud: audience,
     sub: identity.subject,
     idp: identity.issuer,
+    client: clientOf(identity),
     caller_exp: identity.expiresAt,
     tools: ascending(visible.tools),
     prompts: ascending(visible.prompts),
     resources: ascending(visible.resources),
   };
+}
+
+/**
+ * The client that the token was issued to (OpenID Connect Core §2, RFC 9068 §2.2). Two clients of one user share no upstream
+ * session; so an id that is too long is told apart by its digest.
+ */
+function clientOf({ claims }: Identity): string {
+  const id = [claims["azp"], claims["client_id"]].find((claim) => typeof claim === "string" && claim !== "");
+  if (typeof id !== "string") return "";
+  return id.length <= MAX_CLIENT ? id : `sha256:${hash("sha256", id, "base64url")}`;
 }
 
 const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };

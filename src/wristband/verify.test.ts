@@ -20,6 +20,7 @@ const good = {
   aud: AUDIENCE,
   sub: "alice",
   idp: "https://idp.example.com",
+  client: "",
   iat: NOW,
   exp: NOW + 300,
   jti: "j",

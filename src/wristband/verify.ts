@@ -67,7 +67,7 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Verif
     const { iss, aud } = parsed.data;
     if (iss !== options.issuer || aud !== options.audience) return fail("parties");
     const checked = checkTimes(parsed.data, options.now());
-    if (checked.ok && parsed.data.use === "list")
+    if (checked.ok && parsed.data.use !== "call")
       known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, { size: jws.length * CLAIMS_FACTOR });
     return checked;
   };

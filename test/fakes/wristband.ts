@@ -19,6 +19,7 @@ export function claimsOf(more: Readonly<Record<string, unknown>> = {}): Record<s
     aud: WRISTBAND.audience,
     sub: "alice",
     idp: "https://idp.example.com",
+    client: "",
     iat: now,
     exp: now + 300,
     jti: randomUUID(),
