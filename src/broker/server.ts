@@ -236,7 +236,8 @@ async function wristbandOf(options: BrokerOptions, context: RequestContext): Pro
   const [jws] = copies ?? [];
   if (jws === undefined || copies?.length !== 1) return refuse("wristband_invalid", "none, or several");
   const verified = await options.verify(jws);
-  return verified.ok ? verified : refuse("wristband_invalid", verified.fault);
+  if (verified.ok) return verified;
+  return refuse(verified.fault === "catalog" ? "catalog_unavailable" : "wristband_invalid", verified.fault);
 }
 
 function headersOf(request: IncomingMessage) {

@@ -2,6 +2,7 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
 import type { Kind } from "../mcp/operation.ts";
+import { REVISION_CHARS } from "./compact-names.ts";
 import { SERVER_NAME, type Target } from "../mcp/resolver.ts";
 
 /** `typ` of a wristband, which no other token has (RFC 8725 §3.11). */
@@ -22,6 +23,8 @@ const names = z.record(
   z.array(text).refine((list) => list.every((name, i) => i === 0 || (list[i - 1] ?? "") < name)),
 );
 
+/** Names of a server as a list, or as a bitset over a revision of its list in base64url. */
+const packed = z.record(server, z.union([names.valueType, z.string().regex(/^[A-Za-z0-9_-]{2,4096}$/)]));
 const nothing = names.refine((servers) => Object.keys(servers).length === 0);
 
 const common = z.strictObject({
@@ -47,8 +50,13 @@ const common = z.strictObject({
  * show the names, `call` for the one call that is named, or `session` for the caller's own MCP session, which names nothing. A
  * wristband of one use is never accepted for another.
  */
-export const wristbandClaims = z.discriminatedUnion("use", [
-  common.extend({ use: z.literal("list") }),
+export const signedClaims = z.discriminatedUnion("use", [
+  common.extend({
+    use: z.literal("list"),
+    ...{ tools: packed, prompts: packed, resources: packed },
+    /** The revision of each server with a bitset; absent where there is none. */
+    cat: z.record(server, z.string().length(REVISION_CHARS)).default({}),
+  }),
   common.extend({ use: z.literal("session"), tools: nothing, prompts: nothing, resources: nothing }),
   common.extend({ use: z.literal("call"), body: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }),
 ]);
@@ -63,7 +71,15 @@ export function bodyDigest(body: Uint8Array): string {
   return hash("sha256", body, "base64url");
 }
 
-export type WristbandClaims = z.output<typeof wristbandClaims>;
+/** The claims as they are signed: a list may be packed. */
+export type SignedClaims = z.output<typeof signedClaims>;
+type SignedList = Extract<SignedClaims, { use: "list" }>;
+type ListKinds = "tools" | "prompts" | "resources";
+
+/** The claims of a verified wristband, with every name. */
+export type WristbandClaims =
+  | Exclude<SignedClaims, SignedList>
+  | (Omit<SignedList, ListKinds | "cat"> & Readonly<Record<ListKinds, z.output<typeof names>>>);
 
 /**
  * Returns the names of one server, none if the wristband does not have it. Own members only: `constructor` is a possible name

@@ -23,6 +23,7 @@ export interface PackedNames {
 }
 
 type Visible = Readonly<Record<Kind, Readonly<Record<string, readonly string[]>>>>;
+type Names = Readonly<Record<Kind, Record<string, string[]>>>;
 
 const KINDS = ["tools", "prompts", "resources"] as const;
 type Kind = (typeof KINDS)[number];
@@ -83,7 +84,7 @@ function bitsetOf(names: readonly string[], listed: readonly string[]): string |
 
 /** The names of packed claims; `revision`: a revision is not known here; `malformed`: a bitset does not fit its list. */
 export type Unpacked =
-  | { readonly ok: true; readonly names: Visible }
+  | { readonly ok: true; readonly names: Names }
   | { readonly ok: false; readonly fault: "revision" | "malformed" };
 
 /** Unpacks names. No name is shown for a bitset that does not fit exactly. */
@@ -91,11 +92,11 @@ export function unpackNames(
   packed: PackedNames,
   revisionOf: (server: string, revision: string) => RevisedNames | undefined,
 ): Unpacked {
-  const names: Record<Kind, Record<string, readonly string[]>> = { tools: {}, prompts: {}, resources: {} };
+  const names: Names = { tools: {}, prompts: {}, resources: {} };
   for (const kind of KINDS) {
     for (const [server, list] of Object.entries(packed[kind])) {
       if (typeof list !== "string") {
-        names[kind][server] = list;
+        names[kind][server] = [...list];
         continue;
       }
       const revision = Object.hasOwn(packed.cat, server) ? packed.cat[server] : undefined;
@@ -138,5 +139,20 @@ export function createNameHistory(): NameHistory {
       if (kept.size > KEPT_REVISIONS && oldest !== undefined) kept.delete(oldest);
     },
     find: (server, revision) => servers.get(server)?.get(revision),
+  };
+}
+
+/** The revised names of servers of one catalogue, each made when it is first asked for. */
+export function listedNames(
+  servers: Readonly<Record<string, ServerNames>>,
+): (server: string) => RevisedNames | undefined {
+  const made = new Map<string, RevisedNames>();
+  return (server) => {
+    const known = made.get(server);
+    const names = Object.hasOwn(servers, server) ? servers[server] : undefined;
+    if (known !== undefined || names === undefined) return known;
+    const revised = revisedNames(names);
+    made.set(server, revised);
+    return revised;
   };
 }

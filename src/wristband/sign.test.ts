@@ -5,6 +5,7 @@ import { makeKey } from "../../test/fakes/issuer.ts";
 import type { Identity, Visible } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
 import type { WristbandClaims } from "./claims.ts";
+import { listedNames, revisedNames, type NameHistory } from "./compact-names.ts";
 import type { SigningKey } from "./keys.ts";
 import { createSigner } from "./sign.ts";
 import { createVerifier } from "./verify.ts";
@@ -344,4 +345,51 @@ it("F08: no two signatures share their r", () => {
     );
   }
   expect(rs.size).toBe(500);
+});
+
+describe("the short form of many names", () => {
+  const servers = Object.fromEntries(
+    Array.from({ length: 10 }, (_, i) => [
+      `server-${i}`,
+      { tools: Array.from({ length: 1000 }, (_, n) => `a_tool_with_a_name_${i}_${n}`), prompts: [], resources: [] },
+    ]),
+  );
+  const all = Object.fromEntries(Object.entries(servers).map(([name, { tools }]) => [name, tools]));
+  const listed = listedNames(servers);
+  const options = { ...parties, ttlSeconds: 300, keys: () => keys, now: () => now };
+  const packed = (tools: Visible["tools"], names: typeof listed = listed) =>
+    createSigner({ ...options, listed: names })(alice, { tools, prompts: {}, resources: {} }, LIST);
+  const LIST = { use: "list", merged: true } as const;
+  const read = (jws: string, findNames: NameHistory["find"]) =>
+    createVerifier({ ...parties, findKey: (kid) => publicKeys.get(kid), findNames, now: () => now })(jws);
+
+  it("10,000 visible tools take less than 8 KiB, and each is there", () => {
+    const step = packed(all);
+    expect(step).toMatchObject({ ok: true, value: { leftOut: [] } });
+    const jws = step.ok ? step.value.jws : "";
+    expect(jws.length).toBeLessThan(8 * 1024);
+    const verified = read(jws, (server) => listed(server));
+    const sorted = Object.fromEntries(Object.entries(all).map(([name, tools]) => [name, tools.toSorted()]));
+    expect(verified.ok && verified.value.tools).toEqual(sorted);
+  });
+
+  it("a list that is not known where it is read is told apart from every other fault", () => {
+    const step = packed(all);
+    const jws = step.ok ? step.value.jws : "";
+    expect(read(jws, () => undefined)).toEqual({ ok: false, fault: "catalog" });
+    expect(verify(jws)).toEqual({ ok: false, fault: "catalog" });
+  });
+
+  it("a bitset over another list than the one that it names shows nothing", () => {
+    const step = packed(all);
+    const other = revisedNames({ tools: ["x"], prompts: [], resources: [] });
+    expect(read(step.ok ? step.value.jws : "", () => other)).toEqual({ ok: false, fault: "claims" });
+  });
+
+  it("few names stay in plain form, and names that no list has, too", () => {
+    const few = packed({ "server-1": ["a_tool_with_a_name_1_1"] });
+    expect(few.ok && verify(few.value.jws)).toMatchObject({ ok: true });
+    const strange = packed({ other: all["server-1"]?.slice(0, 300) ?? [] });
+    expect(strange.ok && verify(strange.value.jws)).toMatchObject({ ok: true });
+  });
 });

@@ -4,7 +4,8 @@ import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
-import { bodyDigest, MAX_CLIENT, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
+import { bodyDigest, MAX_CLIENT, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type SignedClaims } from "./claims.ts";
+import { packNames, type PackedNames, type RevisedNames } from "./compact-names.ts";
 import { fitNames } from "./fitting.ts";
 import type { SigningKey } from "./keys.ts";
 
@@ -17,6 +18,8 @@ export interface SignerOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly onCache?: (result: "hit" | "miss") => void;
+  /** The names that a server lists now, as the broker knows them too; without it all names stay in plain form. */
+  readonly listed?: (server: string) => RevisedNames | undefined;
   /** Called with the servers whose names did not all fit into the wristband for a list of all servers. */
   readonly onLeftOut?: (servers: readonly string[]) => void;
 }
@@ -52,7 +55,7 @@ export function createSigner(
 /** The key and the times of a new wristband. */
 interface Signing {
   readonly key: SigningKey;
-  readonly times: Pick<WristbandClaims, "iat" | "exp" | "jti">;
+  readonly times: Pick<SignedClaims, "iat" | "exp" | "jti">;
 }
 
 /** The content of a new wristband. */
@@ -72,12 +75,9 @@ function signingFor(options: SignerOptions, { expiresAt }: Identity): Step<Signi
 }
 
 function callWristband({ options, identity, visible, key, times }: Draft, body: Uint8Array): Step<Wristband> {
-  const entry = signClaims(key, {
-    ...sameClaims(options, identity, visible),
-    use: "call",
-    body: bodyDigest(body),
-    ...times,
-  });
+  const names = sortedNames(visible);
+  const bound = { use: "call" as const, body: bodyDigest(body) };
+  const entry = signClaims(key, { ...callerClaims(options, identity), ...names, ...bound, ...times });
   return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
 }
 
@@ -86,13 +86,10 @@ function reusableWristband(
   use: Exclude<WristbandUse, { use: "call" }>,
   reusable: LRUCache<string, CacheEntry>,
 ): Step<Wristband> {
-  const { options, identity, visible, key, times } = draft;
-  const claimsFor = (names: Visible) => ({ ...sameClaims(options, identity, names), use: use.use });
-  const room =
-    use.use === "list" && use.merged ? roomBeside(headerOf(key), { ...claimsFor(NO_NAMES), ...times }) : Infinity;
-  const { shown, leftOut } = fitNames(visible, room);
+  const { options, identity, key, times } = draft;
+  const { shown, leftOut } = use.use === "list" ? fittingNames(draft, use.merged) : NOTHING;
   if (leftOut.length > 0) options.onLeftOut?.(leftOut);
-  const same = claimsFor(shown);
+  const same = { ...callerClaims(options, identity), ...shown, use: use.use };
   // The cache key is every signed claim but those three. JSON of a list of fixed length is injective.
   const digest = hash("sha256", JSON.stringify([key.kid, same]), "base64url");
   const before = reusable.get(digest);
@@ -105,6 +102,17 @@ function reusableWristband(
   return pass({ ...wristbandOf(entry.value), leftOut });
 }
 
+/** The names of a list: packed where they are many, and those of a list of all servers cut where they do not fit even so. */
+function fittingNames({ options, identity, visible, key, times }: Draft, merged: boolean) {
+  const none = { ...callerClaims(options, identity), ...NO_NAMES, use: "list", ...times };
+  const room = merged ? roomBeside(headerOf(key), none) : Infinity;
+  const { cat, ...packed } = packNames(sortedNames(visible), options.listed ?? (() => undefined));
+  const shown = { ...packed, cat };
+  if (Object.keys(cat).length > 0 && Buffer.byteLength(JSON.stringify(shown)) <= room) return { shown, leftOut: [] };
+  const fitting = fitNames(visible, room);
+  return { shown: sortedNames(fitting.shown), leftOut: fitting.leftOut };
+}
+
 function wristbandOf({ jws, jti }: CacheEntry): Pick<Wristband, "jws" | "jti"> {
   return { jws, jti };
 }
@@ -113,7 +121,7 @@ function headerOf({ kid }: SigningKey): object {
   return { alg: "ES256", typ: WRISTBAND_TYPE, kid };
 }
 
-function signClaims(key: SigningKey, claims: WristbandClaims): Step<CacheEntry> {
+function signClaims(key: SigningKey, claims: UnsignedClaims): Step<CacheEntry> {
   const input = signingInput(headerOf(key), claims);
   const size = input.length + SIGNATURE_CHARS;
   if (size > MAX_JWS_BYTES) return refuse("wristband_too_large", `${size} bytes`);
@@ -121,9 +129,11 @@ function signClaims(key: SigningKey, claims: WristbandClaims): Step<CacheEntry> 
   return pass({ jws: appendSignature(input, key), jti, iat, exp });
 }
 
-type SameClaims = Omit<Extract<WristbandClaims, { use: "list" }>, "use" | "iat" | "exp" | "jti">;
+/** Claims before their signature: names packed or plain. */
+type UnsignedClaims = Record<"tools" | "prompts" | "resources", PackedNames["tools"]> &
+  Pick<SignedClaims, "iat" | "exp" | "jti"> & { readonly cat?: PackedNames["cat"] };
 
-function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, visible: Visible): SameClaims {
+function callerClaims({ issuer, audience }: SignerOptions, identity: Identity) {
   return {
     iss: issuer,
     aud: audience,
@@ -131,10 +141,11 @@ function sameClaims({ issuer, audience }: SignerOptions, identity: Identity, vis
     idp: identity.issuer,
     client: clientOf(identity),
     caller_exp: identity.expiresAt,
-    tools: ascending(visible.tools),
-    prompts: ascending(visible.prompts),
-    resources: ascending(visible.resources),
   };
+}
+
+function sortedNames({ tools, prompts, resources }: Visible): Record<keyof Visible, Record<string, string[]>> {
+  return { tools: ascending(tools), prompts: ascending(prompts), resources: ascending(resources) };
 }
 
 /**
@@ -148,6 +159,7 @@ function clientOf({ claims }: Identity): string {
 }
 
 const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };
+const NOTHING = { shown: NO_NAMES, leftOut: [] };
 
 /** The bytes that header, signature and other claims leave for names, exactly. base64url makes four bytes of three. */
 function roomBeside(header: object, claims: object): number {

@@ -3,15 +3,22 @@ import { hash, verify as verifyBytes, type KeyObject } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { JsonObject } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
-import { MAX_LIFETIME_SECONDS, wristbandClaims, WRISTBAND_TYPE, type WristbandClaims } from "./claims.ts";
+import {
+  MAX_LIFETIME_SECONDS,
+  signedClaims,
+  WRISTBAND_TYPE,
+  type SignedClaims,
+  type WristbandClaims,
+} from "./claims.ts";
+import { unpackNames, type NameHistory } from "./compact-names.ts";
 
 /** The public key of a `kid`, or undefined. The same object for as long as the key is the same. */
 export type FindKey = (kid: string) => KeyObject | undefined;
 
 /** Faults of a compact ES256 JWS. `kid`: no key of this id is known. */
 const JWS_FAULTS = ["form", "header", "kid", "signature", "payload"] as const;
-/** Faults of a wristband; also the labels of a metric. */
-export const WRISTBAND_FAULTS = ["size", ...JWS_FAULTS, "claims", "parties", "time"] as const;
+/** Faults of a wristband; also the labels of a metric. `catalog`: it refers to a list of a server that is not known here. */
+export const WRISTBAND_FAULTS = ["size", ...JWS_FAULTS, "claims", "parties", "time", "catalog"] as const;
 export type JwsFault = (typeof JWS_FAULTS)[number];
 export type WristbandFault = (typeof WRISTBAND_FAULTS)[number];
 
@@ -23,6 +30,8 @@ export interface VerifierOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly findKey: FindKey;
+  /** The names of a revision of a server's list; without it, no wristband with a bitset is taken. */
+  readonly findNames?: NameHistory["find"];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -32,6 +41,8 @@ const MAX_KNOWN = 10_000;
 const MAX_KNOWN_BYTES = 32 * 1024 * 1024;
 /** Claims take so many times their JWS as objects: names of a few letters are what a caller can have most of. */
 const CLAIMS_FACTOR = 3;
+/** Bytes of a name in a list: the text is that of the catalogue. */
+const REFERENCE_BYTES = 8;
 const SKEW_SECONDS = 60;
 const FORM = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const LIMITS = { maxDepth: 4, maxMembers: 20_000 };
@@ -62,15 +73,32 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Verif
     known.delete(digest);
     const read = verifyCompact(jws, WRISTBAND_TYPE, options.findKey);
     if (!read.ok) return fail(read.fault);
-    const parsed = wristbandClaims.safeParse(read.claims);
+    const parsed = signedClaims.safeParse(read.claims);
     if (!parsed.success) return fail("claims");
     const { iss, aud } = parsed.data;
     if (iss !== options.issuer || aud !== options.audience) return fail("parties");
-    const checked = checkTimes(parsed.data, options.now());
-    if (checked.ok && parsed.data.use !== "call")
-      known.set(digest, { claims: parsed.data, kid: read.kid, key: read.key }, { size: jws.length * CLAIMS_FACTOR });
+    const unpacked = unpackClaims(parsed.data, options);
+    if (!unpacked.ok) return unpacked;
+    const claims = unpacked.value;
+    const checked = checkTimes(claims, options.now());
+    if (checked.ok && claims.use !== "call")
+      known.set(digest, { claims, kid: read.kid, key: read.key }, { size: sizeOf(jws, claims) });
     return checked;
   };
+}
+
+function unpackClaims(signed: SignedClaims, { findNames = () => undefined }: VerifierOptions): Verification {
+  if (signed.use !== "list") return { ok: true, value: signed };
+  const unpacked = unpackNames(signed, findNames);
+  if (!unpacked.ok) return fail(unpacked.fault === "revision" ? "catalog" : "claims");
+  const { cat: _, ...claims } = signed;
+  return { ok: true, value: { ...claims, ...unpacked.names } };
+}
+
+/** Bytes that verified claims take in memory, about. */
+function sizeOf(jws: string, { tools, prompts, resources }: WristbandClaims): number {
+  const lists = [tools, prompts, resources].flatMap((servers) => Object.values(servers));
+  return jws.length * CLAIMS_FACTOR + lists.reduce((sum, names) => sum + names.length * REFERENCE_BYTES, 0);
 }
 
 function checkTimes(claims: WristbandClaims, milliseconds: number): Verification {

@@ -8,6 +8,7 @@ import { startBroker, type RunningBroker } from "../../src/app/broker/broker.ts"
 import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { signCatalogToken } from "../../src/catalog/token.ts";
+import { listedNames } from "../../src/wristband/compact-names.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { tool } from "../fakes/listing.ts";
 import { WRISTBAND, READER } from "../fakes/wristband.ts";
@@ -84,11 +85,11 @@ function wristband(tools: Record<string, string[]>): string {
   return step.ok ? step.value.jws : "";
 }
 
-async function list(path = "/mcp") {
+async function list(path = "/mcp", jws = wristband({ good: ["a"], other: ["z"] })) {
   const response = await fetch(`http://127.0.0.1:${ports.broker}${path}`, {
     method: "POST",
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }),
-    headers: { "content-type": "application/json", "x-authorized-tools": wristband({ good: ["a"], other: ["z"] }) },
+    headers: { "content-type": "application/json", "x-authorized-tools": jws },
   });
   const { result } = (await response.json()) as { result?: { tools: { name: string }[] } };
   return { status: response.status, tools: result?.tools.map(({ name }) => name) };
@@ -128,6 +129,31 @@ it("lists its servers, tells their states and what it left out, and counts", asy
   // What is shown is for serve alone; what is not has names for people, and no label.
   expect(ready.text + metrics.text).not.toMatch(/"a"|d:\/\/a/);
   expect(metrics.text).not.toContain("дelete");
+});
+
+describe("a wristband in short form", () => {
+  const many = Array.from({ length: 300 }, (_, i) => `tool_number_${String(i).padStart(3, "0")}`);
+  const packed = (tools: readonly string[]) => {
+    const listed = listedNames({ good: { tools, prompts: ["p"], resources: ["docs://a"] } });
+    const sign = createSigner({ ...WRISTBAND, ttlSeconds: 300, keys: () => [signing], now: Date.now, listed });
+    const who = { ...ALICE, expiresAt: Math.floor(Date.now() / 1000) + 600 };
+    const step = sign(who, { tools: { good: tools }, prompts: {}, resources: {} }, { use: "list", merged: true });
+    return step.ok ? step.value.jws : "";
+  };
+
+  it("shows the names of the list that it refers to; one that is not known heals within a refresh", async () => {
+    let names = many;
+    good.respond = (request, response) =>
+      modernServer({ ...LISTS, tools: names.map((name) => tool(name)) })(request, response);
+    await start();
+    expect(await list("/mcp", packed(many))).toEqual({ status: 200, tools: many.map((name) => `good_${name}`) });
+    expect(await list("/mcp", packed([...many, "unknown"]))).toEqual({ status: 503, tools: undefined });
+    names = [...many, "zz_new"];
+    const shown = async () => (await list("/mcp", packed(names))).tools?.length;
+    await expect.poll(shown, { timeout: 5000 }).toBe(301);
+    expect(await list("/mcp", packed(many))).toMatchObject({ status: 200 }); // the last revisions are kept
+    expect((await ops("/metrics")).text).toMatch(/verifications_total\{result="catalog"\} [1-9]/);
+  });
 });
 
 describe("/catalog", () => {

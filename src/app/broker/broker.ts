@@ -49,8 +49,8 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     tls: tlsOf(config, "broker"),
     endpoints: endpoints.paths,
     ...settingsOf(config),
-    verify: verifier(config, keys, metrics),
     view: viewsOf(config, catalog, curation),
+    verify: verifier(config, { keys, catalog, metrics }),
     calls: { resolver, curation, upstreams },
     relay: calls.relay,
     held,
@@ -129,13 +129,30 @@ function viewsOf({ lists }: Config, catalog: Catalog, curation: Curation): Broke
   });
 }
 
-/** A wristband whose key is not known yet may have been signed by one that was just rotated in. */
-function verifier({ wristband: { issuer, audience } }: Config, keys: RemoteKeySet, metrics: BrokerMetrics) {
-  const verify = createVerifier({ issuer, audience, findKey: keyFinder(keys), now: Date.now });
+interface VerifierParts {
+  readonly keys: RemoteKeySet;
+  readonly catalog: Catalog;
+  readonly metrics: BrokerMetrics;
+}
+
+/** Longest wait for the servers' lists, when a wristband refers to one that is not known here. */
+const REFRESH_WAIT_MS = 2000;
+
+/**
+ * A wristband whose key is not known yet may have been signed by one that was just rotated in; one that refers to an unknown
+ * list may be of a serve that reads the catalogue of another broker.
+ */
+function verifier({ wristband: { issuer, audience } }: Config, { keys, catalog, metrics }: VerifierParts) {
+  const parts = { findKey: keyFinder(keys), findNames: catalog.findNames, now: Date.now };
+  const verify = createVerifier({ issuer, audience, ...parts });
   return async (jws: string): Promise<Verification> => {
     let verified = verify(jws);
     if (!verified.ok && verified.fault === "kid") {
       await keys.refresh();
+      verified = verify(jws);
+    }
+    if (!verified.ok && verified.fault === "catalog") {
+      await Promise.race([catalog.refresh(), delay(REFRESH_WAIT_MS, null, { ref: false })]);
       verified = verify(jws);
     }
     metrics.wristband(verified.ok ? "ok" : verified.fault);

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { catalogUrlOf } from "../../config/destinations.ts";
 import { createCatalogClient } from "../../catalog/client.ts";
+import type { CatalogNames } from "../../catalog/schema.ts";
 import { createHttpClient } from "../../http/client.ts";
 import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
@@ -11,6 +12,7 @@ import { OPEN_TO_ALL } from "../../policy/self-test.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
 import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../../policy/store.ts";
 import { signCatalogToken } from "../../catalog/token.ts";
+import { listedNames, type RevisedNames } from "../../wristband/compact-names.ts";
 import type { SigningKey } from "../../wristband/keys.ts";
 import { readCaFile } from "../../files/ca.ts";
 import { policyError } from "../check-files.ts";
@@ -94,11 +96,25 @@ function catalogReport(log: Log): (fault: string | null) => void {
   };
 }
 
-/** Makes the client that brings the broker's catalogue to the policy. */
+/** The names of the catalogue that serve has now, for wristbands in short form. */
+export interface ListedNames {
+  find(server: string): RevisedNames | undefined;
+  set(catalog: CatalogNames | null): void;
+}
+
+export function createListedNames(): ListedNames {
+  let find = listedNames({});
+  return {
+    find: (server) => find(server),
+    set: (catalog) => void (find = listedNames(catalog?.servers ?? {})),
+  };
+}
+
+/** Makes the client that brings the broker's catalogue to the policy and to the signer of wristbands. */
 export function catalogFor(
   { config, log, handover, tell }: ServeOptions,
   keys: () => readonly SigningKey[],
-  policy: PolicyStore,
+  { policy, listed }: { readonly policy: PolicyStore; readonly listed: ListedNames },
 ) {
   const { origin, path } = partsOf(catalogUrlOf(config));
   const ca = readCaFile("catalog.caFile", config.catalog.caFile);
@@ -113,7 +129,10 @@ export function catalogFor(
     },
     servers: new Set(Object.keys(config.servers)),
     maxNameBytes: config.limits.serverNameBytes,
-    onChange: policy.setCatalog,
+    onChange(catalog) {
+      policy.setCatalog(catalog);
+      listed.set(catalog);
+    },
     onFault: catalogReport(log),
     onFetched: (bytes, tag) => tell(documentOf("catalog", { bytes, tag })),
     kept: handover.documents["catalog"] ?? null,

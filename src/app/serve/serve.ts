@@ -29,13 +29,13 @@ import {
 import { Secret } from "../../secret/secret.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
-import { createSigner } from "../../wristband/sign.ts";
+import { createSigner, type SignerOptions } from "../../wristband/sign.ts";
 import { answerSettings } from "../../config/settings.ts";
 import { clockFault } from "../../identity/clock-skew.ts";
 import { createLiveCheck, LIVE_KEYS, withLiveKeys, type LiveCheck } from "./live-check.ts";
 import { reloadParts } from "../../ops/reload.ts";
 import { isReady, serveOps } from "./ops.ts";
-import { catalogFor, documentOf, startPolicy } from "./policy.ts";
+import { catalogFor, createListedNames, documentOf, startPolicy } from "./policy.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
 import { issuersOf } from "../issuers.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
@@ -66,17 +66,18 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const revocations = await revocationsOf(options, metrics, (isRevoked) => live.purge(isRevoked));
   const identity = identityOf(options, metrics, revocations);
   const audit = auditOf(options);
+  const listed = createListedNames();
   const ports = {
     note: inFlight.note.bind(inFlight),
     headerDropped: metrics.headerDropped,
     identify: refuseSuspended(identity.identify, suspensions),
     decide: policy.decide,
     visible: policy.visible,
-    signWristband: signerOf(options, keys.current, metrics),
+    signWristband: signerOf(options, { keys: keys.current, listed: listed.find }, metrics),
   };
   const live = createLiveCheck(config, { ports, log, metrics });
   const grpc = await grpcServer(config, { check: live.check, audit, metrics, inFlight });
-  const catalog = catalogFor(options, keys.current, policy);
+  const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;
   let stopping = false;
   const ops = serveOps(config, {
@@ -239,7 +240,7 @@ function handedOverKeys({ identity }: Pick<Config, "identity">, name: string): s
   return `keys ${name} ${jwksUri}`;
 }
 
-function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey[], metrics: Metrics) {
+function signerOf({ config, log }: ServeOptions, sources: Pick<SignerOptions, "keys" | "listed">, metrics: Metrics) {
   const { issuer, audience, ttlSeconds } = config.wristband;
   const told = new Set<string>();
   const onLeftOut = (servers: readonly string[]) => {
@@ -251,7 +252,7 @@ function signerOf({ config, log }: ServeOptions, keys: () => readonly SigningKey
     }
   };
   const onCache = (result: "hit" | "miss") => metrics.cache("wristband", result);
-  return createSigner({ issuer, audience, ttlSeconds, keys, now: Date.now, onCache, onLeftOut });
+  return createSigner({ issuer, audience, ttlSeconds, ...sources, now: Date.now, onCache, onLeftOut });
 }
 
 interface CheckParts {

@@ -4,6 +4,8 @@ import { backoffMs, type Backoff } from "../../async/backoff.ts";
 import { later as timer, type Alarm, type Later } from "../../async/later.ts";
 import type { CatalogNames } from "../../catalog/schema.ts";
 import type { ListEntry } from "./definitions.ts";
+import { singleFlight } from "../../async/single-flight.ts";
+import { createNameHistory, type NameHistory } from "../../wristband/compact-names.ts";
 import { createSlices } from "../../async/slices.ts";
 import { faultWord, type Listing, type Offers } from "./listing.ts";
 
@@ -35,6 +37,13 @@ export interface UpstreamState {
 
 export interface Catalog {
   current(): Snapshot;
+  /** The names of one of the last revisions of a server's list. */
+  findNames: NameHistory["find"];
+  /**
+   * Lists all servers now, or joins the refresh in flight: a wristband refers to a list that is not known here. At most once a
+   * second; resolves after the attempt, or at once.
+   */
+  refresh(): Promise<void>;
   /** The capabilities that a server declared last, also while it is down; null if it was never listed. */
   offers(server: string): Offers | null;
   states(): readonly UpstreamState[];
@@ -70,6 +79,8 @@ const JITTER = 0.05;
 const MAX_MS = REFRESH_MS / (1 + JITTER);
 const RETRY: Backoff = { firstMs: 1000, maxMs: MAX_MS, jitter: JITTER };
 const REFRESH: Backoff = { firstMs: MAX_MS, maxMs: MAX_MS, jitter: JITTER };
+/** A caller with an old wristband must not have all servers listed without end. */
+const LEAST_REFRESH_MS = 1000;
 /** A server that is down keeps its last list for this time. */
 const KEEP_MS = 10 * 60_000;
 
@@ -85,18 +96,30 @@ export function createCatalog(options: CatalogOptions): Catalog {
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
   let snapshot = snapshotOf(new Map());
+  const history = createNameHistory();
+  let refreshedAt = -Infinity;
+  const refreshAll = singleFlight(async () => {
+    refreshedAt = monotonic();
+    await Promise.all([...upstreams.values()].map((upstream) => upstream.refresh()));
+  });
+  const current = () => {
+    const shown = new Map<string, ServerSnapshot>();
+    for (const [name, { kept }] of upstreams) if (kept !== null) shown.set(name, kept);
+    if (isSame(shown, snapshot.servers)) return snapshot;
+    snapshot = snapshotOf(shown);
+    for (const [name, names] of Object.entries(snapshot.names.servers)) history.add(name, names);
+    return snapshot;
+  };
   return {
-    current() {
-      const shown = new Map<string, ServerSnapshot>();
-      for (const [name, { kept }] of upstreams) if (kept !== null) shown.set(name, kept);
-      if (!isSame(shown, snapshot.servers)) snapshot = snapshotOf(shown);
-      return snapshot;
+    current,
+    findNames(server, revision) {
+      current();
+      return history.find(server, revision);
     },
+    refresh: () => (monotonic() - refreshedAt < LEAST_REFRESH_MS ? Promise.resolve() : refreshAll()),
     offers: (server) => upstreams.get(server)?.offers ?? null,
     states: () => [...upstreams].map(([server, upstream]) => ({ server, ...upstream.state() })),
-    async start() {
-      await Promise.all([...upstreams.values()].map((upstream) => upstream.refresh()));
-    },
+    start: refreshAll,
     close() {
       for (const upstream of upstreams.values()) upstream.close();
     },
@@ -131,7 +154,11 @@ class ListedServer {
     return { state: this.#state(), error: this.#error, ageSeconds, listed: this.kept };
   }
 
-  async refresh(): Promise<void> {
+  /** Lists the server, or joins the listing in flight; the next one follows in its time. */
+  readonly refresh = singleFlight(() => this.#refresh());
+
+  async #refresh(): Promise<void> {
+    this.#timer?.cancel();
     const { list, monotonic, onListed, later } = this.#options;
     try {
       const listing = await list();
