@@ -12,6 +12,7 @@ import { OPEN_TO_ALL } from "../policy/self-test.ts";
 import { unreadable } from "../files/read-error.ts";
 import { loadSigningKey } from "../wristband/keys.ts";
 import { readCaFile } from "../files/ca.ts";
+import { loadSealKey } from "./seal-keys.ts";
 import { readRevocationFile } from "./serve/revocations.ts";
 import { tlsOf } from "./tls-listeners.ts";
 
@@ -36,6 +37,12 @@ function namedFiles(config: Config): NamedFile[] {
       reader: "serve",
       read: () => loadSigningKey(config.wristband.keys, i),
     })),
+    ...(config.sessions?.keys ?? []).flatMap((key, i) =>
+      (["serve", "broker"] as const).map((reader): NamedFile => ({
+        reader,
+        read: () => loadSealKey(key, `sessions.keys[${i}]`),
+      })),
+    ),
     { reader: "serve", read: () => readRevocationFile(config) },
     { reader: "serve", read: () => tryAuditFile(config.audit.file) },
     ...caFiles(config).map(([reader, key, file]): NamedFile => ({ reader, read: () => readCaFile(key, file) })),

@@ -6,6 +6,7 @@ import { findEndpoint, type EndpointTable, type McpEndpoint } from "./endpoint.t
 import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
+import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
 import { pass, refuse, type Refused, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
 import { createPolicyCallers, policyInput } from "./policy-input.ts";
@@ -18,6 +19,7 @@ import type {
   Identity,
   Visible,
   Wristband,
+  WristbandUse,
 } from "./types.ts";
 import type { Ports } from "./ports.ts";
 import {
@@ -31,7 +33,7 @@ import type { CheckFacts } from "./facts.ts";
 import type { Curation } from "../mcp/curation.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
-import { readOperation } from "../mcp/read-operation.ts";
+import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
 import { droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import type { Resolver } from "../mcp/resolver.ts";
 
@@ -88,14 +90,14 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     const admission = admit(settings.admit, request, endpoint.value);
     if (!admission.ok) return admission;
     facts.corsOrigin = admission.value.corsOrigin;
-    if (request.method === "OPTIONS") return preflight(facts.corsOrigin);
+    if (request.method === "OPTIONS") return preflight(facts.corsOrigin, endpoint.value.sessions);
 
     const bearer = bearerToken(request.headers);
     if (!bearer.ok) return bearer;
     const identity = await ports.identify(bearer.value, { resource: endpoint.value.resource, source }, signal);
     facts.identity = callerIn(identity);
     if (!identity.ok) return identity;
-    if (request.method !== "POST") return refuse("method_not_allowed", "no sessions");
+    if (request.method !== "POST") return decideBodiless(context, endpoint.value, identity.value);
 
     const asked: CallerRequest = {
       endpoint: endpoint.value,
@@ -119,6 +121,9 @@ interface CallerRequest {
 function decide(context: CheckContext, { endpoint, identity, caller }: CallerRequest): Outcome | Promise<Outcome> {
   const operation = operationOf(context);
   if (!operation.ok) return operation;
+  if (operation.value.class === "session" && !endpoint.sessions) return refuse("method_unknown", "no sessions");
+  const session = sessionIdOf(context.request, endpoint, operation.value.version);
+  if (!session.ok) return session;
   const target = resolveTarget(context, endpoint, operation.value);
   if (!target.ok) return target;
   if (!isOffered(context, endpoint, target.value))
@@ -126,9 +131,20 @@ function decide(context: CheckContext, { endpoint, identity, caller }: CallerReq
   // The Check has already been answered: an evaluation would have no use, and no caller to count against.
   if (context.signal.aborted) return refuse("deadline", "before policy was asked");
   const input = inputOf(context, caller, target.value);
-  if (operation.value.class !== "named")
-    return decideHousekeeping(context, { endpoint, identity, input, isList: operation.value.class === "list" });
-  return decideCall(context, { endpoint, identity, input, operation: target.value });
+  const asked = { endpoint, identity, input, sessionId: session.value };
+  return operation.value.class === "named"
+    ? decideCall(context, { ...asked, operation: target.value })
+    : decideHousekeeping(context, { ...asked, class: operation.value.class });
+}
+
+/** Decides GET and DELETE: they act on the caller's own session, of which the broker alone knows. */
+function decideBodiless(context: CheckContext, endpoint: McpEndpoint, identity: Identity): Outcome | Promise<Outcome> {
+  const { request, facts } = context;
+  facts.rpc = { id: null, notification: true, version: revisionOf(request) };
+  const sessionId = admitBodiless(request, endpoint);
+  if (!sessionId.ok) return sessionId;
+  facts.method = request.method;
+  return grantHousekeeping(context, { identity, sessionId: sessionId.value }, [NO_NAMES, { use: "session" }]);
 }
 
 /** The caller for the audit line: also that of a token with a valid signature that was refused for another reason. */
@@ -147,8 +163,10 @@ function document({ settings, request }: CheckContext, resource: string): Outcom
   return pass(protectedResourceDocument(settings.documents, resource));
 }
 
-function preflight(corsOrigin: string | null): Outcome {
-  return corsOrigin === null ? refuse("method_not_allowed", "OPTIONS") : pass(endpointPreflight(corsOrigin));
+function preflight(corsOrigin: string | null, hasSessions: boolean): Outcome {
+  return corsOrigin === null
+    ? refuse("method_not_allowed", "OPTIONS")
+    : pass(endpointPreflight(corsOrigin, hasSessions));
 }
 
 function operationOf({ settings, request, facts }: CheckContext): Step<Operation> {
@@ -162,7 +180,7 @@ function operationOf({ settings, request, facts }: CheckContext): Step<Operation
     return { ok: false, ...read.fault };
   }
   const { operation } = read;
-  facts.rpc = { id: operation.id, notification: operation.class === "notification", version: operation.version };
+  facts.rpc = rpcContextOf(operation);
   facts.method = operation.method;
   facts.kind = operation.kind;
   facts.name = operation.name;
@@ -220,31 +238,44 @@ interface Housekeeping {
   readonly endpoint: McpEndpoint;
   readonly identity: Identity;
   readonly input: PolicyInput;
-  readonly isList: boolean;
+  readonly sessionId: string | null;
+  readonly class: Exclude<Operation["class"], "named">;
 }
 
 /** Decides a housekeeping request: the broker answers it, and shows only the names in the wristband. */
-async function decideHousekeeping(context: CheckContext, housekeeping: Housekeeping): Promise<Outcome> {
-  const { endpoint, identity, input, isList } = housekeeping;
-  const { settings, ports, facts, signal } = context;
+async function decideHousekeeping(context: CheckContext, asked: Housekeeping): Promise<Outcome> {
+  const { ports, facts, signal } = context;
+  const { endpoint, input } = asked;
+  if (asked.class === "session") return grantHousekeeping(context, asked, [NO_NAMES, { use: "session" }]);
+  const isList = asked.class === "list" || asked.class === "listen";
   if (isList) ports.note(facts); // the next step may wait for a turn
   const listed = isList ? await ports.visible(input, signal, facts) : null;
   if (listed?.ok === false) return listed;
   facts.policy = listed?.value.revision ?? null;
-  const visible = settings.curation.narrow(listed?.value.names ?? NO_NAMES, endpoint.virtualServer);
-  const signed = await ports.signWristband(identity, visible, { use: "list", merged: input.mcp.server === null });
+  const visible = context.settings.curation.narrow(listed?.value.names ?? NO_NAMES, endpoint.virtualServer);
+  return grantHousekeeping(context, asked, [visible, { use: "list", merged: input.mcp.server === null }]);
+}
+
+/** Lets a request through to the broker, with a wristband of these names and this use. */
+async function grantHousekeeping(
+  { settings, ports, facts }: CheckContext,
+  { identity, sessionId }: Pick<Housekeeping, "identity" | "sessionId">,
+  [visible, use]: readonly [Visible, WristbandUse],
+): Promise<Outcome> {
+  const signed = await ports.signWristband(identity, visible, use);
   if (!signed.ok) return signed;
   const wristband = signed.value;
   facts.wristband = wristband.jti;
   if (wristband.leftOut.length > 0) facts.note = `too large for the list: ${wristband.leftOut.join(", ")}`;
   const proof = { identity, decision: "housekeeping" as const };
-  return Grant.of(proof, { to: "broker", wristband, responseHeaders: corsOf(facts) }, settings.headers);
+  return Grant.of(proof, { to: "broker", wristband, sessionId, responseHeaders: corsOf(facts) }, settings.headers);
 }
 
 interface Call {
   readonly endpoint: McpEndpoint;
   readonly identity: Identity;
   readonly input: PolicyInput;
+  readonly sessionId: string | null;
   readonly operation: PolicyOperation & { readonly server: string | null };
 }
 
@@ -262,7 +293,7 @@ function goesStraight({ settings, request: { headers } }: CheckContext, { server
 /** Decides a named operation: policy, then the credential, then the wristband if the broker relays it. */
 async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   const { settings, ports, facts, signal } = context;
-  const { identity } = call;
+  const { identity, sessionId } = call;
   const { server } = call.operation;
   if (server === null) return refuse("internal", "a named operation without a server");
   const decision = ports.decide(call.input, facts);
@@ -292,7 +323,8 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   if (!signed.ok) return signed;
   const wristband = signed.value;
   facts.wristband = wristband.jti;
-  return Grant.of(proof, { to: "relay", server, credential, wristband, responseHeaders }, settings.headers);
+  const route = { to: "relay" as const, server, credential, wristband, sessionId, responseHeaders };
+  return Grant.of(proof, route, settings.headers);
 }
 
 function denied(requiredScopes: readonly string[] | null): Refused {

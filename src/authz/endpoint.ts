@@ -11,6 +11,8 @@ export type Endpoint =
       readonly virtualServer: string | null;
       readonly resource: string;
       readonly allowQuery: boolean;
+      /** True if the broker gives clients of older revisions a session here: GET and DELETE have a meaning then. */
+      readonly sessions: boolean;
     }
   | { readonly kind: "document"; readonly resource: string };
 
@@ -30,6 +32,8 @@ export interface EndpointSettings {
   readonly servers: Readonly<Record<string, { readonly allowQuery: boolean }>>;
   /** Their names are in the same name space as those of servers. */
   readonly virtualServers: Readonly<Record<string, unknown>>;
+  /** True if clients of a server's endpoint get a session; null asks for endpoints of several servers. */
+  readonly hasSessions: (server: string | null) => boolean;
 }
 
 /** The path of a server's endpoint, or a virtual server's. */
@@ -38,11 +42,12 @@ export function endpointPath(name: string): string {
 }
 
 /** Makes the table: `/mcp`, `/servers/NAME/mcp`, and the metadata document of each. */
-export function endpointTable({ publicOrigin, hosts, servers, virtualServers }: EndpointSettings): EndpointTable {
+export function endpointTable(settings: EndpointSettings): EndpointTable {
+  const { publicOrigin, hosts, servers, virtualServers } = settings;
   const paths = new Map<string, Endpoint>();
   const add = (path: string, scope: Pick<McpEndpoint, "server" | "virtualServer" | "allowQuery">) => {
     const resource = publicOrigin + path;
-    paths.set(path, { kind: "mcp", ...scope, resource });
+    paths.set(path, { kind: "mcp", ...scope, resource, sessions: settings.hasSessions(scope.server) });
     paths.set(WELL_KNOWN + path, { kind: "document", resource });
   };
   add("/mcp", { server: null, virtualServer: null, allowQuery: false });

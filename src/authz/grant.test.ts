@@ -41,7 +41,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
     expect(remove).toEqual([...MANAGED.filter((name) => name !== "authorization"), ...foreign]);
     expect([...set.keys()]).toEqual(["authorization"]);
     const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
-    expect(granted({ to: "broker", wristband }).remove).not.toContain("sudo"); // the broker picks what it needs
+    expect(granted({ to: "broker", sessionId: null, wristband }).remove).not.toContain("sudo"); // the broker picks what it needs
   });
 
   it("F6: whatever the names are, each stays, is set, or is removed once; a name that is no token is refused", () => {
@@ -82,8 +82,14 @@ describe("4.5: every managed header is set or removed, never both", () => {
 
   it("the broker gets the wristband, and with a call whose it is and with what", () => {
     const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
-    expect([...granted({ to: "broker", wristband }).set]).toEqual([["x-authorized-tools", "a.b.c"]]);
-    const relay = granted({ to: "relay", server: "s", credential: credential("Bearer pat"), wristband });
+    expect([...granted({ to: "broker", sessionId: null, wristband }).set]).toEqual([["x-authorized-tools", "a.b.c"]]);
+    const relay = granted({
+      to: "relay",
+      sessionId: null,
+      server: "s",
+      credential: credential("Bearer pat"),
+      wristband,
+    });
     expect([...relay.set]).toEqual([
       ["x-authorized-tools", "a.b.c"],
       ["x-mcp-server", "s"],
@@ -100,7 +106,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
       const step = Grant.of(proof, { ...destination, responseHeaders }, named);
       return step.ok ? step.value : null;
     };
-    const broker = to({ to: "broker", wristband: { jws: "a.b.c", jti: "j", leftOut: [] } });
+    const broker = to({ to: "broker", sessionId: null, wristband: { jws: "a.b.c", jti: "j", leftOut: [] } });
     expect([...(broker?.set ?? [])]).toEqual([["x-mcp-authorized", "a.b.c"]]);
     expect(to(toServer("Bearer pat"))?.remove).toContain("x-mcp-authorized");
   });
@@ -108,7 +114,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
   it("the broker is told the credential's header if it is not authorization", () => {
     const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
     const relay = (made: ReturnType<typeof credential>) =>
-      granted({ to: "relay", server: "s", credential: made, wristband });
+      granted({ to: "relay", sessionId: null, server: "s", credential: made, wristband });
     const other = relay(credential("key", "x-api-key"));
     expect([other.set.get("x-upstream-header"), other.set.get("x-upstream-authorization")]).toEqual([
       "x-api-key",

@@ -97,9 +97,15 @@ export type Destination =
       readonly headers: ServerHeaders;
     }
   /** A call that the broker relays. */
-  | { readonly to: "relay"; readonly server: string; readonly credential: Credential; readonly wristband: Wristband }
+  | (ToBroker & { readonly to: "relay"; readonly server: string; readonly credential: Credential })
   /** A request that the broker answers itself. */
-  | { readonly to: "broker"; readonly wristband: Wristband };
+  | (ToBroker & { readonly to: "broker" });
+
+interface ToBroker {
+  readonly wristband: Wristband;
+  /** The client's `mcp-session-id`, which only the broker can open; null for none. It goes to no server. */
+  readonly sessionId: string | null;
+}
 
 export interface HeaderSettings {
   /** Every header name that a grant sets or removes; see {@link managedHeaders}. */
@@ -133,6 +139,7 @@ function headersOf(destination: Destination, settings: HeaderSettings): Map<stri
     putCredential(set, destination.credential);
   } else {
     set.set(settings.wristbandHeader, destination.wristband.jws);
+    if (destination.sessionId !== null) set.set("mcp-session-id", destination.sessionId);
     if (destination.to === "relay") {
       set.set("x-mcp-server", destination.server);
       putRelayedCredential(set, destination.credential);

@@ -38,11 +38,11 @@ export function publicPreflight(): Publication {
   return preflight("*", "GET, HEAD, OPTIONS", "mcp-protocol-version, content-type");
 }
 
-/** The preflight response for an MCP endpoint and a listed origin. */
-export function endpointPreflight(origin: string): Publication {
+/** The preflight response for an MCP endpoint and a listed origin. @param hasSessions true if GET and DELETE are served */
+export function endpointPreflight(origin: string, hasSessions: boolean): Publication {
   const requestHeaders =
     "authorization, content-type, accept, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id";
-  return preflight(origin, "POST, OPTIONS", requestHeaders);
+  return preflight(origin, hasSessions ? "GET, POST, DELETE, OPTIONS" : "POST, OPTIONS", requestHeaders);
 }
 
 function preflight(origin: string, methods: string, requestHeaders: string): Publication {

@@ -39,22 +39,33 @@ export function refusalResponse(
   if (refusal.http === 401 || refused.reason === "scope_insufficient") {
     headers.set("www-authenticate", challenge(settings, facts.path ?? "/mcp", refused));
   }
-  if (refusal.http === 405) headers.set("allow", facts.endpoint?.kind === "document" ? "GET, HEAD, OPTIONS" : "POST");
+  if (refusal.http === 405) headers.set("allow", allowedMethods(facts));
   if (refusal.http === 503 || refusal.http === 429)
     headers.set("retry-after", String(refused.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
   return { status: status(settings, refused, facts), headers, body: JSON.stringify(body(refused, facts)) };
 }
 
-function status(settings: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): number {
-  const isRequest = facts.rpc !== null && !facts.rpc.notification;
-  if (refused.reason === "policy_denied" && settings.denial === "jsonrpc" && isRequest) return 200;
+/** The stateless revision has POST only, with or without sessions (MCP 2026-07-28, Streamable HTTP). */
+function allowedMethods({ endpoint, rpc }: RefusalFacts): string {
+  if (endpoint?.kind === "document") return "GET, HEAD, OPTIONS";
+  return endpoint?.sessions === true && rpc?.version !== MODERN ? "GET, POST, DELETE" : "POST";
+}
+
+function status({ denial }: RefusalResponseSettings, { reason }: Refused, facts: RefusalFacts): number {
+  const { http } = REFUSALS[reason];
+  // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management). What is no request
+  // gets an HTTP error all the same.
+  if (reason === "method_unknown" && facts.rpc?.version !== MODERN) return isRequest(facts) ? 200 : 400;
+  if (!isRequest(facts)) return http;
+  if (reason === "policy_denied" && denial === "jsonrpc") return 200;
   // The answer is there, and too large: a status of failure would have clients and proxies ask for it again.
-  if (refused.reason === "answer_too_large" && isRequest) return 200;
+  if (reason === "answer_too_large") return 200;
   // MissingRequiredClientCapability is a code, and a status, of the stateless revision alone.
-  if (refused.reason === "capability_missing" && isOlderRequest(facts)) return 200;
-  // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management).
-  if (refused.reason === "method_unknown" && facts.rpc?.version !== MODERN) return 200;
-  return REFUSALS[refused.reason].http;
+  return reason === "capability_missing" && isOlderRequest(facts) ? 200 : http;
+}
+
+function isRequest({ rpc }: Pick<RefusalFacts, "rpc">): boolean {
+  return rpc !== null && !rpc.notification;
 }
 
 function isOlderRequest({ rpc }: Pick<RefusalFacts, "rpc">): boolean {
@@ -85,7 +96,8 @@ function olderCode(reason: Reason, facts: Pick<RefusalFacts, "rpc">): number | n
 export function rpcError(refused: Refused, facts: Pick<RefusalFacts, "rpc" | "requestId">): object {
   const { http, rpc, message } = REFUSALS[refused.reason];
   const { reason, rpcCode, help, limitBytes } = refused;
-  const supported = reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS } : {};
+  const supported =
+    reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS, requested: requestedBy(facts.rpc) } : {};
   const helped = help === undefined ? {} : { help };
   const limited = limitBytes === undefined ? {} : { limitBytes };
   return {
@@ -97,4 +109,11 @@ export function rpcError(refused: Refused, facts: Pick<RefusalFacts, "rpc" | "re
       data: { reason, requestId: facts.requestId, ...supported, ...limited, ...helped },
     },
   };
+}
+
+const MAX_REQUESTED = 64;
+
+/** The revision that the client asked for: its own text, which a schema wants back (MCP 2026-07-28, UnsupportedProtocolVersionError). */
+function requestedBy(context: RefusalFacts["rpc"]): string {
+  return (context?.version ?? "").slice(0, MAX_REQUESTED);
 }

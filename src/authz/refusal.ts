@@ -36,6 +36,7 @@ export const REFUSALS = {
   },
   route_unknown: { kind: "deny", http: 404, rpc: null, message: "Not found" },
   method_unknown: { kind: "deny", http: 404, rpc: -32601, message: "Method not found" },
+  session_unknown: { kind: "deny", http: 404, rpc: -32001, message: "Session not found" },
   method_not_allowed: { kind: "deny", http: 405, rpc: null, message: "HTTP method not allowed" },
   body_malformed: { kind: "deny", http: 400, rpc: -32700, message: "The body is not one well-formed MCP message" },
   body_batch: { kind: "deny", http: 400, rpc: -32600, message: "JSON-RPC batches are not supported" },

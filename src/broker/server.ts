@@ -15,7 +15,7 @@ import type { ListenAddress } from "../http/listen.ts";
 import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../http/server.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { Operation } from "../mcp/operation.ts";
-import { readOperation } from "../mcp/read-operation.ts";
+import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
 import type { Verification } from "../wristband/verify.ts";
@@ -166,7 +166,7 @@ async function decide(options: BrokerOptions, context: RequestContext): Promise<
     return { ok: false, ...read.fault } satisfies Refused;
   }
   const { operation } = read;
-  facts.rpc = { id: operation.id, notification: operation.id === null, version: operation.version };
+  facts.rpc = rpcContextOf(operation);
   facts.method = operation.method;
   const incoming = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
   return authorized(options, incoming, { params: read.params, hold });
@@ -197,7 +197,9 @@ function authorized(
     const call = admitCall(calls, incoming);
     return call.ok ? pass({ kind: "call", call: call.value, hold }) : call;
   }
-  if (wristband.use !== "list") return refuse("wristband_invalid", "another use");
+  if (wristband.use !== (operation.class === "session" ? "session" : "list"))
+    return refuse("wristband_invalid", "another use");
+  if (operation.class === "session" || operation.class === "listen") return refuse("method_unknown", "not served yet");
   if (operation.class === "notification") {
     cancelled(relay, incoming, params);
     return pass({ kind: "accepted" });

@@ -6,6 +6,7 @@ import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
 import { checkIssuers } from "./rules/identity.ts";
 import { checkEnvoyListeners, checkListeners, checkPeers } from "./rules/listen.ts";
 import { checkServers } from "./rules/servers.ts";
+import { checkSessions } from "./rules/sessions.ts";
 import { checkUrls } from "./rules/urls.ts";
 import { checkVault } from "./rules/vault.ts";
 
@@ -21,6 +22,7 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkCredentialHeaders,
   checkExchange,
   checkServers,
+  checkSessions,
 ];
 
 /** Everything that the rules find, not the first problem alone. */

@@ -12,6 +12,7 @@ import { secretSchema, type ReadSecret } from "./schema/secret.ts";
 import { virtualServersSchema } from "./schema/curation.ts";
 import { serversSchema } from "./schema/servers.ts";
 import { headerName, hostName, origin, positive } from "./schema/values.ts";
+import { sessionsSchema } from "./schema/sessions.ts";
 import { auditSchema, catalogSchema, challengeSchema, corsSchema, listsSchema } from "./schema/small.ts";
 import { vaultSchema } from "./schema/vault.ts";
 import { wristbandSchema } from "./schema/wristband.ts";
@@ -55,6 +56,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     policy: policySchema(file),
     wristband: wristbandSchema(file),
     catalog: catalogSchema(file),
+    sessions: sessionsSchema(file).nullable().default(null),
     vault: vaultSchema(file, secret).nullable().default(null),
     negativeTtlMs: positive.default(5_000).meta({ description: 'how long "has no credential" is remembered' }),
     limits: limitsSchema,

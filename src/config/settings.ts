@@ -20,7 +20,7 @@ export function checkSettings(config: Config): CheckSettings {
     ]),
   );
   return {
-    endpoints: endpointTable(config),
+    endpoints: endpointTable({ ...config, hasSessions: (server) => hasSessions(config, server) }),
     admit: {
       publicOrigin: config.publicOrigin,
       corsOrigins: new Set(config.cors.origins),
@@ -36,7 +36,7 @@ export function checkSettings(config: Config): CheckSettings {
     headers: { managed, wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
     resolver: createResolver(Object.fromEntries(servers.map(([name, { prefix }]) => [name, prefixOf(name, prefix)]))),
     curation: createCuration(config),
-    routing: Object.fromEntries(servers.map(([name, { callRouting }]) => [name, callRouting ?? config.callRouting])),
+    routing: Object.fromEntries(servers.map(([name]) => [name, routingOf(config, name)])),
     policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),
     serverHeaders,
     watchedHeaders: watchedHeaders(Object.values(serverHeaders)),
@@ -44,6 +44,16 @@ export function checkSettings(config: Config): CheckSettings {
     clientAddress: config.clientAddress,
     largeBodiesPerCaller: config.limits.largeBodiesPerCaller,
   };
+}
+
+/** How the calls of a server travel on its own endpoint. */
+function routingOf(config: Config, server: string): "broker" | "direct" {
+  return config.servers[server]?.callRouting ?? config.callRouting;
+}
+
+/** A direct server gets the client's requests without the broker, so nobody could keep a session there. */
+function hasSessions(config: Config, server: string | null): boolean {
+  return config.sessions !== null && (server === null || routingOf(config, server) === "broker");
 }
 
 export function managedOf(config: Config): string[] {

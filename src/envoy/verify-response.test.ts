@@ -15,7 +15,14 @@ function granted(value = "Bearer pat"): Grant {
   const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: "x-mcp-route" };
   const proof = { identity: ALICE, decision: "housekeeping" as const };
   const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
-  const passage = { to: "relay" as const, server: "s", credential, wristband, responseHeaders: new Map() };
+  const passage = {
+    to: "relay" as const,
+    sessionId: null,
+    server: "s",
+    credential,
+    wristband,
+    responseHeaders: new Map(),
+  };
   const step = Grant.of(proof, passage, settings);
   if (!step.ok) throw new Error("no grant");
   return step.value;

@@ -63,9 +63,16 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     meaning: "This MCP method is not served.",
     remedy: "Nothing to configure: only the methods of the gateway's own table are carried.",
   },
+  session_unknown: {
+    meaning:
+      "The `Mcp-Session-Id` is no session of this caller at this endpoint: it is over, somebody else's, or made up.",
+    remedy:
+      "The client begins a new session with `initialize`, as after every 404. If it happens to all: are `sessions.keys` the same for serve and every broker, and does Envoy send a session to one replica?",
+  },
   method_not_allowed: {
-    meaning: "This HTTP method is not served here: an MCP endpoint takes POST only.",
-    remedy: "Let the client use Streamable HTTP without a GET stream; it does so after this answer.",
+    meaning:
+      "This HTTP method is not served here: an MCP endpoint takes POST, and GET and DELETE only with the `Mcp-Session-Id` of an older revision, where `sessions.keys` are configured.",
+    remedy: "Nothing to do: a client goes on without a GET stream after this answer.",
   },
   body_malformed: {
     meaning:

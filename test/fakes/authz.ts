@@ -96,6 +96,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSett
       hosts: ["alias.example.com"],
       servers: { s: { allowQuery: false }, t: { allowQuery: true } },
       virtualServers: VIRTUAL,
+      hasSessions: (server) => server !== "s",
     }),
     admit: {
       publicOrigin: ORIGIN,

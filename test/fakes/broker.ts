@@ -191,7 +191,8 @@ function relayLimits(limits: BrokerLimits) {
 function endpointsOf(servers: TestServers, virtualServers: VirtualServers): BrokerOptions["endpoints"] {
   const names = Object.keys(servers).map((name) => [name, { allowQuery: false }] as const);
   const publicOrigin = WRISTBAND.issuer;
-  return endpointTable({ publicOrigin, hosts: [], servers: Object.fromEntries(names), virtualServers }).paths;
+  const named = Object.fromEntries(names);
+  return endpointTable({ publicOrigin, hosts: [], servers: named, virtualServers, hasSessions: () => false }).paths;
 }
 
 function verifierAt(now: () => number, known: ReadonlyMap<string, TestKey>): BrokerOptions["verify"] {

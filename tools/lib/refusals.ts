@@ -27,7 +27,14 @@ function trailOf(reason: Reason, version: string): CheckFacts {
   if (reason === "route_unknown") return facts;
   const path = "/servers/github/mcp";
   facts.path = path;
-  facts.endpoint = { kind: "mcp", server: "github", virtualServer: null, resource: ORIGIN + path, allowQuery: false };
+  facts.endpoint = {
+    kind: "mcp",
+    server: "github",
+    virtualServer: null,
+    resource: ORIGIN + path,
+    allowQuery: false,
+    sessions: reason === "session_unknown",
+  };
   if (!WITHOUT_ID.has(reason)) facts.rpc = { id: 1, notification: false, version };
   return facts;
 }

@@ -1,0 +1,25 @@
+// The section `sessions`. Pure.
+import { z } from "zod";
+import { address, positive, type FileSchema } from "./values.ts";
+
+export const sessionsSchema = (file: FileSchema) =>
+  z.strictObject({
+    keys: z
+      .array(
+        z.strictObject({
+          id: z
+            .string()
+            .regex(/^[A-Za-z0-9_.-]{1,32}$/, "is 1 to 32 letters, digits, '.', '_' or '-'")
+            .meta({ description: "the key's name; the first key seals, all open: so a new one is put before the old" }),
+          file: file.meta({ description: "32 random bytes: `openssl rand -out FILE 32`" }),
+        }),
+      )
+      .min(1)
+      .max(16),
+    idleSeconds: positive.max(86_400).default(3600).meta({ description: "a session ends when it is not used so long" }),
+    absoluteSeconds: positive.max(604_800).default(43_200).meta({ description: "a session ends then, used or not" }),
+    address: address.nullable().default(null).meta({
+      description: "where other replicas of the broker reach this one: `host:port`",
+      unset: "`listen.broker`",
+    }),
+  });
