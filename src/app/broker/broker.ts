@@ -1,6 +1,7 @@
 // Composition root of the broker: parts in order, closed in reverse. I/O.
 import { setTimeout as delay } from "node:timers/promises";
 import { createBroker, type BrokerOptions } from "../../broker/server.ts";
+import { createOutputSchemas } from "../../broker/catalog/output-schemas.ts";
 import { createCatalog, type Catalog } from "../../broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
@@ -39,7 +40,8 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const metrics = brokerMetrics(config);
   const keys = publicKeysOf(config);
   const upstreams = upstreamsOf(config);
-  const listers = listersOf(config, upstreams, { resolver, curation });
+  const outputSchemas = createOutputSchemas();
+  const listers = listersOf(config, upstreams, { resolver, curation, outputSchemas });
   const catalog = createCatalog({ servers: listers, monotonic, onListed: reporter(metrics, log) });
   const findSchema = createFindSchema(() => catalog.current());
   const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
@@ -77,6 +79,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
       await calls.close();
       keys.close();
       catalog.close();
+      await outputSchemas.close();
       upstreams.close();
       await ops.close();
     },

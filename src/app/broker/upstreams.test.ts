@@ -60,7 +60,10 @@ function listed(server: object) {
   writeFileSync(file, text);
   const { config } = loadConfig(file, {});
   const upstreams = upstreamsOf(config);
-  const lister = listersOf(config, upstreams, checkSettings(config)).get("s");
+  const lister = listersOf(config, upstreams, {
+    ...checkSettings(config),
+    outputSchemas: { compile: (texts) => Promise.resolve(texts.map(() => true)) },
+  }).get("s");
   return (lister?.() ?? Promise.reject(new Error("no server"))).finally(() => upstreams.close());
 }
 

@@ -1,6 +1,6 @@
 // The servers behind the broker, from the configuration, and how each is listed.
 import type { CheckSettings } from "../../authz/check.ts";
-import { listUpstream, type Listing } from "../../broker/catalog/listing.ts";
+import { listUpstream, type Listing, type ListingOptions } from "../../broker/catalog/listing.ts";
 import { createUpstreams, type UpstreamCredential, type Upstreams } from "../../broker/upstream/upstream.ts";
 import type { Config, ServerConfig } from "../../config/schema.ts";
 import { headerValue } from "../../credential/static.ts";
@@ -33,11 +33,15 @@ export function upstreamsOf({ servers }: Config): Upstreams {
 
 export type Listers = ReadonlyMap<string, () => Promise<Listing>>;
 
+interface ListerParts {
+  readonly outputSchemas: ListingOptions["outputSchemas"];
+}
+
 /** The function that lists each server: as the gateway itself, never as a caller. */
 export function listersOf(
   config: Config,
   upstreams: Upstreams,
-  { resolver, curation }: Pick<CheckSettings, "resolver" | "curation">,
+  { resolver, curation, outputSchemas }: Pick<CheckSettings, "resolver" | "curation"> & ListerParts,
 ): Listers {
   const listers = Object.entries(config.servers).flatMap(([name, server]) => {
     const upstream = upstreams.get(name);
@@ -46,6 +50,7 @@ export function listersOf(
       upstream: upstream.lists,
       credential: discoveryCredential(server),
       limits: config.limits,
+      outputSchemas,
       timeoutMs: Math.min(server.timeoutMs, MAX_LISTING_MS),
       names: resolver.namesOf(name),
       isOffered: (kind: Kind, own: string) => curation.offers(kind, { server: name, name: own }, null),

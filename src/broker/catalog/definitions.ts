@@ -47,6 +47,8 @@ export interface ReadOptions {
 export interface EntryReader {
   /** @param text one item of the list, as the server wrote it */
   take(text: Buffer): void;
+  /** Asks about the tools' output schemas, as JSON, and leaves out those that do not compile; their tools stay. */
+  checkOutputSchemas(compile: (texts: readonly string[]) => Promise<readonly boolean[]>): Promise<void>;
   /** In the order of their names. */
   entries(): ListEntry[];
 }
@@ -61,6 +63,7 @@ const MAX_TEXT_BYTES = 2 * MAX_ENTRY_BYTES;
  */
 export function createEntryReader(kind: ListKind, options: ReadOptions): EntryReader {
   const kept = new Map<string, ListEntry>();
+  const outputs = new Map<string, JsonObject>();
   const { stats, budget, room } = options;
   const drop = (reason: DropReason, name: string | null) => remark(stats.dropped, reason, name);
   const keep = (entry: ListEntry) => {
@@ -78,9 +81,20 @@ export function createEntryReader(kind: ListKind, options: ReadOptions): EntryRe
       if (kept.size >= room)
         return drop("too_many", hasRoom(stats.dropped.too_many) ? (nameIn(kind, text) ?? inPlace) : null);
       const json = readJson(text, ITEM_LIMITS);
-      const entry = json.ok ? readEntry(kind, json.value, { ...options, kept }) : "malformed";
+      const entry = json.ok ? readEntry(kind, json.value, { ...options, kept, outputs }) : "malformed";
       if (typeof entry === "string") drop(entry, (json.ok ? nameOf(kind, json.value) : null) ?? inPlace);
       else keep(entry);
+    },
+    async checkOutputSchemas(compile) {
+      const definitions = [...outputs];
+      if (definitions.length === 0) return;
+      const verdicts = await compile(definitions.map(([, { outputSchema }]) => JSON.stringify(outputSchema)));
+      for (const [i, [name, { outputSchema: _, ...rest }]] of definitions.entries()) {
+        if (verdicts[i] === true) continue;
+        kept.set(name, render(kind, rest, options.names));
+        remark(stats.changed, "output_schema", name);
+      }
+      outputs.clear();
     },
     entries: () => [...kept.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
   };
@@ -93,6 +107,8 @@ function nameBytes(name: string): number {
 
 interface EntryOptions extends ReadOptions {
   readonly kept: ReadonlyMap<string, ListEntry>;
+  /** Definitions with an output schema that is yet to be compiled, by name. */
+  readonly outputs: Map<string, JsonObject>;
 }
 
 function nameOf(kind: ListKind, item: JsonValue): string | null {
@@ -118,7 +134,13 @@ function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): List
   if (typeof definition === "string") return definition;
   const { entry, changes } = definition;
   for (const reason of changes) remark(stats.changed, reason, name);
-  return { name, json: JSON.stringify(entry), merged: mergedDefinition(kind, entry, options.names) };
+  if (kind === "tools" && Object.hasOwn(entry, "outputSchema")) options.outputs.set(name, entry);
+  return render(kind, entry, options.names);
+}
+
+function render(kind: ListKind, entry: JsonObject, names: ServerNames): ListEntry {
+  const name = nameOf(kind, entry) ?? "";
+  return { name, json: JSON.stringify(entry), merged: mergedDefinition(kind, entry, names) };
 }
 
 /** The definition as it is shown, mended and cleaned, or why it is not. */

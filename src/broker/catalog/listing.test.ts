@@ -68,6 +68,7 @@ function list(origin: string, more: Partial<ListingOptions> & { path?: string } 
     names,
     isOffered: () => true,
     limits: LIMITS,
+    outputSchemas: { compile: (texts) => Promise.resolve(texts.map((text) => !text.includes("broken"))) },
     ...more,
   });
 }
@@ -519,4 +520,14 @@ describe("F14: a long list is read in slices, and what has no room is not read",
     expect(spent.length).toBeGreaterThan(60);
     expect(Math.max(...spent)).toBeLessThan(64 * 1024 + 16 * 1024);
   });
+});
+
+it("B45: an output schema that does not compile is left out on both endpoints and named; its tool and the others stay", async () => {
+  const output = (pattern: string) => ({ outputSchema: { type: "object", properties: { a: { pattern } } } });
+  const tools = [tool("bad", output("broken")), tool("good", output("a")), tool("none")];
+  const listing = await list((await fake(modernServer({ tools }))).origin);
+  const [bad, good] = listing.tools;
+  expect([bad?.json, bad?.merged]).toEqual([JSON.stringify(tool("bad")), JSON.stringify(tool("s_bad"))]);
+  expect(good?.json).toContain('"pattern":"a"');
+  expect([listing.tools.length, listing.stats.changed]).toEqual([3, { output_schema: { count: 1, names: ["bad"] } }]);
 });

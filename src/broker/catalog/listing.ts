@@ -11,6 +11,7 @@ import { MAX_ENTRIES } from "../../catalog/schema.ts";
 import type { ListResult } from "./list-response.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
 import { createBudget } from "../upstream/client.ts";
+import type { OutputSchemas } from "./output-schemas.ts";
 import { converse, type Conversation, type ListedUpstream } from "./conversation.ts";
 
 /** The lists of one server: tools and prompts by name, resources and templates by URI; each in order. */
@@ -38,6 +39,7 @@ export interface ListingOptions extends ListedUpstream {
   readonly isOffered: (kind: Kind, name: string) => boolean;
   /** Bytes that one server's names and definitions may take. */
   readonly limits: Pick<Limits, "serverNameBytes" | "serverDefinitionBytes">;
+  readonly outputSchemas: Pick<OutputSchemas, "compile">;
   readonly slices?: Slices;
 }
 
@@ -54,7 +56,8 @@ export async function listUpstream(options: ListingOptions): Promise<Listing> {
   }
 }
 
-async function readLists(server: Conversation, { names, isOffered, limits }: ListingOptions): Promise<Listing> {
+async function readLists(server: Conversation, options: ListingOptions): Promise<Listing> {
+  const { names, isOffered, limits, outputSchemas } = options;
   const offered = (capability: string) => isObject(server.capabilities[capability]);
   const offers = { tools: offered("tools"), prompts: offered("prompts"), resources: offered("resources") };
   const stats = emptyStats();
@@ -63,6 +66,7 @@ async function readLists(server: Conversation, { names, isOffered, limits }: Lis
   const read = async (kind: ListKind, isDeclared: boolean, room = MAX_ENTRIES) => {
     const reader = createEntryReader(kind, { room, names, isOffered, stats, budget });
     if (isDeclared) await readPages(server, { kind, reader }, pages);
+    await reader.checkOutputSchemas(outputSchemas.compile);
     return reader.entries();
   };
   const tools = await read("tools", offers.tools);

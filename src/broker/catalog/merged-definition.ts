@@ -1,6 +1,7 @@
 // A definition as the merged endpoint shows it: under its merged name, with references to `ui://` resources (MCP Apps, SEP-1865)
 // that can be read there. Pure. https://github.com/modelcontextprotocol/ext-apps
 import { isObject } from "../../mcp/envelope.ts";
+import { isExactNumber } from "../../json/strict-reader.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import type { ServerNames } from "../../mcp/resolver.ts";
 import { KINDS, LISTS, type ListKind } from "./kinds.ts";
@@ -27,7 +28,10 @@ function withPages(tool: JsonObject, reference: ServerNames["reference"]): JsonO
     mapMembers(object, (member, value) =>
       typeof value === "string" && (PAGE_MEMBERS.has(member) || UI.test(value)) ? reference(value) : value,
     );
-  return { ...tool, _meta: mapMembers(mapped(meta), (_, value) => (isObject(value) ? mapped(value) : value)) };
+  return {
+    ...tool,
+    _meta: mapMembers(mapped(meta), (_, value) => (isObject(value) && !isExactNumber(value) ? mapped(value) : value)),
+  };
 }
 
 function mapMembers(object: JsonObject, map: (member: string, value: JsonValue) => JsonValue): JsonObject {

@@ -111,18 +111,18 @@ const properties: Fix = (value) => {
 };
 
 const SCHEMA = { $schema: text, schema_: text, properties, required: listOfTexts };
+/** Clients keep the output schemas of a list in one registry: by its `$id` one would stand in for another's. */
+const OUTPUT_SCHEMA = { ...SCHEMA, $id: () => undefined };
 
 /** `true` and other forms of old drafts say nothing here. */
 function listOfTexts(value: JsonValue): JsonValue | undefined {
   return Array.isArray(value) && value.length === 0 ? value : listOf(text)(value);
 }
 
-/** The schema of an object, or undefined. Arguments are always an object, so that a missing `type` can be written down. */
-function objectSchema(value: JsonValue | undefined, mayLackType: boolean): JsonObject | undefined {
-  if (!isRecord(value)) return undefined;
-  const typed = mayLackType && !Object.hasOwn(value, "type") ? { ...value, type: "object" } : value;
-  if (typed["type"] !== "object") return undefined;
-  const fixed = fixMembers(typed, SCHEMA);
+/** The schema of an object, or undefined. */
+function objectSchema(value: JsonObject, members: Readonly<Record<string, Fix>>): JsonObject | undefined {
+  if (value["type"] !== "object") return undefined;
+  const fixed = fixMembers(value, members);
   const { properties: named = {} } = fixed;
   return isRecord(named) ? fixed : undefined;
 }
@@ -163,9 +163,12 @@ const REQUIRED: Readonly<Record<ListKind, Required>> = {
 
 function repairSchemas(entry: JsonObject, changes: Set<ChangeReason>): JsonObject | null {
   const { inputSchema, outputSchema } = entry;
-  const input = objectSchema(inputSchema, true);
+  if (!isRecord(inputSchema)) return null;
+  // Arguments are always an object, so that a missing type can be written down.
+  const typed = Object.hasOwn(inputSchema, "type") ? inputSchema : { ...inputSchema, type: "object" };
+  const input = objectSchema(typed, SCHEMA);
   if (input === undefined) return null;
-  const output = objectSchema(outputSchema, false);
+  const output = isRecord(outputSchema) ? objectSchema(outputSchema, OUTPUT_SCHEMA) : undefined;
   if (input !== inputSchema) changes.add("input_schema");
   if (output !== outputSchema) changes.add("output_schema");
   return fixMembers(entry, { inputSchema: () => input, outputSchema: () => output });

@@ -178,6 +178,7 @@ describe("TB-07: a server of HTTP+SSE", () => {
         ...options,
         names: createResolver({ s: "" }).namesOf("s"),
         slices: createSlices(),
+        outputSchemas: { compile: () => Promise.resolve([]) },
       });
       expect(listing.tools.map(({ name }) => name)).toEqual(["t"]);
     }
