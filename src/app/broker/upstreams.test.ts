@@ -33,7 +33,8 @@ beforeAll(async () => {
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const { method = "" } = JSON.parse(Buffer.concat(chunks).toString()) as { method?: string };
-      const result = method === "server/discover" ? { capabilities: { tools: {} } } : tools;
+      const result =
+        method === "server/discover" ? { supportedVersions: ["2026-07-28"], capabilities: { tools: {} } } : tools;
       response.writeHead(200, { "content-type": "application/json" });
       response.end(JSON.stringify({ jsonrpc: "2.0", id: 1, result }));
     });
