@@ -28,7 +28,7 @@ export interface ChangeNotices {
 }
 
 /** A server that is replaced changes several lists one after the other: one notice tells of all of them. */
-const COALESCE_MS = 500;
+const COALESCE_MS = 250;
 
 /** Tells each listener at most once in {@link COALESCE_MS}, and at the latest so long after a change. */
 export function createChangeNotices(later: Later = timer): ChangeNotices {

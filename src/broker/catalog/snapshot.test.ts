@@ -23,16 +23,19 @@ let alarms: { run: () => void; at: number }[];
 let answers: Record<string, () => Promise<Listing>>;
 let attempts: string[];
 let catalog: Catalog;
+let changes: string[];
 
 beforeEach(() => {
   now = 0;
   alarms = [];
   attempts = [];
+  changes = [];
   answers = { a: () => Promise.resolve(listing("x")), b: () => Promise.resolve(listing("y")) };
   catalog = createCatalog({
     servers: new Map(["b", "a"].map((name) => [name, () => answers[name]?.() ?? Promise.reject(new Error("none"))])),
     monotonic: () => now,
     onListed: (server, error) => attempts.push(`${server} ${error ?? "ok"}`),
+    onChanged: (server, kinds) => changes.push(`${server}: ${kinds.join(" ")}`),
     later: (run, milliseconds) => {
       const alarm = { run, at: now + milliseconds };
       alarms.push(alarm);
@@ -164,4 +167,86 @@ it("after close nothing is asked any more", async () => {
   await catalog.start();
   catalog.close();
   expect(alarms).toEqual([]);
+});
+
+describe("changes are told", () => {
+  const news = () => changes.splice(0);
+
+  it("by what differs, once", async () => {
+    await catalog.start();
+    expect(news()).toEqual(["a: tools resources", "b: tools resources"]);
+    await pass(60_000);
+    expect(news()).toEqual([]);
+    answers["a"] = () => Promise.resolve(listing("x", "z"));
+    answers["b"] = () => Promise.resolve({ ...listing("y"), templates: [], prompts: [entry("p")] });
+    await pass(30_000);
+    expect(news().toSorted()).toEqual(["a: tools", "b: prompts resources"]);
+  });
+
+  it("a server that is down changes nothing until its list is shown no longer, and again when it is back", async () => {
+    await catalog.start();
+    news();
+    answers["a"] = fail("refused");
+    await pass(9 * 60_000);
+    expect(news()).toEqual([]);
+    await pass(2 * 60_000);
+    expect(news()).toEqual(["a: tools resources"]);
+    answers["a"] = () => Promise.resolve(listing("x"));
+    await pass(30_000);
+    expect(news()).toEqual(["a: tools resources"]);
+  });
+
+  it("what the server itself says is told after it was listed, also where nothing differs", async () => {
+    await catalog.start();
+    await pass(5000);
+    news();
+    attempts.length = 0;
+    catalog.heard("a", ["prompts"]);
+    await pass(10);
+    expect([news(), attempts]).toEqual([["a: prompts"], ["a ok"]]);
+    catalog.heard("unknown", ["tools"]);
+    await pass(10_000);
+    expect(news()).toEqual([]);
+  });
+
+  it("a server that says so without end is listed once a second", async () => {
+    await catalog.start();
+    news();
+    attempts.length = 0;
+    for (let i = 0; i < 100; i += 1) {
+      catalog.heard("a", ["tools"]);
+      await pass(50);
+    }
+    await pass(1000);
+    expect(attempts.filter((each) => each === "a ok").length).toBeLessThanOrEqual(6);
+    expect(attempts.filter((each) => each === "a ok").length).toBeGreaterThanOrEqual(5);
+  });
+
+  it("what is heard while it is listed has it listed once more", async () => {
+    await catalog.start();
+    await pass(5000);
+    let answer: (listed: Listing) => void = () => {};
+    answers["a"] = () => new Promise((done) => (answer = done));
+    catalog.heard("a", ["tools"]);
+    await pass(1);
+    catalog.heard("a", ["tools"]);
+    attempts.length = 0;
+    answers["a"] = () => Promise.resolve(listing("new"));
+    answer(listing("x"));
+    await new Promise((done) => setTimeout(done, 20));
+    await pass(2000);
+    expect(attempts).toEqual(["a ok", "a ok"]);
+    expect(shown()).toContainEqual(["a", ["new"]]);
+  });
+
+  it("all are listed at most once a second when a list is missing", async () => {
+    await catalog.start();
+    attempts.length = 0;
+    await catalog.refresh();
+    expect(attempts).toEqual([]);
+    await pass(1000);
+    await Promise.all([catalog.refresh(), catalog.refresh()]);
+    expect(attempts.toSorted()).toEqual(["a ok", "b ok"]);
+    expect(alarms).toHaveLength(2);
+  });
 });

@@ -7,6 +7,7 @@ import type { ListEntry } from "./definitions.ts";
 import { singleFlight } from "../../async/single-flight.ts";
 import { createNameHistory, type NameHistory } from "../../wristband/compact-names.ts";
 import { createSlices } from "../../async/slices.ts";
+import { CHANGE_KINDS, type ChangeKind } from "../change-notices.ts";
 import { faultWord, type Listing, type Offers } from "./listing.ts";
 
 /** Lists of all servers as one value: everything answered from it is of one moment. */
@@ -44,6 +45,8 @@ export interface Catalog {
    * second; resolves after the attempt, or at once.
    */
   refresh(): Promise<void>;
+  /** A server says that these lists have changed: it is listed again, at most once a second, and those who listen are told. */
+  heard(server: string, kinds: readonly ChangeKind[]): void;
   /** The capabilities that a server declared last, also while it is down; null if it was never listed. */
   offers(server: string): Offers | null;
   states(): readonly UpstreamState[];
@@ -59,6 +62,8 @@ export interface CatalogOptions {
   readonly monotonic: () => number;
   /** Receives each attempt: null, or the code of its fault. */
   readonly onListed: (server: string, error: string | null) => void;
+  /** Receives each change of what a server lists, also when it is shown no longer, or again. */
+  readonly onChanged?: (server: string, kinds: readonly ChangeKind[]) => void;
   /** Starts a timer; tests pass their own. */
   readonly later?: Later;
   /** 0 up to 1, for jitter: brokers that started together must not list in step. */
@@ -66,6 +71,7 @@ export interface CatalogOptions {
 }
 
 interface ListedServerOptions {
+  readonly onChanged: (kinds: readonly ChangeKind[]) => void;
   readonly list: () => Promise<Listing>;
   readonly monotonic: () => number;
   readonly onListed: (error: string | null) => void;
@@ -86,12 +92,15 @@ const KEEP_MS = 10 * 60_000;
 
 /** Each server is listed by itself: one that hangs or fails does not touch the others (B45). */
 export function createCatalog(options: CatalogOptions): Catalog {
-  const { servers, monotonic, onListed, later = timer, random = Math.random } = options;
+  const { servers, monotonic, onListed, onChanged = () => {}, later = timer, random = Math.random } = options;
   const upstreams = new Map(
     [...servers]
       .map(([name, list]): [string, ListedServer] => {
-        const onServerListed = (error: string | null) => onListed(name, error);
-        return [name, new ListedServer({ list, monotonic, onListed: onServerListed, later, random })];
+        const observer = {
+          onListed: (error: string | null) => onListed(name, error),
+          onChanged: (kinds: readonly ChangeKind[]) => onChanged(name, kinds),
+        };
+        return [name, new ListedServer({ list, monotonic, ...observer, later, random })];
       })
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
@@ -117,6 +126,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       return history.find(server, revision);
     },
     refresh: () => (monotonic() - refreshedAt < LEAST_REFRESH_MS ? Promise.resolve() : refreshAll()),
+    heard: (server, kinds) => upstreams.get(server)?.heard(kinds),
     offers: (server) => upstreams.get(server)?.offers ?? null,
     states: () => [...upstreams].map(([server, upstream]) => ({ server, ...upstream.state() })),
     start: refreshAll,
@@ -135,6 +145,11 @@ class ListedServer {
   #failures = 0;
   #timer: Alarm | null = null;
   #closed = false;
+  #begunAt = -Infinity;
+  /** What those who listen know. */
+  #told: ServerSnapshot | null = null;
+  /** Lists that the server itself says have changed, since the last listing began. */
+  #heard = new Set<ChangeKind>();
 
   constructor(options: ListedServerOptions) {
     this.#options = options;
@@ -159,7 +174,11 @@ class ListedServer {
 
   async #refresh(): Promise<void> {
     this.#timer?.cancel();
-    const { list, monotonic, onListed, later } = this.#options;
+    this.#timer = null;
+    const { list, monotonic, onListed } = this.#options;
+    this.#begunAt = monotonic();
+    const heard = this.#heard;
+    this.#heard = new Set();
     try {
       const listing = await list();
       const revision = await revisionOf(listing);
@@ -174,7 +193,30 @@ class ListedServer {
     }
     if (this.#closed) return;
     onListed(this.#error);
-    this.#timer = later(() => void this.refresh(), this.#waitMs());
+    this.#tell(heard);
+    this.#refreshLater(this.#heard.size > 0 ? LEAST_REFRESH_MS : this.#waitMs());
+  }
+
+  /** A server that floods is listed once a second. */
+  heard(kinds: readonly ChangeKind[]): void {
+    for (const kind of kinds) this.#heard.add(kind);
+    if (this.#timer !== null) this.#refreshLater(this.#begunAt + LEAST_REFRESH_MS - this.#options.monotonic());
+  }
+
+  #refreshLater(milliseconds: number): void {
+    this.#timer?.cancel();
+    const run = () => {
+      this.#timer = null;
+      void this.refresh();
+    };
+    this.#timer = this.#closed ? null : this.#options.later(run, Math.max(0, milliseconds));
+  }
+
+  #tell(heard: ReadonlySet<ChangeKind>): void {
+    const changed = changedKinds(this.#told, this.kept);
+    this.#told = this.kept;
+    const kinds = CHANGE_KINDS.filter((kind) => heard.has(kind) || changed.has(kind));
+    if (kinds.length > 0) this.#options.onChanged(kinds);
   }
 
   close(): void {
@@ -195,6 +237,21 @@ class ListedServer {
     const { random } = this.#options;
     return this.#failures === 0 ? backoffMs(REFRESH, 1, random()) : backoffMs(RETRY, this.#failures, random());
   }
+}
+
+/** The kinds of lists in which two states of a server differ. */
+function changedKinds(before: Listing | null, after: Listing | null): ReadonlySet<ChangeKind> {
+  const kinds = new Set<ChangeKind>();
+  for (const list of ["tools", "prompts", "resources", "templates"] as const) {
+    const [old, now] = [before?.[list] ?? [], after?.[list] ?? []];
+    const isEqual = old.length === now.length && old.every((entry, i) => isSameEntry(entry, now[i]));
+    if (!isEqual) kinds.add(list === "templates" ? "resources" : list);
+  }
+  return kinds;
+}
+
+function isSameEntry(a: ListEntry, b: ListEntry | undefined): boolean {
+  return a.name === b?.name && a.json === b.json && a.merged === b.merged;
 }
 
 function isSame(a: ReadonlyMap<string, ServerSnapshot>, b: ReadonlyMap<string, ServerSnapshot>): boolean {
