@@ -42,14 +42,19 @@ export async function startProxy({ port, target, token, uris }: ProxyOptions): P
 function onwardHeaders(headers: IncomingHttpHeaders, uris: ProxyOptions["uris"]): IncomingHttpHeaders {
   const name = headers["mcp-name"];
   if (uris === undefined || typeof name !== "string") return headers;
-  return { ...headers, "mcp-name": name.replaceAll(uris.suite, uris.ours) };
+  return { ...headers, "mcp-name": inOurs(name, uris) };
 }
 
 async function requestBody(incoming: IncomingMessage, uris: ProxyOptions["uris"]): Promise<Buffer | null> {
   if (uris === undefined || incoming.method !== "POST") return null;
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(chunk as Buffer);
-  return Buffer.from(Buffer.concat(chunks).toString().replaceAll(uris.suite, uris.ours));
+  return Buffer.from(inOurs(Buffer.concat(chunks).toString(), uris));
+}
+
+/** The suite's URIs in ours; one of a list, which has its server in front, is left. */
+function inOurs(text: string, { suite, ours }: NonNullable<ProxyOptions["uris"]>): string {
+  return text.replaceAll(suite, (found, at: number) => (text[at - 1] === "+" ? found : ours));
 }
 
 /** Holds back only what may be the beginning of `from`, so that each event of a stream passes as it comes. */

@@ -157,6 +157,13 @@ describe.each([
     expect(names).toEqual([...many.map((name) => `pre.fix-${name}`), ...others]);
   });
 
+  it("on /mcp her prompts and resources, under their merged names", async () => {
+    const lists: string[][] = [];
+    for (const method of ["prompts/list", "resources/list", "resources/templates/list"] as const)
+      lists.push(namesOf(await send(lab.gateway, method, {}, { token: alice, path: "/mcp" }), method));
+    expect(lists).toEqual([["docs_summary"], ["docs+docs://readme"], ["docs+docs://{id}"]]);
+  });
+
   it("bob's are empty everywhere", async () => {
     for (const path of ["/mcp", "/servers/docs/mcp", "/servers/big/mcp", "/servers/old/mcp"])
       for (const method of Object.keys(MEMBER) as ListMethod[])
@@ -203,8 +210,15 @@ describe.each([
       for (const name of ["secret_purge", "docs_secret_purge", "old_delete", "delete_repo"])
         await see("tools/call", { name }, path);
       await see("prompts/get", { name: "secret_prompt" }, path);
-      for (const uri of ["docs://secret_page", "secret://1", "secret://{id}"])
+      for (const uri of [
+        "docs://secret_page",
+        "secret://1",
+        "secret://{id}",
+        "docs+docs://secret_page",
+        "docs+secret://1",
+      ])
         await see("resources/read", { uri }, path);
+      await see("prompts/get", { name: "docs_secret_prompt" }, path);
     }
     expect(bytes.join("\n")).not.toMatch(/secret|old_delete|delete_repo/);
   });
@@ -234,7 +248,7 @@ describe.each([
       const of = async (path: string) =>
         resultOf(await send(lab.gateway, method, { protocolVersion: version }, { token, path })).capabilities;
       expect([await of("/mcp"), await of("/servers/docs/mcp"), await of("/servers/old/mcp")]).toEqual([
-        { tools: {} },
+        { tools: {}, prompts: {}, resources: {} },
         { tools: {}, prompts: {}, resources: {} },
         { tools: {} },
       ]);

@@ -132,9 +132,9 @@ describe.each(ERAS)("a plain client of %s", (_, send) => {
       expect(textOf(await call(path, name, {}))).toContain("Budget Allocator Configuration");
   });
 
-  it.skipIf(!hasOpa)("prompts and resources of each server", async () => {
-    const ask = async (server: string, method: string, params: Record<string, unknown>) =>
-      kept(await send(lab.gateway, method, params, { token: alice, path: endpoint(server) }));
+  it.skipIf(!hasOpa)("prompts and resources of each server, on both", async () => {
+    const ask = async (path: string, method: string, params: Record<string, unknown>) =>
+      kept(await send(lab.gateway, method, params, { token: alice, path }));
     const rows = [
       ["demo", "prompts/get", { name: "summary" }, "Summarise the docs."],
       ["demo", "resources/read", { uri: "docs://readme" }, "Read me."],
@@ -143,9 +143,16 @@ describe.each(ERAS)("a plain client of %s", (_, send) => {
       ["everything", "resources/read", { uri: "demo://resource/dynamic/text/1" }, "demo://resource/dynamic/text/1"],
       ["budget", "resources/read", { uri: "ui://budget-allocator/mcp-app.html" }, "<html"],
     ] as const;
+    const onMerged = (server: string, params: { name?: string; uri?: string }) => {
+      const { name, uri } = params;
+      if (uri === undefined) return { ...params, name: `${server}_${name ?? ""}` };
+      return { uri: uri.startsWith("ui://") ? uri.replace("ui://", `ui://${server}/`) : `${server}+${uri}` };
+    };
     for (const [server, method, params, expected] of rows) {
-      const reply = await ask(server, method, params);
-      expect([reply.status, reply.message?.["error"], reply.text.includes(expected)]).toEqual([200, undefined, true]);
+      const own = await ask(endpoint(server), method, params);
+      const merged = await ask("/mcp", method, onMerged(server, params));
+      for (const reply of [own, merged])
+        expect([reply.status, reply.message?.["error"], reply.text.includes(expected)]).toEqual([200, undefined, true]);
     }
   });
 

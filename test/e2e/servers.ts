@@ -69,6 +69,32 @@ export function startDocs(tools: Set<string>): Promise<TestServer> {
   return serverOf((request, response) => void handler(request as never, response as never));
 }
 
+/** An MCP App (SEP-1865): a tool with a page, a tool that the page calls, and one for managers. */
+export function startApp(): Promise<TestServer> {
+  const text = (value: string) => ({ content: [{ type: "text" as const, text: value }] });
+  const page = "ui://chart/view.html";
+  const handler = toNodeHandler(
+    createMcpHandler(() => {
+      const server = new McpServer({ name: "app", version: "1.0.0" });
+      const ui = { _meta: { ui: { resourceUri: page }, "ui/resourceUri": page } };
+      server.registerTool("show_chart", { description: "Shows a chart", ...ui }, () => ({
+        ...text("a chart"),
+        content: [{ type: "resource_link" as const, uri: page, name: "page" }, ...text(`see ${page}`).content],
+      }));
+      const visibility = { _meta: { ui: { visibility: ["app"] } } };
+      server.registerTool("refresh_chart", { description: "For the page", ...visibility }, () => text("fresh"));
+      server.registerTool("delete_chart", { description: "For managers", ...visibility }, () => text("deleted"));
+      for (const name of ["chart/view.html", "secret/view.html"]) {
+        const contents = [{ uri: `ui://${name}`, mimeType: "text/html;profile=mcp-app", text: "<html></html>" }];
+        const csp = { _meta: { ui: { csp: { connectDomains: ["https://api.example.com"] } } } };
+        server.registerResource(name, `ui://${name}`, csp, () => ({ contents: [{ ...contents[0]!, ...csp }] }));
+      }
+      return server;
+    }),
+  );
+  return serverOf((request, response) => void handler(request as never, response as never));
+}
+
 /** Of the year before, with sessions. Sessions that nobody ended stay in `open`. */
 export async function startSessions(open: Set<string>): Promise<TestServer> {
   const sessions = new Map<string, StreamableHTTPServerTransport>();

@@ -120,11 +120,13 @@ describe.each([
     const budget = await call("alice", on("budget"), "get-budget-data", {}, send);
     expect([budget.status, budget.message?.["error"]]).toEqual([200, undefined]);
     const token = tokens["alice"] ?? "";
-    const tools = await send(lab.gateway, "tools/list", {}, { token, path: on("budget") });
-    const uri = /"resourceUri":"(ui:[^"]+)"/.exec(tools.text)?.[1] ?? "";
-    const pane = await send(lab.gateway, "resources/read", { uri }, { token, path: on("budget") });
-    expect(pane.text, "the pane that the tool opens").toContain("<html");
-    expect((await send(lab.gateway, "tools/list", {}, { token })).text).not.toContain("ui://");
+    for (const path of [on("budget"), "/mcp"]) {
+      const tools = await send(lab.gateway, "tools/list", {}, { token, path });
+      const uri = /"resourceUri":"(ui:[^"]+)"/.exec(tools.text)?.[1] ?? "";
+      const pane = await send(lab.gateway, "resources/read", { uri }, { token, path });
+      expect(pane.text, "the pane that the tool opens").toContain("<html");
+      expect(pane.text).toContain(JSON.stringify(uri));
+    }
     const prompt = await send(
       lab.gateway,
       "prompts/get",
