@@ -89,7 +89,8 @@ describe.skipIf(!hasTools).each(["modern", "older"] as const)("a host of the %s 
   ])("on %s (%j) opens the page that the tool names, and its links", async (path, prefix, expected) => {
     const host = await connect("alice", path, era);
     const tool = (await host.tools()).find(({ name }) => name === `${prefix}show_chart`);
-    const uri = tool?._meta?.ui?.resourceUri ?? "";
+    const { _meta: meta } = tool ?? {};
+    const uri = meta?.ui?.resourceUri ?? "";
     expect(uri).toBe(expected);
     const { contents } = await host.read(uri);
     const csp = { ui: { csp: { connectDomains: ["https://api.example.com"] } } };
