@@ -31,7 +31,7 @@ import {
 } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
 import type { Curation } from "../mcp/curation.ts";
-import type { Operation } from "../mcp/operation.ts";
+import type { Kind, Operation } from "../mcp/operation.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
 import { droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
@@ -198,8 +198,7 @@ function resolveTarget(
   if (operation.class !== "named" || operation.name === null)
     return pass({ ...at, server: endpoint.server, name: null });
   if (kind !== "resource" && !isOrdinaryName(operation.name)) return refuse("policy_denied", "not an ordinary name");
-  if (endpoint.server !== null) return pass({ ...at, server: endpoint.server, name: operation.name });
-  const found = kind === null ? null : settings.resolver.resolve(kind, operation.name);
+  const found = kind === null ? null : targetOf(settings.resolver, endpoint, { kind, name: operation.name });
   if (found === null) return refuse("policy_denied", "no server has this name");
   facts.server = found.server;
   facts.name = found.name;
@@ -214,6 +213,10 @@ function isOffered(
 ): boolean {
   if (name === null) return true;
   return server !== null && kind !== null && curation.offers(kind, { server, name }, virtualServer);
+}
+
+function targetOf(resolver: Resolver, { server }: McpEndpoint, { kind, name }: { kind: Kind; name: string }) {
+  return server === null ? resolver.resolve(kind, name) : resolver.resolveOn(server, kind, name);
 }
 
 function inputOf(

@@ -1,6 +1,7 @@
 // Curation in the Check: what a server does not offer is refused for everybody, before policy is asked.
 import { describe, expect, it } from "vitest";
 import { allowingPorts, checkSettings, requestOf, VIRTUAL, type RequestParts } from "../../test/fakes/authz.ts";
+import { createResolver } from "../mcp/resolver.ts";
 import { createCuration, UNCURATED, type ServerCuration } from "../mcp/curation.ts";
 import { createCheck } from "./check.ts";
 import { newCheckFacts } from "./facts.ts";
@@ -111,4 +112,45 @@ it("names that are not offered reach no wristband, whatever policy shows", async
       resources: { s: ["docs://a", "docs://{id}"] },
     },
   ]);
+});
+
+describe("CL-07: policy, audit and curation have a renamed tool's own name", () => {
+  const renamed = { s: { delete_repo: "tidy", read: "look" } };
+  const at = async (path: string, name: string) => {
+    const curation = createCuration({
+      servers: { s: { ...UNCURATED, ...CURATED }, t: UNCURATED },
+      virtualServers: VIRTUAL,
+    });
+    const resolver = createResolver({ s: "s_", t: "t_" }, renamed);
+    const facts = newCheckFacts("r", Date.now());
+    const asked: unknown[] = [];
+    const signed: unknown[] = [];
+    const ports = allowingPorts({
+      decide: ({ mcp }) => (asked.push(mcp.name), pass({ allow: true, revision: "r", note: null })),
+      signWristband: (_, { tools }) => (signed.push(tools), pass({ jws: "j", jti: "j", leftOut: [] })),
+    });
+    const check = createCheck(checkSettings({ curation, resolver, routing: { s: "broker", t: "broker" } }), ports);
+    const outcome = await check(requestOf({ path, message: call(name) }), facts, new AbortController().signal);
+    return { outcome, asked, signed, audited: facts.name };
+  };
+  it.each([
+    ["/servers/s/mcp", "look"],
+    ["/mcp", "s_look"],
+    ["/servers/v/mcp", "s_look"],
+  ])("%s %s", async (path, name) => {
+    const found = await at(path, name);
+    expect(found).toMatchObject({ outcome: { ok: true }, asked: ["read"], signed: [{ s: ["read"] }], audited: "read" });
+  });
+  it.each([
+    ["/servers/s/mcp", "read"],
+    ["/mcp", "s_read"],
+    ["/servers/s/mcp", "tidy"], // curation denies what it stands for
+    ["/mcp", "s_tidy"],
+    ["/servers/v/mcp", "s_tidy"],
+    ["/servers/s/mcp", "delete_repo"],
+  ])("%s %s is refused, and policy is not asked", async (path, name) => {
+    const { outcome, asked } = await at(path, name);
+    expect(outcome).toMatchObject({ ok: false, reason: "policy_denied" });
+    expect(asked).toEqual([]);
+  });
 });

@@ -1,8 +1,8 @@
 // Curation at the broker: whatever a wristband says, what a server does not offer is neither shown nor called.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestBroker, type TestBroker } from "../../test/fakes/broker.ts";
-import { ask, legacyBody, reasonOf } from "../../test/fakes/broker-client.ts";
-import { tool } from "../../test/fakes/listing.ts";
+import { ask, legacyBody, modernBody, reasonOf } from "../../test/fakes/broker-client.ts";
+import { NOTHING, tool } from "../../test/fakes/listing.ts";
 import { startEraServer, type EraServer } from "../../test/fakes/mcp-server.ts";
 
 const OFFERED = {
@@ -98,5 +98,46 @@ describe("CF-25: the endpoint of a virtual server", () => {
     expect((await page("/mcp", { cursor })).message.result).toMatchObject({ tools: [{ name: "t_b" }] });
     expect((await page("/servers/v/mcp", { cursor })).message.error?.code).toBe(-32602);
     await narrow.close();
+  });
+});
+
+describe("CL-07: a renamed tool", () => {
+  const aliases = { echo: "say", other: "echo_2" };
+  const offered = { tools: [tool("echo", { description: "echoes" }), tool("say"), tool("plain")] };
+  let renaming: TestBroker;
+  beforeAll(async () => {
+    renaming = await startTestBroker({ s: { url: upstream.url, offered, aliases } });
+  });
+  afterAll(() => renaming.close());
+
+  it("is listed under its new name on both endpoints, and what clashes with it is left out", async () => {
+    const wristbands = [renaming.wristband("a", { ...NOTHING, tools: { s: ["echo", "plain", "say"] } })];
+    const toolsAt = async (path: string) =>
+      (await ask(renaming, legacyBody("tools/list"), { path, wristbands })).message.result?.["tools"];
+    expect(await toolsAt("/servers/s/mcp")).toEqual([tool("say", { description: "echoes" }), tool("plain")]);
+    expect(await toolsAt("/mcp")).toEqual([tool("s_say", { description: "echoes" }), tool("s_plain")]);
+  });
+
+  it.each([
+    ["/servers/s/mcp", "say"],
+    ["/mcp", "s_say"],
+  ])("is called on %s by %s, and its server gets its own name, in body and header alike", async (path, shown) => {
+    const body = modernBody("tools/call", { name: shown, arguments: { a: 1 } });
+    const mirrors = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": shown };
+    const reply = await renaming.call({ server: "s", name: "echo", path, body, headers: mirrors });
+    expect(reply.status).toBe(200);
+    const got = upstream.requests.at(-1);
+    expect(JSON.parse(got?.body ?? "")).toMatchObject({ params: { name: "echo", arguments: { a: 1 } } });
+    expect(got?.headers["mcp-name"]).toBe("echo");
+  });
+
+  it.each([
+    ["/servers/s/mcp", "echo"],
+    ["/mcp", "s_echo"],
+  ])("is not called on %s by %s", async (path, shown) => {
+    const before = upstream.requests.length;
+    const reply = await renaming.call({ name: "echo", path, body: legacyBody("tools/call", { name: shown }) });
+    expect([reply.status, reasonOf(reply.messages[0])]).toEqual([403, "wristband_invalid"]);
+    expect(upstream.requests).toHaveLength(before);
   });
 });

@@ -34,7 +34,10 @@ export function checkSettings(config: Config): CheckSettings {
       scopes: config.challenge.scopes,
     },
     headers: { managed, wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
-    resolver: createResolver(Object.fromEntries(servers.map(([name, { prefix }]) => [name, prefixOf(name, prefix)]))),
+    resolver: createResolver(
+      Object.fromEntries(servers.map(([name, { prefix }]) => [name, prefixOf(name, prefix)])),
+      Object.fromEntries(servers.map(([name, { aliases }]) => [name, aliases])),
+    ),
     curation: createCuration(config),
     routing: Object.fromEntries(servers.map(([name]) => [name, routingOf(config, name)])),
     policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),

@@ -6,6 +6,7 @@ import type { PolicyInput, AuthzRequest } from "../authz/types.ts";
 import type { Ports } from "../authz/ports.ts";
 import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
+import { createAliases } from "../mcp/aliases.ts";
 import type { Kind } from "../mcp/operation.ts";
 
 /** One call as the command line names it. `input` and `why` take the same options. */
@@ -20,7 +21,7 @@ export interface CallSpec {
 
 /** Makes the HTTP request of a call, as a client of the 2025-11-25 revision sends it. */
 export function requestOf(spec: CallSpec, config: Config): AuthzRequest {
-  const message = { jsonrpc: "2.0", id: 1, ...operationOf(spec) };
+  const message = { jsonrpc: "2.0", id: 1, ...operationOf(spec, config) };
   const headers = new Map([
     ["authorization", `Bearer ${spec.token}`],
     ["content-type", "application/json"],
@@ -37,9 +38,11 @@ export function requestOf(spec: CallSpec, config: Config): AuthzRequest {
   };
 }
 
-function operationOf({ kind, name, args }: CallSpec): object {
+function operationOf({ server, kind, name, args }: CallSpec, { servers }: Config): object {
   if (kind === "resource") return { method: "resources/read", params: { uri: name } };
-  return { method: kind === "tool" ? "tools/call" : "prompts/get", params: { name, arguments: args } };
+  if (kind === "prompt") return { method: "prompts/get", params: { name, arguments: args } };
+  const shown = createAliases(servers[server]?.aliases ?? {}).shown(name);
+  return { method: "tools/call", params: { name: shown ?? name, arguments: args } };
 }
 
 /** The part of serve's pipeline that runs before policy. */

@@ -15,20 +15,17 @@ describe("CL-07: a renamed tool is called by its new name only", () => {
   it("its own name names nothing", () => expect(own("search_code")).toBeNull());
   it("a tool whose own name is taken is not shown", () => expect(shown("find_code")).toBeNull());
 
-  it("both directions agree, whatever the table", () => {
-    const names = ["a", "b", "c", "d"];
-    for (const x of names)
-      for (const y of names)
-        for (const table of [{ a: x }, { a: x, b: y }, { b: x, c: y }]) {
-          const values = Object.values(table);
-          if (new Set(values).size < values.length) continue; // a problem of the configuration
-          const aliases = createAliases(table);
-          for (const name of names) {
-            const made = aliases.shown(name);
-            if (made !== null) expect(aliases.own(made)).toBe(name);
-            const found = aliases.own(name);
-            if (found !== null) expect(aliases.shown(found)).toBe(name);
-          }
-        }
+  const names = ["a", "b", "c", "d"];
+  const pairs = names.flatMap((x) => names.map((y) => [x, y] as const));
+  const tables = pairs
+    .flatMap(([x, y]): Record<string, string>[] => [{ a: x }, { a: x, b: y }, { b: x, c: y }])
+    .filter((table) => new Set(Object.values(table)).size === Object.values(table).length);
+  it.each(tables)("both directions agree in %j", (table) => {
+    const aliases = createAliases(table);
+    for (const name of names) {
+      const [made, found] = [aliases.shown(name), aliases.own(name)];
+      expect(made === null || aliases.own(made) === name).toBe(true);
+      expect(found === null || aliases.shown(found) === name).toBe(true);
+    }
   });
 });

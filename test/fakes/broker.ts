@@ -11,6 +11,7 @@ import { createEras } from "../../src/broker/upstream/era.ts";
 import { createSessionPool } from "../../src/broker/upstream/session-pool.ts";
 import { createUpstreams, type Upstreams } from "../../src/broker/upstream/upstream.ts";
 import type { JsonObject } from "../../src/json/types.ts";
+import type { AliasTable } from "../../src/mcp/aliases.ts";
 import { createCuration, UNCURATED, type CurationSettings, type ServerCuration } from "../../src/mcp/curation.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { createVerifier } from "../../src/wristband/verify.ts";
@@ -33,6 +34,7 @@ export interface TestServer {
   /** Its lists; not listed without. */
   readonly offered?: Offered;
   readonly curation?: Partial<ServerCuration>;
+  readonly aliases?: AliasTable;
 }
 
 export interface BrokerLimits {
@@ -110,7 +112,10 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
 function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<typeof partsOf>): Broker {
   const { tls = null, virtualServers = {}, pageEntries = Infinity } = limits;
   const { now, relay, upstreams, held, catalog, known, requests } = parts;
-  const resolver = createResolver(Object.fromEntries(Object.keys(servers).map((name) => [name, `${name}_`])));
+  const resolver = createResolver(
+    Object.fromEntries(Object.keys(servers).map((name) => [name, `${name}_`])),
+    Object.fromEntries(Object.entries(servers).map(([name, { aliases = {} }]) => [name, aliases])),
+  );
   const curation = curationOf(servers, virtualServers);
   return createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
@@ -201,8 +206,8 @@ function verifierAt(now: () => number, known: ReadonlyMap<string, TestKey>): Bro
 }
 
 function catalogOf(servers: TestServers): Catalog {
-  const listers = Object.entries(servers).flatMap(([name, { offered }]) =>
-    offered === undefined ? [] : [[name, async () => listingOf(name, offered)] as const],
+  const listers = Object.entries(servers).flatMap(([name, { offered, aliases }]) =>
+    offered === undefined ? [] : [[name, async () => listingOf(name, offered, aliases)] as const],
   );
   return createCatalog({ servers: new Map(listers), monotonic: () => performance.now(), onListed: () => {} });
 }

@@ -3,6 +3,7 @@ import type { Visible } from "../../src/authz/types.ts";
 import { createEntryReader } from "../../src/broker/catalog/definitions.ts";
 import type { ListKind } from "../../src/broker/catalog/kinds.ts";
 import { emptyStats } from "../../src/broker/catalog/remarks.ts";
+import type { AliasTable } from "../../src/mcp/aliases.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import type { Listing } from "../../src/broker/catalog/listing.ts";
 
@@ -11,9 +12,9 @@ export type Offered = Partial<Record<ListKind, readonly object[]>>;
 export const tool = (name: string, more: object = {}) => ({ name, inputSchema: { type: "object" }, ...more });
 export const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
 
-export function listingOf(server: string, offered: Offered): Listing {
+export function listingOf(server: string, offered: Offered, aliases: AliasTable = {}): Listing {
   const stats = emptyStats();
-  const names = createResolver({ [server]: `${server}_` }).namesOf(server);
+  const names = createResolver({ [server]: `${server}_` }, { [server]: aliases }).namesOf(server);
   const budget = { names: Infinity, definitions: Infinity };
   const use = (kind: ListKind) => {
     const reader = createEntryReader(kind, { room: 1000, names, isOffered: () => true, stats, budget });

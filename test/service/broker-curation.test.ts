@@ -117,3 +117,12 @@ it("TB-05: the broker is not ready until a required server was listed once", asy
   other.respond = (_, response) => void response.writeHead(500).end();
   expect((await ops("/readyz")).status).toBe(200);
 });
+
+it("CL-07: an alias whose tool is not there is told, and so is a tool whose name is taken by one", async () => {
+  await start({ good: { callRouting: "broker", aliases: { read: "later", gone: "fetch" } } });
+  expect((await ops("/catalog")).json).toMatchObject({ servers: { good: { tools: ["delete_repo", "read"] } } });
+  expect((await ops("/readyz")).json["upstreams"]).toMatchObject([
+    { dropped: { alias_unused: { count: 1, names: ["gone"] }, alias_taken: { count: 1, names: ["later"] } } },
+    {},
+  ]);
+});

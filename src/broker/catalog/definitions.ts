@@ -121,13 +121,19 @@ function nameIn(kind: ListKind, text: Buffer): string | null {
   return json.ok ? nameOf(kind, json.value) : null;
 }
 
+function faultOfName(kind: ListKind, name: string, { isOffered, names, kept }: EntryOptions): DropReason | null {
+  if (!isUsableName(kind, name)) return "name";
+  if (!isOffered(KINDS[kind], name)) return "not_offered";
+  if (names.shownName(KINDS[kind], name) === null) return "alias_taken";
+  return kept.has(name) ? "duplicate" : null;
+}
+
 function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): ListEntry | DropReason {
   const name = nameOf(kind, item);
   if (!isObject(item) || name === null) return "malformed";
-  if (!isUsableName(kind, name)) return "name";
-  if (!options.isOffered(KINDS[kind], name)) return "not_offered";
-  const { stats, budget, kept } = options;
-  if (kept.has(name)) return "duplicate";
+  const unnamed = faultOfName(kind, name, options);
+  if (unnamed !== null) return unnamed;
+  const { stats, budget } = options;
   const original = JSON.stringify(item);
   if (nameBytes(name) > budget.names || Buffer.byteLength(original) > budget.definitions) return "too_large";
   const definition = readDefinition(kind, item, original);
@@ -140,7 +146,9 @@ function readEntry(kind: ListKind, item: JsonValue, options: EntryOptions): List
 
 function render(kind: ListKind, entry: JsonObject, names: ServerNames): ListEntry {
   const name = nameOf(kind, entry) ?? "";
-  return { name, json: JSON.stringify(entry), merged: mergedDefinition(kind, entry, names) };
+  // Only a tool has an alias: nothing else is shown under another name than its own.
+  const shown = kind === "tools" ? { ...entry, name: names.shownName("tool", name) } : entry;
+  return { name, json: JSON.stringify(shown), merged: mergedDefinition(kind, entry, names) };
 }
 
 /** The definition as it is shown, mended and cleaned, or why it is not. */

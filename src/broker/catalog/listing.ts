@@ -4,7 +4,7 @@ import { isObject } from "../../mcp/envelope.ts";
 import type { Kind } from "../../mcp/operation.ts";
 import type { Limits } from "../../config/schema/limits.ts";
 import { createEntryReader, type ListEntry, type EntryReader, type ListBudget } from "./definitions.ts";
-import { emptyStats, type ListingStats } from "./remarks.ts";
+import { emptyStats, remark, type ListingStats } from "./remarks.ts";
 import { LISTS, type ListKind } from "./kinds.ts";
 import type { ServerNames } from "../../mcp/resolver.ts";
 import { MAX_ENTRIES } from "../../catalog/schema.ts";
@@ -70,6 +70,8 @@ async function readLists(server: Conversation, options: ListingOptions): Promise
     return reader.entries();
   };
   const tools = await read("tools", offers.tools);
+  for (const own of names.aliased)
+    if (tools.every(({ name }) => name !== own)) remark(stats.dropped, "alias_unused", own);
   const prompts = await read("prompts", offers.prompts);
   const resources = await read("resources", offers.resources);
   // For policy both are names of resources: they share one bound.

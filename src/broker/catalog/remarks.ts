@@ -1,10 +1,15 @@
 // What was left out of a server's lists or changed in them: counted by reason, with the first names. Pure.
 
-/** Why an entry is left out; `prefixed_name`: on the merged endpoint only, where its name would be too long. */
+/**
+ * Why an entry is left out; `alias_taken`: its name is the alias of another tool; `prefixed_name`: on the merged endpoint only,
+ * where its name would be too long; `alias_unused`: no entry, but an alias of a tool that the server does not list.
+ */
 export const DROP_REASONS = [
   "malformed",
   "name",
   "not_offered",
+  "alias_taken",
+  "alias_unused",
   "duplicate",
   "header_annotation",
   "too_large",

@@ -92,8 +92,9 @@ function mapUriOf(resolver: Resolver, endpoint: IncomingCall["endpoint"], { serv
 
 function targetOf(resolver: Resolver, { endpoint, operation }: IncomingCall): Target | null {
   if (operation.name === null || operation.kind === null) return null;
-  if (endpoint.server !== null) return { server: endpoint.server, name: operation.name };
-  return resolver.resolve(operation.kind, operation.name);
+  const { server } = endpoint;
+  const { kind, name } = operation;
+  return server === null ? resolver.resolve(kind, name) : resolver.resolveOn(server, kind, name);
 }
 
 /** The value of a header that came exactly once, else null. */

@@ -56,6 +56,20 @@ describe("patterns", () => {
   ])("%j is fine", (keys) => expect(problems(keys)).toBe(""));
 });
 
+describe("aliases", () => {
+  it.each([
+    [{ aliases: { a: "b" }, callRouting: "direct" }, "servers.git.aliases: Envoy cannot rename"],
+    [{ aliases: { a: "x", b: "x" } }, 'servers.git.aliases.b: "x" is the name of two tools'],
+    [{ aliases: { a: "a" } }, "servers.git.aliases.a: is the tool's own name"],
+    [{ aliases: { a: "b" }, tools: { allow: ["a", "b"] } }, 'servers.git.aliases.a: "b" is another tool\'s own name'],
+    [{ aliases: { a: "x".repeat(126) } }, "servers.git.aliases.a: is longer than 128"],
+    [{ aliases: { a: "b c" } }, "servers.git.aliases.a: is no tool name"],
+    [{ aliases: { "a b": "c" } }, "is no tool name"],
+  ])("%j is a problem", (keys, text) => expect(problems(keys)).toContain(text));
+  it("two names may change places", () =>
+    expect(problems({ aliases: { a: "b", b: "a" }, tools: { allow: ["a", "b"] } })).toBe(""));
+});
+
 describe("newTools: deny", () => {
   const warnings = (tools: object) => load({ newTools: "deny", tools }).warnings.map(({ message }) => message);
   it("warns of patterns without effect", () => {

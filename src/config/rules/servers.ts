@@ -1,16 +1,13 @@
 // Rules of servers: prefixes on `/mcp`, discovery, direct routes. Pure.
-import { isWildcard } from "../../mcp/name-pattern.ts";
 import { prefixOf } from "../names.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config, ServerConfig } from "../schema.ts";
 
 export function checkServers(config: Config, reporter: Reporter): void {
   checkPrefixes(config, reporter);
-  checkVirtualServers(config, reporter);
   for (const [name, server] of Object.entries(config.servers)) {
     checkDiscovery(server, `servers.${name}.discovery`, reporter);
     checkDirect(config, name, reporter);
-    checkNewTools(server, name, reporter);
   }
 }
 
@@ -31,17 +28,6 @@ function checkPrefixes(config: Config, { problem }: Reporter): void {
   }
 }
 
-/** A virtual server has an endpoint like a server's, so its name is none of theirs. */
-function checkVirtualServers({ servers, virtualServers }: Config, { problem }: Reporter): void {
-  for (const [name, subset] of Object.entries(virtualServers)) {
-    if (Object.hasOwn(servers, name))
-      problem(`virtualServers.${name}`, "is the name of a server, whose endpoint it would have: choose another");
-    for (const server of Object.keys(subset.servers))
-      if (!Object.hasOwn(servers, server))
-        problem(`virtualServers.${name}.servers.${server}`, "is not a server of this file");
-  }
-}
-
 /** Rules of servers with `callRouting: direct`. */
 function checkDirect(config: Config, name: string, { problem, warn }: Reporter): void {
   const server = config.servers[name];
@@ -54,15 +40,6 @@ function checkDirect(config: Config, name: string, { problem, warn }: Reporter):
       `servers.${name}.callRouting`,
       "direct with acceptTextBody: bytes that are not UTF-8 reach this server as they came, and policy as other text; broker refuses them",
     );
-}
-
-/** With `newTools: deny`, exact names alone offer a tool. */
-function checkNewTools({ newTools, tools }: ServerConfig, name: string, { warn }: Reporter): void {
-  if (newTools !== "deny") return;
-  if (tools.allow.every(isWildcard))
-    warn(`servers.${name}.tools.allow`, "offers no tool: with newTools: deny, each tool is named exactly here");
-  else if (tools.allow.some(isWildcard))
-    warn(`servers.${name}.tools.allow`, "with newTools: deny, a pattern with * has no effect: name each tool exactly");
 }
 
 function checkDiscovery(server: ServerConfig, key: string, { problem, warn }: Reporter): void {

@@ -1,6 +1,7 @@
 // Keys of a server that say what it offers, before policy is asked (docs/curation.md). Pure.
 import { z } from "zod";
 import { serverName } from "./values.ts";
+import { isOrdinaryName } from "../../mcp/method-table.ts";
 import { isPattern, isWildcard } from "../../mcp/name-pattern.ts";
 
 /** Patterns of one list, and those with a `*` among them: each name is compared with every one of these. */
@@ -11,6 +12,8 @@ const FAULTS = {
   name: "is no pattern: 1 to 128 of A–Z a–z 0–9 _ . - / and * for any characters",
   uri: "is no pattern: 1 to 2048 characters of a URI, and * for any characters",
 };
+
+const toolName = z.string().refine(isOrdinaryName, "is no tool name: 1 to 128 of A–Z a–z 0–9 _ . - /");
 
 export const patterns = (of: "name" | "uri") =>
   z
@@ -53,6 +56,10 @@ export const curationSchema = {
     description:
       "`deny`: it offers only the tools that `tools.allow` names exactly, so one that appears later stays hidden and refused",
   }),
+  aliases: z
+    .record(toolName, toolName)
+    .default({})
+    .meta({ description: "by a tool's own name, the name that clients see; policy and audit have its own name" }),
   required: z
     .boolean()
     .default(false)
