@@ -40,7 +40,7 @@ export function refusalResponse(
     headers.set("www-authenticate", challenge(settings, facts.path ?? "/mcp", refused));
   }
   if (refusal.http === 405) headers.set("allow", allowedMethods(facts));
-  if (refusal.http === 503 || refusal.http === 429)
+  if ([429, 503].includes(ownStatus(refused)))
     headers.set("retry-after", String(refused.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
   return { status: status(settings, refused, facts), headers, body: JSON.stringify(body(refused, facts)) };
 }
@@ -51,8 +51,15 @@ function allowedMethods({ endpoint, rpc }: RefusalFacts): string {
   return endpoint?.sessions === true && rpc?.version !== MODERN ? "GET, POST, DELETE" : "POST";
 }
 
-function status({ denial }: RefusalResponseSettings, { reason }: Refused, facts: RefusalFacts): number {
-  const { http } = REFUSALS[reason];
+/** A server that is not called for a while is 503: the caller is told for how long. */
+function ownStatus({ reason, retryAfterSeconds }: Refused): number {
+  const isUntried = reason === "upstream_unavailable" && retryAfterSeconds !== undefined;
+  return isUntried ? 503 : REFUSALS[reason].http;
+}
+
+function status({ denial }: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): number {
+  const { reason } = refused;
+  const http = ownStatus(refused);
   // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management). What is no request
   // gets an HTTP error all the same.
   if (reason === "method_unknown" && facts.rpc?.version !== MODERN) return isRequest(facts) ? 200 : 400;
@@ -94,7 +101,7 @@ function olderCode(reason: Reason, facts: Pick<RefusalFacts, "rpc">): number | n
 
 /** A refusal as a JSON-RPC error with the request's id: the body, or the last event of a stream. */
 export function rpcError(refused: Refused, facts: Pick<RefusalFacts, "rpc" | "requestId">): object {
-  const { http, rpc, message } = REFUSALS[refused.reason];
+  const { rpc, message } = REFUSALS[refused.reason];
   const { reason, rpcCode, help, limitBytes } = refused;
   const supported =
     reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS, requested: requestedBy(facts.rpc) } : {};
@@ -104,7 +111,7 @@ export function rpcError(refused: Refused, facts: Pick<RefusalFacts, "rpc" | "re
     jsonrpc: "2.0",
     id: facts.rpc?.id ?? null,
     error: {
-      code: rpcCode ?? olderCode(reason, facts) ?? rpc ?? http,
+      code: rpcCode ?? olderCode(reason, facts) ?? rpc ?? ownStatus(refused),
       message: messageOf(message, refused),
       data: { reason, requestId: facts.requestId, ...supported, ...limited, ...helped },
     },

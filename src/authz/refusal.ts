@@ -82,7 +82,12 @@ export const REFUSALS = {
     rpc: -32603,
     message: "The server's answer is too large to be passed on. Do not repeat this call: ask for less",
   },
-  upstream_timeout: { kind: "fail", http: 504, rpc: null, message: "The server did not answer in time" },
+  upstream_timeout: {
+    kind: "fail",
+    http: 504,
+    rpc: null,
+    message: "The server did not answer in time. It may have done what it was asked: look before you repeat the call",
+  },
   internal: { kind: "fail", http: 500, rpc: null, message: "Internal error" },
 } as const satisfies Readonly<Record<string, Refusal>>;
 

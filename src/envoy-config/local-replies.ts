@@ -57,7 +57,7 @@ export function localReplies(config: Config): object {
       mapper(500, "The gateway could not take in the answer of the server", false), // larger than an error may be, for one
       mapper(502, "The server behind the gateway failed or cannot be reached, try again later", false),
       mapper(503, "Authorization or the server is not available at the moment, try again later", true),
-      mapper(504, "The server did not answer in time", false),
+      mapper(504, REFUSALS.upstream_timeout.message, false),
     ],
   };
 }

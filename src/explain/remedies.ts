@@ -179,7 +179,8 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     remedy: "Use a client that speaks the newest revision, or a tool of the server that asks nothing.",
   },
   upstream_unavailable: {
-    meaning: "The server behind the broker failed, refused the credential, or answered with what is no MCP answer.",
+    meaning:
+      "The server behind the broker failed, refused the credential, or answered with what is no MCP answer. With 503 and `Retry-After` it was not asked: calls before failed in a row (`servers.NAME.breaker`).",
     remedy:
       "Read the broker's log: it says which. Call the server by hand with the same credential; look at its `url` and `caFile`.",
   },

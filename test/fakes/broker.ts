@@ -5,6 +5,7 @@ import type { Visible } from "../../src/authz/types.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
 import type { FindSchema } from "../../src/broker/relay/request.ts";
+import { createBreaker, type Breaker, type BreakerSettings } from "../../src/broker/relay/breaker.ts";
 import { createRelay, type RelayOptions, type RelayOutcome } from "../../src/broker/relay/relay.ts";
 import { createBroker, type Broker, type BrokerOptions } from "../../src/broker/server.ts";
 import { createEras } from "../../src/broker/upstream/era.ts";
@@ -43,6 +44,7 @@ export interface BrokerLimits {
   readonly maxCallsPerServer?: number;
   readonly notificationsPerSecond?: number;
   readonly keepAliveMs?: number;
+  readonly breaker?: BreakerSettings;
   readonly heldBytesPerCaller?: number;
   readonly heldBytes?: number;
   readonly tls?: BrokerOptions["tls"];
@@ -100,7 +102,7 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
     now,
     seen,
     sessions,
-    relay: createRelay({ ...parts, ...recorder(seen), ...relayLimits(limits) }),
+    relay: createRelay({ ...parts, ...recorder(seen), ...relayLimits(limits), ...breakersOf(limits, monotonic) }),
     upstreams: upstreamsOf(servers),
     held: heldBytesOf(limits),
     catalog: catalogOf(servers),
@@ -182,6 +184,19 @@ function curationOf(servers: TestServers, virtualServers: VirtualServers) {
 }
 
 const MIB = 1024 * 1024;
+
+/** A breaker for each server, if there are any. */
+function breakersOf({ breaker }: BrokerLimits, monotonic: () => number): Pick<RelayOptions, "breakerOf"> {
+  if (breaker === undefined) return {};
+  const breakers = new Map<string, Breaker>();
+  return {
+    breakerOf(server) {
+      const found = breakers.get(server) ?? createBreaker(breaker, monotonic);
+      breakers.set(server, found);
+      return found;
+    },
+  };
+}
 
 function relayLimits(limits: BrokerLimits) {
   const { maxCallsPerCaller, maxCallsPerServer, notificationsPerSecond, keepAliveMs } = limits;

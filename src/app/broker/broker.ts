@@ -59,16 +59,15 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     observe: metrics.observeRequest,
   });
   let started = false;
-  const ops = opsOf(config, { metrics, catalog, keys, held, started: () => started, onRead: () => {} });
+  const { breakerState } = calls;
+  const sources = { metrics, catalog, keys, held, breakerState, started: () => started, onRead: () => {} };
+  const ops = opsOf(config, sources);
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
   await broker.listen();
   started = true;
-  log.info("listening", {
-    broker: textOf(config.listen.broker),
-    servers: catalog.states().length,
-    ready: keys.status().keys > 0,
-  });
+  const servers = catalog.states().length;
+  log.info("listening", { broker: textOf(config.listen.broker), servers, ready: keys.status().keys > 0 });
   return {
     async reload() {
       const parts = tlsParts(config, { broker: broker.setTls, brokerOps: ops.setTls });

@@ -4,6 +4,7 @@ import type { KeySetStatus } from "../../jose/remote-key-set.ts";
 import type { IncomingMessage } from "node:http";
 import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/catalog/snapshot.ts";
 import type { Remarks } from "../../broker/catalog/remarks.ts";
+import type { BreakerState } from "../../broker/relay/breaker.ts";
 import type { HeldBytes } from "../../broker/held-bytes.ts";
 import type { Config } from "../../config/load.ts";
 import { METHOD_NAMES } from "../../mcp/method-table.ts";
@@ -31,6 +32,7 @@ export interface BrokerOpsSources {
   readonly required: readonly string[];
   readonly keys: { status(): KeySetStatus };
   readonly held: Pick<HeldBytes, "bytes">;
+  readonly breakerState: (server: string) => BreakerState;
   /** The serve of a valid catalogue token. */
   readonly readerOf: (token: string) => CatalogReader | null;
   /** Receives each serve that reads the catalogue. */
@@ -38,7 +40,7 @@ export interface BrokerOpsSources {
 }
 
 export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, sources: BrokerOpsSources) {
-  const { metrics, catalog, keys, held, required, started } = sources;
+  const { metrics, catalog, keys, held, required, started, breakerState } = sources;
   const isReady = () =>
     keys.status().keys > 0 && started() && required.every((server) => catalog.offers(server) !== null);
   return createOpsServer({
@@ -53,11 +55,14 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
           ready,
           keys: keys.status().lastError,
           catalog: revision,
-          upstreams: catalog.states().map(statusOf),
+          upstreams: catalog.states().map((state) => ({ ...statusOf(state), breaker: breakerState(state.server) })),
         });
       },
       "/metrics": async () => {
-        const upstreams = catalog.states().map(readingOf);
+        const upstreams = catalog.states().map((state) => ({
+          ...readingOf(state),
+          isRefused: breakerState(state.server) !== "closed",
+        }));
         const reading = {
           revision: catalog.current().revision,
           upstreams,
@@ -72,7 +77,7 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
 }
 
 /** State and counts of a server, for metrics: without names. */
-function readingOf({ server, state, ageSeconds, listed }: UpstreamState): UpstreamReading {
+function readingOf({ server, state, ageSeconds, listed }: UpstreamState): Omit<UpstreamReading, "isRefused"> {
   const { stats } = listed ?? {};
   const entries = countsOf(listed);
   return { server, state, ageSeconds, entries, dropped: counts(stats?.dropped), changed: counts(stats?.changed) };

@@ -1,6 +1,7 @@
 // Builds the relay: its sessions, eras and limits, from the configuration.
 import { createEras } from "../../broker/upstream/era.ts";
 import type { FindSchema } from "../../broker/relay/request.ts";
+import { createBreaker, type BreakerState } from "../../broker/relay/breaker.ts";
 import { createRelay, type Relay, type RelayObserver } from "../../broker/relay/relay.ts";
 import { createSessionPool } from "../../broker/upstream/session-pool.ts";
 import type { Config } from "../../config/load.ts";
@@ -8,6 +9,7 @@ import type { Log } from "../../ops/log.ts";
 
 export interface RelayParts {
   readonly relay: Relay;
+  readonly breakerState: (server: string) => BreakerState;
   close(): Promise<void>;
 }
 
@@ -32,7 +34,11 @@ export function buildRelay(
   const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
   const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
   sweeper.unref();
+  const breakers = new Map(
+    Object.entries(config.servers).map(([name, { breaker }]) => [name, createBreaker(breaker, monotonic)]),
+  );
   const relay = createRelay({
+    breakerOf: (server) => breakers.get(server),
     eras: createEras(monotonic),
     sessions,
     findSchema,
@@ -47,6 +53,7 @@ export function buildRelay(
   });
   return {
     relay,
+    breakerState: (server) => breakers.get(server)?.state() ?? "closed",
     async close() {
       clearInterval(sweeper);
       await relay.endAll();

@@ -19,6 +19,8 @@ import type { SessionPool } from "../upstream/session-pool.ts";
 import { callerKey } from "../../wristband/claims.ts";
 import { createPacer } from "../upstream/brake.ts";
 import { NO_ROOM } from "../room.ts";
+import type { Admission, Breaker } from "./breaker.ts";
+import { healthAfter, watch, type SeenRequest } from "./health.ts";
 import { createConcurrencyLimit } from "./concurrency-limit.ts";
 
 /** The `outcome` label: {@link CallEnd}, with the reason of a refusal. An error of the server's is an answer. */
@@ -59,6 +61,8 @@ export interface RelayOptions {
   readonly notificationsPerSecond: number;
   /** A silent stream to a client gets a comment at least so often. */
   readonly keepAliveMs: number;
+  /** By server; calls of one without it are always tried. */
+  readonly breakerOf?: (server: string) => Breaker | undefined;
 }
 
 export interface Relay {
@@ -140,11 +144,10 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
   if (client.response.closed) onClose();
   let end: CallEnd;
   try {
-    const refused = lookalikeArgument(current.call, options.findSchema) ?? (await attempt(options, current));
+    const refused = lookalikeArgument(current.call, options.findSchema) ?? (await tried(options, current));
     end = refused === null ? { kind: "answered" } : { kind: "refused", refused };
   } catch (error) {
-    const cause = timeout.signal.aborted && !isNoRoom(error) ? faultIn(timeout.signal) : error;
-    end = endBy(cause, current.call.upstream.maxResponseBytes);
+    end = endBy(causeOf(error, timeout), current.call.upstream.maxResponseBytes);
   } finally {
     client.response.off("close", onClose);
     timeout.clear();
@@ -155,6 +158,33 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
   if (!client.response.headersSent) return end.refused;
   endStream(client, [Buffer.from(client.errorBody(end.refused))]);
   return null;
+}
+
+/** The call, unless its server's breaker is open: then it is refused at once, and nothing is sent. @throws {HttpFault} */
+async function tried(options: RelayOptions & AttemptOptions, current: RelayAttempt): Promise<Refused | null> {
+  const { call, timeout } = current;
+  const admission = options.breakerOf?.(call.upstream.name)?.admit(callerKey(call.wristband)) ?? ALWAYS;
+  if (!admission.ok) {
+    const retryAfterSeconds = Math.ceil(admission.retryAfterMs / 1000);
+    return { ...refuse("upstream_unavailable", "breaker_open"), retryAfterSeconds };
+  }
+  const seen: SeenRequest = { status: null };
+  const watched = { ...call, upstream: watch(call.upstream, seen, timeout.signal) };
+  try {
+    const refused = await attempt(options, { ...current, call: watched });
+    admission.end(healthAfter(seen, null, refused === null));
+    return refused;
+  } catch (error) {
+    admission.end(healthAfter(seen, causeOf(error, timeout), false));
+    throw error;
+  }
+}
+
+/** For a server without a breaker. */
+const ALWAYS: Admission = { ok: true, end: () => {} };
+
+function causeOf(error: unknown, { signal }: CallTimeout): unknown {
+  return signal.aborted && !isNoRoom(error) ? faultIn(signal) : error;
 }
 
 /** A server that reads names without regard to case would take an argument that policy did not see (threat model: B03). */

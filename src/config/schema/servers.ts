@@ -32,6 +32,15 @@ const maxResponseBytes = z
     description: `the longest answer to a call, and the longest event of a stream, in bytes; at most ${1024 * MIB}. Beyond it: \`answer_too_large\``,
   });
 
+const breaker = z
+  .strictObject({
+    failures: positive.default(10).meta({ description: "calls without an answer in a row, until calls are refused" }),
+    coolDownMs: positive
+      .default(10_000)
+      .meta({ description: "time for which calls are refused; then one call tries the server" }),
+  })
+  .prefault({});
+
 /** What a server gets beside the credential. */
 const headersSchema = {
   headers: z.record(headerName, headerValue).default({}).meta({
@@ -68,6 +77,7 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
       .nullable()
       .default(null)
       .meta({ description: "upstream TLS is always verified, CA and host name", unset: "the system's" }),
+    breaker,
     ...headersSchema,
     credential: z
       .array(credential)
