@@ -10,5 +10,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command 
   "build-policy": () => import("./build-policy.ts"),
   input: () => import("./input.ts"),
   why: () => import("./why.ts"),
+  status: () => import("./status.ts"),
   healthcheck: () => import("./healthcheck.ts"),
 };

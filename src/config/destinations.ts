@@ -79,6 +79,12 @@ export function catalogUrlOf(config: Config): string {
   return config.catalog.url ?? `${ownOrigin(config, "brokerOps")}/catalog`;
 }
 
+/** Where operators find the broker's status: beside its catalogue. @throws {Error} when the listener is a socket */
+export function statusUrlOf(config: Config): string {
+  const url = catalogUrlOf(config);
+  return url.endsWith("/catalog") ? url.replace(/catalog$/, "status") : `${ownOrigin(config, "brokerOps")}/status`;
+}
+
 /** The origin of a listener of ours, by its address and with TLS where it has some. @throws {Error} for a socket */
 export function ownOrigin({ listen, tls }: Config, listener: "ops" | "brokerOps"): string {
   return urlOf(listen[listener], listener, tls[listener] !== undefined);

@@ -301,16 +301,16 @@ describe("behind the lists", () => {
   it("a server that is down keeps its entries, touches nobody else, and is seen again with what it offers then", async () => {
     const path = "/servers/docs/mcp";
     await docs.stop();
-    await expect.poll(() => stateOf("docs"), { timeout: 40_000, interval: 500 }).toBe("stale");
+    await expect.poll(() => stateOf("docs"), { timeout: 40_000, interval: 500 }).toBe("unhealthy");
     expect(await tools(alice, path)).toEqual(["doc_read", "doc_search"]);
-    expect(await stateOf("old")).toBe("ready");
+    expect(await stateOf("old")).toBe("healthy");
     docsTools.add("doc_fresh");
     docsTools.delete("doc_read");
     await docs.start();
     await expect
       .poll(() => tools(alice, path), { timeout: 40_000, interval: 500 })
       .toEqual(["doc_fresh", "doc_search"]);
-    expect(await stateOf("docs")).toBe("ready");
+    expect(await stateOf("docs")).toBe("healthy");
     expect(await ops(ports.brokerOps, "/metrics")).toMatch(
       /^mcp_authz_upstream_listings_total\{server="docs",result="failed"\} [1-9]/m,
     );
@@ -440,7 +440,7 @@ it("operators see what is listed, and what lists were served", async () => {
   const metrics = await ops(ports.brokerOps, "/metrics");
   for (const line of [
     /^mcp_authz_broker_requests_total\{method="tools\/list",outcome="ok"\} [1-9]/m,
-    /^mcp_authz_upstream_state\{server="big",state="ready"\} 1$/m,
+    /^mcp_authz_upstream_state\{server="big",state="healthy"\} 1$/m,
     /^mcp_authz_upstream_entries\{server="bulk1",kind="tools"\} 683$/m,
     /^mcp_authz_upstream_dropped\{server="bulk1",reason="too_large"\} 317$/m,
     /^process_cpu_seconds_total /m,

@@ -1,10 +1,12 @@
 // The broker as a process is wired: its operator listener, and its start while others are away.
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { startBroker, type RunningBroker } from "../../src/app/broker/broker.ts";
+import type { BrokerStatus } from "../../src/catalog/status.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { signCatalogToken } from "../../src/catalog/token.ts";
@@ -107,18 +109,18 @@ it("lists its servers, tells their states and what it left out, and counts", asy
       upstreams: [
         {
           server: "good",
-          state: "ready",
+          state: "healthy",
           error: null,
           entries: { tools: 2, prompts: 1, resources: 1, templates: 0 },
           dropped: { name: { count: 1, names: ["дelete"] } },
         },
-        { server: "other", state: "ready", error: null, entries: { tools: 1 }, dropped: {} },
+        { server: "other", state: "healthy", error: null, entries: { tools: 1 }, dropped: {} },
       ],
     },
   ]);
   const metrics = await ops("/metrics");
   for (const line of [
-    'mcp_authz_upstream_state{server="good",state="ready"} 1',
+    'mcp_authz_upstream_state{server="good",state="healthy"} 1',
     'mcp_authz_upstream_dropped{server="good",reason="name"} 1',
     'mcp_authz_upstream_entries{server="other",kind="tools"} 1',
     'mcp_authz_broker_requests_total{method="tools/list",outcome="ok"} 1',
@@ -198,6 +200,53 @@ describe("/catalog", () => {
   });
 });
 
+describe("mcp-authz status", () => {
+  const status = (...args: string[]) =>
+    new Promise<{ code: number; out: string; err: string }>((done) => {
+      const main = resolve(import.meta.dirname, "../../src/cli/mcp-authz.ts");
+      const all = [main, "status", "--config", join(folder, "mcp-authz.yaml"), ...args];
+      execFile(process.execPath, all, (error, out, err) =>
+        done({ code: error === null ? 0 : Number(error.code), out, err: err.replace(/^warning: .*\n/gm, "") }),
+      );
+    });
+
+  it("says how each server is, and what was left out by name; 0 while all are healthy", async () => {
+    await start();
+    const { code, out } = await status();
+    expect(code).toBe(0);
+    expect(out).toMatch(/^good +healthy +2 +1 +1 +0 +\d+ s ago +-$/m);
+    expect(out).toContain("  left out, name: 1 (дelete)");
+    const { upstreams, ready } = JSON.parse((await status("--json")).out) as BrokerStatus;
+    expect([ready, upstreams.map(({ server, state }) => `${server} ${state}`)]).toEqual([
+      true,
+      ["good healthy", "other healthy"],
+    ]);
+  });
+
+  it("1 while one is not", async () => {
+    await other.close();
+    await start();
+    await expect
+      .poll(async () => (await status()).out, { timeout: 10_000 })
+      .toMatch(/^other +unhealthy .*ECONNREFUSED$/m);
+    expect((await status()).code).toBe(1);
+  });
+
+  it("2 when nobody can tell", async () => {
+    await start();
+    await broker?.stop();
+    broker = undefined;
+    const url = `http://127.0.0.1:${ports.brokerOps}/status`;
+    expect(await status()).toEqual({
+      code: 2,
+      out: "",
+      err: `mcp-authz status: ${url} cannot be reached (ECONNREFUSED)\n`,
+    });
+    const elsewhere = await status("--url", `${serve.issuer}/jwks`);
+    expect([elsewhere.code, elsewhere.err]).toEqual([2, expect.stringContaining("is not the status of a broker")]);
+  });
+});
+
 it("B45: a server that hangs does not keep the others", async () => {
   other.respond = () => undefined;
   const started = performance.now();
@@ -205,7 +254,7 @@ it("B45: a server that hangs does not keep the others", async () => {
   expect(performance.now() - started).toBeLessThan(6000);
   expect(await list()).toEqual({ status: 200, tools: ["good_a"] });
   const { upstreams } = JSON.parse((await ops("/readyz")).text) as { upstreams: { state: string }[] };
-  expect(upstreams.map(({ state }) => state)).toEqual(["ready", "waiting"]);
+  expect(upstreams.map(({ state }) => state)).toEqual(["healthy", "waiting"]);
 });
 
 it("a server that is down is said once, in a word that is not its own", async () => {

@@ -29,7 +29,7 @@ function brokerText(): Promise<string> {
   const broker = createBrokerMetrics({
     servers: ["demo"],
     methods: ["tools/list"],
-    states: ["ready"],
+    states: ["healthy"],
     wristbandResults: ["ok"],
   });
   broker.observeRequest("tools/list", null);
@@ -38,7 +38,7 @@ function brokerText(): Promise<string> {
   broker.calls.thinned("demo", 1);
   broker.listed("demo", true);
   const counts = { entries: { tool: 1 }, dropped: { name: 1 }, changed: { text: 1 } };
-  const upstreams = [{ server: "demo", state: "ready", ageSeconds: 1, ...counts, isRefused: false }];
+  const upstreams = [{ server: "demo", state: "healthy", ageSeconds: 1, ...counts, isRefused: false }];
   return broker.render({ revision: "r", keysFailing: false, heldBytes: 0, upstreams });
 }
 

@@ -16,6 +16,7 @@ import { catalogReaderOf } from "../../catalog/token.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
 import { createPublicKeys, KEY_SET_LIMITS } from "../../wristband/public-keys.ts";
 import { createVerifier, type Verification } from "../../wristband/verify.ts";
+import { listingReporter } from "./listing-reporter.ts";
 import { brokerMetrics, brokerOps, type BrokerMetrics, type BrokerOpsSources } from "./ops.ts";
 import { buildRelay } from "./relay.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
@@ -42,7 +43,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const upstreams = upstreamsOf(config);
   const outputSchemas = createOutputSchemas();
   const listers = listersOf(config, upstreams, { resolver, curation, outputSchemas });
-  const catalog = createCatalog({ servers: listers, monotonic, onListed: reporter(metrics, log) });
+  const catalog = createCatalog({ servers: listers, monotonic, onListed: listingReporter(metrics, log) });
   const findSchema = createFindSchema(() => catalog.current());
   const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const held = heldBytesOf(config);
@@ -159,22 +160,6 @@ function verifier({ wristband: { issuer, audience } }: Config, { keys, catalog, 
     }
     metrics.wristband(verified.ok ? "ok" : verified.fault);
     return verified;
-  };
-}
-
-/** Counts each attempt to list a server; logs when a server begins to fail, fails otherwise, and recovers. */
-function reporter(metrics: BrokerMetrics, log: Log) {
-  const failing = new Map<string, string>();
-  return (server: string, error: string | null) => {
-    metrics.listed(server, error === null);
-    const before = failing.get(server);
-    if (error === null) {
-      failing.delete(server);
-      if (before !== undefined) log.info("upstream_listed_again", { server });
-    } else {
-      failing.set(server, error);
-      if (before !== error) log.warn("upstream_not_listed", { server, message: error });
-    }
   };
 }
 

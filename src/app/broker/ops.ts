@@ -3,6 +3,7 @@ import type { CatalogReader } from "../../catalog/token.ts";
 import type { KeySetStatus } from "../../jose/remote-key-set.ts";
 import type { IncomingMessage } from "node:http";
 import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/catalog/snapshot.ts";
+import type { UpstreamStatus } from "../../catalog/status.ts";
 import type { Remarks } from "../../broker/catalog/remarks.ts";
 import type { BreakerState } from "../../broker/relay/breaker.ts";
 import type { HeldBytes } from "../../broker/held-bytes.ts";
@@ -33,6 +34,8 @@ export interface BrokerOpsSources {
   readonly keys: { status(): KeySetStatus };
   readonly held: Pick<HeldBytes, "bytes">;
   readonly breakerState: (server: string) => BreakerState;
+  /** What operators should know of the configuration: names by what is odd about them, such as disabled servers. */
+  readonly notes?: () => Readonly<Record<string, readonly string[]>>;
   /** The serve of a valid catalogue token. */
   readonly readerOf: (token: string) => CatalogReader | null;
   /** Receives each serve that reads the catalogue. */
@@ -43,6 +46,7 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
   const { metrics, catalog, keys, held, required, started, breakerState } = sources;
   const isReady = () =>
     keys.status().keys > 0 && started() && required.every((server) => catalog.offers(server) !== null);
+  const statuses = () => catalog.states().map((state) => statusOf(state, breakerState(state.server)));
   return createOpsServer({
     name: "brokerOps",
     ...listener,
@@ -55,7 +59,16 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
           ready,
           keys: keys.status().lastError,
           catalog: revision,
-          upstreams: catalog.states().map((state) => ({ ...statusOf(state), breaker: breakerState(state.server) })),
+          upstreams: statuses(),
+        });
+      },
+      "/status": () => {
+        const { revision } = catalog.current();
+        return json(200, {
+          ready: isReady(),
+          catalog: revision,
+          upstreams: statuses(),
+          notes: sources.notes?.() ?? {},
         });
       },
       "/metrics": async () => {
@@ -84,9 +97,9 @@ function readingOf({ server, state, ageSeconds, listed }: UpstreamState): Omit<U
 }
 
 /** The same for people who operate it: what was left out or changed has names. `/catalog`, with all names, is for `serve`. */
-function statusOf({ server, state, error, ageSeconds, listed }: UpstreamState): object {
+function statusOf({ listed, ...state }: UpstreamState, breaker: BreakerState): UpstreamStatus {
   const { dropped = {}, changed = {} } = listed?.stats ?? {};
-  return { server, state, error, ageSeconds, entries: countsOf(listed), dropped, changed };
+  return { ...state, breaker, isShown: listed !== null, entries: countsOf(listed), dropped, changed };
 }
 
 function countsOf(listed: UpstreamState["listed"]): UpstreamReading["entries"] {

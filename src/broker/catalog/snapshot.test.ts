@@ -77,7 +77,7 @@ it("knows what it was told, in the order of names, each name once", async () => 
     },
   });
   expect([states(), catalog.offers("a"), catalog.offers("c")]).toEqual([
-    { a: "ready", b: "ready" },
+    { a: "healthy", b: "healthy" },
     { tools: true, prompts: false, resources: true },
     null,
   ]);
@@ -103,23 +103,23 @@ describe("B45: a server that is down", () => {
     await catalog.start();
     answers["a"] = fail("status_503");
     await pass(30_000);
-    expect([states(), shown().length]).toEqual([{ a: "stale", b: "ready" }, 2]);
+    expect([states(), shown().length]).toEqual([{ a: "unhealthy", b: "healthy" }, 2]);
     expect(catalog.states()[0]).toMatchObject({ error: "status_503", ageSeconds: 30 });
     await pass(569_999);
-    expect(states()["a"]).toBe("stale");
+    expect([states()["a"], shown().length]).toEqual(["unhealthy", 2]);
     await pass(1);
-    expect([states(), shown()]).toEqual([{ a: "down", b: "ready" }, [["b", ["y"]]]]);
+    expect([states(), shown()]).toEqual([{ a: "unhealthy", b: "healthy" }, [["b", ["y"]]]]);
     expect(catalog.current().names.servers).not.toHaveProperty("a");
     expect([catalog.offers("a")?.tools, catalog.states()[0]?.listed]).toEqual([true, null]);
     answers["a"] = () => Promise.resolve(listing("x"));
     await pass(30_000);
-    expect([states(), shown().length]).toEqual([{ a: "ready", b: "ready" }, 2]);
+    expect([states(), shown().length]).toEqual([{ a: "healthy", b: "healthy" }, 2]);
   });
 
   it("is asked again after 1, 2, 4 … 30 seconds, and said once each time", async () => {
     answers["a"] = fail("ECONNREFUSED");
     await catalog.start();
-    expect(states()).toEqual({ a: "down", b: "ready" });
+    expect(states()).toEqual({ a: "unhealthy", b: "healthy" });
     const times: number[] = [];
     for (let i = 0; i < 7; i += 1) {
       const due = Math.min(...alarms.map(({ at }) => at));
@@ -136,7 +136,7 @@ describe("B45: a server that is down", () => {
     answers["a"] = () => new Promise(() => {});
     const started = catalog.start();
     await new Promise((done) => setImmediate(done));
-    expect([states(), shown()]).toEqual([{ a: "waiting", b: "ready" }, [["b", ["y"]]]]);
+    expect([states(), shown()]).toEqual([{ a: "waiting", b: "healthy" }, [["b", ["y"]]]]);
     catalog.close();
     void started;
   });

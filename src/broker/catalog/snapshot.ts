@@ -23,16 +23,19 @@ export interface ServerSnapshot extends Listing {
   readonly revision: string;
 }
 
-/** `waiting`: never listed yet; `stale`: down, its last list still holds; `down`: down, nothing of it is shown. */
-export const UPSTREAM_STATES = ["waiting", "ready", "stale", "down"] as const;
+/** `waiting`: the first attempt to list it has not ended; `healthy`: the last attempt did; `unhealthy`: it failed. */
+export const UPSTREAM_STATES = ["healthy", "unhealthy", "waiting"] as const;
 
 export interface UpstreamState {
   readonly server: string;
   readonly state: (typeof UPSTREAM_STATES)[number];
   /** Why the last attempt failed: a fault's code; null if it did not. */
   readonly error: string | null;
+  /** The last fault, also after the server has come back. */
+  readonly lastError: { readonly error: string; readonly ageSeconds: number } | null;
   /** Seconds since the last successful listing; null if there was none. */
   readonly ageSeconds: number | null;
+  /** What is shown of it: its last list, also while it is unhealthy, for ten minutes. */
   readonly listed: ServerSnapshot | null;
 }
 
@@ -60,8 +63,8 @@ export interface CatalogOptions {
   readonly servers: ReadonlyMap<string, () => Promise<Listing>>;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
-  /** Receives each attempt: null, or the code of its fault. */
-  readonly onListed: (server: string, error: string | null) => void;
+  /** Receives each attempt: null, or the code of its fault; and what is shown of the server. */
+  readonly onListed: (server: string, error: string | null, listed: ServerSnapshot | null) => void;
   /** Receives each change of what a server lists, also when it is shown no longer, or again. */
   readonly onChanged?: (server: string, kinds: readonly ChangeKind[]) => void;
   /** Starts a timer; tests pass their own. */
@@ -74,7 +77,7 @@ interface ListedServerOptions {
   readonly onChanged: (kinds: readonly ChangeKind[]) => void;
   readonly list: () => Promise<Listing>;
   readonly monotonic: () => number;
-  readonly onListed: (error: string | null) => void;
+  readonly onListed: (error: string | null, listed: ServerSnapshot | null) => void;
   readonly later: Later;
   readonly random: () => number;
 }
@@ -97,7 +100,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     [...servers]
       .map(([name, list]): [string, ListedServer] => {
         const observer = {
-          onListed: (error: string | null) => onListed(name, error),
+          onListed: (error: string | null, listed: ServerSnapshot | null) => onListed(name, error, listed),
           onChanged: (kinds: readonly ChangeKind[]) => onChanged(name, kinds),
         };
         return [name, new ListedServer({ list, monotonic, ...observer, later, random })];
@@ -142,6 +145,7 @@ class ListedServer {
   #listed: ServerSnapshot | null = null;
   #listedAt = 0;
   #error: string | null = null;
+  #lastError: { readonly error: string; readonly at: number } | null = null;
   #failures = 0;
   #timer: Alarm | null = null;
   #closed = false;
@@ -166,7 +170,12 @@ class ListedServer {
 
   state(): Omit<UpstreamState, "server"> {
     const ageSeconds = this.#listed === null ? null : Math.round(this.#ageMs() / 1000);
-    return { state: this.#state(), error: this.#error, ageSeconds, listed: this.kept };
+    const last = this.#lastError;
+    const lastError = last && {
+      error: last.error,
+      ageSeconds: Math.round((this.#options.monotonic() - last.at) / 1000),
+    };
+    return { state: this.#state(), error: this.#error, lastError, ageSeconds, listed: this.kept };
   }
 
   /** Lists the server, or joins the listing in flight; the next one follows in its time. */
@@ -189,10 +198,11 @@ class ListedServer {
       this.#failures = 0;
     } catch (error) {
       this.#error = faultWord(error);
+      this.#lastError = { error: this.#error, at: monotonic() };
       this.#failures += 1;
     }
     if (this.#closed) return;
-    onListed(this.#error);
+    onListed(this.#error, this.kept);
     this.#tell(heard);
     this.#refreshLater(this.#heard.size > 0 ? LEAST_REFRESH_MS : this.#waitMs());
   }
@@ -225,8 +235,8 @@ class ListedServer {
   }
 
   #state(): UpstreamState["state"] {
-    if (this.#error === null) return this.#listed === null ? "waiting" : "ready";
-    return this.kept === null ? "down" : "stale";
+    if (this.#error !== null) return "unhealthy";
+    return this.#listed === null ? "waiting" : "healthy";
   }
 
   #ageMs(): number {

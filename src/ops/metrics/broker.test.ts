@@ -5,12 +5,12 @@ const make = () =>
   createBrokerMetrics({
     servers: ["a", "b"],
     methods: ["tools/list"],
-    states: ["ready", "stale"],
+    states: ["healthy", "unhealthy"],
     wristbandResults: ["ok", "time"],
   });
 const upstream = {
   server: "a",
-  state: "stale",
+  state: "unhealthy",
   ageSeconds: 40,
   entries: { tools: 2 },
   dropped: { name: 1 },
@@ -26,8 +26,8 @@ async function lines(metrics = make(), read = reading): Promise<string[]> {
 it("shows the state of each upstream, what it lists and what was left out", async () => {
   expect(await lines()).toEqual(
     expect.arrayContaining([
-      'mcp_authz_upstream_state{server="a",state="ready"} 0',
-      'mcp_authz_upstream_state{server="a",state="stale"} 1',
+      'mcp_authz_upstream_state{server="a",state="healthy"} 0',
+      'mcp_authz_upstream_state{server="a",state="unhealthy"} 1',
       'mcp_authz_upstream_age_seconds{server="a"} 40',
       'mcp_authz_upstream_entries{server="a",kind="tools"} 2',
       'mcp_authz_upstream_dropped{server="a",reason="name"} 1',
