@@ -10,11 +10,11 @@ import {
 import type { Endpoint, McpEndpoint } from "../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
-import { createByteCollector } from "../http/byte-collector.ts";
 import type { ListenAddress } from "../http/listen.ts";
 import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../http/server.ts";
 import type { JsonObject } from "../json/types.ts";
-import type { Operation } from "../mcp/operation.ts";
+import { revisionIn, versionOf } from "../mcp/header-agreement.ts";
+import { RESPONSE } from "../mcp/method-table.ts";
 import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
@@ -24,7 +24,18 @@ import { housekeeping, type BrokerView } from "./housekeeping.ts";
 import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
 import type { Relay } from "./relay/relay.ts";
+import { headersOf, readBody } from "./request.ts";
 import { NO_ROOM } from "./room.ts";
+import {
+  beginSession,
+  NO_SESSION,
+  sessionOf,
+  useUntilClosed,
+  type Asked,
+  type SessionParts,
+} from "./session-requests.ts";
+import type { ClientSession } from "./sessions/client-session.ts";
+import { passAnswer, passNotification, setLogLevel } from "./sessions/messages.ts";
 
 export interface BrokerOptions {
   readonly address: ListenAddress;
@@ -39,6 +50,8 @@ export interface BrokerOptions {
   readonly view: (endpoint: McpEndpoint, wristband: WristbandClaims) => BrokerView;
   readonly calls: AdmitCallOptions;
   readonly relay: Relay;
+  /** Sessions of clients of the older revisions; null without them. */
+  readonly sessions: SessionParts | null;
   /** Bytes that are held for callers: request bodies, and responses that they have not read. */
   readonly held: HeldBytes;
   /** Receives each request that ends here; the relay reports calls. @param method null when it could not be read */
@@ -84,8 +97,18 @@ export function createBroker(options: BrokerOptions): Broker {
   };
 }
 
-/** The reply to a client: a result of the broker's own, 202 for a notification, or the server's response to a call. */
-type Reply = { readonly kind: "result"; readonly message: string } | { readonly kind: "accepted" } | CallReply;
+/** The reply to a client. */
+type Reply =
+  /** A result of the broker's own. `session`: the id of a session that begins with it. */
+  | { readonly kind: "result"; readonly message: string; readonly session: string | null }
+  /** 202 for a notification or an answer, 204 for the end of a session. */
+  | { readonly kind: "status"; readonly status: 202 | 204 }
+  /** The stream of a session. */
+  | { readonly kind: "stream"; readonly session: ClientSession; readonly maxMs: number }
+  /** The response of the replica that owns the session. */
+  | { readonly kind: "forward"; readonly owner: string; readonly body: Buffer | null }
+  /** The server's response to a call. */
+  | CallReply;
 interface CallReply {
   readonly kind: "call";
   readonly call: RelayCall;
@@ -121,31 +144,67 @@ async function respond(options: BrokerOptions, incoming: Incoming): Promise<void
   const context = { ...incoming, facts };
   const outcome = await decide(options, context).catch(() => refuse("internal"));
   if (!outcome.ok) options.observe(facts.method, outcome.reason);
-  else if (outcome.value.kind !== "call") options.observe(facts.method, null);
-  const refused = outcome.ok ? await reply(options.relay, outcome.value, context) : outcome;
+  else if (outcome.value.kind === "result" || outcome.value.kind === "status") options.observe(facts.method, null);
+  const refused = outcome.ok ? await reply(options, outcome.value, context) : outcome;
   if (refused === null) return;
   const { status, headers, body } = refusalResponse(options.answers, refused, facts);
   response.writeHead(status, Object.fromEntries(headers)).end(body);
 }
 
 /** A refusal; null once the client has its response. */
-async function reply(relay: Relay, what: Reply, context: RequestContext): Promise<Refused | null> {
-  const { request, response, facts } = context;
-  if (what.kind === "call") {
-    request.socket.setTimeout(0); // the relay has its own timeouts
-    const refused = await relay.carry(what.call, {
-      response,
-      accepts: acceptsOf(request.headers.accept),
-      requestId: facts.requestId,
-      hold: what.hold,
-      errorBody: (why) => JSON.stringify(rpcError(why, facts)),
-    });
-    if (!response.writableFinished) request.socket.setTimeout(UNREAD_RESPONSE_MS);
-    return refused;
+async function reply(options: BrokerOptions, what: Reply, context: RequestContext): Promise<Refused | null> {
+  const { request, response } = context;
+  if (what.kind === "result") {
+    const session = what.session === null ? {} : { "mcp-session-id": what.session };
+    response.writeHead(200, { ...RESULT_HEADERS, ...session }).end(what.message);
+    return null;
   }
-  if (what.kind === "accepted") response.writeHead(202).end();
-  else response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" }).end(what.message);
-  return null;
+  if (what.kind === "status") {
+    response.writeHead(what.status).end();
+    return null;
+  }
+  request.socket.setTimeout(0); // the relay has its own timeouts
+  if (what.kind === "stream") {
+    listen(options, what, context);
+    return null;
+  }
+  const refused = what.kind === "call" ? await carry(options, what, context) : await forward(options, what, context);
+  if (!response.writableFinished) request.socket.setTimeout(UNREAD_RESPONSE_MS);
+  return refused;
+}
+
+const RESULT_HEADERS = { "content-type": "application/json", "cache-control": "no-store" };
+
+function carry({ relay }: BrokerOptions, { call, hold }: CallReply, { request, response, facts }: RequestContext) {
+  return relay.carry(call, {
+    response,
+    accepts: acceptsOf(request.headers.accept),
+    requestId: facts.requestId,
+    hold,
+    errorBody: (why) => JSON.stringify(rpcError(why, facts)),
+  });
+}
+
+function listen(
+  { sessions }: BrokerOptions,
+  { session, maxMs }: Extract<Reply, { kind: "stream" }>,
+  { request, response }: RequestContext,
+): void {
+  const from = request.headersDistinct["last-event-id"];
+  if (from?.length === 1) session.resumeAt(from[0] ?? "");
+  session.streams.open(response, { keepAliveMs: sessions?.keepAliveMs ?? 0, maxMs });
+}
+
+async function forward(
+  { sessions, observe }: BrokerOptions,
+  { owner, body }: Extract<Reply, { kind: "forward" }>,
+  { request, response, facts }: RequestContext,
+): Promise<Refused | null> {
+  const forwarded = await sessions?.forwarder.forward(owner, { request, response, body });
+  if (forwarded?.ok === true) return null;
+  const refused = forwarded ?? refuse("session_unknown");
+  observe(facts.method, refused.reason);
+  return refused;
 }
 
 async function decide(options: BrokerOptions, context: RequestContext): Promise<Step<Reply>> {
@@ -155,7 +214,8 @@ async function decide(options: BrokerOptions, context: RequestContext): Promise<
   facts.endpoint = endpoint;
   const wristband = await wristbandOf(options, context);
   if (!wristband.ok) return wristband;
-  if (request.method !== "POST") return refuse("method_not_allowed");
+  const asked = { endpoint, wristband: wristband.value, headers: request.headersDistinct };
+  if (request.method !== "POST") return decideBodiless(options, context, asked);
   const hold = holdFor(options.held, wristband.value, response);
   const received = await readBody(request, { hold, maxBytes: options.maxBodyBytes });
   if (!received.ok) return received;
@@ -165,11 +225,49 @@ async function decide(options: BrokerOptions, context: RequestContext): Promise<
     facts.rpc = read.rpc;
     return { ok: false, ...read.fault } satisfies Refused;
   }
-  const { operation } = read;
+  const { operation, params } = read;
   facts.rpc = rpcContextOf(operation);
   facts.method = operation.method;
-  const incoming = { endpoint, operation, body, wristband: wristband.value, headers: request.headersDistinct };
-  return authorized(options, incoming, { params: read.params, hold });
+  return inSession(options, { ...asked, operation, body, session: null }, { params, hold, response });
+}
+
+/** The reply to a request of this session, if it came with one; here or at the replica that owns it. */
+function inSession(
+  options: BrokerOptions,
+  incoming: IncomingCall,
+  parsed: ParsedRequest,
+): Step<Reply> | Promise<Step<Reply>> {
+  const { operation, body } = incoming;
+  // A handshake begins a session: it is in none.
+  const found =
+    operation.method === "initialize" ? pass(null) : sessionOf(options.sessions, incoming, operation.version);
+  if (!found.ok) return found;
+  const { session, owner } = found.value ?? NO_SESSION;
+  if (owner !== null) return pass({ kind: "forward", owner, body });
+  if (session !== null) useUntilClosed(session, parsed.response);
+  return authorized(options, { ...incoming, session }, parsed);
+}
+
+/** GET opens a stream of a session, DELETE ends it. */
+function decideBodiless(options: BrokerOptions, context: RequestContext, asked: Asked): Step<Reply> {
+  const { request, response, facts } = context;
+  const version = versionOf(undefined, revisionIn(headersOf(request)));
+  facts.rpc = { id: null, notification: true, version };
+  facts.method = request.method ?? null;
+  const found = sessionOf(options.sessions, asked, version);
+  if (!found.ok) return found;
+  const isStream = request.method === "GET" && acceptsOf(request.headers.accept).stream;
+  if (found.value === null || (request.method !== "DELETE" && !isStream)) return refuse("method_not_allowed");
+  const { use, caller_exp: callerExp } = asked.wristband;
+  if (use !== "session") return refuse("wristband_invalid", "another use");
+  const { session, owner } = found.value;
+  if (owner !== null) return pass({ kind: "forward", owner, body: null });
+  if (isStream) {
+    useUntilClosed(session, response);
+    return pass({ kind: "stream", session, maxMs: callerExp * 1000 - Date.now() });
+  }
+  session.end();
+  return pass({ kind: "status", status: 204 });
 }
 
 /** The account of this request's bytes, until its response is closed. */
@@ -180,34 +278,63 @@ function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ServerRe
   return hold;
 }
 
-/** The params of a request, and the account of its bytes. */
+/** The params of a request, the account of its bytes, and its response. */
 interface ParsedRequest {
   readonly params: JsonObject;
   readonly hold: Hold;
+  readonly response: ServerResponse;
 }
 
-/** The reply, if the wristband allows it: a wristband for a call shows no list, one for lists calls nothing (relay/admit.ts). */
+/** The reply, if the wristband allows it: that of one use is never accepted for another (relay/admit.ts for calls). */
 function authorized(
-  { calls, view, relay }: BrokerOptions,
+  options: BrokerOptions,
   incoming: IncomingCall,
-  { params, hold }: ParsedRequest,
-): Step<Reply> {
-  const { endpoint, operation, wristband } = incoming;
+  parsed: ParsedRequest,
+): Step<Reply> | Promise<Step<Reply>> {
+  const { operation, wristband } = incoming;
   if (operation.class === "named") {
-    const call = admitCall(calls, incoming);
-    return call.ok ? pass({ kind: "call", call: call.value, hold }) : call;
+    const call = admitCall(options.calls, incoming);
+    return call.ok ? pass({ kind: "call", call: call.value, hold: parsed.hold }) : call;
   }
   if (wristband.use !== (operation.class === "session" ? "session" : "list"))
     return refuse("wristband_invalid", "another use");
-  if (operation.class === "session" || operation.class === "listen") return refuse("method_unknown", "not served yet");
-  if (operation.class === "notification") {
-    cancelled(relay, incoming, params);
-    return pass({ kind: "accepted" });
-  }
-  const reply = housekeepingReply(operation, params, view(endpoint, wristband));
-  if (!reply.ok) return reply;
+  if (operation.class === "listen") return refuse("method_unknown", "not served yet");
+  if (operation.class === "notification" || operation.method === RESPONSE) return take(options, incoming, parsed);
+  return answer(options, incoming, parsed);
+}
+
+/** Takes a notification, or an answer to a request of a server. Nothing comes back of what becomes of it. */
+function take({ relay }: BrokerOptions, incoming: IncomingCall, { params }: ParsedRequest): Step<Reply> {
+  const { operation, session } = incoming;
+  const message = { ...incoming, params };
+  if (operation.class === "notification") cancelled(relay, incoming, params);
+  if (session !== null) (operation.method === RESPONSE ? passAnswer : passNotification)(session, message);
+  return pass({ kind: "status", status: 202 });
+}
+
+/** Answers a request of the broker's own; a handshake opens a session. */
+async function answer(
+  options: BrokerOptions,
+  incoming: IncomingCall,
+  { params, hold }: ParsedRequest,
+): Promise<Step<Reply>> {
+  const { operation } = incoming;
+  const result = await ownResult(options, incoming, params);
+  if (!result.ok) return result;
+  const message = `{"jsonrpc":"2.0","id":${JSON.stringify(operation.id)},"result":${result.value}}`;
   // An unread page is held, as the response to a call is.
-  return hold.take(reply.value.message.length) ? reply : refuse("rate_limited", NO_ROOM);
+  if (!hold.take(message.length)) return refuse("rate_limited", NO_ROOM);
+  const opened = operation.method === "initialize" ? beginSession(options.sessions, incoming, params) : pass(null);
+  return opened.ok ? pass({ kind: "result", message, session: opened.value }) : opened;
+}
+
+/** The result of a request that the broker answers itself, as JSON text. */
+async function ownResult(options: BrokerOptions, incoming: IncomingCall, params: JsonObject): Promise<Step<string>> {
+  const { operation, endpoint, wristband, session } = incoming;
+  if (operation.class !== "session") return housekeeping(operation, params, options.view(endpoint, wristband));
+  if (session === null) return refuse("method_unknown", "without a session");
+  const set = await setLogLevel(session, params);
+  return set.ok ? pass("{}") : set;
 }
 
 /**
@@ -220,17 +347,6 @@ function cancelled(relay: Relay, incoming: IncomingCall, { requestId }: JsonObje
   if (typeof requestId === "string" || typeof requestId === "number") relay.cancel(scopeOf(incoming), requestId);
 }
 
-function housekeepingReply(
-  operation: Operation,
-  params: JsonObject,
-  view: BrokerView,
-): Step<Extract<Reply, { kind: "result" }>> {
-  const result = housekeeping(operation, params, view);
-  if (!result.ok) return result;
-  const id = JSON.stringify(operation.id);
-  return pass({ kind: "result", message: `{"jsonrpc":"2.0","id":${id},"result":${result.value}}` });
-}
-
 async function wristbandOf(options: BrokerOptions, context: RequestContext): Promise<Step<WristbandClaims>> {
   const { request, isExpected } = context;
   if (!isExpected) return refuse("wristband_invalid", "client certificate");
@@ -240,37 +356,4 @@ async function wristbandOf(options: BrokerOptions, context: RequestContext): Pro
   const verified = await options.verify(jws);
   if (verified.ok) return verified;
   return refuse(verified.fault === "catalog" ? "catalog_unavailable" : "wristband_invalid", verified.fault);
-}
-
-function headersOf(request: IncomingMessage) {
-  return {
-    get: (name: string) => request.headersDistinct[name]?.join(","),
-    repeated: (name: string) => (request.headersDistinct[name]?.length ?? 0) > 1,
-  };
-}
-
-/** Refuses a body that is too large, is cut off, or for which its caller has no room left; the rest of it is not read. */
-function readBody(
-  request: IncomingMessage,
-  { hold, maxBytes }: { readonly hold: Hold; readonly maxBytes: number },
-): Promise<Step<Buffer>> {
-  const bytes = createByteCollector(maxBytes);
-  const tooLarge: Refused = { ...refuse("body_too_large"), limitBytes: maxBytes };
-  return new Promise((done) => {
-    if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
-      done(tooLarge);
-      return;
-    }
-    request.on("data", (chunk: Buffer) => {
-      const isTooLarge = bytes.length + chunk.length > maxBytes;
-      if (!isTooLarge && hold.take(chunk.length)) {
-        bytes.push(chunk);
-        return;
-      }
-      request.pause();
-      done(isTooLarge ? tooLarge : refuse("rate_limited", NO_ROOM));
-    });
-    request.on("end", () => done(pass(bytes.take())));
-    request.on("error", () => done(refuse("body_too_large")));
-  });
 }

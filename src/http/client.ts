@@ -13,6 +13,10 @@ export interface HttpClientOptions {
   readonly origin: string;
   /** PEM of the CAs that may sign its certificate; null for the system's. Verification cannot be switched off. */
   readonly ca: Buffer | null;
+  /** Shown to a server that asks for a certificate. PEM. */
+  readonly certificate?: { readonly cert: Buffer; readonly key: Buffer };
+  /** The name in the server's certificate, where it is another than the origin's host. */
+  readonly serverName?: string | null;
   /** Connections at a time; further requests wait. */
   readonly maxConnections?: number;
 }
@@ -60,10 +64,11 @@ const LINGER_MS = 1000;
  * A pool knows its origin alone, follows no redirect, asks no proxy of the environment, sends no request twice and decodes
  * nothing. The signal is the only time limit but for 10 s until a connection is there.
  */
-export function createHttpClient({ origin, ca, maxConnections = 256 }: HttpClientOptions): HttpClient {
+export function createHttpClient({ origin, ca, maxConnections = 256, ...tls }: HttpClientOptions): HttpClient {
   const { origin: base, host } = new URL(origin);
   const connect = buildConnector({
-    ...{ rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }) },
+    ...{ rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }), ...tls.certificate },
+    ...(tls.serverName != null && { servername: tls.serverName }),
     allowH2: false,
   });
   const closing = new AbortController();

@@ -23,10 +23,16 @@ export type UpstreamMessage =
       /** Null for a result. */
       readonly errorCode: number | null;
     }
-  | { readonly kind: "notification"; readonly method: string; readonly progressToken: RpcId | null }
+  | ServerNotification
   | ServerRequest
   /** Any other message that is never passed on (threat model: B50). */
   | { readonly kind: "other" };
+
+export interface ServerNotification {
+  readonly kind: "notification";
+  readonly method: string;
+  readonly progressToken: RpcId | null;
+}
 
 /** A request of the server's to its client. */
 export interface ServerRequest {

@@ -7,6 +7,13 @@ import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts"
 import type { FindSchema } from "../../src/broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerSettings } from "../../src/broker/relay/breaker.ts";
 import { createRelay, type RelayOptions, type RelayOutcome } from "../../src/broker/relay/relay.ts";
+import { createClientSessions, type ClientSessions } from "../../src/broker/sessions/client-sessions.ts";
+import { createEventIds } from "../../src/broker/sessions/event-ids.ts";
+import { createPacer } from "../../src/broker/upstream/brake.ts";
+import { createReadMessage } from "../../src/broker/upstream/message.ts";
+import { createForwarder } from "../../src/broker/sessions/forward.ts";
+import { createSessionIds } from "../../src/broker/sessions/session-id.ts";
+import { createSealer, type SealKey } from "../../src/secret/seal.ts";
 import { createBroker, type Broker, type BrokerOptions } from "../../src/broker/server.ts";
 import { createEras } from "../../src/broker/upstream/era.ts";
 import { createSessionPool } from "../../src/broker/upstream/session-pool.ts";
@@ -26,6 +33,7 @@ export interface TestServer {
   readonly url?: string;
   readonly timeoutMs?: number;
   readonly maxResponseBytes?: number;
+  readonly sessions?: "client" | "caller";
   /** The headers of its chain; null for a server whose chain is `none`. */
   readonly headers?: readonly string[] | null;
   readonly fixed?: Readonly<Record<string, string>>;
@@ -50,6 +58,35 @@ export interface BrokerLimits {
   readonly tls?: BrokerOptions["tls"];
   readonly virtualServers?: VirtualServers;
   readonly pageEntries?: number;
+  /** Sessions of clients; none without. */
+  readonly clientSessions?: TestSessions;
+}
+
+export interface TestSessions {
+  readonly keys?: readonly SealKey[];
+  /** Where other replicas find this one. */
+  readonly address?: string;
+  readonly max?: number;
+  readonly maxPerCaller?: number;
+  readonly idleMs?: number;
+  readonly absoluteMs?: number;
+}
+
+export const SEAL_KEY: SealKey = { id: "k1", key: Buffer.alloc(32, 1) };
+
+function clientSessionsOf(
+  { keys = [SEAL_KEY], address = "127.0.0.1:1", ...limits }: TestSessions,
+  { now, monotonic }: { readonly now: () => number; readonly monotonic: () => number },
+): ClientSessions {
+  const { max = 1000, maxPerCaller = 1000, idleMs = 60_000, absoluteMs = 600_000 } = limits;
+  const sealer = createSealer(keys);
+  return createClientSessions({
+    ids: createSessionIds({ sealer, owner: address, absoluteMs, now }),
+    events: createEventIds(sealer),
+    readMessage: createReadMessage(createPacer()),
+    notificationsPerSecond: 100,
+    ...{ address, max, maxPerCaller, idleMs, absoluteMs, monotonic },
+  });
 }
 
 export interface TestBroker {
@@ -67,6 +104,8 @@ export interface TestBroker {
   /** Bytes that are held for all callers. */
   held(): number;
   sessions(): number;
+  /** Sessions of clients. */
+  clientSessions(): number;
   sweep(): void;
   /** Milliseconds that both clocks are ahead. */
   ahead: number;
@@ -105,6 +144,9 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
     relay: createRelay({ ...parts, ...recorder(seen), ...relayLimits(limits), ...breakersOf(limits, monotonic) }),
     upstreams: upstreamsOf(servers),
     held: heldBytesOf(limits),
+    clientSessions:
+      limits.clientSessions === undefined ? null : clientSessionsOf(limits.clientSessions, { now, monotonic }),
+    forwarder: createForwarder({ tls: null, onFault: (code) => seen.log.push(code) }),
     catalog: catalogOf(servers),
     known: new Map([[KEY.kid, KEY]]),
     requests: [] as string[],
@@ -113,7 +155,7 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
 
 function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<typeof partsOf>): Broker {
   const { tls = null, virtualServers = {}, pageEntries = Infinity } = limits;
-  const { now, relay, upstreams, held, catalog, known, requests } = parts;
+  const { now, relay, upstreams, held, catalog, known, requests, clientSessions, forwarder } = parts;
   const resolver = createResolver(
     Object.fromEntries(Object.keys(servers).map((name) => [name, `${name}_`])),
     Object.fromEntries(Object.entries(servers).map(([name, { aliases = {} }]) => [name, aliases])),
@@ -122,7 +164,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
   return createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls,
-    endpoints: endpointsOf(servers, virtualServers),
+    endpoints: endpointsOf(servers, virtualServers, clientSessions !== null),
     ...SETTINGS,
     verify: verifierAt(now, known),
     view: ({ server, virtualServer }, band) => ({
@@ -136,6 +178,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
     }),
     calls: { resolver, curation, upstreams },
     relay,
+    sessions: clientSessions === null ? null : { clients: clientSessions, forwarder, keepAliveMs: 15_000 },
     held,
     observe: (method, reason) => requests.push(`${method ?? "?"} ${reason ?? "ok"}`),
   });
@@ -143,7 +186,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
 
 export async function startTestBroker(servers: TestServers, limits: BrokerLimits = {}): Promise<TestBroker> {
   const parts = partsOf(servers, limits);
-  const { clocks, seen, sessions, upstreams, held, catalog, known, requests } = parts;
+  const { clocks, seen, sessions, upstreams, held, catalog, known, requests, clientSessions, forwarder } = parts;
   await catalog.start();
   const broker = brokerOf(servers, limits, parts);
   const port = await broker.listen();
@@ -159,7 +202,11 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     seen,
     held: () => held.bytes,
     sessions: () => sessions.size,
-    sweep: () => sessions.sweep(),
+    clientSessions: () => clientSessions?.size ?? 0,
+    sweep() {
+      sessions.sweep();
+      clientSessions?.sweep();
+    },
     get ahead() {
       return clocks.ahead;
     },
@@ -172,7 +219,9 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     async close(graceMs = 0) {
       catalog.close();
       await broker.close(graceMs);
+      await clientSessions?.close();
       await sessions.close();
+      forwarder.close();
       upstreams.close();
     },
   };
@@ -208,11 +257,15 @@ function relayLimits(limits: BrokerLimits) {
   };
 }
 
-function endpointsOf(servers: TestServers, virtualServers: VirtualServers): BrokerOptions["endpoints"] {
+function endpointsOf(
+  servers: TestServers,
+  virtualServers: VirtualServers,
+  sessions: boolean,
+): BrokerOptions["endpoints"] {
   const names = Object.keys(servers).map((name) => [name, { allowQuery: false }] as const);
   const publicOrigin = WRISTBAND.issuer;
   const named = Object.fromEntries(names);
-  return endpointTable({ publicOrigin, hosts: [], servers: named, virtualServers, hasSessions: () => false }).paths;
+  return endpointTable({ publicOrigin, hosts: [], servers: named, virtualServers, hasSessions: () => sessions }).paths;
 }
 
 function verifierAt(now: () => number, known: ReadonlyMap<string, TestKey>): BrokerOptions["verify"] {
@@ -236,10 +289,10 @@ function upstreamsOf(servers: TestServers): Upstreams {
     new Map(
       Object.entries(servers).map(
         ([name, { url = "http://127.0.0.1:1/mcp", timeoutMs = 2000, headers = ["authorization"], ...more }]) => {
-          const { maxResponseBytes = 8 * MIB } = more;
+          const { maxResponseBytes = 8 * MIB, sessions = "client" } = more;
           const passed = { headers: more.fixed ?? {}, passHeaders: new Set(more.passHeaders) };
           const credentials = { credentialHeaders: new Set(headers), needsCredential: headers !== null };
-          return [name, { url, ca: null, timeoutMs, maxResponseBytes, ...credentials, ...passed }];
+          return [name, { url, ca: null, timeoutMs, maxResponseBytes, sessions, ...credentials, ...passed }];
         },
       ),
     ),

@@ -85,7 +85,18 @@ export function relayed(bytes: Buffer, era: Dialect["era"]): Relayed | null {
 function callOf(operation: Operation, name: string, body: Buffer): RelayCall {
   const upstream = { name: "s" } as unknown as RelayCall["upstream"];
   const wristband = {} as unknown as RelayCall["wristband"];
-  return { upstream, operation, name, body, credential: null, wristband, scope: "", mapUri: null, forwarded: {} };
+  return {
+    upstream,
+    operation,
+    name,
+    body,
+    credential: null,
+    wristband,
+    scope: "",
+    session: null,
+    mapUri: null,
+    forwarded: {},
+  };
 }
 
 function expectedAtServer(bytes: Buffer, name: string, era: Dialect["era"]): JsonObject {

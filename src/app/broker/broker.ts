@@ -22,6 +22,7 @@ import { buildRelay } from "./relay.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
 import { reloadParts } from "../../ops/reload.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
+import { sessionsOf } from "./sessions.ts";
 import { listersOf, upstreamsOf } from "./upstreams.ts";
 
 export interface RunningBroker {
@@ -47,6 +48,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const findSchema = createFindSchema(() => catalog.current());
   const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const held = heldBytesOf(config);
+  const sessions = sessionsOf(config, { monotonic, log });
   const broker = createBroker({
     address: config.listen.broker,
     tls: tlsOf(config, "broker"),
@@ -56,6 +58,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     verify: verifier(config, { keys, catalog, metrics }),
     calls: { resolver, curation, upstreams },
     relay: calls.relay,
+    sessions,
     held,
     observe: metrics.observeRequest,
   });
@@ -76,7 +79,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     },
     async stop() {
       await broker.close(GRACE_MS);
-      await calls.close();
+      await Promise.all([sessions?.close(), calls.close()]);
       keys.close();
       catalog.close();
       await outputSchemas.close();

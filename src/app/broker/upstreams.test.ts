@@ -134,6 +134,7 @@ it("K05: calls that hang hold up no list, and lists that hang no call", async ()
     ca: null,
     timeoutMs: 1000,
     maxResponseBytes: 1e6,
+    sessions: "client" as const,
     credentialHeaders: new Set<string>(),
   };
   const upstreams = createUpstreams(new Map([["s", { ...settings, needsCredential: false }]]));

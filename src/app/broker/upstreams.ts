@@ -13,7 +13,7 @@ const MAX_LISTING_MS = 30_000;
 /** @throws {Error} that names the key of a CA file that cannot be read */
 export function upstreamsOf({ servers }: Config): Upstreams {
   const settings = Object.entries(servers).map(
-    ([name, { url, caFile, timeoutMs, maxResponseBytes, credential, headers, passHeaders }]) => {
+    ([name, { url, caFile, timeoutMs, maxResponseBytes, credential, headers, passHeaders, sessions }]) => {
       const filled = credential.filter(({ kind }) => kind !== "none");
       const upstream = {
         url,
@@ -23,6 +23,7 @@ export function upstreamsOf({ servers }: Config): Upstreams {
         credentialHeaders: new Set(filled.map(({ header }) => header)),
         headers,
         passHeaders: new Set(passHeaders),
+        sessions,
         needsCredential: filled.length === credential.length,
       };
       return [name, upstream] as const;

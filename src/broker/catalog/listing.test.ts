@@ -51,6 +51,7 @@ function connectionsTo(url: string): UpstreamConnections {
     ca: null,
     timeoutMs: 5000,
     maxResponseBytes: 1e6,
+    sessions: "client" as const,
     credentialHeaders: new Set<string>(),
     needsCredential: false,
   };

@@ -6,9 +6,10 @@ import { Secret } from "../../secret/secret.ts";
 import type { Curation } from "../../mcp/curation.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";
-import { bodyDigest, callerKey, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
-import type { MapUri } from "./result-names.ts";
+import { bodyDigest, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
+import type { ClientSession } from "../sessions/client-session.ts";
 import { passing, type Upstream, type UpstreamCredential, type Upstreams } from "../upstream/upstream.ts";
+import type { MapUri } from "./result-names.ts";
 
 /** A call that its wristband allows at this server. */
 export interface RelayCall {
@@ -23,6 +24,8 @@ export interface RelayCall {
   readonly body: Buffer;
   readonly credential: UpstreamCredential | null;
   readonly wristband: WristbandClaims;
+  /** The client's session; null without one. */
+  readonly session: ClientSession | null;
   /** Headers of the client that are passed on. */
   readonly forwarded: Readonly<Record<string, string>>;
 }
@@ -38,6 +41,8 @@ export interface IncomingCall {
   readonly operation: Operation;
   readonly body: Buffer;
   readonly wristband: WristbandClaims;
+  /** The client's session; null without one. */
+  readonly session: ClientSession | null;
   readonly headers: IncomingMessage["headersDistinct"];
 }
 
@@ -76,13 +81,19 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
     body,
     credential: credential.value,
     wristband,
+    session: incoming.session,
     forwarded: own.value.forwarded,
   });
 }
 
-/** The requests of one caller at one endpoint: nobody else's call is among them. */
-export function scopeOf({ endpoint, wristband }: Pick<IncomingCall, "endpoint" | "wristband">): string {
-  return JSON.stringify([callerKey(wristband), endpoint.server]);
+/** The requests of one session, or without one of a caller's client at one endpoint: nobody else's call is among them. */
+export function scopeOf({
+  endpoint,
+  wristband,
+  session,
+}: Omit<IncomingCall, "operation" | "body" | "headers">): string {
+  const { idp, sub, client } = wristband;
+  return JSON.stringify([idp, sub, client, endpoint.resource, session?.key ?? null]);
 }
 
 /** Maps URIs where an endpoint is of several servers. */

@@ -13,7 +13,7 @@ import type { CallTimeout } from "./call-timeout.ts";
 import { toClientResponse, type RpcResponse } from "./response.ts";
 import type { RelayCall } from "./admit.ts";
 import { beginStream, sendResponse, type RelayClient } from "./client-response.ts";
-import { answerRequest } from "./server-requests.ts";
+import { notificationFor, takeRequest } from "./server-requests.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
 import type { ReadMessage } from "../upstream/message.ts";
@@ -59,7 +59,8 @@ const MAX_WIRE_ID = 2 ** 47;
 
 /**
  * Sends a call and passes the response on. A server that does not know the session has not processed the call: only then
- * it is sent again, once, in a new session.
+ * it is sent again, once, in a new session. Not if the session belonged to one of the client's, and calls have left something
+ * in it: then the client is told.
  * @throws {HttpFault}
  */
 export async function attempt(options: AttemptOptions, current: RelayAttempt): Promise<AttemptResult> {
@@ -72,7 +73,9 @@ export async function attempt(options: AttemptOptions, current: RelayAttempt): P
 async function tryOnce(options: AttemptOptions, current: RelayAttempt): Promise<AttemptResult | "session_gone"> {
   const lease = await leaseOf(options, current);
   try {
-    return await send(options, current, lease);
+    const result = await send(options, current, lease);
+    const isTold = result === "session_gone" && lease?.isBound === true && lease.wasUsed;
+    return isTold ? refuse("session_unknown", "lost by the server") : result;
   } finally {
     lease?.release();
   }
@@ -109,14 +112,18 @@ async function cancel({ upstream, credential }: RelayCall, dialect: LegacyDialec
 
 /** A session with a server of the older revisions; null for one of the stateless revision. @throws {HttpFault} */
 async function leaseOf({ eras, sessions }: AttemptOptions, { call, timeout }: RelayAttempt): Promise<Lease | null> {
-  const { upstream, credential, wristband } = call;
+  const { upstream, credential, wristband, session } = call;
   const { name } = upstream;
   const { signal } = timeout;
   const ask = sendOwn(upstream, credential, createBudget(signal));
   const era = eras.known(name) ?? (await orAborted(eras.of(name, ask), signal));
   if (era === "modern") return null;
   try {
-    return await sessions.acquire({ upstream, credential, idp: wristband.idp, sub: wristband.sub }, signal);
+    // `sessions: caller`: one session of the server for all sessions of the client.
+    if (session !== null && upstream.sessions === "client")
+      return await session.upstreams.acquire({ upstream, credential }, signal);
+    const { idp, sub, client } = wristband;
+    return await sessions.acquire({ upstream, credential, idp, sub, client }, signal);
   } catch (error) {
     if (!hasNoHandshake(error)) throw error;
     // The server no longer supports `initialize`, or our cached era came from another caller's error. Probe again with this
@@ -206,12 +213,15 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
   const brake = createBrake(response);
   const writer = client.accepts.stream ? beginStream(client, brake) : null;
   const sink: StreamSink = {
-    notification: (data) => writer?.event(data),
-    request: (_, message) => answerRequest(opened, message),
+    notification(data, message) {
+      const passed = notificationFor(opened, data, message);
+      if (passed !== null) writer?.event(passed);
+    },
+    request: (data, message) => takeRequest({ ...opened, writer }, data, message),
     onData: timeout.restart,
     unread: () => client.response.writableLength,
   };
-  const end = await readStream(
+  const reading = readStream(
     {
       ...{ response, request, operation: call.operation, sink },
       ...{ server: call.upstream.name, maxBytes: call.upstream.maxResponseBytes },
@@ -219,6 +229,7 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
     { brake, pacer, budget: createNotificationBudget(notificationsPerSecond, monotonic), observer, readMessage },
     { hold: client.hold, signal: timeout.signal },
   );
+  const end = await reading.finally(() => call.session?.requests.forget(timeout));
   if (end === null) return refuse("capability_missing", "input_required");
   sendResponse(client, end);
   return null;

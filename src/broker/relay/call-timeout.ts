@@ -10,6 +10,8 @@ export interface CallTimeout {
   readonly signal: AbortSignal;
   /** Restarts the idle timeout: the server has sent something. */
   restart(): void;
+  /** Stops the idle timeout until the returned function is called, and restarts it then: the client is to answer, not the server. */
+  hold(): () => void;
   /** Sets the hard limit. @param at milliseconds since the epoch */
   endAt(at: number): void;
   end(reason: EndReason): void;
@@ -24,16 +26,30 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export function createCallTimeout(idleMs: number, now: () => number): CallTimeout {
   const controller = new AbortController();
   const end = (reason: EndReason) => controller.abort(new HttpFault(reason));
-  const idle = setTimeout(end, idleMs, "timeout");
+  let idle = setTimeout(end, idleMs, "timeout");
+  let holds = 0;
+  let isCleared = false;
   let limit: NodeJS.Timeout | undefined;
   return {
     signal: controller.signal,
-    restart: () => void idle.refresh(),
+    restart: () => void (holds === 0 && idle.refresh()),
+    hold() {
+      holds += 1;
+      clearTimeout(idle);
+      let isHeld = true;
+      return () => {
+        if (!isHeld) return;
+        isHeld = false;
+        holds -= 1;
+        if (holds === 0 && !isCleared) idle = setTimeout(end, idleMs, "timeout");
+      };
+    },
     endAt(at) {
       limit = setTimeout(end, Math.min(MAX_TIMER_MS, Math.max(0, at - now())), "caller_expired");
     },
     end,
     clear() {
+      isCleared = true;
       clearTimeout(idle);
       clearTimeout(limit);
     },

@@ -163,6 +163,7 @@ describe("TB-07: a server of HTTP+SSE", () => {
       ca: null,
       timeoutMs: 1000,
       maxResponseBytes: 1e6,
+      sessions: "client" as const,
       credentialHeaders: new Set<string>(),
     };
     const upstreams = createUpstreams(new Map([["s", { ...settings, needsCredential: false }]]));

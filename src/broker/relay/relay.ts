@@ -144,6 +144,7 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
   if (client.response.closed) onClose();
   let end: CallEnd;
   try {
+    subscribe(current.call);
     const refused = lookalikeArgument(current.call, options.findSchema) ?? (await tried(options, current));
     end = refused === null ? { kind: "answered" } : { kind: "refused", refused };
   } catch (error) {
@@ -185,6 +186,12 @@ const ALWAYS: Admission = { ok: true, end: () => {} };
 
 function causeOf(error: unknown, { signal }: CallTimeout): unknown {
   return signal.aborted && !isNoRoom(error) ? faultIn(signal) : error;
+}
+
+/** From the moment that the server may tell of changes, before its answer. */
+function subscribe({ session, operation, upstream, name }: RelayCall): void {
+  if (operation.method === "resources/subscribe") session?.subscriptions.add(upstream.name, name);
+  if (operation.method === "resources/unsubscribe") session?.subscriptions.delete(upstream.name, name);
 }
 
 /** A server that reads names without regard to case would take an argument that policy did not see (threat model: B03). */

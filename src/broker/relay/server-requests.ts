@@ -1,26 +1,93 @@
-// Requests that a server sends on the stream of a call: towards it the broker is the client, and a client must answer. I/O by
-// upstream/reply.ts.
+// What a server sends on the stream of a call beside its answer: requests, which are answered or handed to the client of the
+// call, and notifications. Towards the server the broker is the client. I/O by upstream/reply.ts.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/ping
-import type { ServerRequest } from "../../mcp/upstream-message.ts";
-import type { Dialect } from "../upstream/era.ts";
-import { errorReply, reply, resultReply } from "../upstream/reply.ts";
+import { innerObjectSpan, readObjectSpan } from "../../json/spans.ts";
+import { shortValue, type ServerNotification, type ServerRequest } from "../../mcp/upstream-message.ts";
+import { MODERN } from "../../mcp/versions.ts";
+import { askClient, cancellationFor } from "../sessions/ask-client.ts";
+import { LOG_LEVELS } from "../sessions/session-settings.ts";
+import { errorReply, postMessage, resultReply } from "../upstream/reply.ts";
 import type { RelayCall } from "./admit.ts";
+import type { CallTimeout } from "./call-timeout.ts";
+import type { EventWriter } from "./client-response.ts";
+import type { RelayRequest } from "./request.ts";
 
-/** The call on whose stream a request came, and how its server is spoken to. */
-export interface RequestOrigin {
-  readonly call: Pick<RelayCall, "upstream" | "credential">;
-  readonly request: { readonly dialect: Dialect };
+/** The call on whose stream a message came. */
+export interface StreamedCall {
+  readonly call: RelayCall;
+  readonly request: RelayRequest;
+  readonly timeout: CallTimeout;
 }
 
 const METHOD_NOT_FOUND = -32_601;
 
 /**
- * Answers a request of a server at once: it may wait for ever, and its caller with it. False in the stateless revision, which
- * has no such requests.
+ * Answers a request of a server, or hands it to the client of the call: at once, because the server may wait for ever, and its
+ * caller with it. False in the stateless revision, which has no such requests.
+ * @param asked `writer` is the stream to the client, null if she takes none
  */
-export function answerRequest({ call, request: { dialect } }: RequestOrigin, { method, id }: ServerRequest): boolean {
+export function takeRequest(
+  asked: StreamedCall & { readonly writer: EventWriter | null },
+  data: Buffer,
+  message: ServerRequest,
+): boolean {
+  const { dialect } = asked.request;
   if (dialect.era === "modern") return false;
-  const message = method === "ping" ? resultReply(id, {}) : errorReply(id, METHOD_NOT_FOUND, "Method not found");
-  void reply(call, dialect, message);
+  const { upstream, credential, session } = asked.call;
+  const { method, id } = message;
+  const to = { upstream, credential };
+  const { timeout, writer } = asked;
+  if (method === "ping") void postMessage(to, dialect, resultReply(id, {}));
+  else {
+    const onDone = timeout.hold();
+    const asking = { ...{ data, message, to, dialect, onDone }, origin: timeout };
+    const isAsked = session !== null && writer !== null && askClient(session, asking, sendTo(writer));
+    if (!isAsked) {
+      onDone();
+      void postMessage(to, dialect, errorReply(id, METHOD_NOT_FOUND, "Method not found"));
+    }
+  }
   return true;
+}
+
+function sendTo(writer: EventWriter): (message: Buffer) => boolean {
+  return (message) => {
+    writer.event(message);
+    return true;
+  };
+}
+
+/** A notification as the client of the call gets it; null for one that is not for her. */
+export function notificationFor(
+  { call, request }: Pick<StreamedCall, "call" | "request">,
+  data: Buffer,
+  { method }: ServerNotification,
+): Buffer | null {
+  const { dialect } = request;
+  if (dialect.era === "modern") return data;
+  if (method === "notifications/cancelled")
+    return call.session === null ? null : cancellationFor(call.session, data, dialect);
+  if (method !== "notifications/message" || call.operation.version !== MODERN) return data;
+  return isWanted(call.body, data) ? data : null;
+}
+
+/**
+ * In the stateless revision a log message is for a client that asked for its level in this request, and for no other (MCP
+ * 2026-07-28, Logging). A server of an older revision does not know that.
+ */
+function isWanted(body: Buffer, data: Buffer): boolean {
+  const meta = innerObjectSpan(body, paramsIn(body)?.members.get("_meta"));
+  const least = levelAt(body, meta?.members.get("io.modelcontextprotocol/logLevel"));
+  const level = levelAt(data, paramsIn(data)?.members.get("level"));
+  return least !== -1 && level >= least;
+}
+
+function paramsIn(message: Buffer) {
+  return innerObjectSpan(message, readObjectSpan(message)?.members.get("params"));
+}
+
+/** The place among the levels; -1 for none. */
+function levelAt(message: Buffer, place: Parameters<typeof shortValue>[1]): number {
+  const level = shortValue(message, place);
+  return typeof level === "string" ? LOG_LEVELS.indexOf(level) : -1;
 }

@@ -1,7 +1,7 @@
 // Reads the event stream with which a server answers a call, no faster than its client and the other calls allow.
 import { drainOrClose, HttpFault, isEncoded, type HttpResponse } from "../../http/client.ts";
 import type { Operation } from "../../mcp/operation.ts";
-import type { ServerRequest, UpstreamMessage } from "../../mcp/upstream-message.ts";
+import type { ServerNotification, ServerRequest, UpstreamMessage } from "../../mcp/upstream-message.ts";
 import type { Brake, Pacer } from "../upstream/brake.ts";
 import { createEventParser, type StreamEvent } from "../upstream/event-stream.ts";
 import type { NotificationBudget } from "./notification-budget.ts";
@@ -25,8 +25,8 @@ export interface RelayStream {
 }
 
 export interface StreamSink {
-  /** Receives each notification, byte for byte. */
-  notification(data: Buffer): void;
+  /** Receives each notification. */
+  notification(data: Buffer, message: ServerNotification): void;
   /** Receives each request of the server's; false for one that has nobody who could answer it. */
   request(data: Buffer, message: ServerRequest): boolean;
   /** Called for each chunk that the server sends. */
@@ -156,9 +156,10 @@ function takeEvents(
   return false;
 }
 
-/** A notification for the client, as she gets it. */
+/** A notification for the client, with its names as they are at her endpoint. */
 interface PassedNotification {
   readonly kind: "notification";
+  readonly message: ServerNotification;
   readonly data: Buffer;
 }
 
@@ -180,10 +181,9 @@ function applyVerdict(
     reading.isFlood = true;
     observer.thinned(server, 1);
   } else if (verdict !== null && "kind" in verdict) {
-    if (verdict.kind === "notification") {
-      sink.notification(verdict.data);
-      reading.passed += event.data.length;
-    } else if (!sink.request(event.data, verdict)) observer.dropped(server, 1);
+    reading.passed += event.data.length;
+    if (verdict.kind === "notification") sink.notification(verdict.data, verdict.message);
+    else if (!sink.request(event.data, verdict)) observer.dropped(server, 1);
   } else {
     reading.found = verdict;
     return true;
@@ -225,6 +225,7 @@ function verdictOn({ request, operation }: RelayStream, { data, message, isWithi
   const { mapUri } = request;
   return {
     kind: "notification",
+    message,
     data: mapUri === null ? data : withMappedParams(data, message.method, mapUri),
   };
 }

@@ -118,6 +118,12 @@ function legacyHeaders({ version, session }: LegacyDialect): Record<string, stri
   };
 }
 
+/** The headers of the request for a session's stream. @param lastEventId where it goes on; null for what comes from now on */
+export function streamHeaders(dialect: LegacyDialect, lastEventId: string | null): Record<string, string> {
+  const from = lastEventId === null ? {} : { "last-event-id": lastEventId };
+  return { accept: "text/event-stream", ...legacyHeaders(dialect), ...from };
+}
+
 /**
  * MCP 2025-11-25, Session Management: a client that no longer needs a session SHOULD delete it. Best effort: resolves soon,
  * whatever the server does.

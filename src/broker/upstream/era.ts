@@ -90,11 +90,16 @@ const OLDER_REVISION = /^202[45]-\d\d-\d\d$/;
 /**
  * The handshake of the older revisions.
  * @param end ends the session that a failed handshake leaves behind
+ * @param capabilities those of the client for whom the session is
  * @throws {HttpFault}
  */
-export async function handshake(send: SendOwn, end: (dialect: LegacyDialect) => Promise<void>): Promise<LegacyDialect> {
+export async function handshake(
+  send: SendOwn,
+  end: (dialect: LegacyDialect) => Promise<void>,
+  capabilities: object = {},
+): Promise<LegacyDialect> {
   const first: LegacyDialect = { era: "legacy", version: null, session: null };
-  const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: IMPLEMENTATION };
+  const params = { protocolVersion: LEGACY, capabilities, clientInfo: IMPLEMENTATION };
   const { status, session, message } = await send(first, "initialize", params);
   if (session !== null && !SESSION_ID.test(session)) throw new HttpFault("initialize_session");
   let dialect: LegacyDialect = { ...first, session };

@@ -8,11 +8,17 @@ export interface StreamEvent {
   /** `message` where the stream gives none. */
   readonly type: string;
   readonly data: Buffer;
+  /** The last id that the stream has given, here or before; null for none. */
+  readonly id: string | null;
 }
 
 export interface EventParser {
   /** Bytes of the event that is not complete yet. */
   readonly length: number;
+  /** The last id that the stream has given, also with an event that had no data; null for none. */
+  readonly lastEventId: string | null;
+  /** Milliseconds after which the stream wants to be asked for again once it has ended; null if it did not say. */
+  readonly retryMs: number | null;
   /** The events that are complete with this chunk. @throws {HttpFault} `too_large` */
   push(chunk: Buffer): StreamEvent[];
   /** The last event, if the stream ended without the empty line behind it. */
@@ -23,15 +29,16 @@ const LF = 0x0a;
 const CR = 0x0d;
 const COLON = 0x3a;
 const SPACE = 0x20;
-/** The first letters of `data` and `event`. */
-const LETTER_D = 0x64;
-const LETTER_E = 0x65;
+/** The first letters of `data`, `event`, `id` and `retry`. */
+const LETTERS: readonly number[] = [0x64, 0x65, 0x69, 0x72];
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NEWLINE = Buffer.from("\n");
 const NOTHING = Buffer.alloc(0);
 /** Longer than each field name and type that has a meaning here. */
 const MAX_FIELD_NAME = 8;
 const MAX_TYPE = 64;
+/** Ids go on in a header of a client's, sealed. */
+const MAX_ID = 1024;
 
 /**
  * Parses an event stream chunk by chunk: lines end with CRLF, LF or CR, comments and unknown fields are skipped, several
@@ -50,8 +57,12 @@ class LineByLineParser implements EventParser {
   #found: StreamEvent[] = [];
   #hasData = false;
   #type = "";
+  /** The id of the event that is not complete yet. */
+  #id: string | null = null;
   #isFirst = true;
   #afterCr = false;
+  lastEventId: string | null = null;
+  retryMs: number | null = null;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -88,8 +99,8 @@ class LineByLineParser implements EventParser {
   /** True for a comment, an unknown field, or an empty line without an event: a chunk can hold thousands. */
   #isSkipped(chunk: Buffer, at: number, end: number): boolean {
     if (this.#isFirst || this.#held.length > 0) return false;
-    if (at === end) return !this.#hasData && this.#type === "";
-    return chunk[at] !== LETTER_D && chunk[at] !== LETTER_E;
+    if (at === end) return !this.#hasData && this.#type === "" && this.#id === this.lastEventId;
+    return !LETTERS.includes(chunk[at] ?? 0);
   }
 
   #line(part: Buffer): void {
@@ -111,15 +122,29 @@ class LineByLineParser implements EventParser {
     const name = line.toString("latin1", 0, colon === -1 ? line.length : Math.min(colon, MAX_FIELD_NAME));
     const start = colon === -1 ? line.length : colon + (line[colon + 1] === SPACE ? 2 : 1);
     if (name === "event") this.#type = line.toString("latin1", start, start + MAX_TYPE);
+    if (name === "id") this.#takeId(line.subarray(start));
+    if (name === "retry") this.#takeRetry(line.toString("latin1", start, start + MAX_TYPE));
     if (name !== "data") return;
     if (this.#hasData) this.#data.push(NEWLINE);
     this.#data.push(line.subarray(start));
     this.#hasData = true;
   }
 
+  /** One with NUL is ignored; one that cannot stand in a header, or is too long, is none: the stream cannot be resumed there. */
+  #takeId(bytes: Buffer): void {
+    if (bytes.includes(0)) return;
+    const id = bytes.toString("latin1");
+    this.#id = /^[\x21-\x7e]+$/.test(id) && id.length <= MAX_ID ? id : null;
+  }
+
+  #takeRetry(digits: string): void {
+    if (/^\d{1,9}$/.test(digits)) this.retryMs = Number(digits);
+  }
+
   #dispatch(): void {
+    this.lastEventId = this.#id;
     const type = this.#type === "" ? "message" : this.#type;
-    if (this.#data.length > 0) this.#found.push({ type, data: this.#data.take() });
+    if (this.#data.length > 0) this.#found.push({ type, data: this.#data.take(), id: this.#id });
     this.#hasData = false;
     this.#type = "";
   }

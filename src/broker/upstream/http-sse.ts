@@ -38,6 +38,11 @@ const NOT_STREAMABLE: readonly number[] = [400, 404, 405];
 /** A server is tried with streamable HTTP again after this time: it may have been updated. */
 const SSE_TTL_MS = 10 * 60_000;
 
+/** True for the session of an HTTP+SSE server: its id is ours, and means nothing to the server. */
+export function isChannel(session: string | undefined): boolean {
+  return session?.startsWith(PREFIX) === true;
+}
+
 /** @param monotonic milliseconds of a clock that never goes back */
 export function createTransportMemory(monotonic: () => number): TransportMemory {
   let seenAt: number | null = null;
@@ -54,7 +59,8 @@ export function withHttpSse(options: HttpSseOptions): Request {
   const streamable: Request = (request) => send({ ...request, path });
   return async (request) => {
     const session = request.headers["mcp-session-id"];
-    if (session?.startsWith(PREFIX) === true) return channels.get(session)?.request(request) ?? emptyResponse(404);
+    if (session !== undefined && isChannel(session))
+      return channels.get(session)?.request(request) ?? emptyResponse(404);
     if (!memory.isSse()) return discovering(options, channels, { request, streamable });
     // The probe of the era, and whatever else needs a session that is not there.
     if (session !== undefined || request.method !== "POST" || request.headers["mcp-protocol-version"] === MODERN)

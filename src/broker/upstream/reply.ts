@@ -1,22 +1,27 @@
-// Sends a server the responses to its requests. Best effort: resolves soon, whatever the server does. I/O.
+// Sends a server messages that have no answer: responses to its requests, and notifications of a client. Best effort: resolves
+// soon, whatever the server does. I/O.
 import { drainOrClose } from "../../http/client.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import { headersFor } from "./client.ts";
 import type { LegacyDialect } from "./era.ts";
 import { credentialHeader, type UpstreamConnections, type UpstreamCredential } from "./upstream.ts";
 
-/** A server, and the credential of the call that made it ask. */
+/** A server, and the credential with which it is spoken to. */
 export interface ReplyTo {
   readonly upstream: UpstreamConnections;
   readonly credential: UpstreamCredential | null;
 }
 
-const REPLY_MS = 5000;
+const POST_MS = 5000;
 
-/** Sends one JSON-RPC response, in the session in which the server has asked. */
-export async function reply({ upstream, credential }: ReplyTo, dialect: LegacyDialect, body: Buffer): Promise<void> {
-  const headers = { ...headersFor(dialect, "response"), ...credentialHeader(credential) };
-  const signal = AbortSignal.timeout(REPLY_MS);
+/** Sends one message in this session. */
+export async function postMessage(
+  { upstream, credential }: ReplyTo,
+  dialect: LegacyDialect,
+  body: Buffer,
+): Promise<void> {
+  const headers = { ...headersFor(dialect, "notification"), ...credentialHeader(credential) };
+  const signal = AbortSignal.timeout(POST_MS);
   await upstream.request({ method: "POST", headers, body, signal }).then(drainOrClose, () => undefined);
 }
 

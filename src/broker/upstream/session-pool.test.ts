@@ -2,8 +2,7 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { json, startEraServer, type EraServer } from "../../../test/fakes/mcp-server.ts";
 import { Secret } from "../../secret/secret.ts";
-import { createSessionPool, type SessionPool } from "./session-pool.ts";
-import type { SessionOwner } from "./session.ts";
+import { createSessionPool, type SessionOwner, type SessionPool } from "./session-pool.ts";
 import { createUpstreams, type Upstreams } from "./upstream.ts";
 
 const opened: (() => Promise<void> | void)[] = [];
@@ -14,7 +13,13 @@ afterEach(async () => {
 interface Setup {
   readonly fake: EraServer;
   readonly pool: SessionPool;
-  readonly owner: (more?: { server?: string; idp?: string; sub?: string; credential?: string | null }) => SessionOwner;
+  readonly owner: (more?: {
+    server?: string;
+    idp?: string;
+    sub?: string;
+    client?: string;
+    credential?: string | null;
+  }) => SessionOwner;
   readonly wait: (ms: number) => void;
 }
 
@@ -29,7 +34,12 @@ async function setup({ maxSessions = 100, timeoutMs = 1000 } = {}): Promise<Setu
     credentialHeaders: new Set(["authorization"]),
   };
   const upstreams: Upstreams = createUpstreams(
-    new Map(["s", "t"].map((name) => [name, { ...settings, needsCredential: false }])),
+    new Map(
+      ["s", "t", "shared"].map((name) => [
+        name,
+        { ...settings, needsCredential: false, sessions: name === "shared" ? "caller" : "client" },
+      ]),
+    ),
   );
   const pool = createSessionPool({ maxSessions, idleMs: 60_000, monotonic: () => clock });
   opened.push(
@@ -41,10 +51,11 @@ async function setup({ maxSessions = 100, timeoutMs = 1000 } = {}): Promise<Setu
     fake,
     pool,
     wait: (ms) => (clock += ms),
-    owner: ({ server = "s", idp = "i", sub = "alice", credential = "Bearer a" } = {}) => ({
+    owner: ({ server = "s", idp = "i", sub = "alice", client = "c", credential = "Bearer a" } = {}) => ({
       upstream: upstreams.get(server)!,
       idp,
       sub,
+      client,
       credential: credential === null ? null : { header: "authorization", value: new Secret(credential) },
     }),
   };
@@ -58,6 +69,19 @@ const idOf = async (pool: SessionPool, owner: SessionOwner) => {
 };
 
 describe("createSessionPool", () => {
+  it("B08: clients of one user share no session, unless the server's configuration says so", async () => {
+    const { pool, owner } = await setup();
+    const ids = await Promise.all([
+      idOf(pool, owner()),
+      idOf(pool, owner({ client: "d" })),
+      idOf(pool, owner({ client: "" })),
+      idOf(pool, owner({ server: "shared" })),
+    ]);
+    expect(new Set(ids).size).toBe(4);
+    expect(await idOf(pool, owner({ client: "d" }))).toBe(ids[1]);
+    expect(await idOf(pool, owner({ server: "shared", client: "d" }))).toBe(ids[3]);
+  });
+
   it("B33, P4: another caller, issuer, server or credential has another session; the same has the same", async () => {
     const { pool, owner, fake } = await setup();
     const owners = [

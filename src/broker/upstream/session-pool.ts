@@ -1,6 +1,15 @@
 // The sessions of all callers with servers of the older revisions, bounded in number and idle time. I/O by session.ts.
 import { hash } from "node:crypto";
-import { createSession, type Lease, type Session, type SessionOwner } from "./session.ts";
+import { createSession, type Lease, type Session, type SessionTarget } from "./session.ts";
+
+/** The caller to whom a session belongs. Another caller, or another credential of the same caller, has another session. */
+export interface SessionOwner extends SessionTarget {
+  /** The caller's issuer and subject, verified. */
+  readonly idp: string;
+  readonly sub: string;
+  /** The client that the caller's token was issued to. */
+  readonly client: string;
+}
 
 export interface SessionPool {
   /** @throws {HttpFault} if the handshake fails, or the signal ends the wait */
@@ -23,7 +32,7 @@ export interface SessionPoolOptions {
 const MAX_PER_CALLER = 8;
 
 /**
- * One session per caller and credential, opened once for all calls that wait for it. The least recently used is the first of
+ * One session per caller, client (unless the server's sessions are `caller`) and credential, opened once for all calls that wait for it. The least recently used is the first of
  * the map, and is ended when there are too many.
  */
 export function createSessionPool(options: SessionPoolOptions): SessionPool {
@@ -103,9 +112,10 @@ interface Key {
 }
 
 /** A list of fixed length as JSON is injective (P4); the credential itself is in no key. */
-function keyOf({ upstream, idp, sub, credential }: SessionOwner): Key {
-  const secret = JSON.stringify(credential === null ? [] : [credential.header, credential.value.reveal()]);
+function keyOf({ upstream, idp, sub, client, credential }: SessionOwner): Key {
+  const shared = upstream.sessions === "caller" ? null : client;
+  const secret = credential === null ? [] : [credential.header, credential.value.reveal()];
   const caller = JSON.stringify([upstream.name, idp, sub]);
-  const passed = JSON.stringify(Object.entries(upstream.passed));
-  return { caller, whole: caller + hash("sha256", secret + passed, "base64url") };
+  const passed = Object.entries(upstream.passed);
+  return { caller, whole: caller + hash("sha256", JSON.stringify([shared, secret, passed]), "base64url") };
 }

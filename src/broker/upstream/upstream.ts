@@ -3,7 +3,7 @@ import type { Secret } from "../../secret/secret.ts";
 import { createHttpClient, type HttpRequest, type HttpResponse } from "../../http/client.ts";
 import { partsOf } from "../../http/url.ts";
 import { limitConnections } from "./connection-limit.ts";
-import { createTransportMemory, withHttpSse } from "./http-sse.ts";
+import { createTransportMemory, isChannel, withHttpSse } from "./http-sse.ts";
 
 /** A server as the configuration describes it. */
 export interface UpstreamSettings {
@@ -16,6 +16,8 @@ export interface UpstreamSettings {
   readonly maxResponseBytes: number;
   /** Headers that the credential chain may fill. */
   readonly credentialHeaders: ReadonlySet<string>;
+  /** Who shares a session with it: calls of one session of a client (without one: of one client), or of one caller. */
+  readonly sessions: "client" | "caller";
   /** False only if the chain ends in `none`: then a call may come without a credential. */
   readonly needsCredential: boolean;
   /** With every request, whoever sends it. */
@@ -42,6 +44,8 @@ export interface Upstream extends Omit<UpstreamSettings, "url" | "ca" | "headers
   readonly passed: Readonly<Record<string, string>>;
   /** For lists: calls cannot take these. */
   readonly lists: UpstreamConnections;
+  /** For the streams of sessions: calls and lists cannot take these, nor they those. */
+  readonly streams: UpstreamConnections;
 }
 
 /** The header that a server receives in place of the caller's token: its name and its whole value. */
@@ -62,6 +66,8 @@ const LIST_CONNECTIONS = 2;
 const PROBE_MS = 5000;
 /** Streams of HTTP+SSE, one for each session; apart from them each call takes a connection for its POST alone. */
 const CALL_STREAMS = 512;
+/** One for each session of a client who listens; further ones wait. */
+const SESSION_STREAMS = 4096;
 /** A listing that has not ended its stream yet, and the next. */
 const LIST_STREAMS = 2;
 /** Incomplete events of all streams of one server. */
@@ -72,7 +78,7 @@ export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>):
   const pools: { close(): void }[] = [];
   for (const [name, { url, ca, headers = {}, ...settings }] of servers) {
     const { origin, path } = partsOf(url);
-    const maxConnections = CALL_CONNECTIONS + LIST_CONNECTIONS + CALL_STREAMS + LIST_STREAMS;
+    const maxConnections = CALL_CONNECTIONS + LIST_CONNECTIONS + CALL_STREAMS + LIST_STREAMS + SESSION_STREAMS;
     const pool = createHttpClient({ origin, ca, maxConnections });
     pools.push(pool);
     const memory = createTransportMemory(() => performance.now());
@@ -84,7 +90,12 @@ export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>):
       return withHeaders({ request, probeMs: Math.min(PROBE_MS, Math.ceil(settings.timeoutMs / 3)) }, headers);
     };
     const lists = connections(LIST_CONNECTIONS, LIST_STREAMS);
-    upstreams.set(name, { ...settings, ...connections(CALL_CONNECTIONS, CALL_STREAMS), name, passed: {}, lists });
+    const calls = connections(CALL_CONNECTIONS, CALL_STREAMS);
+    const open = limitConnections(pool.open, SESSION_STREAMS);
+    const listen: UpstreamConnections["request"] = (request) =>
+      isChannel(request.headers["mcp-session-id"]) ? calls.request(request) : open({ ...request, path });
+    const streams = withHeaders({ probeMs: calls.probeMs, request: listen }, headers);
+    upstreams.set(name, { ...settings, ...calls, name, passed: {}, lists, streams });
   }
   return {
     get: (server) => upstreams.get(server),
@@ -103,7 +114,7 @@ function withHeaders(upstream: UpstreamConnections, more: Readonly<Record<string
 /** The server as one client reaches it, with her headers on every request: a session may read them at its beginning only. */
 export function passing(upstream: Upstream, passed: Readonly<Record<string, string>>): Upstream {
   if (Object.keys(passed).length === 0) return upstream;
-  return { ...upstream, ...withHeaders(upstream, passed), passed };
+  return { ...upstream, ...withHeaders(upstream, passed), streams: withHeaders(upstream.streams, passed), passed };
 }
 
 /** The only place where a credential leaves for its server. */

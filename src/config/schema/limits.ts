@@ -43,6 +43,8 @@ export const limitsSchema = z
       [1, 300, 15],
       "the longest silence of an answer that its client takes as a stream: then a comment shows that the call goes on",
     ),
+    sessions: within([1, 100_000, 20_000], "sessions of clients in all; beyond, the one that was idle longest ends"),
+    sessionsPerCaller: within([1, 20_000, 256], "sessions of one caller; beyond, the one that was idle longest ends"),
     serverNameBytes: within(
       [KIB, 256 * KIB, 64 * KIB],
       "names of one server's tools, prompts and resources that are listed",

@@ -73,6 +73,10 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
       .meta({ description: "time for the answer to a call; for a stream, its longest silence" }),
     ...curationSchema,
     maxResponseBytes,
+    sessions: z.enum(["client", "caller"]).default("client").meta({
+      description:
+        "who shares a session with it: `client`, one session of a client or else its token's client; `caller`, all of a user's clients",
+    }),
     caFile: file
       .nullable()
       .default(null)

@@ -20,6 +20,14 @@ export const sessionsSchema = (file: FileSchema) =>
     absoluteSeconds: positive.max(604_800).default(43_200).meta({ description: "a session ends then, used or not" }),
     address: address.nullable().default(null).meta({
       description: "where other replicas of the broker reach this one: `host:port`",
-      unset: "`listen.broker`",
+      unset: "`listen.broker`, with this machine's first address for `0.0.0.0`",
+    }),
+    caFile: file.nullable().default(null).meta({
+      description: "CA of the certificates that replicas show each other; each shows that of `tls.broker`",
+      unset: "`tls.broker.clientCaFile`, else the system's",
+    }),
+    serverName: z.string().min(1).nullable().default(null).meta({
+      description: "the name in these certificates",
+      unset: "the host of `address`",
     }),
   });

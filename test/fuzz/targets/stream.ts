@@ -55,7 +55,7 @@ function eventsOf(parts: readonly Buffer[]): StreamEvent[] | null {
   }
 }
 
-const copied = ({ type, data }: StreamEvent): StreamEvent => ({ type, data: Buffer.from(data) });
+const copied = ({ type, data, id }: StreamEvent): StreamEvent => ({ type, data: Buffer.from(data), id });
 
 function* cuts(bytes: Buffer, text: Buffer): Iterable<Buffer[]> {
   if (text.length <= 300) yield Array.from(text, (_, i) => text.subarray(i, i + 1));

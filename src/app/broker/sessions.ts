@@ -1,0 +1,90 @@
+// Builds the sessions of clients from the configuration: their keys, limits, and the way to other replicas. I/O: files.
+import { networkInterfaces } from "node:os";
+import { createClientSessions } from "../../broker/sessions/client-sessions.ts";
+import { createEventIds } from "../../broker/sessions/event-ids.ts";
+import { createForwarder, type ForwarderTls } from "../../broker/sessions/forward.ts";
+import { createSessionIds } from "../../broker/sessions/session-id.ts";
+import { createPacer } from "../../broker/upstream/brake.ts";
+import { createReadMessage } from "../../broker/upstream/message.ts";
+import type { SessionParts } from "../../broker/session-requests.ts";
+import type { Config } from "../../config/load.ts";
+import { readCaFile } from "../../files/ca.ts";
+import type { ListenAddress } from "../../http/listen.ts";
+import type { Log } from "../../ops/log.ts";
+import { createSealer } from "../../secret/seal.ts";
+import { loadSealKeys } from "../seal-keys.ts";
+import { tlsOf } from "../tls-listeners.ts";
+
+export interface BuiltSessions extends SessionParts {
+  close(): Promise<void>;
+}
+
+export interface SessionDeps {
+  readonly monotonic: () => number;
+  readonly log: Log;
+}
+
+const SWEEP_MS = 10_000;
+
+/** Null without `sessions`. @throws {Error} that names the key at fault */
+export function sessionsOf(config: Config, { monotonic, log }: SessionDeps): BuiltSessions | null {
+  const { sessions, limits } = config;
+  const keys = loadSealKeys(config);
+  if (sessions === null || keys === null) return null;
+  const address = ownAddress(config);
+  const absoluteMs = sessions.absoluteSeconds * 1000;
+  const sealer = createSealer(keys);
+  const clients = createClientSessions({
+    ids: createSessionIds({ sealer, owner: address, absoluteMs, now: Date.now }),
+    events: createEventIds(sealer),
+    readMessage: createReadMessage(createPacer()),
+    notificationsPerSecond: limits.notificationsPerSecond,
+    address,
+    max: limits.sessions,
+    maxPerCaller: limits.sessionsPerCaller,
+    idleMs: sessions.idleSeconds * 1000,
+    absoluteMs,
+    monotonic,
+  });
+  const onFault = (code: string) => log.warn("session_not_forwarded", { code });
+  const forwarder = createForwarder({ tls: forwarderTls(config), onFault });
+  const sweeper = setInterval(() => clients.sweep(), SWEEP_MS);
+  sweeper.unref();
+  return {
+    clients,
+    forwarder,
+    keepAliveMs: limits.keepAliveSeconds * 1000,
+    async close() {
+      clearInterval(sweeper);
+      await clients.close();
+      forwarder.close();
+    },
+  };
+}
+
+/** Where other replicas reach this one. */
+function ownAddress({ sessions, listen }: Config): string {
+  return textOf(sessions?.address ?? listen.broker);
+}
+
+function textOf(address: ListenAddress): string {
+  if (address.kind === "unix") return `unix:${address.path}`; // no other replica can connect to it
+  const host = ["0.0.0.0", "::"].includes(address.host) ? firstAddress() : address.host;
+  return `${host.includes(":") ? `[${host}]` : host}:${address.port}`;
+}
+
+/** The first address of this machine that others reach: a container has one. */
+function firstAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const outside = addresses.filter(({ internal, scopeid }) => !internal && !scopeid);
+  return (outside.find(({ family }) => family === "IPv4") ?? outside[0])?.address ?? "127.0.0.1";
+}
+
+/** A replica is spoken to as Envoy speaks to it; it shows the certificate of its own listener. */
+function forwarderTls(config: Config): ForwarderTls | null {
+  const own = tlsOf(config, "broker");
+  if (own === null || config.sessions === null) return null;
+  const { caFile, serverName } = config.sessions;
+  const ca = caFile === null ? own.clientCa : readCaFile("sessions.caFile", caFile);
+  return { ca, client: { cert: own.cert, key: own.key }, serverName };
+}

@@ -1,0 +1,89 @@
+// One session of a client of an older revision: whose it is, and everything that belongs to it. I/O by its parts.
+import { createBoundUpstreams, type BoundUpstreams } from "./bound-upstreams.ts";
+import type { ClientCapabilities } from "./client-capabilities.ts";
+import { createServerRequests, type ServerRequests } from "./server-requests.ts";
+import type { SessionHolder } from "./session-id.ts";
+import { createClientStreams, type ClientStreams } from "./client-streams.ts";
+import { createHearing, type HearingOptions } from "./hearing.ts";
+import { createSettings, type SessionSettings } from "./session-settings.ts";
+import { createSubscriptions, type Subscriptions } from "./subscriptions.ts";
+
+export interface ClientSession {
+  /** Random, one for each session: the ids of its calls count together. */
+  readonly key: string;
+  readonly holder: SessionHolder;
+  readonly capabilities: ClientCapabilities;
+  readonly upstreams: BoundUpstreams;
+  readonly requests: ServerRequests;
+  readonly settings: SessionSettings;
+  /** The streams that the client has opened. */
+  readonly streams: ClientStreams;
+  /** The resources whose changes she wants to hear of. */
+  readonly subscriptions: Subscriptions;
+  /** Servers' streams go on where this event was, the next time that they are asked for. Nothing for an id that is not of ours. */
+  resumeAt(eventId: string): void;
+  /** Counts one request or stream under way; the returned function ends it. */
+  use(): () => void;
+  /** Milliseconds since the last use ended; 0 while there is one. */
+  idleFor(): number;
+  /** Ends it and all that belongs to it. */
+  end(): void;
+  /** Aborted with its end. */
+  readonly ended: AbortSignal;
+}
+
+export interface ClientSessionOptions extends HearingOptions {
+  readonly capabilities: ClientCapabilities;
+  /** Called once, with its end. */
+  readonly onEnd: () => void;
+  /** Receives each deletion of a session at a server, which resolves soon. */
+  readonly onDelete: (deletion: Promise<void>) => void;
+}
+
+export function createClientSession(options: ClientSessionOptions): ClientSession {
+  const { key, holder, capabilities, monotonic, onEnd, onDelete } = options;
+  const ending = new AbortController();
+  let users = 0;
+  let usedAt = monotonic();
+  const requests = createServerRequests();
+  const settings = createSettings();
+  const subscriptions = createSubscriptions();
+  const upstreams = createBoundUpstreams({
+    ...{ monotonic, capabilities, onDelete, onLost: end },
+    async onOpen(open) {
+      await settings.applyTo(open);
+      hearing.begin(open.upstream.name);
+    },
+  });
+  const streams = createClientStreams({ onFirst: () => hearing.beginAll(), onNone: () => hearing.endAll() });
+  const hearing = createHearing(options, {
+    ...{ upstreams, streams, requests, subscriptions, capabilities },
+    onLost: end,
+  });
+
+  function end(): void {
+    if (ending.signal.aborted) return;
+    ending.abort();
+    requests.close();
+    hearing.endAll();
+    streams.close();
+    upstreams.end();
+    onEnd();
+  }
+
+  return {
+    ...{ key, holder, capabilities, upstreams, requests, settings, streams, subscriptions },
+    ...{ end, ended: ending.signal, resumeAt: (eventId) => hearing.resumeAt(eventId) },
+    use() {
+      users += 1;
+      let isCounted = true;
+      return () => {
+        if (!isCounted) return;
+        isCounted = false;
+        users -= 1;
+        usedAt = monotonic();
+      };
+    },
+    idleFor: () => (users > 0 ? 0 : monotonic() - usedAt),
+  };
+}

@@ -1,0 +1,91 @@
+// The streams that a client has opened on her session (GET): each message goes to one of them, no faster than she reads. I/O.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#listening-for-messages-from-the-server
+import type { ServerResponse } from "node:http";
+import type { Brake } from "../upstream/brake.ts";
+import { eventOf } from "../upstream/event-stream.ts";
+
+export interface ClientStreams {
+  /** Begins a stream as this response. Too many: the oldest ends. */
+  open(response: ServerResponse, options: ClientStreamOptions): void;
+  /**
+   * Sends a message on the stream that was opened last; false without a stream.
+   * @param id under which the client can ask for what comes after it; null for none
+   * @param source what is paused while she does not read
+   */
+  send(message: Uint8Array, id: string | null, source: Brake | null): boolean;
+  readonly size: number;
+  /** Ends all streams. */
+  close(): void;
+}
+
+export interface ClientStreamOptions {
+  /** A silent stream gets a comment at least so often. */
+  readonly keepAliveMs: number;
+  /** Milliseconds until it must end: the caller's token does then. */
+  readonly maxMs: number;
+}
+
+/** Called when the first stream begins, and when the last one has ended. */
+export interface StreamsObserver {
+  readonly onFirst: () => void;
+  readonly onNone: () => void;
+}
+
+const MAX_STREAMS = 4;
+/** Node's timers fire at once beyond this many milliseconds. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export function createClientStreams({ onFirst, onNone }: StreamsObserver): ClientStreams {
+  /** The oldest first. */
+  const streams = new Set<ServerResponse>();
+  let isClosed = false;
+  return {
+    open(response, { keepAliveMs, maxMs }) {
+      const [oldest] = streams;
+      if (oldest !== undefined && streams.size >= MAX_STREAMS) oldest.end();
+      writeHead(response);
+      if (isClosed || response.closed) {
+        response.end();
+        return;
+      }
+      streams.add(response);
+      const sign = setInterval(() => {
+        // A client that has not read what was sent needs no sign of life.
+        if (!response.writableNeedDrain) response.write(":\n\n");
+      }, keepAliveMs);
+      const limit = setTimeout(() => response.end(), Math.min(MAX_TIMER_MS, Math.max(0, maxMs)));
+      response.once("close", () => {
+        clearInterval(sign);
+        clearTimeout(limit);
+        if (streams.delete(response) && streams.size === 0) onNone();
+      });
+      if (streams.size === 1) onFirst();
+    },
+    send(message, id, source) {
+      const response = [...streams].findLast(({ writableEnded, destroyed }) => !writableEnded && !destroyed);
+      if (response === undefined) return false;
+      const head = id === null ? [] : [Buffer.from(`id: ${id}\n`)];
+      if (!response.write(Buffer.concat([...head, ...eventOf([message])])) && source !== null) {
+        const goOn = source.hold();
+        response.once("drain", goOn).once("close", goOn);
+      }
+      return true;
+    },
+    get size() {
+      return streams.size;
+    },
+    close() {
+      isClosed = true;
+      for (const response of streams) response.end();
+    },
+  };
+}
+
+function writeHead(response: ServerResponse): void {
+  response.writeHead(200, {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+  });
+  response.flushHeaders();
+}
