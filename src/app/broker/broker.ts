@@ -64,22 +64,22 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   });
   let started = false;
   const { breakerState } = calls;
-  const sources = { metrics, catalog, keys, held, breakerState, started: () => started, onRead: () => {} };
-  const ops = opsOf(config, sources);
+  const ops = opsOf(config, { metrics, catalog, keys, held, breakerState, started: () => started, onRead: () => {} });
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
   await broker.listen();
   started = true;
-  const servers = catalog.states().length;
-  log.info("listening", { broker: textOf(config.listen.broker), servers, ready: keys.status().keys > 0 });
+  const [servers, ready] = [catalog.states().length, keys.status().keys > 0];
+  log.info("listening", { broker: textOf(config.listen.broker), servers, ready });
   return {
     async reload() {
       const parts = tlsParts(config, { broker: broker.setTls, brokerOps: ops.setTls });
       log.info("reloaded", { what: (await reloadParts(log, parts)).join(", ") });
     },
     async stop() {
-      await broker.close(GRACE_MS);
-      await Promise.all([sessions?.close(), calls.close()]);
+      // Streams of sessions have no end of their own.
+      await Promise.all([broker.close(GRACE_MS), sessions?.close()]);
+      await calls.close();
       keys.close();
       catalog.close();
       await outputSchemas.close();
