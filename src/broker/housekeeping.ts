@@ -14,7 +14,7 @@ import { pageOf, type PagedList } from "./pages.ts";
 /** All that a result depends on. */
 export interface BrokerView {
   readonly snapshot: Snapshot;
-  /** Capabilities of the endpoint's server, for every caller; null if it was never listed, and on the merged endpoint, which has all. */
+  /** Capabilities of the endpoint's server, for every caller; null if it was never listed, and where several are merged. */
   readonly offers: Offers | null;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
@@ -29,7 +29,7 @@ export interface BrokerView {
 
 /** Milliseconds that a client may cache its list (at most) or the result of `server/discover`. */
 const LIST_TTL_MS = 5000;
-const EVERYTHING: Offers = { tools: true, prompts: true, resources: true };
+const EVERYTHING: Offers = { tools: true, prompts: true, resources: true, completions: true };
 
 /** The entries that the wristband names: the only filter, for all kinds. */
 export function visible<T extends { readonly name: string }>(entries: readonly T[], allowed: readonly string[]): T[] {
@@ -73,10 +73,15 @@ function negotiated(requested: unknown): string {
 }
 
 /** Capabilities of the endpoint, the same for every caller: they tell nothing about rights. */
-function capabilities({ offers }: BrokerView): object {
-  const served = offers ?? EVERYTHING;
-  const names = (["tools", "prompts", "resources"] as const).filter((name) => served[name]);
+function capabilities({ server, offers, snapshot }: BrokerView): object {
+  const served = server === null ? mergedOffers(snapshot) : (offers ?? EVERYTHING);
+  const names = (["tools", "prompts", "resources", "completions"] as const).filter((name) => served[name]);
   return Object.fromEntries(names.map((name) => [name, {}]));
+}
+
+/** Where several servers are merged all lists are answered, and arguments are completed if one of them does. */
+function mergedOffers({ servers }: Snapshot): Offers {
+  return { ...EVERYTHING, completions: [...servers.values()].some(({ offers }) => offers.completions) };
 }
 
 /** A page's entries and its cursor, as members of the result. */

@@ -51,13 +51,15 @@ function arrivalOf(parts: CallParts): { path: string; headers: Record<string, st
   const sent = path === "/mcp" ? `${server}_${name}` : name;
   const mirrors = { "mcp-protocol-version": "2026-07-28", "mcp-method": method, "mcp-name": sent };
   const body = parts.body ?? bodyOf(parts, method, sent);
+  const kind = KINDS[method];
+  const named = kind === undefined ? {} : { [kind]: { [server]: [name] } };
   const isList = parts.claims?.["use"] === "list";
   const proof = { ...(!isList && { body: bodyDigest(Buffer.from(body)) }), ...parts.claims };
   const headers = Object.entries({
     "content-type": "application/json",
     accept: "application/json, text/event-stream",
     ...(modern && mirrors),
-    "x-authorized-tools": wristband(claimsOf({ [KINDS[method] ?? ""]: { [server]: [name] }, ...proof })),
+    "x-authorized-tools": wristband(claimsOf({ ...named, ...proof })),
     "x-mcp-server": server,
     "x-upstream-authorization": CREDENTIAL,
     ...parts.headers,

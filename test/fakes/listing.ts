@@ -25,6 +25,7 @@ export function listingOf(server: string, offered: Offered, aliases: AliasTable 
     tools: offered.tools !== undefined,
     prompts: offered.prompts !== undefined,
     resources: (offered.resources ?? offered.templates) !== undefined,
+    completions: offered.templates !== undefined,
   };
   const [tools, prompts, resources, templates] = (["tools", "prompts", "resources", "templates"] as const).map(use);
   return {

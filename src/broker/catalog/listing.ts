@@ -29,6 +29,7 @@ export interface Offers {
   readonly tools: boolean;
   readonly prompts: boolean;
   readonly resources: boolean;
+  readonly completions: boolean;
 }
 
 export interface ListingOptions extends ListedUpstream {
@@ -59,7 +60,12 @@ export async function listUpstream(options: ListingOptions): Promise<Listing> {
 async function readLists(server: Conversation, options: ListingOptions): Promise<Listing> {
   const { names, isOffered, limits, outputSchemas } = options;
   const offered = (capability: string) => isObject(server.capabilities[capability]);
-  const offers = { tools: offered("tools"), prompts: offered("prompts"), resources: offered("resources") };
+  const offers = {
+    tools: offered("tools"),
+    prompts: offered("prompts"),
+    resources: offered("resources"),
+    completions: offered("completions"),
+  };
   const stats = emptyStats();
   const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
   const pages = { left: MAX_PAGES };

@@ -172,8 +172,8 @@ describe.each(eras)("lists of the revision %s", (version, send) => {
         "capabilities"
       ];
     for (const wristband of [alice, bob]) {
-      expect(await of("/mcp", wristband)).toEqual({ tools: {}, prompts: {}, resources: {} });
-      expect(await of(git, wristband)).toEqual({ tools: {}, prompts: {}, resources: {} });
+      expect(await of("/mcp", wristband)).toEqual({ tools: {}, prompts: {}, resources: {}, completions: {} });
+      expect(await of(git, wristband)).toEqual({ tools: {}, prompts: {}, resources: {}, completions: {} });
       expect(await of("/servers/big/mcp", wristband)).toEqual({ tools: {} });
       expect(await of("/servers/quiet/mcp", wristband)).toEqual({ prompts: {} });
     }
@@ -263,7 +263,7 @@ describe("N-05: the handshake", () => {
     expect(reply.message.result).toEqual({
       resultType: "complete",
       supportedVersions: ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"],
-      capabilities: { tools: {}, prompts: {}, resources: {} },
+      capabilities: { tools: {}, prompts: {}, resources: {}, completions: {} },
       serverInfo: IMPLEMENTATION,
       ttlMs: 5000,
       cacheScope: "private",

@@ -14,7 +14,7 @@ const listing = (...tools: string[]): Listing => ({
   prompts: [],
   resources: [entry("docs://a")],
   templates: [entry("docs://a"), entry("docs://{id}")],
-  offers: { tools: true, prompts: false, resources: true },
+  offers: { tools: true, prompts: false, resources: true, completions: false },
   stats: { dropped: {}, changed: {} },
 });
 
@@ -78,7 +78,7 @@ it("knows what it was told, in the order of names, each name once", async () => 
   });
   expect([states(), catalog.offers("a"), catalog.offers("c")]).toEqual([
     { a: "healthy", b: "healthy" },
-    { tools: true, prompts: false, resources: true },
+    { tools: true, prompts: false, resources: true, completions: false },
     null,
   ]);
 });

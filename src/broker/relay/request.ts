@@ -10,6 +10,7 @@ import {
   type Span,
 } from "../../json/spans.ts";
 import type { JsonValue } from "../../json/types.ts";
+import { methodRow } from "../../mcp/method-table.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import { paramHeaders } from "../../mcp/param-headers.ts";
 import { idOf } from "../../mcp/upstream-message.ts";
@@ -58,7 +59,7 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
     headers: {
       ...forwardedHeaders(call, dialect, findSchema),
       ...headersFor(dialect, operation.method),
-      ...(dialect.era === "modern" && { "mcp-name": encodeHeaderValue(call.name) }),
+      ...(dialect.era === "modern" && nameHeader(call)),
       ...credentialHeader(call.credential),
     },
     body: splice(body, edits),
@@ -68,6 +69,11 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
     mapUri: call.mapUri,
     dialect,
   };
+}
+
+/** `Mcp-Name`, where the stateless revision has it: a server refuses one that its body does not have. */
+function nameHeader({ operation: { method }, name }: RelayCall): Record<string, string> {
+  return methodRow(method)?.nameHeader === true ? { "mcp-name": encodeHeaderValue(name) } : {};
 }
 
 interface CallSpans {
@@ -88,7 +94,8 @@ function spansOf({ body }: RelayCall): CallSpans {
 /** On the merged endpoint a name or URI tells its server; the server gets its own. */
 function renaming({ operation, name, body }: RelayCall, { params }: CallSpans): Edit[] {
   if (name === operation.name) return [];
-  const holder = operation.method === "completion/complete" ? innerObjectSpan(body, params.members.get("ref")) : params;
+  const isInRef = methodRow(operation.method)?.nameParam === "ref";
+  const holder = isInRef ? innerObjectSpan(body, params.members.get("ref")) : params;
   const span = holder?.members.get(operation.kind === "resource" ? "uri" : "name");
   if (span === undefined) throw new Error("a renamed call without a name");
   return [{ ...span, text: JSON.stringify(name) }];
