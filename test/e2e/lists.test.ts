@@ -164,6 +164,29 @@ describe.each([
     expect(lists).toEqual([["docs_summary"], ["docs+docs://readme"], ["docs+docs://{id}"]]);
   });
 
+  it("arguments are completed for what she may read, on both endpoints", async () => {
+    const argument = { name: "id", value: "a" };
+    const complete = async (path: string, uri: string) =>
+      send(
+        lab.gateway,
+        "completion/complete",
+        { ref: { type: "ref/resource", uri }, argument },
+        { token: alice, path },
+      );
+    for (const [path, prefix] of [
+      ["/servers/docs/mcp", ""],
+      ["/mcp", "docs+"],
+    ] as const) {
+      expect(resultOf(await complete(path, `${prefix}docs://{id}`))).toMatchObject({
+        completion: { values: ["a-page"] },
+      });
+      const hidden = await complete(path, `${prefix}secret://{id}`);
+      const unknown = await complete(path, `${prefix}none://{id}`);
+      const same = ({ status, text }: Reply) => [status, text.replace(/"requestId":"[^"]*"/, "")];
+      expect([reasonOf(hidden), same(hidden)]).toEqual(["policy_denied", same(unknown)]);
+    }
+  });
+
   it("bob's are empty everywhere", async () => {
     for (const path of ["/mcp", "/servers/docs/mcp", "/servers/big/mcp", "/servers/old/mcp"])
       for (const method of Object.keys(MEMBER) as ListMethod[])
@@ -248,8 +271,8 @@ describe.each([
       const of = async (path: string) =>
         resultOf(await send(lab.gateway, method, { protocolVersion: version }, { token, path })).capabilities;
       expect([await of("/mcp"), await of("/servers/docs/mcp"), await of("/servers/old/mcp")]).toEqual([
-        { tools: {}, prompts: {}, resources: {} },
-        { tools: {}, prompts: {}, resources: {} },
+        { tools: {}, prompts: {}, resources: {}, completions: {} },
+        { tools: {}, prompts: {}, resources: {}, completions: {} },
         { tools: {} },
       ]);
     }

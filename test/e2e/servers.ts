@@ -59,10 +59,16 @@ export function startDocs(tools: Set<string>): Promise<TestServer> {
         server.registerPrompt(name, { description: `Asks for ${name}` }, () => ({ messages: [] }));
       for (const name of ["readme", "secret_page"])
         server.registerResource(name, `docs://${name}`, { description: name }, () => ({ contents: [] }));
+      const complete = { id: (value: string) => [`${value}-page`] };
       for (const scheme of ["docs", "secret"])
-        server.registerResource(scheme, new ResourceTemplate(`${scheme}://{id}`, { list: undefined }), {}, () => ({
-          contents: [],
-        }));
+        server.registerResource(
+          scheme,
+          new ResourceTemplate(`${scheme}://{id}`, { list: undefined, complete }),
+          {},
+          () => ({
+            contents: [],
+          }),
+        );
       return server;
     }),
   );
