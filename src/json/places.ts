@@ -1,9 +1,13 @@
 // Places in a JSON text that are looked at, or edited, while it passes (rewriter.ts). Pure.
+import { foldName } from "./strict-name.ts";
 import { readString } from "./strict-string.ts";
 
 /** What is done at one place. A place without a key of these is passed on as it is. */
 export interface Place {
-  /** The places of an object's members. Such an object has no name twice, and none in another case than here. */
+  /**
+   * The places of an object's members, by folded names ({@link membersOf}): tolerant readers take a member of another case
+   * for the same. Such an object has no name twice.
+   */
   readonly members?: ReadonlyMap<string, Place>;
   /** The place of each item of an array. */
   readonly items?: Place;
@@ -27,6 +31,10 @@ export interface TextRule {
   readonly map: (text: string) => string;
 }
 
+export function membersOf(places: Readonly<Record<string, Place>>): ReadonlyMap<string, Place> {
+  return new Map(Object.entries(places).map(([name, place]) => [foldName(name), place]));
+}
+
 /** A place with the rules below it. */
 export function withRules(place: Place, rules: readonly TextRule[]): Place {
   return rules.reduce((into, { path, map }) => withRule(into, path, map), place);
@@ -36,8 +44,9 @@ function withRule(place: Place, path: readonly string[], map: TextRule["map"]): 
   const [step, ...rest] = path;
   if (step === undefined) return { ...place, scalar: (text) => mapped(text, map) };
   if (step === "*") return { ...place, items: withRule(place.items ?? {}, rest, map) };
-  const inner = withRule(place.members?.get(step) ?? {}, rest, map);
-  return { ...place, members: new Map(place.members).set(step, inner) };
+  const name = foldName(step);
+  const inner = withRule(place.members?.get(name) ?? {}, rest, map);
+  return { ...place, members: new Map(place.members).set(name, inner) };
 }
 
 const QUOTE = 0x22;

@@ -1,7 +1,7 @@
 // The incremental rewriter: the same bytes however a text is cut, and the same reading as JSON.parse.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { withRules, type Place, type TextRule } from "./places.ts";
+import { membersOf, withRules, type Place, type TextRule } from "./places.ts";
 import { createRewriter, rewrite, RewriteFault } from "./rewriter.ts";
 
 const joined = (parts: readonly Uint8Array[]) => Buffer.concat(parts).toString();
@@ -30,7 +30,7 @@ const rules: readonly TextRule[] = [
   { path: ["content", "*", "uri"], map: (text) => `s+${text}` },
   { path: ["_meta", "ui", "resourceUri"], map: (text) => text.replace("ui://", "ui://s/") },
 ];
-const EDITED = withRules({ members: new Map([["id", { scalar: () => '"mine"' }]]), close: () => '"added":1' }, rules);
+const EDITED = withRules({ members: membersOf({ id: { scalar: () => '"mine"' } }), close: () => '"added":1' }, rules);
 
 describe("edits", () => {
   it.each([
@@ -42,6 +42,7 @@ describe("edits", () => {
       '{"content":[{"uri":"a\\u0062"},{"text":"t"},["x"],7]}',
       '{"content":[{"uri":"s+ab"},{"text":"t"},["x"],7],"added":1}',
     ],
+    ['{"ID":1,"Content":[{"URI":"a","uri":"b"}]}', '{"ID":"mine","Content":[{"URI":"s+a","uri":"s+b"}],"added":1}'],
     ['{"content":{"uri":"a"}}', '{"content":{"uri":"a"},"added":1}'],
     ['{"content":[{"uri":7},{"uri":{"uri":"x"}}]}', '{"content":[{"uri":7},{"uri":{"uri":"x"}}],"added":1}'],
     [
@@ -65,9 +66,7 @@ describe("faults", () => {
   it.each([
     ["a name twice", '{"id":1,"id":2}'],
     ["a name twice, in other letters", '{"id":1,"\\u0069d":2}'],
-    ["a name in another case", '{"ID":1}'],
     ["a name twice, at a place of a rule", '{"content":[{"uri":"a","uri":"b"}]}'],
-    ["another case at a place of a rule", '{"content":[{"URI":"a"}]}'],
     ["a lone surrogate that is mapped", '{"content":[{"uri":"\\ud800"}]}'],
     ["an escape that is none", '{"a":"\\x"}'],
     ["half an escape", '{"a":"\\u00g0"}'],
@@ -184,26 +183,22 @@ describe("properties", () => {
     );
   });
   it("what comes out reads as the edits say", () => {
-    const expected = (read: Record<string, unknown>) => ({ ...read, ...("id" in read && { id: "mine" }), added: 1 });
-    const place: Place = {
-      ...EDITED,
-      members: new Map([
-        [
-          "id",
-          {
-            scalar: () => '"mine"',
-            noScalar: () => {
-              throw new RewriteFault("no scalar");
-            },
-          },
-        ],
-      ]),
+    const expected = (read: object) => {
+      const edited = Object.entries(read).map(([name, item]: [string, unknown]) => [
+        name,
+        /^id$/i.test(name) ? "mine" : item,
+      ]);
+      return { ...Object.fromEntries(edited), added: 1 } as object;
     };
+    const noScalar = () => {
+      throw new RewriteFault("no scalar");
+    };
+    const place: Place = { ...EDITED, members: membersOf({ id: { scalar: () => '"mine"', noScalar } }) };
     fc.assert(
       fc.property(object, (text) => {
         const out = whole(text, place);
         if (out === "fault") return;
-        expect(JSON.parse(out)).toEqual(expected(JSON.parse(text) as Record<string, unknown>));
+        expect(JSON.parse(out)).toEqual(expected(JSON.parse(text) as object));
       }),
       { numRuns: 500 },
     );

@@ -3,6 +3,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Place } from "./places.ts";
 import * as table from "./rewrite-table.ts";
+import { foldName } from "./strict-name.ts";
 import { readString } from "./strict-string.ts";
 
 /** The text is not JSON, or two parsers could read it differently at a place that is edited. */
@@ -195,9 +196,9 @@ class ByteRewriter implements Rewriter {
     const name = this.#guarded(() => readString({ text, at: 0, escaped: false }));
     names.bytes += text.length;
     const isMany = names.seen.size >= MAX_MEMBERS || names.bytes > MAX_TOKEN_BYTES;
-    if (isMany || names.seen.has(name) || !isAllowed(place, name)) throw new RewriteFault("names");
+    if (isMany || names.seen.has(name) || place.only?.has(name) === false) throw new RewriteFault("names");
     names.seen.add(name);
-    this.#next = place.members?.get(name) ?? null;
+    this.#next = place.members?.get(foldName(name)) ?? null;
   }
 
   #guarded<T>(read: () => T): T {
@@ -275,15 +276,6 @@ function checkKind({ mustBeObject, noScalar }: Place, isObject: boolean): void {
 
 function needsNames(place: Place | null): boolean {
   return place !== null && (place.members ?? place.close ?? place.only) !== undefined;
-}
-
-/** False for a name that is not one of the few, or that some parsers (Go's) take for one of the place's. */
-function isAllowed({ members, only }: Place, name: string): boolean {
-  if (only !== undefined && !only.has(name)) return false;
-  if (members === undefined || members.has(name)) return true;
-  const folded = name.toLowerCase();
-  for (const known of members.keys()) if (known.length === name.length && known.toLowerCase() === folded) return false;
-  return true;
 }
 
 /** Collects a few bytes, however many parts they come in. */

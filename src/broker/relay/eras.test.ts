@@ -25,7 +25,7 @@ describe("eras", () => {
     expect(headers["mcp-protocol-version"]).toBe("2025-06-18");
     for (const name of ["mcp-method", "mcp-name", "mcp-session-id"]) expect(headers).not.toHaveProperty(name);
     expect(reply.text).toBe(
-      '{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","content":[{"type":"text","text":"ok"}]}}',
+      '{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"ok"}],"resultType":"complete"}}',
     );
   });
   it("a resource of a server of yesterday is never cached", async () => {

@@ -1,10 +1,11 @@
-// Turns a server's JSON-RPC response into the client's: splices its bytes, never writes them anew. Pure.
-import { setMembers, splicedParts, type Edit, type ObjectSpan } from "../../json/spans.ts";
+// Turns a server's JSON-RPC response into the client's: passes its bytes on, never writes them anew. Pure.
+import { HttpFault } from "../../http/client.ts";
+import { RewriteFault } from "../../json/rewriter.ts";
 import type { Operation } from "../../mcp/operation.ts";
-import { shortValue, type UpstreamMessage } from "../../mcp/upstream-message.ts";
+import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
+import { AnswerFault, createAnswer } from "./answer.ts";
 import type { RelayRequest } from "./request.ts";
-import { resultNameEdits } from "./result-names.ts";
 
 /** A response as the client gets it: in parts, because a copy of a large one would take as much memory again. */
 export interface ClientResponse {
@@ -26,58 +27,36 @@ export interface RpcResponse {
 }
 
 const METHOD_NOT_FOUND = -32_601;
-/** MissingRequiredClientCapability of the stateless revision. */
-const MISSING_CAPABILITY = -32_021;
 
 /**
- * Puts the client's id in place of the wire's, maps the URIs on the merged endpoint, and adds what the client's revision
- * requires. Every other byte stays. Null for what a client of an older revision cannot handle: `input_required`, a task, a
- * capability that she cannot declare.
- * @throws {HttpFault}
+ * A whole response, in the client's words (answer.ts). Null for what a client of an older revision cannot handle:
+ * `input_required`, a task, a capability that she cannot declare.
+ * @throws {HttpFault} `not_an_answer`
  */
 export function toClientResponse(
-  response: RpcResponse,
+  { bytes, message, status }: RpcResponse,
   request: RelayRequest,
   operation: Operation,
 ): ClientResponse | null {
-  const { bytes, message, status } = response;
-  const edits: Edit[] = [];
-  if (message.idSpan !== null) edits.push({ ...message.idSpan, text: request.clientId });
-  const { result } = message;
-  const isModernClient = operation.version === MODERN;
-  if (result !== null) edits.push(...resultEdits({ bytes, result }, request, operation));
-  if (result !== null && !isModernClient) {
-    const type = result.members.get("resultType");
-    if (type !== undefined && shortValue(bytes, type) !== "complete") return null;
+  try {
+    const answer = createAnswer({ request, operation, mayLackId: message.id === null });
+    const body = [...answer.push(bytes), ...answer.end()];
+    return { status: statusOf(request, operation, { code: message.errorCode, status }), body };
+  } catch (error) {
+    const fault = answerFault(error);
+    if (fault instanceof AnswerFault) return null;
+    throw fault;
   }
-  if (!isModernClient && message.errorCode === MISSING_CAPABILITY) return null;
-  return {
-    status: statusOf(request, operation, { code: message.errorCode, status }),
-    body: splicedParts(bytes, edits),
-  };
 }
 
-interface ResultBytes {
-  readonly bytes: Buffer;
-  readonly result: ObjectSpan;
-}
-
-function resultEdits({ bytes, result }: ResultBytes, { dialect, mapUri }: RelayRequest, operation: Operation): Edit[] {
-  const { method, version } = operation;
-  const edits = mapUri === null ? [] : resultNameEdits(bytes, result, { method, map: mapUri });
-  if (version !== MODERN || dialect.era === "modern") return edits;
-  const needed = Object.entries(modernMembers(operation)).filter(([name]) => !result.members.has(name));
-  return [...edits, ...setMembers(result, Object.fromEntries(needed))];
-}
-
-/** Members that the stateless revision requires of a result, and older ones do not have. */
-function modernMembers({ method }: Operation): Record<string, string> {
-  const caching = method === "resources/read" ? { ttlMs: "0", cacheScope: '"private"' } : {};
-  return { resultType: '"complete"', ...caching };
+/** The fault of a response in the words of the log; {@link AnswerFault} for one that the client cannot handle. */
+export function answerFault(error: unknown): unknown {
+  const isNone = error instanceof RewriteFault || (error instanceof AnswerFault && error.code === "not_an_answer");
+  return isNone ? new HttpFault("not_an_answer") : error;
 }
 
 /** To a client of an older revision 404 says that its session has ended; the stateless one has it for −32601. */
-function statusOf(
+export function statusOf(
   { dialect }: RelayRequest,
   { version }: Operation,
   { code, status }: { readonly code: number | null; readonly status: number },

@@ -3,16 +3,16 @@ import { describe, expect, it } from "vitest";
 import { reasonOf, type CallParts } from "../../../test/fakes/broker-client.ts";
 import { event, json, result, stream } from "../../../test/fakes/mcp-server.ts";
 import { relayFixture } from "../../../test/fakes/relay.ts";
-import { readObjectSpan, splice } from "../../json/spans.ts";
+import { withRules } from "../../json/places.ts";
+import { rewrite, RewriteFault } from "../../json/rewriter.ts";
 import { mergedUri } from "../../mcp/merged-names.ts";
-import { resultNameEdits, withMappedParams } from "./result-names.ts";
+import { resultNameRules, withMappedParams } from "./result-names.ts";
 
 const { setup } = relayFixture();
 const map = (uri: string) => mergedUri("s", uri);
 /** A result, as text, with its URIs mapped. */
 function mapped(method: string, text: string): string {
-  const bytes = Buffer.from(text);
-  return splice(bytes, resultNameEdits(bytes, readObjectSpan(bytes)!, { method, map })).toString();
+  return Buffer.concat(rewrite(Buffer.from(text), withRules({}, resultNameRules(method, map)))).toString();
 }
 
 const LINK = '{"type":"resource_link","uri":"docs://a","name":"ui://x"}';
@@ -65,7 +65,7 @@ describe("places of URIs", () => {
 
   it.each(['{"content":[{"uri":"docs://a","uri":"ui://t/a"}]}', '{"_meta":{"ui":{},"ui":{"resourceUri":"ui://t/a"}}}'])(
     "two members of one name are no answer: %s",
-    (text) => expect(() => mapped("tools/call", text)).toThrow("not_an_answer"),
+    (text) => expect(() => mapped("tools/call", text)).toThrow(RewriteFault),
   );
 
   it("a change of a resource, and no other notification", () => {

@@ -1,17 +1,8 @@
 // The places of resource URIs in what a server sends: on the merged endpoint they name their server there, too. Pure.
 // What is no place of the protocol's, as text and structuredContent, is content and stays.
 import { HttpFault } from "../../http/client.ts";
-import {
-  atOnce,
-  looseInnerObjectSpanIn,
-  looseItemsIn,
-  readObjectSpan,
-  splice,
-  type Edit,
-  type ObjectSpan,
-  type Span,
-} from "../../json/spans.ts";
-import { foldName } from "../../json/strict-name.ts";
+import { withRules, type TextRule } from "../../json/places.ts";
+import { rewrite, RewriteFault } from "../../json/rewriter.ts";
 
 /** Names of members, from the outside; "*" for each item of an array. */
 export type Path = readonly string[];
@@ -49,77 +40,22 @@ export const PARAMS_NAMES: ReadonlyMap<string, readonly Path[]> = new Map([
   ["sampling/createMessage", blocks("messages", "*", "content")],
 ]);
 
-/** For an object with two members of one name: its readers may see another URI than the one that was mapped. */
-const ambiguous = () => new HttpFault("not_an_answer");
-
-/** The method of a result, and how its URIs are mapped. */
-export interface NamedResult {
-  readonly method: string;
-  readonly map: MapUri;
+/** The rules for the URIs in the result of a method. */
+export function resultNameRules(method: string, map: MapUri): readonly TextRule[] {
+  return (RESULT_NAMES.get(method) ?? []).map((path) => ({ path, map }));
 }
 
-/** The edits of a result. @param result its place in `text` @throws {HttpFault} */
-export function resultNameEdits(text: Buffer, result: ObjectSpan, { method, map }: NamedResult): Edit[] {
-  const paths = RESULT_NAMES.get(method);
-  return paths === undefined ? [] : membersOf({ text, map, edits: [] }, result, paths);
-}
-
-/** A server's notification or request with its URIs mapped; the same bytes if it has none. @throws {HttpFault} */
+/**
+ * A server's notification or request with its URIs mapped; the same bytes if it has none.
+ * @throws {HttpFault} for an object with two members of one name: its readers may see another URI than the one that was mapped
+ */
 export function withMappedParams(text: Buffer, method: string, map: MapUri): Buffer {
   const paths = PARAMS_NAMES.get(method);
-  const params = paths === undefined ? undefined : readObjectSpan(text)?.members.get("params");
-  if (paths === undefined || params === undefined) return text;
-  const walk: Walk = { text, map, edits: [] };
-  visit(walk, params, paths);
-  return walk.edits.length === 0 ? text : splice(text, walk.edits);
-}
-
-interface Walk {
-  readonly text: Buffer;
-  readonly map: MapUri;
-  readonly edits: Edit[];
-}
-
-/** Tolerant readers take a member of another case for the protocol's, so that it is mapped as well. */
-function membersOf(walk: Walk, { members }: ObjectSpan, paths: readonly Path[]): Edit[] {
-  const named = new Map<string, Path[]>();
-  for (const [step = "", ...rest] of paths) {
-    const folded = foldName(step);
-    named.set(folded, [...(named.get(folded) ?? []), rest]);
+  if (paths === undefined) return text;
+  const rules = paths.map((path) => ({ path: ["params", ...path], map }));
+  try {
+    return Buffer.concat(rewrite(text, withRules({}, rules)));
+  } catch (error) {
+    throw error instanceof RewriteFault ? new HttpFault("not_an_answer") : error;
   }
-  for (const [name, span] of members) visit(walk, span, named.get(foldName(name)) ?? []);
-  return walk.edits;
-}
-
-const QUOTE = 0x22;
-const OPEN_ARRAY = 0x5b;
-const OPEN_OBJECT = 0x7b;
-
-/** Edits the value if a path ends here, else goes on into it. A value of another type has no URI. */
-function visit(walk: Walk, span: Span, paths: readonly Path[]): void {
-  if (paths.length === 0) return;
-  const { text } = walk;
-  const first = text[span.start];
-  if (first === QUOTE) editUri(walk, span, paths);
-  else if (first === OPEN_OBJECT) {
-    const object = atOnce(looseInnerObjectSpanIn(text, span));
-    if (object === null) throw ambiguous();
-    membersOf(walk, object, paths);
-  } else if (first === OPEN_ARRAY) visitItems(walk, span, paths);
-}
-
-function editUri({ text, map, edits }: Walk, span: Span, paths: readonly Path[]): void {
-  if (!paths.some((path) => path.length === 0)) return;
-  const uri = JSON.parse(text.toString("utf8", span.start, span.end)) as string;
-  edits.push({ start: span.start, end: span.end, text: JSON.stringify(map(uri)) });
-}
-
-function visitItems(walk: Walk, span: Span, paths: readonly Path[]): void {
-  const inner = paths.filter(([step]) => step === "*").map(([, ...rest]) => rest);
-  if (inner.length === 0) return;
-  const items = looseItemsIn(walk.text, span, (item) => {
-    const start = item.byteOffset - walk.text.byteOffset;
-    visit(walk, { start, end: start + item.length }, inner);
-  });
-  if (atOnce(items) === null) throw ambiguous();
 }

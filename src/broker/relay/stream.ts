@@ -11,7 +11,7 @@ import { withMappedParams } from "./result-names.ts";
 import { faultIn } from "../abort.ts";
 import { createRoom, type RoomOptions } from "../room.ts";
 import type { ReadMessage } from "../upstream/message.ts";
-import { answerFault, consume, FIRST_ROOM, pauseUntilRoom } from "../upstream/body.ts";
+import { answerTooLarge, consume, FIRST_ROOM, pauseUntilRoom } from "../upstream/body.ts";
 
 /** An event stream, the request that it answers, and where its events go. */
 export interface RelayStream {
@@ -108,7 +108,7 @@ export async function readStream(
     if (options.signal.aborted) throw faultIn(options.signal);
   } catch (error) {
     response.destroy(); // it may be endless, and would keep its connection
-    throw answerFault(room.faultFor(error));
+    throw answerTooLarge(room.faultFor(error));
   }
   drainOrClose(response);
   const { found } = reading;

@@ -109,12 +109,12 @@ export async function readHeld(response: HttpResponse, options: RoomOptions, max
   } catch (error) {
     response.destroy();
     room.settle(0);
-    throw answerFault(room.faultFor(error));
+    throw answerTooLarge(room.faultFor(error));
   }
 }
 
 /** The fault of an answer to a call, whose limit is its server's. */
-export function answerFault(error: unknown): unknown {
+export function answerTooLarge(error: unknown): unknown {
   return error instanceof HttpFault && error.code === "too_large" ? new HttpFault("answer_too_large") : error;
 }
 

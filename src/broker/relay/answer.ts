@@ -1,0 +1,143 @@
+// The places of a server's JSON-RPC response that its client gets in other words: the id, the code of an error, members that
+// her revision requires, URIs on the merged endpoint. Every other byte passes. Pure.
+import { membersOf, withRules, type Place } from "../../json/places.ts";
+import { createRewriter, type Rewriter } from "../../json/rewriter.ts";
+import type { Operation } from "../../mcp/operation.ts";
+import { idOf, shortValue } from "../../mcp/upstream-message.ts";
+import { MODERN } from "../../mcp/versions.ts";
+import { resultNameRules } from "./result-names.ts";
+import type { RelayRequest } from "./request.ts";
+
+/**
+ * The text is not the response to this request (`not_an_answer`), or asks a client of an older revision for what she cannot
+ * give (`capability_missing`).
+ */
+export class AnswerFault extends Error {
+  readonly code: "not_an_answer" | "capability_missing";
+
+  constructor(code: AnswerFault["code"]) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/** A response on its way. Its rewriter throws {@link AnswerFault}, or a fault of its own for what is no JSON. */
+export interface Answer extends Rewriter {
+  /** True once the text has said that it answers this request. */
+  readonly isOurs: boolean;
+  /** The server's code of an error; null until it came, and for a result. */
+  readonly errorCode: number | null;
+}
+
+export interface AnswerOptions {
+  readonly request: RelayRequest;
+  readonly operation: Operation;
+  /** True if an error may have `null` for its id (JSON-RPC 2.0 §5): then this exchange says whose it is. */
+  readonly mayLackId?: boolean;
+}
+
+const ROOT = new Set(["jsonrpc", "id", "result", "error"]);
+/** MissingRequiredClientCapability of the stateless revision. */
+const MISSING_CAPABILITY = -32_021;
+/** HeaderMismatch and UnsupportedProtocolVersion: what the server says of the broker's own request. */
+const OF_THE_RELAY: readonly number[] = [-32_020, -32_022];
+const INTERNAL_ERROR = "-32603";
+
+/** What was read of a response. */
+interface Read {
+  isVersioned: boolean;
+  isOurs: boolean;
+  hasNullId: boolean;
+  errorCode: number | null;
+}
+
+/** The response to one request, rewritten as it comes. */
+export function createAnswer(options: AnswerOptions): Answer {
+  const read: Read = { isVersioned: false, isOurs: false, hasNullId: false, errorCode: null };
+  const rewriter = createRewriter(rootPlace(options, read));
+  return {
+    push: (chunk) => rewriter.push(chunk),
+    end: () => rewriter.end(),
+    get isOurs() {
+      return read.isOurs;
+    },
+    get errorCode() {
+      return read.errorCode;
+    },
+  };
+}
+
+function rootPlace({ request, operation, mayLackId = false }: AnswerOptions, read: Read): Place {
+  const version = (text: Buffer) => {
+    read.isVersioned = valueOf(text) === "2.0";
+    return null;
+  };
+  const id = (text: Buffer) => {
+    read.isOurs = idOf(text, wholeOf(text)) === request.wireId;
+    read.hasNullId = mayLackId && valueOf(text) === null;
+    if (!read.isOurs && !read.hasNullId) throw new AnswerFault("not_an_answer");
+    return request.clientId;
+  };
+  const code = (text: Buffer) => codeFor(text, operation, read);
+  const close = (names: ReadonlySet<string>) => {
+    const isOne = names.has("result") !== names.has("error");
+    const hasId = read.isOurs || (read.hasNullId && names.has("error"));
+    const isWhole = read.isVersioned && hasId && isOne && names.has("error") === (read.errorCode !== null);
+    if (!isWhole) throw new AnswerFault("not_an_answer");
+    return "";
+  };
+  const members = membersOf({
+    jsonrpc: { scalar: version },
+    id: { scalar: id },
+    result: resultPlace(request, operation),
+    error: { mustBeObject: true, members: membersOf({ code: { scalar: code } }) },
+  });
+  return { mustBeObject: true, members, only: ROOT, close };
+}
+
+/** An older client gets no code that her revision does not have. */
+function codeFor(text: Buffer, { version }: Operation, read: Read): string | null {
+  const code = valueOf(text);
+  if (typeof code !== "number" || !Number.isSafeInteger(code)) throw new AnswerFault("not_an_answer");
+  read.errorCode = code;
+  if (version === MODERN) return null;
+  if (code === MISSING_CAPABILITY) throw new AnswerFault("capability_missing");
+  return OF_THE_RELAY.includes(code) ? INTERNAL_ERROR : null;
+}
+
+function resultPlace({ dialect, mapUri }: RelayRequest, operation: Operation): Place {
+  const rules = mapUri === null ? [] : resultNameRules(operation.method, mapUri);
+  const isModernClient = operation.version === MODERN;
+  if (!isModernClient) return withRules({ mustBeObject: true, members: OLDER_RESULT }, rules);
+  const needed = dialect.era === "legacy" ? Object.entries(modernMembers(operation)) : [];
+  const close = (names: ReadonlySet<string>) =>
+    needed.flatMap(([name, text]) => (names.has(name) ? [] : [`"${name}":${text}`])).join();
+  return withRules({ mustBeObject: true, close }, rules);
+}
+
+/** A client of an older revision takes no result but a complete one: a server that asks back, or has a task, is not for her. */
+const OLDER_RESULT = membersOf({
+  resultType: {
+    scalar(text) {
+      if (valueOf(text) !== "complete") throw new AnswerFault("capability_missing");
+      return null;
+    },
+    noScalar() {
+      throw new AnswerFault("capability_missing");
+    },
+  },
+});
+
+/** Members that the stateless revision requires of a result, and older ones do not have. */
+function modernMembers({ method }: Operation): Readonly<Record<string, string>> {
+  const caching = method === "resources/read" ? { ttlMs: "0", cacheScope: '"private"' } : {};
+  return { resultType: '"complete"', ...caching };
+}
+
+function wholeOf(text: Buffer) {
+  return { start: 0, end: text.length };
+}
+
+function valueOf(text: Buffer): unknown {
+  return shortValue(text, wholeOf(text));
+}
