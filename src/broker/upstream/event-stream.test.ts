@@ -124,6 +124,59 @@ describe("createEventParser", () => {
     }
   });
 
+  it("a long event is the same however it is cut, and is no longer than the limit", () => {
+    const long = "x".repeat(5000);
+    const text = `\ufeffdata: ${long}\r\ndata:${long}\n: c\nevent: y\ndata: ${long}\r\r${`data: ${long}\n\n`.repeat(2)}data: ${long}`;
+    const expected = parse(text, [Infinity], 1 << 20);
+    expect(expected.map(([type, data]) => [type, data.length])).toEqual([
+      ["y", 15_002],
+      ["message", 5000],
+      ["message", 5000],
+      ["message", 5000],
+    ]);
+    for (const sizes of [[1], [700, 3], [1024], [6000]]) expect(parse(text, sizes, 1 << 20)).toEqual(expected);
+    const atLimit = `data: ${"x".repeat(4090)}\n\n`;
+    for (const sizes of [[Infinity], [1], [1000]]) {
+      expect(parse(atLimit, sizes, 4096)).toHaveLength(1);
+      expect(() => parse(atLimit, sizes, 4095)).toThrow();
+    }
+  });
+
+  it("an event that is taken over comes in parts, and ends as others do", () => {
+    const long = "x".repeat(5000);
+    const text = Buffer.from(`data: a\n\ndata: ${long}\ndata: ${long}\nevent: z\n\ndata: b\n\n`);
+    for (const size of [1, 7, 1500]) {
+      const parser = createEventParser(20_000);
+      const parts: Uint8Array[] = [];
+      const events = [];
+      let isTaken = false;
+      for (let at = 0; at < text.length; at += size) {
+        events.push(...parser.push(text.subarray(at, at + size)));
+        if (parser.length < 2000 || isTaken) continue;
+        isTaken = true;
+        parser.takeOver((data) => {
+          parts.push(data);
+          return (part) => parts.push(part);
+        });
+        expect(parser.length).toBeLessThan(1024);
+      }
+      events.push(...parser.end());
+      expect(events.map(({ type, data, isTaken: taken }) => [type, data.toString(), taken])).toEqual([
+        ["message", "a", undefined],
+        ["z", "", true],
+        ["message", "b", undefined],
+      ]);
+      expect(Buffer.concat(parts).toString()).toBe(`${long}\n${long}`);
+    }
+    const parser = createEventParser(6000);
+    parser.push(Buffer.from(`data: ${long}`));
+    parser.takeOver(() => null);
+    expect(parser.push(Buffer.from("\n\n"))).toHaveLength(1);
+    parser.push(Buffer.from(`data: ${long}`));
+    parser.takeOver(() => () => {});
+    expect(() => parser.push(Buffer.from(`\ndata: ${long}\n`))).toThrow("too_large");
+  });
+
   it("comments and other fields do not add up", () => {
     expect(parse(`${`:${"a".repeat(900)}\n`.repeat(50)}data: a\n\n`, [100])).toEqual([["message", "a"]]);
   });

@@ -7,10 +7,16 @@ import { HttpFault } from "../../http/fault.ts";
 export interface StreamEvent {
   /** `message` where the stream gives none. */
   readonly type: string;
+  /** Empty for an event that was taken over. */
   readonly data: Buffer;
   /** The last id that the stream has given, here or before; null for none. */
   readonly id: string | null;
+  /** True if its data was taken over before it was complete. */
+  readonly isTaken?: boolean;
 }
+
+/** Receives the data of an event as it comes. */
+export type DataSink = (part: Uint8Array) => void;
 
 export interface EventParser {
   /** Bytes of the event that is not complete yet. */
@@ -21,6 +27,11 @@ export interface EventParser {
   readonly retryMs: number | null;
   /** The events that are complete with this chunk. @throws {HttpFault} `too_large` */
   push(chunk: Buffer): StreamEvent[];
+  /**
+   * Takes over the event that is not complete yet: `decide` gets its data so far and returns what receives the rest, or null
+   * to go on as before.
+   */
+  takeOver(decide: (data: Buffer) => DataSink | null): void;
   /** The last event, if the stream ended without the empty line behind it. */
   end(): StreamEvent[];
 }
@@ -34,6 +45,9 @@ const LETTERS: readonly number[] = [0x64, 0x65, 0x69, 0x72];
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NEWLINE = Buffer.from("\n");
 const NOTHING = Buffer.alloc(0);
+const DATA_FIELD = Buffer.from("data:");
+/** A data line is taken apart before its end once so much of it has come. */
+const LONG_LINE = 1024;
 /** Longer than each field name and type that has a meaning here. */
 const MAX_FIELD_NAME = 8;
 const MAX_TYPE = 64;
@@ -63,6 +77,11 @@ class LineByLineParser implements EventParser {
   #afterCr = false;
   lastEventId: string | null = null;
   retryMs: number | null = null;
+  /** Bytes so far of a long data line whose end has not come; null for none. */
+  #longLine: number | null = null;
+  #sink: DataSink | null = null;
+  /** Bytes that the sink has received. */
+  #taken = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -76,7 +95,7 @@ class LineByLineParser implements EventParser {
 
   push(chunk: Buffer): StreamEvent[] {
     const endFrom = lineEnds(chunk);
-    let at = 0;
+    let at = this.#longLine === null ? 0 : this.#goOnLongLine(chunk, endFrom(0));
     while (at < chunk.length) {
       const isRestOfCrLf = this.#afterCr && chunk[at] === LF;
       this.#afterCr = false;
@@ -86,12 +105,20 @@ class LineByLineParser implements EventParser {
       this.#afterCr = chunk[end] === CR;
       at = end + 1;
     }
-    if (at < chunk.length) this.#held.push(chunk.subarray(at));
+    if (at < chunk.length) this.#keep(chunk.subarray(at));
     return this.#take();
+  }
+
+  takeOver(decide: (data: Buffer) => DataSink | null): void {
+    const data = this.#data.take();
+    this.#sink = decide(data);
+    if (this.#sink === null) this.#data.push(data);
+    else this.#taken = data.length;
   }
 
   end(): StreamEvent[] {
     if (this.#held.length > 0) this.#line(NOTHING);
+    this.#longLine = null;
     this.#dispatch();
     return this.#take();
   }
@@ -101,6 +128,42 @@ class LineByLineParser implements EventParser {
     if (this.#isFirst || this.#held.length > 0) return false;
     if (at === end) return !this.#hasData && this.#type === "" && this.#id === this.lastEventId;
     return !LETTERS.includes(chunk[at] ?? 0);
+  }
+
+  /** Keeps the beginning of a line; that of a long data line goes to the data at once. */
+  #keep(part: Buffer): void {
+    const isLooked = this.#held.length >= LONG_LINE;
+    this.#held.push(part);
+    if (isLooked || this.#held.length < LONG_LINE) return;
+    const line = this.#held.take();
+    const field = this.#isFirst && line.subarray(0, 3).equals(BOM) ? line.subarray(3) : line;
+    if (field.subarray(0, DATA_FIELD.length).equals(DATA_FIELD)) {
+      this.#isFirst = false;
+      this.#longLine = line.length;
+      this.#field(field);
+    } else this.#held.push(line);
+  }
+
+  /** Returns the place behind the end of the long line, or behind the chunk. @param end of the line; −1 for none */
+  #goOnLongLine(chunk: Buffer, end: number): number {
+    const part = end === -1 ? chunk : chunk.subarray(0, end);
+    this.#longLine = (this.#longLine ?? 0) + part.length;
+    if (this.#longLine > this.#maxBytes) throw new HttpFault("too_large");
+    this.#add(part);
+    if (end === -1) return chunk.length;
+    this.#longLine = null;
+    this.#afterCr = chunk[end] === CR;
+    return end + 1;
+  }
+
+  #add(part: Buffer): void {
+    if (this.#sink === null) {
+      this.#data.push(part);
+      return;
+    }
+    this.#taken += part.length;
+    if (this.#taken > this.#maxBytes) throw new HttpFault("too_large");
+    this.#sink(part);
   }
 
   #line(part: Buffer): void {
@@ -125,8 +188,8 @@ class LineByLineParser implements EventParser {
     if (name === "id") this.#takeId(line.subarray(start));
     if (name === "retry") this.#takeRetry(line.toString("latin1", start, start + MAX_TYPE));
     if (name !== "data") return;
-    if (this.#hasData) this.#data.push(NEWLINE);
-    this.#data.push(line.subarray(start));
+    if (this.#hasData) this.#add(NEWLINE);
+    this.#add(line.subarray(start));
     this.#hasData = true;
   }
 
@@ -144,7 +207,10 @@ class LineByLineParser implements EventParser {
   #dispatch(): void {
     this.lastEventId = this.#id;
     const type = this.#type === "" ? "message" : this.#type;
-    if (this.#data.length > 0) this.#found.push({ type, data: this.#data.take(), id: this.#id });
+    const id = this.#id;
+    if (this.#sink !== null) this.#found.push({ type, data: NOTHING, id, isTaken: true });
+    else if (this.#data.length > 0) this.#found.push({ type, data: this.#data.take(), id });
+    this.#sink = null;
     this.#hasData = false;
     this.#type = "";
   }
