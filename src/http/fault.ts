@@ -42,6 +42,7 @@ type ReaderFaultCode =
   | "no_answer"
   | "held_bytes"
   | "answer_too_large"
+  | "capability_missing"
   | "caller_expired"
   | "left"
   | "cancelled"

@@ -16,7 +16,7 @@ export interface Place {
   /** True if another value than an object is a fault. */
   readonly mustBeObject?: boolean;
   /** Receives the text of a string, number or word, and returns what goes on in its stead; null for the same bytes. */
-  readonly scalar?: (text: Buffer) => string | Uint8Array | null;
+  readonly scalar?: (text: Buffer) => string | Buffer | null;
   /** Called where an array or an object begins in the place of a scalar. */
   readonly noScalar?: () => void;
   /** Called before an object ends; returns members to add, as JSON text without the comma before it, or "". */

@@ -11,9 +11,9 @@ export class RewriteFault extends Error {}
 
 export interface Rewriter {
   /** The bytes that may go on. @throws {RewriteFault} and whatever a place throws */
-  push(chunk: Buffer): Uint8Array[];
+  push(chunk: Buffer): Buffer[];
   /** The last bytes: until the text is complete, its last bracket is kept back. @throws {RewriteFault} */
-  end(): Uint8Array[];
+  end(): Buffer[];
 }
 
 const EMPTY: Buffer = Buffer.alloc(0);
@@ -35,7 +35,7 @@ export function createRewriter(root: Place): Rewriter {
 }
 
 /** Rewrites a whole text. @throws {RewriteFault} */
-export function rewrite(text: Buffer, root: Place): Uint8Array[] {
+export function rewrite(text: Buffer, root: Place): Buffer[] {
   const rewriter = createRewriter(root);
   return [...rewriter.push(text), ...rewriter.end()];
 }
@@ -62,7 +62,7 @@ class ByteRewriter implements Rewriter {
   #state = table.VALUE;
   #isName = false;
   #chunk: Buffer = EMPTY;
-  #out: Uint8Array[] = [];
+  #out: Buffer[] = [];
   /** The first byte of the chunk that has not gone on. */
   #from = 0;
   /** The start in this chunk of a token that is looked at; −1 for none. */
@@ -79,7 +79,7 @@ class ByteRewriter implements Rewriter {
     this.#next = root;
   }
 
-  push(chunk: Buffer): Uint8Array[] {
+  push(chunk: Buffer): Buffer[] {
     this.#checkUtf8(chunk);
     this.#chunk = chunk;
     this.#from = 0;
@@ -90,7 +90,7 @@ class ByteRewriter implements Rewriter {
     return this.#out;
   }
 
-  end(): Uint8Array[] {
+  end(): Buffer[] {
     if (this.#state !== table.DONE || this.#utf8.length > 0) throw new RewriteFault("ends early");
     return [this.#tail.take()];
   }
@@ -98,15 +98,16 @@ class ByteRewriter implements Rewriter {
   #scan(): void {
     const chunk = this.#chunk;
     const { length } = chunk;
+    const { PLAIN, TABLE, STRING, FAULT, SCALAR, VALUE_OR_END } = table; // once: the loop below is hot
     let at = 0;
     while (at < length) {
-      if (this.#state === table.STRING) {
-        while (at < length && table.PLAIN[chunk[at] ?? 0] === 1) at += 1;
+      if (this.#state === STRING) {
+        while (at < length && PLAIN[chunk[at] ?? 0] === 1) at += 1;
         if (at === length) return;
       }
-      const next = table.TABLE[(this.#state << 8) | (chunk[at] ?? 0)] ?? table.FAULT;
-      if (next < table.FAULT) {
-        if (next >= table.SCALAR && this.#state <= table.VALUE_OR_END) this.#scalarBegins(at);
+      const next = TABLE[(this.#state << 8) | (chunk[at] ?? 0)] ?? FAULT;
+      if (next < FAULT) {
+        if (next >= SCALAR && this.#state <= VALUE_OR_END) this.#scalarBegins(at);
         this.#state = next;
         at += 1;
       } else at = this.#act(next, at);

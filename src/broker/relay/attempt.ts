@@ -12,8 +12,9 @@ import { faultIn, orAborted } from "../abort.ts";
 import type { CallTimeout } from "./call-timeout.ts";
 import { toClientResponse, type RpcResponse } from "./response.ts";
 import type { RelayCall } from "./admit.ts";
-import { beginStream, sendResponse, type RelayClient } from "./client-response.ts";
 import { notificationFor, takeRequest } from "./server-requests.ts";
+import { beginAnswer, beginStream, sendResponse, type RelayClient } from "./client-response.ts";
+import { passJson } from "./json-answer.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
 import type { ReadMessage } from "../upstream/message.ts";
@@ -145,6 +146,7 @@ async function passOn(options: AttemptOptions, opened: OpenResponse): Promise<At
   const { response, request, call, client } = opened;
   const status = response.statusCode;
   if (status === 200 && mediaOf(response) === "stream") return passStream(options, opened);
+  if (status === 200 && mediaOf(response) === "json") return passJson(opened);
   const read = await readResponse(options, opened, status);
   if (!read.ok) {
     const hadSession = isMisunderstood(status) && forgetTerms(options, opened);
@@ -219,6 +221,7 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
     },
     request: (data, message) => takeRequest({ ...opened, writer }, data, message),
     onData: timeout.restart,
+    answer: () => beginAnswer(client, brake),
     unread: () => client.response.writableLength,
   };
   const reading = readStream(
@@ -231,6 +234,6 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
   );
   const end = await reading.finally(() => call.session?.requests.forget(timeout));
   if (end === null) return refuse("capability_missing", "input_required");
-  sendResponse(client, end);
+  if (end !== "flowed") sendResponse(client, end);
   return null;
 }

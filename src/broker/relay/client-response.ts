@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import type { Refused } from "../../authz/step.ts";
 import type { Accepts } from "../accept-header.ts";
 import type { Brake } from "../upstream/brake.ts";
-import { eventOf } from "../upstream/event-stream.ts";
+import { eventOf, HEAD, inOneLine, TAIL } from "../upstream/event-stream.ts";
 import type { Hold } from "../held-bytes.ts";
 import { lengthOf, type ClientResponse } from "./response.ts";
 
@@ -66,31 +66,103 @@ export function beginStream(client: RelayClient, source: Brake): EventWriter {
 }
 
 class ClientStream implements EventWriter {
+  readonly #writer: PacedWriter;
+  readonly #response: ServerResponse;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    writeStreamHead(response);
+    this.#writer = new PacedWriter(response);
+  }
+
+  set source(source: Brake) {
+    this.#writer.source = source;
+  }
+
+  event(data: Buffer): void {
+    this.#writer.write([Buffer.concat(eventOf([data]))]);
+  }
+
+  /** A client that has not read what was sent needs no sign of life, and within an event there is no place for one. */
+  comment(): void {
+    if (!this.#response.writableNeedDrain && !answers.has(this.#response)) this.#writer.write([COMMENT]);
+  }
+}
+
+/** Writes no faster than the client reads. */
+class PacedWriter {
   readonly #response: ServerResponse;
   #goOn: (() => void) | null = null;
   /** What is paused while the client does not read. */
   source: Brake | null = null;
 
-  constructor(response: ServerResponse) {
+  constructor(response: ServerResponse, source: Brake | null = null) {
     this.#response = response;
-    writeStreamHead(response);
+    this.source = source;
     response.on("drain", () => {
       this.#goOn?.();
       this.#goOn = null;
     });
   }
 
-  event(data: Buffer): void {
-    this.#write(Buffer.concat(eventOf([data])));
+  write(parts: readonly (Uint8Array | string)[]): void {
+    for (const part of parts)
+      if (part.length > 0 && !this.#response.write(part)) this.#goOn ??= this.source?.hold() ?? null;
+  }
+}
+
+/** An answer that its client gets before it is complete. */
+export interface AnswerWriter {
+  write(parts: readonly Uint8Array[]): void;
+  end(parts: readonly Uint8Array[]): void;
+}
+
+/** Answers that have begun and are not complete, by their responses. */
+const answers = new WeakMap<ServerResponse, FlowingAnswer>();
+
+/** Begins an answer under 200, as {@link sendResponse} would send it. */
+export function beginAnswer(client: RelayClient, source: Brake): AnswerWriter {
+  const { response, accepts } = client;
+  const isEvent = response.headersSent || !accepts.json;
+  if (isEvent) beginStream(client, source);
+  else response.writeHead(200, { ...HEADERS, "content-type": "application/json" });
+  const answer = new FlowingAnswer(response, new PacedWriter(response, source), isEvent);
+  answers.set(response, answer);
+  return answer;
+}
+
+class FlowingAnswer implements AnswerWriter {
+  readonly #response: ServerResponse;
+  readonly #writer: PacedWriter;
+  readonly #isEvent: boolean;
+
+  constructor(response: ServerResponse, writer: PacedWriter, isEvent: boolean) {
+    this.#response = response;
+    this.#writer = writer;
+    this.#isEvent = isEvent;
+    if (isEvent) writer.write([HEAD]);
   }
 
-  /** A client that has not read what was sent needs no sign of life. */
-  comment(): void {
-    if (!this.#response.writableNeedDrain) this.#write(COMMENT);
+  write(parts: readonly Uint8Array[]): void {
+    this.#writer.write(this.#isEvent ? parts.map(inOneLine) : parts);
   }
 
-  #write(bytes: Buffer | string): void {
-    if (!this.#response.write(bytes)) this.#goOn ??= this.source?.hold() ?? null;
+  end(parts: readonly Uint8Array[]): void {
+    this.write(parts);
+    if (this.#isEvent) this.#writer.write([TAIL]);
+    answers.delete(this.#response);
+    this.#response.end();
+  }
+
+  /** Ends the response so that nobody takes it for whole. @param message in place of the answer, if there is a way to tell it */
+  breakOff(message: readonly Uint8Array[] | null): void {
+    const response = this.#response;
+    if (!this.#isEvent || message === null || response.writableNeedDrain) response.destroy();
+    else {
+      // The last type of an event counts: clients skip one that they do not know.
+      response.write("\nevent: incomplete\n\n");
+      writeLast(response, eventOf(message));
+    }
   }
 }
 
@@ -128,13 +200,17 @@ function writeLast(response: ServerResponse, parts: readonly Uint8Array[]): void
 
 /** Sends the last event of a stream. The connection of a client that does not read is closed instead. */
 export function endStream({ response }: RelayClient, message: readonly Uint8Array[]): void {
-  if (response.writableNeedDrain) response.destroy();
+  const answer = answers.get(response);
+  if (answer !== undefined) answer.breakOff(message);
+  else if (response.writableNeedDrain) response.destroy();
   else writeLast(response, eventOf(message));
 }
 
 /** Ends the response to a call that its client has cancelled: without an answer, as the protocol wants it. */
 export function endCancelled({ response, accepts }: RelayClient): void {
-  if (response.writableNeedDrain) response.destroy();
+  const answer = answers.get(response);
+  if (answer !== undefined) answer.breakOff(null);
+  else if (response.writableNeedDrain) response.destroy();
   else if (response.headersSent) response.end();
   else if (accepts.stream) response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream" }).end();
   else response.writeHead(202, HEADERS).end();

@@ -214,6 +214,7 @@ function endBy(error: unknown, limitBytes: number): CallEnd {
 function refusedBy(error: unknown): Refused {
   if (!(error instanceof HttpFault)) return refuse("internal", error instanceof Error ? error.name : "thrown");
   if (error.code === NO_ROOM) return refuse("rate_limited", error.code);
+  if (error.code === "capability_missing") return refuse("capability_missing", "input_required");
   if (error.code === "answer_too_large") return refuse("answer_too_large");
   if (error.code === "timeout") return refuse("upstream_timeout", error.code);
   if (error.code === "caller_expired") return refuse("token_expired", error.code);

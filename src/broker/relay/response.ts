@@ -44,15 +44,15 @@ export function toClientResponse(
     return { status: statusOf(request, operation, { code: message.errorCode, status }), body };
   } catch (error) {
     const fault = answerFault(error);
-    if (fault instanceof AnswerFault) return null;
+    if (fault instanceof HttpFault && fault.code === "capability_missing") return null;
     throw fault;
   }
 }
 
-/** The fault of a response in the words of the log; {@link AnswerFault} for one that the client cannot handle. */
+/** The fault of a response in the words of the log. */
 export function answerFault(error: unknown): unknown {
-  const isNone = error instanceof RewriteFault || (error instanceof AnswerFault && error.code === "not_an_answer");
-  return isNone ? new HttpFault("not_an_answer") : error;
+  if (error instanceof AnswerFault) return new HttpFault(error.code);
+  return error instanceof RewriteFault ? new HttpFault("not_an_answer") : error;
 }
 
 /** To a client of an older revision 404 says that its session has ended; the stateless one has it for −32601. */

@@ -5,6 +5,8 @@ import type { ServerNotification, ServerRequest, UpstreamMessage } from "../../m
 import type { Brake, Pacer } from "../upstream/brake.ts";
 import { createEventParser, type StreamEvent } from "../upstream/event-stream.ts";
 import type { NotificationBudget } from "./notification-budget.ts";
+import { EventFlow, heldOf } from "./flow.ts";
+import type { AnswerWriter } from "./client-response.ts";
 import { lengthOf, toClientResponse, type ClientResponse } from "./response.ts";
 import type { RelayRequest } from "./request.ts";
 import { withMappedParams } from "./result-names.ts";
@@ -31,6 +33,8 @@ export interface StreamSink {
   request(data: Buffer, message: ServerRequest): boolean;
   /** Called for each chunk that the server sends. */
   onData(): void;
+  /** Begins the answer before it is complete. */
+  answer(): AnswerWriter;
   /** Bytes that wait for the client to read them. */
   unread(): number;
 }
@@ -58,7 +62,8 @@ const FLOOD_PAUSE_MS = 20;
 /** A slice is useful if so many bytes of it were passed on, or belong to an event that is not complete yet. */
 const USEFUL_BYTES = SLICE_BYTES / 4;
 /** Steps: the first chunks; a complete event and the rest of its chunk; that beside an event which the client has not read. */
-function roomFor(maxBytes: number) {
+function roomFor(limit: number) {
+  const maxBytes = heldOf(limit, null);
   return [FIRST_ROOM, maxBytes + 4 * FIRST_ROOM, 2 * maxBytes + 4 * FIRST_ROOM] as const;
 }
 
@@ -73,16 +78,18 @@ export async function readStream(
   stream: RelayStream,
   pace: StreamPace,
   options: RoomOptions,
-): Promise<ClientResponse | null> {
+): Promise<ClientResponse | null | "flowed"> {
   const { response, sink } = stream;
   const { brake, pacer } = pace;
   const parser = createEventParser(stream.maxBytes);
   const room = createRoom(options, roomFor(stream.maxBytes));
-  const reading: StreamState = { found: undefined, isFlood: false, passed: 0 };
+  const flow = new EventFlow(stream);
+  const reading: StreamState = { found: undefined, isFlood: false, passed: 0, flow };
   let begun = 0;
   let left = SLICE_BYTES;
   const after = (chunk: Buffer, isFound: boolean): boolean => {
     if (isFound) return true;
+    reading.passed += flow.look(parser);
     left -= chunk.length;
     if (left <= 0) {
       const isUseful = reading.passed + Math.max(0, parser.length - begun) >= USEFUL_BYTES;
@@ -112,8 +119,9 @@ export async function readStream(
   }
   drainOrClose(response);
   const { found } = reading;
+  if (found === "flowed") flow.finish();
   if (found === undefined) throw new HttpFault("no_answer");
-  room.settle(FIRST_ROOM + sink.unread() + lengthOf(found?.body ?? []));
+  room.settle(FIRST_ROOM + sink.unread() + (found === null || found === "flowed" ? 0 : lengthOf(found.body)));
   return found;
 }
 
@@ -125,11 +133,12 @@ function goOnLater(goOn: () => void, pacer: Pacer, pauseMs: number): void {
 /** State of one stream. */
 interface StreamState {
   /** The response; undefined until it comes, null for one that the client cannot handle. */
-  found: ClientResponse | null | undefined;
+  found: ClientResponse | null | "flowed" | undefined;
   /** True if events of this slice were beyond the budget. */
   isFlood: boolean;
-  /** Bytes of this slice's notifications that were passed on. */
+  /** Bytes of this slice that were passed on. */
   passed: number;
+  readonly flow: EventFlow;
 }
 
 interface EventBatch {
@@ -144,6 +153,10 @@ function takeEvents(
   { reading, events }: EventBatch,
 ): boolean | Promise<boolean> {
   for (const [i, event] of events.entries()) {
+    if (reading.flow.ends(event)) {
+      reading.found = "flowed";
+      return true;
+    }
     const verdict = judge(stream, pace, event);
     if (verdict instanceof Promise)
       return verdict.then(

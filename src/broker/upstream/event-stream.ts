@@ -16,7 +16,7 @@ export interface StreamEvent {
 }
 
 /** Receives the data of an event as it comes. */
-export type DataSink = (part: Uint8Array) => void;
+export type DataSink = (part: Buffer) => void;
 
 export interface EventParser {
   /** Bytes of the event that is not complete yet. */
@@ -233,15 +233,21 @@ function lineEnds(chunk: Buffer): (from: number) => number {
   };
 }
 
-const HEAD = Buffer.from("event: message\ndata: ");
-const TAIL = Buffer.from("\n\n");
+/** Around the data of an event. */
+export const HEAD = Buffer.from("event: message\ndata: ");
+export const TAIL = Buffer.from("\n\n");
 
 /**
  * A message as an event of one `data` line. In JSON, line ends stand between tokens only (RFC 8259 §2, §7) and become spaces:
  * a `data` line for each could take a hundred times the bytes. Only parts with line ends are copied.
  */
 export function eventOf(json: readonly Uint8Array[]): Uint8Array[] {
-  return [HEAD, ...json.map((part) => (part.includes(LF) || part.includes(CR) ? withoutLines(part) : part)), TAIL];
+  return [HEAD, ...json.map(inOneLine), TAIL];
+}
+
+/** A part of a JSON text, with spaces for its line ends. */
+export function inOneLine(part: Uint8Array): Uint8Array {
+  return part.includes(LF) || part.includes(CR) ? withoutLines(part) : part;
 }
 
 function withoutLines(part: Uint8Array): Uint8Array {
