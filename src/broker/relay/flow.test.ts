@@ -105,11 +105,11 @@ describe.each(ways)("as %s", (_, as) => {
     const { broker } = await setup(
       "modern",
       (arrival, response) => {
-        const { write } = response;
-        response.write = ((chunk: Buffer) => {
-          written += chunk.length;
-          return write.call(response, chunk, "utf8");
-        }) as typeof write;
+        const write = response.write.bind(response) as (...parts: unknown[]) => boolean;
+        response.write = (...parts: unknown[]) => {
+          written += (parts[0] as Buffer).length;
+          return write(...parts);
+        };
         as({ bytes: 100 * MIB })(arrival, response);
       },
       { ...LARGE, timeoutMs: 10_000 },
