@@ -144,13 +144,7 @@ describe.each(ways)("as %s", (_, as) => {
     for (const accept of ["application/json", "text/event-stream"]) {
       const response = await broker.open({ headers: { accept } });
       const { tail, isWhole } = await read(response);
-      if (isWhole)
-        whole.push(
-          tail
-            .split("\n")
-            .filter((line) => line.startsWith("data: "))
-            .at(-1) ?? tail,
-        );
+      if (isWhole) whole.push(tail.split("\n").findLast((line) => line.startsWith("data: ")) ?? tail);
     }
     for (const last of whole) expect(last).toContain('"reason":"upstream_unavailable"');
     expect(new Set(broker.observed.map(([, outcome]) => outcome))).toEqual(new Set(["upstream_unavailable"]));
