@@ -95,6 +95,7 @@ const view = {
   snapshot,
   offers: null,
   virtualServer: null,
+  search: false,
   pageEntries: Infinity,
   server: "s",
   wristband: claims.value,

@@ -31,10 +31,11 @@ import {
 } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
 import type { Curation } from "../mcp/curation.ts";
-import type { Kind, Operation } from "../mcp/operation.ts";
+import type { Operation } from "../mcp/operation.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
 import { droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
+import { readSearchMode } from "../mcp/search-mode.ts";
 import type { Resolver } from "../mcp/resolver.ts";
 
 export interface CheckSettings {
@@ -119,7 +120,7 @@ interface CallerRequest {
 
 /** Reads the body and decides its operation. */
 function decide(context: CheckContext, { endpoint, identity, caller }: CallerRequest): Outcome | Promise<Outcome> {
-  const operation = operationOf(context);
+  const operation = operationOf(context, endpoint);
   if (!operation.ok) return operation;
   if (operation.value.class === "session" && !endpoint.sessions) return refuse("method_unknown", "no sessions");
   const session = sessionIdOf(context.request, endpoint, operation.value.version);
@@ -169,7 +170,7 @@ function preflight(corsOrigin: string | null, hasSessions: boolean): Outcome {
     : pass(endpointPreflight(corsOrigin, hasSessions));
 }
 
-function operationOf({ settings, request, facts }: CheckContext): Step<Operation> {
+function operationOf({ settings, request, facts }: CheckContext, { search }: McpEndpoint): Step<Operation> {
   const media = admitMedia(request);
   if (!media.ok) return media;
   const bytes = admitBody(settings.admit, request);
@@ -184,7 +185,9 @@ function operationOf({ settings, request, facts }: CheckContext): Step<Operation
   facts.method = operation.method;
   facts.kind = operation.kind;
   facts.name = operation.name;
-  return pass(operation);
+  if (!search) return pass(operation);
+  const meant = readSearchMode(operation);
+  return meant.ok ? pass(meant.operation) : { ok: false, ...meant.fault };
 }
 
 /** Finds the server of an operation and removes the server's prefix. An unknown name is refused like a denied one. */
@@ -198,7 +201,7 @@ function resolveTarget(
   if (operation.class !== "named" || operation.name === null)
     return pass({ ...at, server: endpoint.server, name: null });
   if (kind !== "resource" && !isOrdinaryName(operation.name)) return refuse("policy_denied", "not an ordinary name");
-  const found = kind === null ? null : targetOf(settings.resolver, endpoint, { kind, name: operation.name });
+  const found = kind === null ? null : settings.resolver.resolveAt(endpoint.server, kind, operation.name);
   if (found === null) return refuse("policy_denied", "no server has this name");
   facts.server = found.server;
   facts.name = found.name;
@@ -213,10 +216,6 @@ function isOffered(
 ): boolean {
   if (name === null) return true;
   return server !== null && kind !== null && curation.offers(kind, { server, name }, virtualServer);
-}
-
-function targetOf(resolver: Resolver, { server }: McpEndpoint, { kind, name }: { kind: Kind; name: string }) {
-  return server === null ? resolver.resolve(kind, name) : resolver.resolveOn(server, kind, name);
 }
 
 function inputOf(

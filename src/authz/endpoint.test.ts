@@ -6,6 +6,7 @@ const table = endpointTable({
   hosts: ["alias.example.com"],
   servers: { s: { allowQuery: false } },
   virtualServers: { support: {} },
+  search: false,
   hasSessions: () => false,
 });
 

@@ -9,6 +9,8 @@ export type Endpoint =
       readonly server: string | null;
       /** The virtual server that narrows this endpoint; null for all others. */
       readonly virtualServer: string | null;
+      /** True in search mode (mcp/search-mode.ts). */
+      readonly search: boolean;
       readonly resource: string;
       readonly allowQuery: boolean;
       /** True if the broker gives clients of older revisions a session here: GET and DELETE have a meaning then. */
@@ -32,6 +34,8 @@ export interface EndpointSettings {
   readonly servers: Readonly<Record<string, { readonly allowQuery: boolean }>>;
   /** Their names are in the same name space as those of servers. */
   readonly virtualServers: Readonly<Record<string, unknown>>;
+  /** Search mode, on the endpoints of several servers. */
+  readonly search: boolean;
   /** True if clients of a server's endpoint get a session; null asks for endpoints of several servers. */
   readonly hasSessions: (server: string | null) => boolean;
 }
@@ -43,18 +47,18 @@ export function endpointPath(name: string): string {
 
 /** Makes the table: `/mcp`, `/servers/NAME/mcp`, and the metadata document of each. */
 export function endpointTable(settings: EndpointSettings): EndpointTable {
-  const { publicOrigin, hosts, servers, virtualServers } = settings;
+  const { publicOrigin, hosts, servers, virtualServers, search } = settings;
   const paths = new Map<string, Endpoint>();
-  const add = (path: string, scope: Pick<McpEndpoint, "server" | "virtualServer" | "allowQuery">) => {
+  const add = (path: string, scope: Pick<McpEndpoint, "server" | "virtualServer" | "search" | "allowQuery">) => {
     const resource = publicOrigin + path;
     paths.set(path, { kind: "mcp", ...scope, resource, sessions: settings.hasSessions(scope.server) });
     paths.set(WELL_KNOWN + path, { kind: "document", resource });
   };
-  add("/mcp", { server: null, virtualServer: null, allowQuery: false });
+  add("/mcp", { server: null, virtualServer: null, search, allowQuery: false });
   for (const name of Object.keys(virtualServers))
-    add(endpointPath(name), { server: null, virtualServer: name, allowQuery: false });
+    add(endpointPath(name), { server: null, virtualServer: name, search, allowQuery: false });
   for (const [name, { allowQuery }] of Object.entries(servers))
-    add(endpointPath(name), { server: name, virtualServer: null, allowQuery });
+    add(endpointPath(name), { server: name, virtualServer: null, search: false, allowQuery });
   paths.set(WELL_KNOWN, { kind: "document", resource: `${publicOrigin}/mcp` });
   return { hosts: new Set([new URL(publicOrigin).hostname, ...hosts].map((host) => host.toLowerCase())), paths };
 }

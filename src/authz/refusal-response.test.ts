@@ -12,7 +12,7 @@ function factsAt(path: string | null, rpc: CheckFacts["rpc"] = null): CheckFacts
   facts.path = path;
   if (path !== null)
     facts.endpoint = {
-      ...{ kind: "mcp", server: null, virtualServer: null, allowQuery: false, sessions: false },
+      ...{ kind: "mcp", server: null, virtualServer: null, search: false, allowQuery: false, sessions: false },
       resource: `https://mcp.example.com${path}`,
     };
   facts.rpc = rpc;

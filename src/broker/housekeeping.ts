@@ -2,13 +2,15 @@
 import { pass, refuse, type Step } from "../authz/step.ts";
 import { IMPLEMENTATION } from "../files/version.ts";
 import type { JsonObject } from "../json/types.ts";
-import type { Operation } from "../mcp/operation.ts";
+import type { Operation, ToolSearch } from "../mcp/operation.ts";
+import { SEARCH_MODE_TOOLS } from "../mcp/search-mode.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
 import type { Snapshot } from "./catalog/snapshot.ts";
 import { LISTS, type ListKind } from "./catalog/kinds.ts";
 import type { ListEntry } from "./catalog/definitions.ts";
 import type { Offers } from "./catalog/listing.ts";
+import { searchTools } from "./tool-search.ts";
 import { pageOf, type PagedList } from "./pages.ts";
 
 /** All that a result depends on. */
@@ -20,6 +22,8 @@ export interface BrokerView {
   readonly server: string | null;
   /** The endpoint's virtual server; null on all others. */
   readonly virtualServer: string | null;
+  /** True in search mode: the list of tools is that of the two tools that find and call them. */
+  readonly search: boolean;
   /** Entries of a page; Infinity for as many as fit. */
   readonly pageEntries: number;
   readonly wristband: WristbandClaims;
@@ -42,6 +46,7 @@ export function visible<T extends { readonly name: string }>(entries: readonly T
  */
 export function housekeeping(operation: Operation, params: JsonObject, view: BrokerView): Step<string> {
   const isModern = operation.version === MODERN;
+  if (operation.search !== undefined) return pass(searchResult(isModern, operation.search, view));
   const kind = (Object.keys(LISTS) as ListKind[]).find((each) => LISTS[each].method === operation.method);
   if (kind !== undefined) {
     const members = listMembers(kind, params["cursor"], view);
@@ -103,7 +108,8 @@ function modernList(members: string, { wristband, now }: BrokerView): string {
 }
 
 /** All servers' entries under their merged names. */
-function merged(kind: ListKind, { snapshot, wristband, virtualServer }: BrokerView): PagedList {
+function merged(kind: ListKind, { snapshot, wristband, virtualServer, search }: BrokerView): PagedList {
+  if (search && kind === "tools") return { of: [virtualServer, "search"], shown: SEARCH_MODE_TOOLS };
   const of = [wristband.idp, wristband.sub, virtualServer, kind, snapshot.revision];
   const shown = [...snapshot.servers].flatMap(([server, listed]) =>
     visible(listed[kind], allowedOn(kind, server, wristband)).flatMap(({ name, merged: json }) =>
@@ -111,6 +117,15 @@ function merged(kind: ListKind, { snapshot, wristband, virtualServer }: BrokerVi
     ),
   );
   return { of, shown };
+}
+
+/** The result of a call of `search_tools`, as JSON text: over what the caller's list would show. */
+function searchResult(isModern: boolean, search: ToolSearch, { snapshot, wristband }: BrokerView): string {
+  const tools = [...snapshot.servers].flatMap(([server, listed]) =>
+    visible(listed.tools, allowedOn("tools", server, wristband)).filter(({ merged: json }) => json !== null),
+  );
+  const members = searchTools(tools, search);
+  return isModern ? `{"resultType":"complete",${members}}` : `{${members}}`;
 }
 
 function ofServer(kind: ListKind, server: string, { snapshot, wristband }: BrokerView): PagedList {

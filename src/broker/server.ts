@@ -15,7 +15,8 @@ import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../ht
 import type { JsonObject } from "../json/types.ts";
 import { revisionIn, versionOf } from "../mcp/header-agreement.ts";
 import { RESPONSE } from "../mcp/method-table.ts";
-import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
+import { rpcContextOf } from "../mcp/read-operation.ts";
+import { readMeantOperation } from "../mcp/search-mode.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
 import type { Verification } from "../wristband/verify.ts";
@@ -220,7 +221,7 @@ async function decide(options: BrokerOptions, context: RequestContext): Promise<
   const received = await readBody(request, { hold, maxBytes: options.maxBodyBytes });
   if (!received.ok) return received;
   const body = received.value;
-  const read = readOperation(body, headersOf(request));
+  const read = readMeantOperation(body, headersOf(request), endpoint.search);
   if (!read.ok) {
     facts.rpc = read.rpc;
     return { ok: false, ...read.fault } satisfies Refused;

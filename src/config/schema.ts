@@ -62,6 +62,10 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     limits: limitsSchema,
     servers: serversSchema(file, credentialSchema(file, secret)),
     lists: listsSchema,
+    search: z.boolean().default(false).meta({
+      description:
+        "`/mcp` and virtual servers show two tools, `search_tools` and `call_tool`; each use is judged as the tool that it names ([curation](curation.md#search-mode))",
+    }),
     virtualServers: virtualServersSchema,
   });
 }

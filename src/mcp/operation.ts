@@ -26,6 +26,16 @@ export interface Operation {
   readonly arguments: JsonObject;
   /** Protocol revision, as "2025-11-25". */
   readonly version: string;
+  /** True for a call inside a call of `call_tool` (search-mode.ts): name and arguments are those of the inner one. */
+  readonly wrapped?: boolean;
+  /** For a list of tools that a call of `search_tools` is: what it looks for. */
+  readonly search?: ToolSearch;
+}
+
+/** A search of tools, within the limits of search-mode.ts. */
+export interface ToolSearch {
+  readonly query: string;
+  readonly limit: number;
 }
 
 /** The fault of a body that is no operation. The reason is a key of the refusal table. */

@@ -27,8 +27,11 @@ export interface ServerNames {
 export interface Resolver {
   /** Finds the server and its own name for a name on the merged endpoint; null if there is none, or if the own one has a fault. */
   resolve(kind: Kind, publicName: string): Target | null;
-  /** The same for a name on the endpoint of one server. Null for the own name of a tool that has an alias. */
-  resolveOn(server: string, kind: Kind, shownName: string): Target | null;
+  /**
+   * The same for a name on an endpoint. Null for the own name of a tool that has an alias.
+   * @param server the endpoint's server; null where names are merged
+   */
+  resolveAt(server: string | null, kind: Kind, shownName: string): Target | null;
   namesOf(server: string): ServerNames;
 }
 
@@ -60,9 +63,11 @@ export function createResolver(
     if (!isCallable("resource", publicName) || !isCallable("resource", own.uri)) return null;
     return { server: own.server, name: own.uri };
   };
+  const resolve = (kind: Kind, publicName: string) =>
+    kind === "resource" ? byUri(publicName) : byPrefix(kind, publicName);
   return {
-    resolve: (kind, publicName) => (kind === "resource" ? byUri(publicName) : byPrefix(kind, publicName)),
-    resolveOn,
+    resolve,
+    resolveAt: (server, kind, name) => (server === null ? resolve(kind, name) : resolveOn(server, kind, name)),
     namesOf(server) {
       const prefix = Object.hasOwn(prefixes, server) ? prefixes[server] : undefined;
       const shownName = (kind: Kind, name: string) => {

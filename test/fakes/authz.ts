@@ -89,13 +89,14 @@ export const MANAGED = managedHeaders("x-authorized-tools", null, ["authorizatio
 /** `v`: the reading half of `s`, and all of `t`. */
 export const VIRTUAL = { v: { servers: { s: ["read*"], t: ["*"] } } };
 
-export function checkSettings(overrides: Partial<CheckSettings> = {}): CheckSettings {
+export function checkSettings(overrides: Partial<CheckSettings> = {}, search = false): CheckSettings {
   return {
     endpoints: endpointTable({
       publicOrigin: ORIGIN,
       hosts: ["alias.example.com"],
       servers: { s: { allowQuery: false }, t: { allowQuery: true } },
       virtualServers: VIRTUAL,
+      search,
       hasSessions: (server) => server !== "s",
     }),
     admit: {

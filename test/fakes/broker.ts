@@ -58,6 +58,7 @@ export interface BrokerLimits {
   readonly tls?: BrokerOptions["tls"];
   readonly virtualServers?: VirtualServers;
   readonly pageEntries?: number;
+  readonly search?: boolean;
   /** Sessions of clients; none without. */
   readonly clientSessions?: TestSessions;
 }
@@ -164,14 +165,15 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
   return createBroker({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     tls,
-    endpoints: endpointsOf(servers, virtualServers, clientSessions !== null),
+    endpoints: endpointsOf(servers, limits, clientSessions !== null),
     ...SETTINGS,
     verify: verifierAt(now, known),
-    view: ({ server, virtualServer }, band) => ({
+    view: ({ server, virtualServer, search }, band) => ({
       snapshot: catalog.current(),
       offers: server === null ? null : catalog.offers(server),
       server,
       virtualServer,
+      search,
       pageEntries,
       wristband: { ...band, ...curation.narrow(band, virtualServer) },
       now: now(),
@@ -259,13 +261,14 @@ function relayLimits(limits: BrokerLimits) {
 
 function endpointsOf(
   servers: TestServers,
-  virtualServers: VirtualServers,
+  { virtualServers = {}, search = false }: BrokerLimits,
   sessions: boolean,
 ): BrokerOptions["endpoints"] {
   const names = Object.keys(servers).map((name) => [name, { allowQuery: false }] as const);
   const publicOrigin = WRISTBAND.issuer;
   const named = Object.fromEntries(names);
-  return endpointTable({ publicOrigin, hosts: [], servers: named, virtualServers, hasSessions: () => sessions }).paths;
+  const hasSessions = () => sessions;
+  return endpointTable({ publicOrigin, hosts: [], servers: named, virtualServers, search, hasSessions }).paths;
 }
 
 function verifierAt(now: () => number, known: ReadonlyMap<string, TestKey>): BrokerOptions["verify"] {

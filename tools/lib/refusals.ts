@@ -31,6 +31,7 @@ function trailOf(reason: Reason, version: string): CheckFacts {
     kind: "mcp",
     server: "github",
     virtualServer: null,
+    search: false,
     resource: ORIGIN + path,
     allowQuery: false,
     sessions: reason === "session_unknown",

@@ -124,11 +124,12 @@ function requiredServers({ servers }: Config): string[] {
 
 function viewsOf({ lists }: Config, catalog: Catalog, curation: Curation): BrokerOptions["view"] {
   const pageEntries = lists.pageSize === "auto" ? Infinity : lists.pageSize;
-  return ({ server, virtualServer }, wristband) => ({
+  return ({ server, virtualServer, search }, wristband) => ({
     snapshot: catalog.current(),
     offers: server === null ? null : catalog.offers(server),
     server,
     virtualServer,
+    search,
     pageEntries,
     wristband: { ...wristband, ...curation.narrow(wristband, virtualServer) },
     now: Date.now(),

@@ -103,9 +103,7 @@ function mapUriOf(resolver: Resolver, endpoint: IncomingCall["endpoint"], { serv
 
 function targetOf(resolver: Resolver, { endpoint, operation }: IncomingCall): Target | null {
   if (operation.name === null || operation.kind === null) return null;
-  const { server } = endpoint;
-  const { kind, name } = operation;
-  return server === null ? resolver.resolve(kind, name) : resolver.resolveOn(server, kind, name);
+  return resolver.resolveAt(endpoint.server, operation.kind, operation.name);
 }
 
 /** The value of a header that came exactly once, else null. */

@@ -92,13 +92,27 @@ function spansOf({ body }: RelayCall): CallSpans {
 }
 
 /** On the merged endpoint a name or URI tells its server; the server gets its own. */
-function renaming({ operation, name, body }: RelayCall, { params }: CallSpans): Edit[] {
+function renaming(call: RelayCall, { params }: CallSpans): Edit[] {
+  const { operation, name, body } = call;
+  if (operation.wrapped === true) return unwrapping(call, params);
   if (name === operation.name) return [];
   const isInRef = methodRow(operation.method)?.nameParam === "ref";
   const holder = isInRef ? innerObjectSpan(body, params.members.get("ref")) : params;
   const span = holder?.members.get(operation.kind === "resource" ? "uri" : "name");
   if (span === undefined) throw new Error("a renamed call without a name");
   return [{ ...span, text: JSON.stringify(name) }];
+}
+
+/** The call inside a call of `call_tool`, in its place; the bytes of its arguments stay as they are. */
+function unwrapping({ name, body }: RelayCall, { members }: ObjectSpan): Edit[] {
+  const [nameSpan, outer] = [members.get("name"), members.get("arguments")];
+  const inner = innerObjectSpan(body, outer)?.members.get("arguments");
+  if (nameSpan === undefined || outer === undefined) throw new Error("a wrapped call without a name or arguments");
+  const text = inner === undefined ? "{}" : body.subarray(inner.start, inner.end).toString();
+  return [
+    { ...nameSpan, text: JSON.stringify(name) },
+    { ...outer, text },
+  ];
 }
 
 /** `_meta` of the stateless revision. The capabilities are empty: the broker does not know those of older clients. */

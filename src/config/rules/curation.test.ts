@@ -70,6 +70,16 @@ describe("aliases", () => {
     expect(problems({ aliases: { a: "b", b: "a" }, tools: { allow: ["a", "b"] } })).toBe(""));
 });
 
+describe("search", () => {
+  it.each(["call_", "search_tools", "c", "search_too"])("the prefix %s could make a name of search mode", (prefix) => {
+    expect(problems({ prefix }, { search: true })).toMatch(
+      /^servers\.git\.prefix: "(call_tool|search_tools)" of search/,
+    );
+    expect(problems({ prefix })).toBe("");
+  });
+  it("other prefixes could not", () => expect(problems({ prefix: "calls_" }, { search: true })).toBe(""));
+});
+
 describe("newTools: deny", () => {
   const warnings = (tools: object) => load({ newTools: "deny", tools }).warnings.map(({ message }) => message);
   it("warns of patterns without effect", () => {

@@ -1,12 +1,14 @@
 // Rules of what servers offer: aliases, `newTools`, virtual servers. Pure.
 import { isOrdinaryName } from "../../mcp/method-table.ts";
 import { isWildcard } from "../../mcp/name-pattern.ts";
+import { CALL_TOOL, SEARCH_TOOLS } from "../../mcp/search-mode.ts";
 import { prefixOf } from "../names.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config, ServerConfig } from "../schema.ts";
 
 export function checkCuration(config: Config, reporter: Reporter): void {
   checkVirtualServers(config, reporter);
+  checkSearch(config, reporter);
   for (const [name, server] of Object.entries(config.servers)) {
     checkNewTools(server, name, reporter);
     const route = server.callRouting ?? config.callRouting;
@@ -17,6 +19,15 @@ export function checkCuration(config: Config, reporter: Reporter): void {
       );
     checkAliases(server, name, reporter);
   }
+}
+
+/** In search mode two names on `/mcp` are the gateway's own. */
+function checkSearch({ search, servers }: Config, { problem }: Reporter): void {
+  if (!search) return;
+  for (const [name, server] of Object.entries(servers))
+    for (const own of [SEARCH_TOOLS, CALL_TOOL])
+      if (own.startsWith(prefixOf(name, server.prefix)))
+        problem(`servers.${name}.prefix`, `"${own}" of search mode begins with it: choose another`);
 }
 
 /** A virtual server has an endpoint like a server's, so its name is none of theirs. */
