@@ -21,6 +21,8 @@ const upstream = z.object({
   breaker: z.enum(["closed", "open", "half_open"]),
   /** `tools`, `prompts`, `resources`, `templates`. */
   entries: counts,
+  /** Lists that could not be read to their end, and why; what was read is shown. */
+  incomplete: z.record(z.string(), z.string()),
   /** Left out of its lists. */
   dropped: remarks,
   /** Shown, but not as the server wrote it. */

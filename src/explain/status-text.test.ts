@@ -3,7 +3,16 @@ import type { BrokerStatus, UpstreamStatus } from "../catalog/status.ts";
 import { statusText } from "./status-text.ts";
 
 const upstream = (server: string, more: Partial<UpstreamStatus> = {}): UpstreamStatus => ({
-  ...{ server, state: "healthy", error: null, lastError: null, ageSeconds: 12, isShown: true, breaker: "closed" },
+  ...{
+    server,
+    state: "healthy",
+    error: null,
+    lastError: null,
+    ageSeconds: 12,
+    isShown: true,
+    breaker: "closed",
+    incomplete: {},
+  },
   entries: { tools: 117, prompts: 0, resources: 3, templates: 1 },
   ...{ dropped: {}, changed: {} },
   ...more,
@@ -21,6 +30,7 @@ it("a line for each server, and below it what was left out by reason and name", 
         upstream("github", {
           dropped: { name: { count: 6, names } },
           changed: { text_cut: { count: 1, names: ["a"] } },
+          incomplete: { tools: "cursor_repeats" },
         }),
         upstream("docs", {
           ...{ state: "unhealthy", error: "ECONNREFUSED", lastError: { error: "ECONNREFUSED", ageSeconds: 1 } },
@@ -40,6 +50,7 @@ it("a line for each server, and below it what was left out by reason and name", 
   expect(text.split("\n")).toEqual([
     "SERVER  STATE      TOOLS  PROMPTS  RESOURCES  TEMPLATES  LISTED     LAST ERROR",
     "github  healthy    117    0        3          1          12 s ago   -",
+    "  tools were not read to their end: cursor_repeats",
     "  left out, name: 6 (Create CIFS Share, b, c, d, e, …)",
     "  changed, text_cut: 1 (a)",
     "docs    unhealthy  117    0        3          1          5 min ago  ECONNREFUSED",

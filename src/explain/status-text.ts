@@ -30,11 +30,12 @@ function rowOf({ server, state, error, lastError, ageSeconds, entries }: Upstrea
   return [server, state, ...KINDS.map((kind) => String(entries[kind] ?? 0)), listed, error ?? last];
 }
 
-function detailsOf({ state, isShown, ageSeconds, breaker, dropped, changed }: UpstreamStatus): string[] {
+function detailsOf({ state, isShown, ageSeconds, breaker, incomplete, dropped, changed }: UpstreamStatus): string[] {
   const isOld = state === "unhealthy" && ageSeconds !== null;
   return [
     ...(isOld ? [`  ${isShown ? "its old list is shown" : "its old list is too old to be shown"}`] : []),
     ...(breaker === "closed" ? [] : ["  its calls failed and are refused for now"]),
+    ...Object.entries(incomplete).map(([kind, error]) => `  ${kind} were not read to their end: ${error}`),
     ...remarksOf("left out", dropped),
     ...remarksOf("changed", changed),
   ];

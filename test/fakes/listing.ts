@@ -35,5 +35,7 @@ export function listingOf(server: string, offered: Offered, aliases: AliasTable 
     templates: templates ?? [],
     offers,
     stats,
+    incomplete: {},
+    broken: null,
   };
 }

@@ -99,7 +99,15 @@ function readingOf({ server, state, ageSeconds, listed }: UpstreamState): Omit<U
 /** The same for people who operate it: what was left out or changed has names. `/catalog`, with all names, is for `serve`. */
 function statusOf({ listed, ...state }: UpstreamState, breaker: BreakerState): UpstreamStatus {
   const { dropped = {}, changed = {} } = listed?.stats ?? {};
-  return { ...state, breaker, isShown: listed !== null, entries: countsOf(listed), dropped, changed };
+  return {
+    ...state,
+    breaker,
+    isShown: listed !== null,
+    incomplete: listed?.incomplete ?? {},
+    entries: countsOf(listed),
+    dropped,
+    changed,
+  };
 }
 
 function countsOf(listed: UpstreamState["listed"]): UpstreamReading["entries"] {

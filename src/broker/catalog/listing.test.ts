@@ -277,23 +277,67 @@ describe("B51: limits", () => {
     expect((await list(upstream.origin)).tools).toHaveLength(1);
   });
 
-  it.each<[string, string, (cursor: string | undefined) => object]>([
+  it.each<[string, string, number, (cursor: string | undefined) => object]>([
     [
       "more than 100 pages",
       "too_many_pages",
-      (cursor) => ({ tools: [], nextCursor: String(Number(cursor ?? "0") + 1) }),
+      100,
+      (cursor) => ({ tools: [tool(`t${cursor ?? "0"}`)], nextCursor: String(Number(cursor ?? "0") + 1) }),
     ],
-    ["the same page again", "cursor_repeats", () => ({ tools: [tool("t")], nextCursor: "x" })],
+    ["the same cursor again", "cursor_repeats", 1, () => ({ tools: [tool("t")], nextCursor: "x" })],
+    [
+      "cursors in a circle",
+      "cursor_repeats",
+      4,
+      (cursor) => ({
+        tools: [tool(`t${cursor ?? ""}`)],
+        nextCursor: cursor === "a" ? "b" : cursor === "b" ? "c" : "a",
+      }),
+    ],
     [
       "more than 8 MiB in all",
       "too_large",
-      (cursor) => ({ tools: [tool("x".repeat(1_000_000))], nextCursor: `${cursor ?? ""}x` }),
+      1,
+      (cursor) => ({ tools: [tool(cursor ?? "t"), tool("x".repeat(1_000_000))], nextCursor: `${cursor ?? ""}x` }),
     ],
+  ])("%s: what was read is kept, and it is named", async (_, word, least, page) => {
+    const { tools, incomplete, broken } = await list((await fake(paged(page))).origin);
+    expect(tools.length).toBeGreaterThanOrEqual(least);
+    expect([incomplete, broken]).toEqual([{ tools: word }, null]);
+  });
+
+  it.each<[string, string, Respond]>([
+    ["an error", "rpc_error", (_, response) => rpcError(response, 200, -32603)],
+    ["no list", "malformed_list", () => ({ tools: {} })],
+    ["a status", "status_500", (_, response) => void response.writeHead(500).end()],
+    ["silence", "timeout", () => undefined],
+  ])("a second page that is %s: the first is kept, and the list counts as broken off", async (_, word, second) => {
+    const inner = modernServer({ tools: [], prompts: [{ name: "p" }] });
+    const upstream = await fake((request, response) => {
+      if (request.method !== "tools/list") return inner(request, response);
+      if (request.params["cursor"] !== undefined) return second(request, response);
+      return { tools: [tool("a")], nextCursor: "x" };
+    });
+    const { tools, prompts, broken, incomplete } = await list(upstream.origin, { timeoutMs: 1500 });
+    expect([tools.map(({ name }) => name), broken, incomplete["tools"]]).toEqual([["a"], word, word]);
+    // After an answer of its own a server can be asked on.
+    expect(prompts).toHaveLength(word === "timeout" ? 0 : 1);
+  });
+
+  it("a list that fails as a whole takes no other with it", async () => {
+    const inner = modernServer({ tools: [tool("a")], prompts: [{ name: "p" }] });
+    const upstream = await fake((request, response) =>
+      request.method === "prompts/list" ? rpcError(response, 200, -32603) : inner(request, response),
+    );
+    const { tools, incomplete, broken } = await list(upstream.origin);
+    expect([tools.length, incomplete, broken]).toEqual([1, { prompts: "rpc_error" }, "rpc_error"]);
+  });
+
+  it.each<[string, string, (cursor: string | undefined) => object]>([
     ["no list", "malformed_list", () => ({ tools: {} })],
     ["null", "malformed_list", () => ({})],
-  ])("%s: %s", async (_, word, page) => {
-    const upstream = await fake(paged(page));
-    expect(await faultOf(upstream.origin)).toBe(word);
+  ])("nothing read at all is a failure: %s", async (_, word, page) => {
+    expect(await faultOf((await fake(paged(page))).origin)).toBe(word);
   });
 
   it("1,000 entries a kind; templates share with resources", async () => {

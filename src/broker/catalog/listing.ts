@@ -22,7 +22,13 @@ export interface Listing {
   readonly templates: readonly ListEntry[];
   readonly offers: Offers;
   readonly stats: ListingStats;
+  /** Lists that end where they could not be read on, and why. What was read of them is here. */
+  readonly incomplete: Incomplete;
+  /** Why one of them broke off where the next attempt may get further; null if none did. */
+  readonly broken: string | null;
 }
+
+export type Incomplete = Partial<Record<ListKind, string>>;
 
 /** The capabilities that a server declares. */
 export interface Offers {
@@ -44,7 +50,12 @@ export interface ListingOptions extends ListedUpstream {
   readonly slices?: Slices;
 }
 
+/** Of each list. */
 const MAX_PAGES = 100;
+/** Faults of a list that come again each time. */
+const LASTING: ReadonlySet<string> = new Set(["cursor_repeats", "too_many_pages", "too_large"]);
+/** Faults after which the server can still be asked for its other lists. */
+const OF_ONE_LIST: ReadonlySet<string> = new Set(["rpc_error", "malformed_list", "malformed_answer", ...LASTING]);
 
 /** Lists a server as the gateway itself. @throws {HttpFault} */
 export async function listUpstream(options: ListingOptions): Promise<Listing> {
@@ -68,10 +79,10 @@ async function readLists(server: Conversation, options: ListingOptions): Promise
   };
   const stats = emptyStats();
   const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
-  const pages = { left: MAX_PAGES };
+  const progress = createProgress();
   const read = async (kind: ListKind, isDeclared: boolean, room = MAX_ENTRIES) => {
     const reader = createEntryReader(kind, { room, names, isOffered, stats, budget });
-    if (isDeclared) await readPages(server, { kind, reader }, pages);
+    if (isDeclared) await progress.read(kind, () => readPages(server, { kind, reader }));
     await reader.checkOutputSchemas(outputSchemas.compile);
     return reader.entries();
   };
@@ -82,7 +93,44 @@ async function readLists(server: Conversation, options: ListingOptions): Promise
   const resources = await read("resources", offers.resources);
   // For policy both are names of resources: they share one bound.
   const templates = await read("templates", offers.resources, MAX_ENTRIES - resources.length);
-  return { tools, prompts, resources, templates, offers, stats };
+  return { tools, prompts, resources, templates, offers, stats, ...progress.end() };
+}
+
+/** Keeps what was read of each list, and why it ended. */
+function createProgress() {
+  const incomplete: Incomplete = {};
+  const faults: unknown[] = [];
+  let lost: unknown = null;
+  let whole = 0;
+  return {
+    async read(kind: ListKind, pages: () => Promise<boolean>): Promise<void> {
+      try {
+        if (lost !== null) throw lost;
+        if (await pages()) whole += 1;
+      } catch (error) {
+        const [cause, hasRead] = error instanceof Stop ? [error.cause, error.pages > 0] : [error, false];
+        const word = faultWord(cause);
+        if (hasRead) whole += 1;
+        if (!OF_ONE_LIST.has(word) && !word.startsWith("status_")) lost = cause;
+        incomplete[kind] = word;
+        faults.push(cause);
+      }
+    },
+    /** @throws {HttpFault} if nothing was read at all */
+    end(): Pick<Listing, "incomplete" | "broken"> {
+      if (faults.length > 0 && whole === 0) throw faults[0];
+      return { incomplete, broken: faults.map(faultWord).find((word) => !LASTING.has(word)) ?? null };
+    },
+  };
+}
+
+/** A list ends after some pages, by what its server did. */
+class Stop extends Error {
+  readonly pages: number;
+  constructor(cause: unknown, pages: number) {
+    super("stop", { cause });
+    this.pages = pages;
+  }
 }
 
 interface ListReading {
@@ -90,21 +138,28 @@ interface ListReading {
   readonly reader: EntryReader;
 }
 
-async function readPages(server: Conversation, { kind, reader }: ListReading, pages: { left: number }): Promise<void> {
+/** True once the list is read to its end; false if the server does not have it. @throws {Stop} */
+async function readPages(server: Conversation, { kind, reader }: ListReading): Promise<boolean> {
   const { method, member } = LISTS[kind];
   const seen = new Set<string>();
   let cursor: string | null = null;
-  do {
-    pages.left -= 1;
-    if (pages.left < 0) throw new HttpFault("too_many_pages");
-    const result: ListResult | null = await server.list(method, cursor === null ? {} : { cursor });
-    if (result === null) return;
-    if (!(await result.items(member, reader.take))) throw new HttpFault("malformed_list");
-    const next = result.value("nextCursor");
-    cursor = typeof next === "string" ? next : null;
-    if (cursor !== null && seen.has(cursor)) throw new HttpFault("cursor_repeats");
-    if (cursor !== null) seen.add(cursor);
-  } while (cursor !== null);
+  let pages = 0;
+  try {
+    do {
+      if (pages === MAX_PAGES) throw new HttpFault("too_many_pages");
+      const result: ListResult | null = await server.list(method, cursor === null ? {} : { cursor });
+      if (result === null) return pages > 0;
+      if (!(await result.items(member, reader.take))) throw new HttpFault("malformed_list");
+      pages += 1;
+      const next = result.value("nextCursor");
+      cursor = typeof next === "string" ? next : null;
+      if (cursor !== null && seen.has(cursor)) throw new HttpFault("cursor_repeats");
+      if (cursor !== null) seen.add(cursor);
+    } while (cursor !== null);
+    return true;
+  } catch (error) {
+    throw new Stop(error, pages);
+  }
 }
 
 /** Why a listing failed, as a code that may be shown to operators. */

@@ -16,6 +16,8 @@ const listing = (...tools: string[]): Listing => ({
   templates: [entry("docs://a"), entry("docs://{id}")],
   offers: { tools: true, prompts: false, resources: true, completions: false },
   stats: { dropped: {}, changed: {} },
+  incomplete: {},
+  broken: null,
 });
 
 let now: number;
@@ -248,5 +250,32 @@ describe("changes are told", () => {
     await Promise.all([catalog.refresh(), catalog.refresh()]);
     expect(attempts.toSorted()).toEqual(["a ok", "b ok"]);
     expect(alarms).toHaveLength(2);
+  });
+});
+
+describe("a list that broke off", () => {
+  const partial = (...tools: string[]): Listing => ({
+    ...listing(...tools),
+    incomplete: { tools: "timeout" },
+    broken: "timeout",
+  });
+
+  it("is better than none, and its server is unhealthy", async () => {
+    answers["a"] = () => Promise.resolve(partial("x"));
+    await catalog.start();
+    expect([shown()[0], states()["a"], attempts]).toEqual([["a", ["x"]], "unhealthy", ["a timeout", "b ok"]]);
+    answers["a"] = () => Promise.resolve(listing("x", "y"));
+    await pass(2000);
+    expect([shown()[0], states()["a"]]).toEqual([["a", ["x", "y"]], "healthy"]);
+  });
+
+  it("does not replace a whole one for ten minutes", async () => {
+    answers["a"] = () => Promise.resolve(listing("x", "y"));
+    await catalog.start();
+    answers["a"] = () => Promise.resolve(partial("x"));
+    await pass(5 * 60_000);
+    expect([shown()[0], states()["a"]]).toEqual([["a", ["x", "y"]], "unhealthy"]);
+    await pass(6 * 60_000);
+    expect([shown()[0], states()["a"]]).toEqual([["a", ["x"]], "unhealthy"]);
   });
 });

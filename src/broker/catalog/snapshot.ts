@@ -190,21 +190,33 @@ class ListedServer {
     this.#heard = new Set();
     try {
       const listing = await list();
-      const revision = await revisionOf(listing);
-      // An equal list stays the same object, and so does the snapshot.
-      if (this.#listed?.revision !== revision) this.#listed = { ...listing, revision };
-      this.#listedAt = monotonic();
-      this.#error = null;
-      this.#failures = 0;
+      await this.#take(listing);
+      if (listing.broken === null) {
+        this.#error = null;
+        this.#failures = 0;
+      } else this.#fail(listing.broken);
     } catch (error) {
-      this.#error = faultWord(error);
-      this.#lastError = { error: this.#error, at: monotonic() };
-      this.#failures += 1;
+      this.#fail(faultWord(error));
     }
     if (this.#closed) return;
     onListed(this.#error, this.kept);
     this.#tell(heard);
     this.#refreshLater(this.#heard.size > 0 ? LEAST_REFRESH_MS : this.#waitMs());
+  }
+
+  /** A list that broke off does not replace one that was read whole and is not too old, and is better than none. */
+  async #take(listing: Listing): Promise<void> {
+    if (listing.broken !== null && this.kept !== null && this.kept.broken === null) return;
+    const revision = await revisionOf(listing);
+    // An equal list stays the same object, and so does the snapshot.
+    if (this.#listed?.revision !== revision) this.#listed = { ...listing, revision };
+    this.#listedAt = this.#options.monotonic();
+  }
+
+  #fail(word: string): void {
+    this.#error = word;
+    this.#lastError = { error: word, at: this.#options.monotonic() };
+    this.#failures += 1;
   }
 
   /** A server that floods is listed once a second. */
@@ -288,8 +300,9 @@ function namesOf({ tools, prompts, resources, templates }: Listing): CatalogName
 }
 
 /** Hashes entry by entry, in slices: all definitions of a server are some megabytes. Concatenated JSON texts are unambiguous. */
-async function revisionOf({ tools, prompts, resources, templates, offers, stats }: Listing): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([offers, stats]));
+async function revisionOf(listing: Listing): Promise<string> {
+  const { tools, prompts, resources, templates, offers, stats, incomplete, broken } = listing;
+  const hash = createHash("sha256").update(JSON.stringify([offers, stats, incomplete, broken]));
   const slices = createSlices();
   for (const entries of [tools, prompts, resources, templates]) {
     hash.update(JSON.stringify(entries.length));
