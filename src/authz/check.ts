@@ -7,7 +7,7 @@ import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
 import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
-import { pass, refuse, type Refused, type Step } from "./step.ts";
+import { pass, refuse, refuseBody, type Refused, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
 import { createPolicyCallers, policyInput } from "./policy-input.ts";
 import type {
@@ -178,7 +178,7 @@ function operationOf({ settings, request, facts }: CheckContext, { search }: Mcp
   const read = readOperation(bytes.value, request.headers);
   if (!read.ok) {
     facts.rpc = read.rpc;
-    return { ok: false, ...read.fault };
+    return refuseBody(read.fault);
   }
   const { operation } = read;
   facts.rpc = rpcContextOf(operation);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { refusalResponse, type RefusalResponseSettings } from "./refusal-response.ts";
 import type { Refused } from "./step.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
+import { SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { newCheckFacts, type CheckFacts } from "./facts.ts";
 
 const settings: RefusalResponseSettings = { publicOrigin: "https://mcp.example.com", scopes: [], denial: "jsonrpc" };
@@ -99,7 +100,16 @@ describe("codes", () => {
       refusalResponse(settings, refused("version_unsupported"), factsAt("/mcp", request)).body,
     ) as never;
     expect(body).toHaveProperty("error.code", -32022);
-    expect(body).toHaveProperty("error.data.supported", ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]);
+    expect(body).toHaveProperty("error.data.supported", SUPPORTED_VERSIONS);
+  });
+
+  it("CF-34: and which one was asked for, of its text no more than fits", () => {
+    const requested = (version: string) =>
+      JSON.parse(
+        refusalResponse(settings, refused("version_unsupported"), factsAt("/mcp", { ...request, version })).body,
+      ) as never;
+    expect(requested("2099-01-01")).toHaveProperty("error.data.requested", "2099-01-01");
+    expect(requested("9".repeat(60_000))).toHaveProperty("error.data.requested", "9".repeat(64));
   });
 
   it("help is in the message and in the data, and only where it was given", () => {

@@ -87,8 +87,9 @@ function body(refused: Refused, facts: RefusalFacts): object {
   return rpcError(refused, facts);
 }
 
-function messageOf(message: string, { limitBytes, help }: Refused): string {
-  const limited = limitBytes === undefined ? message : `${message} (limit: ${limitBytes} bytes)`;
+function messageOf(message: string, { limitBytes, help, about }: Refused): string {
+  const whole = about === undefined ? message : `${message}: ${about}`;
+  const limited = limitBytes === undefined ? whole : `${whole} (limit: ${limitBytes} bytes)`;
   return help === undefined ? limited : `${limited}. ${help}`;
 }
 

@@ -1,4 +1,5 @@
 // The result of a step of the pipeline. Pure.
+import type { OperationFault } from "../mcp/operation.ts";
 import type { Reason } from "./refusal.ts";
 import type { Identity } from "./types.ts";
 
@@ -16,6 +17,8 @@ export interface Refused {
   readonly scopes?: readonly string[] | undefined;
   /** The operator's words on how the caller gets what is missing; the client receives them. */
   readonly help?: string | undefined;
+  /** What is wrong with the caller's own message, in our words and without a value of it; the caller receives it. */
+  readonly about?: string | undefined;
   /** The limit in bytes that the request or its answer exceeds; the client receives it. */
   readonly limitBytes?: number | undefined;
   /** Seconds until the caller may try again, if known: `Retry-After` (RFC 9110 §10.2.3). */
@@ -30,4 +33,9 @@ export function pass<T>(value: T): { readonly ok: true; readonly value: T } {
 
 export function refuse(reason: Reason, detail?: string): Refused {
   return { ok: false, reason, detail };
+}
+
+/** Refuses a body that is no operation. Its sender is told what is wrong: it is her own message. */
+export function refuseBody(fault: OperationFault): Refused {
+  return { ok: false, ...fault, about: fault.detail };
 }

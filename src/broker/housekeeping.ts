@@ -66,6 +66,7 @@ function greeting(method: string, params: JsonObject, view: BrokerView): object 
     supportedVersions: SUPPORTED_VERSIONS,
     capabilities: capabilities(view),
     serverInfo: IMPLEMENTATION,
+    _meta: { "io.modelcontextprotocol/serverInfo": IMPLEMENTATION },
     ttlMs: LIST_TTL_MS,
     cacheScope: "private",
   };
@@ -96,7 +97,7 @@ function listMembers(kind: ListKind, cursor: unknown, view: BrokerView): Step<st
     cursor,
     view.pageEntries,
   );
-  if (page === null) return refuse("params_invalid", "cursor");
+  if (page === null) return { ...refuse("params_invalid", "cursor"), about: "cursor is not of this list" };
   const next = page.nextCursor === null ? "" : `,"nextCursor":"${page.nextCursor}"`;
   return pass(`"${LISTS[kind].member}":[${page.items.join(",")}]${next}`);
 }

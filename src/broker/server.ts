@@ -8,7 +8,7 @@ import {
   type RefusalResponseSettings,
 } from "../authz/refusal-response.ts";
 import type { Endpoint, McpEndpoint } from "../authz/endpoint.ts";
-import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
+import { pass, refuse, refuseBody, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import type { ListenAddress } from "../http/listen.ts";
 import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../http/server.ts";
@@ -224,7 +224,7 @@ async function decide(options: BrokerOptions, context: RequestContext): Promise<
   const read = readMeantOperation(body, headersOf(request), endpoint.search);
   if (!read.ok) {
     facts.rpc = read.rpc;
-    return { ok: false, ...read.fault } satisfies Refused;
+    return refuseBody(read.fault);
   }
   const { operation, params } = read;
   facts.rpc = rpcContextOf(operation);

@@ -36,7 +36,7 @@ describe("numbers that every reader takes for the same", () => {
 
   it.each(["9007199254740993", "-9007199254740992", "12345678901234567000", "18446744073709551615"])(
     "%s is an integer that others do not round",
-    (number) => expect(detailOf(number)).toBe("an integer beyond 2^53: send it as text"),
+    (number) => expect(detailOf(number)).toBe("an integer beyond 2^53 - 1: send it as text"),
   );
 
   it("of so many digits that some readers refuse is refused", () => {

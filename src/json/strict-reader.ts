@@ -219,7 +219,8 @@ function numberOf(word: string, { oneReading, verbatim }: JsonLimits): JsonValue
 
 function checkNumber(word: string, number: number): void {
   if (word.length > MAX_DIGITS) throw new Fault("a number of more digits than some readers take");
-  if (!Number.isSafeInteger(number) && !/[.eE]/.test(word)) throw new Fault("an integer beyond 2^53: send it as text");
+  if (!Number.isSafeInteger(number) && !/[.eE]/.test(word))
+    throw new Fault("an integer beyond 2^53 - 1: send it as text");
   if (!isDoubleValue(word, number)) throw new Fault("a number that a double would change: send it as text");
 }
 

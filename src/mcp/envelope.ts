@@ -39,6 +39,8 @@ const RESERVED_META = new Set([...META, "progressToken"].map((name) => name.toLo
 const EXACT: ReadonlyMap<string, string> = new Map(
   [...META, "progressToken", "protocolVersion", "clientInfo"].map((name) => [name.toLowerCase(), name]),
 );
+/** Members of `params` that a client may leave out, and that we read. */
+const OPTIONAL = ["_meta", "arguments", "cursor"];
 const INVALID_REQUEST = -32600;
 const MAX_ID_BYTES = 256;
 /** Policy must see what the server reads: 2^53 + 1 would be 2^53 to policy, and another number to the server. */
@@ -57,8 +59,21 @@ export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
   const { params, method } = message;
   return {
     ok: true,
-    envelope: { id, method: typeof method === "string" ? method : null, params: isObject(params) ? params : {} },
+    envelope: {
+      id,
+      method: typeof method === "string" ? method : null,
+      params: isObject(params) ? withoutNulls(params) : {},
+    },
   };
+}
+
+/** Go, Java and C# write absent members as null. It has one reading: absence, for policy and server alike. */
+function withoutNulls(params: JsonObject): JsonObject {
+  if (!OPTIONAL.some((name) => params[name] === null)) return params;
+  const stated = Object.create(null) as Record<string, JsonValue>;
+  for (const [name, value] of Object.entries(params))
+    if (value !== null || !OPTIONAL.includes(name)) stated[name] = value;
+  return stated;
 }
 
 /** The first fault of an object as a request, notification or response, or null. */
@@ -86,7 +101,7 @@ function faultOfRequest(message: JsonObject, id: RpcId | null): OperationFault |
   if (typeof method !== "string" || method === "") return malformed("method is not a string");
   if (Object.keys(message).some((name) => !MEMBERS.includes(name))) return malformed("an unknown member");
   if ("id" in message && id === null) return malformed("id is neither a short string nor a safe integer");
-  if (params === undefined) return null;
+  if (params === undefined || params === null) return null;
   if (!isObject(params)) return { reason: "params_invalid", detail: "params is not an object" };
   return faultOfMembers(params);
 }

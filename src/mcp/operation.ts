@@ -50,7 +50,7 @@ export interface OperationFault {
     | "method_unknown";
   /** JSON-RPC error code instead of the table's. */
   readonly rpcCode?: number;
-  /** For the audit log only: no code reads it to decide. */
+  /** In our words, without a value of the message: for the audit log and its sender. No code reads it to decide. */
   readonly detail: string;
 }
 

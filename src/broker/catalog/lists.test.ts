@@ -152,7 +152,7 @@ describe.each(eras)("lists of the revision %s", (version, send) => {
       [alice, cursor, "/servers/big/mcp", "prompts/list"],
       [alice, `${cursor}x`, "/servers/big/mcp", "tools/list"],
       [alice, "", "/servers/big/mcp", "tools/list"],
-      [alice, null, "/servers/big/mcp", "tools/list"],
+      [alice, {}, "/servers/big/mcp", "tools/list"],
       [alice, 1, "/servers/big/mcp", "tools/list"],
     ];
     for (const [wristband, made, path, method] of rows) {
@@ -236,7 +236,7 @@ describe("N-05: the handshake", () => {
     ["2025-11-25", "2025-11-25"],
     ["2025-06-18", "2025-06-18"],
     ["2025-03-26", "2025-03-26"],
-    ["2024-11-05", "2025-11-25"],
+    ["2024-11-05", "2024-11-05"],
     ["2026-07-28", "2025-11-25"],
     ["2099-01-01", "2025-11-25"],
     ["", "2025-11-25"],
@@ -262,9 +262,10 @@ describe("N-05: the handshake", () => {
     });
     expect(reply.message.result).toEqual({
       resultType: "complete",
-      supportedVersions: ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"],
+      supportedVersions: ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"],
       capabilities: { tools: {}, prompts: {}, resources: {}, completions: {} },
       serverInfo: IMPLEMENTATION,
+      _meta: { "io.modelcontextprotocol/serverInfo": IMPLEMENTATION },
       ttlMs: 5000,
       cacheScope: "private",
     });

@@ -18,6 +18,18 @@ import { CANARY, relayFixture } from "../../../test/fakes/relay.ts";
 const { setup, closing } = relayFixture();
 
 describe("bytes go on as they came", () => {
+  it("B14: but for null in place of an optional object: policy saw none, so the server gets an empty one", async () => {
+    for (const era of ["modern", "legacy"] as const) {
+      const { upstream, broker } = await setup(era);
+      await broker.call({
+        params: { arguments: null, _meta: null, inputResponses: null, requestState: null, own: null },
+      });
+      const params = upstream.of("tools/call")[0]?.message?.params;
+      expect(params).toMatchObject({ arguments: {}, inputResponses: {}, requestState: null, own: null });
+      if (era === "legacy") expect(params?.["_meta"]).toEqual({});
+      else expect(params?.["_meta"]).toHaveProperty(["io.modelcontextprotocol/clientCapabilities"]);
+    }
+  });
   const body =
     '{ "method":"tools/call",\n\t"params" : {"arguments":{"n":1.0,"e":1e2,"u":"\\u00e9é","big":9007199254740991,"float":12345678901234567000.0}, "name":"echo"},"id": "a\\u0062" , "jsonrpc":"2.0"}';
   /** What arrived, with the client's id in place of ours. */

@@ -54,7 +54,8 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
   const spans = spansOf(call);
   const needsMeta = dialect.era === "modern" && operation.version !== MODERN;
   const id = { ...spans.id, text: String(wireId) };
-  const edits = [id, ...renaming(call, spans), ...(needsMeta ? metaEdits(spans) : [])];
+  const edits = [id, ...renaming(call, spans), ...nullEdits(body, spans.params, needsMeta)];
+  if (needsMeta) edits.push(...metaEdits(spans));
   return {
     headers: {
       ...forwardedHeaders(call, dialect, findSchema),
@@ -108,11 +109,26 @@ function unwrapping({ name, body }: RelayCall, { members }: ObjectSpan): Edit[] 
   const [nameSpan, outer] = [members.get("name"), members.get("arguments")];
   const inner = innerObjectSpan(body, outer)?.members.get("arguments");
   if (nameSpan === undefined || outer === undefined) throw new Error("a wrapped call without a name or arguments");
-  const text = inner === undefined ? "{}" : body.subarray(inner.start, inner.end).toString();
+  const text = inner === undefined || isNull(body, inner) ? "{}" : body.subarray(inner.start, inner.end).toString();
   return [
     { ...nameSpan, text: JSON.stringify(name) },
     { ...outer, text },
   ];
+}
+
+/** Optional objects: a client that writes null means none, and so policy saw none. A server may refuse null. */
+const OPTIONAL_OBJECTS = ["arguments", "_meta", "context", "inputResponses"];
+
+function nullEdits(body: Buffer, { members }: ObjectSpan, needsMeta: boolean): Edit[] {
+  return OPTIONAL_OBJECTS.flatMap((name) => {
+    const span = members.get(name);
+    if (span === undefined || (needsMeta && name === "_meta")) return [];
+    return isNull(body, span) ? [{ ...span, text: "{}" }] : [];
+  });
+}
+
+function isNull(body: Buffer, { start, end }: Span): boolean {
+  return body.toString("latin1", start, end) === "null";
 }
 
 /** `_meta` of the stateless revision. The capabilities are empty: the broker does not know those of older clients. */
