@@ -90,7 +90,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   },
   header_mismatch: {
     meaning:
-      "`Mcp-Method`, `Mcp-Name` or `MCP-Protocol-Version` disagrees with the body, or is missing where required.",
+      "`Mcp-Method`, `Mcp-Name`, `MCP-Protocol-Version` or a `Mcp-Param-*` of the tool disagrees with the body, or is missing where required.",
     remedy: "Let the client send headers that repeat the body exactly. A proxy that rewrites bodies breaks them.",
   },
   version_unsupported: {

@@ -1,8 +1,7 @@
 // Compares the headers that mirror the body with it (MCP 2026-07-28, Server Validation; SEP-2243), and finds the protocol
 // revision. Pure.
-import { isUtf8 } from "node:buffer";
 import { isObject, type Envelope } from "./envelope.ts";
-import { trimSpace } from "./header-value.ts";
+import { decodeHeaderValue, trimSpace } from "./header-value.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { McpHeaders, OperationFault } from "./operation.ts";
 import { ASSUMED, MODERN, SUPPORTED_VERSIONS } from "./versions.ts";
@@ -16,7 +15,6 @@ const META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 const SINGLE = ["mcp-protocol-version", "mcp-method"];
 /** RFC 9110 §5.5 without obs-text. */
 const FIELD_VALUE = /^[\t\x20-\x7e]*$/;
-const SENTINEL = /^=\?base64\?(.*)\?=$/;
 
 /**
  * Finds the revision and compares the headers. The body decides; a header that disagrees is refused in any revision,
@@ -63,13 +61,13 @@ function faultOfModernMeta(meta: JsonObject | undefined): OperationFault | null 
 }
 
 function faultOfMethod(method: string | null, headers: McpHeaders, version: string): OperationFault | null {
-  return agrees(headers.get("mcp-method"), method, version === MODERN) ? null : mismatch("mcp-method");
+  return agrees(trimmed(headers.get("mcp-method")), method, version === MODERN) ? null : mismatch("mcp-method");
 }
 
 function faultOfName(name: string | null, headers: McpHeaders, version: string): OperationFault | null {
   const modern = version === MODERN;
   if (name === null) return modern && headers.get("mcp-name") !== undefined ? mismatch("mcp-name names nothing") : null;
-  return agrees(decodeName(headers.get("mcp-name")), name, modern) ? null : mismatch("mcp-name");
+  return agrees(decoded(trimmed(headers.get("mcp-name"))), name, modern) ? null : mismatch("mcp-name");
 }
 
 function mismatch(detail: string): OperationFault {
@@ -99,15 +97,11 @@ function malformedHeader(headers: McpHeaders): string | null {
 
 /** @param stated null for a sentinel that does not decode */
 function agrees(stated: string | null | undefined, actual: string | null, required: boolean): boolean {
-  return stated === undefined ? !required : trimmed(stated ?? undefined) === actual;
+  return stated === undefined ? !required : stated === actual;
 }
 
-/** Decodes `Mcp-Name` as a server does: the Base64 sentinel strictly, null if it is not canonical UTF-8. */
-function decodeName(value: string | undefined): string | null | undefined {
-  const encoded = SENTINEL.exec(trimmed(value) ?? "")?.[1];
-  if (encoded === undefined) return value;
-  const bytes = Buffer.from(encoded, "base64");
-  return bytes.toString("base64") === encoded && isUtf8(bytes) ? bytes.toString("utf8") : null;
+function decoded(value: string | undefined): string | null | undefined {
+  return value === undefined ? undefined : decodeHeaderValue(value);
 }
 
 function trimmed(value: string | undefined): string | undefined {

@@ -1,8 +1,17 @@
 // Values of headers: optional whitespace (RFC 9110 §5.6.3), and the encoding of `Mcp-Name` and `Mcp-Param-*`. Pure.
+import { isUtf8 } from "node:buffer";
 
-const SENTINEL = /^=\?base64\?.*\?=$/;
+const SENTINEL = /^=\?base64\?(.*)\?=$/;
 /** RFC 9110 §5.5 without obs-text, and without outer whitespace, which a parser removes. */
 const PLAIN = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
+
+/** Decodes a value as a server does: the Base64 sentinel strictly, null if it is not canonical UTF-8; any other as it is. */
+export function decodeHeaderValue(value: string): string | null {
+  const encoded = SENTINEL.exec(value)?.[1];
+  if (encoded === undefined) return value;
+  const bytes = Buffer.from(encoded, "base64");
+  return bytes.toString("base64") === encoded && isUtf8(bytes) ? bytes.toString("utf8") : null;
+}
 
 /**
  * Removes the optional whitespace around a header value or a part of one. A loop, because a regular expression is quadratic:

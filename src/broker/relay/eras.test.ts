@@ -73,16 +73,65 @@ describe("eras", () => {
       ]);
     }
   });
-  it("B23: parameter headers of a client of today say what the body says", async () => {
-    const properties = { region: { "x-mcp-header": "Region" }, tier: { "x-mcp-header": "Tier" } };
-    const { upstream, broker } = await setup("modern", undefined, {
-      tools: [{ name: "echo", inputSchema: { properties } }],
+  describe("N-03: parameter headers of a client of today", () => {
+    const properties = {
+      region: { type: "string", "x-mcp-header": "Region" },
+      size: { type: "integer", "x-mcp-header": "Size" },
+      deep: { properties: { dry: { type: "boolean", "x-mcp-header": "X-Dry" } } },
+    };
+    const tools = [{ name: "echo", inputSchema: { properties } }];
+    const sentinel = (text: string | Buffer) => `=?base64?${Buffer.from(text).toString("base64")}?=`;
+
+    it.each<[string, object, Record<string, string>]>([
+      ["agree", { region: "eu", size: 42 }, { region: "eu", size: "42" }],
+      ["agree as a sentinel, in any case of the name", { region: "é" }, { region: sentinel("é") }],
+      ["agree as a number", { size: 42 }, { size: "42.0" }],
+      ["agree below an object", { deep: { dry: false } }, { "x-dry": "false" }],
+      ["say an empty text", { region: "" }, { region: sentinel("") }],
+      ["are absent as their arguments are", { region: null }, {}],
+    ])("that %s are relayed, as the body says them", async (_, args, stated) => {
+      for (const era of ["modern", "legacy"] as const) {
+        const { upstream, broker } = await setup(era, undefined, { tools });
+        const headers = Object.fromEntries(Object.entries(stated).map(([name, value]) => [`mcp-param-${name}`, value]));
+        expect((await broker.call({ modern: true, params: { arguments: args }, headers })).status).toBe(200);
+        expect(upstream.of("tools/call")).toHaveLength(1);
+      }
     });
-    const headers = { "mcp-param-region": "us", "mcp-param-tier": "gold", "mcp-param-unknown": "x" };
-    await broker.call({ modern: true, params: { arguments: { region: "eu" } }, headers });
-    const arrived = upstream.of("tools/call")[0]!.headers;
-    expect(arrived).toMatchObject({ "mcp-param-region": "eu", "mcp-param-unknown": "x" });
-    expect(arrived).not.toHaveProperty("mcp-param-tier");
+
+    it.each<[string, object, Record<string, string>]>([
+      ["contradict", { region: "eu" }, { region: "us" }],
+      ["contradict in case", { region: "eu" }, { region: "EU" }],
+      ["contradict a number", { size: 42 }, { size: "43" }],
+      ["say a number as another text", { size: 42 }, { size: "0x2a" }],
+      ["contradict below an object", { deep: { dry: false } }, { "x-dry": "true" }],
+      ["are missing", { region: "eu" }, {}],
+      ["are missing, one of two", { region: "eu", size: 1 }, { region: "eu" }],
+      ["are missing for an empty text", { region: "" }, {}],
+      ["are no Base64", { region: "us" }, { region: "=?base64?dX!!M=?=" }],
+      ["are no canonical Base64", { region: "us" }, { region: "=?base64?dXM?=" }],
+      ["are not UTF-8", { region: "us" }, { region: sentinel(Buffer.from([0xff])) }],
+      ["hide another text", { region: "us" }, { region: sentinel("eu") }],
+    ])("that %s are refused, and no server is asked", async (_, args, stated) => {
+      for (const era of ["modern", "legacy"] as const) {
+        const { upstream, broker } = await setup(era, undefined, { tools });
+        const headers = Object.fromEntries(Object.entries(stated).map(([name, value]) => [`mcp-param-${name}`, value]));
+        const reply = await broker.call({ modern: true, params: { arguments: args }, headers });
+        expect([reply.status, reply.messages[0]?.["error"]]).toMatchObject([
+          400,
+          { code: -32_020, message: expect.stringMatching(/: mcp-param-[a-z-]+ is /) as string },
+        ]);
+        expect(upstream.of("tools/call")).toEqual([]);
+      }
+    });
+
+    it("B23: one without an argument goes nowhere, one of no annotation goes on", async () => {
+      const { upstream, broker } = await setup("modern", undefined, { tools });
+      const headers = { "mcp-param-region": "eu", "mcp-param-size": "9", "mcp-param-unknown": "x" };
+      await broker.call({ modern: true, params: { arguments: { region: "eu" } }, headers });
+      const arrived = upstream.of("tools/call")[0]!.headers;
+      expect(arrived).toMatchObject({ "mcp-param-region": "eu", "mcp-param-unknown": "x" });
+      expect(arrived).not.toHaveProperty("mcp-param-size");
+    });
   });
   it("B21: a name beyond ASCII is encoded in Mcp-Name", async () => {
     const { upstream, broker } = await setup();

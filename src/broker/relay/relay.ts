@@ -5,6 +5,8 @@ import type { Reason } from "../../authz/refusal.ts";
 import { HttpFault } from "../../http/client.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import { hasLookalikeArgument } from "../../mcp/argument-names.ts";
+import { faultOfParamHeaders } from "../../mcp/param-headers.ts";
+import { MODERN } from "../../mcp/versions.ts";
 import type { Eras } from "../upstream/era.ts";
 import { CANCELLED, faultIn, LEFT } from "../abort.ts";
 import { createCallTimeout, type CallTimeout } from "./call-timeout.ts";
@@ -145,7 +147,7 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
   let end: CallEnd;
   try {
     subscribe(current.call);
-    const refused = lookalikeArgument(current.call, options.findSchema) ?? (await tried(options, current));
+    const refused = faultOfArguments(current.call, options.findSchema) ?? (await tried(options, current));
     end = refused === null ? { kind: "answered" } : { kind: "refused", refused };
   } catch (error) {
     end = endBy(causeOf(error, timeout), current.call.upstream.maxResponseBytes);
@@ -194,11 +196,22 @@ function subscribe({ session, operation, upstream, name }: RelayCall): void {
   if (operation.method === "resources/unsubscribe") session?.subscriptions.delete(upstream.name, name);
 }
 
-/** A server that reads names without regard to case would take an argument that policy did not see (threat model: B03). */
-function lookalikeArgument({ upstream, operation, name }: RelayCall, findSchema: FindSchema): Refused | null {
+/**
+ * What only the tool's schema shows. A server that reads names without regard to case would take an argument that policy did
+ * not see (threat model: B03). A client of the stateless revision must mirror annotated arguments in headers, and truly:
+ * Envoy or somebody before it may have routed by them (SEP-2243).
+ */
+function faultOfArguments({ upstream, operation, name, forwarded }: RelayCall, findSchema: FindSchema): Refused | null {
   if (operation.kind !== "tool") return null;
-  const isLookalike = hasLookalikeArgument(findSchema(upstream.name, name), operation.arguments);
-  return isLookalike ? refuse("params_invalid", "an argument that differs from the tool's own only in case") : null;
+  const schema = findSchema(upstream.name, name);
+  const refuseWith = (reason: "params_invalid" | "header_mismatch", about: string) => ({
+    ...refuse(reason, about),
+    about,
+  });
+  if (hasLookalikeArgument(schema, operation.arguments))
+    return refuseWith("params_invalid", "an argument that differs from the tool's own only in case");
+  const fault = operation.version === MODERN ? faultOfParamHeaders(schema, operation.arguments, forwarded) : null;
+  return fault === null ? null : refuseWith("header_mismatch", fault);
 }
 
 function isNoRoom(error: unknown): boolean {
