@@ -74,7 +74,8 @@ function readCall(operation: Operation): ReadSearchMode {
   const { name, arguments: inner } = operation.arguments;
   const extra = othersIn(operation.arguments, ["name", "arguments"]);
   const isCall = typeof name === "string" && name !== "" && name.length <= MAX_NAME && !/\p{Cc}/u.test(name);
-  if (extra || !isCall || (inner !== undefined && !isObject(inner))) return invalid(`arguments of ${CALL_TOOL}`);
+  if (extra || !isCall || (inner !== undefined && inner !== null && !isObject(inner)))
+    return invalid(`arguments of ${CALL_TOOL}`);
   return { ok: true, operation: { ...operation, name, arguments: inner ?? {}, wrapped: true } };
 }
 

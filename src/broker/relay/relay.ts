@@ -210,7 +210,9 @@ function faultOfArguments({ upstream, operation, name, forwarded }: RelayCall, f
   });
   if (hasLookalikeArgument(schema, operation.arguments))
     return refuseWith("params_invalid", "an argument that differs from the tool's own only in case");
-  const fault = operation.version === MODERN ? faultOfParamHeaders(schema, operation.arguments, forwarded) : null;
+  // A call inside `call_tool` has no headers of its own: the broker makes them.
+  if (operation.version !== MODERN || operation.wrapped === true) return null;
+  const fault = faultOfParamHeaders(schema, operation.arguments, forwarded);
   return fault === null ? null : refuseWith("header_mismatch", fault);
 }
 
