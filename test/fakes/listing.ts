@@ -34,6 +34,7 @@ export function listingOf(server: string, offered: Offered, aliases: AliasTable 
     resources: resources ?? [],
     templates: templates ?? [],
     offers,
+    tellsOf: [],
     stats,
     incomplete: {},
     broken: null,

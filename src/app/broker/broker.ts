@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createBroker, type BrokerOptions } from "../../broker/server.ts";
 import { createOutputSchemas } from "../../broker/catalog/output-schemas.ts";
-import { createCatalog, type Catalog } from "../../broker/catalog/snapshot.ts";
+import type { Catalog } from "../../broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
 import { jwksUrlOf } from "../../config/destinations.ts";
@@ -22,8 +22,9 @@ import { buildRelay } from "./relay.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
 import { reloadParts } from "../../ops/reload.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
+import { buildCatalog } from "./catalog.ts";
 import { sessionsOf } from "./sessions.ts";
-import { listersOf, upstreamsOf } from "./upstreams.ts";
+import { upstreamsOf } from "./upstreams.ts";
 
 export interface RunningBroker {
   /** SIGHUP: reads the TLS files again. A file that cannot be read leaves the old one in force. */
@@ -43,8 +44,8 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const keys = publicKeysOf(config);
   const upstreams = upstreamsOf(config);
   const outputSchemas = createOutputSchemas();
-  const listers = listersOf(config, upstreams, { resolver, curation, outputSchemas });
-  const catalog = createCatalog({ servers: listers, monotonic, onListed: listingReporter(metrics, log) });
+  const onListed = listingReporter(metrics, log);
+  const catalog = buildCatalog(config, upstreams, { resolver, curation, outputSchemas, monotonic, onListed });
   const findSchema = createFindSchema(() => catalog.current());
   const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const held = heldBytesOf(config);

@@ -8,7 +8,7 @@ import { readCaFile } from "../../files/ca.ts";
 import type { Kind } from "../../mcp/operation.ts";
 
 /** Longest time for all lists of a server, whatever its calls may take (threat model: B51). */
-const MAX_LISTING_MS = 30_000;
+export const MAX_LISTING_MS = 30_000;
 
 /** @throws {Error} that names the key of a CA file that cannot be read */
 export function upstreamsOf({ servers }: Config): Upstreams {
@@ -34,7 +34,7 @@ export function upstreamsOf({ servers }: Config): Upstreams {
 
 export type Listers = ReadonlyMap<string, () => Promise<Listing>>;
 
-interface ListerParts {
+export interface ListerParts extends Pick<CheckSettings, "resolver" | "curation"> {
   readonly outputSchemas: ListingOptions["outputSchemas"];
 }
 
@@ -42,7 +42,7 @@ interface ListerParts {
 export function listersOf(
   config: Config,
   upstreams: Upstreams,
-  { resolver, curation, outputSchemas }: Pick<CheckSettings, "resolver" | "curation"> & ListerParts,
+  { resolver, curation, outputSchemas }: ListerParts,
 ): Listers {
   const listers = Object.entries(config.servers).flatMap(([name, server]) => {
     const upstream = upstreams.get(name);
@@ -62,7 +62,7 @@ export function listersOf(
 }
 
 /** The first kind of the chain that has one: `static` always has, `none` is to send none. Others need a user. */
-function discoveryCredential({ discovery }: ServerConfig): UpstreamCredential | null {
+export function discoveryCredential({ discovery }: ServerConfig): UpstreamCredential | null {
   const [entry] = discovery;
   if (entry?.kind !== "static") return null;
   return { header: entry.header, value: headerValue(entry.scheme, entry.value.reveal()) };

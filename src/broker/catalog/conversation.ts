@@ -22,6 +22,7 @@ export interface ListedUpstream {
 }
 
 export interface Conversation {
+  readonly dialect: Dialect;
   /** Capabilities that the server declares. */
   readonly capabilities: JsonObject;
   /** The result of a list request; null if the server does not know the method. @throws {HttpFault} */
@@ -51,6 +52,7 @@ export async function converse({ upstream, credential }: ListedUpstream, budget:
     read: (bytes: Buffer) => readListResponse(bytes, OWN_ID, budget.slices),
   };
   return {
+    dialect,
     capabilities,
     list: async (method, params) =>
       resultOf(await send(upstream, credential, { message: { dialect, method, params }, reader })),

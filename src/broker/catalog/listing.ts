@@ -12,6 +12,8 @@ import type { ListResult } from "./list-response.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
 import { createBudget } from "../upstream/client.ts";
 import type { OutputSchemas } from "./output-schemas.ts";
+import type { ChangeKind } from "../change-notices.ts";
+import { declaredChanges } from "./upstream-listener.ts";
 import { converse, type Conversation, type ListedUpstream } from "./conversation.ts";
 
 /** The lists of one server: tools and prompts by name, resources and templates by URI; each in order. */
@@ -21,6 +23,8 @@ export interface Listing {
   readonly resources: readonly ListEntry[];
   readonly templates: readonly ListEntry[];
   readonly offers: Offers;
+  /** The lists whose changes the server declares to tell of. */
+  readonly tellsOf: readonly ChangeKind[];
   readonly stats: ListingStats;
   /** Lists that end where they could not be read on, and why. What was read of them is here. */
   readonly incomplete: Incomplete;
@@ -93,7 +97,8 @@ async function readLists(server: Conversation, options: ListingOptions): Promise
   const resources = await read("resources", offers.resources);
   // For policy both are names of resources: they share one bound.
   const templates = await read("templates", offers.resources, MAX_ENTRIES - resources.length);
-  return { tools, prompts, resources, templates, offers, stats, ...progress.end() };
+  const tellsOf = declaredChanges(server.capabilities);
+  return { tools, prompts, resources, templates, offers, tellsOf, stats, ...progress.end() };
 }
 
 /** Keeps what was read of each list, and why it ended. */

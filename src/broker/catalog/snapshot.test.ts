@@ -15,6 +15,7 @@ const listing = (...tools: string[]): Listing => ({
   resources: [entry("docs://a")],
   templates: [entry("docs://a"), entry("docs://{id}")],
   offers: { tools: true, prompts: false, resources: true, completions: false },
+  tellsOf: [],
   stats: { dropped: {}, changed: {} },
   incomplete: {},
   broken: null,

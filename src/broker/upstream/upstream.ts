@@ -46,6 +46,8 @@ export interface Upstream extends Omit<UpstreamSettings, "url" | "ca" | "headers
   readonly lists: UpstreamConnections;
   /** For the streams of sessions: calls and lists cannot take these, nor they those. */
   readonly streams: UpstreamConnections;
+  /** For the stream that tells of changes. */
+  readonly listening: UpstreamConnections;
 }
 
 /** The header that a server receives in place of the caller's token: its name and its whole value. */
@@ -63,6 +65,8 @@ export interface Upstreams {
 const CALL_CONNECTIONS = 1024;
 /** A listing sends one request at a time; the other one ends its session. */
 const LIST_CONNECTIONS = 2;
+/** A stream, and an answer to a request that came on it. */
+const LISTENING_CONNECTIONS = 2;
 const PROBE_MS = 5000;
 /** Streams of HTTP+SSE, one for each session; apart from them each call takes a connection for its POST alone. */
 const CALL_STREAMS = 512;
@@ -78,7 +82,7 @@ export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>):
   const pools: { close(): void }[] = [];
   for (const [name, { url, ca, headers = {}, ...settings }] of servers) {
     const { origin, path } = partsOf(url);
-    const maxConnections = CALL_CONNECTIONS + LIST_CONNECTIONS + CALL_STREAMS + LIST_STREAMS + SESSION_STREAMS;
+    const maxConnections = CALL_CONNECTIONS + CALL_STREAMS + 2 * (LIST_CONNECTIONS + LIST_STREAMS) + SESSION_STREAMS;
     const pool = createHttpClient({ origin, ca, maxConnections });
     pools.push(pool);
     const memory = createTransportMemory(() => performance.now());
@@ -95,7 +99,8 @@ export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>):
     const listen: UpstreamConnections["request"] = (request) =>
       isChannel(request.headers["mcp-session-id"]) ? calls.request(request) : open({ ...request, path });
     const streams = withHeaders({ probeMs: calls.probeMs, request: listen }, headers);
-    upstreams.set(name, { ...settings, ...calls, name, passed: {}, lists, streams });
+    const listening = connections(LISTENING_CONNECTIONS, LIST_STREAMS);
+    upstreams.set(name, { ...settings, ...calls, name, passed: {}, lists, streams, listening });
   }
   return {
     get: (server) => upstreams.get(server),
