@@ -3,6 +3,8 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { AjvJsonSchemaValidator } from "@modelcontextprotocol/sdk/validation/ajv";
+import { ListToolsResultSchema } from "@modelcontextprotocol/sdk/types.js";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { startBroker, type RunningBroker } from "../../src/app/broker/broker.ts";
@@ -13,6 +15,7 @@ import { signCatalogToken } from "../../src/catalog/token.ts";
 import { listedNames } from "../../src/wristband/compact-names.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { tool } from "../fakes/listing.ts";
+import { createRandom, oddDefinition } from "../fakes/odd-definitions.ts";
 import { WRISTBAND, READER } from "../fakes/wristband.ts";
 import { ALICE } from "../fakes/authz.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
@@ -87,14 +90,19 @@ function wristband(tools: Record<string, string[]>): string {
   return step.ok ? step.value.jws : "";
 }
 
-async function list(path = "/mcp", jws = wristband({ good: ["a"], other: ["z"] })) {
+async function listed(path: string, jws: string) {
   const response = await fetch(`http://127.0.0.1:${ports.broker}${path}`, {
     method: "POST",
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }),
     headers: { "content-type": "application/json", "x-authorized-tools": jws },
   });
   const { result } = (await response.json()) as { result?: { tools: { name: string }[] } };
-  return { status: response.status, tools: result?.tools.map(({ name }) => name) };
+  return { status: response.status, result };
+}
+
+async function list(path = "/mcp", jws = wristband({ good: ["a"], other: ["z"] })) {
+  const { status, result } = await listed(path, jws);
+  return { status, tools: result?.tools.map(({ name }) => name) };
 }
 
 it("lists its servers, tells their states and what it left out, and counts", async () => {
@@ -198,6 +206,23 @@ describe("/catalog", () => {
       expect([reply.status, reply.text.includes('"a"')]).toEqual([401, false]);
     }
   });
+});
+
+it("B45: a hundred odd definitions of one server, through the broker: the official client reads all lists", async () => {
+  const random = createRandom(12);
+  const odd = Array.from({ length: 100 }, (_, i) => ({ ...oddDefinition("tools", random), name: `odd${i}` }));
+  good.respond = modernServer({ ...LISTS, tools: [...odd, ...LISTS.tools] });
+  await start();
+  const jws = wristband({ good: ["a", ...odd.map(({ name }) => name)], other: ["z"] });
+  await expect.poll(async () => (await list("/mcp", jws)).tools, { timeout: 10_000 }).toContain("good_a");
+  const { tools = [] } = await list("/mcp", jws);
+  expect(tools).toContain("other_z");
+  expect(tools.length).toBeGreaterThan(50);
+  const read = ListToolsResultSchema.parse((await listed("/mcp", jws)).result);
+  expect(read.tools).toHaveLength(tools.length);
+  const validators = new AjvJsonSchemaValidator();
+  for (const { outputSchema } of read.tools)
+    if (outputSchema !== undefined) validators.getValidator(outputSchema as never);
 });
 
 describe("mcp-authz status", () => {

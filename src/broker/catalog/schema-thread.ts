@@ -43,12 +43,20 @@ function compile(dialect: string, schema: object): boolean {
   engines.set(dialect, engine);
   try {
     engine.compile(schema);
-    engine.removeSchema(schema);
     return true;
   } catch {
-    // What it keeps of a schema that failed must not meet the next one.
-    engines.delete(dialect);
     return false;
+  } finally {
+    forget(dialect, engine, schema);
+  }
+}
+
+/** What an engine keeps of a schema must not meet the next one. */
+function forget(dialect: string, engine: Engine, schema: object): void {
+  try {
+    engine.removeSchema(schema);
+  } catch {
+    engines.delete(dialect);
   }
 }
 
