@@ -6,7 +6,7 @@ import { relayFixture } from "../../../test/fakes/relay.ts";
 import { withRules } from "../../json/places.ts";
 import { rewrite, RewriteFault } from "../../json/rewriter.ts";
 import { mergedUri } from "../../mcp/merged-names.ts";
-import { resultNameRules, withMappedParams } from "./result-names.ts";
+import { resultNameRules, withMappedUpdate } from "./result-names.ts";
 
 const { setup } = relayFixture();
 const map = (uri: string) => mergedUri("s", uri);
@@ -68,22 +68,17 @@ describe("places of URIs", () => {
     (text) => expect(() => mapped("tools/call", text)).toThrow(RewriteFault),
   );
 
-  it("a change of a resource, and no other notification", () => {
+  it("a change of a resource; not one that is too long, or names two", () => {
     const updated = '{"jsonrpc":"2.0", "method":"notifications/resources/updated","params":{"x":1.0,"uri":"docs://a"}}';
-    const sent = (text: string, method: string) => withMappedParams(Buffer.from(text), method, map).toString();
-    expect(sent(updated, "notifications/resources/updated")).toBe(updated.replace("docs://a", "s+docs://a"));
-    for (const method of ["notifications/message", "notifications/progress"])
-      expect(sent(updated, method)).toBe(updated);
-    expect(sent('{"method":"notifications/resources/updated"}', "notifications/resources/updated")).toContain(
-      "updated",
-    );
-  });
-
-  it("tool results in a question to the client's model", () => {
-    const message = (uri: string) =>
-      JSON.stringify({ params: { messages: [{ content: [{ type: "tool_result", content: [{ uri }] }] }] } });
-    const sent = withMappedParams(Buffer.from(message("docs://a")), "sampling/createMessage", map).toString();
-    expect(sent).toBe(message("s+docs://a"));
+    const sent = (text: string) => withMappedUpdate(Buffer.from(text), map)?.toString();
+    expect(sent(updated)).toBe(updated.replace("docs://a", "s+docs://a"));
+    expect(sent('{"method":"notifications/resources/updated"}')).toContain("updated");
+    for (const text of [
+      updated.replace("1.0", `"${"x".repeat(64 * 1024)}"`),
+      updated.replace('"x":1.0', '"uri":"b:c"'),
+    ])
+      expect(sent(text)).toBeUndefined();
+    expect(sent(updated.replace('"x":1.0', '"URI":"ui://t/a"'))).toContain('"URI":"ui://s/t/a"');
   });
 });
 

@@ -1,11 +1,10 @@
 // The places of resource URIs in what a server sends: on the merged endpoint they name their server there, too. Pure.
 // What is no place of the protocol's, as text and structuredContent, is content and stays.
-import { HttpFault } from "../../http/client.ts";
 import { withRules, type TextRule } from "../../json/places.ts";
 import { rewrite, RewriteFault } from "../../json/rewriter.ts";
 
 /** Names of members, from the outside; "*" for each item of an array. */
-export type Path = readonly string[];
+type Path = readonly string[];
 /** Maps a server's URI to the one on the endpoint. */
 export type MapUri = (uri: string) => string;
 
@@ -21,12 +20,12 @@ const toolResult = (...at: Path): Path[] => [
   [...at, "_meta", "ui/resourceUri"],
   [...at, "_meta", "openai/outputTemplate"],
 ];
-/** Of one block, or of several (`sampling/createMessage` since 2025-11-25), and of the tool results in them. */
+/** Of one block, or of several, and of the tool results in them. */
 const blocks = (...at: Path): Path[] =>
   [at, [...at, "*"]].flatMap((each) => [...block(...each), ...block(...each, "content", "*")]);
 
 /** Paths in the result of a method. */
-export const RESULT_NAMES: ReadonlyMap<string, readonly Path[]> = new Map([
+const RESULT_NAMES: ReadonlyMap<string, readonly Path[]> = new Map([
   ["tools/call", toolResult()],
   ["prompts/get", blocks("messages", "*", "content")],
   ["resources/read", [["contents", "*", "uri"]]],
@@ -34,28 +33,22 @@ export const RESULT_NAMES: ReadonlyMap<string, readonly Path[]> = new Map([
   ["tasks/result", toolResult()],
 ]);
 
-/** Paths in the params of a server's notification or request. */
-export const PARAMS_NAMES: ReadonlyMap<string, readonly Path[]> = new Map([
-  ["notifications/resources/updated", [["uri"]]],
-  ["sampling/createMessage", blocks("messages", "*", "content")],
-]);
-
 /** The rules for the URIs in the result of a method. */
 export function resultNameRules(method: string, map: MapUri): readonly TextRule[] {
   return (RESULT_NAMES.get(method) ?? []).map((path) => ({ path, map }));
 }
 
-/**
- * A server's notification or request with its URIs mapped; the same bytes if it has none.
- * @throws {HttpFault} for an object with two members of one name: its readers may see another URI than the one that was mapped
- */
-export function withMappedParams(text: Buffer, method: string, map: MapUri): Buffer {
-  const paths = PARAMS_NAMES.get(method);
-  if (paths === undefined) return text;
-  const rules = paths.map((path) => ({ path: ["params", ...path], map }));
+export const UPDATED = "notifications/resources/updated";
+/** It holds one URI; to read a longer one would hold up other calls. */
+const MAX_UPDATE_BYTES = 64 * 1024;
+
+/** The notification {@link UPDATED} with its URI mapped; null for one that is too long, or names two URIs. */
+export function withMappedUpdate(text: Buffer, map: MapUri): Buffer | null {
+  if (text.length > MAX_UPDATE_BYTES) return null;
   try {
-    return Buffer.concat(rewrite(text, withRules({}, rules)));
+    return Buffer.concat(rewrite(text, withRules({}, [{ path: ["params", "uri"], map }])));
   } catch (error) {
-    throw error instanceof RewriteFault ? new HttpFault("not_an_answer") : error;
+    if (error instanceof RewriteFault) return null;
+    throw error;
   }
 }

@@ -9,7 +9,7 @@ import { EventFlow, heldOf } from "./flow.ts";
 import type { AnswerWriter } from "./client-response.ts";
 import { lengthOf, toClientResponse, type ClientResponse } from "./response.ts";
 import type { RelayRequest } from "./request.ts";
-import { withMappedParams } from "./result-names.ts";
+import { UPDATED, withMappedUpdate } from "./result-names.ts";
 import { faultIn } from "../abort.ts";
 import { createRoom, type RoomOptions } from "../room.ts";
 import type { ReadMessage } from "../upstream/message.ts";
@@ -235,10 +235,12 @@ function verdictOn({ request, operation }: RelayStream, { data, message, isWithi
   if (message?.kind !== "notification") return "dropped";
   const isForeign = message.method === "notifications/progress" && message.progressToken !== request.progressToken;
   if (isForeign) return "dropped";
-  const { mapUri } = request;
-  return {
-    kind: "notification",
-    message,
-    data: mapUri === null ? data : withMappedParams(data, message.method, mapUri),
-  };
+  return notificationFor(request, { message, data });
+}
+
+/** The notification as the client gets it. */
+function notificationFor({ mapUri }: RelayRequest, { message, data }: Omit<PassedNotification, "kind">): Verdict {
+  const isMapped = mapUri !== null && message.method === UPDATED;
+  const passed = isMapped ? withMappedUpdate(data, mapUri) : data;
+  return passed === null ? "dropped" : { kind: "notification", message, data: passed };
 }
