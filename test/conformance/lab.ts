@@ -1,4 +1,6 @@
 // The gateway before the fixture, on loopback: Envoy, serve, broker, an issuer, and proxies that add alice's token. I/O.
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startLab, type Lab } from "../../demo/lab.ts";
 import { freePort, freePorts } from "../../demo/ports.ts";
@@ -39,6 +41,12 @@ function serversOf({ origin }: Fixture): Record<string, object> {
   return servers;
 }
 
+/** Sessions towards clients: they are off without a key. */
+export function withSessions(config: Record<string, unknown>, folder: string): void {
+  writeFileSync(join(folder, "keys/session.key"), randomBytes(32), { mode: 0o600 });
+  config["sessions"] = { keys: [{ id: "1", file: "keys/session.key" }] };
+}
+
 /** @param further servers beside the fixture, as in the configuration */
 export async function startConformanceLab(
   folder: string,
@@ -56,6 +64,7 @@ export async function startConformanceLab(
     config: (config) => {
       config["servers"] = { ...serversOf(fixture), ...further };
       config["cors"] = { origins: own };
+      withSessions(config, folder);
     },
   });
   const minted = await lab.idp.mint("alice");
