@@ -12,11 +12,15 @@ describe.each(REVISIONS)("%s", (revision) => {
   const scored = scoredScenarios(revision, "client").filter((name) => !name.startsWith("auth/"));
   for (const scenario of [...scored, "json-schema-2020-12-preservation"]) {
     const title = `${revision} ${scenario}`;
-    (isMissing("client", title) ? it.fails : it.concurrent)(`the broker as the client: ${title}`, async () => {
-      const measured = await measureClient(COMMAND, scenario, revision);
-      const bad = failing(measured);
-      expect(bad, complaints(measured, bad)).toEqual([]);
-      expect(tallyOf([...measured.values()].flat()).passed).toBeGreaterThan(0);
-    });
+    (isMissing("client", title) ? it.fails : it)(
+      `the broker as the client: ${title}`,
+      { timeout: 120_000 },
+      async () => {
+        const measured = await measureClient(COMMAND, scenario, revision);
+        const bad = failing(measured);
+        expect(bad, complaints(measured, bad)).toEqual([]);
+        expect(tallyOf([...measured.values()].flat()).passed).toBeGreaterThan(0);
+      },
+    );
   }
 });
