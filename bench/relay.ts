@@ -79,7 +79,7 @@ function granted({ sign }: World): Record<string, string> {
   const now = Math.floor(Date.now() / 1000);
   const wristband = sign("wristband+jwt", {
     ...{ iss: ORIGIN, aud: "mcp-broker", sub: "alice", idp: ORIGIN, iat: now, exp: now + 3600, jti: "j" },
-    ...{ use: "call", body: bodyDigest(BODY), caller_exp: now + 3600 },
+    ...{ use: "call", client: "bench", body: bodyDigest(BODY), caller_exp: now + 3600 },
     ...{ tools: { demo: ["search_docs"] }, prompts: {}, resources: {} },
   });
   return {
