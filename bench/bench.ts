@@ -77,15 +77,18 @@ function compared(samples: Samples, base: Samples): string {
   return `${ratio("perSecond")} of the throughput, ${ratio("cpuMicros")} of the CPU per call`;
 }
 
+/** Calls between two looks at the memory. */
+const STEP = 10_000;
+
 /** A fifth of the calls first: the compiler's threads are at work, and count. */
 async function memory({ target, running: { child, call } }: Entry): Promise<string> {
   await drive(call, load.inFlight, { calls: calls / 5 });
   const resident = [residentMiB(child)];
-  for (let half = 0; half < 2; half += 1) {
-    await drive(call, load.inFlight, { calls: calls / 2 });
+  for (let left = calls; left > 0; left -= STEP) {
+    await drive(call, load.inFlight, { calls: Math.min(left, STEP) });
     resident.push(residentMiB(child));
   }
-  return `RSS of ${target.title} over ${calls} calls: ${resident.join(" → ")} MiB`;
+  return `RSS of ${target.title} over ${calls} calls, in steps of ${STEP}: ${resident.join(" ")} MiB`;
 }
 
 try {

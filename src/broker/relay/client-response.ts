@@ -189,7 +189,8 @@ export function sendResponse(client: RelayClient, { status, body }: ClientRespon
 
 function writeLast(response: ServerResponse, parts: readonly Uint8Array[]): void {
   if (lengthOf(parts) <= MAX_COPY_BYTES) {
-    response.end(Buffer.concat(parts));
+    // Latin-1 is these bytes, one by one: Node sends a text in one write with the head, and a buffer in two.
+    response.end(Buffer.concat(parts).toString("latin1"), "latin1");
     return;
   }
   response.cork();
