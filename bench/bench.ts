@@ -45,7 +45,8 @@ async function run(): Promise<void> {
     for (const { running } of entries) await drive(running.call, load.inFlight, { ms: Number(values["warm-ms"]) });
     await inTurns(entries, windows, ({ running, samples }) => measure(running, load, samples));
     console.log(report(entries));
-    if (calls > 0) for (const entry of entries) console.log(await memory(entry));
+    const isAsked = ({ target }: Entry) => positionals.length === 0 || positionals.includes(target.name);
+    if (calls > 0) for (const entry of entries.filter(isAsked)) console.log(await memory(entry));
   } finally {
     await world.close();
   }
