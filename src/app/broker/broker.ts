@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createBroker, type BrokerOptions } from "../../broker/server.ts";
 import { createOutputSchemas } from "../../broker/catalog/output-schemas.ts";
-import type { Catalog } from "../../broker/catalog/snapshot.ts";
+import { createCatalog, type Catalog } from "../../broker/catalog/snapshot.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
 import { jwksUrlOf } from "../../config/destinations.ts";
@@ -16,15 +16,14 @@ import { catalogReaderOf } from "../../catalog/token.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
 import { createPublicKeys, KEY_SET_LIMITS } from "../../wristband/public-keys.ts";
 import { createVerifier, type Verification } from "../../wristband/verify.ts";
-import { listingReporter } from "./listing-reporter.ts";
+import { createChanges } from "./changes.ts";
 import { brokerMetrics, brokerOps, type BrokerMetrics, type BrokerOpsSources } from "./ops.ts";
 import { buildRelay } from "./relay.ts";
 import { answerSettings, checkSettings } from "../../config/settings.ts";
 import { reloadParts } from "../../ops/reload.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
-import { buildCatalog } from "./catalog.ts";
 import { sessionsOf } from "./sessions.ts";
-import { upstreamsOf } from "./upstreams.ts";
+import { listersOf, upstreamsOf } from "./upstreams.ts";
 
 export interface RunningBroker {
   /** SIGHUP: reads the TLS files again. A file that cannot be read leaves the old one in force. */
@@ -44,8 +43,14 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const keys = publicKeysOf(config);
   const upstreams = upstreamsOf(config);
   const outputSchemas = createOutputSchemas();
-  const onListed = listingReporter(metrics, log);
-  const catalog = buildCatalog(config, upstreams, { resolver, curation, outputSchemas, monotonic, onListed });
+  const listers = listersOf(config, upstreams, { resolver, curation, outputSchemas });
+  const changes = createChanges(monotonic);
+  const catalog = createCatalog({
+    servers: listers,
+    monotonic,
+    onListed: reporter(metrics, log),
+    onChanged: changes.onChanged,
+  });
   const findSchema = createFindSchema(() => catalog.current());
   const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const held = heldBytesOf(config);
@@ -64,8 +69,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
     observe: metrics.observeRequest,
   });
   let started = false;
-  const { breakerState } = calls;
-  const ops = opsOf(config, { metrics, catalog, keys, held, breakerState, started: () => started, onRead: () => {} });
+  const ops = opsOf(config, { metrics, catalog, keys, held, started: () => started, onRead: changes.onRead });
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
   await broker.listen();
@@ -125,12 +129,11 @@ function requiredServers({ servers }: Config): string[] {
 
 function viewsOf({ lists }: Config, catalog: Catalog, curation: Curation): BrokerOptions["view"] {
   const pageEntries = lists.pageSize === "auto" ? Infinity : lists.pageSize;
-  return ({ server, virtualServer, search }, wristband) => ({
+  return ({ server, virtualServer }, wristband) => ({
     snapshot: catalog.current(),
     offers: server === null ? null : catalog.offers(server),
     server,
     virtualServer,
-    search,
     pageEntries,
     wristband: { ...wristband, ...curation.narrow(wristband, virtualServer) },
     now: Date.now(),
@@ -165,6 +168,22 @@ function verifier({ wristband: { issuer, audience } }: Config, { keys, catalog, 
     }
     metrics.wristband(verified.ok ? "ok" : verified.fault);
     return verified;
+  };
+}
+
+/** Counts each attempt to list a server; logs when a server begins to fail, fails otherwise, and recovers. */
+function reporter(metrics: BrokerMetrics, log: Log) {
+  const failing = new Map<string, string>();
+  return (server: string, error: string | null) => {
+    metrics.listed(server, error === null);
+    const before = failing.get(server);
+    if (error === null) {
+      failing.delete(server);
+      if (before !== undefined) log.info("upstream_listed_again", { server });
+    } else {
+      failing.set(server, error);
+      if (before !== error) log.warn("upstream_not_listed", { server, message: error });
+    }
   };
 }
 
