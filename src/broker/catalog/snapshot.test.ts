@@ -172,6 +172,42 @@ it("after close nothing is asked any more", async () => {
   expect(alarms).toEqual([]);
 });
 
+describe("other servers", () => {
+  const lister = (name: string) => () => answers[name]?.() ?? Promise.reject(new Error("none"));
+  const mapOf = (...names: string[]) => new Map(names.map((name) => [name, lister(name)]));
+
+  it("what stays is not listed again, what is new or changed is, and what was taken out is gone at once", async () => {
+    await catalog.start();
+    const [kept] = [catalog.current().servers.get("a")];
+    answers["c"] = () => Promise.resolve(listing("z"));
+    attempts.length = 0;
+    changes.length = 0;
+    await catalog.apply(mapOf("c", "a"), new Set());
+    expect(shown()).toEqual([
+      ["a", ["x"]],
+      ["c", ["z"]],
+    ]);
+    expect([attempts, catalog.current().servers.get("a") === kept]).toEqual([["c ok"], true]);
+    expect(changes).toEqual(["b: tools prompts resources", "c: tools resources"]);
+    await catalog.apply(mapOf("a"), new Set(["a"]));
+    expect(attempts).toEqual(["c ok", "a ok"]);
+    attempts.length = 0;
+    await pass(30_000);
+    expect(attempts).toEqual(["a ok"]);
+  });
+
+  it("a new server that is down is as any other", async () => {
+    await catalog.start();
+    answers["c"] = fail("refused");
+    await catalog.apply(mapOf("a", "b", "c"), new Set());
+    expect(states()).toMatchObject({ a: "ready", b: "ready" });
+    expect(shown()).toHaveLength(2);
+    answers["c"] = () => Promise.resolve(listing("z"));
+    await pass(30_000);
+    expect(shown()).toHaveLength(3);
+  });
+});
+
 describe("changes are told", () => {
   const news = () => changes.splice(0);
 

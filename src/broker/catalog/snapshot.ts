@@ -55,6 +55,11 @@ export interface Catalog {
   states(): readonly UpstreamState[];
   /** Lists every server, and again at intervals. Resolves after the first round. */
   start(): Promise<void>;
+  /**
+   * Takes other servers: those that are not among them are shown no longer, new and changed ones are listed anew, all others
+   * stay as they are. Resolves after the first listing of the new ones.
+   */
+  apply(servers: CatalogOptions["servers"], changed: ReadonlySet<string>): Promise<void>;
   close(): void;
 }
 
@@ -96,17 +101,16 @@ const KEEP_MS = 10 * 60_000;
 /** Each server is listed by itself: one that hangs or fails does not touch the others (B45). */
 export function createCatalog(options: CatalogOptions): Catalog {
   const { servers, monotonic, onListed, onChanged = () => {}, later = timer, random = Math.random } = options;
-  const upstreams = new Map(
-    [...servers]
-      .map(([name, list]): [string, ListedServer] => {
-        const observer = {
-          onListed: (error: string | null, listed: ServerSnapshot | null) => onListed(name, error, listed),
-          onChanged: (kinds: readonly ChangeKind[]) => onChanged(name, kinds),
-        };
-        return [name, new ListedServer({ list, monotonic, ...observer, later, random })];
-      })
-      .sort(([a], [b]) => (a < b ? -1 : 1)),
-  );
+  const listedServer = (name: string, list: () => Promise<Listing>) =>
+    new ListedServer({
+      list,
+      monotonic,
+      onListed: (error) => onListed(name, error),
+      onChanged: (kinds) => onChanged(name, kinds),
+      later,
+      random,
+    });
+  let upstreams = inOrder(new Map([...servers].map(([name, list]) => [name, listedServer(name, list)])));
   let snapshot = snapshotOf(new Map());
   const history = createNameHistory();
   let refreshedAt = -Infinity;
@@ -133,10 +137,32 @@ export function createCatalog(options: CatalogOptions): Catalog {
     offers: (server) => upstreams.get(server)?.offers ?? null,
     states: () => [...upstreams].map(([server, upstream]) => ({ server, ...upstream.state() })),
     start: refreshAll,
+    async apply(next, changed) {
+      const isKept = (name: string) => next.has(name) && !changed.has(name);
+      const before = upstreams;
+      upstreams = inOrder(
+        new Map(
+          [...next].map(([name, list]) => [name, (isKept(name) ? before.get(name) : null) ?? listedServer(name, list)]),
+        ),
+      );
+      for (const [name, upstream] of before) {
+        if (isKept(name)) continue;
+        upstream.close();
+        if (!next.has(name)) onChanged(name, CHANGE_KINDS);
+      }
+      await Promise.all(
+        [...upstreams].map(([name, upstream]) => (before.get(name) === upstream ? null : upstream.refresh())),
+      );
+    },
     close() {
       for (const upstream of upstreams.values()) upstream.close();
     },
   };
+}
+
+/** In ascending order of their names. */
+function inOrder<T>(servers: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
+  return new Map([...servers].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** One server's last list, and its refresh. */
