@@ -96,6 +96,7 @@ const view = {
   offers: null,
   virtualServer: null,
   search: false,
+  sessions: false,
   pageEntries: Infinity,
   server: "s",
   wristband: claims.value,

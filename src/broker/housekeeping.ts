@@ -11,6 +11,7 @@ import { LISTS, type ListKind } from "./catalog/kinds.ts";
 import type { ListEntry } from "./catalog/definitions.ts";
 import type { Offers } from "./catalog/listing.ts";
 import { searchTools } from "./tool-search.ts";
+import { CHANGE_KINDS, type ChangeKind } from "./change-notices.ts";
 import { pageOf, type PagedList } from "./pages.ts";
 
 /** All that a result depends on. */
@@ -24,6 +25,8 @@ export interface BrokerView {
   readonly virtualServer: string | null;
   /** True in search mode: the list of tools is that of the two tools that find and call them. */
   readonly search: boolean;
+  /** True where clients of the older revisions have sessions. */
+  readonly sessions: boolean;
   /** Entries of a page; Infinity for as many as fit. */
   readonly pageEntries: number;
   readonly wristband: WristbandClaims;
@@ -59,12 +62,13 @@ export function housekeeping(operation: Operation, params: JsonObject, view: Bro
 function greeting(method: string, params: JsonObject, view: BrokerView): object {
   if (method === "initialize") {
     const protocolVersion = negotiated(params["protocolVersion"]);
-    return { protocolVersion, capabilities: capabilities(view), serverInfo: IMPLEMENTATION };
+    // Without a session there is no stream on which a change could be told.
+    return { protocolVersion, capabilities: capabilities(view, view.sessions), serverInfo: IMPLEMENTATION };
   }
   if (method !== "server/discover") return {}; // ping
   return {
     supportedVersions: SUPPORTED_VERSIONS,
-    capabilities: capabilities(view),
+    capabilities: capabilities(view, true),
     serverInfo: IMPLEMENTATION,
     _meta: { "io.modelcontextprotocol/serverInfo": IMPLEMENTATION },
     ttlMs: LIST_TTL_MS,
@@ -79,10 +83,19 @@ function negotiated(requested: unknown): string {
 }
 
 /** Capabilities of the endpoint, the same for every caller: they tell nothing about rights. */
-function capabilities({ server, offers, snapshot }: BrokerView): object {
-  const served = server === null ? mergedOffers(snapshot) : (offers ?? EVERYTHING);
-  const names = (["tools", "prompts", "resources", "completions"] as const).filter((name) => served[name]);
-  return Object.fromEntries(names.map((name) => [name, {}]));
+function capabilities(view: BrokerView, listChanged: boolean): object {
+  const kinds = [...offeredKinds(view)].map((kind) => [kind, listChanged ? { listChanged } : {}] as const);
+  return { ...Object.fromEntries(kinds), ...(offersOf(view).completions && { completions: {} }) };
+}
+
+/** The kinds that the endpoint offers to whoever has the rights. */
+export function offeredKinds(view: BrokerView): ReadonlySet<ChangeKind> {
+  const served = offersOf(view);
+  return new Set(CHANGE_KINDS.filter((kind) => served[kind]));
+}
+
+function offersOf({ server, offers, snapshot }: BrokerView): Offers {
+  return server === null ? mergedOffers(snapshot) : (offers ?? EVERYTHING);
 }
 
 /** Where several servers are merged all lists are answered, and arguments are completed if one of them does. */

@@ -1,9 +1,11 @@
-// Reads one HTTP request of a client: its body within bounds, its headers as the readers want them. I/O.
-import type { IncomingMessage } from "node:http";
+// Reads one HTTP request of a client: its wristband, its body within bounds, its headers as the readers want them. I/O.
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import type { McpHeaders } from "../mcp/operation.ts";
-import type { Hold } from "./held-bytes.ts";
+import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
+import type { Verification } from "../wristband/verify.ts";
+import type { HeldBytes, Hold } from "./held-bytes.ts";
 import { NO_ROOM } from "./room.ts";
 
 export function headersOf(request: IncomingMessage): McpHeaders {
@@ -37,4 +39,40 @@ export function readBody(
     request.on("end", () => done(pass(bytes.take())));
     request.on("error", () => done(refuse("body_too_large")));
   });
+}
+
+/** The account of this request's bytes, until its response is closed. */
+export function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ServerResponse): Hold {
+  const hold = held.open(callerKey(wristband));
+  if (response.closed) hold.release();
+  else response.once("close", () => hold.release());
+  return hold;
+}
+
+/** Where wristbands are, and what verifies them. */
+export interface WristbandSource {
+  readonly wristbandHeader: string;
+  /** Verifies a wristband; may wait for a new key. */
+  readonly verify: (jws: string) => Promise<Verification>;
+}
+
+/** A request, and whether its client may send any. */
+export interface Sender {
+  readonly request: IncomingMessage;
+  /** False for a client whose certificate has none of the names. */
+  readonly isExpected: boolean;
+}
+
+/** The verified wristband of a request. */
+export async function wristbandOf(
+  options: WristbandSource,
+  { request, isExpected }: Sender,
+): Promise<Step<WristbandClaims>> {
+  if (!isExpected) return refuse("wristband_invalid", "client certificate");
+  const copies = request.headersDistinct[options.wristbandHeader];
+  const [jws] = copies ?? [];
+  if (jws === undefined || copies?.length !== 1) return refuse("wristband_invalid", "none, or several");
+  const verified = await options.verify(jws);
+  if (verified.ok) return verified;
+  return refuse(verified.fault === "catalog" ? "catalog_unavailable" : "wristband_invalid", verified.fault);
 }

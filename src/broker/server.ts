@@ -1,5 +1,5 @@
 // The broker's listener: reads one MCP request, verifies its wristband, and answers it here or hands it to the relay. I/O.
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { randomUUID } from "node:crypto";
 import {
   refusalResponse,
@@ -19,13 +19,13 @@ import { rpcContextOf } from "../mcp/read-operation.ts";
 import { readMeantOperation } from "../mcp/search-mode.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
-import type { Verification } from "../wristband/verify.ts";
 import { acceptsOf } from "./accept-header.ts";
-import { housekeeping, type BrokerView } from "./housekeeping.ts";
+import { housekeeping, offeredKinds, type BrokerView } from "./housekeeping.ts";
+import type { Listeners } from "./listen.ts";
 import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
 import type { Relay } from "./relay/relay.ts";
-import { headersOf, readBody } from "./request.ts";
+import { headersOf, holdFor, readBody, wristbandOf, type Sender, type WristbandSource } from "./request.ts";
 import { NO_ROOM } from "./room.ts";
 import {
   beginSession,
@@ -38,21 +38,21 @@ import {
 import type { ClientSession } from "./sessions/client-session.ts";
 import { passAnswer, passNotification, setLogLevel } from "./sessions/messages.ts";
 
-export interface BrokerOptions {
+export interface BrokerOptions extends WristbandSource {
   readonly address: ListenAddress;
   readonly tls: TlsMaterial | null;
-  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  /** The endpoints of the configuration that is in force, by path. */
+  readonly endpoints: Pick<ReadonlyMap<string, Endpoint>, "get">;
   readonly answers: RefusalResponseSettings;
-  readonly wristbandHeader: string;
   /** The largest body of a request. */
   readonly maxBodyBytes: number;
-  /** Verifies a wristband; may wait for a new key. */
-  readonly verify: (jws: string) => Promise<Verification>;
   readonly view: (endpoint: McpEndpoint, wristband: WristbandClaims) => BrokerView;
   readonly calls: AdmitCallOptions;
   readonly relay: Relay;
   /** Sessions of clients of the older revisions; null without them. */
   readonly sessions: SessionParts | null;
+  /** Streams of the stateless revision that tell which lists have changed. */
+  readonly listeners: Listeners;
   /** Bytes that are held for callers: request bodies, and responses that they have not read. */
   readonly held: HeldBytes;
   /** Receives each request that ends here; the relay reports calls. @param method null when it could not be read */
@@ -94,7 +94,10 @@ export function createBroker(options: BrokerOptions): Broker {
     listen: () => server.listen("listen.broker", address),
     setTls: server.setTls,
     // After the grace each call still gets its last event.
-    close: (graceMs) => server.close(graceMs, () => void relay.endAll()),
+    close(graceMs) {
+      options.listeners.endAll();
+      return server.close(graceMs, () => void relay.endAll());
+    },
   };
 }
 
@@ -106,6 +109,8 @@ type Reply =
   | { readonly kind: "status"; readonly status: 202 | 204 }
   /** The stream of a session. */
   | { readonly kind: "stream"; readonly session: ClientSession; readonly maxMs: number }
+  /** The stream that this request asks for has begun. */
+  | { readonly kind: "begun" }
   /** The response of the replica that owns the session. */
   | { readonly kind: "forward"; readonly owner: string; readonly body: Buffer | null }
   /** The server's response to a call. */
@@ -128,11 +133,8 @@ interface RequestContext extends Incoming {
   readonly facts: RequestFacts;
 }
 
-interface Incoming {
-  readonly request: IncomingMessage;
+interface Incoming extends Sender {
   readonly response: ServerResponse;
-  /** False for a client whose certificate has none of the names. */
-  readonly isExpected: boolean;
 }
 
 async function respond(options: BrokerOptions, incoming: Incoming): Promise<void> {
@@ -165,6 +167,7 @@ async function reply(options: BrokerOptions, what: Reply, context: RequestContex
     return null;
   }
   request.socket.setTimeout(0); // the relay has its own timeouts
+  if (what.kind === "begun") return null;
   if (what.kind === "stream") {
     listen(options, what, context);
     return null;
@@ -271,14 +274,6 @@ function decideBodiless(options: BrokerOptions, context: RequestContext, asked: 
   return pass({ kind: "status", status: 204 });
 }
 
-/** The account of this request's bytes, until its response is closed. */
-function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ServerResponse): Hold {
-  const hold = held.open(callerKey(wristband));
-  if (response.closed) hold.release();
-  else response.once("close", () => hold.release());
-  return hold;
-}
-
 /** The params of a request, the account of its bytes, and its response. */
 interface ParsedRequest {
   readonly params: JsonObject;
@@ -299,9 +294,29 @@ function authorized(
   }
   if (wristband.use !== (operation.class === "session" ? "session" : "list"))
     return refuse("wristband_invalid", "another use");
-  if (operation.class === "listen") return refuse("method_unknown", "not served yet");
+  if (operation.class === "listen") return subscribe(options, incoming, parsed);
   if (operation.class === "notification" || operation.method === RESPONSE) return take(options, incoming, parsed);
   return answer(options, incoming, parsed);
+}
+
+/** Begins the stream of `subscriptions/listen`. */
+function subscribe(
+  { listeners, view, calls }: BrokerOptions,
+  { endpoint, operation, wristband }: IncomingCall,
+  { params, response }: ParsedRequest,
+): Step<Reply> {
+  if (operation.id === null) return refuse("body_malformed", "listen without an id");
+  const { server, virtualServer } = endpoint;
+  const begun = listeners.open({
+    response,
+    id: operation.id,
+    caller: callerKey(wristband),
+    params,
+    offered: offeredKinds(view(endpoint, wristband)),
+    concerns: (changed) => (server === null ? calls.curation.shows(changed, virtualServer) : changed === server),
+    maxMs: wristband.caller_exp * 1000 - Date.now(),
+  });
+  return begun.ok ? pass({ kind: "begun" }) : begun;
 }
 
 /** Takes a notification, or an answer to a request of a server. Nothing comes back of what becomes of it. */
@@ -346,15 +361,4 @@ function cancelled(relay: Relay, incoming: IncomingCall, { requestId }: JsonObje
   const { method, version } = incoming.operation;
   if (method !== "notifications/cancelled" || version === MODERN) return;
   if (typeof requestId === "string" || typeof requestId === "number") relay.cancel(scopeOf(incoming), requestId);
-}
-
-async function wristbandOf(options: BrokerOptions, context: RequestContext): Promise<Step<WristbandClaims>> {
-  const { request, isExpected } = context;
-  if (!isExpected) return refuse("wristband_invalid", "client certificate");
-  const copies = request.headersDistinct[options.wristbandHeader];
-  const [jws] = copies ?? [];
-  if (jws === undefined || copies?.length !== 1) return refuse("wristband_invalid", "none, or several");
-  const verified = await options.verify(jws);
-  if (verified.ok) return verified;
-  return refuse(verified.fault === "catalog" ? "catalog_unavailable" : "wristband_invalid", verified.fault);
 }

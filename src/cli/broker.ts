@@ -1,5 +1,6 @@
 // `mcp-authz broker`: runs the broker until a signal. I/O.
 import { createStderrLog } from "../ops/log.ts";
+import { loadConfig } from "../config/load.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
 import { requireFiles } from "../app/check-files.ts";
@@ -13,7 +14,8 @@ export const command: Command = {
     CONFIG_USAGE,
     LOG_LEVEL_USAGE,
     "",
-    "SIGTERM ends it with 0, and so does the end of an npm that started it. SIGHUP re-reads the TLS files.",
+    "SIGTERM ends it with 0, and so does the end of an npm that started it. SIGHUP takes the servers from",
+    "the file anew and re-reads the TLS files.",
   ].join("\n"),
   options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },
   positionals: { min: 0, max: 0 },
@@ -23,7 +25,8 @@ export const command: Command = {
     const config = loadWithWarnings(configFile);
     await requireFiles(configFile, config, "broker");
     const log = createStderrLog(level);
-    const broker = await startBroker(config, log);
+    const reread = () => loadConfig(configFile, process.env).config;
+    const broker = await startBroker(config, log, reread);
     return untilSignal({ terminate: () => broker.stop(), reload: () => broker.reload(), log });
   },
 };

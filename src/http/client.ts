@@ -51,7 +51,10 @@ export interface HttpClient {
   open(request: HttpRequest): Promise<HttpResponse>;
   /** The whole response, if its body is not longer than `maxBytes`. */
   fetch(request: HttpRequest, maxBytes: number): Promise<HttpAnswer>;
+  /** Ends every connection at once. */
   close(): void;
+  /** Takes no more requests, and ends the connections when those under way have ended. */
+  drain(): void;
 }
 
 const MAX_HEADER_BYTES = 32 * 1024;
@@ -113,6 +116,7 @@ export function createHttpClient({ origin, ca, maxConnections = 256, ...tls }: H
       void pool.destroy();
       closing.abort();
     },
+    drain: () => void pool.close().finally(() => closing.abort()),
   };
 }
 

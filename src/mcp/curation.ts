@@ -39,6 +39,8 @@ export interface Curation {
    * An unknown server offers nothing, and an unknown virtual server has nothing.
    */
   offers(kind: Kind, target: Target, virtualServer: string | null): boolean;
+  /** True for a server of the configuration, of which this virtual server (if there is one) shows something. */
+  shows(server: string, virtualServer: string | null): boolean;
   /** Keeps the names that are offered there, in their order. */
   narrow(names: NamesByServer, virtualServer: string | null): Record<keyof NamesByServer, Record<string, string[]>>;
 }
@@ -72,6 +74,8 @@ export function createCuration({ servers, virtualServers }: CurationSettings): C
       }),
     );
   return {
+    shows: (server, virtualServer) =>
+      offered.has(server) && (virtualServer === null || subsets.get(virtualServer)?.has(server) === true),
     offers: (kind, { server, name }, virtualServer) =>
       matchersFor(kind, server, virtualServer).every((matches) => matches(name)),
     narrow: ({ tools, prompts, resources }, virtualServer) => ({

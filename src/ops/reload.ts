@@ -21,3 +21,19 @@ export async function reloadParts(log: Log, parts: ReloadParts): Promise<string[
   }
   return reloaded;
 }
+
+/**
+ * Reads once for several parts: each call of the result gives the value or throws the error, so that every part that needs it
+ * fails on its own. `value` is null for an error.
+ */
+export function readOnce<T>(read: () => T): (() => T) & { readonly value: T | null } {
+  try {
+    const value = read();
+    return Object.assign(() => value, { value });
+  } catch (error) {
+    const fail = (): never => {
+      throw error;
+    };
+    return Object.assign(fail, { value: null });
+  }
+}

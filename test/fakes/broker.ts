@@ -3,6 +3,8 @@ import type { IncomingMessage } from "node:http";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import type { Visible } from "../../src/authz/types.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog/snapshot.ts";
+import { createChangeNotices } from "../../src/broker/change-notices.ts";
+import { createListeners } from "../../src/broker/listen.ts";
 import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
 import type { FindSchema } from "../../src/broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerSettings } from "../../src/broker/relay/breaker.ts";
@@ -168,7 +170,8 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
     endpoints: endpointsOf(servers, limits, clientSessions !== null),
     ...SETTINGS,
     verify: verifierAt(now, known),
-    view: ({ server, virtualServer, search }, band) => ({
+    view: ({ server, virtualServer, search, sessions }, band) => ({
+      sessions,
       snapshot: catalog.current(),
       offers: server === null ? null : catalog.offers(server),
       server,
@@ -181,6 +184,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
     calls: { resolver, curation, upstreams },
     relay,
     sessions: clientSessions === null ? null : { clients: clientSessions, forwarder, keepAliveMs: 15_000 },
+    listeners: createListeners({ notices: createChangeNotices(), keepAliveMs: 15_000, maxPerCaller: 64 }),
     held,
     observe: (method, reason) => requests.push(`${method ?? "?"} ${reason ?? "ok"}`),
   });

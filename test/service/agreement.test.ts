@@ -157,7 +157,7 @@ function listed(
     version: "2026-07-28",
   };
   const view = {
-    ...{ snapshot, offers: null, server, virtualServer: null, search: false, pageEntries: 200 },
+    ...{ snapshot, offers: null, server, virtualServer: null, search: false, sessions: false, pageEntries: 200 },
     ...{ wristband: claims.value, now: 1_790_000_000_000 },
   };
   const found: string[] = [];

@@ -8,7 +8,8 @@ import { event, json, result, startFakeServer } from "../../../test/fakes/mcp-se
 import { loadConfig } from "../../config/load.ts";
 import { checkSettings } from "../../config/settings.ts";
 import { buildCatalog } from "./catalog.ts";
-import { upstreamsOf } from "./upstreams.ts";
+import { createUpstreams } from "../../broker/upstream/upstream.ts";
+import { upstreamSettings } from "./upstreams.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-catalog-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -40,10 +41,11 @@ it("TB-08: what a server tells is effective long before the next regular listing
     return json(response, 200, result(arrival, { protocolVersion: "2025-11-25", capabilities, serverInfo: {} }));
   });
   const config = configOf(upstream.url);
-  const upstreams = upstreamsOf(config);
+  const upstreams = createUpstreams(upstreamSettings(config));
   const outputSchemas = { compile: (texts: readonly unknown[]) => Promise.resolve(texts.map(() => true)) };
-  const observers = { monotonic: () => performance.now(), onListed: () => {} };
-  const catalog = buildCatalog(config, upstreams, { ...checkSettings(config), outputSchemas, ...observers });
+  const observers = { monotonic: () => performance.now(), onListed: () => {}, onChanged: () => {} };
+  const built = buildCatalog(config, upstreams, { ...checkSettings(config), outputSchemas, ...observers });
+  const { catalog } = built;
   const shown = () =>
     catalog
       .current()
@@ -57,7 +59,7 @@ it("TB-08: what a server tells is effective long before the next regular listing
   stream?.write(event({ jsonrpc: "2.0", method: "notifications/tools/list_changed" }).repeat(500));
   await vi.waitFor(() => expect(shown()).toEqual(["one", "two"]), 10_000);
   expect(upstream.of("tools/list").length - before).toBeLessThanOrEqual(2);
-  catalog.close();
+  built.close();
   upstreams.close();
   await upstream.close();
 });

@@ -5,11 +5,19 @@ import type { Upstreams } from "../../broker/upstream/upstream.ts";
 import type { Config } from "../../config/schema.ts";
 import { discoveryCredential, listersOf, MAX_LISTING_MS, type ListerParts } from "./upstreams.ts";
 
-type Observers = Pick<CatalogOptions, "monotonic" | "onListed">;
+type Observers = Required<Pick<CatalogOptions, "monotonic" | "onListed" | "onChanged">>;
 
-/** Listens at each listed server that declares to tell of changes. `close` ends listings and listening. */
-export function buildCatalog(config: Config, upstreams: Upstreams, parts: ListerParts & Observers): Catalog {
-  const { monotonic, onListed } = parts;
+export interface BuiltCatalog {
+  readonly catalog: Catalog;
+  /** Takes another configuration. @param changed servers that are listed anew */
+  apply(config: Config, parts: ListerParts, changed: ReadonlySet<string>): Promise<void>;
+  /** Ends listings and listening. */
+  close(): void;
+}
+
+/** Listens at each listed server that declares to tell of changes. */
+export function buildCatalog(config: Config, upstreams: Upstreams, parts: ListerParts & Observers): BuiltCatalog {
+  const { monotonic, onListed, onChanged } = parts;
   const listeners = new Map<string, UpstreamListener>();
   const catalog = createCatalog({
     servers: listersOf(config, upstreams, parts),
@@ -18,10 +26,11 @@ export function buildCatalog(config: Config, upstreams: Upstreams, parts: Lister
       onListed(server, error, listed);
       if (error === null && listed !== null) listeners.get(server)?.declare(listed.tellsOf);
     },
+    onChanged,
   });
-  for (const [name, server] of Object.entries(config.servers)) {
+  const listenAt = (name: string, server: Config["servers"][string]) => {
     const upstream = upstreams.get(name);
-    if (upstream === undefined) continue;
+    if (upstream === undefined) return;
     const listener = createUpstreamListener({
       upstream: upstream.listening,
       credential: discoveryCredential(server),
@@ -29,9 +38,19 @@ export function buildCatalog(config: Config, upstreams: Upstreams, parts: Lister
       onChanged: (kinds) => catalog.heard(name, kinds),
     });
     listeners.set(name, listener);
-  }
+  };
+  for (const [name, server] of Object.entries(config.servers)) listenAt(name, server);
   return {
-    ...catalog,
+    catalog,
+    apply(next, nextParts, changed) {
+      for (const [name, listener] of listeners) {
+        if (Object.hasOwn(next.servers, name) && !changed.has(name)) continue;
+        listener.close();
+        listeners.delete(name);
+      }
+      for (const [name, server] of Object.entries(next.servers)) if (!listeners.has(name)) listenAt(name, server);
+      return catalog.apply(listersOf(next, upstreams, nextParts), changed);
+    },
     close() {
       for (const listener of listeners.values()) listener.close();
       catalog.close();

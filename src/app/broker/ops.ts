@@ -30,7 +30,7 @@ export interface BrokerOpsSources {
   /** True once the first round of lists has ended, or its time. */
   readonly started: () => boolean;
   /** Servers without which the broker is not ready: each must have been listed once. */
-  readonly required: readonly string[];
+  readonly required: () => readonly string[];
   readonly keys: { status(): KeySetStatus };
   readonly held: Pick<HeldBytes, "bytes">;
   readonly breakerState: (server: string) => BreakerState;
@@ -45,7 +45,7 @@ export interface BrokerOpsSources {
 export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, sources: BrokerOpsSources) {
   const { metrics, catalog, keys, held, required, started, breakerState } = sources;
   const isReady = () =>
-    keys.status().keys > 0 && started() && required.every((server) => catalog.offers(server) !== null);
+    keys.status().keys > 0 && started() && required().every((server) => catalog.offers(server) !== null);
   const statuses = () => catalog.states().map((state) => statusOf(state, breakerState(state.server)));
   return createOpsServer({
     name: "brokerOps",

@@ -1,7 +1,7 @@
 // Builds the relay: its sessions, eras and limits, from the configuration.
 import { createEras } from "../../broker/upstream/era.ts";
 import type { FindSchema } from "../../broker/relay/request.ts";
-import { createBreaker, type BreakerState } from "../../broker/relay/breaker.ts";
+import { createBreaker, type Breaker, type BreakerState } from "../../broker/relay/breaker.ts";
 import { createRelay, type Relay, type RelayObserver } from "../../broker/relay/relay.ts";
 import { createSessionPool } from "../../broker/upstream/session-pool.ts";
 import type { Config } from "../../config/load.ts";
@@ -10,6 +10,8 @@ import type { Log } from "../../ops/log.ts";
 export interface RelayParts {
   readonly relay: Relay;
   readonly breakerState: (server: string) => BreakerState;
+  /** Takes the servers of another configuration. The next call to one that has changed asks anew how it is spoken to. */
+  apply(config: Config, changed: ReadonlySet<string>): void;
   close(): Promise<void>;
 }
 
@@ -34,12 +36,11 @@ export function buildRelay(
   const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
   const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
   sweeper.unref();
-  const breakers = new Map(
-    Object.entries(config.servers).map(([name, { breaker }]) => [name, createBreaker(breaker, monotonic)]),
-  );
+  const eras = createEras(monotonic);
+  const breakers = createBreakers(config, monotonic);
   const relay = createRelay({
-    breakerOf: (server) => breakers.get(server),
-    eras: createEras(monotonic),
+    breakerOf: breakers.of,
+    eras,
     sessions,
     findSchema,
     observer,
@@ -53,11 +54,32 @@ export function buildRelay(
   });
   return {
     relay,
-    breakerState: (server) => breakers.get(server)?.state() ?? "closed",
+    breakerState: (server) => breakers.of(server)?.state() ?? "closed",
+    apply(next, changed) {
+      for (const server of changed) eras.forget(server);
+      breakers.apply(next);
+    },
     async close() {
       clearInterval(sweeper);
       await relay.endAll();
       await sessions.close();
     },
   };
+}
+
+/** The circuit breakers of all servers. One whose settings stay keeps its state when the configuration is read anew. */
+function createBreakers(config: Config, monotonic: () => number) {
+  let live = new Map<string, { readonly settings: string; readonly breaker: Breaker }>();
+  const apply = ({ servers }: Config) => {
+    const before = live;
+    live = new Map(
+      Object.entries(servers).map(([name, { url, breaker }]) => {
+        const settings = JSON.stringify([url, breaker]);
+        const known = before.get(name);
+        return [name, known?.settings === settings ? known : { settings, breaker: createBreaker(breaker, monotonic) }];
+      }),
+    );
+  };
+  apply(config);
+  return { of: (server: string) => live.get(server)?.breaker, apply };
 }

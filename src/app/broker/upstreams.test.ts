@@ -11,7 +11,7 @@ import { faultWord } from "../../broker/catalog/listing.ts";
 import { createUpstreams } from "../../broker/upstream/upstream.ts";
 import { checkSettings } from "../../config/settings.ts";
 import { loadConfig } from "../../config/load.ts";
-import { listersOf, upstreamsOf } from "./upstreams.ts";
+import { listersOf, upstreamSettings } from "./upstreams.ts";
 import { partsOf } from "../../http/url.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-upstreams-"));
@@ -60,7 +60,7 @@ function listed(server: object) {
   });
   writeFileSync(file, text);
   const { config } = loadConfig(file, {});
-  const upstreams = upstreamsOf(config);
+  const upstreams = createUpstreams(upstreamSettings(config));
   const lister = listersOf(config, upstreams, {
     ...checkSettings(config),
     outputSchemas: { compile: (texts) => Promise.resolve(texts.map(() => true)) },

@@ -1,7 +1,7 @@
 // The servers behind the broker, from the configuration, and how each is listed.
 import type { CheckSettings } from "../../authz/check.ts";
 import { listUpstream, type Listing, type ListingOptions } from "../../broker/catalog/listing.ts";
-import { createUpstreams, type UpstreamCredential, type Upstreams } from "../../broker/upstream/upstream.ts";
+import type { UpstreamCredential, Upstreams, UpstreamSettings } from "../../broker/upstream/upstream.ts";
 import type { Config, ServerConfig } from "../../config/schema.ts";
 import { headerValue } from "../../credential/static.ts";
 import { readCaFile } from "../../files/ca.ts";
@@ -11,7 +11,7 @@ import type { Kind } from "../../mcp/operation.ts";
 export const MAX_LISTING_MS = 30_000;
 
 /** @throws {Error} that names the key of a CA file that cannot be read */
-export function upstreamsOf({ servers }: Config): Upstreams {
+export function upstreamSettings({ servers }: Config): ReadonlyMap<string, UpstreamSettings> {
   const settings = Object.entries(servers).map(
     ([name, { url, caFile, timeoutMs, maxResponseBytes, credential, headers, passHeaders, sessions }]) => {
       const filled = credential.filter(({ kind }) => kind !== "none");
@@ -29,7 +29,7 @@ export function upstreamsOf({ servers }: Config): Upstreams {
       return [name, upstream] as const;
     },
   );
-  return createUpstreams(new Map(settings));
+  return new Map(settings);
 }
 
 export type Listers = ReadonlyMap<string, () => Promise<Listing>>;

@@ -9,14 +9,6 @@ import type { Metrics } from "../../ops/metrics/serve.ts";
 import { credentialChains, credentialHelp, type CredentialChains, type CredentialDeps } from "./credentials.ts";
 import { timedPorts } from "./timed-ports.ts";
 
-/** The keys that SIGHUP applies with the servers; every other change needs a restart. */
-export const LIVE_KEYS = ["servers", "callRouting", "hosts", "cors", "allowHttp", "negativeTtlMs"] as const;
-
-/** The configuration in force, with the live keys of one that was just read. */
-export function withLiveKeys(config: Config, next: Config): Config {
-  return { ...config, ...Object.fromEntries(LIVE_KEYS.map((key) => [key, next[key]])) };
-}
-
 export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close"> {
   readonly check: Check;
   /** Puts another configuration in force. @throws {Error} that names the key at fault; what was in force stays */

@@ -7,6 +7,7 @@ import type { InFlight } from "../../authz/in-flight.ts";
 import { refuse } from "../../authz/step.ts";
 import { newCheckFacts } from "../../authz/facts.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
+import { changedKeys, withLiveKeys } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
 import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
 import { toCheckResponse } from "../../envoy/to-check-response.ts";
@@ -26,14 +27,13 @@ import {
   type Suspension,
   type Suspensions,
 } from "../../ops/supervisor/suspensions.ts";
-import { Secret } from "../../secret/secret.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
 import { createSigner, type SignerOptions } from "../../wristband/sign.ts";
 import { answerSettings } from "../../config/settings.ts";
 import { clockFault } from "../../identity/clock-skew.ts";
-import { createLiveCheck, LIVE_KEYS, withLiveKeys, type LiveCheck } from "./live-check.ts";
-import { reloadParts } from "../../ops/reload.ts";
+import { createLiveCheck, type LiveCheck } from "./live-check.ts";
+import { readOnce, reloadParts } from "../../ops/reload.ts";
 import { isReady, serveOps } from "./ops.ts";
 import { catalogFor, createListedNames, documentOf, startPolicy } from "./policy.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
@@ -178,7 +178,7 @@ function createReload(options: ServeOptions, parts: Reloadable): () => Promise<v
   const { keys, grpc, ops, audit, revocations, policy, live, catalog } = parts;
   let config = options.config;
   return async () => {
-    const next = attempt(reread);
+    const next = readOnce(reread);
     const reloaded = await reloadParts(log, {
       // A configuration that is just being edited must not prevent the rotation of the audit file.
       "wristband keys": () => keys.reload(next()),
@@ -188,7 +188,7 @@ function createReload(options: ServeOptions, parts: Reloadable): () => Promise<v
       quarantine: policy.release,
       servers: async () => {
         const applied = withLiveKeys(config, next());
-        if (isSame(config, applied)) return;
+        if (changedKeys(config, applied).length === 0) return;
         await live.apply(applied);
         config = applied;
         await catalog.setServers(new Set(Object.keys(config.servers)));
@@ -198,19 +198,6 @@ function createReload(options: ServeOptions, parts: Reloadable): () => Promise<v
     log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
     if (next.value !== null) reportWaiting(log, changedKeys(config, next.value));
   };
-}
-
-/** Runs once; each call of the result gives its value, or throws its error. */
-function attempt<T>(run: () => T): (() => T) & { readonly value: T | null } {
-  try {
-    const value = run();
-    return Object.assign(() => value, { value });
-  } catch (error) {
-    const fail = (): never => {
-      throw error;
-    };
-    return Object.assign(fail, { value: null });
-  }
 }
 
 function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {
@@ -288,19 +275,4 @@ async function grpcServer(config: Config, { check, audit, metrics, inFlight }: C
 function reportWaiting(log: Log, waiting: readonly string[]): void {
   if (waiting.length > 0)
     log.warn("restart_needed", { message: `changed, but read at the start only: ${waiting.join(", ")}` });
-}
-
-/** The top-level keys that have changed and that SIGHUP does not apply. */
-function changedKeys(before: Config, after: Config): string[] {
-  return (Object.keys(after) as (keyof Config)[]).filter((key) => textOf(before, key) !== textOf(after, key));
-}
-
-function isSame(before: Config, after: Config): boolean {
-  return LIVE_KEYS.every((key) => textOf(before, key) === textOf(after, key));
-}
-
-/** A value with its secrets, for a comparison alone; the wristband keys are reloaded on their own. */
-function textOf(config: Config, key: keyof Config): string {
-  const value = key === "wristband" ? { ...config.wristband, keys: null } : config[key];
-  return JSON.stringify(value, (_, each: unknown) => (each instanceof Secret ? each.reveal() : each));
 }

@@ -100,64 +100,92 @@ const KEEP_MS = 10 * 60_000;
 
 /** Each server is listed by itself: one that hangs or fails does not touch the others (B45). */
 export function createCatalog(options: CatalogOptions): Catalog {
-  const { servers, monotonic, onListed, onChanged = () => {}, later = timer, random = Math.random } = options;
-  const listedServer = (name: string, list: () => Promise<Listing>) =>
-    new ListedServer({
-      list,
-      monotonic,
-      onListed: (error) => onListed(name, error),
-      onChanged: (kinds) => onChanged(name, kinds),
-      later,
-      random,
-    });
-  let upstreams = inOrder(new Map([...servers].map(([name, list]) => [name, listedServer(name, list)])));
-  let snapshot = snapshotOf(new Map());
-  const history = createNameHistory();
-  let refreshedAt = -Infinity;
-  const refreshAll = singleFlight(async () => {
-    refreshedAt = monotonic();
-    await Promise.all([...upstreams.values()].map((upstream) => upstream.refresh()));
-  });
-  const current = () => {
+  return new ListedCatalog(options);
+}
+
+class ListedCatalog implements Catalog {
+  readonly #options: CatalogOptions;
+  readonly #history = createNameHistory();
+  #upstreams: ReadonlyMap<string, ListedServer>;
+  #snapshot = snapshotOf(new Map());
+  #refreshedAt = -Infinity;
+
+  constructor(options: CatalogOptions) {
+    this.#options = options;
+    this.#upstreams = inOrder(
+      new Map([...options.servers].map(([name, list]) => [name, this.#listedServer(name, list)])),
+    );
+  }
+
+  current(): Snapshot {
     const shown = new Map<string, ServerSnapshot>();
-    for (const [name, { kept }] of upstreams) if (kept !== null) shown.set(name, kept);
-    if (isSame(shown, snapshot.servers)) return snapshot;
-    snapshot = snapshotOf(shown);
-    for (const [name, names] of Object.entries(snapshot.names.servers)) history.add(name, names);
-    return snapshot;
+    for (const [name, { kept }] of this.#upstreams) if (kept !== null) shown.set(name, kept);
+    if (isSame(shown, this.#snapshot.servers)) return this.#snapshot;
+    this.#snapshot = snapshotOf(shown);
+    for (const [name, names] of Object.entries(this.#snapshot.names.servers)) this.#history.add(name, names);
+    return this.#snapshot;
+  }
+
+  readonly findNames: Catalog["findNames"] = (server, revision) => {
+    this.current();
+    return this.#history.find(server, revision);
   };
-  return {
-    current,
-    findNames(server, revision) {
-      current();
-      return history.find(server, revision);
-    },
-    refresh: () => (monotonic() - refreshedAt < LEAST_REFRESH_MS ? Promise.resolve() : refreshAll()),
-    heard: (server, kinds) => upstreams.get(server)?.heard(kinds),
-    offers: (server) => upstreams.get(server)?.offers ?? null,
-    states: () => [...upstreams].map(([server, upstream]) => ({ server, ...upstream.state() })),
-    start: refreshAll,
-    async apply(next, changed) {
-      const isKept = (name: string) => next.has(name) && !changed.has(name);
-      const before = upstreams;
-      upstreams = inOrder(
-        new Map(
-          [...next].map(([name, list]) => [name, (isKept(name) ? before.get(name) : null) ?? listedServer(name, list)]),
-        ),
-      );
-      for (const [name, upstream] of before) {
-        if (isKept(name)) continue;
-        upstream.close();
-        if (!next.has(name)) onChanged(name, CHANGE_KINDS);
-      }
-      await Promise.all(
-        [...upstreams].map(([name, upstream]) => (before.get(name) === upstream ? null : upstream.refresh())),
-      );
-    },
-    close() {
-      for (const upstream of upstreams.values()) upstream.close();
-    },
-  };
+
+  readonly #refreshAll = singleFlight(async () => {
+    this.#refreshedAt = this.#options.monotonic();
+    await Promise.all([...this.#upstreams.values()].map((upstream) => upstream.refresh()));
+  });
+
+  refresh(): Promise<void> {
+    const isEarly = this.#options.monotonic() - this.#refreshedAt < LEAST_REFRESH_MS;
+    return isEarly ? Promise.resolve() : this.#refreshAll();
+  }
+
+  heard(server: string, kinds: readonly ChangeKind[]): void {
+    this.#upstreams.get(server)?.heard(kinds);
+  }
+
+  offers(server: string): Offers | null {
+    return this.#upstreams.get(server)?.offers ?? null;
+  }
+
+  states(): readonly UpstreamState[] {
+    return [...this.#upstreams].map(([server, upstream]) => ({ server, ...upstream.state() }));
+  }
+
+  start(): Promise<void> {
+    return this.#refreshAll();
+  }
+
+  async apply(servers: CatalogOptions["servers"], changed: ReadonlySet<string>): Promise<void> {
+    const before = this.#upstreams;
+    const isKept = (name: string) => servers.has(name) && !changed.has(name);
+    const next = [...servers].map(([name, list]): [string, ListedServer] => {
+      const known = isKept(name) ? before.get(name) : undefined;
+      return [name, known ?? this.#listedServer(name, list)];
+    });
+    this.#upstreams = inOrder(new Map(next));
+    for (const [name, upstream] of before) {
+      if (isKept(name)) continue;
+      upstream.close();
+      if (!servers.has(name)) this.#options.onChanged?.(name, CHANGE_KINDS);
+    }
+    const added = next.filter(([name, upstream]) => before.get(name) !== upstream);
+    await Promise.all(added.map(([, upstream]) => upstream.refresh()));
+  }
+
+  close(): void {
+    for (const upstream of this.#upstreams.values()) upstream.close();
+  }
+
+  #listedServer(name: string, list: () => Promise<Listing>): ListedServer {
+    const { monotonic, onListed, onChanged, later = timer, random = Math.random } = this.#options;
+    return new ListedServer({
+      ...{ list, monotonic, later, random },
+      onListed: (error, listed) => onListed(name, error, listed),
+      onChanged: (kinds) => onChanged?.(name, kinds),
+    });
+  }
 }
 
 /** In ascending order of their names. */

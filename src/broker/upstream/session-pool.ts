@@ -55,6 +55,7 @@ class CallerSessions implements SessionPool {
   acquire(owner: SessionOwner, signal: AbortSignal): Promise<Lease> {
     const key = keyOf(owner);
     const known = this.#sessions.get(key.whole);
+    known?.renew(owner);
     const session = known ?? this.#open(key.whole, owner);
     this.#sessions.delete(key.whole);
     this.#sessions.set(key.whole, session);

@@ -1,6 +1,8 @@
 // One MCP server behind the broker: one pool of connections, and the only reading of its configured URL. I/O.
+import { isDeepStrictEqual } from "node:util";
+import { later } from "../../async/later.ts";
 import type { Secret } from "../../secret/secret.ts";
-import { createHttpClient, type HttpRequest, type HttpResponse } from "../../http/client.ts";
+import { createHttpClient, type HttpClient, type HttpRequest, type HttpResponse } from "../../http/client.ts";
 import { partsOf } from "../../http/url.ts";
 import { limitConnections } from "./connection-limit.ts";
 import { createTransportMemory, isChannel, withHttpSse } from "./http-sse.ts";
@@ -58,6 +60,12 @@ export interface UpstreamCredential {
 
 export interface Upstreams {
   get(server: string): Upstream | undefined;
+  /**
+   * Takes other servers. One whose settings are the same keeps its connections; one that has changed gets new ones, and the old
+   * ones end with their last call.
+   * @returns the names of those that are new or have changed
+   */
+  apply(servers: ReadonlyMap<string, UpstreamSettings>): ReadonlySet<string>;
   close(): void;
 }
 
@@ -77,37 +85,70 @@ const LIST_STREAMS = 2;
 /** Incomplete events of all streams of one server. */
 const STREAM_BYTES = 64 * 1024 * 1024;
 
+/** Longest time that the connections of a server which has changed, or is not there any more, outlive the change. */
+const DRAIN_MS = 15 * 60_000;
+
 export function createUpstreams(servers: ReadonlyMap<string, UpstreamSettings>): Upstreams {
-  const upstreams = new Map<string, Upstream>();
-  const pools: { close(): void }[] = [];
-  for (const [name, { url, ca, headers = {}, ...settings }] of servers) {
-    const { origin, path } = partsOf(url);
-    const maxConnections = CALL_CONNECTIONS + CALL_STREAMS + 2 * (LIST_CONNECTIONS + LIST_STREAMS) + SESSION_STREAMS;
-    const pool = createHttpClient({ origin, ca, maxConnections });
-    pools.push(pool);
-    const memory = createTransportMemory(() => performance.now());
-    const maxBytes = settings.maxResponseBytes;
-    const shared = { used: 0, max: Math.max(STREAM_BYTES, 2 * maxBytes) };
-    const connections = (max: number, maxChannels: number): UpstreamConnections => {
-      const [send, stream] = [limitConnections(pool.open, max), limitConnections(pool.open, maxChannels)];
-      const request = withHttpSse({ url, path, send, stream, maxChannels, memory, maxBytes, shared });
-      return withHeaders({ request, probeMs: Math.min(PROBE_MS, Math.ceil(settings.timeoutMs / 3)) }, headers);
-    };
-    const lists = connections(LIST_CONNECTIONS, LIST_STREAMS);
-    const calls = connections(CALL_CONNECTIONS, CALL_STREAMS);
-    const open = limitConnections(pool.open, SESSION_STREAMS);
-    const listen: UpstreamConnections["request"] = (request) =>
-      isChannel(request.headers["mcp-session-id"]) ? calls.request(request) : open({ ...request, path });
-    const streams = withHeaders({ probeMs: calls.probeMs, request: listen }, headers);
-    const listening = connections(LISTENING_CONNECTIONS, LIST_STREAMS);
-    upstreams.set(name, { ...settings, ...calls, name, passed: {}, lists, streams, listening });
-  }
+  let opened = new Map<string, OpenedUpstream>();
+  const draining = new Set<HttpClient>();
+  const drain = (pool: HttpClient) => {
+    draining.add(pool);
+    pool.drain();
+    later(() => {
+      draining.delete(pool);
+      pool.close();
+    }, DRAIN_MS);
+  };
+  const apply = (next: ReadonlyMap<string, UpstreamSettings>) => {
+    const before = opened;
+    const changed = new Set<string>();
+    opened = new Map();
+    for (const [name, settings] of next) {
+      const known = before.get(name);
+      const isSame = known !== undefined && isDeepStrictEqual(known.settings, settings);
+      opened.set(name, isSame ? known : openUpstream(name, settings));
+      if (!isSame) changed.add(name);
+    }
+    for (const [name, { pool }] of before) if (opened.get(name)?.pool !== pool) drain(pool);
+    return changed;
+  };
+  apply(servers);
   return {
-    get: (server) => upstreams.get(server),
+    get: (server) => opened.get(server)?.upstream,
+    apply,
     close() {
-      for (const pool of pools) pool.close();
+      for (const pool of [...draining, ...[...opened.values()].map((one) => one.pool)]) pool.close();
     },
   };
+}
+
+interface OpenedUpstream {
+  readonly settings: UpstreamSettings;
+  readonly pool: HttpClient;
+  readonly upstream: Upstream;
+}
+
+function openUpstream(name: string, whole: UpstreamSettings): OpenedUpstream {
+  const { url, ca, headers = {}, ...settings } = whole;
+  const { origin, path } = partsOf(url);
+  const maxConnections = CALL_CONNECTIONS + CALL_STREAMS + 2 * (LIST_CONNECTIONS + LIST_STREAMS) + SESSION_STREAMS;
+  const pool = createHttpClient({ origin, ca, maxConnections });
+  const memory = createTransportMemory(() => performance.now());
+  const maxBytes = settings.maxResponseBytes;
+  const shared = { used: 0, max: Math.max(STREAM_BYTES, 2 * maxBytes) };
+  const connections = (max: number, maxChannels: number): UpstreamConnections => {
+    const [send, stream] = [limitConnections(pool.open, max), limitConnections(pool.open, maxChannels)];
+    const request = withHttpSse({ url, path, send, stream, maxChannels, memory, maxBytes, shared });
+    return withHeaders({ request, probeMs: Math.min(PROBE_MS, Math.ceil(settings.timeoutMs / 3)) }, headers);
+  };
+  const lists = connections(LIST_CONNECTIONS, LIST_STREAMS);
+  const calls = connections(CALL_CONNECTIONS, CALL_STREAMS);
+  const open = limitConnections(pool.open, SESSION_STREAMS);
+  const listen: UpstreamConnections["request"] = (request) =>
+    isChannel(request.headers["mcp-session-id"]) ? calls.request(request) : open({ ...request, path });
+  const streams = withHeaders({ probeMs: calls.probeMs, request: listen }, headers);
+  const listening = connections(LISTENING_CONNECTIONS, LIST_STREAMS);
+  return { settings: whole, pool, upstream: { ...settings, ...calls, name, passed: {}, lists, streams, listening } };
 }
 
 /** Adds headers to every request: none of the protocol's or of a credential has such a name. */

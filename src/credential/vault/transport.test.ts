@@ -15,6 +15,7 @@ function setUp(answer: Partial<HttpAnswer> = {}) {
       return Promise.resolve({ status: 200, headers, body: Buffer.from("{}"), ...answer });
     },
     close: () => {},
+    drain: () => {},
   };
   return { asked, send: createTransport({ http, origin: ORIGIN, headers: { "x-vault-token": "s.x" } }) };
 }

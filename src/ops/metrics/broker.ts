@@ -42,6 +42,8 @@ export interface BrokerMetrics<WristbandResult extends string> {
   /** One wristband was verified, with this result. */
   wristband(result: WristbandResult): void;
   listed(server: string, ok: boolean): void;
+  /** Takes the servers of another configuration: their names become labels. */
+  setServers(servers: readonly string[]): void;
   /** Prometheus text format. */
   render(reading: BrokerReading): Promise<string>;
   readonly contentType: string;
@@ -70,8 +72,11 @@ export function createBrokerMetrics<WristbandResult extends string>(
   const serverOf = (name: string) => (known.servers.has(name) ? name : OTHER);
   const results: ReadonlySet<string> = new Set(options.wristbandResults);
   for (const result of results) counted.wristbands.inc({ result }, 0);
-  for (const server of options.servers)
-    for (const result of ["ok", "failed"]) counted.listings.inc({ server, result }, 0);
+  const setServers = (servers: readonly string[]) => {
+    known.servers = new Set(servers);
+    for (const server of servers) for (const result of ["ok", "failed"]) counted.listings.inc({ server, result }, 0);
+  };
+  setServers(options.servers);
   return {
     contentType: registry.contentType,
     observeRequest(method, reason) {
@@ -88,6 +93,7 @@ export function createBrokerMetrics<WristbandResult extends string>(
       thinned: (server, events) => counted.thinned.inc({ server: serverOf(server) }, events),
     },
     wristband: (result) => counted.wristbands.inc({ result: results.has(result) ? result : OTHER }),
+    setServers,
     listed: (server, ok) => counted.listings.inc({ server, result: ok ? "ok" : "failed" }),
     render(reading) {
       gauges.read(reading, options.states);

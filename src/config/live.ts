@@ -1,0 +1,26 @@
+// Which keys SIGHUP applies while the processes run, and what has changed between two readings of a configuration. Pure.
+import { Secret } from "../secret/secret.ts";
+import type { Config } from "./load.ts";
+
+/** The keys that follow the servers; every other change needs a restart. */
+const LIVE_KEYS = ["servers", "virtualServers", "callRouting", "hosts", "cors", "allowHttp", "negativeTtlMs"] as const;
+
+/** The configuration in force, with the live keys of one that was just read. */
+export function withLiveKeys(config: Config, next: Config): Config {
+  return { ...config, ...Object.fromEntries(LIVE_KEYS.map((key) => [key, next[key]])) };
+}
+
+/** The top-level keys that differ. Keys of wristbands are reloaded on their own. */
+export function changedKeys(before: Config, after: Config): string[] {
+  const textOf = (config: Config, key: keyof Config) =>
+    configText(key === "wristband" ? { ...config.wristband, keys: null } : config[key]);
+  return (Object.keys(after) as (keyof Config)[]).filter((key) => textOf(before, key) !== textOf(after, key));
+}
+
+/** A value of a configuration as a text that differs where it does, secrets included: for comparisons alone, never shown. */
+export function configText(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) => {
+    if (each instanceof Secret) return each.reveal();
+    return each instanceof Set ? [...each] : each;
+  });
+}
