@@ -148,7 +148,10 @@ describe("TLS files", () => {
       events("reloaded")
         .map(({ what }) => String(what))
         .toSorted((a, b) => (a < b ? -1 : 1)),
-    ).toEqual(["tls.broker, tls.brokerOps, servers", "wristband keys, tls.authz, tls.ops, audit file, revocations, quarantine"]);
+    ).toEqual([
+      "tls.broker, tls.brokerOps, servers",
+      "wristband keys, tls.authz, tls.ops, audit file, revocations, quarantine, servers",
+    ]);
     expect(await Promise.all(open.map((ask) => ask()))).toEqual(expected);
     expect(await grpc.call()).toBe("ok");
     grpc.close();

@@ -42,6 +42,7 @@ const ALICE = {
   resources: { git: ["docs://a", "docs://{id}"] },
 };
 
+const CHANGES = { listChanged: true };
 let broker: TestBroker;
 let alice: string;
 let bob: string;
@@ -167,15 +168,16 @@ describe.each(eras)("lists of the revision %s", (version, send) => {
 
   it("capabilities say what the endpoint serves, and the same to everybody", async () => {
     const method = modern ? "server/discover" : "initialize";
+    const told = modern ? CHANGES : {}; // an older client has no session here, so no stream
     const of = async (path: string, wristband: string) =>
       (await send(method, { protocolVersion: "2025-11-25" }, { wristbands: [wristband], path })).message.result?.[
         "capabilities"
       ];
     for (const wristband of [alice, bob]) {
-      expect(await of("/mcp", wristband)).toEqual({ tools: {}, prompts: {}, resources: {}, completions: {} });
-      expect(await of(git, wristband)).toEqual({ tools: {}, prompts: {}, resources: {}, completions: {} });
-      expect(await of("/servers/big/mcp", wristband)).toEqual({ tools: {} });
-      expect(await of("/servers/quiet/mcp", wristband)).toEqual({ prompts: {} });
+      expect(await of("/mcp", wristband)).toEqual({ tools: told, prompts: told, resources: told, completions: {} });
+      expect(await of(git, wristband)).toEqual({ tools: told, prompts: told, resources: told, completions: {} });
+      expect(await of("/servers/big/mcp", wristband)).toEqual({ tools: told });
+      expect(await of("/servers/quiet/mcp", wristband)).toEqual({ prompts: told });
     }
   });
 
@@ -263,7 +265,7 @@ describe("N-05: the handshake", () => {
     expect(reply.message.result).toEqual({
       resultType: "complete",
       supportedVersions: ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"],
-      capabilities: { tools: {}, prompts: {}, resources: {}, completions: {} },
+      capabilities: { tools: CHANGES, prompts: CHANGES, resources: CHANGES, completions: {} },
       serverInfo: IMPLEMENTATION,
       _meta: { "io.modelcontextprotocol/serverInfo": IMPLEMENTATION },
       ttlMs: 5000,
