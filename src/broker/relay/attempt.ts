@@ -112,19 +112,16 @@ async function cancel({ upstream, credential }: RelayCall, dialect: LegacyDialec
 }
 
 /** A session with a server of the older revisions; null for one of the stateless revision. @throws {HttpFault} */
-async function leaseOf({ eras, sessions }: AttemptOptions, { call, timeout }: RelayAttempt): Promise<Lease | null> {
-  const { upstream, credential, wristband, session } = call;
+async function leaseOf(options: AttemptOptions, { call, timeout }: RelayAttempt): Promise<Lease | null> {
+  const { eras } = options;
+  const { upstream, credential } = call;
   const { name } = upstream;
   const { signal } = timeout;
   const ask = sendOwn(upstream, credential, createBudget(signal));
   const era = eras.known(name) ?? (await orAborted(eras.of(name, ask), signal));
-  if (era === "modern") return null;
+  if (era === "modern") return olderLease(options, call, signal);
   try {
-    // `sessions: caller`: one session of the server for all sessions of the client.
-    if (session !== null && upstream.sessions === "client")
-      return await session.upstreams.acquire({ upstream, credential }, signal);
-    const { idp, sub, client } = wristband;
-    return await sessions.acquire({ upstream, credential, idp, sub, client }, signal);
+    return await acquire(options, call, signal);
   } catch (error) {
     if (!hasNoHandshake(error)) throw error;
     // The server no longer supports `initialize`, or our cached era came from another caller's error. Probe again with this
@@ -132,6 +129,32 @@ async function leaseOf({ eras, sessions }: AttemptOptions, { call, timeout }: Re
     eras.forget(name);
     if ((await orAborted(eras.askAnew(name, ask), signal)) === "modern") return null;
     throw error;
+  }
+}
+
+function acquire({ sessions }: AttemptOptions, call: RelayCall, signal: AbortSignal): Promise<Lease> {
+  const { upstream, credential, wristband, session } = call;
+  // `sessions: caller`: one session of the server for all sessions of the client.
+  if (session !== null && upstream.sessions === "client")
+    return session.upstreams.acquire({ upstream, credential }, signal);
+  const { idp, sub, client } = wristband;
+  return sessions.acquire({ upstream, credential, idp, sub, client }, signal);
+}
+
+/**
+ * A server of both eras is spoken to in the revision of a client who has a session: what she can do there (be asked, subscribe)
+ * the stateless revision does in another way. Null for a server of the stateless revision alone. @throws {HttpFault}
+ */
+async function olderLease(options: AttemptOptions, call: RelayCall, signal: AbortSignal): Promise<Lease | null> {
+  const { eras } = options;
+  const { upstream, session } = call;
+  if (session === null || upstream.sessions !== "client" || !eras.mayGreet(upstream.name)) return null;
+  try {
+    return await acquire(options, call, signal);
+  } catch (error) {
+    if (!hasNoHandshake(error)) throw error;
+    eras.greetedInVain(upstream.name);
+    return null;
   }
 }
 

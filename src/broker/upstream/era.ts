@@ -121,6 +121,9 @@ export async function handshake(
 /** A legacy server is asked again after this time: it may have been updated. */
 const LEGACY_TTL_MS = 10 * 60_000;
 
+/** So long a server that has only the stateless revision is not greeted again. */
+const GREET_AGAIN_MS = LEGACY_TTL_MS;
+
 export interface Eras {
   /** The era that is known, or null. */
   known(server: string): Era | null;
@@ -130,12 +133,17 @@ export interface Eras {
   askAnew(server: string, send: SendOwn): Promise<Era>;
   /** The next caller probes again: a response did not fit the known era. */
   forget(server: string): void;
+  /** False while it is known that a server of the stateless revision has no handshake of the older ones. */
+  mayGreet(server: string): boolean;
+  /** A server of the stateless revision did not answer `initialize`. */
+  greetedInVain(server: string): void;
 }
 
 /** @param monotonic milliseconds of a clock that never goes back */
 export function createEras(monotonic: () => number): Eras {
   const known = new Map<string, { readonly era: Era; readonly at: number }>();
   const flights = new Map<string, Promise<Era>>();
+  const inVain = new Map<string, number>();
 
   async function ask(server: string, send: SendOwn): Promise<Era> {
     const flight = probe(send);
@@ -164,5 +172,7 @@ export function createEras(monotonic: () => number): Eras {
     },
     askAnew: ask,
     forget: (server) => void known.delete(server),
+    mayGreet: (server) => monotonic() - (inVain.get(server) ?? -Infinity) >= GREET_AGAIN_MS,
+    greetedInVain: (server) => void inVain.set(server, monotonic()),
   };
 }
