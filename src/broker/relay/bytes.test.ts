@@ -44,7 +44,9 @@ describe("bytes go on as they came", () => {
       '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}},';
     const sent = modern ? body.replace('"arguments"', `${meta}"arguments"`) : body;
     await broker.call({ body: sent, modern });
-    expect(asSent(upstream.of("tools/call").at(-1))).toBe(sent);
+    // The members of the revision alone do not go on to an older server.
+    const expected = era === "legacy" ? sent.replace(meta, '"_meta":{},') : sent;
+    expect(asSent(upstream.of("tools/call").at(-1))).toBe(expected);
   });
 
   it("LA-02, CL-08: on /mcp only the prefix goes, in body and header", async () => {

@@ -38,6 +38,24 @@ describe("eras", () => {
       contents: [],
     });
   });
+  it.each(["legacy", "sessions"] as const)(
+    "a client of today and a server of yesterday (%s): her _meta without the revision",
+    async (era) => {
+      const { upstream, broker } = await setup(era);
+      const own = { progressToken: "\u00e9", "com.example/a": { b: [1.0, "\\u0061"] }, traceparent: "x" };
+      const meta = { "io.modelcontextprotocol/protocolVersion": "2026-07-28", ...own };
+      const rest = {
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { name: "c", version: "1" },
+      };
+      expect(
+        (await broker.call({ modern: true, params: { _meta: { ...meta, ...rest }, arguments: own } })).status,
+      ).toBe(200);
+      const [call] = upstream.of("tools/call");
+      expect(call?.params).toEqual({ name: "echo", _meta: own, arguments: own });
+    },
+  );
+
   it("a client of yesterday and a server of today: _meta, mirrors and parameter headers", async () => {
     const inputSchema = { properties: { region: { type: "string", "x-mcp-header": "Region" } } };
     const { upstream, broker } = await setup("modern", undefined, { tools: [{ name: "echo", inputSchema }] });

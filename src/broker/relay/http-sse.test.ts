@@ -75,7 +75,8 @@ describe("TB-07: a server of HTTP+SSE", () => {
     const { upstream, broker } = await setup();
     const log = { jsonrpc: "2.0", method: "notifications/message", params: { level: "info", data: "x" } };
     upstream.onMessage = onCall((arrival, say) => {
-      for (const one of [progress("p"), progress("foreign"), log]) say(one);
+      const changed = { jsonrpc: "2.0", method: "notifications/tools/list_changed" };
+      for (const one of [changed, progress("p"), progress("foreign"), log]) say(one);
       say(result(arrival));
     });
     const { messages } = await broker.call({ params: { _meta: { progressToken: "p" } } });

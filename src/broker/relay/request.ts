@@ -56,6 +56,7 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
   const id = { ...spans.id, text: String(wireId) };
   const edits = [id, ...renaming(call, spans), ...nullEdits(body, spans.params, needsMeta)];
   if (needsMeta) edits.push(...metaEdits(spans));
+  if (dialect.era === "legacy" && operation.version === MODERN) edits.push(...olderMeta(body, spans));
   return {
     headers: {
       ...forwardedHeaders(call, dialect, findSchema),
@@ -137,6 +138,15 @@ const META_TEXTS = Object.fromEntries(Object.entries(META).map(([name, value]) =
 function metaEdits({ params, meta }: CallSpans): Edit[] {
   if (meta !== null) return setMembers(meta, META_TEXTS);
   return setMembers(params, { _meta: JSON.stringify(META) });
+}
+
+/** `_meta` without what the stateless revision alone has: some older servers refuse a request that speaks of it. */
+function olderMeta(body: Buffer, { meta }: CallSpans): Edit[] {
+  if (meta === null) return [];
+  const kept = [...meta.members].filter(([name]) => !(name in META));
+  if (kept.length === meta.members.size) return [];
+  const members = kept.map(([name, { start, end }]) => `${JSON.stringify(name)}:${body.toString("utf8", start, end)}`);
+  return [{ start: meta.start, end: meta.end, text: `{${members.join(",")}}` }];
 }
 
 /**

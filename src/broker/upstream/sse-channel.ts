@@ -227,7 +227,9 @@ export class SseChannel {
     if (message.kind === "request") return this.#answered(message, oldest?.stream ?? this.#listener);
     if (message.kind === "other") return null;
     if (message.method === "notifications/progress") return this.#progressOf(message.progressToken);
-    return this.#listener ?? oldest?.stream ?? null;
+    // A change of a list belongs to no call.
+    const isOfCall = message.method === "notifications/message";
+    return this.#listener ?? (isOfCall ? (oldest?.stream ?? null) : null);
   }
 
   #answeredBy(id: RpcId | null): MadeStream | null {
