@@ -44,12 +44,17 @@ export function visible<T extends { readonly name: string }>(entries: readonly T
   return entries.filter(({ name }) => names.has(name));
 }
 
+/** The result of a request that the broker answers itself, a search of tools included, as JSON text. */
+export async function ownAnswer(operation: Operation, params: JsonObject, view: BrokerView): Promise<Step<string>> {
+  const { search, version } = operation;
+  return search === undefined ? housekeeping(operation, params, view) : pass(await searchResult(version, search, view));
+}
+
 /**
  * The result of a housekeeping request as JSON text. Refuses with `params_invalid` for a cursor that is not of this list.
  */
 export function housekeeping(operation: Operation, params: JsonObject, view: BrokerView): Step<string> {
   const isModern = operation.version === MODERN;
-  if (operation.search !== undefined) return pass(searchResult(isModern, operation.search, view));
   const kind = (Object.keys(LISTS) as ListKind[]).find((each) => LISTS[each].method === operation.method);
   if (kind !== undefined) {
     const members = listMembers(kind, params["cursor"], view);
@@ -134,12 +139,12 @@ function merged(kind: ListKind, { snapshot, wristband, virtualServer, search }: 
 }
 
 /** The result of a call of `search_tools`, as JSON text: over what the caller's list would show. */
-function searchResult(isModern: boolean, search: ToolSearch, { snapshot, wristband }: BrokerView): string {
+async function searchResult(version: string, search: ToolSearch, { snapshot, wristband }: BrokerView): Promise<string> {
   const tools = [...snapshot.servers].flatMap(([server, listed]) =>
     visible(listed.tools, allowedOn("tools", server, wristband)).filter(({ merged: json }) => json !== null),
   );
-  const members = searchTools(tools, search);
-  return isModern ? `{"resultType":"complete",${members}}` : `{${members}}`;
+  const members = await searchTools(tools, search);
+  return version === MODERN ? `{"resultType":"complete",${members}}` : `{${members}}`;
 }
 
 function ofServer(kind: ListKind, server: string, { snapshot, wristband }: BrokerView): PagedList {

@@ -20,7 +20,7 @@ import { readMeantOperation } from "../mcp/search-mode.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
 import { acceptsOf } from "./accept-header.ts";
-import { housekeeping, offeredKinds, type BrokerView } from "./housekeeping.ts";
+import { offeredKinds, ownAnswer, type BrokerView } from "./housekeeping.ts";
 import type { Listeners } from "./listen.ts";
 import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
@@ -347,7 +347,7 @@ async function answer(
 /** The result of a request that the broker answers itself, as JSON text. */
 async function ownResult(options: BrokerOptions, incoming: IncomingCall, params: JsonObject): Promise<Step<string>> {
   const { operation, endpoint, wristband, session } = incoming;
-  if (operation.class !== "session") return housekeeping(operation, params, options.view(endpoint, wristband));
+  if (operation.class !== "session") return ownAnswer(operation, params, options.view(endpoint, wristband));
   if (session === null) return refuse("method_unknown", "without a session");
   const set = await setLogLevel(session, params);
   return set.ok ? pass("{}") : set;

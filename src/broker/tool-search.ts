@@ -1,4 +1,6 @@
-// The answer to `search_tools`: the visible tools that fit a query best, in an order that depends on nothing else. Pure.
+// The answer to `search_tools`: the visible tools that fit a query best, in an order that depends on nothing else. Pure; works
+// in slices, so that requests run in between.
+import { createSlices } from "../async/slices.ts";
 import type { JsonObject } from "../json/types.ts";
 import { parseJson } from "../json/parse.ts";
 import type { ToolSearch } from "../mcp/operation.ts";
@@ -28,27 +30,35 @@ const texts = new WeakMap<ListEntry, SearchText>();
  * The members of the result of a search, as JSON text.
  * @param tools what the caller may see, in the order of her list; each with its definition on this endpoint
  */
-export function searchTools(tools: readonly ListEntry[], { query, limit }: ToolSearch): string {
+export async function searchTools(tools: readonly ListEntry[], { query, limit }: ToolSearch): Promise<string> {
   const terms = [...new Set(wordsOf(query))].slice(0, MAX_TERMS);
+  const { spend } = createSlices();
+  // Only the first search after a listing reads definitions.
+  for (const tool of tools) {
+    await spend(texts.has(tool) ? SEARCHED_DESCRIPTION : (tool.merged?.length ?? 0));
+    textOf(tool);
+  }
   const found = tools
     .map((tool, place) => ({ tool, place, points: pointsOf(textOf(tool), terms) }))
     .filter(({ points }) => terms.length === 0 || points > 0)
     .sort((a, b) => b.points - a.points || a.place - b.place);
-  const shown: JsonObject[] = [];
-  let length = 0;
-  for (const { tool } of found.slice(0, limit)) {
-    length += tool.merged?.length ?? 0;
-    if (shown.length > 0 && length > MAX_ANSWER_LENGTH) break;
-    const { name, description, inputSchema } = definitionOf(tool);
-    shown.push({
-      name: name ?? null,
-      ...(description !== undefined && { description }),
-      inputSchema: inputSchema ?? {},
-    });
-  }
+  const shown = definitionsOf(found.slice(0, limit).map(({ tool }) => tool));
   const structuredContent = { tools: shown, matches: found.length };
   const result = { content: [{ type: "text", text: JSON.stringify(structuredContent) }], structuredContent };
   return JSON.stringify(result).slice(1, -1);
+}
+
+/** The answer's part of each, and at least of the first, up to {@link MAX_ANSWER_LENGTH}. */
+function definitionsOf(tools: readonly ListEntry[]): JsonObject[] {
+  const shown: JsonObject[] = [];
+  let length = 0;
+  for (const tool of tools) {
+    length += tool.merged?.length ?? 0;
+    if (shown.length > 0 && length > MAX_ANSWER_LENGTH) break;
+    const { name = null, description, inputSchema = {} } = definitionOf(tool);
+    shown.push({ name, ...(description !== undefined && { description }), inputSchema });
+  }
+  return shown;
 }
 
 function wordsOf(text: string): string[] {

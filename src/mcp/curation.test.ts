@@ -45,7 +45,7 @@ it("narrows names and keeps their order", () => {
 });
 
 describe("CF-25: a virtual server narrows what its servers offer, and nothing else", () => {
-  const { offers, narrow } = createCuration({
+  const { offers, narrow, shows } = createCuration({
     servers: {
       git: { ...UNCURATED, tools: { allow: ["*"], deny: ["search_users"] } },
       tickets: UNCURATED,
@@ -72,4 +72,8 @@ describe("CF-25: a virtual server narrows what its servers offer, and nothing el
   it.each(["empty", "unknown", "constructor", "git"])("%s has nothing", (name) =>
     expect(offers("tool", { server: "tickets", name: "x" }, name)).toBe(false),
   );
+  it("shows its servers, and /mcp all", () => {
+    const at = (name: string | null) => ["git", "tickets", "crm", "gone", "constructor"].filter((s) => shows(s, name));
+    expect([at("support"), at("unknown"), at(null)]).toEqual([["git", "tickets"], [], ["git", "tickets", "crm"]]);
+  });
 });
