@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import type { Config } from "../config/load.ts";
 import { ConfigProblem } from "../files/config-problem.ts";
 import { unreadable } from "../files/read-error.ts";
-import type { SealKey } from "../secret/seal.ts";
+import { createTaskIds, type TaskIds } from "../authz/task-ids.ts";
+import { createSealer, type SealKey } from "../secret/seal.ts";
 
 const KEY_BYTES = 32;
 
@@ -13,6 +14,12 @@ const KEY_BYTES = 32;
  */
 export function loadSealKeys({ sessions }: Pick<Config, "sessions">): SealKey[] | null {
   return sessions === null ? null : sessions.keys.map((key, i) => loadSealKey(key, `sessions.keys[${i}]`));
+}
+
+/** Ids of tasks, sealed with these keys; null without `sessions`: then no tasks are offered. @throws {ConfigProblem} */
+export function taskIdsOf(config: Pick<Config, "sessions">): TaskIds | null {
+  const keys = loadSealKeys(config);
+  return keys === null ? null : createTaskIds(createSealer(keys));
 }
 
 /** Reads one of the keys, as {@link loadSealKeys} does. */

@@ -7,7 +7,7 @@ import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
 import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
-import { pass, refuse, refuseBody, type Refused, type Step } from "./step.ts";
+import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
 import { createPolicyCallers, policyInput } from "./policy-input.ts";
 import type {
@@ -32,7 +32,8 @@ import {
 import type { CheckFacts } from "./facts.ts";
 import type { Curation } from "../mcp/curation.ts";
 import type { Operation } from "../mcp/operation.ts";
-import { isOrdinaryName } from "../mcp/method-table.ts";
+import { isOfTask, isOrdinaryName } from "../mcp/method-table.ts";
+import { taskTarget } from "./task-request.ts";
 import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
 import { droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import { readSearchMode } from "../mcp/search-mode.ts";
@@ -125,7 +126,9 @@ function decide(context: CheckContext, { endpoint, identity, caller }: CallerReq
   if (operation.value.class === "session" && !endpoint.sessions) return refuse("method_unknown", "no sessions");
   const session = sessionIdOf(context.request, endpoint, operation.value.version);
   if (!session.ok) return session;
-  const target = resolveTarget(context, endpoint, operation.value);
+  const target = isOfTask(operation.value.method)
+    ? taskTarget(context.ports, context.facts, { endpoint, identity, operation: operation.value })
+    : resolveTarget(context, endpoint, operation.value);
   if (!target.ok) return target;
   if (!isOffered(context, endpoint, target.value))
     return refuse("policy_denied", "curation: the server does not offer it");
@@ -286,8 +289,9 @@ interface Call {
  * arguments under names that only the tool's schema has, so they cannot be compared with the body here (threat model:
  * B23). The broker has the schema and makes them anew, and sends none for a client of an older revision.
  */
-function goesStraight({ settings, request: { headers } }: CheckContext, { server }: McpEndpoint): boolean {
-  if (server === null || settings.routing[server] !== "direct") return false;
+function goesStraight({ settings, request: { headers } }: CheckContext, { endpoint, operation }: Call): boolean {
+  const { server } = endpoint;
+  if (server === null || settings.routing[server] !== "direct" || isOfTask(operation.method)) return false;
   for (const name of headers.names()) if (name.startsWith("mcp-param-")) return false;
   return true;
 }
@@ -302,7 +306,7 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   if (!decision.ok) return decision;
   facts.policy = decision.value.revision;
   facts.note = decision.value.note;
-  if (!decision.value.allow) return denied(decision.value.requiredScopes);
+  if (!decision.value.allow) return refuseByPolicy(decision.value.requiredScopes);
 
   const headers = settings.serverHeaders[server] ?? NO_SERVER_HEADERS;
   const dropped = droppedHeaders(context.request.headers, headers, settings.watchedHeaders);
@@ -317,7 +321,7 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   facts.origin = credential.origin ?? null;
   const proof = { identity, decision: decision.value satisfies AllowDecision };
   const responseHeaders = corsOf(facts);
-  if (goesStraight(context, call.endpoint)) {
+  if (goesStraight(context, call)) {
     const received = context.request.headers.names();
     return Grant.of(proof, { to: "server", server, credential, received, headers, responseHeaders }, settings.headers);
   }
@@ -327,11 +331,6 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   facts.wristband = wristband.jti;
   const route = { to: "relay" as const, server, credential, wristband, sessionId, responseHeaders };
   return Grant.of(proof, route, settings.headers);
-}
-
-function denied(requiredScopes: readonly string[] | null): Refused {
-  if (requiredScopes === null) return refuse("policy_denied");
-  return { ok: false, reason: "scope_insufficient", scopes: requiredScopes };
 }
 
 /** The wristband of a relayed call names exactly that operation and the digest of its body. It needs no catalogue. */

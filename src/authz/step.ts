@@ -39,3 +39,9 @@ export function refuse(reason: Reason, detail?: string): Refused {
 export function refuseBody(fault: OperationFault): Refused {
   return { ok: false, ...fault, about: fault.detail };
 }
+
+/** Refuses what policy denies. @param requiredScopes scopes with which it would be allowed, or null */
+export function refuseByPolicy(requiredScopes: readonly string[] | null): Refused {
+  if (requiredScopes === null) return refuse("policy_denied");
+  return { ok: false, reason: "scope_insufficient", scopes: requiredScopes };
+}

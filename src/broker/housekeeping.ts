@@ -4,6 +4,7 @@ import { IMPLEMENTATION } from "../files/version.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { Operation, ToolSearch } from "../mcp/operation.ts";
 import { SEARCH_MODE_TOOLS } from "../mcp/search-mode.ts";
+import { TASKS_EXTENSION } from "../authz/task-ids.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
 import type { Snapshot } from "./catalog/snapshot.ts";
@@ -30,6 +31,8 @@ export interface BrokerView {
   /** Entries of a page; Infinity for as many as fit. */
   readonly pageEntries: number;
   readonly wristband: WristbandClaims;
+  /** True if tasks of servers pass to clients that know them. */
+  readonly tasks?: boolean;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -73,7 +76,10 @@ function greeting(method: string, params: JsonObject, view: BrokerView): object 
   if (method !== "server/discover") return {}; // ping
   return {
     supportedVersions: SUPPORTED_VERSIONS,
-    capabilities: capabilities(view, true),
+    capabilities: {
+      ...capabilities(view, true),
+      ...(view.tasks === true && { extensions: { [TASKS_EXTENSION]: {} } }),
+    },
     serverInfo: IMPLEMENTATION,
     _meta: { "io.modelcontextprotocol/serverInfo": IMPLEMENTATION },
     ttlMs: LIST_TTL_MS,

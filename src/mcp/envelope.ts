@@ -30,6 +30,7 @@ const RESERVED_PARAMS = new Set([
   "ref",
   "argument",
   "level",
+  "taskid",
 ]);
 const RESERVED_REF = new Set(["type", "name", "uri"]);
 /** Members that the broker adds for a server of the stateless revision: a lookalike would be sent beside them. */
@@ -37,7 +38,7 @@ const META = ["protocolVersion", "clientCapabilities", "clientInfo"].map((name) 
 const RESERVED_META = new Set([...META, "progressToken"].map((name) => name.toLowerCase()));
 /** Lower-case spellings whose exact form has capitals. */
 const EXACT: ReadonlyMap<string, string> = new Map(
-  [...META, "progressToken", "protocolVersion", "clientInfo"].map((name) => [name.toLowerCase(), name]),
+  [...META, "progressToken", "protocolVersion", "clientInfo", "taskId"].map((name) => [name.toLowerCase(), name]),
 );
 /** Members of `params` that a client may leave out, and that we read. */
 const OPTIONAL = ["_meta", "arguments", "cursor"];

@@ -7,7 +7,7 @@ export interface MethodRow {
   /** Null also for `ref`, whose type says the kind. */
   readonly kind: Kind | null;
   /** For `named`: the member of `params` with the name. `ref` names a prompt or a template (MCP, Completion). */
-  readonly nameParam: "name" | "uri" | "ref" | null;
+  readonly nameParam: "name" | "uri" | "ref" | "taskId" | null;
   /** True if `params.arguments` has a meaning: policy sees the arguments of these methods only. */
   readonly hasArguments: boolean;
   /** True if the stateless revision mirrors the name in `Mcp-Name`. */
@@ -36,6 +36,11 @@ const completion: MethodRow = {
   ...{ class: "named", kind: null, nameParam: "ref", hasArguments: false, nameHeader: false, revisions: "all" },
 };
 
+/** A task (SEP-2663) is named by an id of ours; the Check finds the tool whose call made it. */
+const task: MethodRow = {
+  ...{ class: "named", kind: "tool", nameParam: "taskId", hasArguments: false, nameHeader: true, revisions: "modern" },
+};
+
 /** Every method that the gateway serves or relays. serve and broker use this one table. */
 const METHODS: ReadonlyMap<string, MethodRow> = new Map([
   ["initialize", nameless("handshake", "legacy")],
@@ -53,6 +58,9 @@ const METHODS: ReadonlyMap<string, MethodRow> = new Map([
   ["resources/subscribe", resource("legacy")],
   ["resources/unsubscribe", resource("legacy")],
   ["completion/complete", completion],
+  ["tasks/get", task],
+  ["tasks/update", task],
+  ["tasks/cancel", task],
 ]);
 
 /** The methods of the table; notifications are not among them. */
@@ -62,6 +70,11 @@ const notification = nameless("notification", "all");
 /** A client's answer to a request of a server: the stateless revision has none. Its `method` is ours. */
 export const RESPONSE = "response";
 export const RESPONSE_ROW: MethodRow = nameless("session", "legacy");
+
+/** True for a method that names a task in place of a tool. */
+export function isOfTask(method: string): boolean {
+  return METHODS.get(method)?.nameParam === "taskId";
+}
 
 /** Finds the row of a method, or null for an unknown one. Names are compared byte for byte. */
 export function methodRow(method: string): MethodRow | null {

@@ -114,13 +114,16 @@ function faultOfRef(ref: JsonValue | undefined): string | null {
   return faultOfName(ref[param], param, faultOfTemplate);
 }
 
+const MAX_TASK_ID = 4096;
+const MAX_LENGTH = { name: MAX_NAME, uri: MAX_URI, taskId: MAX_TASK_ID };
+
 function faultOfName(
   name: JsonValue | undefined,
-  param: "name" | "uri",
+  param: "name" | "uri" | "taskId",
   faultOf: (uri: string) => string | null = faultOfUri,
 ): string | null {
   if (typeof name !== "string" || name === "") return `${param} is not a string`;
-  if (name.length > (param === "uri" ? MAX_URI : MAX_NAME)) return `${param} is too long`;
+  if (name.length > MAX_LENGTH[param]) return `${param} is too long`;
   if (/\p{Cc}/u.test(name)) return `a control character in ${param}`;
   return param === "uri" ? faultOf(name) : null;
 }

@@ -32,7 +32,6 @@ describe("LA-03, CL-10: a call of call_tool is the call that it names", () => {
     { name: "x".repeat(129) },
     { name: "a\u0000b" },
     { name: "a", arguments: [] },
-    { name: "a", arguments: null },
     { name: "a", arguments: "{}" },
     { name: "a", args: {} },
     { name: "a", _meta: {} },

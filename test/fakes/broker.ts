@@ -10,6 +10,7 @@ import type { FindSchema } from "../../src/broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerSettings } from "../../src/broker/relay/breaker.ts";
 import { createRelay, type RelayOptions, type RelayOutcome } from "../../src/broker/relay/relay.ts";
 import { createClientSessions, type ClientSessions } from "../../src/broker/sessions/client-sessions.ts";
+import type { TaskIds } from "../../src/authz/task-ids.ts";
 import { createEventIds } from "../../src/broker/sessions/event-ids.ts";
 import { createPacer } from "../../src/broker/upstream/brake.ts";
 import { createReadMessage } from "../../src/broker/upstream/message.ts";
@@ -60,6 +61,7 @@ export interface BrokerLimits {
   readonly tls?: BrokerOptions["tls"];
   readonly virtualServers?: VirtualServers;
   readonly pageEntries?: number;
+  readonly tasks?: TaskIds;
   readonly search?: boolean;
   /** Sessions of clients; none without. */
   readonly clientSessions?: TestSessions;
@@ -181,7 +183,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
       wristband: { ...band, ...curation.narrow(band, virtualServer) },
       now: now(),
     }),
-    calls: { resolver, curation, upstreams },
+    calls: { resolver, curation, upstreams, tasks: limits.tasks ?? null },
     relay,
     sessions: clientSessions === null ? null : { clients: clientSessions, forwarder, keepAliveMs: 15_000 },
     listeners: createListeners({ notices: createChangeNotices(), keepAliveMs: 15_000, maxPerCaller: 64 }),

@@ -95,6 +95,7 @@ function callOf(operation: Operation, name: string, body: Buffer): RelayCall {
     scope: "",
     session: null,
     mapUri: null,
+    task: { kind: "none" },
     forwarded: {},
   };
 }

@@ -10,6 +10,7 @@ import { changedKeys, configText } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
 import { checkSettings } from "../../config/settings.ts";
 import { buildCatalog } from "./catalog.ts";
+import { taskIdsOf } from "../seal-keys.ts";
 import { upstreamSettings } from "./upstreams.ts";
 
 export interface LiveServers {
@@ -44,6 +45,7 @@ export function createLiveServers(first: Config, deps: LiveServersDeps): LiveSer
     endpoints: { get: (path) => live.endpoints.get(path) },
     calls: {
       upstreams,
+      tasks: taskIdsOf(first),
       get resolver() {
         return live.resolver;
       },
@@ -88,6 +90,7 @@ function partOf(config: Config) {
     search,
     sessions,
     pageEntries,
+    tasks: config.sessions !== null,
     wristband: { ...wristband, ...curation.narrow(wristband, virtualServer) },
     now: Date.now(),
   });

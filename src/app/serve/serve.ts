@@ -38,6 +38,7 @@ import { isReady, serveOps } from "./ops.ts";
 import { catalogFor, createListedNames, documentOf, startPolicy } from "./policy.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
 import { issuersOf } from "../issuers.ts";
+import { taskIdsOf } from "../seal-keys.ts";
 import { tlsOf, tlsParts } from "../tls-listeners.ts";
 
 export interface Serve {
@@ -71,8 +72,8 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     note: inFlight.note.bind(inFlight),
     headerDropped: metrics.headerDropped,
     identify: refuseSuspended(identity.identify, suspensions),
-    decide: policy.decide,
-    visible: policy.visible,
+    ...{ decide: policy.decide, visible: policy.visible },
+    openTask: taskIdsOf(config)?.open,
     signWristband: signerOf(options, { keys: keys.current, listed: listed.find }, metrics),
   };
   const live = createLiveCheck(config, { ports, log, metrics });

@@ -20,6 +20,7 @@ export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports):
     identify: measure("identify", ports.identify),
     decide: measure("decide", ports.decide),
     visible: measure("visible", ports.visible),
+    openTask: ports.openTask,
     fetchCredential: measure("credential", ports.fetchCredential),
     signWristband: measure("wristband", ports.signWristband),
   };

@@ -2,6 +2,9 @@
 import type { IncomingMessage } from "node:http";
 import type { McpEndpoint } from "../../authz/endpoint.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
+import type { Task, TaskIds } from "../../authz/task-ids.ts";
+import { isOfTask } from "../../mcp/method-table.ts";
+import { taskMade, taskOf, type CallTask, type TaskMaker } from "./tasks.ts";
 import { Secret } from "../../secret/secret.ts";
 import type { Curation } from "../../mcp/curation.ts";
 import type { Operation } from "../../mcp/operation.ts";
@@ -22,6 +25,7 @@ export interface RelayCall {
   /** Maps the URIs that the server sends; null where they stay. */
   readonly mapUri: MapUri | null;
   readonly body: Buffer;
+  readonly task: CallTask;
   readonly credential: UpstreamCredential | null;
   readonly wristband: WristbandClaims;
   /** The client's session; null without one. */
@@ -34,6 +38,8 @@ export interface AdmitCallOptions {
   readonly resolver: Resolver;
   readonly curation: Curation;
   readonly upstreams: Upstreams;
+  /** Ids of tasks; null where tasks are not offered. */
+  readonly tasks: TaskIds | null;
 }
 
 export interface IncomingCall {
@@ -59,7 +65,8 @@ const OWN_MCP_HEADERS = new Set(["mcp-session-id", "mcp-protocol-version", "mcp-
 export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): Step<RelayCall> {
   const { resolver, curation, upstreams } = options;
   const { operation, body, wristband, headers } = incoming;
-  const target = targetOf(resolver, incoming);
+  const task = taskOf(options.tasks, operation, wristband);
+  const target = targetOf(resolver, incoming, task);
   const upstream = target === null ? undefined : upstreams.get(target.server);
   if (target === null || upstream === undefined) return refuse("wristband_invalid", "no server");
   if (single(headers["x-mcp-server"]) !== target.server) return refuse("wristband_invalid", "another server");
@@ -79,6 +86,7 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
     name: target.name,
     mapUri: mapUriOf(resolver, incoming.endpoint, target),
     body,
+    task: callTask(options.tasks, task, { operation, body, wristband, server: target.server, tool: target.name }),
     credential: credential.value,
     wristband,
     session: incoming.session,
@@ -101,8 +109,21 @@ function mapUriOf(resolver: Resolver, endpoint: IncomingCall["endpoint"], { serv
   return endpoint.server === null ? resolver.namesOf(server).reference : null;
 }
 
-function targetOf(resolver: Resolver, { endpoint, operation }: IncomingCall): Target | null {
-  if (operation.name === null || operation.kind === null) return null;
+function callTask(ids: TaskIds | null, task: Task | null, call: TaskMaker): CallTask {
+  return task === null ? taskMade(ids, call) : { kind: "about", task, text: call.operation.name ?? "" };
+}
+
+/** A task is its creating tool's. */
+function targetOfTask({ server, tool }: Task, { endpoint }: IncomingCall): Target | null {
+  return endpoint.server === null || endpoint.server === server ? { server, name: tool } : null;
+}
+
+function targetOf(resolver: Resolver, incoming: IncomingCall, task: Task | null): Target | null {
+  return task === null ? namedTarget(resolver, incoming) : targetOfTask(task, incoming);
+}
+
+function namedTarget(resolver: Resolver, { endpoint, operation }: IncomingCall): Target | null {
+  if (operation.name === null || operation.kind === null || isOfTask(operation.method)) return null;
   return resolver.resolveAt(endpoint.server, operation.kind, operation.name);
 }
 

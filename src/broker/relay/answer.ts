@@ -2,11 +2,13 @@
 // her revision requires, URIs on the merged endpoint. Every other byte passes. Pure.
 import { membersOf, withRules, type Place } from "../../json/places.ts";
 import { createRewriter, type Rewriter } from "../../json/rewriter.ts";
+import { isOfTask } from "../../mcp/method-table.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import { idOf, shortValue } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import { resultNameRules } from "./result-names.ts";
 import type { RelayRequest } from "./request.ts";
+import { clientTaskId } from "./tasks.ts";
 
 /**
  * The text is not the response to this request (`not_an_answer`), or asks a client of an older revision for what she cannot
@@ -105,14 +107,31 @@ function codeFor(text: Buffer, { version }: Operation, read: Read): string | nul
   return OF_THE_RELAY.includes(code) ? INTERNAL_ERROR : null;
 }
 
-function resultPlace({ dialect, mapUri }: RelayRequest, operation: Operation): Place {
+function resultPlace(request: RelayRequest, operation: Operation): Place {
+  const { dialect, mapUri } = request;
   const rules = mapUri === null ? [] : resultNameRules(operation.method, mapUri);
   const isModernClient = operation.version === MODERN;
   if (!isModernClient) return withRules({ mustBeObject: true, members: OLDER_RESULT }, rules);
   const needed = dialect.era === "legacy" ? Object.entries(modernMembers(operation)) : [];
   const close = (names: ReadonlySet<string>) =>
     needed.flatMap(([name, text]) => (names.has(name) ? [] : [`"${name}":${text}`])).join();
-  return withRules({ mustBeObject: true, close }, rules);
+  return withRules({ mustBeObject: true, close, members: modernResult(request, operation) }, rules);
+}
+
+/** A task goes to a client that knows tasks alone, under its sealed id: with the server's own, anybody might ask for it. */
+function modernResult({ task }: RelayRequest, { method }: Operation): ReadonlyMap<string, Place> {
+  const isTasks = isOfTask(method);
+  const resultType = (text: Buffer) => {
+    if (valueOf(text) === "task" && task.kind !== "may-make") throw new AnswerFault("capability_missing");
+    return null;
+  };
+  const taskId = (text: Buffer) => {
+    const id = clientTaskId(task, valueOf(text));
+    if (id === null) throw new AnswerFault("not_an_answer");
+    return JSON.stringify(id);
+  };
+  const isMapped = isTasks || task.kind === "may-make";
+  return membersOf({ resultType: { scalar: resultType }, ...(isMapped && { taskId: { scalar: taskId } }) });
 }
 
 /** A client of an older revision takes no result but a complete one: a server that asks back, or has a task, is not for her. */

@@ -18,6 +18,7 @@ import { MODERN } from "../../mcp/versions.ts";
 import { headersFor } from "../upstream/client.ts";
 import { META, type Dialect } from "../upstream/era.ts";
 import type { RelayCall } from "./admit.ts";
+import { withoutTasks, type CallTask } from "./tasks.ts";
 import type { MapUri } from "./result-names.ts";
 import { credentialHeader } from "../upstream/upstream.ts";
 
@@ -40,6 +41,7 @@ export interface RelayRequest extends WireTerms {
   readonly progressToken: RpcId | null;
   /** Maps the URIs in what comes back; null where they stay. */
   readonly mapUri: MapUri | null;
+  readonly task: CallTask;
 }
 
 /** Finds a tool's input schema; undefined if it is not known. */
@@ -57,6 +59,7 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
   const edits = [id, ...renaming(call, spans), ...nullEdits(body, spans.params, needsMeta)];
   if (needsMeta) edits.push(...metaEdits(spans));
   if (dialect.era === "legacy" && operation.version === MODERN) edits.push(...olderMeta(body, spans));
+  if (dialect.era === "modern" && !needsMeta) edits.push(...withoutTasks(body, call.task));
   return {
     headers: {
       ...forwardedHeaders(call, dialect, findSchema),
@@ -69,12 +72,14 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
     clientId: body.subarray(spans.id.start, spans.id.end),
     progressToken: idOf(body, spans.meta?.members.get("progressToken")),
     mapUri: call.mapUri,
+    task: call.task,
     dialect,
   };
 }
 
 /** `Mcp-Name`, where the stateless revision has it: a server refuses one that its body does not have. */
-function nameHeader({ operation: { method }, name }: RelayCall): Record<string, string> {
+function nameHeader({ operation: { method }, name, task }: RelayCall): Record<string, string> {
+  if (task.kind === "about") return { "mcp-name": encodeHeaderValue(task.task.id) };
   return methodRow(method)?.nameHeader === true ? { "mcp-name": encodeHeaderValue(name) } : {};
 }
 
@@ -95,7 +100,12 @@ function spansOf({ body }: RelayCall): CallSpans {
 
 /** On the merged endpoint a name or URI tells its server; the server gets its own. */
 function renaming(call: RelayCall, { params }: CallSpans): Edit[] {
-  const { operation, name, body } = call;
+  const { operation, name, body, task } = call;
+  if (task.kind === "about") {
+    const id = params.members.get("taskId");
+    if (id === undefined) throw new Error("a task without an id");
+    return [{ ...id, text: JSON.stringify(task.task.id) }];
+  }
   if (operation.wrapped === true) return unwrapping(call, params);
   if (name === operation.name) return [];
   const isInRef = methodRow(operation.method)?.nameParam === "ref";
