@@ -7,7 +7,7 @@ import {
   type RefusalFacts,
   type RefusalResponseSettings,
 } from "../authz/refusal-response.ts";
-import type { Endpoint, McpEndpoint } from "../authz/endpoint.ts";
+import type { Endpoint } from "../authz/endpoint.ts";
 import { pass, refuse, refuseBody, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import type { ListenAddress } from "../http/listen.ts";
@@ -18,9 +18,10 @@ import { RESPONSE } from "../mcp/method-table.ts";
 import { rpcContextOf } from "../mcp/read-operation.ts";
 import { readMeantOperation } from "../mcp/search-mode.ts";
 import { MODERN } from "../mcp/versions.ts";
-import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
+import { callerKey } from "../wristband/claims.ts";
 import { acceptsOf } from "./accept-header.ts";
-import { offeredKinds, ownAnswer, type BrokerView } from "./housekeeping.ts";
+import { ownResult, type OwnResults } from "./own-result.ts";
+import { offeredKinds } from "./housekeeping.ts";
 import type { Listeners } from "./listen.ts";
 import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
@@ -36,9 +37,9 @@ import {
   type SessionParts,
 } from "./session-requests.ts";
 import type { ClientSession } from "./sessions/client-session.ts";
-import { passAnswer, passNotification, setLogLevel } from "./sessions/messages.ts";
+import { passAnswer, passNotification } from "./sessions/messages.ts";
 
-export interface BrokerOptions extends WristbandSource {
+export interface BrokerOptions extends WristbandSource, OwnResults {
   readonly address: ListenAddress;
   readonly tls: TlsMaterial | null;
   /** The endpoints of the configuration that is in force, by path. */
@@ -46,7 +47,6 @@ export interface BrokerOptions extends WristbandSource {
   readonly answers: RefusalResponseSettings;
   /** The largest body of a request. */
   readonly maxBodyBytes: number;
-  readonly view: (endpoint: McpEndpoint, wristband: WristbandClaims) => BrokerView;
   readonly calls: AdmitCallOptions;
   readonly relay: Relay;
   /** Sessions of clients of the older revisions; null without them. */
@@ -104,7 +104,12 @@ export function createBroker(options: BrokerOptions): Broker {
 /** The reply to a client. */
 type Reply =
   /** A result of the broker's own. `session`: the id of a session that begins with it. */
-  | { readonly kind: "result"; readonly message: string; readonly session: string | null }
+  | {
+      readonly kind: "result";
+      readonly message: string;
+      readonly session: string | null;
+      readonly etag: string | null;
+    }
   /** 202 for a notification or an answer, 204 for the end of a session. */
   | { readonly kind: "status"; readonly status: 202 | 204 }
   /** The stream of a session. */
@@ -159,7 +164,8 @@ async function reply(options: BrokerOptions, what: Reply, context: RequestContex
   const { request, response } = context;
   if (what.kind === "result") {
     const session = what.session === null ? {} : { "mcp-session-id": what.session };
-    response.writeHead(200, { ...RESULT_HEADERS, ...session }).end(what.message);
+    const etag = what.etag === null ? {} : { etag: what.etag };
+    response.writeHead(200, { ...RESULT_HEADERS, ...session, ...etag }).end(what.message);
     return null;
   }
   if (what.kind === "status") {
@@ -337,20 +343,12 @@ async function answer(
   const { operation } = incoming;
   const result = await ownResult(options, incoming, params);
   if (!result.ok) return result;
-  const message = `{"jsonrpc":"2.0","id":${JSON.stringify(operation.id)},"result":${result.value}}`;
+  const message = `{"jsonrpc":"2.0","id":${JSON.stringify(operation.id)},"result":${result.value.text}}`;
   // An unread page is held, as the response to a call is.
   if (!hold.take(message.length)) return refuse("rate_limited", NO_ROOM);
   const opened = operation.method === "initialize" ? beginSession(options.sessions, incoming, params) : pass(null);
-  return opened.ok ? pass({ kind: "result", message, session: opened.value }) : opened;
-}
-
-/** The result of a request that the broker answers itself, as JSON text. */
-async function ownResult(options: BrokerOptions, incoming: IncomingCall, params: JsonObject): Promise<Step<string>> {
-  const { operation, endpoint, wristband, session } = incoming;
-  if (operation.class !== "session") return ownAnswer(operation, params, options.view(endpoint, wristband));
-  if (session === null) return refuse("method_unknown", "without a session");
-  const set = await setLogLevel(session, params);
-  return set.ok ? pass("{}") : set;
+  if (!opened.ok) return opened;
+  return pass({ kind: "result", message, session: opened.value, etag: result.value.etag });
 }
 
 /**

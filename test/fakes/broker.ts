@@ -4,6 +4,7 @@ import { endpointTable } from "../../src/authz/endpoint.ts";
 import type { Visible } from "../../src/authz/types.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog/snapshot.ts";
 import { createChangeNotices } from "../../src/broker/change-notices.ts";
+import { createListResults } from "../../src/broker/list-results.ts";
 import { createListeners } from "../../src/broker/listen.ts";
 import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
 import type { FindSchema } from "../../src/broker/relay/request.ts";
@@ -186,6 +187,8 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
     calls: { resolver, curation, upstreams, tasks: limits.tasks ?? null },
     relay,
     sessions: clientSessions === null ? null : { clients: clientSessions, forwarder, keepAliveMs: 15_000 },
+    lists: createListResults(now),
+    snapshot: () => catalog.current(),
     listeners: createListeners({ notices: createChangeNotices(), keepAliveMs: 15_000, maxPerCaller: 64 }),
     held,
     observe: (method, reason) => requests.push(`${method ?? "?"} ${reason ?? "ok"}`),

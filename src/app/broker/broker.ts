@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createBroker, type Broker } from "../../broker/server.ts";
 import { createOutputSchemas } from "../../broker/catalog/output-schemas.ts";
 import { createListeners, type Listeners } from "../../broker/listen.ts";
+import { createListResults } from "../../broker/list-results.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
 import { catalogReaderOf } from "../../catalog/token.ts";
@@ -57,7 +58,8 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
   const sessions = sessionsOf(config, { monotonic, log });
   const verify = verifierOf(config, { keys, catalog, metrics });
   const listeners = listenersOf(config, changes);
-  const own = { verify, listeners, relay: calls.relay, sessions, held, observe: metrics.observeRequest };
+  const lists = createListResults(Date.now);
+  const own = { verify, lists, listeners, relay: calls.relay, sessions, held, observe: metrics.observeRequest };
   const broker = createBroker({ ...settingsOf(config), ...own, ...live });
   let started = false;
   const { breakerState } = calls;

@@ -18,6 +18,7 @@ export interface LiveServers {
   readonly endpoints: BrokerOptions["endpoints"];
   readonly calls: AdmitCallOptions;
   readonly view: BrokerOptions["view"];
+  readonly snapshot: BrokerOptions["snapshot"];
   /** The names of the servers that readiness needs. */
   required(): string[];
   /**
@@ -54,6 +55,7 @@ export function createLiveServers(first: Config, deps: LiveServersDeps): LiveSer
       },
     },
     view: (endpoint, wristband) => live.view(catalog, endpoint, wristband),
+    snapshot: () => catalog.current(),
     required: () => Object.keys(live.config.servers).filter((name) => live.config.servers[name]?.required === true),
     async apply(next) {
       if (changedKeys(live.config, next).length === 0) return;
