@@ -22,19 +22,22 @@ export function failing(measured: Measured): readonly string[] {
   return bad.map(([scenario]) => scenario).sort();
 }
 
-/** Scenarios with a check that is not what it is directly: worse, or gone. */
+/**
+ * Scenarios with a check that passes directly and does not through us. One that the suite only notes (INFO) is of something
+ * optional, like a stream where one JSON text does.
+ */
 export function lost(direct: Measured, through: Measured): readonly string[] {
   const differing = [...direct].filter(([scenario, checks]) => {
-    const passedDirectly = idsOf(checks);
-    const passedThrough = idsOf(through.get(scenario) ?? []);
+    const passedDirectly = idsOf(checks, ["SUCCESS"]);
+    const passedThrough = idsOf(through.get(scenario) ?? [], ["SUCCESS", "INFO"]);
     return [...passedDirectly].some(([id, times]) => (passedThrough.get(id) ?? 0) < times);
   });
   return differing.map(([scenario]) => scenario).sort();
 }
 
-function idsOf(checks: readonly Check[]): Map<string, number> {
+function idsOf(checks: readonly Check[], kept: readonly Check["status"][]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { id, status } of checks) if (status === "SUCCESS") counts.set(id, (counts.get(id) ?? 0) + 1);
+  for (const { id, status } of checks) if (kept.includes(status)) counts.set(id, (counts.get(id) ?? 0) + 1);
   return counts;
 }
 
