@@ -1,7 +1,7 @@
 // The whole system on loopback, as real processes: an OIDC provider, MCP servers, `mcp-authz serve` and `broker`, and
 // Envoy with the configuration that we print for it. `npm start` and the end-to-end tests use the same one.
 import { execFileSync } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -202,6 +202,7 @@ function writeSecrets(folder: string): void {
   writeFileSync(join(folder, "keys/wristband.pem"), privateKey.export({ type: "pkcs8", format: "pem" }), {
     mode: 0o600,
   });
+  writeFileSync(join(folder, "keys/session.key"), randomBytes(32), { mode: 0o600 });
   writeFileSync(join(folder, "secrets/demo"), `${DEMO_CREDENTIAL}\n`, { mode: 0o600 });
   writeFileSync(join(folder, "secrets/exchange"), DEMO_EXCHANGE_SECRET, { mode: 0o600 });
 }
@@ -246,6 +247,7 @@ function configuration(
     identity: { issuers: [{ issuer, audiences: [gateway], algorithms: ["ES256"] }] },
     policy: { path: policyFolder },
     wristband: { issuer: gateway, keys: [{ kid: "demo", file: "keys/wristband.pem" }] },
+    sessions: { keys: [{ id: "demo", file: "keys/session.key" }] },
     servers: {
       demo: { url: demo, callRouting: "direct", credential: [{ static: { file: "secrets/demo" } }] },
     },

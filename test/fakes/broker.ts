@@ -64,6 +64,8 @@ export interface BrokerLimits {
   readonly pageEntries?: number;
   readonly tasks?: TaskIds;
   readonly search?: boolean;
+  /** 0 for any. */
+  readonly port?: number;
   /** Sessions of clients; none without. */
   readonly clientSessions?: TestSessions;
 }
@@ -168,7 +170,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
   );
   const curation = curationOf(servers, virtualServers);
   return createBroker({
-    address: { kind: "tcp", host: "127.0.0.1", port: 0 },
+    address: { kind: "tcp", host: "127.0.0.1", port: limits.port ?? 0 },
     tls,
     endpoints: endpointsOf(servers, limits, clientSessions !== null),
     ...SETTINGS,

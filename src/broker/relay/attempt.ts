@@ -5,11 +5,12 @@ import { drainOrClose, type HttpResponse } from "../../http/client.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
-import { HandshakeFault, MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "../upstream/era.ts";
+import { MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "../upstream/era.ts";
 import { createNotificationBudget } from "./notification-budget.ts";
 import { createBrake, type Pacer } from "../upstream/brake.ts";
-import { faultIn, orAborted } from "../abort.ts";
+import { faultIn } from "../abort.ts";
 import type { CallTimeout } from "./call-timeout.ts";
+import { leaseOf } from "./lease.ts";
 import { toClientResponse, type RpcResponse } from "./response.ts";
 import type { RelayCall } from "./admit.ts";
 import { notificationFor, takeRequest } from "./server-requests.ts";
@@ -109,60 +110,6 @@ const CANCEL_MS = 1000;
 async function cancel({ upstream, credential }: RelayCall, dialect: LegacyDialect, requestId: RpcId): Promise<void> {
   const send = sendOwn(upstream, credential, createBudget(AbortSignal.timeout(CANCEL_MS)));
   await send(dialect, "notifications/cancelled", { requestId }).catch(() => null);
-}
-
-/** A session with a server of the older revisions; null for one of the stateless revision. @throws {HttpFault} */
-async function leaseOf(options: AttemptOptions, { call, timeout }: RelayAttempt): Promise<Lease | null> {
-  const { eras } = options;
-  const { upstream, credential } = call;
-  const { name } = upstream;
-  const { signal } = timeout;
-  const ask = sendOwn(upstream, credential, createBudget(signal));
-  const era = eras.known(name) ?? (await orAborted(eras.of(name, ask), signal));
-  if (era === "modern") return olderLease(options, call, signal);
-  try {
-    return await acquire(options, call, signal);
-  } catch (error) {
-    if (!hasNoHandshake(error)) throw error;
-    // The server no longer supports `initialize`, or our cached era came from another caller's error. Probe again with this
-    // caller's credential.
-    eras.forget(name);
-    if ((await orAborted(eras.askAnew(name, ask), signal)) === "modern") return null;
-    throw error;
-  }
-}
-
-function acquire({ sessions }: AttemptOptions, call: RelayCall, signal: AbortSignal): Promise<Lease> {
-  const { upstream, credential, wristband, session } = call;
-  // `sessions: caller`: one session of the server for all sessions of the client.
-  if (session !== null && upstream.sessions === "client")
-    return session.upstreams.acquire({ upstream, credential }, signal);
-  const { idp, sub, client } = wristband;
-  return sessions.acquire({ upstream, credential, idp, sub, client }, signal);
-}
-
-/**
- * A server of both eras is spoken to in the revision of a client who has a session: what she can do there (be asked, subscribe)
- * the stateless revision does in another way. Null for a server of the stateless revision alone. @throws {HttpFault}
- */
-async function olderLease(options: AttemptOptions, call: RelayCall, signal: AbortSignal): Promise<Lease | null> {
-  const { eras } = options;
-  const { upstream, session } = call;
-  if (session === null || upstream.sessions !== "client" || !eras.mayGreet(upstream.name)) return null;
-  try {
-    return await acquire(options, call, signal);
-  } catch (error) {
-    if (!hasNoHandshake(error)) throw error;
-    eras.greetedInVain(upstream.name);
-    return null;
-  }
-}
-
-/** Statuses of a server that does not support `initialize`; under 200 it is an error response. */
-const NO_HANDSHAKE: readonly number[] = [200, 400, 404, 405];
-
-function hasNoHandshake(error: unknown): boolean {
-  return error instanceof HandshakeFault && error.stage === "initialize" && NO_HANDSHAKE.includes(error.status);
 }
 
 async function passOn(options: AttemptOptions, opened: OpenResponse): Promise<AttemptResult | "session_gone"> {
