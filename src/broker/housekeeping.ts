@@ -20,6 +20,8 @@ export interface BrokerView {
   readonly snapshot: Snapshot;
   /** Capabilities of the endpoint's server, for every caller; null if it was never listed, and where several are merged. */
   readonly offers: Offers | null;
+  /** True for a request that begins a session: what needs one is declared then. */
+  readonly beginsSession?: boolean;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
   /** The endpoint's virtual server; null on all others. */
@@ -39,7 +41,10 @@ export interface BrokerView {
 
 /** Milliseconds that a client may cache its list (at most) or the result of `server/discover`. */
 const LIST_TTL_MS = 5000;
-const EVERYTHING: Offers = { tools: true, prompts: true, resources: true, completions: true };
+const EVERYTHING: Offers = {
+  ...{ tools: true, prompts: true, resources: true, completions: true },
+  ...{ logging: true, subscribe: true },
+};
 
 /** The entries that the wristband names: the only filter, for all kinds. */
 export function visible<T extends { readonly name: string }>(entries: readonly T[], allowed: readonly string[]): T[] {
@@ -96,7 +101,14 @@ function negotiated(requested: unknown): string {
 /** Capabilities of the endpoint, the same for every caller: they tell nothing about rights. */
 function capabilities(view: BrokerView, listChanged: boolean): object {
   const kinds = [...offeredKinds(view)].map((kind) => [kind, listChanged ? { listChanged } : {}] as const);
-  return { ...Object.fromEntries(kinds), ...(offersOf(view).completions && { completions: {} }) };
+  const offers = offersOf(view);
+  const resources = { ...(listChanged && { listChanged }), subscribe: true };
+  return {
+    ...Object.fromEntries(kinds),
+    ...(view.beginsSession && offers.resources && offers.subscribe && { resources }),
+    ...(view.beginsSession && offers.logging && { logging: {} }),
+    ...(offers.completions && { completions: {} }),
+  };
 }
 
 /** The kinds that the endpoint offers to whoever has the rights. */
@@ -111,7 +123,9 @@ function offersOf({ server, offers, snapshot }: BrokerView): Offers {
 
 /** Where several servers are merged all lists are answered, and arguments are completed if one of them does. */
 function mergedOffers({ servers }: Snapshot): Offers {
-  return { ...EVERYTHING, completions: [...servers.values()].some(({ offers }) => offers.completions) };
+  const isOfOne = (name: keyof Offers) => [...servers.values()].some(({ offers }) => offers[name]);
+  const [completions, logging, subscribe] = [isOfOne("completions"), isOfOne("logging"), isOfOne("subscribe")];
+  return { ...EVERYTHING, completions, logging, subscribe };
 }
 
 /** A page's entries and its cursor, as members of the result. */

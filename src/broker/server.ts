@@ -76,7 +76,7 @@ const LIMITS = {
   headersTimeout: 10_000,
   /** Envoy closes an idle connection after an hour: if we did it sooner, a request could be on its way already. */
   keepAliveTimeout: 65 * 60_000,
-  maxConnections: 4096,
+  maxConnections: 16_384,
   silenceMs: UNREAD_RESPONSE_MS,
 };
 

@@ -10,11 +10,11 @@ const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /**
- * As many connections as the broker accepts. Each call holds one while it lasts: with Envoy's default of 1024, four callers
- * at the limit of one caller would fill them.
+ * As many connections as the broker accepts. Each call holds one while it lasts, each stream of a session for hours: with
+ * Envoy's default of 1024, four callers at the limit of one caller would fill them.
  */
 const BROKER_LIMITS = {
-  thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }],
+  thresholds: [{ max_connections: 16_384, max_pending_requests: 4096, max_requests: 16_384 }],
 };
 
 /**
@@ -31,6 +31,7 @@ export function clusters(config: Config): object[] {
     authzCluster(envoy.authzAddress ?? listen.authz, envoy.tls.authz),
     {
       ...cluster("mcp_broker", envoy.brokerAddress ?? listen.broker),
+      ...(config.sessions !== null && { lb_policy: "RING_HASH" }),
       circuit_breakers: BROKER_LIMITS,
       ...(envoy.tls.broker !== null && { transport_socket: clientTls(envoy.tls.broker, ["http/1.1"]) }),
     },

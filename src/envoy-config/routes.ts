@@ -93,9 +93,17 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
 function brokerRoute(config: Config, path: string): object {
   return {
     match: named(path, "broker"),
-    route: { cluster: "mcp_broker", ...streaming(config) },
+    route: { cluster: "mcp_broker", ...sessionAffinity(config), ...streaming(config) },
     response_headers_to_remove: [...UPSTREAM_ONLY, config.wristband.header],
   };
+}
+
+/**
+ * Requests of one session go to one replica of the broker. It hands them on where it does not own the session, so this saves a
+ * hop for none but keeps each stream on one connection through a change of replicas.
+ */
+function sessionAffinity({ sessions }: Config): object {
+  return sessions === null ? {} : { hash_policy: [{ header: { header_name: "mcp-session-id" } }] };
 }
 
 /** A route timeout would cut event streams; their whole length is bounded instead. */

@@ -25,6 +25,8 @@ export function listingOf(server: string, offered: Offered, aliases: AliasTable 
     tools: offered.tools !== undefined,
     prompts: offered.prompts !== undefined,
     resources: (offered.resources ?? offered.templates) !== undefined,
+    logging: false,
+    subscribe: false,
     completions: offered.templates !== undefined,
   };
   const [tools, prompts, resources, templates] = (["tools", "prompts", "resources", "templates"] as const).map(use);

@@ -195,7 +195,13 @@ describe("what a server offers", () => {
   it("is asked for, and nothing else", async () => {
     const upstream = await fake(modernServer({ prompts: [{ name: "p" }] }));
     const { offers } = await list(upstream.origin);
-    expect(offers).toEqual({ tools: false, prompts: true, resources: false, completions: false });
+    expect(offers).toMatchObject({
+      tools: false,
+      prompts: true,
+      resources: false,
+      completions: false,
+      subscribe: false,
+    });
     expect(upstream.requests.map(({ method }) => method)).toEqual(["server/discover", "prompts/list"]);
   });
 

@@ -40,6 +40,9 @@ export interface Offers {
   readonly prompts: boolean;
   readonly resources: boolean;
   readonly completions: boolean;
+  readonly logging: boolean;
+  /** Of resources. */
+  readonly subscribe: boolean;
 }
 
 export interface ListingOptions extends ListedUpstream {
@@ -80,6 +83,8 @@ async function readLists(server: Conversation, options: ListingOptions): Promise
     prompts: offered("prompts"),
     resources: offered("resources"),
     completions: offered("completions"),
+    logging: offered("logging"),
+    subscribe: isObject(server.capabilities["resources"]) && server.capabilities["resources"]["subscribe"] === true,
   };
   const stats = emptyStats();
   const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
