@@ -20,8 +20,6 @@ export interface BrokerView {
   readonly snapshot: Snapshot;
   /** Capabilities of the endpoint's server, for every caller; null if it was never listed, and where several are merged. */
   readonly offers: Offers | null;
-  /** True for a request that begins a session: what needs one is declared then. */
-  readonly beginsSession?: boolean;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
   /** The endpoint's virtual server; null on all others. */
@@ -76,7 +74,8 @@ function greeting(method: string, params: JsonObject, view: BrokerView): object 
   if (method === "initialize") {
     const protocolVersion = negotiated(params["protocolVersion"]);
     // Without a session there is no stream on which a change could be told.
-    return { protocolVersion, capabilities: capabilities(view, view.sessions), serverInfo: IMPLEMENTATION };
+    const own = { ...capabilities(view, view.sessions), ...(view.sessions && sessionCapabilities(view)) };
+    return { protocolVersion, capabilities: own, serverInfo: IMPLEMENTATION };
   }
   if (method !== "server/discover") return {}; // ping
   return {
@@ -101,13 +100,15 @@ function negotiated(requested: unknown): string {
 /** Capabilities of the endpoint, the same for every caller: they tell nothing about rights. */
 function capabilities(view: BrokerView, listChanged: boolean): object {
   const kinds = [...offeredKinds(view)].map((kind) => [kind, listChanged ? { listChanged } : {}] as const);
-  const offers = offersOf(view);
-  const resources = { ...(listChanged && { listChanged }), subscribe: true };
+  return { ...Object.fromEntries(kinds), ...(offersOf(view).completions && { completions: {} }) };
+}
+
+/** What needs a session. */
+function sessionCapabilities(view: BrokerView): object {
+  const { resources, subscribe, logging } = offersOf(view);
   return {
-    ...Object.fromEntries(kinds),
-    ...(view.beginsSession && offers.resources && offers.subscribe && { resources }),
-    ...(view.beginsSession && offers.logging && { logging: {} }),
-    ...(offers.completions && { completions: {} }),
+    ...(resources && subscribe && { resources: { listChanged: true, subscribe } }),
+    ...(logging && { logging: {} }),
   };
 }
 
