@@ -20,6 +20,12 @@ export interface ChangeListener {
   readonly tell: (kinds: readonly ChangeKind[]) => void;
 }
 
+/** The changes that the clients of an endpoint may hear of. */
+export interface Audience extends Pick<ChangeListener, "concerns"> {
+  /** The lists that the endpoint declares. */
+  readonly offered: ReadonlySet<ChangeKind>;
+}
+
 export interface ChangeNotices {
   changed(change: Change): void;
   /** @returns the end of the listening */
@@ -64,4 +70,9 @@ export function createChangeNotices(later: Later = timer): ChangeNotices {
 
 function isFor({ concerns }: ChangeListener, { server }: Change): boolean {
   return server === null || concerns(server);
+}
+
+/** The kind of list that a notification says has changed; null for any other message. */
+export function changedKindOf(method: string): ChangeKind | null {
+  return CHANGE_KINDS.find((kind) => method === `notifications/${kind}/list_changed`) ?? null;
 }

@@ -21,7 +21,7 @@ import { MODERN } from "../mcp/versions.ts";
 import { callerKey } from "../wristband/claims.ts";
 import { acceptsOf } from "./accept-header.ts";
 import { ownResult, type OwnResults } from "./own-result.ts";
-import { offeredKinds } from "./housekeeping.ts";
+import { audienceOf } from "./audience.ts";
 import type { Listeners } from "./listen.ts";
 import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
@@ -306,20 +306,15 @@ function authorized(
 }
 
 /** Begins the stream of `subscriptions/listen`. */
-function subscribe(
-  { listeners, view, calls }: BrokerOptions,
-  { endpoint, operation, wristband }: IncomingCall,
-  { params, response }: ParsedRequest,
-): Step<Reply> {
+function subscribe(options: BrokerOptions, incoming: IncomingCall, { params, response }: ParsedRequest): Step<Reply> {
+  const { operation, wristband } = incoming;
   if (operation.id === null) return refuse("body_malformed", "listen without an id");
-  const { server, virtualServer } = endpoint;
-  const begun = listeners.open({
+  const begun = options.listeners.open({
     response,
     id: operation.id,
     caller: callerKey(wristband),
     params,
-    offered: offeredKinds(view(endpoint, wristband)),
-    concerns: (changed) => (server === null ? calls.curation.shows(changed, virtualServer) : changed === server),
+    ...audienceOf(options, incoming),
     maxMs: wristband.caller_exp * 1000 - Date.now(),
   });
   return begun.ok ? pass({ kind: "begun" }) : begun;
@@ -341,14 +336,16 @@ async function answer(
   { params, hold }: ParsedRequest,
 ): Promise<Step<Reply>> {
   const { operation } = incoming;
+  const { capabilities } = params;
   const result = await ownResult(options, incoming, params);
   if (!result.ok) return result;
   const message = `{"jsonrpc":"2.0","id":${JSON.stringify(operation.id)},"result":${result.value.text}}`;
   // An unread page is held, as the response to a call is.
   if (!hold.take(message.length)) return refuse("rate_limited", NO_ROOM);
-  const opened = operation.method === "initialize" ? beginSession(options.sessions, incoming, params) : pass(null);
-  if (!opened.ok) return opened;
-  return pass({ kind: "result", message, session: opened.value, etag: result.value.etag });
+  const { etag } = result.value;
+  if (operation.method !== "initialize") return pass({ kind: "result", message, session: null, etag });
+  const opened = beginSession(options.sessions, incoming, { capabilities, audience: audienceOf(options, incoming) });
+  return opened.ok ? pass({ kind: "result", message, session: opened.value, etag }) : opened;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { JsonObject } from "../json/types.ts";
 import { MODERN } from "../mcp/versions.ts";
+import type { Audience } from "./change-notices.ts";
 import type { IncomingCall } from "./relay/admit.ts";
 import { carriedCapabilities } from "./sessions/client-capabilities.ts";
 import type { ClientSession } from "./sessions/client-session.ts";
@@ -42,13 +43,20 @@ export function useUntilClosed(session: ClientSession, response: ServerResponse)
   else response.once("close", done);
 }
 
+/** The client of a handshake. */
+export interface SessionClient {
+  /** As it came. */
+  readonly capabilities: JsonObject[string] | undefined;
+  readonly audience: Audience;
+}
+
 /** Opens a session for the client of a handshake, and returns its id; null where there are no sessions. */
 export function beginSession(
   sessions: SessionParts | null,
   incoming: IncomingCall,
-  { capabilities }: JsonObject,
+  { capabilities, audience }: SessionClient,
 ): Step<string | null> {
   if (sessions === null || !incoming.endpoint.sessions) return pass(null);
-  const opened = sessions.clients.open(holderOf(incoming), carriedCapabilities(capabilities));
+  const opened = sessions.clients.open(holderOf(incoming), carriedCapabilities(capabilities), audience);
   return opened.ok ? pass(opened.value.id) : opened;
 }

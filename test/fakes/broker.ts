@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import type { Visible } from "../../src/authz/types.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog/snapshot.ts";
-import { createChangeNotices } from "../../src/broker/change-notices.ts";
+import { createChangeNotices, type ChangeNotices } from "../../src/broker/change-notices.ts";
 import { createListResults } from "../../src/broker/list-results.ts";
 import { createListeners } from "../../src/broker/listen.ts";
 import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
@@ -82,9 +82,14 @@ export interface TestSessions {
 
 export const SEAL_KEY: SealKey = { id: "k1", key: Buffer.alloc(32, 1) };
 
+interface Clocks {
+  readonly now: () => number;
+  readonly monotonic: () => number;
+}
+
 function clientSessionsOf(
   { keys = [SEAL_KEY], address = "127.0.0.1:1", ...limits }: TestSessions,
-  { now, monotonic }: { readonly now: () => number; readonly monotonic: () => number },
+  { now, monotonic, notices }: Clocks & { readonly notices: ChangeNotices },
 ): ClientSessions {
   const { max = 1000, maxPerCaller = 1000, idleMs = 60_000, absoluteMs = 600_000 } = limits;
   const sealer = createSealer(keys);
@@ -93,13 +98,15 @@ function clientSessionsOf(
     events: createEventIds(sealer),
     readMessage: createReadMessage(createPacer()),
     notificationsPerSecond: 100,
-    ...{ address, max, maxPerCaller, idleMs, absoluteMs, monotonic },
+    ...{ address, max, maxPerCaller, idleMs, absoluteMs, monotonic, notices },
+    onListChanged: (server, kinds) => notices.changed({ server, kinds }),
   });
 }
 
 export interface TestBroker {
   readonly port: number;
   readonly catalog: Catalog;
+  readonly notices: ChangeNotices;
   readonly key: TestKey;
   /** Every key that the broker knows. */
   readonly known: Map<string, TestKey>;
@@ -141,6 +148,7 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
   const clocks = { ahead: 0 };
   const monotonic = () => performance.now() + clocks.ahead;
   const now = () => Date.now() + clocks.ahead;
+  const notices = createChangeNotices();
   const seen: Seen = { observed: [], log: [], dropped: 0, thinned: 0 };
   const sessions = createSessionPool({ maxSessions: limits.maxSessions ?? 100, idleMs: 60_000, monotonic });
   const parts = { eras: createEras(monotonic), sessions, findSchema: schemasOf(servers), now, monotonic };
@@ -148,12 +156,13 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
     clocks,
     now,
     seen,
+    notices,
     sessions,
     relay: createRelay({ ...parts, ...recorder(seen), ...relayLimits(limits), ...breakersOf(limits, monotonic) }),
     upstreams: upstreamsOf(servers),
     held: heldBytesOf(limits),
     clientSessions:
-      limits.clientSessions === undefined ? null : clientSessionsOf(limits.clientSessions, { now, monotonic }),
+      limits.clientSessions === undefined ? null : clientSessionsOf(limits.clientSessions, { now, monotonic, notices }),
     forwarder: createForwarder({ tls: null, onFault: (code) => seen.log.push(code) }),
     catalog: catalogOf(servers),
     known: new Map([[KEY.kid, KEY]]),
@@ -191,7 +200,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
     sessions: clientSessions === null ? null : { clients: clientSessions, forwarder, keepAliveMs: 15_000 },
     lists: createListResults(now),
     snapshot: () => catalog.current(),
-    listeners: createListeners({ notices: createChangeNotices(), keepAliveMs: 15_000, maxPerCaller: 64 }),
+    listeners: createListeners({ notices: parts.notices, keepAliveMs: 15_000, maxPerCaller: 64 }),
     held,
     observe: (method, reason) => requests.push(`${method ?? "?"} ${reason ?? "ok"}`),
   });
@@ -206,6 +215,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
   return {
     port,
     catalog,
+    notices: parts.notices,
     key: KEY,
     known,
     requests,

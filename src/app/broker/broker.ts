@@ -55,7 +55,8 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
   const findSchema = createFindSchema(() => catalog.current());
   const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const held = heldBytesOf(config);
-  const sessions = sessionsOf(config, { monotonic, log });
+  const { notices } = changes;
+  const sessions = sessionsOf(config, { monotonic, log, notices, onListChanged: (...what) => catalog.heard(...what) });
   const verify = verifierOf(config, { keys, catalog, metrics });
   const listeners = listenersOf(config, changes);
   const lists = createListResults(Date.now);

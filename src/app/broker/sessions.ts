@@ -1,6 +1,6 @@
 // Builds the sessions of clients from the configuration: their keys, limits, and the way to other replicas. I/O: files.
 import { networkInterfaces } from "node:os";
-import { createClientSessions } from "../../broker/sessions/client-sessions.ts";
+import { createClientSessions, type ClientSessionsOptions } from "../../broker/sessions/client-sessions.ts";
 import { createEventIds } from "../../broker/sessions/event-ids.ts";
 import { createForwarder, type ForwarderTls } from "../../broker/sessions/forward.ts";
 import { createSessionIds } from "../../broker/sessions/session-id.ts";
@@ -19,7 +19,7 @@ export interface BuiltSessions extends SessionParts {
   close(): Promise<void>;
 }
 
-export interface SessionDeps {
+export interface SessionDeps extends Pick<ClientSessionsOptions, "notices" | "onListChanged"> {
   readonly monotonic: () => number;
   readonly log: Log;
 }
@@ -27,7 +27,7 @@ export interface SessionDeps {
 const SWEEP_MS = 10_000;
 
 /** Null without `sessions`. @throws {Error} that names the key at fault */
-export function sessionsOf(config: Config, { monotonic, log }: SessionDeps): BuiltSessions | null {
+export function sessionsOf(config: Config, { monotonic, log, ...changes }: SessionDeps): BuiltSessions | null {
   const { sessions, limits } = config;
   const keys = loadSealKeys(config);
   if (sessions === null || keys === null) return null;
@@ -45,6 +45,7 @@ export function sessionsOf(config: Config, { monotonic, log }: SessionDeps): Bui
     idleMs: sessions.idleSeconds * 1000,
     absoluteMs,
     monotonic,
+    ...changes,
   });
   const onFault = (code: string) => log.warn("session_not_forwarded", { code });
   const forwarder = createForwarder({ tls: forwarderTls(config), onFault });

@@ -7,7 +7,7 @@ import { drainOrClose, HttpFault, isEncoded, type HttpResponse } from "../../htt
 import type { JsonObject } from "../../json/types.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import { readUpstreamMessage, type ServerRequest } from "../../mcp/upstream-message.ts";
-import { CHANGE_KINDS, type ChangeKind } from "../change-notices.ts";
+import { CHANGE_KINDS, changedKindOf, type ChangeKind } from "../change-notices.ts";
 import { mediaOf } from "../upstream/body.ts";
 import { createBudget, headersFor, OWN_ID } from "../upstream/client.ts";
 import { META, type Dialect } from "../upstream/era.ts";
@@ -192,7 +192,8 @@ function notePosition(position: Position, { lastEventId, retryMs }: EventParser)
 }
 
 function noteKind(heard: Set<ChangeKind>, method: string): void {
-  for (const kind of CHANGE_KINDS) if (method === `notifications/${kind}/list_changed`) heard.add(kind);
+  const kind = changedKindOf(method);
+  if (kind !== null) heard.add(kind);
 }
 
 /** The gateway answers for nobody: only a `ping` has a result. */

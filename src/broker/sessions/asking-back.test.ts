@@ -1,9 +1,10 @@
 // Requests of servers to the one client whose call caused them, and her answers; the stream of a session (GET).
 import { once } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { describe, expect, it, vi } from "vitest";
 import { startTestBroker, type BrokerLimits } from "../../../test/fakes/broker.ts";
 import { event, json, result, startEraServer, type Arrival, type OnCall } from "../../../test/fakes/mcp-server.ts";
+import { reading } from "../../../test/fakes/reading.ts";
 import { relayFixture } from "../../../test/fakes/relay.ts";
 import { SessionClient, type SessionClientOptions } from "../../../test/fakes/session-client.ts";
 
@@ -54,27 +55,6 @@ const askOnce =
     );
     response.write(event({ jsonrpc: "2.0", id, method, params: { message: "Who?" } }));
   };
-
-/** The messages of a stream as they come. */
-function reading(response: IncomingMessage) {
-  const messages: Record<string, unknown>[] = [];
-  const ids: string[] = [];
-  let text = "";
-  response.setEncoding("utf8").on("error", () => {});
-  response.on("data", (chunk: string) => {
-    text += chunk;
-    for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
-      const lines = text.slice(0, end).split("\n");
-      text = text.slice(end + 2);
-      for (const line of lines) {
-        if (line.startsWith("id: ")) ids.push(line.slice(4));
-        if (line.startsWith("data: {")) messages.push(JSON.parse(line.slice(6)) as Record<string, unknown>);
-      }
-    }
-  });
-  const next = (count: number) => vi.waitFor(() => expect(messages).toHaveLength(count), 5000).then(() => messages);
-  return { messages, ids, next };
-}
 
 describe("CF-33: a request of a server", () => {
   it.each(["elicitation/create", "sampling/createMessage", "roots/list"])(

@@ -5,6 +5,7 @@ import { createServerRequests, type ServerRequests } from "./server-requests.ts"
 import type { SessionHolder } from "./session-id.ts";
 import { createClientStreams, type ClientStreams } from "./client-streams.ts";
 import { createHearing, type HearingOptions } from "./hearing.ts";
+import { createListChanges, type ListChangesOptions } from "./list-changes.ts";
 import { createSettings, type SessionSettings } from "./session-settings.ts";
 import { createSubscriptions, type Subscriptions } from "./subscriptions.ts";
 
@@ -32,7 +33,7 @@ export interface ClientSession {
   readonly ended: AbortSignal;
 }
 
-export interface ClientSessionOptions extends HearingOptions {
+export interface ClientSessionOptions extends HearingOptions, Pick<ListChangesOptions, "notices" | "audience"> {
   readonly capabilities: ClientCapabilities;
   /** Called once, with its end. */
   readonly onEnd: () => void;
@@ -43,8 +44,6 @@ export interface ClientSessionOptions extends HearingOptions {
 export function createClientSession(options: ClientSessionOptions): ClientSession {
   const { key, holder, capabilities, monotonic, onEnd, onDelete } = options;
   const ending = new AbortController();
-  let users = 0;
-  let usedAt = monotonic();
   const requests = createServerRequests();
   const settings = createSettings();
   const subscriptions = createSubscriptions();
@@ -55,7 +54,17 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
       hearing.begin(open.upstream.name);
     },
   });
-  const streams = createClientStreams({ onFirst: () => hearing.beginAll(), onNone: () => hearing.endAll() });
+  const streams = createClientStreams({
+    onFirst() {
+      hearing.beginAll();
+      changes.begin();
+    },
+    onNone() {
+      hearing.endAll();
+      changes.end();
+    },
+  });
+  const changes = createListChanges({ ...options, send: (...message) => streams.send(...message) });
   const hearing = createHearing(options, {
     ...{ upstreams, streams, requests, subscriptions, capabilities },
     onLost: end,
@@ -66,6 +75,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
     ending.abort();
     requests.close();
     hearing.endAll();
+    changes.end();
     streams.close();
     upstreams.end();
     onEnd();
@@ -74,6 +84,15 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
   return {
     ...{ key, holder, capabilities, upstreams, requests, settings, streams, subscriptions },
     ...{ end, ended: ending.signal, resumeAt: (eventId) => hearing.resumeAt(eventId) },
+    ...createUsage(monotonic),
+  };
+}
+
+/** Counts what is under way. */
+function createUsage(monotonic: () => number): Pick<ClientSession, "use" | "idleFor"> {
+  let users = 0;
+  let usedAt = monotonic();
+  return {
     use() {
       users += 1;
       let isCounted = true;

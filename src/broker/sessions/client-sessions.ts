@@ -1,5 +1,6 @@
 // The sessions of all clients that this replica owns: bounded in number, and in idle and whole lifetime. I/O by client-session.ts.
 import { pass, refuse, type Step } from "../../authz/step.ts";
+import type { Audience } from "../change-notices.ts";
 import { createClientSession, type ClientSession, type ClientSessionOptions } from "./client-session.ts";
 import type { ClientCapabilities } from "./client-capabilities.ts";
 import type { SessionHolder, SessionIds } from "./session-id.ts";
@@ -12,7 +13,7 @@ export type Found =
 
 export interface ClientSessions {
   /** Opens a session. Refuses with `rate_limited` if there are too many, and each is in use. */
-  open(holder: SessionHolder, capabilities: ClientCapabilities): Step<{ readonly id: string }>;
+  open(holder: SessionHolder, capabilities: ClientCapabilities, audience: Audience): Step<{ readonly id: string }>;
   /** Refuses with `session_unknown` for whatever is no living session of this holder. */
   find(id: string, holder: SessionHolder): Step<Found>;
   /** Ends sessions that were idle, or have lived, for their time. */
@@ -24,7 +25,7 @@ export interface ClientSessions {
 
 export interface ClientSessionsOptions extends Pick<
   ClientSessionOptions,
-  "events" | "readMessage" | "notificationsPerSecond" | "monotonic"
+  "events" | "readMessage" | "notificationsPerSecond" | "monotonic" | "notices" | "onListChanged"
 > {
   readonly ids: SessionIds;
   /** Where other replicas reach this one. */
@@ -60,14 +61,16 @@ class OwnedSessions implements ClientSessions {
     return this.#entries.size;
   }
 
-  open(holder: SessionHolder, capabilities: ClientCapabilities): Step<{ readonly id: string }> {
-    const { ids, monotonic, events, readMessage, notificationsPerSecond, max, maxPerCaller } = this.#options;
+  open(holder: SessionHolder, capabilities: ClientCapabilities, audience: Audience): Step<{ readonly id: string }> {
+    const { ids, max, maxPerCaller } = this.#options;
+    const { monotonic, events, readMessage, notificationsPerSecond, notices, onListChanged } = this.#options;
     const own = this.#byCaller.get(callerOf(holder));
     if (own !== undefined && own.size >= maxPerCaller && !this.#endIdle(own)) return refuse("rate_limited", "sessions");
     if (this.size >= max && !this.#endIdle(this.#entries.keys())) return refuse("rate_limited", "sessions");
     const { id, key } = ids.mint(holder);
     const session = createClientSession({
       ...{ key, holder, capabilities, monotonic, events, readMessage, notificationsPerSecond },
+      ...{ notices, audience, onListChanged },
       onEnd: () => this.#forget(key, holder),
       onDelete: (deletion) => {
         this.#deletions.add(deletion);

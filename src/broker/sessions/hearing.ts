@@ -3,6 +3,7 @@
 import { innerObjectSpan, readObjectSpan, splice } from "../../json/spans.ts";
 import { mergedUri } from "../../mcp/merged-names.ts";
 import { shortValue } from "../../mcp/upstream-message.ts";
+import { changedKindOf, type ChangeKind } from "../change-notices.ts";
 import { createNotificationBudget } from "../relay/notification-budget.ts";
 import { errorReply, postMessage, resultReply } from "../upstream/reply.ts";
 import type { OpenSession } from "../upstream/session.ts";
@@ -39,16 +40,14 @@ export interface HearingOptions {
   readonly readMessage: ReadMessage;
   /** Messages of one server's stream that are passed on. */
   readonly notificationsPerSecond: number;
+  /** Receives each list that a server says has changed: clients are told once the broker has listed it anew. */
+  readonly onListChanged: (server: string, kinds: readonly ChangeKind[]) => void;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
 }
 
 /** Notifications of a server that say nothing but to whom they go: anybody else's are on the streams of their calls. */
-const PASSED = new Set([
-  ...["notifications/message", "notifications/progress", "notifications/elicitation/complete"],
-  ...["notifications/tools/list_changed", "notifications/prompts/list_changed"],
-  "notifications/resources/list_changed",
-]);
+const PASSED = new Set(["notifications/message", "notifications/progress", "notifications/elicitation/complete"]);
 const METHOD_NOT_FOUND = -32_601;
 
 export function createHearing(options: HearingOptions, parts: HearingParts): Hearing {
@@ -105,6 +104,8 @@ class ServerStreams implements Hearing {
     const session = this.#sessionAt(server);
     if (session === null) return;
     if (heard.message.kind === "request") this.#answer(session, heard, origin);
+    const changed = heard.message.kind === "notification" ? changedKindOf(heard.message.method) : null;
+    if (changed !== null) this.#options.onListChanged(server, [changed]);
     const passed = heard.message.kind === "notification" ? this.#notificationOf(session, heard) : null;
     if (passed !== null) this.#send(server, heard, passed);
   }
