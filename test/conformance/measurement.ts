@@ -1,7 +1,7 @@
 // The suite against every column, and the table that docs/conformance.md has of it. I/O by lab and suite.
 import { failing, lost, tallyOf } from "./compare.ts";
 import { COLUMNS, type Column, type ConformanceLab } from "./lab.ts";
-import { measureServer, REVISIONS, scoredScenarios, type Measured, type Revision } from "./suite.ts";
+import { measureServer, REVISIONS, scoredScenarios, suiteVersion, type Measured, type Revision } from "./suite.ts";
 
 export type Measurement = ReadonlyMap<Revision, ReadonlyMap<Column, Measured>>;
 
@@ -39,9 +39,10 @@ function sums(revision: Revision, measured: Measured): string {
   return `${all.passed} of ${all.passed + all.failed}; scored: ${ofScored.passed} of ${ofScored.passed + ofScored.failed}, ${good} of ${scored.size} scenarios`;
 }
 
-/** Markdown: a table per revision. */
+/** Markdown: the suite's version and a table per revision. */
 export function tableOf(measurement: Measurement): string {
-  return [...measurement].map(([revision, columns]) => revisionTable(revision, columns)).join("\n\n");
+  const tables = [...measurement].map(([revision, columns]) => revisionTable(revision, columns));
+  return [`Suite ${suiteVersion()}.`, ...tables].join("\n\n");
 }
 
 function revisionTable(revision: Revision, columns: ReadonlyMap<Column, Measured>): string {
