@@ -43,7 +43,7 @@ describe("an id", () => {
     expect(sessionsOf(t)).toHaveLength(1);
   });
 
-  it("B08: two windows of one user are two sessions at a server, also after her credential changed", async () => {
+  it("two windows of one user are two sessions at a server, also after her credential changed", async () => {
     const { s, begin } = await setup();
     const [first, second] = [await begin(), await begin()];
     expect(first.id).not.toBe(second.id);

@@ -69,7 +69,7 @@ const idOf = async (pool: SessionPool, owner: SessionOwner) => {
 };
 
 describe("createSessionPool", () => {
-  it("B08: clients of one user share no session, unless the server's configuration says so", async () => {
+  it("clients of one user share no session, unless the server's configuration says so", async () => {
     const { pool, owner } = await setup();
     const ids = await Promise.all([
       idOf(pool, owner()),
