@@ -26,19 +26,19 @@ const call = (name: string, args: object = {}) => ({ name, arguments: args });
 const holds = (title: string, run: () => Promise<void>) => (isMissing("defects", title) ? it.fails : it)(title, run);
 
 describe("a request of a server to a client that cannot answer", () => {
-  holds("D1: ends the call at once", async () => {
+  holds("defect 1: ends the call at once", async () => {
     const sent = olderRequest("tools/call", call("test_elicitation", { message: "?" }));
     expect((await at("/servers/older/mcp", { ...sent, timeoutMs: 5000 })).status).toBe(200);
   });
 
-  holds("D2: is an error under 200 for a client of an older revision", async () => {
+  holds("defect 2: is an error under 200 for a client of an older revision", async () => {
     const sent = olderRequest("tools/call", call("test_input_required_result_elicitation"));
     const reply = await at(B, sent);
     expect([reply.status, reply.message?.error]).toEqual([200, expect.anything()]);
   });
 });
 
-holds("D3: no log message of a server for a client that set no level", async () => {
+holds("defect 3: no log message of a server for a client that set no level", async () => {
   const reply = await at("/servers/older/mcp", modernRequest("tools/call", call("test_tool_with_logging")));
   expect(reply.message?.result).toBeDefined();
   expect(reply.text).not.toContain("notifications/message");
@@ -46,25 +46,25 @@ holds("D3: no log message of a server for a client that set no level", async () 
 
 const odd = { "io.modelcontextprotocol/protocolVersion": "v999.0.0" };
 
-holds("D4: -32022 says which revision was asked for", async () => {
+holds("defect 4: -32022 says which revision was asked for", async () => {
   const sent = withHeaders(modernRequest("server/discover", {}, odd), { "mcp-protocol-version": "v999.0.0" });
   const { message } = await at(B, sent);
   expect([message?.error?.code, message?.error?.data?.["requested"]]).toEqual([-32022, "v999.0.0"]);
 });
 
-holds("D5: a header and a body of two revisions are -32020", async () => {
+holds("defect 5: a header and a body of two revisions are -32020", async () => {
   const { status, message } = await at(B, modernRequest("server/discover", {}, odd));
   expect([status, message?.error?.code]).toEqual([400, -32020]);
 });
 
 for (const method of ["ping", "initialize", "logging/setLevel", "resources/subscribe"]) {
-  holds(`D6: ${method} is not in 2026-07-28`, async () => {
+  holds(`defect 6: ${method} is not in 2026-07-28`, async () => {
     const { status, message } = await at(B, modernRequest(method));
     expect([status, message?.error?.code]).toEqual([404, -32601]);
   });
 }
 
-holds("D7: the result of discover says who serves in its _meta", async () => {
+holds("defect 7: the result of discover says who serves in its _meta", async () => {
   const { message } = await at(B, modernRequest("server/discover"));
   expect((message?.result?.["_meta"] as object | undefined) ?? {}).toHaveProperty([
     "io.modelcontextprotocol/serverInfo",
@@ -78,7 +78,7 @@ describe("a mirrored argument", () => {
     ["is missing", {}],
   ];
   for (const [what, headers] of cases)
-    holds(`D8: that ${what} is 400 and -32020`, async () => {
+    holds(`defect 8: that ${what} is 400 and -32020`, async () => {
       const sent = withHeaders(modernRequest("tools/call", call("test_x_mcp_header", { region: "us" })), headers);
       const { status, message } = await at(B, sent);
       expect([status, message?.error?.code]).toEqual([400, -32020]);
@@ -91,7 +91,7 @@ describe("a mirrored argument", () => {
   });
 });
 
-holds("D9: /mcp has the prompts of its servers", async () => {
+holds("defect 9: /mcp has the prompts of its servers", async () => {
   const { message } = await at("/mcp", modernRequest("prompts/list"));
   const names = ((message?.result?.["prompts"] ?? []) as { name: string }[]).map(({ name }) => name);
   expect(names).toContain("test_simple_prompt");

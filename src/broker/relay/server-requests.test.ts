@@ -28,7 +28,7 @@ async function serverThat(onCall: OnCall) {
   return { ...parts, answers };
 }
 
-describe("D1: a request of a server is answered at once", () => {
+describe("defect 1: a request of a server is answered at once", () => {
   it.each(["elicitation/create", "sampling/createMessage", "roots/list", "unheard/of"])(
     "%s with -32601, where nobody can answer it",
     async (method) => {
