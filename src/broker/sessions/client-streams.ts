@@ -32,6 +32,8 @@ export interface StreamsObserver {
 }
 
 const MAX_STREAMS = 4;
+/** Milliseconds for the last bytes of a stream that has ended. */
+const LAST_BYTES_MS = 5000;
 /** Node's timers fire at once beyond this many milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -41,8 +43,8 @@ export function createClientStreams({ onFirst, onNone }: StreamsObserver): Clien
   let isClosed = false;
   return {
     open(response, { keepAliveMs, maxMs }) {
-      const [oldest] = streams;
-      if (oldest !== undefined && streams.size >= MAX_STREAMS) oldest.end();
+      const live = [...streams].filter(({ writableEnded }) => !writableEnded);
+      for (const oldest of live.slice(0, Math.max(0, live.length - MAX_STREAMS + 1))) endStream(oldest);
       writeHead(response);
       if (isClosed || response.closed) {
         response.end();
@@ -53,7 +55,7 @@ export function createClientStreams({ onFirst, onNone }: StreamsObserver): Clien
         // A client that has not read what was sent needs no sign of life.
         if (!response.writableNeedDrain) response.write(":\n\n");
       }, keepAliveMs);
-      const limit = setTimeout(() => response.end(), Math.min(MAX_TIMER_MS, Math.max(0, maxMs)));
+      const limit = setTimeout(endStream, Math.min(MAX_TIMER_MS, Math.max(0, maxMs)), response);
       response.once("close", () => {
         clearInterval(sign);
         clearTimeout(limit);
@@ -76,9 +78,20 @@ export function createClientStreams({ onFirst, onNone }: StreamsObserver): Clien
     },
     close() {
       isClosed = true;
-      for (const response of streams) response.end();
+      for (const response of streams) endStream(response);
     },
   };
+}
+
+/** Ends a stream in order. That of a client who does not read would never end, and keep its connection. */
+function endStream(response: ServerResponse): void {
+  if (response.writableNeedDrain) {
+    response.destroy();
+    return;
+  }
+  const impatience = setTimeout(() => response.destroy(), LAST_BYTES_MS);
+  impatience.unref();
+  response.once("close", () => clearTimeout(impatience)).end();
 }
 
 function writeHead(response: ServerResponse): void {
