@@ -113,3 +113,13 @@ export function shortValue(bytes: Uint8Array, span: Span | undefined): unknown {
   const read = readJson(bytes.subarray(span.start, span.end), { ...DEFAULT_LIMITS, anyNames: true });
   return read.ok ? read.value : undefined;
 }
+
+const LIST_CHANGED = /^notifications\/(?:tools|prompts|resources)\/list_changed$/;
+
+/**
+ * The notification that a list has changed, in our own bytes: a server's may name what its reader must not see. Null for
+ * another method.
+ */
+export function listChange(method: string): Buffer | null {
+  return LIST_CHANGED.test(method) ? Buffer.from(JSON.stringify({ jsonrpc: "2.0", method })) : null;
+}

@@ -40,7 +40,7 @@ export function resultNameRules(method: string, map: MapUri): readonly TextRule[
 
 export const UPDATED = "notifications/resources/updated";
 /** It holds one URI; to read a longer one would hold up other calls. */
-const MAX_UPDATE_BYTES = 64 * 1024;
+export const MAX_UPDATE_BYTES = 64 * 1024;
 
 /** The notification {@link UPDATED} with its URI mapped; null for one that is too long, or names two URIs. */
 export function withMappedUpdate(text: Buffer, map: MapUri): Buffer | null {

@@ -2,7 +2,7 @@
 // call, and notifications. Towards the server the broker is the client. I/O by upstream/reply.ts.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/ping
 import { innerObjectSpan, readObjectSpan } from "../../json/spans.ts";
-import { shortValue, type ServerNotification, type ServerRequest } from "../../mcp/upstream-message.ts";
+import { listChange, shortValue, type ServerNotification, type ServerRequest } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import { askClient, cancellationFor } from "../sessions/ask-client.ts";
 import { LOG_LEVELS } from "../sessions/session-settings.ts";
@@ -11,6 +11,7 @@ import type { RelayCall } from "./admit.ts";
 import type { CallTimeout } from "./call-timeout.ts";
 import type { EventWriter } from "./client-response.ts";
 import type { RelayRequest } from "./request.ts";
+import { MAX_UPDATE_BYTES, UPDATED, withMappedUpdate } from "./result-names.ts";
 
 /** The call on whose stream a message came. */
 export interface StreamedCall {
@@ -64,11 +65,20 @@ export function notificationFor(
   { method }: ServerNotification,
 ): Buffer | null {
   const { dialect } = request;
-  if (dialect.era === "modern") return data;
+  if (method === UPDATED) return updateFor(call, data);
+  const changed = listChange(method);
+  if (changed !== null || dialect.era === "modern") return changed ?? data;
   if (method === "notifications/cancelled")
     return call.session === null ? null : cancellationFor(call.session, data, dialect);
   if (method !== "notifications/message" || call.operation.version !== MODERN) return data;
   return isWanted(call.body, data) ? data : null;
+}
+
+/** The change of a resource that she has subscribed to, under its name at her endpoint: of any other she may not know. */
+function updateFor({ session, upstream, mapUri }: RelayCall, data: Buffer): Buffer | null {
+  const uri = data.length > MAX_UPDATE_BYTES ? null : shortValue(data, paramsIn(data)?.members.get("uri"));
+  if (typeof uri !== "string" || session?.subscriptions.has(upstream.name, uri) !== true) return null;
+  return mapUri === null ? data : withMappedUpdate(data, mapUri);
 }
 
 /**

@@ -9,7 +9,6 @@ import { EventFlow, heldOf } from "./flow.ts";
 import type { AnswerWriter } from "./client-response.ts";
 import { lengthOf, toClientResponse, type ClientResponse } from "./response.ts";
 import type { RelayRequest } from "./request.ts";
-import { UPDATED, withMappedUpdate } from "./result-names.ts";
 import { faultIn } from "../abort.ts";
 import { createRoom, type RoomOptions } from "../room.ts";
 import type { ReadMessage } from "../upstream/message.ts";
@@ -169,7 +168,7 @@ function takeEvents(
   return false;
 }
 
-/** A notification for the client, with its names as they are at her endpoint. */
+/** A notification for the client. */
 interface PassedNotification {
   readonly kind: "notification";
   readonly message: ServerNotification;
@@ -235,12 +234,5 @@ function verdictOn({ request, operation }: RelayStream, { data, message, isWithi
   if (message?.kind !== "notification") return "dropped";
   const isForeign = message.method === "notifications/progress" && message.progressToken !== request.progressToken;
   if (isForeign) return "dropped";
-  return notificationFor(request, { message, data });
-}
-
-/** The notification as the client gets it. */
-function notificationFor({ mapUri }: RelayRequest, { message, data }: Omit<PassedNotification, "kind">): Verdict {
-  const isMapped = mapUri !== null && message.method === UPDATED;
-  const passed = isMapped ? withMappedUpdate(data, mapUri) : data;
-  return passed === null ? "dropped" : { kind: "notification", message, data: passed };
+  return { kind: "notification", message, data };
 }

@@ -24,7 +24,10 @@ export interface ServerRequests {
   add(request: ServerRequestRecord): number | null;
   /** Takes out the request with this id of ours; null for any other id. */
   take(id: RpcId): ServerRequestRecord | null;
-  /** The id of ours for a request of this server's session; null if it does not wait. */
+  /**
+   * The id of ours for a request of this session with a server; null if it does not wait. Sessions are told apart as objects:
+   * two servers may have the same id, or none.
+   */
   idOf(session: LegacyDialect, id: RpcId): number | null;
   /** The one request with this progress token; null for none or several. */
   withToken(token: RpcId): ServerRequestRecord | null;
@@ -70,8 +73,7 @@ export function createServerRequests(later: Later = timer): ServerRequests {
     },
     take,
     idOf(session, id) {
-      for (const [ours, { request }] of waiting)
-        if (request.dialect.session === session.session && request.id === id) return ours;
+      for (const [ours, { request }] of waiting) if (request.dialect === session && request.id === id) return ours;
       return null;
     },
     withToken(token) {
