@@ -37,7 +37,7 @@ import {
   type SessionParts,
 } from "./session-requests.ts";
 import type { ClientSession } from "./sessions/client-session.ts";
-import { passAnswer, passNotification } from "./sessions/messages.ts";
+import { passMessage } from "./sessions/messages.ts";
 
 export interface BrokerOptions extends WristbandSource, OwnResults {
   readonly address: ListenAddress;
@@ -325,7 +325,8 @@ function take({ relay }: BrokerOptions, incoming: IncomingCall, { params }: Pars
   const { operation, session } = incoming;
   const message = { ...incoming, params };
   if (operation.class === "notification") cancelled(relay, incoming, params);
-  if (session !== null) (operation.method === RESPONSE ? passAnswer : passNotification)(session, message);
+  const passed = session === null ? pass(null) : passMessage(session, message);
+  if (!passed.ok) return passed;
   return pass({ kind: "status", status: 202 });
 }
 

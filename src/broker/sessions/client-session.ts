@@ -23,6 +23,8 @@ export interface ClientSession {
   readonly subscriptions: Subscriptions;
   /** Servers' streams go on where this event was, the next time that they are asked for. Nothing for an id that is not of ours. */
   resumeAt(eventId: string): void;
+  /** Takes a slot for a message of hers to servers, and returns its release; null if too many of hers are under way. */
+  readonly tryMessage: () => (() => void) | null;
   /** Counts one request or stream under way; the returned function ends it. */
   use(): () => void;
   /** Milliseconds since the last use ended; 0 while there is one. */
@@ -35,6 +37,8 @@ export interface ClientSession {
 
 export interface ClientSessionOptions extends HearingOptions, Pick<ListChangesOptions, "notices" | "audience"> {
   readonly capabilities: ClientCapabilities;
+  /** As {@link ClientSession.tryMessage}. */
+  readonly tryMessage: ClientSession["tryMessage"];
   /** Called once, with its end. */
   readonly onEnd: () => void;
   /** Receives each deletion of a session at a server, which resolves soon. */
@@ -42,7 +46,7 @@ export interface ClientSessionOptions extends HearingOptions, Pick<ListChangesOp
 }
 
 export function createClientSession(options: ClientSessionOptions): ClientSession {
-  const { key, holder, capabilities, monotonic, onEnd, onDelete } = options;
+  const { key, holder, capabilities, monotonic, tryMessage, onEnd, onDelete } = options;
   const ending = new AbortController();
   const requests = createServerRequests();
   const settings = createSettings();
@@ -83,7 +87,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
 
   return {
     ...{ key, holder, capabilities, upstreams, requests, settings, streams, subscriptions },
-    ...{ end, ended: ending.signal, resumeAt: (eventId) => hearing.resumeAt(eventId) },
+    ...{ tryMessage, end, ended: ending.signal, resumeAt: (eventId) => hearing.resumeAt(eventId) },
     ...createUsage(monotonic),
   };
 }

@@ -1,6 +1,7 @@
 // The sessions of all clients that this replica owns: bounded in number, and in idle and whole lifetime. I/O by client-session.ts.
 import { pass, refuse, type Step } from "../../authz/step.ts";
 import type { Audience } from "../change-notices.ts";
+import { createConcurrencyLimit } from "../relay/concurrency-limit.ts";
 import { createClientSession, type ClientSession, type ClientSessionOptions } from "./client-session.ts";
 import type { ClientCapabilities } from "./client-capabilities.ts";
 import type { SessionHolder, SessionIds } from "./session-id.ts";
@@ -36,6 +37,12 @@ export interface ClientSessionsOptions extends Pick<
   readonly absoluteMs: number;
 }
 
+/**
+ * Messages of one caller's sessions on their way to servers: answers, notifications, log levels. Each takes a connection of a
+ * server and holds its body, and a server may let it wait.
+ */
+const MAX_MESSAGES = 64;
+
 interface Entry {
   readonly session: ClientSession;
   readonly openedAt: number;
@@ -52,6 +59,7 @@ class OwnedSessions implements ClientSessions {
   /** Keys by caller; the least recently used first. */
   readonly #byCaller = new Map<string, Set<string>>();
   readonly #deletions = new Set<Promise<void>>();
+  readonly #messages = createConcurrencyLimit(MAX_MESSAGES);
 
   constructor(options: ClientSessionsOptions) {
     this.#options = options;
@@ -71,6 +79,7 @@ class OwnedSessions implements ClientSessions {
     const session = createClientSession({
       ...{ key, holder, capabilities, monotonic, events, readMessage, notificationsPerSecond },
       ...{ notices, audience, onListChanged },
+      tryMessage: () => this.#messages.tryAcquire(callerOf(holder)),
       onEnd: () => this.#forget(key, holder),
       onDelete: (deletion) => {
         this.#deletions.add(deletion);

@@ -76,3 +76,22 @@ describe("two servers without session ids", () => {
     first?.destroy();
   });
 });
+
+describe("a client who floods", () => {
+  it("takes few connections of a server for what has no answer", async () => {
+    const { s, client } = await setup();
+    await client.call("s_echo", {}, { ...at("s"), names: { tools: { s: ["echo"] } } });
+    let arrived = 0;
+    s.onAny = ({ method }) => {
+      if (method === "notifications/roots/list_changed") arrived += 1;
+      return method === "notifications/roots/list_changed"; // and is never answered
+    };
+    const replies = await Promise.all(
+      Array.from({ length: 150 }, () => client.notify("notifications/roots/list_changed")),
+    );
+    await new Promise((done) => setTimeout(done, 200));
+    expect(arrived).toBeGreaterThan(0);
+    expect(arrived).toBeLessThanOrEqual(64);
+    expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([202, 429]));
+  });
+});

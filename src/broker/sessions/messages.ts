@@ -3,6 +3,7 @@
 import { refuse, pass, type Step } from "../../authz/step.ts";
 import { readObjectSpan, splice } from "../../json/spans.ts";
 import type { JsonObject } from "../../json/types.ts";
+import { RESPONSE } from "../../mcp/method-table.ts";
 import type { Operation, RpcId } from "../../mcp/operation.ts";
 import { postMessage } from "../upstream/reply.ts";
 import type { ClientSession } from "./client-session.ts";
@@ -15,28 +16,38 @@ export interface ClientMessage {
   readonly body: Buffer;
 }
 
+/** Passes an answer or a notification on. Refuses with `rate_limited` if too many of this caller are on their way. */
+export function passMessage(session: ClientSession, message: ClientMessage): Step<null> {
+  const release = session.tryMessage();
+  if (release === null) return refuse("rate_limited", "messages of sessions");
+  const posts = message.operation.method === RESPONSE ? answerTo(session, message) : notificationTo(session, message);
+  void Promise.all(posts).finally(release);
+  return pass(null);
+}
+
 /** Sends an answer to the server whose request has this id; nothing for an id that does not wait, and for a second answer. */
-export function passAnswer({ requests }: ClientSession, { operation, body }: ClientMessage): void {
+function answerTo({ requests }: ClientSession, { operation, body }: ClientMessage): Promise<void>[] {
   const request = operation.id === null ? null : requests.take(operation.id);
   const id = readObjectSpan(body)?.members.get("id");
-  if (request === null || id === undefined) return;
-  void postMessage(request.to, request.dialect, splice(body, [{ ...id, text: JSON.stringify(request.id) }]));
+  if (request === null || id === undefined) return [];
+  return [postMessage(request.to, request.dialect, splice(body, [{ ...id, text: JSON.stringify(request.id) }]))];
 }
 
 /** Passes a notification on to the servers that it concerns: progress of an answer, or changed roots. */
-export function passNotification(session: ClientSession, { operation, params, body }: ClientMessage): void {
-  if (operation.method === "notifications/roots/list_changed" && session.capabilities.roots !== undefined) {
-    for (const { dialect, ...to } of session.upstreams.open()) void postMessage(to, dialect, body);
-  }
-  if (operation.method !== "notifications/progress" || !isId(params["progressToken"])) return;
+function notificationTo(session: ClientSession, { operation, params, body }: ClientMessage): Promise<void>[] {
+  if (operation.method === "notifications/roots/list_changed" && session.capabilities.roots !== undefined)
+    return session.upstreams.open().map(({ dialect, ...to }) => postMessage(to, dialect, body));
+  if (operation.method !== "notifications/progress" || !isId(params["progressToken"])) return [];
   const request = session.requests.withToken(params["progressToken"]);
-  if (request !== null) void postMessage(request.to, request.dialect, body);
+  return request === null ? [] : [postMessage(request.to, request.dialect, body)];
 }
 
 /** Sets the level at the servers of this session. Refuses with `params_invalid` for one that RFC 5424 does not have. */
 export async function setLogLevel(session: ClientSession, { level }: JsonObject): Promise<Step<null>> {
   if (typeof level !== "string" || !LOG_LEVELS.includes(level)) return refuse("params_invalid", "level");
-  await session.settings.setLogLevel(level, session.upstreams.open());
+  const release = session.tryMessage();
+  if (release === null) return refuse("rate_limited", "messages of sessions");
+  await session.settings.setLogLevel(level, session.upstreams.open()).finally(release);
   return pass(null);
 }
 
