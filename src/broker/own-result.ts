@@ -32,7 +32,8 @@ export async function ownResult(
   const { operation, endpoint, wristband, session } = incoming;
   const { method, version } = operation;
   const view = () => options.view(endpoint, wristband);
-  if (method.endsWith("/list") && !("cursor" in params)) {
+  const isFirstPage = method.endsWith("/list") && operation.search === undefined && !("cursor" in params);
+  if (isFirstPage) {
     const state = { snapshot: options.snapshot(), curation: options.calls.curation };
     return options.lists.of({ method, version, resource: endpoint.resource, wristband }, state, () =>
       housekeeping(operation, params, view()),
