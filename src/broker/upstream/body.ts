@@ -4,9 +4,6 @@ import { faultOf, HttpFault, isEncoded, type HttpResponse } from "../../http/cli
 import { createBrake, type Brake } from "./brake.ts";
 import { createRoom, type Room, type RoomOptions } from "../room.ts";
 
-/** The largest message where no call's limit holds. */
-export const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
-
 /** Room for a response of unknown length, and for unread bytes of a stream. */
 export const FIRST_ROOM = 64 * 1024;
 
