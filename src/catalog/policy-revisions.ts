@@ -8,6 +8,8 @@ const MAX_INSTANCES = 256;
 export interface PolicyRevisions {
   /** @returns true if policy is another one since the last call: an instance has changed its revision, brought a new one, or took one away */
   read(reader: CatalogReader): boolean;
+  /** The serves that have read the catalogue lately. */
+  instances(): readonly string[];
 }
 
 /** @param monotonic milliseconds of a clock that never goes back */
@@ -16,6 +18,7 @@ export function createPolicyRevisions(monotonic: () => number): PolicyRevisions 
   let isFirst = true;
   const revisions = () => new Set([...instances.values()].map(({ policy }) => policy));
   return {
+    instances: () => [...instances].flatMap(([name, { at }]) => (monotonic() - at > AWAY_MS ? [] : [name])),
     read({ instance, policy }) {
       const at = monotonic();
       const before = revisions();

@@ -49,6 +49,7 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
     onApplied(next, changed) {
       metrics.setServers(Object.keys(next.servers));
       calls.apply(next, changed);
+      changes.onApplied();
     },
   });
   const { catalog } = live;

@@ -1,26 +1,57 @@
-// Who is told of what: changes of the servers' lists, and of the policy of each serve, become notices to listening clients.
-import { CHANGE_KINDS, createChangeNotices, type ChangeKind, type ChangeNotices } from "../../broker/change-notices.ts";
+// Who is told of what, and when: changes of the servers' lists, and of the policy of each serve, become notices to clients.
+import { later as timer, type Later } from "../../async/later.ts";
+import { CHANGE_KINDS, createChangeNotices, type Change, type ChangeNotices } from "../../broker/change-notices.ts";
+import type { CatalogOptions } from "../../broker/catalog/snapshot.ts";
 import { createPolicyRevisions } from "../../catalog/policy-revisions.ts";
 import type { CatalogReader } from "../../catalog/token.ts";
 
 export interface Changes {
   readonly notices: ChangeNotices;
   /** Receives what has changed in a server's lists. */
-  readonly onChanged: (server: string, kinds: readonly ChangeKind[]) => void;
+  readonly onChanged: Required<CatalogOptions>["onChanged"];
   /** Receives each serve that reads the catalogue. */
   readonly onRead: (reader: CatalogReader) => void;
+  /** Other servers, or another choice of what they show, are in force. */
+  readonly onApplied: () => void;
 }
 
-/** @param monotonic milliseconds of a clock that never goes back */
-export function createChanges(monotonic: () => number): Changes {
-  const notices = createChangeNotices();
+/** Serve reads every second. One that does not has ended, or is in trouble that a notice cannot mend. */
+const MAX_WAIT_MS = 1500;
+
+/** A change, and the serves that have not read the catalogue since. */
+interface Pending {
+  readonly change: Change;
+  readonly unaware: Set<string>;
+}
+
+/**
+ * A client who is told lists at once, and serve decides what she sees: so a change is told when every serve has read it.
+ * @param monotonic milliseconds of a clock that never goes back
+ */
+export function createChanges(monotonic: () => number, later: Later = timer): Changes {
+  const notices = createChangeNotices(later);
   const revisions = createPolicyRevisions(monotonic);
+  const pending = new Set<Pending>();
+  const tell = (each: Pending) => {
+    if (pending.delete(each)) notices.changed(each.change);
+  };
+  const changed = (change: Change) => {
+    const each = { change, unaware: new Set(revisions.instances()) };
+    pending.add(each);
+    if (each.unaware.size === 0) tell(each);
+    else later(() => tell(each), MAX_WAIT_MS);
+  };
   return {
     notices,
-    onChanged: (server, kinds) => notices.changed({ server, kinds }),
-    // Another policy may show or hide anything.
+    onChanged: (server, kinds) => changed({ server, kinds }),
+    onApplied: () => changed({ server: null, kinds: CHANGE_KINDS }),
     onRead(reader) {
+      // Another policy may show or hide anything. The serve that says so has it live.
       if (revisions.read(reader)) notices.changed({ server: null, kinds: CHANGE_KINDS });
+      for (const each of pending) {
+        each.unaware.delete(reader.instance);
+        if (each.unaware.size === 0) tell(each);
+      }
     },
   };
 }
