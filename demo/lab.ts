@@ -32,6 +32,8 @@ export interface LabOptions {
   readonly serveEnv?: Readonly<Record<string, string>>;
   /** Added to the environment of `broker`. */
   readonly brokerEnv?: Readonly<Record<string, string>>;
+  /** True: Envoy follows the files of `xds` in `folder`. */
+  readonly envoyXds?: boolean;
   /** Envoy's worker threads; default 1. */
   readonly envoyConcurrency?: number;
   /** Changes to the configuration, deep at the top level only. */
@@ -176,10 +178,13 @@ class GatewayProcesses {
 
   #commandOf(name: ProcessName): { readonly command: string; readonly args: readonly string[] } {
     if (name !== "envoy") return { command: process.execPath, args: [MCP_AUTHZ, name, "--config", this.configFile] };
-    const { folder, envoyConcurrency } = this.#options;
-    const envoyFile = join(folder, "envoy.yaml");
-    writeFileSync(envoyFile, envoyConfig(this.configFile));
+    const { folder, envoyConcurrency, envoyXds = false } = this.#options;
+    const xds = join(folder, "xds");
+    const printed = envoyConfig(this.configFile, envoyXds ? ["--xds", xds] : []);
+    const envoyFile = envoyXds ? join(xds, "envoy.json") : join(folder, "envoy.yaml");
+    if (!envoyXds) writeFileSync(envoyFile, printed);
     const flags = ["--use-dynamic-base-id", "--concurrency", String(envoyConcurrency ?? 1), "--log-level", "warn"];
+    if (envoyXds) flags.push("--reject-unknown-dynamic-fields");
     return { command: this.#envoyBinary, args: ["-c", envoyFile, ...flags] };
   }
 }
@@ -208,8 +213,8 @@ function writeSecrets(folder: string): void {
 }
 
 /** Printed by our own command, as an operator would do it. */
-function envoyConfig(configFile: string): string {
-  const args = [MCP_AUTHZ, "envoy-config", "--config", configFile];
+function envoyConfig(configFile: string, flags: readonly string[]): string {
+  const args = [MCP_AUTHZ, "envoy-config", "--config", configFile, ...flags];
   return execFileSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
 }
 

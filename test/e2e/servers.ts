@@ -130,3 +130,61 @@ export async function startSessions(open: Set<string>): Promise<TestServer> {
     );
   });
 }
+
+/** A server that says when its tools have changed. */
+export interface LiveServer extends TestServer {
+  /** What it offers now, beside `wait`. */
+  readonly tools: Set<string>;
+  /** Tells those who listen that its tools have changed. */
+  changed(): void;
+  /** Ends the calls of `wait` under way, each with the server's name. */
+  readonly waiting: (() => void)[];
+}
+
+/** Stateless and of today. Each tool answers with the server's name. */
+export async function startLive(name: string, tools: Set<string>): Promise<LiveServer> {
+  const waiting: (() => void)[] = [];
+  const answer = { content: [{ type: "text" as const, text: name }] };
+  const handler = createMcpHandler(() => {
+    const server = new McpServer({ name, version: "1.0.0" });
+    for (const tool of tools) server.registerTool(tool, {}, () => answer);
+    server.registerTool("wait", {}, () => new Promise((done) => waiting.push(() => done(answer))));
+    return server;
+  });
+  const node = toNodeHandler(handler);
+  const server = await serverOf((request, response) => void node(request as never, response as never));
+  return { ...server, tools, waiting, changed: () => handler.notify.toolsChanged() };
+}
+
+/** Of the year before, with a session and its stream for each client. */
+export async function startOldLive(name: string, tools: Set<string>): Promise<LiveServer> {
+  const sessions = new Map<
+    string,
+    { readonly transport: StreamableHTTPServerTransport; readonly server: SessionServer }
+  >();
+  const create = async () => {
+    const server = new SessionServer({ name, version: "1.0.0" }, { capabilities: { tools: { listChanged: true } } });
+    const transport = new StreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      onsessioninitialized: (id) => void sessions.set(id, { transport, server }),
+      onsessionclosed: (id) => void sessions.delete(id),
+    });
+    const tool = (each: string) => ({ name: each, inputSchema: { type: "object" as const } });
+    server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [...tools].map(tool) }));
+    await server.connect(transport as never);
+    return transport;
+  };
+  const server = await serverOf((request, response) => {
+    const id = request.headers["mcp-session-id"];
+    const known = typeof id === "string" ? sessions.get(id)?.transport : undefined;
+    void (known === undefined ? create() : Promise.resolve(known)).then((transport) =>
+      transport.handleRequest(request, response),
+    );
+  });
+  return {
+    ...{ ...server, tools, waiting: [] },
+    changed() {
+      for (const each of sessions.values()) void each.server.sendToolListChanged().catch(() => {});
+    },
+  };
+}
