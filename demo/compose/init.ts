@@ -24,6 +24,7 @@ once("keys/wristband.pem", () => signingKey().export({ type: "pkcs8", format: "p
 once("secrets/budget", () => BUDGET_CREDENTIAL);
 once("secrets/discovery", () => "discovery-credential-of-the-gateway");
 once("secrets/exchange", secret);
+once("secrets/session", () => randomBytes(32));
 once("secrets/vault-role-id", randomUUID);
 once("secrets/vault-secret-id", secret);
 // For OpenBao alone: it unseals itself with this.
