@@ -103,9 +103,10 @@ function olderCode(reason: Reason, facts: Pick<RefusalFacts, "rpc">): number | n
 /** A refusal as a JSON-RPC error with the request's id: the body, or the last event of a stream. */
 export function rpcError(refused: Refused, facts: Pick<RefusalFacts, "rpc" | "requestId">): object {
   const { rpc, message } = REFUSALS[refused.reason];
-  const { reason, rpcCode, help, limitBytes } = refused;
+  const { reason, rpcCode, help, limitBytes, extension } = refused;
   const supported =
     reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS, requested: requestedBy(facts.rpc) } : {};
+  const required = extension === undefined ? {} : { requiredCapabilities: { extensions: { [extension]: {} } } };
   const helped = help === undefined ? {} : { help };
   const limited = limitBytes === undefined ? {} : { limitBytes };
   return {
@@ -114,7 +115,7 @@ export function rpcError(refused: Refused, facts: Pick<RefusalFacts, "rpc" | "re
     error: {
       code: rpcCode ?? olderCode(reason, facts) ?? rpc ?? ownStatus(refused),
       message: messageOf(message, refused),
-      data: { reason, requestId: facts.requestId, ...supported, ...limited, ...helped },
+      data: { reason, requestId: facts.requestId, ...supported, ...required, ...limited, ...helped },
     },
   };
 }

@@ -68,7 +68,7 @@ export const REFUSALS = {
     kind: "deny",
     http: 400,
     rpc: -32021,
-    message: "The server needs input that this client cannot give",
+    message: "This needs a capability that the client does not declare",
   },
   upstream_unavailable: {
     kind: "fail",

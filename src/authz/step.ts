@@ -19,6 +19,8 @@ export interface Refused {
   readonly help?: string | undefined;
   /** What is wrong with the caller's own message, in our words and without a value of it; the caller receives it. */
   readonly about?: string | undefined;
+  /** For `capability_missing`: the extension that the client must declare; the client receives it. */
+  readonly extension?: string | undefined;
   /** The limit in bytes that the request or its answer exceeds; the client receives it. */
   readonly limitBytes?: number | undefined;
   /** Seconds until the caller may try again, if known: `Retry-After` (RFC 9110 §10.2.3). */

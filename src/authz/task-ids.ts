@@ -26,9 +26,6 @@ export interface TaskIds {
   open(owner: TaskOwner, text: string): Task | null;
 }
 
-/** The extension's name among capabilities. */
-export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
-
 /** Characters of a server's own id. */
 export const MAX_TASK_ID = 512;
 

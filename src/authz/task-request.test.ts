@@ -12,17 +12,21 @@ import type { PolicyInput, Visible } from "./types.ts";
 const MODERN = "2026-07-28";
 const ids = createTaskIds(createSealer([{ id: "k", key: Buffer.alloc(32, 1) }]));
 const TASK = { server: "t", tool: "slow", id: "the-servers-own" };
+const TASKS = { "io.modelcontextprotocol/tasks": {} };
 const alices = ids.seal(ALICE, TASK);
 const bobs = ids.seal({ issuer: ALICE.issuer, subject: "bob" }, TASK);
 
 /** A request of alice about a task. */
 async function ask(
   taskId: unknown,
-  { method = "tasks/get", path = "/mcp", ports = {}, header = taskId } = {} as Asked,
+  { method = "tasks/get", path = "/mcp", ports = {}, header = taskId, extensions = TASKS } = {} as Asked,
 ) {
   const asked: PolicyInput["mcp"][] = [];
   const signed: Visible[] = [];
-  const meta = { "io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {} };
+  const meta = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientCapabilities": { extensions },
+  };
   const request = requestOf({
     path,
     message: { jsonrpc: "2.0", id: 3, method, params: { taskId, _meta: meta } },
@@ -57,6 +61,7 @@ interface Asked {
   readonly path?: string;
   readonly ports?: Partial<Ports>;
   readonly header?: unknown;
+  readonly extensions?: unknown;
 }
 
 describe("F78: a request about a task", () => {
@@ -93,6 +98,19 @@ describe("F78: a request about a task", () => {
     for (const id of [undefined, 1, "", {}, "x".repeat(4097)]) expect((await ask(id)).reason).toBe("params_invalid");
     expect((await ask(alices, { header: bobs })).reason).toBe("header_mismatch");
   });
+
+  it.each([undefined, null, {}, { "example.com/other": {} }, { "io.modelcontextprotocol/tasks": null }, []])(
+    "a client that does not declare tasks (%j) is told so, whatever the id; nobody is asked",
+    async (extensions) => {
+      for (const method of ["tasks/get", "tasks/update", "tasks/cancel"])
+        for (const id of [alices, bobs, "x"]) {
+          const { answer, asked } = await ask(id, { method, extensions: extensions ?? null });
+          expect([answer?.status, asked]).toEqual([400, []]);
+          const data = { requiredCapabilities: { extensions: TASKS } };
+          expect(JSON.parse(answer?.body ?? "")).toMatchObject({ id: 3, error: { code: -32_021, data } });
+        }
+    },
+  );
 
   it("goes to no server straight, and is unknown without keys", async () => {
     const ofDirect = ids.seal(ALICE, { ...TASK, server: "s" });

@@ -4,7 +4,7 @@ import { IMPLEMENTATION } from "../files/version.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { Operation, ToolSearch } from "../mcp/operation.ts";
 import { SEARCH_MODE_TOOLS } from "../mcp/search-mode.ts";
-import { TASKS_EXTENSION } from "../authz/task-ids.ts";
+import { TASKS_EXTENSION } from "../mcp/method-table.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
 import type { Snapshot } from "./catalog/snapshot.ts";

@@ -175,8 +175,10 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     remedy: "`mcp_authz_step_seconds` shows which step was slow: the issuer's keys, the credential or the audit log.",
   },
   capability_missing: {
-    meaning: "The server asks the client for something, which a client of an older revision cannot answer.",
-    remedy: "Use a client that speaks the newest revision, or a tool of the server that asks nothing.",
+    meaning:
+      "The server asks the client for something, or answers with a task, which this client does not declare to know; or a client that does not declare tasks asks for one.",
+    remedy:
+      "Use a client that speaks the newest revision and declares the capability, or a tool of the server that asks nothing and makes no task.",
   },
   upstream_unavailable: {
     meaning:

@@ -11,7 +11,7 @@ export type Agreement =
   | { readonly ok: false; readonly fault: OperationFault; readonly version: string };
 
 const META_VERSION = "io.modelcontextprotocol/protocolVersion";
-const META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
+export const META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 const SINGLE = ["mcp-protocol-version", "mcp-method"];
 /** RFC 9110 §5.5 without obs-text. */
 const FIELD_VALUE = /^[\t\x20-\x7e]*$/;

@@ -36,6 +36,9 @@ const completion: MethodRow = {
   ...{ class: "named", kind: null, nameParam: "ref", hasArguments: false, nameHeader: false, revisions: "all" },
 };
 
+/** The extension of tasks among capabilities (SEP-2663). */
+export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
+
 /** A task (SEP-2663) is named by an id of ours; the Check finds the tool whose call made it. */
 const task: MethodRow = {
   ...{ class: "named", kind: "tool", nameParam: "taskId", hasArguments: false, nameHeader: true, revisions: "modern" },

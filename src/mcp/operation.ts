@@ -26,6 +26,8 @@ export interface Operation {
   readonly arguments: JsonObject;
   /** Protocol revision, as "2025-11-25". */
   readonly version: string;
+  /** For a request about a task: true if its client declares the extension of tasks. */
+  readonly declaresTasks?: boolean;
   /** True for a call inside a call of `call_tool` (search-mode.ts): name and arguments are those of the inner one. */
   readonly wrapped?: boolean;
   /** For a list of tools that a call of `search_tools` is: what it looks for. */

@@ -1,9 +1,9 @@
 // Reads an HTTP body with its headers as one MCP operation. Pure; serve and broker share it.
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
-import { checkHeaders, revisionIn, versionOf } from "./header-agreement.ts";
+import { checkHeaders, META_CAPABILITIES, revisionIn, versionOf } from "./header-agreement.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { MAX_URI } from "./merged-names.ts";
-import { isOfRevision, methodRow, RESPONSE, RESPONSE_ROW, type MethodRow } from "./method-table.ts";
+import { isOfRevision, methodRow, RESPONSE, RESPONSE_ROW, TASKS_EXTENSION, type MethodRow } from "./method-table.ts";
 import type { Kind, McpHeaders, Operation, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
 import { faultOfTemplate, faultOfUri } from "./uri.ts";
 
@@ -47,6 +47,7 @@ export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOpera
       ...named,
       arguments: row.hasArguments ? argumentsOf(envelope.params) : NO_ARGUMENTS,
       version: agreement.version,
+      ...(row.nameParam === "taskId" && { declaresTasks: declaresTasks(envelope) }),
     },
     params: envelope.params,
   };
@@ -65,6 +66,13 @@ function revisionOf(envelope: Envelope, fallback: string): string {
   const meta = envelope.params["_meta"];
   const inBody = isObject(meta) ? meta["io.modelcontextprotocol/protocolVersion"] : undefined;
   return versionOf(inBody, fallback);
+}
+
+/** In the stateless revision each request says what its client is capable of. */
+function declaresTasks({ params }: Envelope): boolean {
+  const at = ["_meta", META_CAPABILITIES, "extensions", TASKS_EXTENSION];
+  const found = at.reduce<JsonValue | undefined>((value, name) => (isObject(value) ? value[name] : undefined), params);
+  return isObject(found);
 }
 
 /** The kinds of `ref`, and the member of it that has the name (MCP, Completion). */

@@ -1,8 +1,8 @@
 // Tasks of a server (SEP-2663) on their way through the relay: their ids are sealed towards the client, and opened towards the
 // server. A client that does not know tasks, or a broker without keys, gets none. Pure.
-import { MAX_TASK_ID, TASKS_EXTENSION, type Task, type TaskIds } from "../../authz/task-ids.ts";
+import { MAX_TASK_ID, type Task, type TaskIds } from "../../authz/task-ids.ts";
 import { innerObjectSpan, type Edit, type ObjectSpan } from "../../json/spans.ts";
-import { isOfTask } from "../../mcp/method-table.ts";
+import { isOfTask, TASKS_EXTENSION } from "../../mcp/method-table.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import type { WristbandClaims } from "../../wristband/claims.ts";
