@@ -31,6 +31,7 @@ import { NO_ROOM } from "./room.ts";
 import {
   beginSession,
   NO_SESSION,
+  releaseWhenClosed,
   sessionOf,
   useUntilClosed,
   type Asked,
@@ -273,6 +274,9 @@ function decideBodiless(options: BrokerOptions, context: RequestContext, asked: 
   const { session, owner } = found.value;
   if (owner !== null) return pass({ kind: "forward", owner, body: null });
   if (isStream) {
+    const release = session.tryStream();
+    if (release === null) return refuse("rate_limited", "streams of sessions");
+    releaseWhenClosed(response, release);
     useUntilClosed(session, response);
     return pass({ kind: "stream", session, maxMs: callerExp * 1000 - Date.now() });
   }

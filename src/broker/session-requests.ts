@@ -38,9 +38,12 @@ function holderOf({ endpoint, wristband: { idp, sub, client } }: Asked): Session
 
 /** It is in use as long as this response is under way. */
 export function useUntilClosed(session: ClientSession, response: ServerResponse): void {
-  const done = session.use();
-  if (response.closed) done();
-  else response.once("close", done);
+  releaseWhenClosed(response, session.use());
+}
+
+export function releaseWhenClosed(response: ServerResponse, release: () => void): void {
+  if (response.closed) release();
+  else response.once("close", release);
 }
 
 /** The client of a handshake. */

@@ -25,6 +25,8 @@ export interface ClientSession {
   resumeAt(eventId: string): void;
   /** Takes a slot for a message of hers to servers, and returns its release; null if too many of hers are under way. */
   readonly tryMessage: () => (() => void) | null;
+  /** The same for a stream that she opens, which takes a connection of the broker. */
+  readonly tryStream: () => (() => void) | null;
   /** Counts one request or stream under way; the returned function ends it. */
   use(): () => void;
   /** Milliseconds since the last use ended; 0 while there is one. */
@@ -39,6 +41,7 @@ export interface ClientSessionOptions extends HearingOptions, Pick<ListChangesOp
   readonly capabilities: ClientCapabilities;
   /** As {@link ClientSession.tryMessage}. */
   readonly tryMessage: ClientSession["tryMessage"];
+  readonly tryStream: ClientSession["tryStream"];
   /** Called once, with its end. */
   readonly onEnd: () => void;
   /** Receives each deletion of a session at a server, which resolves soon. */
@@ -46,7 +49,7 @@ export interface ClientSessionOptions extends HearingOptions, Pick<ListChangesOp
 }
 
 export function createClientSession(options: ClientSessionOptions): ClientSession {
-  const { key, holder, capabilities, monotonic, tryMessage, onEnd, onDelete } = options;
+  const { key, holder, capabilities, monotonic, tryMessage, tryStream, onEnd, onDelete } = options;
   const ending = new AbortController();
   const requests = createServerRequests();
   const settings = createSettings();
@@ -87,7 +90,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
 
   return {
     ...{ key, holder, capabilities, upstreams, requests, settings, streams, subscriptions },
-    ...{ tryMessage, end, ended: ending.signal, resumeAt: (eventId) => hearing.resumeAt(eventId) },
+    ...{ tryMessage, tryStream, end, ended: ending.signal, resumeAt: (eventId) => hearing.resumeAt(eventId) },
     ...createUsage(monotonic),
   };
 }

@@ -42,6 +42,8 @@ export interface ClientSessionsOptions extends Pick<
  * server and holds its body, and a server may let it wait.
  */
 const MAX_MESSAGES = 64;
+/** Streams of one caller's sessions: a sixteenth of the connections that a broker accepts. */
+const MAX_STREAMS = 256;
 
 interface Entry {
   readonly session: ClientSession;
@@ -60,6 +62,7 @@ class OwnedSessions implements ClientSessions {
   readonly #byCaller = new Map<string, Set<string>>();
   readonly #deletions = new Set<Promise<void>>();
   readonly #messages = createConcurrencyLimit(MAX_MESSAGES);
+  readonly #streams = createConcurrencyLimit(MAX_STREAMS);
 
   constructor(options: ClientSessionsOptions) {
     this.#options = options;
@@ -80,6 +83,7 @@ class OwnedSessions implements ClientSessions {
       ...{ key, holder, capabilities, monotonic, events, readMessage, notificationsPerSecond },
       ...{ notices, audience, onListChanged },
       tryMessage: () => this.#messages.tryAcquire(callerOf(holder)),
+      tryStream: () => this.#streams.tryAcquire(callerOf(holder)),
       onEnd: () => this.#forget(key, holder),
       onDelete: (deletion) => {
         this.#deletions.add(deletion);

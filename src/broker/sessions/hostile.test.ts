@@ -94,4 +94,24 @@ describe("a client who floods", () => {
     expect(arrived).toBeLessThanOrEqual(64);
     expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([202, 429]));
   });
+
+  it("takes few connections of the broker for streams, however many sessions she has", async () => {
+    const { broker } = await setup();
+    const statuses: (number | undefined)[] = [];
+    const open = [];
+    for (let i = 0; i < 66; i += 1) {
+      const client = new SessionClient({ port: broker.port, server: null });
+      await client.begin();
+      for (let j = 0; j < 4; j += 1) open.push(await client.listen());
+    }
+    for (const response of open) statuses.push(response.statusCode);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(256);
+    expect(new Set(statuses)).toEqual(new Set([200, 429]));
+    for (const response of open) response.destroy();
+    const bob = new SessionClient({ port: broker.port, server: null, sub: "bob" });
+    await bob.begin();
+    const his = await bob.listen();
+    expect(his.statusCode).toBe(200);
+    his.destroy();
+  });
 });
