@@ -121,6 +121,8 @@ export interface TestBroker {
   sessions(): number;
   /** Sessions of clients. */
   clientSessions(): number;
+  /** As after SIGHUP without this server. */
+  endSessionsAt(server: string): void;
   sweep(): void;
   /** Milliseconds that both clocks are ahead. */
   ahead: number;
@@ -226,6 +228,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     held: () => held.bytes,
     sessions: () => sessions.size,
     clientSessions: () => clientSessions?.size ?? 0,
+    endSessionsAt: (server) => clientSessions?.endAt((name) => name === server),
     sweep() {
       sessions.sweep();
       clientSessions?.sweep();

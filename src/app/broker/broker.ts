@@ -50,6 +50,7 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
       metrics.setServers(Object.keys(next.servers));
       calls.apply(next, changed);
       changes.onApplied();
+      sessions?.clients.endAt((server) => changed.has(server) || !Object.hasOwn(next.servers, server));
     },
   });
   const { catalog } = live;

@@ -5,6 +5,8 @@ import { createSession, type Lease, type OpenSession, type Session, type Session
 export interface BoundUpstreams {
   /** @throws {HttpFault} if the handshake fails, or the signal ends the wait */
   acquire(target: SessionTarget, signal: AbortSignal): Promise<Lease>;
+  /** The servers that have one, or for which one is opened. */
+  names(): string[];
   /** Those that are open now. */
   open(): OpenSession[];
   /** Ends all, and deletes them at their servers once their calls have ended. */
@@ -56,6 +58,7 @@ export function createBoundUpstreams(options: BoundUpstreamsOptions): BoundUpstr
         },
       };
     },
+    names: () => [...sessions.keys()],
     open: () => [...sessions.values()].flatMap((session) => session.current() ?? []),
     end() {
       isEnded = true;

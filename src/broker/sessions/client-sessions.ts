@@ -17,6 +17,11 @@ export interface ClientSessions {
   open(holder: SessionHolder, capabilities: ClientCapabilities, audience: Audience): Step<{ readonly id: string }>;
   /** Refuses with `session_unknown` for whatever is no living session of this holder. */
   find(id: string, holder: SessionHolder): Step<Found>;
+  /**
+   * Ends sessions that hold something at one of these servers: it is another one now, or none. What was there is lost, and the
+   * old server must not go on to speak to the client.
+   */
+  endAt(isGone: (server: string) => boolean): void;
   /** Ends sessions that were idle, or have lived, for their time. */
   sweep(): void;
   /** Ends all sessions, at their servers too; best effort. */
@@ -107,6 +112,11 @@ class OwnedSessions implements ClientSessions {
     }
     this.#keep(ref.key, entry);
     return pass({ session: entry.session, owner: null });
+  }
+
+  endAt(isGone: (server: string) => boolean): void {
+    for (const { session } of this.#entries.values())
+      if (session.upstreams.names().some((server) => isGone(server))) session.end();
   }
 
   sweep(): void {

@@ -1,6 +1,6 @@
 // What a hostile server, or a hostile client, can do to a session: names that nobody may see, floods, answers of others.
 import type { ServerResponse } from "node:http";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { startTestBroker, type BrokerLimits } from "../../../test/fakes/broker.ts";
 import { event, result, startEraServer, type FakeEra } from "../../../test/fakes/mcp-server.ts";
 import { relayFixture } from "../../../test/fakes/relay.ts";
@@ -114,4 +114,22 @@ describe("a client who floods", () => {
     expect(his.statusCode).toBe(200);
     his.destroy();
   });
+});
+
+it("a server that has left the configuration speaks to no client any more; other sessions go on", async () => {
+  const { s, broker, client } = await setup();
+  s.onAny = ({ http }, response) => {
+    if (http === "GET") response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+    return http === "GET";
+  };
+  const other = new SessionClient({ port: broker.port, server: null });
+  await other.begin();
+  await client.call("s_echo", {}, { ...at("s"), names: { tools: { s: ["echo"] } } });
+  await other.call("t_echo", {}, { ...at("t"), names: { tools: { t: ["echo"] } } });
+  const stream = await client.listen();
+  await vi.waitFor(() => expect(s.of("GET")).toHaveLength(1));
+  broker.endSessionsAt("s");
+  for await (const chunk of stream) expect(chunk).toBeUndefined();
+  const statuses = [client, other].map(async (one) => (await one.notify("notifications/progress")).status);
+  expect(await Promise.all(statuses)).toEqual([404, 202]);
 });
