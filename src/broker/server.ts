@@ -31,8 +31,8 @@ import { NO_ROOM } from "./room.ts";
 import {
   beginSession,
   NO_SESSION,
-  releaseWhenClosed,
   sessionOf,
+  streamUntilClosed,
   useUntilClosed,
   type Asked,
   type SessionParts,
@@ -274,10 +274,7 @@ function decideBodiless(options: BrokerOptions, context: RequestContext, asked: 
   const { session, owner } = found.value;
   if (owner !== null) return pass({ kind: "forward", owner, body: null });
   if (isStream) {
-    const release = session.tryStream();
-    if (release === null) return refuse("rate_limited", "streams of sessions");
-    releaseWhenClosed(response, release);
-    useUntilClosed(session, response);
+    if (!streamUntilClosed(session, response)) return refuse("rate_limited", "streams of sessions");
     return pass({ kind: "stream", session, maxMs: callerExp * 1000 - Date.now() });
   }
   session.end();

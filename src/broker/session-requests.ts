@@ -41,7 +41,16 @@ export function useUntilClosed(session: ClientSession, response: ServerResponse)
   releaseWhenClosed(response, session.use());
 }
 
-export function releaseWhenClosed(response: ServerResponse, release: () => void): void {
+/** The same for a stream; false if this caller has too many. */
+export function streamUntilClosed(session: ClientSession, response: ServerResponse): boolean {
+  const release = session.tryStream();
+  if (release === null) return false;
+  releaseWhenClosed(response, release);
+  useUntilClosed(session, response);
+  return true;
+}
+
+function releaseWhenClosed(response: ServerResponse, release: () => void): void {
   if (response.closed) release();
   else response.once("close", release);
 }
