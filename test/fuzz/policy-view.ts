@@ -96,6 +96,7 @@ function callOf(operation: Operation, name: string, body: Buffer): RelayCall {
     session: null,
     mapUri: null,
     task: { kind: "none" },
+    asking: null,
     forwarded: {},
   };
 }

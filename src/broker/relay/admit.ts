@@ -11,6 +11,7 @@ import type { Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";
 import { bodyDigest, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
 import type { ClientSession } from "../sessions/client-session.ts";
+import type { CallAsking } from "./asking.ts";
 import { passing, type Upstream, type UpstreamCredential, type Upstreams } from "../upstream/upstream.ts";
 import type { MapUri } from "./result-names.ts";
 
@@ -30,6 +31,8 @@ export interface RelayCall {
   readonly wristband: WristbandClaims;
   /** The client's session; null without one. */
   readonly session: ClientSession | null;
+  /** What its server may ask her; null for nothing. */
+  readonly asking: CallAsking | null;
   /** Headers of the client that are passed on. */
   readonly forwarded: Readonly<Record<string, string>>;
 }
@@ -90,6 +93,7 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
     credential: credential.value,
     wristband,
     session: incoming.session,
+    asking: null,
     forwarded: own.value.forwarded,
   });
 }

@@ -29,6 +29,10 @@ export interface Answer extends Rewriter {
   readonly isOurs: boolean;
   /** The server's code of an error; null until it came, and for a result. */
   readonly errorCode: number | null;
+  /** True once the result may be no answer, but ask the client: then nothing of it goes on to her before it is complete. */
+  readonly mayAsk: boolean;
+  /** True once it has said that it asks her. */
+  readonly isAsking: boolean;
 }
 
 export interface AnswerOptions {
@@ -51,11 +55,20 @@ interface Read {
   isOurs: boolean;
   hasNullId: boolean;
   errorCode: number | null;
+  mayAsk: boolean;
+  isAsking: boolean;
 }
 
 /** The response to one request, rewritten as it comes. */
 export function createAnswer(options: AnswerOptions): Answer {
-  const read: Read = { isVersioned: false, isOurs: false, hasNullId: false, errorCode: null };
+  const read: Read = {
+    isVersioned: false,
+    isOurs: false,
+    hasNullId: false,
+    errorCode: null,
+    mayAsk: false,
+    isAsking: false,
+  };
   const rewriter = createRewriter(rootPlace(options, read));
   return {
     push: (chunk) => rewriter.push(chunk),
@@ -65,6 +78,12 @@ export function createAnswer(options: AnswerOptions): Answer {
     },
     get errorCode() {
       return read.errorCode;
+    },
+    get mayAsk() {
+      return read.mayAsk;
+    },
+    get isAsking() {
+      return read.isAsking;
     },
   };
 }
@@ -91,7 +110,7 @@ function rootPlace({ request, operation, mayLackId = false }: AnswerOptions, rea
   const members = membersOf({
     jsonrpc: { scalar: version },
     id: { scalar: id },
-    result: resultPlace(request, operation),
+    result: resultPlace(request, operation, read),
     error: { mustBeObject: true, members: membersOf({ code: { scalar: code } }) },
   });
   return { mustBeObject: true, members, only: ROOT, close };
@@ -107,11 +126,11 @@ function codeFor(text: Buffer, { version }: Operation, read: Read): string | nul
   return OF_THE_RELAY.includes(code) ? INTERNAL_ERROR : null;
 }
 
-function resultPlace(request: RelayRequest, operation: Operation): Place {
+function resultPlace(request: RelayRequest, operation: Operation, read: Read): Place {
   const { dialect, mapUri } = request;
   const rules = mapUri === null ? [] : resultNameRules(operation.method, mapUri);
   const isModernClient = operation.version === MODERN;
-  if (!isModernClient) return withRules({ mustBeObject: true, members: OLDER_RESULT }, rules);
+  if (!isModernClient) return withRules({ mustBeObject: true, members: olderResult(request, read) }, rules);
   const needed = dialect.era === "legacy" ? Object.entries(modernMembers(operation)) : [];
   const close = (names: ReadonlySet<string>) =>
     needed.flatMap(([name, text]) => (names.has(name) ? [] : [`"${name}":${text}`])).join();
@@ -134,18 +153,31 @@ function modernResult({ task }: RelayRequest, { method }: Operation): ReadonlyMa
   return membersOf({ resultType: { scalar: resultType }, ...(isMapped && { taskId: { scalar: taskId } }) });
 }
 
-/** A client of an older revision takes no result but a complete one: a server that asks back, or has a task, is not for her. */
-const OLDER_RESULT = membersOf({
-  resultType: {
+/**
+ * A client of an older revision takes no result but a complete one: a server that has a task is not for her, and one that asks
+ * back only if she can be asked (input-required.ts).
+ */
+function olderResult(request: RelayRequest, read: Read): ReadonlyMap<string, Place> {
+  const resultType: Place = {
     scalar(text) {
-      if (valueOf(text) !== "complete") throw new AnswerFault("capability_missing");
+      const type = valueOf(text);
+      read.isAsking = request.mayAsk && type === "input_required";
+      if (type !== "complete" && !read.isAsking) throw new AnswerFault("capability_missing");
+      read.mayAsk ||= read.isAsking;
       return null;
     },
     noScalar() {
       throw new AnswerFault("capability_missing");
     },
-  },
-});
+  };
+  if (!request.mayAsk) return membersOf({ resultType });
+  const noScalar = () => void (read.mayAsk = true);
+  const scalar = () => {
+    noScalar();
+    return null;
+  };
+  return membersOf({ resultType, inputRequests: { scalar, noScalar }, requestState: { scalar, noScalar } });
+}
 
 /** Members that the stateless revision requires of a result, and older ones do not have. */
 function modernMembers({ method }: Operation): Readonly<Record<string, string>> {

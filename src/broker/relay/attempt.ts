@@ -14,6 +14,8 @@ import { leaseOf } from "./lease.ts";
 import { toClientResponse, type RpcResponse } from "./response.ts";
 import type { RelayCall } from "./admit.ts";
 import { notificationFor, takeRequest } from "./server-requests.ts";
+import { askedIn, type Asked } from "./asking.ts";
+import { withAnswers } from "./input-required.ts";
 import { beginAnswer, beginStream, sendResponse, type RelayClient } from "./client-response.ts";
 import { passJson } from "./json-answer.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
@@ -53,19 +55,24 @@ interface OpenResponse extends RelayAttempt {
   readonly response: HttpResponse;
 }
 
-/** A refusal; null once the client has its response. */
-type AttemptResult = Refused | null;
+/** A refusal, or what the server asks the client; null once she has her response. */
+type AttemptResult = Refused | Asked | null;
 
 /** So large that no two calls of all replicas have the same id, and below 2^53: an integer to any server. */
 const MAX_WIRE_ID = 2 ** 47;
 
+/** Sends a call and passes the response on; a server that asks its client first gets her answers. @throws {HttpFault} */
+export function attempt(options: AttemptOptions, current: RelayAttempt): Promise<Refused | null> {
+  return withAnswers(current, (call) => attemptOnce(options, { ...current, call }));
+}
+
 /**
- * Sends a call and passes the response on. A server that does not know the session has not processed the call: only then
+ * A server that does not know the session has not processed the call: only then
  * it is sent again, once, in a new session. Not if the session belonged to one of the client's, and calls have left something
  * in it: then the client is told.
  * @throws {HttpFault}
  */
-export async function attempt(options: AttemptOptions, current: RelayAttempt): Promise<AttemptResult> {
+async function attemptOnce(options: AttemptOptions, current: RelayAttempt): Promise<AttemptResult> {
   const first = await tryOnce(options, current);
   if (first !== "session_gone") return first;
   const second = await tryOnce(options, current);
@@ -91,6 +98,8 @@ async function send(
   const { upstream } = current.call;
   const { signal } = current.timeout;
   const dialect: Dialect = lease?.dialect ?? { era: "modern" };
+  if (dialect.era === "legacy" && current.call.asking?.inputs)
+    return refuse("upstream_unavailable", "another revision");
   const request = relayRequest(current.call, { dialect, wireId: randomInt(1, MAX_WIRE_ID) }, options.findSchema);
   const { headers, body } = request;
   try {
@@ -204,6 +213,8 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
   );
   const end = await reading.finally(() => call.session?.requests.forget(timeout));
   if (end === null) return refuse("capability_missing", "input_required");
-  if (end !== "flowed") sendResponse(client, end);
+  if (end === "flowed") return null;
+  if (end.isAsking === true) return askedIn(end.body);
+  sendResponse(client, end);
   return null;
 }

@@ -22,8 +22,8 @@ export function heldOf(maxBytes: number, announced: number | null): number {
 }
 
 /** True once so much of an answer is there that it flows, if it may. */
-export function isFlowing({ isOurs }: Answer, length: number): boolean {
-  return length >= (isOurs ? FLOW_BYTES : FLOW_WITHOUT_ID_BYTES);
+export function isFlowing({ isOurs, mayAsk }: Answer, length: number): boolean {
+  return !mayAsk && length >= (isOurs ? FLOW_BYTES : FLOW_WITHOUT_ID_BYTES);
 }
 
 export interface EventFlowOptions {
@@ -86,6 +86,7 @@ export class EventFlow {
       return null;
     }
     this.#lookAt = FLOW_WITHOUT_ID_BYTES;
+    if (answer.mayAsk) this.#lookAt = Infinity;
     if (!isFlowing(answer, data.length)) return null;
     const writer = this.#options.sink.answer();
     this.#flowing = { answer, writer };
@@ -94,7 +95,11 @@ export class EventFlow {
       writer.write(parts);
     };
     write(begun);
-    return (part) => write(guarded(() => answer.push(part)));
+    return (part) => {
+      const parts = guarded(() => answer.push(part));
+      if (answer.mayAsk) throw new HttpFault("capability_missing");
+      write(parts);
+    };
   }
 }
 

@@ -8,6 +8,7 @@ import { answerTooLarge, consume, FIRST_ROOM, pauseUntilRoom } from "../upstream
 import { createBrake, type Brake } from "../upstream/brake.ts";
 import type { RelayCall } from "./admit.ts";
 import { createAnswer, type Answer } from "./answer.ts";
+import { askedIn, MAX_ASKED_BYTES, type Asked } from "./asking.ts";
 import type { CallTimeout } from "./call-timeout.ts";
 import { beginAnswer, sendResponse, type AnswerWriter, type RelayClient } from "./client-response.ts";
 import { guarded, heldOf, isFlowing } from "./flow.ts";
@@ -23,8 +24,11 @@ export interface JsonResponse {
   readonly response: HttpResponse;
 }
 
-/** @returns a refusal; null once the client has its response @throws {HttpFault} */
-export async function passJson(opened: JsonResponse): Promise<Refused | null> {
+/** An answer that flows otherwise is held up to here while it may ask the client. */
+const MAX_UNDECIDED_BYTES = 1024 * 1024;
+
+/** @returns a refusal, or what the server asks the client; null once she has her response @throws {HttpFault} */
+export async function passJson(opened: JsonResponse): Promise<Refused | Asked | null> {
   const { response, call, client, timeout } = opened;
   const { maxResponseBytes: maxBytes } = call.upstream;
   const announced = announcedOf(response);
@@ -46,7 +50,7 @@ export async function passJson(opened: JsonResponse): Promise<Refused | null> {
     });
     if (timeout.signal.aborted) throw faultIn(timeout.signal);
     room.settle(passing.end());
-    return null;
+    return passing.asked;
   } catch (error) {
     response.destroy(); // it may be endless, and would keep its connection
     room.settle(FIRST_ROOM);
@@ -75,6 +79,8 @@ class PassingAnswer {
   readonly #held: ByteCollector = createByteCollector(Infinity);
   #writer: AnswerWriter | null = null;
   #received = 0;
+  /** What the server asks instead of an answer. */
+  asked: Asked | null = null;
 
   constructor(opened: JsonResponse, options: PassingOptions) {
     this.#opened = opened;
@@ -94,11 +100,15 @@ class PassingAnswer {
     if (this.#received > call.upstream.maxResponseBytes) throw new HttpFault("too_large");
     const parts = guarded(() => this.#answer.push(chunk));
     if (this.#writer !== null) {
+      if (this.#answer.mayAsk) throw new HttpFault("capability_missing");
       timeout.restart();
       this.#writer.write(parts);
       return;
     }
     for (const part of parts) this.#held.push(part);
+    if (this.#answer.isAsking && this.#held.length > MAX_ASKED_BYTES) throw new HttpFault("not_an_answer");
+    if (this.#options.mayFlow && this.#answer.mayAsk && this.#held.length > MAX_UNDECIDED_BYTES)
+      throw new HttpFault("not_an_answer");
     if (this.#options.mayFlow && isFlowing(this.#answer, this.#received)) this.#flow();
   }
 
@@ -112,7 +122,8 @@ class PassingAnswer {
     }
     const status = statusOf(request, call.operation, { code: this.#answer.errorCode, status: 200 });
     const body = [this.#held.take(), ...last];
-    sendResponse(client, { status, body });
+    if (this.#answer.isAsking) this.asked = askedIn(body);
+    else sendResponse(client, { status, body });
     return lengthOf(body);
   }
 

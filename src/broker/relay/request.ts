@@ -16,8 +16,9 @@ import { paramHeaders } from "../../mcp/param-headers.ts";
 import { idOf } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import { headersFor } from "../upstream/client.ts";
-import { META, type Dialect } from "../upstream/era.ts";
+import { CAPABILITIES, META, type Dialect } from "../upstream/era.ts";
 import type { RelayCall } from "./admit.ts";
+import { declaredCapabilities, inputEdits } from "./asking.ts";
 import { withoutTasks, type CallTask } from "./tasks.ts";
 import type { MapUri } from "./result-names.ts";
 import { credentialHeader } from "../upstream/upstream.ts";
@@ -42,6 +43,8 @@ export interface RelayRequest extends WireTerms {
   /** Maps the URIs in what comes back; null where they stay. */
   readonly mapUri: MapUri | null;
   readonly task: CallTask;
+  /** True if the server may ask the client something before it answers. */
+  readonly mayAsk: boolean;
 }
 
 /** Finds a tool's input schema; undefined if it is not known. */
@@ -56,8 +59,9 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
   const spans = spansOf(call);
   const needsMeta = dialect.era === "modern" && operation.version !== MODERN;
   const id = { ...spans.id, text: String(wireId) };
-  const edits = [id, ...renaming(call, spans), ...nullEdits(body, spans.params, needsMeta)];
-  if (needsMeta) edits.push(...metaEdits(spans));
+  const edits = [id, ...renaming(call, spans), ...nullEdits(body, spans.params, skippedNulls(call, needsMeta))];
+  if (needsMeta) edits.push(...metaEdits(call, spans));
+  if (call.asking?.inputs) edits.push(...inputEdits(spans.params, call.asking.inputs));
   if (dialect.era === "legacy" && operation.version === MODERN) edits.push(...olderMeta(body, spans));
   if (dialect.era === "modern" && !needsMeta) edits.push(...withoutTasks(body, call.task));
   return {
@@ -73,6 +77,7 @@ export function relayRequest(call: RelayCall, { dialect, wireId }: WireTerms, fi
     progressToken: idOf(body, spans.meta?.members.get("progressToken")),
     mapUri: call.mapUri,
     task: call.task,
+    mayAsk: needsMeta && call.asking !== null,
     dialect,
   };
 }
@@ -130,10 +135,15 @@ function unwrapping({ name, body }: RelayCall, { members }: ObjectSpan): Edit[] 
 /** Optional objects: a client that writes null means none, and so policy saw none. A server may refuse null. */
 const OPTIONAL_OBJECTS = ["arguments", "_meta", "context", "inputResponses"];
 
-function nullEdits(body: Buffer, { members }: ObjectSpan, needsMeta: boolean): Edit[] {
+/** Those that get another value. */
+function skippedNulls({ asking }: RelayCall, needsMeta: boolean): readonly string[] {
+  return [...(needsMeta ? ["_meta"] : []), ...(asking?.inputs?.inputResponses ? ["inputResponses"] : [])];
+}
+
+function nullEdits(body: Buffer, { members }: ObjectSpan, skipped: readonly string[]): Edit[] {
   return OPTIONAL_OBJECTS.flatMap((name) => {
     const span = members.get(name);
-    if (span === undefined || (needsMeta && name === "_meta")) return [];
+    if (span === undefined || skipped.includes(name)) return [];
     return isNull(body, span) ? [{ ...span, text: "{}" }] : [];
   });
 }
@@ -142,12 +152,14 @@ function isNull(body: Buffer, { start, end }: Span): boolean {
   return body.toString("latin1", start, end) === "null";
 }
 
-/** `_meta` of the stateless revision. The capabilities are empty: the broker does not know those of older clients. */
-const META_TEXTS = Object.fromEntries(Object.entries(META).map(([name, value]) => [name, JSON.stringify(value)]));
-
-function metaEdits({ params, meta }: CallSpans): Edit[] {
-  if (meta !== null) return setMembers(meta, META_TEXTS);
-  return setMembers(params, { _meta: JSON.stringify(META) });
+/** `_meta` of the stateless revision. The capabilities are those of a client who can be asked, else none. */
+function metaEdits({ asking }: RelayCall, { params, meta }: CallSpans): Edit[] {
+  const all = { ...META, ...(asking !== null && { [CAPABILITIES]: declaredCapabilities(asking.capabilities) }) };
+  if (meta === null) return setMembers(params, { _meta: JSON.stringify(all) });
+  return setMembers(
+    meta,
+    Object.fromEntries(Object.entries(all).map(([name, value]) => [name, JSON.stringify(value)])),
+  );
 }
 
 /** `_meta` without what the stateless revision alone has: some older servers refuse a request that speaks of it. */

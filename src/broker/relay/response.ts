@@ -11,6 +11,8 @@ import type { RelayRequest } from "./request.ts";
 export interface ClientResponse {
   readonly status: number;
   readonly body: readonly Uint8Array[];
+  /** True for one that is not for her, but asks her something. */
+  readonly isAsking?: boolean;
 }
 
 export function lengthOf(parts: readonly Uint8Array[]): number {
@@ -41,7 +43,8 @@ export function toClientResponse(
   try {
     const answer = createAnswer({ request, operation, mayLackId: message.id === null });
     const body = [...answer.push(bytes), ...answer.end()];
-    return { status: statusOf(request, operation, { code: message.errorCode, status }), body };
+    const { isAsking } = answer;
+    return { status: statusOf(request, operation, { code: message.errorCode, status }), body, isAsking };
   } catch (error) {
     const fault = answerFault(error);
     if (fault instanceof HttpFault && fault.code === "capability_missing") return null;

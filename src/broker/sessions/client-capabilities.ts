@@ -33,6 +33,21 @@ export function carriedCapabilities(declared: JsonValue | undefined): ClientCapa
   return Object.fromEntries(carried);
 }
 
+/**
+ * The same for a request inside `input_required`, with what it wants in particular: to open a page, to let the model call tools.
+ * https://modelcontextprotocol.io/specification/2026-07-28/basic/utilities/mrtr
+ */
+export function canGiveInput(capabilities: ClientCapabilities, method: string, wants: InputWants): boolean {
+  if (!canAnswer(capabilities, method)) return false;
+  if (method === "elicitation/create" && wants.isUrl) return capabilities.elicitation?.["url"] !== undefined;
+  return method !== "sampling/createMessage" || !wants.hasTools || capabilities.sampling?.["tools"] !== undefined;
+}
+
+export interface InputWants {
+  readonly isUrl: boolean;
+  readonly hasTools: boolean;
+}
+
 /** True if a client with these capabilities can answer this request of a server. */
 export function canAnswer(capabilities: ClientCapabilities, method: string): boolean {
   const needed = Object.hasOwn(NEEDED, method) ? NEEDED[method] : undefined;

@@ -1,5 +1,6 @@
 // One session of a client of an older revision: whose it is, and everything that belongs to it. I/O by its parts.
 import { createBoundUpstreams, type BoundUpstreams } from "./bound-upstreams.ts";
+import { createClientAnswers, type ClientAnswers } from "./client-answers.ts";
 import type { ClientCapabilities } from "./client-capabilities.ts";
 import { createServerRequests, type ServerRequests } from "./server-requests.ts";
 import type { SessionHolder } from "./session-id.ts";
@@ -16,6 +17,8 @@ export interface ClientSession {
   readonly capabilities: ClientCapabilities;
   readonly upstreams: BoundUpstreams;
   readonly requests: ServerRequests;
+  /** What calls of hers ask her. */
+  readonly answers: ClientAnswers;
   readonly settings: SessionSettings;
   /** The streams that the client has opened. */
   readonly streams: ClientStreams;
@@ -52,6 +55,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
   const { key, holder, capabilities, monotonic, tryMessage, tryStream, onEnd, onDelete } = options;
   const ending = new AbortController();
   const requests = createServerRequests();
+  const answers = createClientAnswers();
   const settings = createSettings();
   const subscriptions = createSubscriptions();
   const upstreams = createBoundUpstreams({
@@ -81,6 +85,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
     if (ending.signal.aborted) return;
     ending.abort();
     requests.close();
+    answers.close();
     hearing.endAll();
     changes.end();
     streams.close();
@@ -89,7 +94,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
   }
 
   return {
-    ...{ key, holder, capabilities, upstreams, requests, settings, streams, subscriptions },
+    ...{ key, holder, capabilities, upstreams, requests, answers, settings, streams, subscriptions },
     ...{ tryMessage, tryStream, end, ended: ending.signal, resumeAt: (eventId) => hearing.resumeAt(eventId) },
     ...createUsage(monotonic),
   };

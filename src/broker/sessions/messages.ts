@@ -25,8 +25,9 @@ export function passMessage(session: ClientSession, message: ClientMessage): Ste
   return pass(null);
 }
 
-/** Sends an answer to the server whose request has this id; nothing for an id that does not wait, and for a second answer. */
-function answerTo({ requests }: ClientSession, { operation, body }: ClientMessage): Promise<void>[] {
+/** Hands an answer to the call that waits for it, or sends it to the server whose request has this id; nothing for an id that does not wait, and for a second answer. */
+function answerTo({ requests, answers }: ClientSession, { operation, body }: ClientMessage): Promise<void>[] {
+  if (operation.id !== null && answers.take(operation.id, body)) return [];
   const request = operation.id === null ? null : requests.take(operation.id);
   const id = readObjectSpan(body)?.members.get("id");
   if (request === null || id === undefined) return [];

@@ -42,10 +42,11 @@ export class HandshakeFault extends HttpFault {
 
 /** The newest revision with a handshake: the one that the broker offers. */
 export const LEGACY = "2025-11-25";
+export const CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 /** `_meta` of each request of the broker's own in the stateless revision. */
 export const META = {
   "io.modelcontextprotocol/protocolVersion": MODERN,
-  "io.modelcontextprotocol/clientCapabilities": {},
+  [CAPABILITIES]: {},
   "io.modelcontextprotocol/clientInfo": IMPLEMENTATION,
 };
 
