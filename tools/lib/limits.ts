@@ -132,7 +132,7 @@ const LIMITS: readonly (readonly [what: string, limit: string, beyond: string])[
   ["Definitions of one server", keyed("serverDefinitionBytes", sizeOf), "left out of lists"],
   [
     "Wristband: names that one caller sees",
-    `${sizeOf(MAX_JWS_BYTES)}, about 1,000 names`,
+    `${sizeOf(MAX_JWS_BYTES)}, about 100,000 names in short form`,
     "each server has its share in lists of all; for one server `wristband_too_large`",
   ],
   ["Calls of one caller at a time, through the broker", keyed("callsPerCaller"), "`rate_limited`"],
