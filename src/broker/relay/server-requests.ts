@@ -86,10 +86,20 @@ function updateFor({ session, upstream, mapUri }: RelayCall, data: Buffer): Buff
  * 2026-07-28, Logging). A server of an older revision does not know that.
  */
 function isWanted(body: Buffer, data: Buffer): boolean {
+  const least = wantedLevels.get(body) ?? levelWantedBy(body);
+  wantedLevels.set(body, least);
+  if (least === -1 || data.length > MAX_LOG_BYTES) return false;
+  return levelAt(data, paramsIn(data)?.members.get("level")) >= least;
+}
+
+/** Longer ones are not searched for their level: that would hold up other calls. */
+const MAX_LOG_BYTES = 64 * 1024;
+/** By the body of a call: to read a long one for each message of its server would hold up other calls. */
+const wantedLevels = new WeakMap<Buffer, number>();
+
+function levelWantedBy(body: Buffer): number {
   const meta = innerObjectSpan(body, paramsIn(body)?.members.get("_meta"));
-  const least = levelAt(body, meta?.members.get("io.modelcontextprotocol/logLevel"));
-  const level = levelAt(data, paramsIn(data)?.members.get("level"));
-  return least !== -1 && level >= least;
+  return levelAt(body, meta?.members.get("io.modelcontextprotocol/logLevel"));
 }
 
 function paramsIn(message: Buffer) {

@@ -25,8 +25,8 @@ export interface AskedClient {
   readonly requests: ServerRequests;
 }
 
-/** Larger requests are not searched for a token. */
-const MAX_SEARCHED_BYTES = 64 * 1024;
+/** Larger messages are not searched, for a token, an id or a URI: that would hold up other calls. */
+export const MAX_SEARCHED_BYTES = 64 * 1024;
 
 /**
  * Hands a request to the client, under an id of ours. False if she did not say that she can answer it, has no stream for it, or
@@ -52,6 +52,7 @@ export function cancellationFor(
   data: Buffer,
   dialect: LegacyDialect,
 ): Buffer | null {
+  if (data.length > MAX_SEARCHED_BYTES) return null;
   const params = innerObjectSpan(data, readObjectSpan(data)?.members.get("params"));
   const place = params?.members.get("requestId");
   const id = idOf(data, place);

@@ -8,7 +8,7 @@ import { createNotificationBudget } from "../relay/notification-budget.ts";
 import { errorReply, postMessage, resultReply } from "../upstream/reply.ts";
 import type { OpenSession } from "../upstream/session.ts";
 import type { ReadMessage } from "../upstream/message.ts";
-import { askClient, cancellationFor, type AskedClient } from "./ask-client.ts";
+import { askClient, cancellationFor, MAX_SEARCHED_BYTES, type AskedClient } from "./ask-client.ts";
 import type { BoundUpstreams } from "./bound-upstreams.ts";
 import type { ClientStreams } from "./client-streams.ts";
 import type { EventIds } from "./event-ids.ts";
@@ -134,6 +134,7 @@ class ServerStreams implements Hearing {
 
   /** A change of a resource that she may hear of, under its name at her endpoint. */
   #updateOf(server: string, data: Buffer): Buffer | null {
+    if (data.length > MAX_SEARCHED_BYTES) return null;
     const params = innerObjectSpan(data, readObjectSpan(data)?.members.get("params"));
     const place = params?.members.get("uri");
     const uri = shortValue(data, place);
