@@ -99,7 +99,7 @@ describe("CF-33: a request of a server", () => {
   it.each<[string, Partial<SessionClientOptions>, Record<string, string>]>([
     ["who did not say that she can answer", { capabilities: { sampling: {} } }, {}],
     ["who takes no stream", {}, { accept: "application/json" }],
-  ])("a server that asks: a client %s: the server is told at once", async (_, options, headers) => {
+  ])("D1: a client %s: the server is told at once", async (_, options, headers) => {
     const { begin, answers } = await setup();
     const client = await begin(options);
     const credential = { "x-upstream-authorization": "Bearer c" };
