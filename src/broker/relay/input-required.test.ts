@@ -256,6 +256,30 @@ describe("a hostile server", () => {
     },
   );
 
+  it.each([false, true])(
+    "that asks behind a long beginning (in an event: %s): nothing of its state reaches her",
+    async (isEvent) => {
+      const { client, broker, calls } = await setup(
+        ({ message }, response) => {
+          const head = `{"jsonrpc":"2.0","id":${String(message?.id)},"result":{"long":"${"x".repeat(1_200_000)}",`;
+          response.writeHead(200, { "content-type": isEvent ? "text/event-stream" : "application/json" });
+          response.write(isEvent ? `data: ${head}` : head);
+          setTimeout(() => response.end(`"requestState":"${STATE}",${type}}}${isEvent ? "\n\n" : ""}`), 200);
+        },
+        {},
+        { maxResponseBytes: 16 << 20 },
+      );
+      let seen = "";
+      const response = await client.open();
+      response.on("error", () => {}).on("data", (chunk: Buffer) => (seen += chunk.toString()));
+      await vi.waitFor(() => expect(broker.observed).toEqual([["s", "capability_missing"]]), 5000);
+      await vi.waitFor(() => expect(response.closed).toBe(true));
+      expect(seen).toContain("xxx");
+      expect(seen).not.toContain(STATE);
+      expect(calls()).toHaveLength(1);
+    },
+  );
+
   it("a long answer with such members is no question", async () => {
     const { client } = await setup(
       text(`"requestState":"x","content":[],"long":"${"x".repeat(200_000)}"`),
