@@ -178,7 +178,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     meaning:
       "The server asks the client for something, or answers with a task, which this client does not declare to know; or a client that does not declare tasks asks for one.",
     remedy:
-      "Use a client that speaks the newest revision and declares the capability, or a tool of the server that asks nothing and makes no task.",
+      "Use a client that declares the capability, of the newest revision or with a session (`sessions.keys`), or a tool of the server that asks nothing and makes no task.",
   },
   upstream_unavailable: {
     meaning:
