@@ -41,7 +41,7 @@ export interface BrokerView {
 const LIST_TTL_MS = 5000;
 const EVERYTHING: Offers = {
   ...{ tools: true, prompts: true, resources: true, completions: true },
-  ...{ logging: true, subscribe: true },
+  ...{ logging: true, subscribe: true, tasks: true },
 };
 
 /** The entries that the wristband names: the only filter, for all kinds. */
@@ -82,7 +82,7 @@ function greeting(method: string, params: JsonObject, view: BrokerView): object 
     supportedVersions: SUPPORTED_VERSIONS,
     capabilities: {
       ...capabilities(view, true),
-      ...(view.tasks === true && { extensions: { [TASKS_EXTENSION]: {} } }),
+      ...(view.tasks === true && offersOf(view).tasks && { extensions: { [TASKS_EXTENSION]: {} } }),
     },
     serverInfo: IMPLEMENTATION,
     _meta: { "io.modelcontextprotocol/serverInfo": IMPLEMENTATION },
@@ -122,11 +122,11 @@ function offersOf({ server, offers, snapshot }: BrokerView): Offers {
   return server === null ? mergedOffers(snapshot) : (offers ?? EVERYTHING);
 }
 
-/** Where several servers are merged all lists are answered, and arguments are completed if one of them does. */
+/** Where several servers are merged all lists are answered, and arguments are completed, or tasks made, if one of them does. */
 function mergedOffers({ servers }: Snapshot): Offers {
   const isOfOne = (name: keyof Offers) => [...servers.values()].some(({ offers }) => offers[name]);
-  const [completions, logging, subscribe] = [isOfOne("completions"), isOfOne("logging"), isOfOne("subscribe")];
-  return { ...EVERYTHING, completions, logging, subscribe };
+  const [completions, logging] = [isOfOne("completions"), isOfOne("logging")];
+  return { ...EVERYTHING, completions, logging, subscribe: isOfOne("subscribe"), tasks: isOfOne("tasks") };
 }
 
 /** A page's entries and its cursor, as members of the result. */

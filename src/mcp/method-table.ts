@@ -79,6 +79,11 @@ export function isOfTask(method: string): boolean {
   return METHODS.get(method)?.nameParam === "taskId";
 }
 
+/** True for what tells of a task: in the stateless revision on a stream of `subscriptions/listen` alone, by its server's own id. */
+export function isTaskNotice(method: string): boolean {
+  return method === "notifications/tasks" || method.startsWith("notifications/tasks/");
+}
+
 /** Finds the row of a method, or null for an unknown one. Names are compared byte for byte. */
 export function methodRow(method: string): MethodRow | null {
   const row = METHODS.get(method);

@@ -194,6 +194,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
       virtualServer,
       search,
       pageEntries,
+      tasks: limits.tasks !== undefined,
       wristband: { ...band, ...curation.narrow(band, virtualServer) },
       now: now(),
     }),

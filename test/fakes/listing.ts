@@ -7,7 +7,7 @@ import type { AliasTable } from "../../src/mcp/aliases.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import type { Listing } from "../../src/broker/catalog/listing.ts";
 
-export type Offered = Partial<Record<ListKind, readonly object[]>>;
+export type Offered = Partial<Record<ListKind, readonly object[]>> & { readonly tasks?: boolean };
 
 export const tool = (name: string, more: object = {}) => ({ name, inputSchema: { type: "object" }, ...more });
 export const NOTHING: Visible = { tools: {}, prompts: {}, resources: {} };
@@ -27,6 +27,7 @@ export function listingOf(server: string, offered: Offered, aliases: AliasTable 
     resources: (offered.resources ?? offered.templates) !== undefined,
     logging: false,
     subscribe: false,
+    tasks: offered.tasks === true,
     completions: offered.templates !== undefined,
   };
   const [tools, prompts, resources, templates] = (["tools", "prompts", "resources", "templates"] as const).map(use);

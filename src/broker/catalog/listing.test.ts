@@ -14,6 +14,7 @@ import {
   type FakeServer,
   type Respond,
 } from "../../../test/fakes/mcp-server.ts";
+import type { JsonObject } from "../../json/types.ts";
 import { createSlices, type Slices } from "../../async/slices.ts";
 import { Secret } from "../../secret/secret.ts";
 import { createUpstreams, type UpstreamConnections } from "../upstream/upstream.ts";
@@ -37,6 +38,7 @@ const NAMES = { tools: ["a", "b"], prompts: ["p"], resources: ["docs://a"], temp
 const counted = (remarks: Remarks<string>) =>
   Object.fromEntries(Object.entries(remarks).map(([reason, remark]) => [reason, remark?.count]));
 
+const MODERN_HEADERS = { "mcp-protocol-version": "2026-07-28" };
 const LIMITS = { serverNameBytes: 64 * 1024, serverDefinitionBytes: 2 * 1024 * 1024 };
 
 async function fake(respond: Respond): Promise<FakeServer> {
@@ -203,6 +205,20 @@ describe("what a server offers", () => {
       subscribe: false,
     });
     expect(upstream.requests.map(({ method }) => method)).toEqual(["server/discover", "prompts/list"]);
+  });
+
+  it.each<[string, boolean, JsonObject]>([
+    ["it declares them", true, { extensions: { "io.modelcontextprotocol/tasks": {} } }],
+    ["it declares another extension", false, { extensions: { "example.com/other": {} } }],
+    ["it declares the tasks of an older revision", false, { tasks: {} }],
+    ["its extensions are no object", false, { extensions: ["io.modelcontextprotocol/tasks"] }],
+  ])("F78: tasks if %s", async (_, isOffered, capabilities) => {
+    const upstream = await fake(({ method }, response) =>
+      method === "server/discover"
+        ? { supportedVersions: ["2026-07-28"], capabilities: { prompts: {}, ...capabilities } }
+        : modernServer({ prompts: [{ name: "p" }] })({ method, headers: MODERN_HEADERS } as never, response),
+    );
+    expect((await list(upstream.origin)).offers.tasks).toBe(isOffered);
   });
 
   it("a list that it does not know after all is empty", async () => {

@@ -1,6 +1,7 @@
 // Reads all lists of one server, page by page, within bounds of time, bytes, pages and entries. I/O by conversation.ts.
 import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
+import { TASKS_EXTENSION } from "../../mcp/method-table.ts";
 import type { Kind } from "../../mcp/operation.ts";
 import type { Limits } from "../../config/schema/limits.ts";
 import { createEntryReader, type ListEntry, type EntryReader, type ListBudget } from "./definitions.ts";
@@ -43,6 +44,8 @@ export interface Offers {
   readonly logging: boolean;
   /** Of resources. */
   readonly subscribe: boolean;
+  /** The extension of tasks, which the stateless revision alone has. */
+  readonly tasks: boolean;
 }
 
 export interface ListingOptions extends ListedUpstream {
@@ -75,17 +78,23 @@ export async function listUpstream(options: ListingOptions): Promise<Listing> {
   }
 }
 
-async function readLists(server: Conversation, options: ListingOptions): Promise<Listing> {
-  const { names, isOffered, limits, outputSchemas } = options;
-  const offered = (capability: string) => isObject(server.capabilities[capability]);
-  const offers = {
+function offersOf({ capabilities, dialect }: Conversation): Offers {
+  const offered = (capability: string) => isObject(capabilities[capability]);
+  const { resources, extensions } = capabilities;
+  return {
     tools: offered("tools"),
     prompts: offered("prompts"),
     resources: offered("resources"),
     completions: offered("completions"),
     logging: offered("logging"),
-    subscribe: isObject(server.capabilities["resources"]) && server.capabilities["resources"]["subscribe"] === true,
+    subscribe: isObject(resources) && resources["subscribe"] === true,
+    tasks: dialect.era === "modern" && isObject(extensions) && isObject(extensions[TASKS_EXTENSION]),
   };
+}
+
+async function readLists(server: Conversation, options: ListingOptions): Promise<Listing> {
+  const { names, isOffered, limits, outputSchemas } = options;
+  const offers = offersOf(server);
   const stats = emptyStats();
   const budget: ListBudget = { names: limits.serverNameBytes, definitions: limits.serverDefinitionBytes };
   const progress = createProgress();

@@ -14,7 +14,15 @@ const listing = (...tools: string[]): Listing => ({
   prompts: [],
   resources: [entry("docs://a")],
   templates: [entry("docs://a"), entry("docs://{id}")],
-  offers: { tools: true, prompts: false, resources: true, completions: false, logging: false, subscribe: false },
+  offers: {
+    tools: true,
+    prompts: false,
+    resources: true,
+    completions: false,
+    logging: false,
+    subscribe: false,
+    tasks: false,
+  },
   tellsOf: [],
   stats: { dropped: {}, changed: {} },
   incomplete: {},
@@ -81,7 +89,15 @@ it("knows what it was told, in the order of names, each name once", async () => 
   });
   expect([states(), catalog.offers("a"), catalog.offers("c")]).toEqual([
     { a: "healthy", b: "healthy" },
-    { tools: true, prompts: false, resources: true, completions: false, logging: false, subscribe: false },
+    {
+      tools: true,
+      prompts: false,
+      resources: true,
+      completions: false,
+      logging: false,
+      subscribe: false,
+      tasks: false,
+    },
     null,
   ]);
 });

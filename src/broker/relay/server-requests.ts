@@ -2,6 +2,7 @@
 // call, and notifications. Towards the server the broker is the client. I/O by upstream/reply.ts.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/ping
 import { innerObjectSpan, readObjectSpan } from "../../json/spans.ts";
+import { isTaskNotice } from "../../mcp/method-table.ts";
 import { listChange, shortValue, type ServerNotification, type ServerRequest } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import { askClient, cancellationFor } from "../sessions/ask-client.ts";
@@ -66,6 +67,7 @@ export function notificationFor(
 ): Buffer | null {
   const { dialect } = request;
   if (method === UPDATED) return updateFor(call, data);
+  if (isTaskNotice(method)) return null;
   const changed = listChange(method);
   if (changed !== null || dialect.era === "modern") return changed ?? data;
   if (method === "notifications/cancelled")

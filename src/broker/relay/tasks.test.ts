@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { startTestBroker, type TestBroker } from "../../../test/fakes/broker.ts";
 import { event, json, result, startEraServer, stream, type OnCall } from "../../../test/fakes/mcp-server.ts";
+import { ask, legacyBody, modernBody, modernHeaders } from "../../../test/fakes/broker-client.ts";
+import { tool } from "../../../test/fakes/listing.ts";
 import { createTaskIds } from "../../authz/task-ids.ts";
 import { createSealer } from "../../secret/seal.ts";
 
@@ -113,5 +115,44 @@ describe("F78: a request about a task", () => {
     const reply = await about(broker, ids.seal(ALICE, TASK));
     expect(reply.status).toBe(502);
     expect(JSON.stringify(reply.messages)).not.toContain("another");
+  });
+});
+
+it.each(["notifications/tasks", "notifications/tasks/status"])(
+  "F78: %s on the stream of a call goes to nobody: it has the server's own id, which is nobody's here",
+  async (method) => {
+    const notice = { jsonrpc: "2.0", method, params: { taskId: OWN, status: "working" } };
+    const { broker } = await setup((arrival, response) =>
+      stream(response, [event(notice), event(result(arrival, { resultType: "complete", content: [] }))]),
+    );
+    const reply = await call(broker, KNOWS);
+    expect(reply.messages).toEqual([expect.objectContaining({ result: { resultType: "complete", content: [] } })]);
+  },
+);
+
+describe("F78: the extension is announced", () => {
+  const offered = { tools: [tool("echo")] };
+  const withTasks = { does: { offered: { ...offered, tasks: true } }, not: { offered } };
+  const announced = async (servers: Parameters<typeof startTestBroker>[0], path: string, tasks = true) => {
+    const broker = await startTestBroker(servers, tasks ? { tasks: ids } : {});
+    closing.push(() => broker.close());
+    const wristbands = [broker.wristband("alice", { tools: {}, prompts: {}, resources: {} })];
+    const asked = { wristbands, path, headers: modernHeaders("server/discover") };
+    const { message } = await ask(broker, modernBody("server/discover"), asked);
+    const older = await ask(broker, legacyBody("initialize", { protocolVersion: "2025-11-25" }), { wristbands, path });
+    expect(older.message.result?.["capabilities"]).not.toHaveProperty("extensions");
+    expect(message.result).toHaveProperty("capabilities.tools");
+    return (message.result?.["capabilities"] as { extensions?: object } | undefined)?.extensions;
+  };
+
+  it("where the server of the endpoint declares it, and where one of several does", async () => {
+    for (const path of ["/servers/does/mcp", "/mcp"])
+      expect(await announced(withTasks, path)).toEqual({ [EXTENSION]: {} });
+  });
+
+  it("nowhere else, and nowhere without keys", async () => {
+    expect(await announced(withTasks, "/servers/not/mcp")).toBeUndefined();
+    expect(await announced({ not: { offered } }, "/mcp")).toBeUndefined();
+    for (const path of ["/servers/does/mcp", "/mcp"]) expect(await announced(withTasks, path, false)).toBeUndefined();
   });
 });
