@@ -46,7 +46,6 @@ export function createCallTimeout(idleMs: number, now: () => number): CallTimeou
     },
     endAt(at) {
       clearTimeout(limit);
-      clearTimeout(limit);
       limit = setTimeout(end, Math.min(MAX_TIMER_MS, Math.max(0, at - now())), "caller_expired");
     },
     end,
