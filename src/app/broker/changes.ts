@@ -15,7 +15,7 @@ export interface Changes {
   readonly onApplied: () => void;
 }
 
-/** Serve reads every second. One that does not has ended, or is in trouble that a notice cannot mend. */
+/** Serve reads four times a second. One that does not has ended, or is in trouble that a notice cannot mend. */
 const MAX_WAIT_MS = 1500;
 
 /** A change, and the serves that have not read the catalogue since. */

@@ -52,8 +52,10 @@ export interface Serve {
   stop(): Promise<void>;
 }
 
-/** Interval of the polls of files and catalogue. */
+/** Interval of the polls of files. */
 const POLL_MS = 1000;
+/** Interval of the polls of the catalogue: listening clients are told of a change when every serve has read it. */
+const CATALOG_POLL_MS = 250;
 export const AUDIT_QUEUE = 10_000;
 
 /** Builds and starts the ext_authz service. @throws {Error} that names the key at fault */
@@ -89,7 +91,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
   await Promise.all([identity.start(), live.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
-  for (const part of [policy, revocations, catalog]) part.watch(POLL_MS);
+  for (const part of [policy, revocations, catalog]) part.watch(part === catalog ? CATALOG_POLL_MS : POLL_MS);
   const ready = isReady({ identity, revocations, policy });
   log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready });
   return {
