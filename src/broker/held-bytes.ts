@@ -28,7 +28,9 @@ export interface Hold {
    */
   wait(bytes: number, signal: AbortSignal): Promise<void>;
   give(bytes: number): void;
-  /** Gives everything back; after it nothing can be taken. */
+  /** Keeps it beyond the next release, until the returned function is called. */
+  retain(): () => void;
+  /** Gives everything back, unless it is retained; after it nothing can be taken. */
   release(): void;
 }
 
@@ -138,6 +140,7 @@ class RequestHold implements Hold {
   readonly #account: Account;
   readonly #onRelease: () => void;
   #held = 0;
+  #users = 1;
   #released = false;
 
   constructor(ledger: Ledger, account: Account, onRelease: () => void) {
@@ -171,8 +174,18 @@ class RequestHold implements Hold {
     if (given > 0) this.#ledger.give(this.#account, given);
   }
 
+  retain(): () => void {
+    this.#users += 1;
+    let isRetained = true;
+    return () => {
+      if (isRetained) this.release();
+      isRetained = false;
+    };
+  }
+
   release(): void {
-    if (this.#released) return;
+    this.#users -= 1;
+    if (this.#released || this.#users > 0) return;
     this.#released = true;
     this.give(this.#held);
     this.#onRelease();

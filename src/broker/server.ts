@@ -25,7 +25,7 @@ import { audienceOf } from "./audience.ts";
 import type { Listeners } from "./listen.ts";
 import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
-import type { Relay } from "./relay/relay.ts";
+import { stateUnknown, type Relay } from "./relay/relay.ts";
 import { headersOf, holdFor, readBody, wristbandOf, type Sender, type WristbandSource } from "./request.ts";
 import { NO_ROOM } from "./room.ts";
 import {
@@ -213,7 +213,8 @@ async function forward(
 ): Promise<Refused | null> {
   const forwarded = await sessions?.forwarder.forward(owner, { request, response, body });
   if (forwarded?.ok === true) return null;
-  const refused = forwarded ?? refuse("session_unknown");
+  // A client of the stateless revision has no session: what was forwarded goes on with a call that waits there.
+  const refused = facts.rpc?.version === MODERN ? stateUnknown() : (forwarded ?? refuse("session_unknown"));
   observe(facts.method, refused.reason);
   return refused;
 }
@@ -294,9 +295,11 @@ function authorized(
   incoming: IncomingCall,
   parsed: ParsedRequest,
 ): Step<Reply> | Promise<Step<Reply>> {
-  const { operation, wristband } = incoming;
+  const { operation, wristband, body } = incoming;
   if (operation.class === "named") {
     const call = admitCall(options.calls, incoming);
+    const owner = call.ok ? options.relay.ownerOf(call.value) : null;
+    if (owner !== null) return pass({ kind: "forward", owner, body });
     return call.ok ? pass({ kind: "call", call: call.value, hold: parsed.hold }) : call;
   }
   if (wristband.use !== (operation.class === "session" ? "session" : "list"))

@@ -43,6 +43,7 @@ type ReaderFaultCode =
   | "held_bytes"
   | "answer_too_large"
   | "capability_missing"
+  | "state_unknown"
   | "caller_expired"
   | "left"
   | "cancelled"

@@ -9,6 +9,7 @@ import { createListeners } from "../../src/broker/listen.ts";
 import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
 import type { FindSchema } from "../../src/broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerSettings } from "../../src/broker/relay/breaker.ts";
+import { createKeptCalls, type KeptCalls, type KeptCallsOptions } from "../../src/broker/relay/kept-calls.ts";
 import { createRelay, type RelayOptions, type RelayOutcome } from "../../src/broker/relay/relay.ts";
 import { createClientSessions, type ClientSessions } from "../../src/broker/sessions/client-sessions.ts";
 import type { TaskIds } from "../../src/authz/task-ids.ts";
@@ -78,6 +79,7 @@ export interface TestSessions {
   readonly maxPerCaller?: number;
   readonly idleMs?: number;
   readonly absoluteMs?: number;
+  readonly kept?: Pick<KeptCallsOptions, "max" | "maxPerCaller" | "later">;
 }
 
 export const SEAL_KEY: SealKey = { id: "k1", key: Buffer.alloc(32, 1) };
@@ -123,6 +125,8 @@ export interface TestBroker {
   clientSessions(): number;
   /** As after SIGHUP without this server. */
   endSessionsAt(server: string): void;
+  /** Calls that wait for their clients. */
+  kept(): number;
   sweep(): void;
   /** Milliseconds that both clocks are ahead. */
   ahead: number;
@@ -153,13 +157,15 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
   const notices = createChangeNotices();
   const seen: Seen = { observed: [], log: [], dropped: 0, thinned: 0 };
   const sessions = createSessionPool({ maxSessions: limits.maxSessions ?? 100, idleMs: 60_000, monotonic });
-  const parts = { eras: createEras(monotonic), sessions, findSchema: schemasOf(servers), now, monotonic };
+  const kept = keptCallsOf(limits, now);
+  const parts = { eras: createEras(monotonic), sessions, findSchema: schemasOf(servers), kept, now, monotonic };
   return {
     clocks,
     now,
     seen,
     notices,
     sessions,
+    kept,
     relay: createRelay({ ...parts, ...recorder(seen), ...relayLimits(limits), ...breakersOf(limits, monotonic) }),
     upstreams: upstreamsOf(servers),
     held: heldBytesOf(limits),
@@ -230,6 +236,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     sessions: () => sessions.size,
     clientSessions: () => clientSessions?.size ?? 0,
     endSessionsAt: (server) => clientSessions?.endAt((name) => name === server),
+    kept: () => parts.kept?.size ?? 0,
     sweep() {
       sessions.sweep();
       clientSessions?.sweep();
@@ -246,6 +253,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     async close(graceMs = 0) {
       catalog.close();
       await broker.close(graceMs);
+      await parts.relay.endAll();
       await clientSessions?.close();
       await sessions.close();
       forwarder.close();
@@ -260,6 +268,13 @@ function curationOf(servers: TestServers, virtualServers: VirtualServers) {
 }
 
 const MIB = 1024 * 1024;
+
+/** Where there are keys. */
+function keptCallsOf({ clientSessions }: BrokerLimits, now: () => number): KeptCalls | null {
+  if (clientSessions === undefined) return null;
+  const { keys = [SEAL_KEY], address = "127.0.0.1:1", kept = {} } = clientSessions;
+  return createKeptCalls({ sealer: createSealer(keys), address, now, ...kept });
+}
 
 /** A breaker for each server, if there are any. */
 function breakersOf({ breaker }: BrokerLimits, monotonic: () => number): Pick<RelayOptions, "breakerOf"> {

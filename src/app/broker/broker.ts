@@ -55,10 +55,11 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
   });
   const { catalog } = live;
   const findSchema = createFindSchema(() => catalog.current());
-  const calls = buildRelay(config, { monotonic, log, findSchema, observer: metrics.calls });
   const held = heldBytesOf(config);
   const { notices } = changes;
   const sessions = sessionsOf(config, { monotonic, log, notices, onListChanged: (...what) => catalog.heard(...what) });
+  const kept = sessions?.kept ?? null;
+  const calls = buildRelay(config, { monotonic, log, findSchema, kept, observer: metrics.calls });
   const verify = verifierOf(config, { keys, catalog, metrics });
   const listeners = listenersOf(config, changes);
   const lists = createListResults(Date.now);

@@ -2,6 +2,7 @@
 import { createEras } from "../../broker/upstream/era.ts";
 import type { FindSchema } from "../../broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerState } from "../../broker/relay/breaker.ts";
+import type { KeptCalls } from "../../broker/relay/kept-calls.ts";
 import { createRelay, type Relay, type RelayObserver } from "../../broker/relay/relay.ts";
 import { createSessionPool } from "../../broker/upstream/session-pool.ts";
 import type { Config } from "../../config/load.ts";
@@ -19,6 +20,7 @@ export interface RelayDeps {
   readonly monotonic: () => number;
   readonly log: Log;
   readonly findSchema: FindSchema;
+  readonly kept: KeptCalls | null;
   readonly observer?: RelayObserver;
 }
 
@@ -31,7 +33,7 @@ const NO_OBSERVER: RelayObserver = { observe: () => {}, dropped: () => {}, thinn
 
 export function buildRelay(
   config: Config,
-  { monotonic, log, findSchema, observer = NO_OBSERVER }: RelayDeps,
+  { monotonic, log, findSchema, kept, observer = NO_OBSERVER }: RelayDeps,
 ): RelayParts {
   const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
   const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
@@ -43,6 +45,7 @@ export function buildRelay(
     eras,
     sessions,
     findSchema,
+    kept,
     observer,
     log,
     now: Date.now,

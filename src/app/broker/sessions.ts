@@ -2,6 +2,7 @@
 import { networkInterfaces } from "node:os";
 import { createClientSessions, type ClientSessionsOptions } from "../../broker/sessions/client-sessions.ts";
 import { createEventIds } from "../../broker/sessions/event-ids.ts";
+import { createKeptCalls, type KeptCalls } from "../../broker/relay/kept-calls.ts";
 import { createForwarder, type ForwarderTls } from "../../broker/sessions/forward.ts";
 import { createSessionIds } from "../../broker/sessions/session-id.ts";
 import { createPacer } from "../../broker/upstream/brake.ts";
@@ -16,6 +17,7 @@ import { loadSealKeys } from "../seal-keys.ts";
 import { tlsOf } from "../tls-listeners.ts";
 
 export interface BuiltSessions extends SessionParts {
+  readonly kept: KeptCalls;
   close(): Promise<void>;
 }
 
@@ -54,6 +56,7 @@ export function sessionsOf(config: Config, { monotonic, log, ...changes }: Sessi
   return {
     clients,
     forwarder,
+    kept: createKeptCalls({ sealer, address, now: Date.now }),
     keepAliveMs: limits.keepAliveSeconds * 1000,
     async close() {
       clearInterval(sweeper);

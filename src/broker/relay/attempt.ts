@@ -1,14 +1,17 @@
 // One call: finds how its server is spoken to, sends the client's bytes, and passes the response on. Sends a call twice only
 // where the server says that it does not know the session, so has not processed it. I/O by its parts.
 import { randomInt } from "node:crypto";
-import { drainOrClose, type HttpResponse } from "../../http/client.ts";
+import { drainOrClose, HttpFault, type HttpResponse } from "../../http/client.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
 import { MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "../upstream/era.ts";
 import { createNotificationBudget } from "./notification-budget.ts";
-import { createBrake, type Pacer } from "../upstream/brake.ts";
+import { createBrake, type Brake, type Pacer } from "../upstream/brake.ts";
 import { faultIn } from "../abort.ts";
+import { createAskBack, type AskBack } from "./ask-back.ts";
+import type { CallClient } from "./call-client.ts";
+import type { KeptCalls } from "./kept-calls.ts";
 import type { CallTimeout } from "./call-timeout.ts";
 import { leaseOf } from "./lease.ts";
 import { toClientResponse, type RpcResponse } from "./response.ts";
@@ -16,7 +19,7 @@ import type { RelayCall } from "./admit.ts";
 import { notificationFor, takeRequest } from "./server-requests.ts";
 import { askedIn, type Asked } from "./asking.ts";
 import { withAnswers } from "./input-required.ts";
-import { beginAnswer, beginStream, sendResponse, type RelayClient } from "./client-response.ts";
+import { beginAnswer, beginStream, sendResponse } from "./client-response.ts";
 import { passJson } from "./json-answer.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
@@ -30,6 +33,8 @@ export interface AttemptOptions {
   readonly eras: Eras;
   readonly sessions: SessionPool;
   readonly findSchema: FindSchema;
+  /** Calls that wait for their clients; null where clients of the stateless revision are not asked. */
+  readonly kept: KeptCalls | null;
   /** Receives counts of events that are not passed on (B50), and of those beyond the budget. */
   readonly observer: StreamObserver;
   readonly pacer: Pacer;
@@ -37,6 +42,8 @@ export interface AttemptOptions {
   readonly notificationsPerSecond: number;
   /** A silent stream to a client gets a comment at least so often. */
   readonly keepAliveMs: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonic: () => number;
 }
@@ -44,7 +51,7 @@ export interface AttemptOptions {
 /** A call under way. */
 export interface RelayAttempt {
   readonly call: RelayCall;
-  readonly client: RelayClient;
+  readonly client: CallClient;
   readonly timeout: CallTimeout;
 }
 
@@ -100,7 +107,14 @@ async function send(
   const dialect: Dialect = lease?.dialect ?? { era: "modern" };
   if (dialect.era === "legacy" && current.call.asking?.inputs)
     return refuse("upstream_unavailable", "another revision");
-  const request = relayRequest(current.call, { dialect, wireId: randomInt(1, MAX_WIRE_ID) }, options.findSchema);
+  const first = relayRequest(current.call, { dialect, wireId: randomInt(1, MAX_WIRE_ID) }, options.findSchema);
+  const { client } = current;
+  const request: RelayRequest = {
+    ...first,
+    get clientId() {
+      return client.laterId ?? first.clientId;
+    },
+  };
   const { headers, body } = request;
   try {
     const response = await upstream.request({ method: "POST", headers, body, signal });
@@ -192,15 +206,21 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
   const { monotonic, notificationsPerSecond, observer, pacer, readMessage } = options;
   timeout.endAt(call.wristband.caller_exp * 1000);
   const brake = createBrake(response);
-  const writer = client.accepts.stream ? beginStream(client, brake) : null;
+  const writer = () => (client.accepts.stream && !client.isAway ? beginStream(client, brake) : null);
+  const asking = askBackOf(options, opened, brake);
+  writer();
   const sink: StreamSink = {
     notification(data, message) {
       const passed = notificationFor(opened, data, message);
-      if (passed !== null) writer?.event(passed);
+      const own = passed === null ? null : client.inItsTerms(passed, message);
+      if (own !== null) writer()?.event(own);
     },
-    request: (data, message) => takeRequest({ ...opened, writer }, data, message),
+    request: (data, message) => takeRequest({ ...opened, writer: writer(), asking }, data, message),
     onData: timeout.restart,
-    answer: () => beginAnswer(client, brake),
+    answer() {
+      checkIsThere(client);
+      return beginAnswer(client, brake);
+    },
     unread: () => client.response.writableLength,
   };
   const reading = readStream(
@@ -211,10 +231,25 @@ async function passStream(options: AttemptOptions, opened: OpenResponse): Promis
     { brake, pacer, budget: createNotificationBudget(notificationsPerSecond, monotonic), observer, readMessage },
     { hold: client.hold, signal: timeout.signal },
   );
-  const end = await reading.finally(() => call.session?.requests.forget(timeout));
+  const end = await reading.finally(() => {
+    call.session?.requests.forget(timeout);
+    asking?.end();
+  });
+  checkIsThere(client);
   if (end === null) return refuse("capability_missing", "input_required");
   if (end === "flowed") return null;
   if (end.isAsking === true) return askedIn(end.body);
   sendResponse(client, end);
   return null;
+}
+
+/** A server that asks its client and does not wait for her has nobody to answer. @throws {HttpFault} */
+function checkIsThere(client: CallClient): void {
+  if (client.isAway) throw new HttpFault("no_answer");
+}
+
+/** Null where the client of the call cannot be asked in a result. */
+function askBackOf({ kept, now }: AttemptOptions, opened: OpenResponse, brake: Brake): AskBack | null {
+  const { dialect } = opened.request;
+  return kept === null || dialect.era === "modern" ? null : createAskBack({ ...opened, kept, dialect, brake, now });
 }

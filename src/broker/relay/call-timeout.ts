@@ -12,7 +12,7 @@ export interface CallTimeout {
   restart(): void;
   /** Stops the idle timeout until the returned function is called, and restarts it then: the client is to answer, not the server. */
   hold(): () => void;
-  /** Sets the hard limit. @param at milliseconds since the epoch */
+  /** Sets the hard limit, in place of the one before. @param at milliseconds since the epoch */
   endAt(at: number): void;
   end(reason: EndReason): void;
   /** Stops all timers. */

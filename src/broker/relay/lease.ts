@@ -7,11 +7,18 @@ import { HandshakeFault, type Eras } from "../upstream/era.ts";
 import type { SessionPool } from "../upstream/session-pool.ts";
 import type { Lease } from "../upstream/session.ts";
 import type { RelayCall } from "./admit.ts";
+import { askableCapabilities } from "./ask-back.ts";
+import { hasState, type KeptCalls } from "./kept-calls.ts";
 import type { CallTimeout } from "./call-timeout.ts";
+
+/** A state that came with a call is of no call that waits. */
+export const STATE_UNKNOWN = "state_unknown";
 
 export interface LeaseOptions {
   readonly eras: Eras;
   readonly sessions: SessionPool;
+  /** Calls that wait for their clients; null where clients of the stateless revision are not asked. */
+  readonly kept: KeptCalls | null;
 }
 
 export interface LeasedCall {
@@ -20,19 +27,18 @@ export interface LeasedCall {
 }
 
 /** A session with a server of the older revisions; null for one of the stateless revision. @throws {HttpFault} */
-export async function leaseOf({ eras, sessions }: LeaseOptions, { call, timeout }: LeasedCall): Promise<Lease | null> {
-  const { upstream, credential, wristband, session } = call;
+export async function leaseOf(options: LeaseOptions, { call, timeout }: LeasedCall): Promise<Lease | null> {
+  const { eras, kept } = options;
+  const { upstream, credential } = call;
   const { name } = upstream;
   const { signal } = timeout;
   const ask = sendOwn(upstream, credential, createBudget(signal));
   const era = eras.known(name) ?? (await orAborted(eras.of(name, ask), signal));
   if (era === "modern") return olderLease(eras, call, signal);
+  // Such a server has made no state: whatever this is, it is of no call that waits.
+  if (kept !== null && hasState(call)) throw new HttpFault(STATE_UNKNOWN);
   try {
-    // `sessions: caller`: one session of the server for all sessions of the client.
-    if (session !== null && upstream.sessions === "client")
-      return await session.upstreams.acquire({ upstream, credential }, signal);
-    const { idp, sub, client } = wristband;
-    return await sessions.acquire({ upstream, credential, idp, sub, client }, signal);
+    return await legacyLease(options, call, signal);
   } catch (error) {
     if (!hasNoHandshake(error)) throw error;
     // The server no longer supports `initialize`, or our cached era came from another caller's error. Probe again with this
@@ -41,6 +47,16 @@ export async function leaseOf({ eras, sessions }: LeaseOptions, { call, timeout 
     if ((await orAborted(eras.askAnew(name, ask), signal)) === "modern") return null;
     throw error;
   }
+}
+
+function legacyLease({ sessions, kept }: LeaseOptions, call: RelayCall, signal: AbortSignal): Promise<Lease> {
+  const { upstream, credential, wristband, session } = call;
+  // `sessions: caller`: one session of the server for all sessions of the client.
+  if (session !== null && upstream.sessions === "client")
+    return session.upstreams.acquire({ upstream, credential }, signal);
+  const { idp, sub, client } = wristband;
+  const capabilities = kept === null ? {} : askableCapabilities(call);
+  return sessions.acquire({ upstream, credential, idp, sub, client, capabilities }, signal);
 }
 
 /** Statuses of a server that does not support `initialize`; under 200 it is an error response. */

@@ -13,7 +13,10 @@ import { createCallTimeout, type CallTimeout } from "./call-timeout.ts";
 import { createCallsUnderWay } from "./calls-under-way.ts";
 import { attempt, type AttemptOptions, type RelayAttempt } from "./attempt.ts";
 import type { RelayCall } from "./admit.ts";
-import { endCancelled, endStream, keepAlive, type RelayClient } from "./client-response.ts";
+import { CallClient } from "./call-client.ts";
+import type { KeptCalls } from "./kept-calls.ts";
+import { STATE_UNKNOWN } from "./lease.ts";
+import { endCancelled, endStream, type RelayClient } from "./client-response.ts";
 import type { FindSchema } from "./request.ts";
 import type { StreamObserver } from "./stream.ts";
 import { createReadMessage } from "../upstream/message.ts";
@@ -49,6 +52,8 @@ export interface RelayOptions {
   readonly eras: Eras;
   readonly sessions: SessionPool;
   readonly findSchema: FindSchema;
+  /** Calls that wait for their clients; null where clients of the stateless revision are not asked. */
+  readonly kept: KeptCalls | null;
   readonly observer: RelayObserver;
   readonly log: RelayLog;
   /** Milliseconds since the epoch. */
@@ -70,6 +75,8 @@ export interface RelayOptions {
 export interface Relay {
   /** Sends a call to its server and the response to the client. Returns a refusal if the client has got nothing yet. */
   carry(call: RelayCall, client: RelayClient): Promise<Refused | null>;
+  /** The other replica at which the call waits that this one goes on with; null for none. */
+  ownerOf(call: RelayCall): string | null;
   /** Ends the call of this scope with this id, at its server too; nothing if there is no such call. */
   cancel(scope: string, id: RpcId): void;
   /** Ends the calls under way. Resolves when each client has its response or a refusal. */
@@ -84,7 +91,13 @@ export function createRelay(options: RelayOptions): Relay {
   const pacer = createPacer();
   const shared = { ...options, pacer, readMessage: createReadMessage(pacer) };
   return {
+    ownerOf(call) {
+      const ref = options.kept?.read(call) ?? null;
+      return ref === null || !ref.isFresh || ref.owner === options.kept?.address ? null : ref.owner;
+    },
     carry(call, client) {
+      const resumed = resume(options, call, client);
+      if (resumed !== null) return resumed;
       const release = tryAcquire(call);
       if (release === null) {
         const refused = refuse("rate_limited");
@@ -94,16 +107,24 @@ export function createRelay(options: RelayOptions): Relay {
       const timeout = createCallTimeout(call.upstream.timeoutMs, options.now);
       const { scope, operation } = call;
       const remove = operation.id === null ? () => {} : underWay.add(scope, operation.id, timeout);
-      const done = carry(shared, { call, client, timeout }).finally(() => {
+      const { keepAliveMs } = options;
+      const caller = new CallClient(client, { onLeft: () => timeout.end(LEFT), keepAliveMs });
+      const first = caller.begin();
+      const carried = carry(shared, { call, client: caller, timeout });
+      carried.then(
+        (refused) => caller.end(refused),
+        () => caller.end(refuse("internal")),
+      );
+      const done = carried.finally(() => {
         active.delete(timeout);
         remove();
         // Count the call until the client has read the response: up to 8 MiB stay buffered.
-        const { response } = client;
+        const { response } = caller;
         if (response.writableEnded && !response.writableFinished && !response.closed) response.once("close", release);
         else release();
       });
       active.set(timeout, done);
-      return done;
+      return first;
     },
     cancel: (scope, id) => underWay.find(scope, id)?.end(CANCELLED),
     async endAll() {
@@ -111,6 +132,22 @@ export function createRelay(options: RelayOptions): Relay {
       await Promise.allSettled(active.values());
     },
   };
+}
+
+/** Goes on with the call that waits for this one; null for a call that goes on with none of ours. */
+function resume(options: RelayOptions, call: RelayCall, client: RelayClient): Promise<Refused | null> | null {
+  const ref = options.kept?.read(call) ?? null;
+  if (ref === null) return null;
+  const kept = options.kept?.take(ref) ?? null;
+  if (kept !== null) return kept.resume(call, client);
+  const refused = stateUnknown();
+  report(options, { call, client }, { end: { kind: "refused", refused }, ms: 0 });
+  return Promise.resolve(refused);
+}
+
+/** Her `requestState` is altered, too old, used before or somebody else's, or the call has ended. */
+export function stateUnknown(): Refused {
+  return { ...refuse("params_invalid", STATE_UNKNOWN), about: "a requestState of no call that waits" };
 }
 
 /** Bounds the calls of a caller, in all and at each server: a call takes a slot of both. */
@@ -140,10 +177,6 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
   const { client, timeout } = current;
   const { monotonic } = options;
   const started = monotonic();
-  const onClose = () => timeout.end(LEFT);
-  client.response.on("close", onClose);
-  keepAlive(client, options.keepAliveMs);
-  if (client.response.closed) onClose();
   let end: CallEnd;
   try {
     subscribe(current.call);
@@ -152,10 +185,10 @@ async function carry(options: RelayOptions & AttemptOptions, current: RelayAttem
   } catch (error) {
     end = endBy(causeOf(error, timeout), current.call.upstream.maxResponseBytes);
   } finally {
-    client.response.off("close", onClose);
     timeout.clear();
   }
   report(options, current, { end, ms: monotonic() - started });
+  if (client.isAway) return null;
   if (end.kind === "left" && !client.response.closed) endCancelled(client);
   if (end.kind !== "refused") return null;
   if (!client.response.headersSent) return end.refused;
@@ -228,6 +261,7 @@ function endBy(error: unknown, limitBytes: number): CallEnd {
 
 function refusedBy(error: unknown): Refused {
   if (!(error instanceof HttpFault)) return refuse("internal", error instanceof Error ? error.name : "thrown");
+  if (error.code === STATE_UNKNOWN) return stateUnknown();
   if (error.code === NO_ROOM) return refuse("rate_limited", error.code);
   if (error.code === "capability_missing") return refuse("capability_missing", "input_required");
   if (error.code === "answer_too_large") return refuse("answer_too_large");
@@ -243,7 +277,7 @@ interface CallReport {
 
 function report(
   { observer, log }: RelayOptions,
-  { call, client }: Pick<RelayAttempt, "call" | "client">,
+  { call, client }: { readonly call: RelayCall; readonly client: RelayClient },
   { end, ms }: CallReport,
 ): void {
   const { upstream, operation } = call;

@@ -9,6 +9,7 @@ import { askClient, cancellationFor } from "../sessions/ask-client.ts";
 import { LOG_LEVELS } from "../sessions/session-settings.ts";
 import { errorReply, postMessage, resultReply } from "../upstream/reply.ts";
 import type { RelayCall } from "./admit.ts";
+import type { AskBack } from "./ask-back.ts";
 import type { CallTimeout } from "./call-timeout.ts";
 import type { EventWriter } from "./client-response.ts";
 import type { RelayRequest } from "./request.ts";
@@ -26,10 +27,10 @@ const METHOD_NOT_FOUND = -32_601;
 /**
  * Answers a request of a server, or hands it to the client of the call: at once, because the server may wait for ever, and its
  * caller with it. False in the stateless revision, which has no such requests.
- * @param asked `writer` is the stream to the client, null if she takes none
+ * @param asked `writer` is the stream to the client, null if she takes none; `asking` asks her in a result
  */
 export function takeRequest(
-  asked: StreamedCall & { readonly writer: EventWriter | null },
+  asked: StreamedCall & { readonly writer: EventWriter | null; readonly asking: AskBack | null },
   data: Buffer,
   message: ServerRequest,
 ): boolean {
@@ -40,7 +41,7 @@ export function takeRequest(
   const to = { upstream, credential };
   const { timeout, writer } = asked;
   if (method === "ping") void postMessage(to, dialect, resultReply(id, {}));
-  else {
+  else if (asked.asking?.ask(data, message) !== true) {
     const onDone = timeout.hold();
     const asking = { ...{ data, message, to, dialect, onDone }, origin: timeout };
     const isAsked = session !== null && writer !== null && askClient(session, asking, sendTo(writer));

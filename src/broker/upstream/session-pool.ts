@@ -9,6 +9,8 @@ export interface SessionOwner extends SessionTarget {
   readonly sub: string;
   /** The client that the caller's token was issued to. */
   readonly client: string;
+  /** What the client can do for the server: sessions of others differ. Nothing without. */
+  readonly capabilities?: object;
 }
 
 export interface SessionPool {
@@ -77,6 +79,7 @@ class CallerSessions implements SessionPool {
 
   #open(key: string, owner: SessionOwner): Session {
     const session = createSession(owner, {
+      ...(owner.capabilities !== undefined && { capabilities: owner.capabilities }),
       monotonic: this.#options.monotonic,
       onUnusable: () => this.#remove(key, session),
       onDelete: (deletion) => {
@@ -113,10 +116,13 @@ interface Key {
 }
 
 /** A list of fixed length as JSON is injective (P4); the credential itself is in no key. */
-function keyOf({ upstream, idp, sub, client, credential }: SessionOwner): Key {
+function keyOf({ upstream, idp, sub, client, credential, capabilities = {} }: SessionOwner): Key {
   const shared = upstream.sessions === "caller" ? null : client;
   const secret = credential === null ? [] : [credential.header, credential.value.reveal()];
   const caller = JSON.stringify([upstream.name, idp, sub]);
   const passed = Object.entries(upstream.passed);
-  return { caller, whole: caller + hash("sha256", JSON.stringify([shared, secret, passed]), "base64url") };
+  return {
+    caller,
+    whole: caller + hash("sha256", JSON.stringify([shared, secret, passed, capabilities]), "base64url"),
+  };
 }
