@@ -59,7 +59,11 @@ export function buildRelay(
     relay,
     breakerState: (server) => breakers.of(server)?.state() ?? "closed",
     apply(next, changed) {
-      for (const server of changed) eras.forget(server);
+      const gone = breakers.names().filter((server) => !Object.hasOwn(next.servers, server));
+      for (const server of [...changed, ...gone]) {
+        eras.forget(server);
+        sessions.endAt(server);
+      }
       breakers.apply(next);
     },
     async close() {
@@ -84,5 +88,5 @@ function createBreakers(config: Config, monotonic: () => number) {
     );
   };
   apply(config);
-  return { of: (server: string) => live.get(server)?.breaker, apply };
+  return { of: (server: string) => live.get(server)?.breaker, names: () => [...live.keys()], apply };
 }

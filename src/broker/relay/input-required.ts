@@ -7,7 +7,9 @@ import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import { innerObjectSpan, readObjectSpan, setMembers, splice, type Span } from "../../json/spans.ts";
 import { shortValue } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
+import { HttpFault } from "../../http/client.ts";
 import { orAborted } from "../abort.ts";
+import { NO_ROOM } from "../room.ts";
 import { canGiveInput } from "../sessions/client-capabilities.ts";
 import type { ClientAnswers, Question } from "../sessions/client-answers.ts";
 import type { Brake } from "../upstream/brake.ts";
@@ -145,7 +147,12 @@ async function askAll(requests: readonly InputRequest[], current: AskedClient): 
       asked.push({ key: request.key, question });
       writer.event(messageFor(request, question.id));
     }
-    const all = asked.map(async ({ key, question }) => ({ key, response: await question.answer }));
+    const all = asked.map(async ({ key, question }) => {
+      const response = await question.answer;
+      // Answers wait for the others: they count as what is held for this call.
+      if (response !== null && !client.hold.take(response.length)) throw new HttpFault(NO_ROOM);
+      return { key, response };
+    });
     return textOf(await orAborted(Promise.all(all), timeout.signal));
   } finally {
     for (const { question } of asked) question.forget();

@@ -118,6 +118,15 @@ describe("createSessionPool", () => {
     );
   });
 
+  it("sessions with a server that has changed end, and no others: its id is none of the other's", async () => {
+    const { pool, owner } = await setup();
+    const names = ["s", "t", 's","'];
+    const before = await Promise.all(names.map((server) => idOf(pool, owner({ server }))));
+    pool.endAt("s");
+    const after = await Promise.all(names.map((server) => idOf(pool, owner({ server }))));
+    expect(after.map((id, i) => id === before[i])).toEqual([false, true, true]);
+  });
+
   it("opens one session for all who wait", async () => {
     const { pool, owner, fake } = await setup();
     const leases = await Promise.all(Array.from({ length: 50 }, () => pool.acquire(owner(), patient())));

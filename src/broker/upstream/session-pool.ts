@@ -18,6 +18,8 @@ export interface SessionPool {
   acquire(owner: SessionOwner, signal: AbortSignal): Promise<Lease>;
   /** Ends sessions that were idle for `idleMs`. */
   sweep(): void;
+  /** Ends all sessions with a server that is another one now, or is not there any more. */
+  endAt(server: string): void;
   /** Ends all sessions, and deletes them at their servers; best effort. */
   close(): Promise<void>;
   readonly size: number;
@@ -72,6 +74,11 @@ class CallerSessions implements SessionPool {
     }
   }
 
+  endAt(server: string): void {
+    const prefix = prefixOf(server);
+    for (const [key, session] of this.#sessions) if (key.startsWith(prefix)) this.#remove(key, session);
+  }
+
   async close(): Promise<void> {
     for (const [key, session] of this.#sessions) this.#remove(key, session);
     await Promise.all(this.#deletions);
@@ -113,6 +120,11 @@ interface Key {
   /** The prefix of all keys of one caller at one server, and of no others: JSON of three texts ends where it ends. */
   readonly caller: string;
   readonly whole: string;
+}
+
+/** The beginning of all keys of a server, and of no others: its name ends at the quotation mark. */
+function prefixOf(server: string): string {
+  return `[${JSON.stringify(server)},`;
 }
 
 /** A list of fixed length as JSON is injective (P4); the credential itself is in no key. */
