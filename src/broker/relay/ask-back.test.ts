@@ -1,5 +1,6 @@
 // A client of the stateless revision calls a server of an older one that asks back: an `input_required` result, and her answer.
 import { describe, expect, it, vi } from "vitest";
+import { freePort } from "../../../demo/ports.ts";
 import type { BrokerReply, CallParts } from "../../../test/fakes/broker-client.ts";
 import { SEAL_KEY, startTestBroker, type BrokerLimits, type TestServer } from "../../../test/fakes/broker.ts";
 import { event, json, result, startEraServer, type Arrival, type FakeEra } from "../../../test/fakes/mcp-server.ts";
@@ -164,6 +165,18 @@ describe("a session server asks a client of the stateless revision", () => {
       expect(resultOf(await call({ capabilities }))).toMatchObject({ got: [{ code: -32_601 }] });
     },
   );
+});
+
+describe("over two replicas", () => {
+  it("the one that keeps the call goes on with it, whichever gets her answer", async () => {
+    const port = await freePort();
+    const address = `127.0.0.1:${port}`;
+    const one = await setup([[WHO]], { port, clientSessions: { address } });
+    const two = await setup([[WHO]], { clientSessions: { address: "127.0.0.1:9" } });
+    const done = await two.goOn(await one.call(), { id: "there" });
+    expect(done.messages.at(-1)).toMatchObject({ id: "there", result: { got: [{ action: "accept" }] } });
+    expect([one.answers.length, two.upstream.requests.length, one.broker.kept()]).toEqual([1, 0, 0]);
+  });
 });
 
 describe("requestState of another", () => {
