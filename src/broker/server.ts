@@ -202,7 +202,7 @@ function listen(
   { request, response }: RequestContext,
 ): void {
   const from = request.headersDistinct["last-event-id"];
-  if (from?.length === 1) session.resumeAt(from[0] ?? "");
+  if (from?.length === 1 && session.resumeAt(from[0] ?? "", { response, expiresAt: Date.now() + maxMs })) return;
   session.streams.open(response, { keepAliveMs: sessions?.keepAliveMs ?? 0, maxMs });
 }
 

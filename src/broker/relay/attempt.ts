@@ -22,6 +22,7 @@ import { withAnswers } from "./input-required.ts";
 import { beginAnswer, beginStream, sendResponse } from "./client-response.ts";
 import { passJson } from "./json-answer.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
+import { clientEventId, newPosition, resumeStream, tellPosition, type StreamPosition } from "./resume.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
 import type { ReadMessage } from "../upstream/message.ts";
 import type { SessionPool } from "../upstream/session-pool.ts";
@@ -60,6 +61,8 @@ interface OpenResponse extends RelayAttempt {
   readonly lease: Lease | null;
   readonly request: RelayRequest;
   readonly response: HttpResponse;
+  /** True for the rest of a stream that ended early. */
+  readonly isRest?: boolean;
 }
 
 /** A refusal, or what the server asks the client; null once she has her response. */
@@ -201,46 +204,79 @@ function forgetTerms({ eras }: AttemptOptions, { lease, call }: OpenResponse): b
   return hadSession;
 }
 
+/** The stream of a call, and what goes on with it where it ends early. */
 async function passStream(options: AttemptOptions, opened: OpenResponse): Promise<AttemptResult> {
-  const { call, client, timeout, request, response } = opened;
-  const { monotonic, notificationsPerSecond, observer, pacer, readMessage } = options;
+  const { call, client, timeout } = opened;
   timeout.endAt(call.wristband.caller_exp * 1000);
+  const position = newPosition();
+  try {
+    let end = await readPart(options, opened, position);
+    while (end !== null && end !== "flowed" && "fault" in end) {
+      const response = await resumeStream(opened, position, end.fault);
+      // A server that ends each stream at once has no more time than one that is silent.
+      end = await readPart(options, { ...opened, response, isRest: true }, position);
+    }
+    checkIsThere(client);
+    if (end === null) return refuse("capability_missing", "input_required");
+    if (end === "flowed") return null;
+    if (end.isAsking === true) return askedIn(end.body);
+    sendResponse(client, end);
+    return null;
+  } finally {
+    call.session?.requests.forget(timeout);
+  }
+}
+
+/** One stream, to its end, or to the fault that it ended with. */
+function readPart(options: AttemptOptions, opened: OpenResponse, position: StreamPosition) {
+  const { call, client, timeout, request, response, isRest = false } = opened;
+  const { monotonic, notificationsPerSecond, observer, pacer, readMessage } = options;
   const brake = createBrake(response);
   const writer = () => (client.accepts.stream && !client.isAway ? beginStream(client, brake) : null);
   const asking = askBackOf(options, opened, brake);
   writer();
+  const send = (data: Buffer, id: string | null) => {
+    const stream = writer();
+    if (stream === null) return;
+    const told = clientEventId(opened, id);
+    stream.event(data, told);
+    if (told !== null) position.toldId = id;
+  };
   const sink: StreamSink = {
-    notification(data, message) {
+    notification({ data, id }, message) {
+      timeout.restart();
       const passed = notificationFor(opened, data, message);
       const own = passed === null ? null : client.inItsTerms(passed, message);
-      if (own !== null) writer()?.event(own);
+      if (own !== null) send(own, id);
     },
-    request: (data, message) => takeRequest({ ...opened, writer: writer(), asking }, data, message),
-    onData: timeout.restart,
+    request({ data, id }, message) {
+      timeout.restart();
+      const sendAsked = writer() === null ? null : (asked: Buffer) => send(asked, id);
+      return takeRequest({ ...opened, send: sendAsked, asking }, data, message);
+    },
+    position({ lastEventId, retryMs }) {
+      position.lastEventId = lastEventId ?? position.lastEventId;
+      position.retryMs = retryMs ?? position.retryMs;
+      tellPosition(opened, position, writer);
+    },
+    onData: isRest ? () => {} : timeout.restart,
     answer() {
       checkIsThere(client);
+      position.hasFlowed = true;
       return beginAnswer(client, brake);
     },
     unread: () => client.response.writableLength,
   };
-  const reading = readStream(
+  return readStream(
     {
       ...{ response, request, operation: call.operation, sink },
       ...{ server: call.upstream.name, maxBytes: call.upstream.maxResponseBytes },
     },
     { brake, pacer, budget: createNotificationBudget(notificationsPerSecond, monotonic), observer, readMessage },
     { hold: client.hold, signal: timeout.signal },
-  );
-  const end = await reading.finally(() => {
-    call.session?.requests.forget(timeout);
-    asking?.end();
-  });
-  checkIsThere(client);
-  if (end === null) return refuse("capability_missing", "input_required");
-  if (end === "flowed") return null;
-  if (end.isAsking === true) return askedIn(end.body);
-  sendResponse(client, end);
-  return null;
+  )
+    .catch((fault: unknown) => ({ fault }))
+    .finally(() => asking?.end());
 }
 
 /** A server that asks its client and does not wait for her has nobody to answer. @throws {HttpFault} */

@@ -6,7 +6,7 @@ import { idOf, type ServerNotification } from "../../mcp/upstream-message.ts";
 import type { Accepts } from "../accept-header.ts";
 import type { Hold } from "../held-bytes.ts";
 import type { RelayCall } from "./admit.ts";
-import { keepAlive, sendResponse, type RelayClient } from "./client-response.ts";
+import { keepAlive, openStream, sendResponse, type RelayClient } from "./client-response.ts";
 
 /** How each of her responses is watched. */
 export interface CallClientOptions {
@@ -77,6 +77,23 @@ export class CallClient implements RelayClient {
     const client = this.#now;
     this.#over(null);
     sendResponse(client, { status: 200, body });
+  }
+
+  /** Ends her stream: she comes back for the rest. */
+  leave(): void {
+    this.#letGo ??= this.hold.retain();
+    const { response } = this;
+    this.#over(null);
+    response.end();
+  }
+
+  /** She has come back for the rest, which this response is for. */
+  comeBack(response: ServerResponse): void {
+    const before = this.#now;
+    const { requestId, hold } = before;
+    this.#now = { response, requestId, hold, accepts: before.accepts, errorBody: before.errorBody };
+    void this.begin();
+    openStream(this.#now);
   }
 
   /** The call has ended. */

@@ -23,7 +23,10 @@ const HEADERS = { "cache-control": "no-store" };
 
 /** An event stream to a client. */
 export interface EventWriter {
-  event(data: Buffer): void;
+  /** @param id under which the client can ask for what comes after it; null for none */
+  event(data: Buffer, id: string | null): void;
+  /** An event without data: where the stream is. @param retryMs when she is to ask again once it has ended; null for none */
+  position(id: string, retryMs: number | null): void;
 }
 
 /** Up to this size one copy is cheaper than several writes. */
@@ -79,8 +82,13 @@ class ClientStream implements EventWriter {
     this.#writer.source = source;
   }
 
-  event(data: Buffer): void {
-    this.#writer.write([Buffer.concat(eventOf([data]))]);
+  event(data: Buffer, id: string | null): void {
+    const head = id === null ? [] : [Buffer.from(`id: ${id}\n`)];
+    this.#writer.write([Buffer.concat([...head, ...eventOf([data])])]);
+  }
+
+  position(id: string, retryMs: number | null): void {
+    this.#writer.write([`id: ${id}\n${retryMs === null ? "" : `retry: ${retryMs}\n`}data: \n\n`]);
   }
 
   /** A client that has not read what was sent needs no sign of life, and within an event there is no place for one. */
@@ -109,6 +117,11 @@ class PacedWriter {
     for (const part of parts)
       if (part.length > 0 && !this.#response.write(part)) this.#goOn ??= this.source?.hold() ?? null;
   }
+}
+
+/** Begins the stream of a client who has nothing else yet. */
+export function openStream(client: RelayClient): void {
+  streamOf(client);
 }
 
 /** An answer that its client gets before it is complete. */

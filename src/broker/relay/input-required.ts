@@ -145,7 +145,7 @@ async function askAll(requests: readonly InputRequest[], current: AskedClient): 
       const question = answers.ask();
       if (question === null) return refuse("capability_missing", "questions");
       asked.push({ key: request.key, question });
-      writer.event(messageFor(request, question.id));
+      writer.event(messageFor(request, question.id), null);
     }
     const all = asked.map(async ({ key, question }) => {
       const response = await question.answer;

@@ -11,7 +11,6 @@ import { errorReply, postMessage, resultReply } from "../upstream/reply.ts";
 import type { RelayCall } from "./admit.ts";
 import type { AskBack } from "./ask-back.ts";
 import type { CallTimeout } from "./call-timeout.ts";
-import type { EventWriter } from "./client-response.ts";
 import type { RelayRequest } from "./request.ts";
 import { MAX_UPDATE_BYTES, UPDATED, withMappedUpdate } from "./result-names.ts";
 
@@ -27,10 +26,10 @@ const METHOD_NOT_FOUND = -32_601;
 /**
  * Answers a request of a server, or hands it to the client of the call: at once, because the server may wait for ever, and its
  * caller with it. False in the stateless revision, which has no such requests.
- * @param asked `writer` is the stream to the client, null if she takes none; `asking` asks her in a result
+ * @param asked `send` writes to the stream to the client, null if she takes none; `asking` asks her in a result
  */
 export function takeRequest(
-  asked: StreamedCall & { readonly writer: EventWriter | null; readonly asking: AskBack | null },
+  asked: StreamedCall & { readonly send: ((message: Buffer) => void) | null; readonly asking: AskBack | null },
   data: Buffer,
   message: ServerRequest,
 ): boolean {
@@ -39,12 +38,12 @@ export function takeRequest(
   const { upstream, credential, session } = asked.call;
   const { method, id } = message;
   const to = { upstream, credential };
-  const { timeout, writer } = asked;
+  const { timeout, send } = asked;
   if (method === "ping") void postMessage(to, dialect, resultReply(id, {}));
   else if (asked.asking?.ask(data, message) !== true) {
     const onDone = timeout.hold();
     const asking = { ...{ data, message, to, dialect, onDone }, origin: timeout };
-    const isAsked = session !== null && writer !== null && askClient(session, asking, sendTo(writer));
+    const isAsked = session !== null && send !== null && askClient(session, asking, sendTo(send));
     if (!isAsked) {
       onDone();
       void postMessage(to, dialect, errorReply(id, METHOD_NOT_FOUND, "Method not found"));
@@ -53,9 +52,9 @@ export function takeRequest(
   return true;
 }
 
-function sendTo(writer: EventWriter): (message: Buffer) => boolean {
+function sendTo(send: (message: Buffer) => void): (message: Buffer) => boolean {
   return (message) => {
-    writer.event(message);
+    send(message);
     return true;
   };
 }

@@ -3,7 +3,7 @@ import { drainOrClose, HttpFault, isEncoded, type HttpResponse } from "../../htt
 import type { Operation } from "../../mcp/operation.ts";
 import type { ServerNotification, ServerRequest, UpstreamMessage } from "../../mcp/upstream-message.ts";
 import type { Brake, Pacer } from "../upstream/brake.ts";
-import { createEventParser, type StreamEvent } from "../upstream/event-stream.ts";
+import { createEventParser, type EventParser, type StreamEvent } from "../upstream/event-stream.ts";
 import type { NotificationBudget } from "./notification-budget.ts";
 import { EventFlow, heldOf } from "./flow.ts";
 import type { AnswerWriter } from "./client-response.ts";
@@ -26,10 +26,12 @@ export interface RelayStream {
 }
 
 export interface StreamSink {
-  /** Receives each notification. */
-  notification(data: Buffer, message: ServerNotification): void;
+  /** Receives each notification, with the server's id of the event. */
+  notification(event: StreamEvent, message: ServerNotification): void;
   /** Receives each request of the server's; false for one that has nobody who could answer it. */
-  request(data: Buffer, message: ServerRequest): boolean;
+  request(event: StreamEvent, message: ServerRequest): boolean;
+  /** Called after each chunk without the answer: where the stream is. */
+  position(parser: Pick<EventParser, "lastEventId" | "retryMs">): void;
   /** Called for each chunk that the server sends. */
   onData(): void;
   /** Begins the answer before it is complete. */
@@ -82,13 +84,12 @@ export async function readStream(
   const { brake, pacer } = pace;
   const parser = createEventParser(stream.maxBytes);
   const room = createRoom(options, roomFor(stream.maxBytes));
-  const flow = new EventFlow(stream);
-  const reading: StreamState = { found: undefined, isFlood: false, passed: 0, flow };
-  let begun = 0;
-  let left = SLICE_BYTES;
+  const reading: StreamState = { found: undefined, isFlood: false, passed: 0, flow: new EventFlow(stream) };
+  let [begun, left] = [0, SLICE_BYTES];
   const after = (chunk: Buffer, isFound: boolean): boolean => {
     if (isFound) return true;
-    reading.passed += flow.look(parser);
+    sink.position(parser);
+    reading.passed += reading.flow.look(parser);
     left -= chunk.length;
     if (left <= 0) {
       const isUseful = reading.passed + Math.max(0, parser.length - begun) >= USEFUL_BYTES;
@@ -114,14 +115,21 @@ export async function readStream(
     if (options.signal.aborted) throw faultIn(options.signal);
   } catch (error) {
     response.destroy(); // it may be endless, and would keep its connection
+    room.settle(sink.unread());
     throw answerTooLarge(room.faultFor(error));
   }
   drainOrClose(response);
   const { found } = reading;
-  if (found === "flowed") flow.finish();
+  room.settle(sink.unread() + heldOfFound(found));
   if (found === undefined) throw new HttpFault("no_answer");
-  room.settle(FIRST_ROOM + sink.unread() + (found === null || found === "flowed" ? 0 : lengthOf(found.body)));
+  if (found === "flowed") reading.flow.finish();
   return found;
+}
+
+/** Bytes of a response that wait to be written. */
+function heldOfFound(found: StreamState["found"]): number {
+  if (found === undefined) return 0;
+  return FIRST_ROOM + (found === null || found === "flowed" ? 0 : lengthOf(found.body));
 }
 
 function goOnLater(goOn: () => void, pacer: Pacer, pauseMs: number): void {
@@ -194,8 +202,8 @@ function applyVerdict(
     observer.thinned(server, 1);
   } else if (verdict !== null && "kind" in verdict) {
     reading.passed += event.data.length;
-    if (verdict.kind === "notification") sink.notification(verdict.data, verdict.message);
-    else if (!sink.request(event.data, verdict)) observer.dropped(server, 1);
+    if (verdict.kind === "notification") sink.notification({ ...event, data: verdict.data }, verdict.message);
+    else if (!sink.request(event, verdict)) observer.dropped(server, 1);
   } else {
     reading.found = verdict;
     return true;

@@ -5,7 +5,9 @@ import type { ClientCapabilities } from "./client-capabilities.ts";
 import { createServerRequests, type ServerRequests } from "./server-requests.ts";
 import type { SessionHolder } from "./session-id.ts";
 import { createClientStreams, type ClientStreams } from "./client-streams.ts";
-import { createHearing, type HearingOptions } from "./hearing.ts";
+import { createHearing, type Hearing, type HearingOptions } from "./hearing.ts";
+import type { EventRef } from "./event-ids.ts";
+import { createLeftCalls, type LeftCalls, type ReturnedClient } from "./left-calls.ts";
 import { createListChanges, type ListChangesOptions } from "./list-changes.ts";
 import { createSettings, type SessionSettings } from "./session-settings.ts";
 import { createSubscriptions, type Subscriptions } from "./subscriptions.ts";
@@ -24,12 +26,19 @@ export interface ClientSession {
   readonly streams: ClientStreams;
   /** The resources whose changes she wants to hear of. */
   readonly subscriptions: Subscriptions;
-  /** Servers' streams go on where this event was, the next time that they are asked for. Nothing for an id that is not of ours. */
-  resumeAt(eventId: string): void;
   /** Takes a slot for a message of hers to servers, and returns its release; null if too many of hers are under way. */
   readonly tryMessage: () => (() => void) | null;
   /** The same for a stream that she opens, which takes a connection of the broker. */
   readonly tryStream: () => (() => void) | null;
+  /** Calls whose client is to come back for the answer. */
+  readonly left: LeftCalls;
+  /** An event's id as the client gets it. */
+  eventId(event: EventRef): string;
+  /**
+   * Goes on after this event. True for one of a call, which takes the response; else the server's stream goes on there the next
+   * time that it is asked for. Nothing for an id that is not of this session.
+   */
+  resumeAt(eventId: string, client: Omit<ReturnedClient, "lastEventId">): boolean;
   /** Counts one request or stream under way; the returned function ends it. */
   use(): () => void;
   /** Milliseconds since the last use ended; 0 while there is one. */
@@ -57,6 +66,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
   const requests = createServerRequests();
   const answers = createClientAnswers();
   const settings = createSettings();
+  const left = createLeftCalls();
   const subscriptions = createSubscriptions();
   const upstreams = createBoundUpstreams({
     ...{ monotonic, capabilities, onDelete, onLost: end },
@@ -95,8 +105,26 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
 
   return {
     ...{ key, holder, capabilities, upstreams, requests, answers, settings, streams, subscriptions },
-    ...{ tryMessage, tryStream, end, ended: ending.signal, resumeAt: (eventId) => hearing.resumeAt(eventId) },
+    ...{ tryMessage, tryStream, end, ended: ending.signal, left },
+    ...createResumption(options, { left, hearing }),
     ...createUsage(monotonic),
+  };
+}
+
+/** What came last on a stream, in ids that say nothing to anybody else. */
+function createResumption(
+  { events, key }: ClientSessionOptions,
+  { left, hearing }: { readonly left: LeftCalls; readonly hearing: Hearing },
+): Pick<ClientSession, "eventId" | "resumeAt"> {
+  return {
+    eventId: (event) => events.seal(key, event),
+    resumeAt(eventId, client) {
+      const event = events.open(key, eventId);
+      if (event === null) return false;
+      if (event.call !== null) return left.resume(event.call, { ...client, lastEventId: event.id });
+      hearing.resumeAt(event);
+      return false;
+    },
   };
 }
 

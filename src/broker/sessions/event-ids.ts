@@ -1,11 +1,13 @@
-// Ids of events on a client's streams: the server's id and which server it is, sealed for one session. Pure but for the sealer's
-// randomness.
+// Ids of events on a client's streams: the server's id, which server it is, and the call whose stream it was on, sealed for one
+// session. Pure but for the sealer's randomness.
 import type { Sealer } from "../../secret/seal.ts";
 
 /** An event of a server. */
 export interface EventRef {
   readonly server: string;
   readonly id: string;
+  /** The call on whose stream it came; null for the stream of the session. */
+  readonly call: number | null;
 }
 
 export interface EventIds {
@@ -18,12 +20,13 @@ export interface EventIds {
 export function createEventIds(sealer: Sealer): EventIds {
   const contextOf = (session: string) => ({ purpose: "event", bound: [session] });
   return {
-    // No server's name has a space.
-    seal: (session, { server, id }) => sealer.seal(Buffer.from(`${server} ${id}`), contextOf(session)),
-    open(session, id) {
-      const text = sealer.open(id, contextOf(session))?.toString("utf8") ?? null;
-      const space = text?.indexOf(" ") ?? -1;
-      return text === null || space < 0 ? null : { server: text.slice(0, space), id: text.slice(space + 1) };
+    // No server's name has a space, and no id: event-stream.ts keeps none that has.
+    seal: (session, { server, id, call }) =>
+      sealer.seal(Buffer.from([server, id, ...(call === null ? [] : [call])].join(" ")), contextOf(session)),
+    open(session, sealed) {
+      const text = sealer.open(sealed, contextOf(session))?.toString("utf8") ?? "";
+      const [server = "", id, call] = text.split(" ");
+      return id === undefined ? null : { server, id, call: call === undefined ? null : Number(call) };
     },
   };
 }

@@ -11,7 +11,7 @@ import type { ReadMessage } from "../upstream/message.ts";
 import { askClient, cancellationFor, MAX_SEARCHED_BYTES, type AskedClient } from "./ask-client.ts";
 import type { BoundUpstreams } from "./bound-upstreams.ts";
 import type { ClientStreams } from "./client-streams.ts";
-import type { EventIds } from "./event-ids.ts";
+import type { EventIds, EventRef } from "./event-ids.ts";
 import type { SessionHolder } from "./session-id.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { listenUpstream, type HeardMessage } from "./listen-upstream.ts";
@@ -21,7 +21,8 @@ export interface Hearing {
   begin(server: string): void;
   beginAll(): void;
   endAll(): void;
-  resumeAt(eventId: string): void;
+  /** The server's stream goes on after this event, the next time that it is asked for. */
+  resumeAt(event: EventRef): void;
 }
 
 /** The parts of a session that what is heard goes to. */
@@ -91,9 +92,8 @@ class ServerStreams implements Hearing {
     this.#listening.clear();
   }
 
-  resumeAt(eventId: string): void {
-    const event = this.#options.events.open(this.#options.key, eventId);
-    if (event !== null) this.#positions.set(event.server, { lastEventId: event.id });
+  resumeAt({ server, id }: EventRef): void {
+    this.#positions.set(server, { lastEventId: id });
   }
 
   #sessionAt(server: string): OpenSession | null {
@@ -112,7 +112,7 @@ class ServerStreams implements Hearing {
 
   #send(server: string, { id, source }: HeardMessage, message: Buffer): boolean {
     const { events, key } = this.#options;
-    return this.#parts.streams.send(message, id === null ? null : events.seal(key, { server, id }), source);
+    return this.#parts.streams.send(message, id === null ? null : events.seal(key, { server, id, call: null }), source);
   }
 
   #answer({ dialect, ...to }: OpenSession, heard: HeardMessage, origin: object): void {
