@@ -120,7 +120,7 @@ describe("createSessionPool", () => {
 
   it("sessions with a server that has changed end, and no others: its id is none of the other's", async () => {
     const { pool, owner } = await setup();
-    const names = ["s", "t", 's","'];
+    const names = ["s", "t", "shared"];
     const before = await Promise.all(names.map((server) => idOf(pool, owner({ server }))));
     pool.endAt("s");
     const after = await Promise.all(names.map((server) => idOf(pool, owner({ server }))));
