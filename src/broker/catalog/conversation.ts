@@ -12,6 +12,8 @@ import {
   type SendOwn,
   type UpstreamResponse,
 } from "../upstream/era.ts";
+import { readUpstreamMessage } from "../../mcp/upstream-message.ts";
+import { answerForNobody } from "../upstream/reply.ts";
 import type { UpstreamConnections, UpstreamCredential } from "../upstream/upstream.ts";
 import { readListResponse, type ListResponse, type ListResult } from "./list-response.ts";
 
@@ -32,6 +34,10 @@ export interface Conversation {
 }
 
 const METHOD_NOT_FOUND = -32_601;
+/** Servers show some tools only to clients that can be asked. Each caller's own session declares what her client can do. */
+const EVERY_CAPABILITY = { elicitation: {}, sampling: {}, roots: {} };
+const MAX_ANSWERED = 16;
+const MAX_REQUEST_BYTES = 64 * 1024;
 
 /** @throws {HttpFault} */
 export async function converse({ upstream, credential }: ListedUpstream, budget: Budget): Promise<Conversation> {
@@ -44,12 +50,14 @@ export async function converse({ upstream, credential }: ListedUpstream, budget:
     if (isObject(result)) greeting = result;
     return response;
   };
-  const dialect: Dialect = (await probe(greet)) === "modern" ? { era: "modern" } : await handshake(greet, end);
+  const dialect: Dialect =
+    (await probe(greet)) === "modern" ? { era: "modern" } : await handshake(greet, end, EVERY_CAPABILITY);
   const capabilities = capabilitiesIn(greeting);
   const reader = {
     budget,
     maxBytes: Infinity,
     read: (bytes: Buffer) => readListResponse(bytes, OWN_ID, budget.slices),
+    other: refuser({ upstream, credential }, dialect),
   };
   return {
     dialect,
@@ -59,6 +67,17 @@ export async function converse({ upstream, credential }: ListedUpstream, budget:
     close: async () => {
       if (dialect.era === "legacy") await end(dialect);
     },
+  };
+}
+
+/** Answers the requests that a server makes while it is listed: nobody is there who could, and a server may wait for it. */
+function refuser(origin: ListedUpstream, dialect: Dialect): (event: Buffer) => void {
+  let left = MAX_ANSWERED;
+  return (event) => {
+    const message = left > 0 && event.length <= MAX_REQUEST_BYTES ? readUpstreamMessage(event) : null;
+    if (message?.kind !== "request") return;
+    left -= 1;
+    answerForNobody(origin, dialect, message);
   };
 }
 

@@ -99,6 +99,26 @@ describe("servers of both eras", () => {
     }
   });
 
+  it("a server that asks while it is listed gets an answer at once, and its list is read", async () => {
+    let goOn = () => {};
+    const answered: unknown[] = [];
+    const usual = sessionServer(LISTS);
+    const upstream = await fake((arrival, response) => {
+      if (arrival.message !== null && "error" in arrival.message) {
+        answered.push(arrival.message);
+        response.writeHead(202).end();
+        goOn();
+      } else if (arrival.method === "tools/list") {
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.write('data: {"jsonrpc":"2.0","id":"q","method":"roots/list"}\n\n');
+        const result = { tools: LISTS.tools };
+        goOn = () => void response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result })}\n\n`);
+      } else void usual(arrival, response);
+    });
+    expect(namesOf(await list(upstream.origin))).toEqual(NAMES);
+    expect(answered).toMatchObject([{ id: "q", error: { code: -32_601 } }]);
+  });
+
   it("a stream that says much before its response leaves no listener behind for each part", async () => {
     const warnings: string[] = [];
     const onWarning = ({ name }: Error) => warnings.push(name);
@@ -124,7 +144,8 @@ describe("servers of both eras", () => {
       const upstream = await fake(sessionServer(LISTS, version));
       expect(namesOf(await list(upstream.origin))).toEqual(NAMES);
       const [, initialize, initialized, ...rest] = upstream.requests;
-      expect(initialize?.params).toMatchObject({ protocolVersion: "2025-11-25", capabilities: {} });
+      const capabilities = { elicitation: {}, sampling: {}, roots: {} };
+      expect(initialize?.params).toMatchObject({ protocolVersion: "2025-11-25", capabilities });
       expect([initialize?.method, initialize?.headers["mcp-protocol-version"]]).toEqual(["initialize", undefined]);
       expect(initialized?.method).toBe("notifications/initialized");
       expect(rest.map(({ http, method }) => method || http)).toEqual([

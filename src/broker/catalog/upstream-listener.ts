@@ -6,13 +6,13 @@ import { backoffMs, type Backoff } from "../../async/backoff.ts";
 import { drainOrClose, HttpFault, isEncoded, type HttpResponse } from "../../http/client.ts";
 import type { JsonObject } from "../../json/types.ts";
 import { isObject } from "../../mcp/envelope.ts";
-import { readUpstreamMessage, type ServerRequest } from "../../mcp/upstream-message.ts";
+import { readUpstreamMessage } from "../../mcp/upstream-message.ts";
 import { CHANGE_KINDS, changedKindOf, type ChangeKind } from "../change-notices.ts";
 import { mediaOf } from "../upstream/body.ts";
 import { createBudget, headersFor, OWN_ID } from "../upstream/client.ts";
 import { META, type Dialect } from "../upstream/era.ts";
 import { createEventParser, type EventParser } from "../upstream/event-stream.ts";
-import { errorReply, postMessage, resultReply } from "../upstream/reply.ts";
+import { answerForNobody } from "../upstream/reply.ts";
 import { credentialHeader } from "../upstream/upstream.ts";
 import { converse, type Conversation, type ListedUpstream } from "./conversation.ts";
 
@@ -53,7 +53,6 @@ const MAX_EVENT_BYTES = 256 * 1024;
 /** A stream is read this much at a time, with a pause in between: it says little, or it floods. */
 const SLICE_BYTES = 64 * 1024;
 const FLOOD_PAUSE_MS = 20;
-const METHOD_NOT_FOUND = -32_601;
 
 export function createUpstreamListener(options: UpstreamListenerOptions): UpstreamListener {
   let running: AbortController | null = null;
@@ -176,7 +175,7 @@ async function readNotices(
     for (const { type, data } of events) {
       const message = type === "message" ? readUpstreamMessage(data) : null;
       if (message?.kind === "notification") noteKind(heard, message.method);
-      if (message?.kind === "request") answer(options, dialect, message);
+      if (message?.kind === "request") answerForNobody(options, dialect, message);
     }
     if (heard.size > 0) options.onChanged([...heard]);
     left -= chunk.length;
@@ -194,11 +193,4 @@ function notePosition(position: Position, { lastEventId, retryMs }: EventParser)
 function noteKind(heard: Set<ChangeKind>, method: string): void {
   const kind = changedKindOf(method);
   if (kind !== null) heard.add(kind);
-}
-
-/** The gateway answers for nobody: only a `ping` has a result. */
-function answer(origin: ListedUpstream, dialect: Dialect, { method, id }: ServerRequest): void {
-  if (dialect.era === "modern") return;
-  const message = method === "ping" ? resultReply(id, {}) : errorReply(id, METHOD_NOT_FOUND, "Method not found");
-  void postMessage(origin, dialect, message);
 }

@@ -34,6 +34,8 @@ export interface ResponseReader<T> {
   readonly maxBytes: number;
   /** Null for JSON that is no response to our message. */
   readonly read: (bytes: Buffer) => Promise<T | null>;
+  /** Receives each event that `read` did not take. */
+  readonly other?: (event: Buffer) => void;
 }
 
 /** The id of each message of ours: no HTTP exchange has two of them. */
@@ -152,16 +154,19 @@ async function readMessage<T>(response: HttpResponse, reader: ResponseReader<T>)
   }
   const media = mediaOf(response);
   if (media === "other") return null;
-  const { budget, read } = reader;
+  const { budget, read, other = () => {} } = reader;
   const maxBytes = Math.min(budget.bytes, reader.maxBytes);
-  if (media === "stream") return readEvents(response, { budget, read, maxBytes });
+  if (media === "stream") return readEvents(response, { budget, read, other, maxBytes });
   const body = await readWhole(response, maxBytes);
   budget.bytes -= body.length;
   return read(body);
 }
 
 /** The first event that is our response. Whatever else the server says on the stream is not for us (threat model: B50). */
-async function readEvents<T>(response: HttpResponse, { budget, read, maxBytes }: ResponseReader<T>): Promise<T | null> {
+async function readEvents<T>(
+  response: HttpResponse,
+  { budget, read, other, maxBytes }: Required<ResponseReader<T>>,
+): Promise<T | null> {
   const parser = createEventParser(maxBytes);
   for (;;) {
     const events: StreamEvent[] = [];
@@ -176,6 +181,7 @@ async function readEvents<T>(response: HttpResponse, { budget, read, maxBytes }:
     for (const { data } of events) {
       const message = await read(data);
       if (message !== null) return message;
+      other(data);
       await budget.slices.spend(data.length + EVENT_COST);
     }
     if (!isOpen) return null;

@@ -3,7 +3,8 @@
 import { drainOrClose } from "../../http/client.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import { headersFor } from "./client.ts";
-import type { LegacyDialect } from "./era.ts";
+import type { ServerRequest } from "../../mcp/upstream-message.ts";
+import type { Dialect, LegacyDialect } from "./era.ts";
 import { credentialHeader, type UpstreamConnections, type UpstreamCredential } from "./upstream.ts";
 
 /** A server, and the credential with which it is spoken to. */
@@ -23,6 +24,15 @@ export async function postMessage(
   const headers = { ...headersFor(dialect, "notification"), ...credentialHeader(credential) };
   const signal = AbortSignal.timeout(POST_MS);
   await upstream.request({ method: "POST", headers, body, signal }).then(drainOrClose, () => undefined);
+}
+
+const METHOD_NOT_FOUND = -32_601;
+
+/** Answers a server for nobody: the gateway itself has no user and no model, so only a `ping` has a result. */
+export function answerForNobody(origin: ReplyTo, dialect: Dialect, { method, id }: ServerRequest): void {
+  if (dialect.era === "modern") return;
+  const message = method === "ping" ? resultReply(id, {}) : errorReply(id, METHOD_NOT_FOUND, "Method not found");
+  void postMessage(origin, dialect, message);
 }
 
 export function resultReply(id: RpcId, result: object): Buffer {
