@@ -108,12 +108,14 @@ describe("servers of both eras", () => {
         answered.push(arrival.message);
         response.writeHead(202).end();
         goOn();
-      } else if (arrival.method === "tools/list") {
-        response.writeHead(200, { "content-type": "text/event-stream" });
-        response.write('data: {"jsonrpc":"2.0","id":"q","method":"roots/list"}\n\n');
-        const result = { tools: LISTS.tools };
-        goOn = () => void response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result })}\n\n`);
-      } else void usual(arrival, response);
+        return undefined;
+      }
+      if (arrival.method !== "tools/list") return usual(arrival, response);
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write('data: {"jsonrpc":"2.0","id":"q","method":"roots/list"}\n\n');
+      const result = { tools: LISTS.tools };
+      goOn = () => void response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result })}\n\n`);
+      return undefined;
     });
     expect(namesOf(await list(upstream.origin))).toEqual(NAMES);
     expect(answered).toMatchObject([{ id: "q", error: { code: -32_601 } }]);
