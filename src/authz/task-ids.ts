@@ -18,6 +18,8 @@ export interface Task {
 export interface TaskOwner {
   readonly issuer: string;
   readonly subject: string;
+  /** The client of the caller's token: another client of hers is somebody else. */
+  readonly client: string;
 }
 
 export interface TaskIds {
@@ -32,7 +34,10 @@ export const MAX_TASK_ID = 512;
 const payload = z.tuple([z.string().regex(SERVER_NAME), z.string().min(1), z.string().min(1).max(MAX_TASK_ID)]);
 
 export function createTaskIds(sealer: Sealer): TaskIds {
-  const contextOf = ({ issuer, subject }: TaskOwner) => ({ purpose: "task", bound: [issuer, subject] });
+  const contextOf = ({ issuer, subject, client }: TaskOwner) => ({
+    purpose: "task",
+    bound: [issuer, subject, client],
+  });
   return {
     seal: (owner, { server, tool, id }) =>
       sealer.seal(Buffer.from(JSON.stringify([server, tool, id])), contextOf(owner)),

@@ -13,8 +13,10 @@ const MODERN = "2026-07-28";
 const ids = createTaskIds(createSealer([{ id: "k", key: Buffer.alloc(32, 1) }]));
 const TASK = { server: "t", tool: "slow", id: "the-servers-own" };
 const TASKS = { "io.modelcontextprotocol/tasks": {} };
-const alices = ids.seal(ALICE, TASK);
-const bobs = ids.seal({ issuer: ALICE.issuer, subject: "bob" }, TASK);
+/** The test tokens name no client. */
+const OWNER = { issuer: ALICE.issuer, subject: ALICE.subject, client: "" };
+const alices = ids.seal(OWNER, TASK);
+const bobs = ids.seal({ ...OWNER, subject: "bob" }, TASK);
 
 /** A request of alice about a task. */
 async function ask(
@@ -113,7 +115,7 @@ describe("F78: a request about a task", () => {
   );
 
   it("goes to no server straight, and is unknown without keys", async () => {
-    const ofDirect = ids.seal(ALICE, { ...TASK, server: "s" });
+    const ofDirect = ids.seal(OWNER, { ...TASK, server: "s" });
     expect((await ask(ofDirect, { path: "/servers/s/mcp" })).grant?.route).toBe("broker");
     expect((await ask(alices, { ports: { openTask: undefined } })).reason).toBe("method_unknown");
   });
@@ -121,12 +123,13 @@ describe("F78: a request about a task", () => {
 
 it("F78: an id opens for its owner and its purpose alone, whatever stands in it", () => {
   const sealer = createSealer([{ id: "k", key: Buffer.alloc(32, 1) }]);
-  const context = { purpose: "task", bound: [ALICE.issuer, ALICE.subject] };
-  expect(ids.open(ALICE, alices)).toEqual(TASK);
-  expect(ids.open({ issuer: "https://other.example.com", subject: ALICE.subject }, alices)).toBeNull();
+  const context = { purpose: "task", bound: [ALICE.issuer, ALICE.subject, ""] };
+  expect(ids.open(OWNER, alices)).toEqual(TASK);
+  expect(ids.open({ ...OWNER, issuer: "https://other.example.com" }, alices)).toBeNull();
+  expect(ids.open({ ...OWNER, client: "another of hers" }, alices)).toBeNull();
   for (const text of ['["t","slow"]', '["T","slow","x"]', '{"server":"t"}', '["t","slow","x","y"]', '["t","slow",""]'])
-    expect(ids.open(ALICE, sealer.seal(Buffer.from(text), context))).toBeNull();
+    expect(ids.open(OWNER, sealer.seal(Buffer.from(text), context))).toBeNull();
   const session = sealer.seal(Buffer.from('["t","slow","x"]'), { ...context, purpose: "session" });
-  expect(ids.open(ALICE, session)).toBeNull();
+  expect(ids.open(OWNER, session)).toBeNull();
   expect(headersOf([["mcp-name", alices]]).get("mcp-name")).toMatch(/^[\w-]+$/);
 });

@@ -1,4 +1,5 @@
 // The target of a request about a task (SEP-2663): the tool whose call made it. Pure.
+import { clientOf } from "./client-id.ts";
 import { TASKS_EXTENSION } from "../mcp/method-table.ts";
 import type { Operation } from "../mcp/operation.ts";
 import type { McpEndpoint } from "./endpoint.ts";
@@ -23,7 +24,7 @@ export function taskTarget(
   if (openTask === undefined) return refuse("method_unknown", "no tasks");
   // Before the id is looked at (SEP-2663): whether it is a task is nothing that this client could use.
   if (declaresTasks !== true) return { ...refuse("capability_missing", "tasks"), extension: TASKS_EXTENSION };
-  const task = name === null ? null : openTask(identity, name);
+  const task = name === null ? null : openTask({ ...identity, client: clientOf(identity) }, name);
   if (task === null || (endpoint.server !== null && endpoint.server !== task.server))
     return { ...refuse("params_invalid", "no such task"), about: "no such task" };
   facts.server = task.server;

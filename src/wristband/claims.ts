@@ -1,6 +1,7 @@
 // The claims of a wristband: the signed token by which the broker knows a caller (RFC 7519). Pure.
 import { hash } from "node:crypto";
 import { z } from "zod";
+import { MAX_CLIENT } from "../authz/client-id.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { REVISION_CHARS } from "./compact-names.ts";
 import { SERVER_NAME, type Target } from "../mcp/resolver.ts";
@@ -10,9 +11,6 @@ export const WRISTBAND_TYPE = "wristband+jwt";
 
 /** Longest lifetime that a verifier accepts, whatever `ttlSeconds` the signer has. */
 export const MAX_LIFETIME_SECONDS = 3600;
-
-/** Characters of a client's id. */
-export const MAX_CLIENT = 256;
 
 const text = z.string().min(1).max(2048);
 const seconds = z.int().positive();

@@ -2,9 +2,10 @@
 // clock, which are passed in.
 import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
+import { clientOf } from "../authz/client-id.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
-import { bodyDigest, MAX_CLIENT, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type SignedClaims } from "./claims.ts";
+import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type SignedClaims } from "./claims.ts";
 import { packNames, type PackedNames, type RevisedNames } from "./compact-names.ts";
 import { fitNames } from "./fitting.ts";
 import type { SigningKey } from "./keys.ts";
@@ -146,16 +147,6 @@ function callerClaims({ issuer, audience }: SignerOptions, identity: Identity) {
 
 function sortedNames({ tools, prompts, resources }: Visible): Record<keyof Visible, Record<string, string[]>> {
   return { tools: ascending(tools), prompts: ascending(prompts), resources: ascending(resources) };
-}
-
-/**
- * The client that the token was issued to (OpenID Connect Core §2, RFC 9068 §2.2). Two clients of one user share no upstream
- * session; so an id that is too long is told apart by its digest.
- */
-function clientOf({ claims }: Identity): string {
-  const id = [claims["azp"], claims["client_id"]].find((claim) => typeof claim === "string" && claim !== "");
-  if (typeof id !== "string") return "";
-  return id.length <= MAX_CLIENT ? id : `sha256:${hash("sha256", id, "base64url")}`;
 }
 
 const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };

@@ -43,6 +43,8 @@ describe("B08: the claim client, so that two clients of one user are told apart"
     const clientOf = (end: string) => claimsFor({ azp: `${"a".repeat(4000)}${end}` }, { use: "session" }).client;
     expect(clientOf("b")).not.toBe(clientOf("c"));
     expect(clientOf("b")).toMatch(/^sha256:[\w-]{43}$/);
+    const digest = clientOf("b");
+    expect(claimsFor({ azp: digest }, { use: "session" }).client).not.toBe(digest);
   });
 
   it("a wristband that was signed for one client is not used again for another", () => {

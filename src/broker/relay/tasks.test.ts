@@ -7,7 +7,7 @@ import { createTaskIds } from "../../authz/task-ids.ts";
 import { createSealer } from "../../secret/seal.ts";
 
 const ids = createTaskIds(createSealer([{ id: "k", key: Buffer.alloc(32, 1) }]));
-const ALICE = { issuer: "https://idp.example.com", subject: "alice" };
+const ALICE = { issuer: "https://idp.example.com", subject: "alice", client: "" };
 const OWN = "the-servers-own";
 const TASK = { server: "s", tool: "echo", id: OWN };
 const EXTENSION = "io.modelcontextprotocol/tasks";
@@ -97,6 +97,7 @@ describe("F78: a request about a task", () => {
 
   it.each<[string, string, object, string?]>([
     ["another caller's", ids.seal({ ...ALICE, subject: "bob" }, TASK), {}],
+    ["another client's of hers", ids.seal({ ...ALICE, client: "other" }, TASK), {}],
     ["the server's own", OWN, {}],
     ["one of another tool", ids.seal(ALICE, { ...TASK, tool: "drop" }), {}],
     ["one of another server", ids.seal(ALICE, { ...TASK, server: "other" }), {}],

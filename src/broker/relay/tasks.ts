@@ -1,6 +1,6 @@
 // Tasks of a server (SEP-2663) on their way through the relay: their ids are sealed towards the client, and opened towards the
 // server. A client that does not know tasks, or a broker without keys, gets none. Pure.
-import { MAX_TASK_ID, type Task, type TaskIds } from "../../authz/task-ids.ts";
+import { MAX_TASK_ID, type Task, type TaskIds, type TaskOwner } from "../../authz/task-ids.ts";
 import { innerObjectSpan, type Edit, type ObjectSpan } from "../../json/spans.ts";
 import { isOfTask, TASKS_EXTENSION } from "../../mcp/method-table.ts";
 import type { Operation } from "../../mcp/operation.ts";
@@ -42,8 +42,8 @@ export function taskMade(ids: TaskIds | null, call: TaskMaker): CallTask {
   return { kind: "may-make", seal: (id) => ids.seal(ownerOf(wristband), { server, tool, id }) };
 }
 
-function ownerOf({ idp, sub }: WristbandClaims) {
-  return { issuer: idp, subject: sub };
+function ownerOf({ idp, sub, client }: WristbandClaims): TaskOwner {
+  return { issuer: idp, subject: sub, client };
 }
 
 function extensionsIn(body: Buffer): ObjectSpan | null {
