@@ -39,6 +39,8 @@ export interface ListenOptions {
 /** Of one event: nobody's account holds it. */
 const MAX_EVENT_BYTES = 1024 * 1024;
 const FIRST_RETRY_MS = 1000;
+/** Whatever a server asks for with `retry`. */
+const LEAST_RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
 
 /** Resolves with the end of the listening: when it is ended, or the server has no such stream. Never rejects. */
@@ -52,7 +54,7 @@ export async function listenUpstream(options: ListenOptions): Promise<void> {
     if (retryMs === NO_STREAM) return;
     failures = retryMs === FAILED ? failures + 1 : 0;
     const wait = typeof retryMs === "number" ? retryMs : FIRST_RETRY_MS * 2 ** Math.min(failures, 6);
-    await delay(Math.min(Math.max(wait, 10), MAX_RETRY_MS), null, { signal, ref: false }).catch(() => null);
+    await delay(Math.min(Math.max(wait, LEAST_RETRY_MS), MAX_RETRY_MS), null, { signal, ref: false }).catch(() => null);
   }
 }
 
