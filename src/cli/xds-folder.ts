@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../config/schema.ts";
+import { parseJson } from "../json/parse.ts";
 import { XDS_FILES, xdsConfig, type Resource } from "../envoy-config/xds.ts";
 
 /** Time for Envoy's workers to take new routes, before clusters that no route names any more are removed. */
@@ -48,7 +49,7 @@ async function replace(path: string, text: string): Promise<boolean> {
 async function clustersBeside(path: string, clusters: readonly Resource[]): Promise<Resource[]> {
   const names = new Set(clusters.map(({ name }) => name));
   try {
-    const { resources } = JSON.parse(await readFile(path, "utf8")) as { resources: Resource[] };
+    const { resources } = parseJson(await readFile(path, "utf8")) as { resources: Resource[] };
     return resources.filter(({ name }) => !names.has(name));
   } catch {
     return []; // there is none yet, or it is not ours: it is replaced whole

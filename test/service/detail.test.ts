@@ -9,6 +9,7 @@ const MODULES = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((
 /** The places that render `detail` into a log, an error, the audit line or a report. */
 const RENDERING = new Set([
   "api/policy.ts",
+  "authz/step.ts", // of the sender's own message, for the sender
   "broker/relay/relay.ts",
   "cli/input.ts",
   "credential/vault/reports.ts",

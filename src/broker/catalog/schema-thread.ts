@@ -1,5 +1,6 @@
 // A thread that compiles output schemas as the official clients do, one at a time. Nothing is validated with them, and no
 // `$ref` is fetched. It may run away or out of memory: output-schemas.ts ends it then. I/O: messages of its thread.
+import { parseJson } from "../../json/parse.ts";
 import { parentPort } from "node:worker_threads";
 import { Ajv, type Options } from "ajv";
 import { Ajv2019 } from "ajv/dist/2019.js";
@@ -62,7 +63,7 @@ function forget(dialect: string, engine: Engine, schema: object): void {
 
 /** True if every client can compile it. @param text JSON */
 function compiles(text: string): boolean {
-  const schema = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const schema = parseJson(text) as Readonly<Record<string, unknown>>;
   if (schemaFault(schema) !== null) return false;
   const dialect = dialectOf(schema);
   if (dialect === null) return false;
