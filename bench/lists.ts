@@ -76,7 +76,7 @@ function granted({ sign }: World, servers: readonly string[]): Record<string, st
     (tools[server] ??= []).push(`tool_${String(i).padStart(5, "0")}`);
   }
   const wristband = sign("wristband+jwt", {
-    ...{ iss: ORIGIN, aud: "mcp-broker", sub: "alice", idp: ORIGIN, iat: now, exp: now + 3600, jti: "j" },
+    ...{ iss: ORIGIN, aud: "mcp-broker", sub: "alice", idp: ORIGIN, client: "", iat: now, exp: now + 3600, jti: "j" },
     ...{ use: "list", caller_exp: now + 3600, tools, prompts: {}, resources: {} },
   });
   return { "x-authorized-tools": wristband };
