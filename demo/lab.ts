@@ -5,7 +5,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { requireTool } from "../src/files/program.ts";
 import { logPath, startChild, waitReady, type Child } from "./child.ts";
 import { startDemoServer, type DemoServer } from "./demo-server.ts";
@@ -36,6 +36,8 @@ export interface LabOptions {
   readonly envoyXds?: boolean;
   /** Envoy's worker threads; default 1. */
   readonly envoyConcurrency?: number;
+  /** Changes to the printed configuration of Envoy; not with `envoyXds`. */
+  readonly editEnvoy?: (printed: Record<string, unknown>) => void;
   /** Changes to the configuration, deep at the top level only. */
   readonly config?: (config: Record<string, unknown>) => void;
 }
@@ -178,11 +180,11 @@ class GatewayProcesses {
 
   #commandOf(name: ProcessName): { readonly command: string; readonly args: readonly string[] } {
     if (name !== "envoy") return { command: process.execPath, args: [MCP_AUTHZ, name, "--config", this.configFile] };
-    const { folder, envoyConcurrency, envoyXds = false } = this.#options;
+    const { folder, envoyConcurrency, envoyXds = false, editEnvoy } = this.#options;
     const xds = join(folder, "xds");
     const printed = envoyConfig(this.configFile, envoyXds ? ["--xds", xds] : []);
     const envoyFile = envoyXds ? join(xds, "envoy.json") : join(folder, "envoy.yaml");
-    if (!envoyXds) writeFileSync(envoyFile, printed);
+    if (!envoyXds) writeFileSync(envoyFile, editEnvoy === undefined ? printed : edited(printed, editEnvoy));
     const flags = ["--use-dynamic-base-id", "--concurrency", String(envoyConcurrency ?? 1), "--log-level", "warn"];
     if (envoyXds) flags.push("--reject-unknown-dynamic-fields");
     return { command: this.#envoyBinary, args: ["-c", envoyFile, ...flags] };
@@ -192,7 +194,7 @@ class GatewayProcesses {
 const LISTABLE_MS = 3000;
 
 /** serve looks for the broker's catalogue once a second, and refuses lists before it has it. */
-async function untilListable({ ops }: Ports): Promise<void> {
+export async function untilListable({ ops }: Pick<Ports, "ops">): Promise<void> {
   const end = Date.now() + LISTABLE_MS;
   while (Date.now() < end) {
     const response = await fetch(`http://127.0.0.1:${ops}/readyz`);
@@ -216,6 +218,12 @@ function writeSecrets(folder: string): void {
 function envoyConfig(configFile: string, flags: readonly string[]): string {
   const args = [MCP_AUTHZ, "envoy-config", "--config", configFile, ...flags];
   return execFileSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+}
+
+function edited(printed: string, edit: (printed: Record<string, unknown>) => void): string {
+  const config = parse(printed) as Record<string, unknown>;
+  edit(config);
+  return stringify(config);
 }
 
 /** Where the gateway's files are, and what it listens at. */

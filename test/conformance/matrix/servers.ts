@@ -109,10 +109,13 @@ export interface Running {
   readonly child: Child;
 }
 
-/** All that can be had, at the same time. */
-export async function startServers(folder: string): Promise<readonly Running[]> {
+/** All of these that can be had, at the same time. */
+export async function startServers(
+  folder: string,
+  servers: readonly MatrixServer[] = SERVERS,
+): Promise<readonly Running[]> {
   const running: Running[] = [];
-  for (const server of SERVERS) {
+  for (const server of servers) {
     if (server.missing !== null) continue;
     const port = await freePort();
     const [command = "", ...args] = server.command(port);
