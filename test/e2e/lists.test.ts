@@ -293,11 +293,10 @@ describe.each([
       // An older client has a stream on which she can be told where she has a session: not at a direct server.
       const told = { listChanged: true };
       const here = version === "2026-07-28" ? told : {};
-      const extensions = version === "2026-07-28" ? { extensions: { "io.modelcontextprotocol/tasks": {} } } : {};
       expect([merged, direct, toolsOnly]).toEqual([
-        { tools: told, prompts: told, resources: told, completions: {}, ...extensions },
-        { tools: here, prompts: here, resources: here, completions: {}, ...extensions },
-        { tools: here, ...extensions },
+        { tools: told, prompts: told, resources: told, completions: {} },
+        { tools: here, prompts: here, resources: here, completions: {} },
+        { tools: here },
       ]);
     }
   });
