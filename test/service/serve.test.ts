@@ -122,6 +122,14 @@ it("keys of an issuer that are handed over belong to the place where they were f
   expect(await fetchesOf(`${idp.issuer.replace("127.0.0.1", "localhost")}/jwks`)).toBe(1);
 });
 
+it("revocations that are in force at the start hold up nothing", async () => {
+  writeFileSync(join(folder, "revoked.jsonl"), `${JSON.stringify({ iss: idp.issuer, sub: "alice", before: 2e9 })}\n`);
+  const issuer = { issuer: idp.issuer, audiences: ["a"], algorithms: ["ES256"] };
+  configure(["k1"], { identity: { issuers: [issuer], revocationFile: "revoked.jsonl" } });
+  await start();
+  expect((await ops("/readyz")).status).toBe(200);
+});
+
 describe("F06: SIGHUP rotates the wristband's keys", () => {
   it("by the configuration: published before they sign, gone when they are taken out", async () => {
     configure(["k1"]);

@@ -66,7 +66,8 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const inFlight = createInFlight(handover.inFlight);
   const policy = await startPolicy(options, createGuard(handover.heartbeat, inFlight), metrics);
   const suspensions = suspensionsOf(handover);
-  const revocations = await revocationsOf(options, metrics, (isRevoked) => live.purge(isRevoked));
+  const kept: { live?: LiveCheck } = {}; // at the start nothing is kept of anybody who is revoked
+  const revocations = await revocationsOf(options, metrics, (isRevoked) => kept.live?.purge(isRevoked));
   const identity = identityOf(options, metrics, revocations);
   const audit = auditOf(options);
   const listed = createListedNames();
@@ -74,11 +75,10 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     note: inFlight.note.bind(inFlight),
     headerDropped: metrics.headerDropped,
     identify: refuseSuspended(identity.identify, suspensions),
-    ...{ decide: policy.decide, visible: policy.visible },
-    openTask: taskIdsOf(config)?.open,
+    ...{ decide: policy.decide, visible: policy.visible, openTask: taskIdsOf(config)?.open },
     signWristband: signerOf(options, { keys: keys.current, listed: listed.find }, metrics),
   };
-  const live = createLiveCheck(config, { ports, log, metrics });
+  const live = (kept.live = createLiveCheck(config, { ports, log, metrics }));
   const grpc = await grpcServer(config, { check: live.check, audit, metrics, inFlight });
   const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;
