@@ -132,7 +132,7 @@ it("K05: Envoy has as many connections to the broker as that takes, not its own 
   expect(resources.clusters).toContainEqual(
     expect.objectContaining({
       name: "mcp_broker",
-      circuit_breakers: { thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }] },
+      circuit_breakers: { thresholds: [{ max_connections: 16_384, max_pending_requests: 4096, max_requests: 16_384 }] },
     }),
   );
 });
