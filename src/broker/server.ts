@@ -243,7 +243,7 @@ async function decide(options: BrokerOptions, context: RequestContext): Promise<
   return inSession(options, { ...asked, operation, body, session: null }, { params, hold, response });
 }
 
-/** The reply to a request of this session, if it came with one; here or at the replica that owns it. */
+/** The reply to a request in the MCP session whose id it has, if any; here or at the replica that owns the session. */
 function inSession(
   options: BrokerOptions,
   incoming: IncomingCall,

@@ -36,7 +36,7 @@ export interface ClientSession {
   eventId(event: EventRef): string;
   /**
    * Goes on after this event. True for one of a call, which takes the response; else the server's stream goes on there the next
-   * time that it is asked for. Nothing for an id that is not of this session.
+   * time that it is asked for. Nothing for an id of another MCP session.
    */
   resumeAt(eventId: string, client: Omit<ReturnedClient, "lastEventId">): boolean;
   /** Counts one request or stream under way; the returned function ends it. */

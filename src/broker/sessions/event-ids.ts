@@ -13,7 +13,7 @@ export interface EventRef {
 export interface EventIds {
   /** @param session key of the session */
   seal(session: string, event: EventRef): string;
-  /** Null for an id that is not of this session. */
+  /** Null for an id of another MCP session. */
   open(session: string, id: string): EventRef | null;
 }
 

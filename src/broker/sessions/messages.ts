@@ -43,7 +43,7 @@ function notificationTo(session: ClientSession, { operation, params, body }: Cli
   return request === null ? [] : [postMessage(request.to, request.dialect, body)];
 }
 
-/** Sets the level at the servers of this session. Refuses with `params_invalid` for one that RFC 5424 does not have. */
+/** Sets the level at the servers of an MCP session. Refuses with `params_invalid` for one that RFC 5424 does not have. */
 export async function setLogLevel(session: ClientSession, { level }: JsonObject): Promise<Step<null>> {
   if (typeof level !== "string" || !LOG_LEVELS.includes(level)) return refuse("params_invalid", "level");
   const release = session.tryMessage();

@@ -25,7 +25,7 @@ export interface ServerRequests {
   /** Takes out the request with this id of ours; null for any other id. */
   take(id: RpcId): ServerRequestRecord | null;
   /**
-   * The id of ours for a request of this session with a server; null if it does not wait. Sessions are told apart as objects:
+   * The id of ours for a request of the MCP session with a server; null if it does not wait. Sessions are told apart as objects:
    * two servers may have the same id, or none.
    */
   idOf(session: LegacyDialect, id: RpcId): number | null;
