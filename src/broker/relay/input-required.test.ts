@@ -98,6 +98,18 @@ describe("a server of the stateless revision that asks", () => {
     ]);
   });
 
+  it("an answer counts as held while others are awaited", async () => {
+    const { client, broker } = await setup(asksOnce({ a: form(), b: form() }));
+    const read = reading(await client.open());
+    const [first, second] = await read.next(2);
+    await client.answer(first?.["id"], { action: "accept", content: { text: "x".repeat(100_000) } });
+    await vi.waitFor(() => expect(broker.held()).toBeGreaterThan(100_000));
+    await new Promise((done) => setTimeout(done, 50)); // the request that brought it has ended
+    expect(broker.held()).toBeGreaterThan(100_000);
+    await client.answer(second?.["id"], { action: "decline" });
+    await read.next(3);
+  });
+
   it("a page to open gets the id that older revisions have", async () => {
     const params = { mode: "url", message: "Sign", url: "https://example.com/" };
     const once = asksOnce({ a: { method: "elicitation/create", params } });
