@@ -83,6 +83,8 @@ export interface Credential {
   readonly header: string;
   readonly value: Secret | null;
   readonly origin?: CredentialOrigin;
+  /** True if it was fetched for another Check: its server may know a newer one. */
+  readonly isCached?: boolean;
 }
 
 /** Names that a caller may see or use, per server; each list sorted. */

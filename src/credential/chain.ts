@@ -1,24 +1,42 @@
 // The port `fetchCredential`: asks the credential kinds of a server in order. Pure; each kind brings its own I/O.
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Credential, CredentialKind, Identity } from "../authz/types.ts";
-import type { CredentialSource, Lookup } from "./source.ts";
+import type { CredentialSource, Lookup, RefusedCredential } from "./source.ts";
 
 type Chain = readonly CredentialSource[];
 type CredentialStep = Step<Credential> | Promise<Step<Credential>>;
 
+/** One look-up along the chain of a server. */
+export interface Asker {
+  readonly identity: Identity;
+  /** The server has refused this one: the chain is asked for another. */
+  readonly refused?: RefusedCredential;
+}
+
+export type AskChain = (server: string, asker: Asker, signal: AbortSignal) => CredentialStep;
+
 /**
- * Makes the port for all servers of the configuration.
+ * Makes the look-ups for all servers of the configuration.
  * @param help per server: how a caller gets a credential. Said where the caller has none, never where that cannot be told.
  */
-export function createCredentials(chains: ReadonlyMap<string, Chain>, help: ReadonlyMap<string, string> = new Map()) {
-  return (server: string, identity: Identity, signal: AbortSignal): CredentialStep => {
-    const lookup = tryFrom(chains.get(server) ?? [], 0, (source) => source.get(identity, signal));
+export function createChains(
+  chains: ReadonlyMap<string, Chain>,
+  help: ReadonlyMap<string, string> = new Map(),
+): AskChain {
+  return (server, { identity, refused }, signal) => {
+    const lookup = tryFrom(chains.get(server) ?? [], 0, (source) => source.get(identity, signal, refused));
     const text = help.get(server);
     if (text === undefined) return lookup;
     const helped = (step: Step<Credential>) =>
       !step.ok && step.reason === "credential_missing" ? { ...step, help: text } : step;
     return lookup instanceof Promise ? lookup.then(helped) : helped(lookup);
   };
+}
+
+/** Makes the port of a Check. */
+export function createCredentials(...of: Parameters<typeof createChains>) {
+  const ask = createChains(...of);
+  return (server: string, identity: Identity, signal: AbortSignal) => ask(server, { identity }, signal);
 }
 
 /** Asks the kinds from index `at` on. Synchronous as far as the lookups are: a cached credential costs no promise. */

@@ -2,7 +2,7 @@
 import { LRUCache } from "lru-cache";
 import { untilAborted } from "../async/abortable.ts";
 import type { Identity } from "../authz/types.ts";
-import type { Lookup } from "./source.ts";
+import { isSameCredential, type Lookup, type RefusedCredential } from "./source.ts";
 
 /** A lookup, and the time for which it may be used again; 0: only by the callers that wait for it now. */
 export interface CacheEntry {
@@ -32,6 +32,8 @@ export interface LookupRequest {
   readonly key: string;
   readonly identity: Identity;
   readonly ask: FetchLookup;
+  /** Its server has refused this credential: an entry that still has it is fetched anew, if that may be asked now. */
+  readonly refused?: RefusedCredential | undefined;
 }
 
 export interface LookupCache {
@@ -95,7 +97,7 @@ export function createLookupCache({
     const lookup = ask()
       .then((entry) => {
         const isCacheable = isCurrent() && entry.ttlMs >= 1 && !("cannotTell" in entry.lookup);
-        if (isCacheable) entries.set(key, { ...entry, owner }, { ttl: Math.floor(entry.ttlMs) });
+        if (isCacheable) entries.set(key, { ...markCached(entry), owner }, { ttl: Math.floor(entry.ttlMs) });
         return entry.lookup;
       })
       .catch(() => BROKEN)
@@ -108,11 +110,12 @@ export function createLookupCache({
   return {
     get(request, signal) {
       const hit = entries.get(request.key);
-      if (hit !== undefined && (hit.endsAt === undefined || hit.endsAt > now())) {
+      const flight = flights.get(request.key);
+      // The entry of a refused credential stays until there is another: a server's 401 takes nothing away.
+      if (hit !== undefined && isAlive(hit, now()) && !isFetchedAnew(hit.lookup, request, flight !== undefined)) {
         count("hit");
         return hit.lookup;
       }
-      const flight = flights.get(request.key);
       count(flight === undefined ? "miss" : "joined");
       return untilAborted((flight ?? start(request)).lookup, signal).catch(() => LATE); // the flight goes on for the others
     },
@@ -123,10 +126,28 @@ export function createLookupCache({
   };
 }
 
+/** True for a refused credential, while it is being fetched already or if it may be. */
+function isFetchedAnew(lookup: Lookup, { refused }: LookupRequest, isUnderWay: boolean): boolean {
+  if (refused === undefined || !("found" in lookup)) return false;
+  return isSameCredential(lookup.found, refused.credential) && (isUnderWay || refused.mayAsk());
+}
+
+/** Only what was fetched for another Check can be out of date. */
+function markCached(entry: CacheEntry): CacheEntry {
+  const { lookup } = entry;
+  if (!("found" in lookup)) return entry;
+  return { ...entry, lookup: { found: Object.freeze({ ...lookup.found, isCached: true }) } };
+}
+
+function isAlive({ endsAt }: CacheEntry, now: number): boolean {
+  return endsAt === undefined || endsAt > now;
+}
+
 function lengthOf(lookup: Lookup): number {
   return "found" in lookup ? (lookup.found.value?.length ?? 0) : 0;
 }
 
-function ownerOf({ issuer, subject, claims }: Identity): Owner {
+/** The marks of a caller. */
+export function ownerOf({ issuer, subject, claims }: Identity): Owner {
   return { iss: issuer, sub: subject, jti: claims["jti"], sid: claims["sid"] };
 }

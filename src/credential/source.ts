@@ -15,8 +15,21 @@ export type Lookup =
   | { readonly cannotTell: string }
   | { readonly refused: string };
 
+/** A credential that its server has refused with 401, so that it is to be fetched anew. */
+export interface RefusedCredential {
+  readonly credential: Credential;
+  /** True if the store or the IdP may be asked now: asked each time before a request that would not be made otherwise. */
+  readonly mayAsk: () => boolean;
+}
+
 /** A credential kind. A new kind is one file with one source. */
 export interface CredentialSource {
   readonly kind: CredentialKind;
-  get(identity: Identity, signal: AbortSignal): Lookup | Promise<Lookup>;
+  /** @param refused a kind with a cache hands it on to the cache: the entry with this value is fetched anew */
+  get(identity: Identity, signal: AbortSignal, refused?: RefusedCredential): Lookup | Promise<Lookup>;
+}
+
+/** True if both put the same value into the same header. */
+export function isSameCredential(one: Credential, other: Credential): boolean {
+  return one.header === other.header && one.value?.reveal() === other.value?.reveal();
 }

@@ -90,13 +90,13 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
 
   return {
     kind: "exchange",
-    get(identity, signal) {
+    get(identity, signal, refused) {
       // An IdP could use a token that it receives, also at this gateway: it gets tokens of its own issuer only.
       if (options.issuer !== null && identity.issuer !== options.issuer) return OTHER_ISSUER;
       // Verification tolerates clocks that differ, so a token in its last seconds may have expired for the IdP.
       if (identity.expiresAt * 1000 <= deps.now()) return { cannotTell: "the caller's token is about to end" };
       return deps.cache.get(
-        { key: keyOf(options, deps, identity), identity, ask: () => fetchLookup(identity) },
+        { key: keyOf(options, deps, identity), identity, ask: () => fetchLookup(identity), refused },
         signal,
       );
     },
