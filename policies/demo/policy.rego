@@ -25,6 +25,7 @@ within_limits if {
 	is_number(input.mcp.arguments.amount)
 	input.mcp.arguments.amount > 0
 	input.mcp.arguments.amount <= data.limits.transfer
+	is_number(data.limits.transfer)
 }
 
 # A transfer also needs this scope in the token; without it the client is told which one to ask for.

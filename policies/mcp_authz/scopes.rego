@@ -25,5 +25,6 @@ required_scopes := {scope | some scope in data.mcp.authz.required_scopes; is_str
 held_scopes := {scope | some scope in input.identity.scopes} | {scope |
 	covers := data.mcp.authz.scope_covers
 	some held in graph.reachable(covers, input.identity.scopes)
+	type_name(covers[held]) in {"array", "set"}
 	some scope in covers[held]
 }

@@ -79,7 +79,12 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     ],
     ["a reason of another type", { ...whole, reason: 1 }, "policy_unavailable"],
   ])("%s", (_, result, expected) => {
-    const evaluator: Evaluator = { revision: "r", evaluate: () => result, withCatalog: () => evaluator };
+    const evaluator: Evaluator = {
+      revision: "r",
+      evaluate: () => result,
+      patternFault: () => "",
+      withCatalog: () => evaluator,
+    };
     expect(verdict(evaluator)).toBe(expected);
   });
 
@@ -91,13 +96,23 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     ["a kind too many", { tools: {}, prompts: {}, resources: {}, all: {} }],
     ["a text", "*"],
   ])("a list that is %s", (_, result) => {
-    const evaluator: Evaluator = { revision: "r", evaluate: () => result, withCatalog: () => evaluator };
+    const evaluator: Evaluator = {
+      revision: "r",
+      evaluate: () => result,
+      patternFault: () => "",
+      withCatalog: () => evaluator,
+    };
     expect(visible(evaluator, INPUT)).toMatchObject({ ok: false, reason: "policy_unavailable" });
   });
 
   it("a long reason is cut before it reaches the audit line", () => {
     const result = { ...whole, reason: "x".repeat(10_000) };
-    const evaluator: Evaluator = { revision: "r", evaluate: () => result, withCatalog: () => evaluator };
+    const evaluator: Evaluator = {
+      revision: "r",
+      evaluate: () => result,
+      patternFault: () => "",
+      withCatalog: () => evaluator,
+    };
     const step = decide(evaluator, INPUT);
     expect(step.ok && step.value.note?.length).toBe(500);
   });

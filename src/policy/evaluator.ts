@@ -5,6 +5,7 @@ import { parseJson } from "../json/parse.ts";
 import type { Artifact } from "./artifact.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
 import { createInputText } from "./input-text.ts";
+import { findPatternFault, isPatternFault } from "./pattern-fault.ts";
 
 /** Called around every evaluation: by it the supervisor tells a runaway policy from a busy thread. */
 export interface Guard {
@@ -24,6 +25,8 @@ export interface Evaluator {
    * @throws anything at all: opa-wasm throws strings and plain objects
    */
   evaluate(entrypoint: Entrypoint, input: PolicyInput): unknown;
+  /** After an evaluation that {@link isPatternFault} ended: the place in the data that is at fault. */
+  patternFault(entrypoint: Entrypoint, input: PolicyInput): string;
   /** The same policy with another catalogue, as a new value. */
   withCatalog(catalog: unknown): Evaluator;
 }
@@ -36,6 +39,7 @@ export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unk
   const module = compileModule(wasm);
   const authored = parseJson(data) as object;
   const inputText = createInputText();
+  const faults = createFaultFinder(data.length, authored, guard);
   const readResult = createResultReader();
   const build = (entries: unknown): Evaluator => {
     const all = encode(entries === null ? authored : { ...authored, catalog: entries });
@@ -58,9 +62,44 @@ export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unk
           guard.leave();
         }
       },
+      patternFault(entrypoint, input) {
+        const text = inputText(input);
+        return faults((other) => {
+          const engine = createEngine(module, encode(entries === null ? other : { ...other, catalog: entries }));
+          engine.evaluate(entrypoint, text);
+        });
+      },
     };
   };
   return build(catalog);
+}
+
+/** Beyond these, no place is looked for: it is the serving thread that looks. */
+const MAX_SEARCHES = 16;
+const MAX_SEARCHED = 512 * 1024;
+
+/** Looks for the place of a fault, and after enough searches repeats what was found. */
+function createFaultFinder(size: number, data: object, guard: Guard): (evaluate: (data: object) => void) => string {
+  const found = new Set<string>();
+  let searches = 0;
+  return (evaluate) => {
+    if (size > MAX_SEARCHED || searches >= MAX_SEARCHES)
+      return [...found].join("; or ") || "patterns of mcp_authz.matches are neither a text nor a list of texts";
+    searches += 1;
+    const fault = findPatternFault(data, (other) => {
+      guard.enter();
+      try {
+        evaluate(other);
+        return false;
+      } catch (error) {
+        return isPatternFault(error);
+      } finally {
+        guard.leave();
+      }
+    });
+    found.add(fault);
+    return fault;
+  };
 }
 
 function compileModule(wasm: Uint8Array): WebAssembly.Module {

@@ -54,7 +54,7 @@ describe.skipIf(opaPath === null)("what opa says of the demo's policy", () => {
         'within_limits policy.rego:20 stops at 20: within_limits if input.mcp.name != "transfer"',
         "within_limits policy.rego:22 stops at 22: within_limits if input.mcp.listing",
         "within_limits policy.rego:24 stops at 27: input.mcp.arguments.amount <= data.limits.transfer",
-        "required_scopes policy.rego:31 holds",
+        "required_scopes policy.rego:32 holds",
       ],
     ],
     ["what is allowed", inputOf("echo"), ["allow policy.rego:7 holds"]],
