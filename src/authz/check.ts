@@ -35,7 +35,7 @@ import type { Operation } from "../mcp/operation.ts";
 import { isOfTask, isOrdinaryName } from "../mcp/method-table.ts";
 import { taskTarget } from "./task-request.ts";
 import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
-import { droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
+import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import { readSearchMode } from "../mcp/search-mode.ts";
 import type { Resolver } from "../mcp/resolver.ts";
 
@@ -309,9 +309,10 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   if (!decision.value.allow) return refuseByPolicy(decision.value.requiredScopes);
 
   const headers = settings.serverHeaders[server] ?? NO_SERVER_HEADERS;
-  const dropped = droppedHeaders(context.request.headers, headers, settings.watchedHeaders);
-  if (!dropped.ok) return dropped;
-  for (const name of dropped.value) ports.headerDropped(name);
+  const received = context.request.headers;
+  const client = clientHeaders(received, headers, call.operation.version);
+  if (!client.ok) return client;
+  for (const name of droppedHeaders(received, headers, settings.watchedHeaders)) ports.headerDropped(name);
 
   const asked = ports.fetchCredential(server, identity, signal);
   const fetched = asked instanceof Promise ? await context.waits(identity, asked, signal) : asked;
@@ -322,8 +323,8 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   const proof = { identity, decision: decision.value satisfies AllowDecision };
   const responseHeaders = corsOf(facts);
   if (goesStraight(context, call)) {
-    const received = context.request.headers.names();
-    return Grant.of(proof, { to: "server", server, credential, received, headers, responseHeaders }, settings.headers);
+    const direct = { to: "server" as const, server, credential, received, client: client.value, headers };
+    return Grant.of(proof, { ...direct, responseHeaders }, settings.headers);
   }
   const signed = await relayWristband(context, call, server);
   if (!signed.ok) return signed;

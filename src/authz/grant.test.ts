@@ -1,21 +1,33 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
+import { ALICE, headersOf, MANAGED } from "../../test/fakes/authz.ts";
 import { Grant, managedHeaders, type Destination } from "./grant.ts";
-import { NO_SERVER_HEADERS } from "./server-headers.ts";
+import { clientHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
+import { MODERN } from "../mcp/versions.ts";
 import { Secret } from "../secret/secret.ts";
 
 const proof = { identity: ALICE, decision: "housekeeping" as const };
 const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null };
 const credential = (value: string | null, header = "authorization") =>
   ({ kind: "static", header, value: value === null ? null : new Secret(value) }) as const;
-const toServer = (value: string | null, header?: string, received: readonly string[] = []): Destination => ({
-  to: "server",
-  server: "s",
-  credential: credential(value, header),
-  received,
-  headers: NO_SERVER_HEADERS,
-});
+const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const WRITTEN = [
+  ["accept", "application/json, text/event-stream"],
+  ["content-type", "application/json"],
+] as const;
+
+/** A direct call with headers of these names. */
+function toServer(
+  value: string | null,
+  header?: string,
+  names: readonly string[] = [],
+  headers: ServerHeaders = NO_SERVER_HEADERS,
+): Destination {
+  const received = headersOf(names.map((name) => [name, name === "traceparent" ? TRACE : "*/*"]));
+  const client = clientHeaders(received, headers, MODERN);
+  if (!client.ok) throw new Error(client.reason);
+  return { to: "server", server: "s", credential: credential(value, header), received, client: client.value, headers };
+}
 
 const responseHeaders = new Map<string, string>();
 
@@ -28,20 +40,35 @@ function granted(destination: Destination): Grant {
 describe("4.5: every managed header is set or removed, never both", () => {
   it("a direct upstream gets its credential and nothing of ours", () => {
     const { set, remove, route } = granted(toServer("Bearer pat"));
-    expect([...set]).toEqual([["authorization", "Bearer pat"]]);
+    expect([...set]).toEqual([...WRITTEN, ["authorization", "Bearer pat"]]);
     expect(remove).toEqual(MANAGED.filter((name) => name !== "authorization"));
     expect(route).toBe("server:s");
   });
 
   it("F6: of the client's headers a direct upstream gets those that the broker would pass on", () => {
     const passing = [":path", "host", "content-length", "te", "x-request-id", "accept", "content-type", "traceparent"];
-    const foreign = ["sudo", "impersonate-user", "x-forwarded-for", "accept-encoding", "user-agent", "!#$%&'*+.^_`|~-"];
+    const foreign = [
+      "tracestate",
+      "sudo",
+      "impersonate-user",
+      "x-forwarded-for",
+      "accept-encoding",
+      "user-agent",
+      "!#$%&'*+.^_`|~-",
+    ];
     const received = [...passing, "mcp-name", "mcp-later", ...foreign, "authorization", "cookie"];
     const { set, remove } = granted(toServer("Bearer pat", "authorization", received));
     expect(remove).toEqual([...MANAGED.filter((name) => name !== "authorization"), ...foreign]);
-    expect([...set.keys()]).toEqual(["authorization"]);
+    expect([...set]).toEqual([...WRITTEN, ["authorization", "Bearer pat"]]); // whatever the client wrote there
     const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
     expect(granted({ to: "broker", sessionId: null, wristband }).remove).not.toContain("sudo"); // the broker picks what it needs
+  });
+
+  it("what the client has written as the gateway would stays as it is", () => {
+    const received = headersOf(WRITTEN);
+    const { set, remove } = granted({ ...toServer("Bearer pat"), received } as Destination);
+    expect([...set]).toEqual([["authorization", "Bearer pat"]]);
+    expect(remove).toEqual(MANAGED.filter((name) => name !== "authorization"));
   });
 
   it("F6: whatever the names are, each stays, is set, or is removed once; a name that is no token is refused", () => {
@@ -62,16 +89,13 @@ describe("4.5: every managed header is set or removed, never both", () => {
   });
 
   it("B05: a direct upstream gets its fixed headers and those of the client that may pass; no managed one passes", () => {
-    const headers = {
+    const headers: ServerHeaders = {
       fixed: new Map([["x-mcp-toolsets", "issues"]]),
       passes: new Set(["x-mcp-readonly", "cookie", "x-api-key", "authorization"]),
     };
     const received = ["x-mcp-readonly", "x-mcp-toolsets", "x-other", "cookie", "x-api-key", "authorization"];
-    const { set, remove } = granted({ ...toServer("Bearer pat", "authorization", received), headers } as Destination);
-    expect([...set]).toEqual([
-      ["x-mcp-toolsets", "issues"],
-      ["authorization", "Bearer pat"],
-    ]);
+    const { set, remove } = granted(toServer("Bearer pat", "authorization", received, headers));
+    expect([...set]).toEqual([...WRITTEN, ["x-mcp-toolsets", "issues"], ["authorization", "Bearer pat"]]);
     expect(remove).toEqual([...MANAGED.filter((name) => name !== "authorization"), "x-other"]);
   });
 

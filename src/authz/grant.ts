@@ -1,7 +1,7 @@
 // The only way to an allow: a `Grant`, with the headers that Envoy sets and removes. Pure.
-import type { AllowDecision, Credential, Identity, Wristband } from "./types.ts";
+import type { AllowDecision, Credential, Identity, RequestHeaders, Wristband } from "./types.ts";
 import { HEADER_VALUE } from "./header-value.ts";
-import type { ServerHeaders } from "./server-headers.ts";
+import { writtenHeaders, type ClientHeaders, type ServerHeaders } from "./server-headers.ts";
 import { pass, refuse, type Step } from "./step.ts";
 
 /** Removed from every request: credentials of the client that no server may receive. */
@@ -14,8 +14,6 @@ const ALWAYS_MANAGED = [
   "mcp-session-id",
 ];
 
-/** Client headers that pass to a server beside the credential; `broker/relay/admit.ts` has the same rule for relayed calls. */
-const PASSES_TO_SERVER: ReadonlySet<string> = new Set(["accept", "content-type", "traceparent", "tracestate"]);
 /** Framing, routing and request id: the data plane owns these headers, and refuses a response that changes them. */
 const DATA_PLANE_HEADERS: ReadonlySet<string> = new Set([
   ...["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"],
@@ -59,12 +57,10 @@ export class Grant {
     }
     const remove = settings.managed.filter((name) => !set.has(name));
     if (route.to === "server") {
-      for (const name of route.received) {
-        if (set.has(name) || settings.managed.includes(name)) continue; // set, or removed already
-        if (passesToServer(name) || route.headers.passes.has(name)) continue;
-        if (!HEADER_NAME.test(name)) return refuse("header_malformed", "a name that is no token");
-        remove.push(name);
-      }
+      const foreign = foreignHeaders(route, new Set([...set.keys(), ...settings.managed])); // those are set or removed already
+      if (!foreign.every((name) => HEADER_NAME.test(name)))
+        return refuse("header_malformed", "a name that is no token");
+      remove.push(...foreign);
     }
     return pass(new Grant(route, set, remove));
   }
@@ -82,6 +78,8 @@ export type Route = Destination & {
   readonly responseHeaders: ReadonlyMap<string, string>;
 };
 
+type Direct = Extract<Destination, { readonly to: "server" }>;
+
 /** Destination of a request, and the values that it carries there. */
 export type Destination =
   /** Straight to the server, with the credential and no wristband. */
@@ -90,11 +88,12 @@ export type Destination =
       readonly server: string;
       readonly credential: Credential;
       /**
-       * The names of the client's headers, each once. Names that do not pass are removed: beside the gateway's credential
-       * a server may take `sudo`, `impersonate-user` or `x-remote-user` for an order of the gateway.
+       * All of the client's headers. What is not in `client` is removed: beside the gateway's credential a server may take
+       * `sudo`, `impersonate-user` or `x-remote-user` for an order of the gateway.
        */
-      readonly received: Iterable<string>;
-      readonly headers: ServerHeaders;
+      readonly received: RequestHeaders;
+      readonly client: ClientHeaders;
+      readonly headers: Pick<ServerHeaders, "fixed">;
     }
   /** A call that the broker relays. */
   | (ToBroker & { readonly to: "relay"; readonly server: string; readonly credential: Credential })
@@ -124,8 +123,10 @@ export function managedHeaders(
   return [...new Set([...ALWAYS_MANAGED, ...own, ...credentialHeaders, ...ALWAYS_REMOVED])].sort();
 }
 
-function passesToServer(name: string): boolean {
-  return PASSES_TO_SERVER.has(name) || name.startsWith("mcp-") || name.startsWith(":") || DATA_PLANE_HEADERS.has(name);
+/** The client's headers that do not reach the server of a direct call. */
+function foreignHeaders({ received, client }: Direct, known: ReadonlySet<string>): string[] {
+  const passing = [known, writtenHeaders(received), client.protocol, client.passed, DATA_PLANE_HEADERS];
+  return [...received.names()].filter((name) => !name.startsWith(":") && !passing.some((names) => names.has(name)));
 }
 
 function routeOf(destination: Destination): string {
@@ -135,6 +136,7 @@ function routeOf(destination: Destination): string {
 function headersOf(destination: Destination, settings: HeaderSettings): Map<string, string> {
   const set = new Map<string, string>();
   if (destination.to === "server") {
+    putWritten(set, destination.received);
     for (const [name, value] of destination.headers.fixed) set.set(name, value);
     putCredential(set, destination.credential);
   } else {
@@ -147,6 +149,11 @@ function headersOf(destination: Destination, settings: HeaderSettings): Map<stri
   }
   if (settings.routeHeader !== null) set.set(settings.routeHeader, routeOf(destination));
   return set;
+}
+
+/** A value that the client has sent in this very form stays. */
+function putWritten(set: Map<string, string>, received: RequestHeaders): void {
+  for (const [name, value] of writtenHeaders(received)) if (received.get(name) !== value) set.set(name, value);
 }
 
 /** Sets the credential for the broker, which sends it in the header that `x-upstream-header` names, else `authorization`. */

@@ -1,6 +1,8 @@
-// Client headers that a server may have beside the credential, and those that it always gets. A restriction may travel in one, as
-// `x-mcp-readonly`: both routes carry the same set, and what is dropped is counted. Pure.
+// The one list of headers that reach a server beside the credential, for both routes: the grant of a direct call and the broker's
+// relay ask it. A restriction may travel in one, as `x-mcp-readonly`: what is dropped is counted. Pure.
 import type { RequestHeaders } from "./types.ts";
+import { acceptedMedia } from "../mcp/accept-header.ts";
+import { MODERN } from "../mcp/versions.ts";
 import { HEADER_VALUE } from "./header-value.ts";
 import { pass, refuse, type Step } from "./step.ts";
 
@@ -14,8 +16,23 @@ export interface ServerHeaders {
 
 export const NO_SERVER_HEADERS: ServerHeaders = { fixed: new Map(), passes: new Set() };
 
+/** A client's headers that reach a server, by name. */
+export interface ClientHeaders {
+  /** The protocol's: `mcp-*`, `traceparent`, and the request's id, which the printed Envoy makes. */
+  readonly protocol: ReadonlyMap<string, string>;
+  /** Those that the configuration lets pass. */
+  readonly passed: ReadonlyMap<string, string>;
+}
+
 /** Headers with which clients of real servers restrict themselves. To lose one is to widen what a call may do. */
 const KNOWN_RESTRICTIONS = ["x-mcp-readonly", "x-mcp-toolsets", "x-mcp-tools", "x-mcp-lockdown", "x-read-only"];
+
+const SESSION = "mcp-session-id";
+/** Headers that pass in this form alone, others do not pass: of W3C Trace Context §3.2, and the data plane's id of the request. */
+const FORMS: Readonly<Record<string, RegExp>> = {
+  traceparent: /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/,
+  "x-request-id": /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
+};
 
 /** Names that are counted when they are dropped: those, and all that the configuration names for any server. */
 export function watchedHeaders(servers: Iterable<ServerHeaders>): ReadonlySet<string> {
@@ -23,22 +40,53 @@ export function watchedHeaders(servers: Iterable<ServerHeaders>): ReadonlySet<st
   return new Set([...KNOWN_RESTRICTIONS, ...named]);
 }
 
-/**
- * The watched headers of a request that do not reach this server. Refuses one that may pass but comes twice, or with a value
- * that data planes read differently: the server must not choose.
- */
+/** The watched headers of a request that do not reach this server. */
 export function droppedHeaders(
   headers: RequestHeaders,
-  { passes }: ServerHeaders,
+  { passes }: Pick<ServerHeaders, "passes">,
   watched: ReadonlySet<string>,
-): Step<readonly string[]> {
+): readonly string[] {
   const dropped: string[] = [];
+  for (const name of headers.names()) if (watched.has(name) && !passes.has(name)) dropped.push(name);
+  return dropped;
+}
+
+/** Of the stateless revision: an older one does not know them, and the relay sends them to no server of it. */
+const OF_MODERN: ReadonlySet<string> = new Set(["mcp-method", "mcp-name"]);
+
+/**
+ * The headers of a request of this revision that reach this server as the client sent them. Refuses one that may pass but comes twice, or with a
+ * value that data planes read differently: the server must not choose. A malformed trace does not pass.
+ */
+export function clientHeaders(
+  headers: RequestHeaders,
+  { passes }: Pick<ServerHeaders, "passes">,
+  version: string,
+): Step<ClientHeaders> {
+  const [protocol, passed] = [new Map<string, string>(), new Map<string, string>()];
   for (const name of headers.names()) {
-    if (!passes.has(name)) {
-      if (watched.has(name)) dropped.push(name);
-    } else if (headers.repeated(name) || !HEADER_VALUE.test(headers.get(name) ?? "")) {
-      return refuse("header_malformed", "a header of passHeaders");
-    }
+    const kind = kindOf(name, version, passes);
+    if (kind === null) continue;
+    const value = headers.repeated(name) ? "" : (headers.get(name) ?? "");
+    const form = kind === "formed" ? FORMS[name] : HEADER_VALUE;
+    if (form?.test(value) === true) (kind === "passed" ? passed : protocol).set(name, value);
+    else if (kind !== "formed") return refuse("header_malformed", kind === "mcp" ? "mcp-*" : "a header of passHeaders");
   }
-  return pass(dropped);
+  return pass({ protocol, passed });
+}
+
+/** Null for a header that reaches no server as the client sent it. */
+function kindOf(name: string, version: string, passes: ReadonlySet<string>): "mcp" | "formed" | "passed" | null {
+  if (name === SESSION) return null;
+  if (name.startsWith("mcp-")) return version === MODERN || !OF_MODERN.has(name) ? "mcp" : null;
+  if (Object.hasOwn(FORMS, name)) return "formed";
+  return passes.has(name) ? "passed" : null;
+}
+
+/** The headers of a direct call that the gateway writes as the relay does, of the two media types alone. */
+export function writtenHeaders(headers: RequestHeaders): ReadonlyMap<string, string> {
+  return new Map([
+    ["accept", acceptedMedia(headers.get("accept"))],
+    ["content-type", "application/json"],
+  ]);
 }

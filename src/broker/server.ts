@@ -19,7 +19,7 @@ import { rpcContextOf } from "../mcp/read-operation.ts";
 import { readMeantOperation } from "../mcp/search-mode.ts";
 import { MODERN } from "../mcp/versions.ts";
 import { callerKey } from "../wristband/claims.ts";
-import { acceptsOf } from "./accept-header.ts";
+import { acceptsOf } from "../mcp/accept-header.ts";
 import { ownResult, type OwnResults } from "./own-result.ts";
 import { audienceOf } from "./audience.ts";
 import type { Listeners } from "./listen.ts";

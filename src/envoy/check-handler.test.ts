@@ -1,7 +1,7 @@
 // The handler: one response, one record, one count for each Check, whatever its ports do.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ALICE, allowingPorts, checkSettings, MANAGED } from "../../test/fakes/authz.ts";
+import { ALICE, allowingPorts, checkSettings, headersOf, MANAGED } from "../../test/fakes/authz.ts";
 import { checkMessage, codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
 import { someInFlight } from "../../test/fakes/handover.ts";
 import type { InFlight } from "../authz/in-flight.ts";
@@ -37,7 +37,8 @@ function realGrant() {
     to: "server" as const,
     server: "s",
     credential: { kind: "static" as const, header: "authorization", value: new Secret("Bearer pat") },
-    received: [],
+    received: headersOf([]),
+    client: { protocol: new Map(), passed: new Map() },
     headers: NO_SERVER_HEADERS,
     responseHeaders: new Map(),
   };
@@ -94,6 +95,7 @@ describe("a whole Check", () => {
     const { seen, records, counts } = await run(createCheck(checkSettings(), allowingPorts()));
     expect(seen.status.code).toBe(0);
     expect(seen.ok_response?.headers.map(({ header }) => [header.key, header.value])).toEqual([
+      ["accept", "application/json, text/event-stream"],
       ["authorization", "Bearer pat"],
     ]);
     expect(seen).toMatchObject({

@@ -1,6 +1,6 @@
 // F6: a direct server gets no header of the client's but those that the broker passes on, and gives back no header and no
 // status that the broker would not give. Raw bytes through the real Envoy.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,7 +39,8 @@ beforeAll(async () => {
     config: (config) => {
       config["cors"] = { origins: ["https://app.example.com"] };
       const servers = config["servers"] as Record<string, Record<string, unknown>>;
-      servers["demo"] = { ...servers["demo"], url: server.origin + PATH };
+      const headers = { headers: { "x-mcp-toolsets": "issues" }, passHeaders: ["x-tenant"] };
+      servers["demo"] = { ...servers["demo"], url: server.origin + PATH, ...headers };
     },
   });
   alice = await lab.idp.mint("alice");
@@ -54,8 +55,8 @@ const CALL = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", param
 
 /** What may stand in a request to a server. Host, length and connection are Envoy's own. */
 const ARRIVES = new Set([
-  ...["accept", "content-type", "authorization", "traceparent", "tracestate", "x-request-id", "mcp-protocol-version"],
-  ...["mcp-method", "mcp-name", "host", "content-length", "transfer-encoding", "connection"],
+  ...["accept", "content-type", "authorization", "traceparent", "x-request-id", "mcp-protocol-version"],
+  ...["mcp-method", "mcp-name", "host", "content-length", "transfer-encoding", "connection", "x-mcp-toolsets"],
 ]);
 
 /** Names that servers and proxies in the field believe, and names that nobody has. */
@@ -128,11 +129,60 @@ describe("requests", () => {
     expect(new Set(server.requests.map(({ path }) => path))).toEqual(new Set([PATH]));
   });
 
+  it("a call has one id, Envoy's: for her, for its server and in our log", async () => {
+    const reply = await legacy(lab.gateway, "tools/call", { name: "echo", arguments: {} }, { token: alice });
+    const id = reply.headers.get("x-request-id");
+    expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    expect(server.requests.at(-1)?.headers["x-request-id"]).toBe(id);
+    expect(readFileSync(lab.auditFile, "utf8")).toContain(`"mesh_request_id":"${id}"`);
+  });
+
   it("what the broker passes on arrives as it was sent", async () => {
     const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const passing = { traceparent, "mcp-protocol-version": "2025-11-25", "mcp-later": "x" };
     await legacy(lab.gateway, "tools/call", { name: "echo", arguments: {} }, { token: alice, headers: passing });
     expect(server.requests.at(-1)?.headers).toMatchObject({ ...passing, authorization: `Bearer ${DEMO_CREDENTIAL}` });
+  });
+});
+
+/** Of one connection, and of the message's form on it: the two routes have different senders. */
+const OF_THE_HOP = new Set(["connection", "content-length", "transfer-encoding"]);
+
+describe("both routes carry the same, byte for byte [MS-08, B05]", () => {
+  const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const arrived = async (path: string, tool: string, lines: readonly string[]) => {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: tool, arguments: {} } });
+    const usual = ["Content-Type: application/json", `Authorization: Bearer ${alice}`];
+    const count = server.requests.length;
+    const { status } = await rawRequest(ports.gateway, rawBytes({ target: path, body, headers: [...usual, ...lines] }));
+    const arrival = server.requests.slice(count).find(({ method }) => method === "tools/call");
+    const pairs = Object.entries(arrival?.headers ?? {}).filter(([name]) => !OF_THE_HOP.has(name));
+    const shown = (name: string, value: unknown) => (name === "x-request-id" ? "Envoy's" : String(value));
+    return { status, arrived: pairs.map(([name, value]) => `${name}: ${shown(name, value)}`).sort() };
+  };
+
+  it.each<[number, string, string[]]>([
+    [200, "the least", []],
+    [200, "what passes", ["X-Tenant: t", "Mcp-Later: x", `Traceparent: ${TRACE}`]],
+    [200, "a fixed name", ["X-Mcp-Toolsets: all"]],
+    [200, "no trace that is none", ["Traceparent: evil", "Tracestate: a=b", "Baggage: a=b"]],
+    [200, "a trace twice", [`Traceparent: ${TRACE}`, `Traceparent: ${TRACE}`]],
+    [
+      200,
+      "MS-08, CF-15, CF-17",
+      ["X-Mcp-User: admin", "X-Vault-Tokens: {}", "X-Api-Key: k", "X-Upstream-Authorization: x"],
+    ],
+    [200, "cookies", ["Cookie: a=b", "Cookie2: a", "Set-Cookie: a=b"]],
+    [200, "headers that mirror the body", ["Mcp-Method: tools/call"]],
+    [400, "what passes, twice", ["X-Tenant: t", "X-Tenant: u"]],
+    [400, "what passes, empty", ["X-Tenant:"]],
+    [400, "what passes, beyond ASCII", ["X-Tenant: \u00e9"]],
+    [400, "of MCP, twice", ["Mcp-Later: t", "Mcp-Later: u"]],
+  ])("%i: %s", async (status, _, lines) => {
+    const all = ["Accept: application/json;evil=1, text/event-stream", "Mcp-Protocol-Version: 2025-06-18", ...lines];
+    const direct = await arrived("/servers/demo/mcp", "echo", all);
+    expect(direct).toEqual(await arrived("/mcp", "demo_echo", all));
+    expect([direct.status, direct.arrived.length > 0]).toEqual([status, status === 200]);
   });
 });
 

@@ -1,8 +1,11 @@
 // Admits a call to the relay: proves once more that its wristband names this operation on this server. Pure.
 import type { IncomingMessage } from "node:http";
 import type { McpEndpoint } from "../../authz/endpoint.ts";
+import { HEADER_VALUE } from "../../authz/header-value.ts";
+import { clientHeaders } from "../../authz/server-headers.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { Task, TaskIds } from "../../authz/task-ids.ts";
+import type { RequestHeaders } from "../../authz/types.ts";
 import { isOfTask } from "../../mcp/method-table.ts";
 import { taskMade, taskOf, type CallTask, type TaskMaker } from "./tasks.ts";
 import { Secret } from "../../secret/secret.ts";
@@ -55,11 +58,9 @@ export interface IncomingCall {
   readonly headers: IncomingMessage["headersDistinct"];
 }
 
-/** A field value of RFC 9110 §5.5, without obs-text. */
-const HEADER_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const NONE: ReadonlySet<string> = new Set();
 /** Set by the relay itself. */
-const OWN_MCP_HEADERS = new Set(["mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name"]);
+const OWN_MCP_HEADERS = new Set(["mcp-protocol-version", "mcp-method", "mcp-name"]);
 
 /**
  * Trusts the sender in nothing: the server is resolved here and must be the one that `serve` named, and the wristband must
@@ -80,7 +81,7 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
   if (bodyDigest(body) !== wristband.body) return refuse("wristband_invalid", "another body");
   const credential = credentialOf(upstream, headers);
   if (!credential.ok) return credential;
-  const own = ownHeaders(headers, upstream.passHeaders);
+  const own = ownHeaders(incoming, upstream);
   if (!own.ok) return own;
   return pass({
     upstream: passing(upstream, own.value.passed),
@@ -152,45 +153,23 @@ function unusable(detail: string): Refused {
   return refuse("credential_unavailable", detail);
 }
 
-interface ClientHeaders {
+interface OwnHeaders {
   readonly forwarded: Readonly<Record<string, string>>;
   readonly passed: Readonly<Record<string, string>>;
 }
 
 /** The headers of the client that go on: the protocol's with the call, and what the configuration lets pass. */
-function ownHeaders(headers: IncomingCall["headers"], passes?: ReadonlySet<string>): Step<ClientHeaders> {
-  const forwarded = forwardedHeaders(headers);
-  if (!forwarded.ok) return forwarded;
-  const passed = passedHeaders(headers, passes);
-  return passed.ok ? pass({ forwarded: forwarded.value, passed: passed.value }) : passed;
+function ownHeaders({ headers, operation }: IncomingCall, { passHeaders: passes = NONE }: Upstream): Step<OwnHeaders> {
+  const own = clientHeaders(headerTable(headers), { passes }, operation.version);
+  if (!own.ok) return own;
+  const forwarded = [...own.value.protocol].filter(([name]) => !OWN_MCP_HEADERS.has(name));
+  return pass({ forwarded: Object.fromEntries(forwarded), passed: Object.fromEntries(own.value.passed) });
 }
 
-/** The client's headers that this server may have; `authz/server-headers.ts` has the same rule for direct calls. */
-function passedHeaders(
-  headers: IncomingCall["headers"],
-  passes: ReadonlySet<string> = new Set(),
-): Step<Record<string, string>> {
-  const passed: Record<string, string> = {};
-  for (const name of passes) {
-    const copies = headers[name];
-    if (copies === undefined) continue;
-    const value = single(copies);
-    if (value === null || !HEADER_VALUE.test(value)) return refuse("header_malformed", "a header of passHeaders");
-    passed[name] = value;
-  }
-  return pass(passed);
-}
-
-/** `mcp-*` and `traceparent`; no other header of the client reaches a server. */
-function forwardedHeaders(headers: IncomingCall["headers"]): Step<Record<string, string>> {
-  const forwarded: Record<string, string> = {};
-  for (const [name, copies] of Object.entries(headers)) {
-    if (!name.startsWith("mcp-") || OWN_MCP_HEADERS.has(name)) continue;
-    const value = single(copies);
-    if (value === null || !HEADER_VALUE.test(value)) return refuse("header_malformed", "mcp-*");
-    forwarded[name] = value;
-  }
-  const trace = single(headers["traceparent"]);
-  if (trace !== null && TRACEPARENT.test(trace)) forwarded["traceparent"] = trace;
-  return pass(forwarded);
+function headerTable(headers: IncomingCall["headers"]): RequestHeaders {
+  return {
+    get: (name) => headers[name]?.[0],
+    repeated: (name) => headers[name]?.length !== 1,
+    names: () => Object.keys(headers),
+  };
 }

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import type { Refused } from "../../authz/step.ts";
 import { innerObjectSpan, readObjectSpan, splice } from "../../json/spans.ts";
 import { idOf, type ServerNotification } from "../../mcp/upstream-message.ts";
-import type { Accepts } from "../accept-header.ts";
+import type { Accepts } from "../../mcp/accept-header.ts";
 import type { Hold } from "../held-bytes.ts";
 import type { RelayCall } from "./admit.ts";
 import { keepAlive, openStream, sendResponse, type RelayClient } from "./client-response.ts";

@@ -1,7 +1,7 @@
 // Writes the response of a call to its client, as JSON or as an event stream, no faster than the client reads. I/O.
 import type { ServerResponse } from "node:http";
 import type { Refused } from "../../authz/step.ts";
-import type { Accepts } from "../accept-header.ts";
+import type { Accepts } from "../../mcp/accept-header.ts";
 import type { Brake } from "../upstream/brake.ts";
 import { eventOf, HEAD, inOneLine, TAIL } from "../upstream/event-stream.ts";
 import type { Hold } from "../held-bytes.ts";

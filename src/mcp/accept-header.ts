@@ -24,3 +24,10 @@ export function acceptsOf(header: string | undefined): Accepts {
   // A client that accepts neither gets JSON, as every refusal is.
   return { json: takes("application", "json") || !stream, stream };
 }
+
+/** The same in its usual form: no other text of a client's reaches a server. */
+export function acceptedMedia(header: string | undefined): string {
+  const { json, stream } = acceptsOf(header);
+  if (json && stream) return USUAL;
+  return json ? "application/json" : "text/event-stream";
+}
