@@ -63,7 +63,7 @@ export type Decision =
 
 export type AllowDecision = Extract<Decision, { allow: true }>;
 
-export type CredentialKind = "vault" | "exchange" | "static" | "none";
+export type CredentialKind = "vault" | "exchange" | "client_credentials" | "static" | "none";
 
 /** The origin of a credential in the audit line: never a value, never a token. */
 export interface CredentialOrigin {

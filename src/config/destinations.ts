@@ -39,7 +39,7 @@ export function destinations(config: Config): Destination[] {
     ...Object.entries(servers).flatMap(([name, { url, caFile, credential }]) => [
       of("broker", `servers.${name}`, { urlName: "url", url, caFile }),
       ...credential.flatMap((entry, i) => {
-        if (entry.kind !== "exchange") return [];
+        if (entry.kind !== "exchange" && entry.kind !== "client_credentials") return [];
         const { tokenEndpoint, caFile: ca } = entry;
         const key = `servers.${name}.credential[${i}].exchange`;
         return [of("serve", key, { urlName: "tokenEndpoint", url: tokenEndpoint, caFile: ca })];

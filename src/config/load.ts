@@ -112,7 +112,8 @@ function readSecretFile(path: string, warnings: Problem[]): string {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
-    if (isOpenToAll(path)) warnings.push(openFile(path));
+    // Files are read again while serve runs: one warning each.
+    if (isOpenToAll(path) && !warnings.some(({ key }) => key === path)) warnings.push(openFile(path));
   } catch (error) {
     throw new Error(`the file ${path} ${unreadable(error)}`, { cause: error });
   }

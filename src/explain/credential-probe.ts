@@ -67,6 +67,11 @@ function realChains(config: Config, server: string, askVault: boolean): Credenti
 }
 
 function notAsked(entry: CredentialConfig, askVault: boolean): string | null {
+  if (entry.kind === "client_credentials") {
+    const target = entry.audience ?? entry.resource;
+    const aim = target === null ? "" : ` for "${target}"`;
+    return `would ask ${entry.tokenEndpoint} for a token of the gateway's own${aim}, the same for every caller`;
+  }
   if (entry.kind === "exchange") {
     const scope = entry.scope === null ? "" : `, scope "${entry.scope}"`;
     const actor = entry.mode === "delegation" ? ", with the gateway as its actor" : "";

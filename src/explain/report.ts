@@ -60,9 +60,9 @@ function credentialCaveat(
       "Nothing refuses this call before its credential. Where nobody has one for the caller, serve refuses it after all, with credential_missing; where it cannot tell, with credential_unavailable.",
     remedy: [
       ...(kinds[0] === "vault" ? ["Add --credentials: it asks Vault."] : []),
-      ...(kinds.includes("exchange")
+      ...(kinds.some((kind) => kind === "exchange" || kind === "client_credentials")
         ? [
-            "An exchange is never tried here, for the IdP would issue a token: make the call, and look up the request id of its answer with --request-id.",
+            "No IdP is asked here, for it would issue a token: make the call, and look up the request id of its answer with --request-id.",
           ]
         : []),
     ].join(" "),

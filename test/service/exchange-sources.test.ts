@@ -12,7 +12,7 @@ import {
   type FakeTokenEndpoint,
 } from "../fakes/token-endpoint.ts";
 
-type Entry = Parameters<ReturnType<typeof createExchangeSources>["source"]>[0];
+type Entry = Extract<Parameters<ReturnType<typeof createExchangeSources>["source"]>[0], { kind: "exchange" }>;
 
 let fake: FakeTokenEndpoint;
 let other: FakeTokenEndpoint;
@@ -28,7 +28,7 @@ afterAll(async () => {
 const signal = new AbortController().signal;
 
 function entryOf(tokenEndpoint: string, caFile: string | null = null): Entry {
-  const client = { id: CLIENT.id, secret: new Secret(CLIENT.secret) };
+  const client = { id: CLIENT.id, secret: new Secret(CLIENT.secret), auth: "client_secret_basic" as const };
   const placement = { header: "authorization", scheme: "Bearer" };
   const target = { tokenEndpoint, issuer: null, audience: AUDIENCE, scope: SCOPE, allowScopes: [] };
   return {

@@ -212,12 +212,12 @@ describe("a credential", () => {
       "",
     ]);
     expect(exchanging.out).toMatch(/^meaning +Nothing refuses this call before its credential\. .*credential_missing/m);
-    expect(exchanging.out).toMatch(/^to do +An exchange is never tried here.* with --request-id\.$/m);
+    expect(exchanging.out).toMatch(/^to do +No IdP is asked here.* with --request-id\.$/m);
     expect(exchanging.out).not.toContain("--credentials: it asks Vault");
     expect(JSON.parse(chained.out)).toMatchObject({
       verdict: "allow",
       caveat: expect.stringMatching(/NOT fetched \(not asked: vault, then exchange\)$/) as string,
-      remedy: expect.stringContaining("Add --credentials: it asks Vault. An exchange") as string,
+      remedy: expect.stringContaining("Add --credentials: it asks Vault. No IdP") as string,
     });
     expect(arrivals).toBe(0);
   });

@@ -41,7 +41,7 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
     if (entry.kind === "static") return staticSource(entry);
     if (entry.kind === "none") return noneSource();
     if (entry.kind === "vault") return vault.source(entry, server);
-    return exchanges.source(entry, key);
+    return exchanges.source(entry, key); // exchange, client_credentials
   };
   return {
     chains: new Map(

@@ -1,6 +1,7 @@
-// Composes the sources of token exchange from the configuration. I/O through the token endpoints.
+// Composes the sources that ask token endpoints from the configuration. I/O through the token endpoints.
 import type { Config } from "../../config/load.ts";
 import { createLookupCache, type LookupCache } from "../../credential/lookup-cache.ts";
+import { clientCredentialsSource } from "../../credential/client-credentials.ts";
 import { createActor, type Actor } from "../../credential/exchange/actor.ts";
 import { exchangeSource } from "../../credential/exchange/source.ts";
 import { createTokenEndpoint, type TokenEndpoint } from "../../credential/exchange/token-endpoint.ts";
@@ -9,11 +10,13 @@ import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { readCaFile } from "../../files/ca.ts";
 
-type ExchangeConfig = Extract<Config["servers"][string]["credential"][number], { kind: "exchange" }>;
+type CredentialConfig = Config["servers"][string]["credential"][number];
+type ExchangeConfig = Extract<CredentialConfig, { kind: "exchange" }>;
+type ClientCredentialsConfig = Extract<CredentialConfig, { kind: "client_credentials" }>;
 
 export interface ExchangeSources {
   /** @param key key of the entry in the file, such as `servers.github.credential[0]` */
-  source(entry: ExchangeConfig, key: string): CredentialSource;
+  source(entry: ExchangeConfig | ClientCredentialsConfig, key: string): CredentialSource;
   /** Fetches the gateway's own tokens for delegation. Resolves after the first attempt, successful or not. */
   start(): Promise<void>;
   readonly purge: LookupCache["purge"];
@@ -28,9 +31,10 @@ export function createExchangeSources(
   const actors: Actor[] = [];
   const cache = createLookupCache({ count: (result) => metrics.cache("credential", result) });
   const endpoints = new Map<string, TokenEndpoint>();
-  const endpointOf = ({ tokenEndpoint: url, caFile }: ExchangeConfig, key: string): TokenEndpoint => {
+  const endpointOf = (entry: ExchangeConfig | ClientCredentialsConfig, key: string): TokenEndpoint => {
+    const { kind, tokenEndpoint: url, caFile } = entry;
     const id = JSON.stringify([url, caFile]);
-    const made = endpoints.get(id) ?? createTokenEndpoint({ url, ca: readCaFile(`${key}.exchange.caFile`, caFile) });
+    const made = endpoints.get(id) ?? createTokenEndpoint({ url, ca: readCaFile(`${key}.${kind}.caFile`, caFile) });
     endpoints.set(id, made);
     return made;
   };
@@ -38,11 +42,13 @@ export function createExchangeSources(
     source(entry, key) {
       const endpoint = endpointOf(entry, key);
       const deps = { endpoint, cache, now: Date.now, onOutcome: metrics.exchange };
-      const options = { ...entry, entry: key, negativeTtlMs };
-      if (entry.mode === "impersonation") return exchangeSource(options, deps);
+      const options = { entry: key, negativeTtlMs };
+      if (entry.kind === "client_credentials")
+        return clientCredentialsSource({ ...entry, ...options }, { ...deps, monotonic: () => performance.now() });
+      if (entry.mode === "impersonation") return exchangeSource({ ...entry, ...options }, deps);
       const actor = createActor({ ...entry, endpoint, now: Date.now, onResult: actorReport(key, log) });
       actors.push(actor);
-      return exchangeSource(options, { ...deps, actor });
+      return exchangeSource({ ...entry, ...options }, { ...deps, actor });
     },
     async start() {
       await Promise.all(actors.map((actor) => actor.get()));

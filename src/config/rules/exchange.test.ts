@@ -8,7 +8,7 @@ import { ConfigError, loadConfig } from "../load.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-config-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-writeFileSync(join(folder, "secret"), "s3cret-canary\n", { mode: 0o600 });
+writeFileSync(join(folder, "secret"), "s3cret-canary-of-thirty-two-characters\n", { mode: 0o600 });
 
 const EXCHANGE = {
   tokenEndpoint: "https://idp.example.com/token",

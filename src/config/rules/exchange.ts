@@ -20,7 +20,6 @@ function checkEntry(
   { problem, warn }: Reporter,
 ): void {
   const { key } = entry;
-  const { checkTimeoutMs } = config;
   const issuers = config.identity.issuers.map(({ issuer }) => issuer);
   if (entry.issuer === null && issuers.length > 1) {
     problem(`${key}.issuer`, "is required with several issuers: no IdP may be shown the tokens of another");
@@ -30,12 +29,6 @@ function checkEntry(
   }
   if (entry.mode === "delegation" && entry.profile === "keycloak") {
     problem(`${key}.mode`, "delegation is not to be had: Keycloak's standard token exchange (V2) ignores actor_token");
-  }
-  if (entry.timeoutMs >= checkTimeoutMs) {
-    problem(
-      `${key}.timeoutMs`,
-      `${entry.timeoutMs} must be smaller than checkTimeoutMs (${checkTimeoutMs}): else the Check ends before the answer of a slow IdP`,
-    );
   }
   if (entry.scope === null && entry.allowScopes.length === 0) {
     warn(

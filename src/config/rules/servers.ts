@@ -44,11 +44,11 @@ function checkDirect(config: Config, name: string, { problem, warn }: Reporter):
 
 function checkDiscovery(server: ServerConfig, key: string, { problem, warn }: Reporter): void {
   server.discovery.forEach((entry, i) => {
-    if (entry.kind === "vault" || entry.kind === "exchange") {
-      problem(`${key}[${i}]`, `${entry.kind} needs a user; discovery has none: use static or none`);
+    if (entry.kind !== "static" && entry.kind !== "none") {
+      problem(`${key}[${i}]`, `${entry.kind} is for callers, and discovery has none: use static or none`);
     }
   });
-  const perUser = server.credential.some((entry) => entry.kind === "vault" || entry.kind === "exchange");
+  const perUser = server.credential.some(({ kind }) => kind !== "static" && kind !== "none");
   if (perUser && server.discovery.every((entry) => entry.kind === "none")) {
     warn(key, "is not set: the list of this server is what a caller without a credential sees there");
   }

@@ -1,5 +1,6 @@
-// One entry of a credential chain: `static`, `none`, `vault` or `exchange` (docs/credentials.md). Pure.
+// One entry of a credential chain: one key for each kind (docs/credentials.md). Pure.
 import { z } from "zod";
+import { clientSchema } from "./oauth-client.ts";
 import type { SecretSchema } from "./secret.ts";
 import { absoluteUrl, headerName, scope, scopes, type FileSchema } from "./values.ts";
 import { vaultPath } from "./vault.ts";
@@ -13,15 +14,49 @@ const placement = {
     .meta({ description: 'the word before it; `""` for none' }),
 };
 
+const tokenEndpoint = absoluteUrl
+  .refine(
+    isAsSent,
+    "must have a path, written as it is sent: no dot segments, spaces or characters that need an escape",
+  )
+  .meta({ description: "the IdP's token endpoint, written as it is sent" });
+
+const requestMs = z
+  .int()
+  .positive()
+  .default(500)
+  .meta({ description: "time for one request; smaller than `checkTimeoutMs`" });
+
+const caFile = (file: FileSchema) =>
+  file
+    .nullable()
+    .default(null)
+    .meta({ description: "TLS is always verified, CA and host name", unset: "the system's" });
+
+/** The kind `client_credentials` (RFC 6749 §4.4). */
+function clientCredentialsSchema(file: FileSchema, secret: SecretSchema) {
+  return z.strictObject({
+    tokenEndpoint,
+    client: clientSchema(secret),
+    scope: scopes.nullable().default(null).meta({ description: "what is asked for, with one space between scopes" }),
+    audience: z.string().min(1).nullable().default(null).meta({
+      description: "sent as `audience`; a JWT must name it in `aud`. For IdPs that know the parameter",
+      unset: "not sent",
+    }),
+    resource: absoluteUrl.nullable().default(null).meta({
+      description: "sent as `resource` (RFC 8707); a JWT must name it in `aud`. For IdPs that know the parameter",
+      unset: "not sent",
+    }),
+    timeoutMs: requestMs,
+    caFile: caFile(file),
+    ...placement,
+  });
+}
+
 /** The kind `exchange` (RFC 8693). */
 function exchangeSchema(file: FileSchema, secret: SecretSchema) {
   return z.strictObject({
-    tokenEndpoint: absoluteUrl
-      .refine(
-        isAsSent,
-        "must have a path, written as it is sent: no dot segments, spaces or characters that need an escape",
-      )
-      .meta({ description: "the IdP's token endpoint, written as it is sent" }),
+    tokenEndpoint,
     issuer: absoluteUrl.nullable().default(null).meta({
       description:
         "whose callers' tokens it is shown; required with several `identity.issuers`. A caller of another has none here",
@@ -35,22 +70,12 @@ function exchangeSchema(file: FileSchema, secret: SecretSchema) {
       description:
         "`delegation`: the gateway's own token goes along as `actor_token`, and the answer must name it in `act`; not with Keycloak",
     }),
-    client: z.strictObject({
-      id: z.string().min(1).meta({ description: "the gateway's client at the IdP" }),
-      secret: secret.meta({ description: "`{file: …}` or `{env: …}`" }),
-    }),
+    client: clientSchema(secret),
     audience: z.string().min(1).meta({ description: "the server, as the IdP knows it" }),
     scope: scopes.nullable().default(null).meta({ description: "what is asked for, with one space between scopes" }),
     allowScopes: z.array(scope).default([]).meta({ description: "scopes that may be granted besides" }),
-    timeoutMs: z
-      .int()
-      .positive()
-      .default(500)
-      .meta({ description: "time for one exchange; smaller than `checkTimeoutMs`" }),
-    caFile: file
-      .nullable()
-      .default(null)
-      .meta({ description: "TLS is always verified, CA and host name", unset: "the system's" }),
+    timeoutMs: requestMs,
+    caFile: caFile(file),
     ...placement,
   });
 }
@@ -77,6 +102,7 @@ export function credentialSchema(file: FileSchema, secret: SecretSchema) {
     ...placement,
   });
   const exchange = exchangeSchema(file, secret);
+  const client_credentials = clientCredentialsSchema(file, secret);
   const fixed = z
     .strictObject({ file: z.string().meta({ description: "a file with the credential" }), ...placement })
     .transform(({ file, header, scheme }, ctx) => {
@@ -93,15 +119,17 @@ export function credentialSchema(file: FileSchema, secret: SecretSchema) {
       static: fixed,
       vault,
       exchange,
+      client_credentials,
     })
     .partial()
     .transform((entry, ctx) => {
       if (Object.keys(entry).length !== 1) {
-        ctx.addIssue("must name exactly one of vault, exchange, static, none");
+        ctx.addIssue("must name exactly one of vault, exchange, client_credentials, static, none");
         return z.NEVER;
       }
       if (entry.vault) return { kind: "vault" as const, ...entry.vault };
       if (entry.exchange) return { kind: "exchange" as const, ...entry.exchange };
+      if (entry.client_credentials) return { kind: "client_credentials" as const, ...entry.client_credentials };
       if (entry.static) return { kind: "static" as const, ...entry.static };
       return { kind: "none" as const, header: "authorization" };
     })

@@ -148,7 +148,7 @@ describe("P6: no secret leaves", () => {
       const endpoint: TokenEndpoint = {
         url: "https://idp.example.com/token",
         post: async (_, authorization) => {
-          basic = authorization.slice(6);
+          basic = authorization?.slice(6) ?? "";
           const body = Buffer.from(JSON.stringify({ ...granting(token), [place]: canary }));
           return { status, headers: { "content-type": "application/json" }, body };
         },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Secret } from "../../secret/secret.ts";
-import { basicCredentials, exchangeForm, type ExchangeRequest } from "./request.ts";
+import { createClientAuth } from "./client-auth.ts";
+import { exchangeForm, type ExchangeRequest } from "./request.ts";
 
 const REQUEST = {
   audience: "https://backend-mcp-server.example.com",
@@ -40,7 +41,7 @@ describe("exchangeForm", () => {
   });
 });
 
-describe("basicCredentials", () => {
+describe("client_secret_basic", () => {
   // RFC 6749 §2.3.1: both parts are form-encoded before they are joined, or a colon in an id would end it.
   it.each([
     ["gateway", "secret", "gateway:secret"],
@@ -48,7 +49,7 @@ describe("basicCredentials", () => {
     ["ü", "ß&=", "%C3%BC:%C3%9F%26%3D"],
     ["s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw", "s6BhdRkqt3:7Fjfp0ZBr1KtDRbnfVdmIw"],
   ])("B4, H09: %s", (id, secret, plain) => {
-    const value = basicCredentials({ id, secret: new Secret(secret) });
-    expect(value).toBe(`Basic ${Buffer.from(plain).toString("base64")}`);
+    const proof = createClientAuth({ id, secret: new Secret(secret) }, "https://idp.example.com/token", Date.now)();
+    expect(proof).toHaveProperty("authorization", `Basic ${Buffer.from(plain).toString("base64")}`);
   });
 });

@@ -1,17 +1,32 @@
-// The form and the client authentication of a token exchange (RFC 8693 §2.1, RFC 6749 §2.3.1). Pure.
-import type { Secret } from "../../secret/secret.ts";
-
-/** The gateway as a client of the IdP. */
-export interface ExchangeClient {
-  readonly id: string;
-  readonly secret: Secret;
-}
+// The forms of requests for tokens: exchange (RFC 8693 §2.1) and client credentials (RFC 6749 §4.4.2). Pure.
+import type { ClientProof } from "./client-auth.ts";
 
 export const ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token";
 export const JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt";
 
-/** The body of a client credentials request (RFC 6749 §4.4.2). */
-export const CLIENT_CREDENTIALS_FORM = "grant_type=client_credentials";
+/** What a token of the gateway's own is for; null leaves the parameter out. */
+export interface OwnTokenTarget {
+  readonly scope: string | null;
+  readonly audience: string | null;
+  /** RFC 8707 §2. */
+  readonly resource: string | null;
+}
+
+/** Makes the body of a client credentials request, with these parameters and no others. */
+export function clientCredentialsForm(target: OwnTokenTarget): string {
+  const form = new URLSearchParams({ grant_type: "client_credentials" });
+  for (const name of ["scope", "audience", "resource"] as const) {
+    const value = target[name];
+    if (value !== null) form.set(name, value);
+  }
+  return form.toString();
+}
+
+/** The body with the client's proof at its end. */
+export function provenForm(form: string, proof: ClientProof): string {
+  const more = new URLSearchParams(proof.form).toString();
+  return more === "" ? form : `${form}&${more}`;
+}
 
 export interface ExchangeRequest {
   readonly audience: string;
@@ -41,14 +56,4 @@ export function exchangeForm({ audience, scope, subjectToken, actorToken }: Exch
     form.set("actor_token_type", ACCESS_TOKEN_TYPE);
   }
   return form.toString();
-}
-
-/** Makes the value of `authorization`. RFC 6749 §2.3.1: id and secret are form-encoded first, so an id may be a URL. */
-export function basicCredentials({ id, secret }: ExchangeClient): string {
-  return `Basic ${Buffer.from(`${formEncoded(id)}:${formEncoded(secret.reveal())}`).toString("base64")}`;
-}
-
-/** Encodes a text by RFC 6749 appendix B. */
-function formEncoded(text: string): string {
-  return new URLSearchParams({ "": text }).toString().slice(1);
 }

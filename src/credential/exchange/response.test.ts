@@ -50,6 +50,7 @@ describe("a token is granted", () => {
     const answer = read({ ...granting(GOOD), expires_in: 3600 }, { subjectExp: seconds(9999) });
     expect(answer).toMatchObject({ granted: GOOD });
     expect("life" in answer && answer.life.ttlMs / 1000).toBeLessThan(300); // the token's own exp
+    expect(read({ ...granting(GOOD), expires_in: "3600" }, { subjectExp: seconds(9999) })).toEqual(answer); // R3
     const opaque = read({ ...granting(OPAQUE), expires_in: 3600 }, { subjectExp: seconds(9999) });
     expect("life" in opaque && opaque.life.ttlMs / 1000).toBe(3570);
   });
@@ -105,7 +106,9 @@ describe("an answer that is no bearer access token is cannot tell", () => {
     ["H01: 200 with an error", { error: "invalid_request" }, "with an error"],
     ["H04: expires_in 0", { expires_in: 0 }, "expires_in"],
     ["H04: expires_in negative", { expires_in: -1 }, "expires_in"],
-    ["H04: expires_in a string", { expires_in: "300" }, "expires_in"],
+    ["H04: expires_in a word", { expires_in: "300s" }, "expires_in"],
+    ["H04: expires_in a text of no number", { expires_in: "" }, "expires_in"],
+    ["H04: expires_in a text with a sign", { expires_in: "+300" }, "expires_in"],
     ["H04: expires_in a fraction", { expires_in: 299.5 }, "expires_in"],
     ["H04: expires_in beyond whole numbers", { expires_in: 1e300 }, "expires_in"],
     ["H04: expires_in null", { expires_in: null }, "expires_in"],

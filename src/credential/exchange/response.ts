@@ -68,7 +68,7 @@ function readGrant(json: JsonObject, expected: Expectation): ExchangeResult | st
   if (tooWide !== null) return tooWide;
   const { subjectExp, askedAt, now } = expected;
   const life = lifeOf({
-    expiresIn: (expiresIn as number | undefined) ?? null,
+    expiresIn: secondsOf(expiresIn),
     tokenExp: facts.expiresAt,
     subjectExp,
     askedAt,
@@ -85,12 +85,15 @@ export function faultOfGrant({ token_type: type, expires_in: expiresIn, error }:
   if (error !== undefined) return "the answer is 200 with an error";
   // Case-insensitive. N_A and DPoP are no bearer tokens (RFC 8693 §2.2.1, RFC 9449 §5).
   if (typeof type !== "string" || type.toLowerCase() !== "bearer") return "token_type is not Bearer";
-  if (expiresIn !== undefined && !isPositive(expiresIn)) return "expires_in is not a positive whole number of seconds";
+  if (expiresIn !== undefined && secondsOf(expiresIn) === null)
+    return "expires_in is not a positive whole number of seconds";
   return null;
 }
 
-function isPositive(value: JsonValue): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
+/** Reads `expires_in`: a positive whole number, which some IdPs send as a text. Null for anything else. */
+export function secondsOf(value: JsonValue | undefined): number | null {
+  const seconds = typeof value === "string" && /^[1-9]\d{0,15}$/.test(value) ? Number(value) : value;
+  return typeof seconds === "number" && Number.isSafeInteger(seconds) && seconds > 0 ? seconds : null;
 }
 
 /** The scopes in the response and in the token; null if `scope` of the response is malformed. */

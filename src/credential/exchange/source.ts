@@ -9,7 +9,8 @@ import { headerValue, type Placement } from "../static.ts";
 import { readResponse, type Expectation, type ExchangeResult } from "./response.ts";
 import type { Actor, ActorToken } from "./actor.ts";
 import type { Profile } from "./errors.ts";
-import { basicCredentials, exchangeForm, type ExchangeClient } from "./request.ts";
+import { createClientAuth, type OAuthClient } from "./client-auth.ts";
+import { exchangeForm, provenForm } from "./request.ts";
 import type { TokenEndpoint } from "./token-endpoint.ts";
 
 export interface ExchangeOptions extends Placement {
@@ -18,7 +19,7 @@ export interface ExchangeOptions extends Placement {
   /** The issuer whose tokens are sent to this endpoint; null if only one is configured. */
   readonly issuer: string | null;
   readonly profile: Profile;
-  readonly client: ExchangeClient;
+  readonly client: OAuthClient;
   readonly audience: string;
   readonly scope: string | null;
   /** Scopes that may be granted beside `scope`. */
@@ -48,8 +49,7 @@ const OTHER_ISSUER: Lookup = { hasNone: "the caller's token is of another issuer
  * the next kind of the chain (threat model: H12).
  */
 export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): CredentialSource {
-  const authorization = basicCredentials(options.client);
-  const secrets = [options.client.secret.reveal(), authorization];
+  const prove = createClientAuth(options.client, deps.endpoint.url, deps.now);
 
   async function fetchLookup(identity: Identity): Promise<CacheEntry> {
     const result = await exchangeFor(identity);
@@ -74,14 +74,16 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
   }
 
   async function request(identity: Identity, actor: ActorToken | null): Promise<ExchangeResult> {
+    const proof = prove();
+    if (typeof proof === "string") return { cannotTell: proof };
     const askedAt = deps.now();
     const subjectToken = identity.token.reveal();
     const { profile, audience, scope, allowScopes } = options;
     const form = exchangeForm({ audience, scope, subjectToken, actorToken: actor?.token ?? null });
-    const answer = await deps.endpoint.post(form, authorization, options.timeoutMs);
+    const answer = await deps.endpoint.post(provenForm(form, proof), proof.authorization, options.timeoutMs);
     if (typeof answer === "string") return { cannotTell: answer };
     const { subject, expiresAt: subjectExp } = identity;
-    const hidden = actor === null ? secrets : [...secrets, actor.token];
+    const hidden = actor === null ? proof.secrets : [...proof.secrets, actor.token];
     const configured = { profile, audience, scope, allowScopes, secrets: hidden };
     const caller = { subject, subjectToken, subjectExp, actor: actor?.subject ?? null, before: identity.actors };
     const expected: Expectation = { ...configured, ...caller, askedAt, now: deps.now() };

@@ -6,8 +6,11 @@ import { partsOf } from "../../http/url.ts";
 export interface TokenEndpoint {
   /** The URL as configured. */
   readonly url: string;
-  /** Returns the response, or the reason for which there is none. Never throws. */
-  post(form: string, authorization: string, timeoutMs: number): Promise<HttpAnswer | string>;
+  /**
+   * Returns the response, or the reason for which there is none. Never throws.
+   * @param authorization the header of the client's proof; null where it stands in the form
+   */
+  post(form: string, authorization: string | null, timeoutMs: number): Promise<HttpAnswer | string>;
   close(): void;
 }
 
@@ -43,7 +46,7 @@ export function createTokenEndpoint({
       if (monotonic() < pausedUntil) return "the token endpoint asked us to wait (429)";
       try {
         const headers = {
-          authorization,
+          ...(authorization !== null && { authorization }),
           "content-type": "application/x-www-form-urlencoded",
           accept: "application/json",
         };
