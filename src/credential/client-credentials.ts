@@ -51,7 +51,10 @@ export function clientCredentialsSource(
     return { lookup: { cannotTell: own }, ttlMs: 0 };
   }
 
-  return { kind: "client_credentials", get: (identity, signal) => cache.get({ key, identity, ask }, signal) };
+  return {
+    kind: "client_credentials",
+    get: (identity, signal, refused) => cache.get({ key, identity, ask, refused }, signal),
+  };
 }
 
 function credentialOf({ header, scheme, audience, resource }: ClientCredentialsOptions, { token }: OwnToken) {
