@@ -128,13 +128,13 @@ export async function requireFiles(path: string, config: Config, reader: "serve"
 export async function checkFiles(path: string, config: Config, reader: Reader | null): Promise<Problem[]> {
   const files = namedFiles(config).filter((file) => reader === null || file.reader === reader);
   const isEnvoys = (file: NamedFile) => file.reader === "envoy";
-  const policy = reader === null || reader === "serve" ? await tryPolicy(config) : { fault: null, warning: null };
+  const policy = reader === null || reader === "serve" ? await tryPolicy(config) : { fault: null, warnings: [] };
   const problems = await faultsOf(files.filter((file) => !isEnvoys(file)));
   const warnings = (await faultsOf(files.filter(isEnvoys))).map(({ key, message }) => ({
     key,
     message: `${message} (no fault if it is there where Envoy runs)`,
   }));
-  if (policy.warning !== null) warnings.push(policy.warning);
+  warnings.push(...policy.warnings);
   if (policy.fault !== null) problems.push(policy.fault);
   if (problems.length > 0) throw new ConfigError(path, problems);
   return warnings;
@@ -142,16 +142,17 @@ export async function checkFiles(path: string, config: Config, reader: Reader | 
 
 interface PolicyVerdict {
   readonly fault: Problem | null;
-  readonly warning: Problem | null;
+  readonly warnings: readonly Problem[];
 }
 
-async function tryPolicy({ policy: { path, rego } }: Config): Promise<PolicyVerdict> {
+async function tryPolicy({ policy }: Config): Promise<PolicyVerdict> {
   try {
-    const { tried } = await loadPolicy({ path, rego, findOpa });
-    return { fault: null, warning: tried.allowsStrangers ? { key: "policy.path", message: OPEN_TO_ALL } : null };
+    const { tried, findings } = await loadPolicy({ ...policy, findOpa });
+    const warnings = [...(tried.allowsStrangers ? [OPEN_TO_ALL] : []), ...findings];
+    return { fault: null, warnings: warnings.map((message) => ({ key: "policy.path", message })) };
   } catch (error) {
-    const problem = asProblem(policyError(path, error));
-    return isWithoutOpa(error) ? { fault: null, warning: problem } : { fault: problem, warning: null };
+    const problem = asProblem(policyError(policy.path, error));
+    return isWithoutOpa(error) ? { fault: null, warnings: [problem] } : { fault: problem, warnings: [] };
   }
 }
 

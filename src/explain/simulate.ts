@@ -102,15 +102,15 @@ function clockFaults(identity: IdentityService, now: number): ClockFault[] {
 
 /** Evaluates the policy files in bounded time, and names the rules that decided, where opa can. */
 export async function evaluateFiles(config: Config, input: PolicyInput, findOpa: FindOpa): Promise<PolicyResult> {
-  const { path, rego } = config.policy;
+  const { policy } = config;
   const live = await fetchRunningPolicy(config);
   try {
-    const { artifact, files } = await loadPolicy({ path, rego, findOpa });
+    const { artifact, files } = await loadPolicy({ ...policy, findOpa });
     const decision = await decideBounded(artifact, input, POLICY_LIMIT_MS);
     const rules =
       files === null
         ? { unknown: "policy.path is a bundle: the rules are in the folder that it was built from" }
-        : await explain({ files, rego, data: artifact.data, findOpa }, input);
+        : await explain({ files, rego: policy.rego, data: artifact.data, findOpa }, input);
     return { decision, rules, loaded: true, live };
   } catch (error) {
     const rules = { unknown: "the policy cannot be loaded" };

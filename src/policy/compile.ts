@@ -6,10 +6,13 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { parseJson } from "../json/parse.ts";
 import { artifact, readBundle, RESERVED, type Artifact } from "./artifact.ts";
+import { checkRules, type LaidOut } from "./check-rules.ts";
 import { isData, readData, type SourceFile } from "./data.ts";
 import type { DataResult } from "./data-worker.ts";
+import { inputSchema } from "./input-schema.ts";
 import { COMPILING, opaIsGone, requireOpa, type FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
+import { lacksPackage } from "./rule-heads.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, rulesHash } from "./sources.ts";
 import { onThread } from "./thread.ts";
 
@@ -22,7 +25,15 @@ export interface RulesSource {
 }
 
 export interface CompileOptions extends RulesSource {
+  /** What the input has besides; default nothing. */
+  readonly compat?: "authorino" | null;
   readonly findOpa: FindOpa;
+}
+
+export interface CompiledRules {
+  readonly wasm: Uint8Array;
+  /** References to the input that it never has, and comparisons that can never hold: lines as `policy.rego:12: …`. */
+  readonly findings: readonly string[];
 }
 
 const run = promisify(execFile);
@@ -45,20 +56,22 @@ export async function compileData(files: readonly SourceFile[]): Promise<string>
 /** Compiles rules and data (docs/policy.md). @throws {PolicyError} whose lines are for the author */
 export async function compilePolicy(options: CompileOptions): Promise<Artifact> {
   const data = await compileData(options.files);
-  return artifact(await compileRules(options), data, rulesHash(options.files, options.rego));
+  return artifact((await compileRules(options)).wasm, data, rulesHash(options.files, options.rego));
 }
 
 /**
  * Compiles the author's rules with the product's library. opa sees no data: what it makes depends on {@link rulesHash} alone.
  * @throws {PolicyError} whose lines are for the author: opa's, with file and line
  */
-export async function compileRules({ findOpa, ...source }: CompileOptions): Promise<Uint8Array> {
+export async function compileRules({ findOpa, compat = null, ...source }: CompileOptions): Promise<CompiledRules> {
   const opaPath = await requireOpa(findOpa, COMPILING);
   const { rego } = source;
   const folder = await mkdtemp(join(tmpdir(), "mcp-authz-policy-"));
   try {
     await layOut(folder, source, null);
-    await checkPackages(opaPath, folder, rego);
+    const rules = { opaPath, folder, ...source };
+    await requireGoodRules(rules);
+    const findings = await schemaFindings(rules, compat);
     await opa(opaPath, folder, [
       "build",
       ...["-t", "wasm", "--prune-unused", "--ignore", "*_test.rego", "--capabilities", CAPABILITIES_FILE],
@@ -66,10 +79,34 @@ export async function compileRules({ findOpa, ...source }: CompileOptions): Prom
       ...ENTRYPOINTS.flatMap((name) => ["-e", name]),
       ...["-o", "bundle.tar.gz", "mcp_authz", "policy"],
     ]);
-    return readBundle(await readFile(join(folder, "bundle.tar.gz"))).wasm;
+    return { wasm: readBundle(await readFile(join(folder, "bundle.tar.gz"))).wasm, findings };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function schemaFindings(rules: LaidOut, compat: "authorino" | null): Promise<readonly string[]> {
+  await writeFile(join(rules.folder, "input.schema.json"), JSON.stringify(inputSchema(compat)));
+  const lines = (await checkRules(rules, "input.schema.json")) ?? [];
+  return lines
+    .filter((line) => !line.startsWith("mcp_authz/"))
+    .map((line) => line.replace("rego_type_error: undefined ref:", "there is no"));
+}
+
+/** @throws {PolicyError} with every fault that opa finds, where it finds one */
+async function requireGoodRules(rules: LaidOut): Promise<void> {
+  const faults = async () => {
+    const lines = await checkRules(rules);
+    if (lines !== null && lines.length > 0) throw new PolicyError("rules_invalid", lines);
+  };
+  try {
+    await checkPackages(rules.opaPath, rules.folder, rules.rego);
+  } catch (error) {
+    // It cannot tell the packages of what it cannot parse.
+    if (error instanceof PolicyError && error.cause !== undefined) await faults();
+    throw error;
+  }
+  await faults();
 }
 
 /**
@@ -90,11 +127,6 @@ export async function layOut(folder: string, { files, rego }: RulesSource, data:
 
 function withPackage(text: string, rego: "v0" | "v1"): string {
   return lacksPackage(text, rego) ? `package mcp.authz\n${text}` : text;
-}
-
-/** Policies written for Authorino are rules without a package: one line is put before them. */
-export function lacksPackage(text: string, rego: "v0" | "v1"): boolean {
-  return rego === "v0" && !/^\s*package\s/m.test(text);
 }
 
 /** The library and the catalogue are ours: a file of the author in their place could allow anything. */
@@ -128,26 +160,6 @@ async function opa(opaPath: string, cwd: string, args: readonly string[]): Promi
   }
 }
 
-/**
- * Built-ins that opa has and a policy of ours has not: in WASM they take texts that opa's own engine refuses ("-" is a
- * number, "01" is JSON, "ab" is Base64), so that a policy would allow what its tests deny.
- */
-const WITHHELD: Readonly<Record<string, string>> = {
-  to_number: "ask for a number with is_number, or compare the text",
-  "json.unmarshal": "ask for an object with is_object instead of JSON in a text",
-  "json.is_valid": "ask for an object with is_object instead of JSON in a text",
-  "base64.decode": "compare with base64.encode of what you expect",
-  "base64.is_valid": "compare with base64.encode of what you expect",
-  "base64url.decode": "compare with base64url.encode of what you expect",
-};
-
-/** A line on the alternative to a withheld built-in, if opa misses one of those; else no line. */
-function alternative(message: string): string[] {
-  const name = /undefined function ([\w.]+)/.exec(message)?.[1] ?? "";
-  if (!Object.hasOwn(WITHHELD, name)) return [];
-  return [`${name} reads some texts otherwise in WASM than in opa test: ${WITHHELD[name]} (docs/policy.md)`];
-}
-
 const MAX_LINES = 8;
 const MAX_LINE = 300;
 /** Text that opa puts before its first fault. */
@@ -160,5 +172,5 @@ function opaLines(error: unknown): readonly string[] {
   const words = output.replace(PREFACE, "").replaceAll("policy/", "").trim();
   if (words === "") return ["killed" in error && error.killed === true ? "opa gave no answer in time" : "opa failed"];
   const lines = words.split("\n").filter((line) => line.trim() !== "");
-  return [...lines.slice(0, MAX_LINES).map((line) => line.slice(0, MAX_LINE)), ...alternative(output)];
+  return lines.slice(0, MAX_LINES).map((line) => line.slice(0, MAX_LINE));
 }

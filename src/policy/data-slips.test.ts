@@ -141,7 +141,7 @@ describe("a slip in data", () => {
   it("allows nothing more with the demo's policy", () => fc.assert(neverMore(demo.wasm, demo.data), { numRuns: 300 }));
 
   it.skipIf(findTool("opa") === null)("allows nothing more with the deny list of the page", async () => {
-    const wasm = await compileRules({ files: [{ path: "p.rego", text: RECIPE }], rego: "v1", findOpa });
+    const { wasm } = await compileRules({ files: [{ path: "p.rego", text: RECIPE }], rego: "v1", findOpa });
     const fine: Call = { name: "echo", server: "demo", groups: [], scopes: ["admin"], amount: 1 };
     expect(allower(wasm, RECIPE_DATA)(fine)).toBe(true);
     fc.assert(neverMore(wasm, RECIPE_DATA), { numRuns: 500 });
@@ -149,7 +149,7 @@ describe("a slip in data", () => {
 
   it.skipIf(findTool("opa") === null)("would, with `not matches`: the property tells", async () => {
     const text = RECIPE.replace("mcp_authz.matches_none", "not mcp_authz.matches");
-    const wasm = await compileRules({ files: [{ path: "p.rego", text }], rego: "v1", findOpa });
+    const { wasm } = await compileRules({ files: [{ path: "p.rego", text }], rego: "v1", findOpa });
     expect(fc.check(neverMore(wasm, RECIPE_DATA), { numRuns: 2000 }).failed).toBe(true);
   });
 });

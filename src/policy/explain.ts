@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { PolicyInput } from "../authz/types.ts";
 import { parseJson } from "../json/parse.ts";
-import { lacksPackage, layOut, type RulesSource } from "./compile.ts";
+import { layOut, type RulesSource } from "./compile.ts";
 import { requireOpa, type FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
+import { lacksPackage } from "./rule-heads.ts";
 import { CAPABILITIES_FILE, type SourceFile } from "./sources.ts";
 import { explainTrace, traceSchema, type RuleOutcome } from "./trace.ts";
 

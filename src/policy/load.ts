@@ -3,18 +3,22 @@ import { ConfigProblem } from "../files/config-problem.ts";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { artifact, readBundle, type Artifact } from "./artifact.ts";
-import { compileData, compileRules } from "./compile.ts";
+import { compileData, compileRules, type CompiledRules } from "./compile.ts";
 import { differences, readCompiled } from "./compiled-folder.ts";
+import { readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
 import type { FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
 import { selfTest, type SelfTestResult } from "./self-test.ts";
-import { policyHash, readSources, rulesHash, type SourceFile } from "./sources.ts";
+import { policyHash, readSources, rulesHash, unreadData, type SourceFile } from "./sources.ts";
 
 /** Where a policy is, and what makes it one that runs. */
 export interface PolicySource {
   /** A folder of sources, or a bundle. */
   readonly path: string;
   readonly rego: "v0" | "v1";
+  readonly compat?: "authorino" | null;
+  /** `policy.openToAll`: with `compat`, a policy that allows everybody while its other rules read the caller is meant. */
+  readonly openToAll?: boolean;
   /** Asked at each compile, and only then. */
   readonly findOpa: FindOpa;
 }
@@ -23,6 +27,8 @@ export interface PolicySource {
 export interface LoadedPolicy {
   readonly artifact: Artifact;
   readonly tried: SelfTestResult;
+  /** What its author may not mean: lines as `policy.rego:12: …`. */
+  readonly findings: readonly string[];
   /** Hash of the files that it was made from. */
   readonly sources: string;
 }
@@ -43,7 +49,7 @@ export function readPolicy(source: PolicySource): PolicyFiles {
   if (!statSync(path).isDirectory()) {
     const bytes = readFileSync(path);
     const hash = createHash("sha256").update(bytes).digest("hex");
-    return { hash, files: null, load: async () => tested(readBundle(bytes), hash) };
+    return { hash, files: null, load: async () => tested(readBundle(bytes), hash, []) };
   }
   const files = readSources(path);
   const rules = rulesHash(files, rego);
@@ -54,9 +60,32 @@ export function readPolicy(source: PolicySource): PolicyFiles {
     async load(live) {
       const data = await compileData(files);
       const known = live?.rules === rules ? live.wasm : readCompiled(path, rules);
-      return tested(artifact(known ?? (await compiled(source, files)), data, rules), hash);
+      const made = known === null ? await compiled(source, files) : { wasm: known, findings: [] };
+      const findings = [...unreadData(path), ...ruleFindings(files, rego), ...made.findings];
+      const candidate = artifact(made.wasm, data, rules);
+      refuseHiddenData(files, rego);
+      const loaded = await tested(candidate, hash, findings);
+      refuseUnreadRules(source, files, loaded.tried);
+      return loaded;
     },
   };
+}
+
+/**
+ * A policy of Authorino may decide by rules that are never asked here: `allow` then lets everybody in.
+ * @throws {PolicyError} with the line of such a rule
+ */
+function refuseUnreadRules(
+  source: PolicySource,
+  files: readonly SourceFile[],
+  { allowsStrangers }: SelfTestResult,
+): void {
+  if (source.compat !== "authorino" || source.openToAll === true || !allowsStrangers) return;
+  const where = readsCaller(files);
+  if (where === null) return;
+  throw new PolicyError("rules_invalid", [
+    `${where}: a rule reads the caller, but only \`allow\` and \`required_scopes\` count here, and \`allow\` lets every caller do everything: move what restricts into \`allow\`, or say policy.openToAll: true`,
+  ]);
 }
 
 /**
@@ -68,15 +97,18 @@ export async function loadPolicy(source: PolicySource): Promise<LoadedPolicy & P
   return { ...(await found.load(null)), files: found.files };
 }
 
-async function tested(candidate: Artifact, sources: string): Promise<LoadedPolicy> {
-  return { artifact: candidate, tried: await selfTest(candidate), sources };
+async function tested(candidate: Artifact, sources: string, findings: readonly string[]): Promise<LoadedPolicy> {
+  return { artifact: candidate, tried: await selfTest(candidate), sources, findings };
 }
 
-async function compiled({ path, rego, findOpa }: PolicySource, files: readonly SourceFile[]): Promise<Uint8Array> {
+async function compiled(
+  { path, rego, compat = null, findOpa }: PolicySource,
+  files: readonly SourceFile[],
+): Promise<CompiledRules> {
   if (!files.some((file) => file.path.endsWith(".rego")))
     throw new ConfigProblem("policy.path", `${path} holds no .rego file`);
   try {
-    return await compileRules({ files, rego, findOpa });
+    return await compileRules({ files, rego, findOpa, compat });
   } catch (error) {
     if (!isWithoutOpa(error)) throw error;
     const differing = differences(path, files);

@@ -38,6 +38,24 @@ export function readSources(folder: string): SourceFile[] {
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/** Files that look like data and are not read, each as a line for the author: opa by itself would load them. */
+export function unreadData(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => name.replaceAll("\\", "/"));
+  return names
+    .filter((name) => /\.(?:ya?ml|json)$/i.test(name) && !isData(name) && !/(?:^|\/)\./.test(name))
+    .toSorted()
+    .slice(0, MAX_UNREAD)
+    .map(
+      (name) =>
+        `${name}: not loaded, only files named data.yaml and data.json are: as ${placeFor(name)} it would be ${dataPath(name)}`,
+    );
+}
+
+const MAX_UNREAD = 20;
+const stem = (name: string) => name.replace(/\.[^.]*$/, "");
+const placeFor = (name: string) => `${stem(name)}/data.${name.endsWith(".json") ? "json" : "yaml"}`;
+const dataPath = (name: string) => `data.${stem(name).replaceAll("/", ".")}`;
+
 /** Hash of all that the compiled rules depend on: the author's rules, our library, the built-ins, the dialect; not the data. */
 export function rulesHash(files: readonly SourceFile[], rego: "v0" | "v1"): string {
   const rules = ({ path }: SourceFile) => path.endsWith(".rego") && !isTest(path);

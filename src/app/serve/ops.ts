@@ -63,7 +63,12 @@ function readiness(parts: ServeParts): OpsResponse {
   const ready = !stopping() && isReady(parts);
   const body = {
     ready,
-    policy: { revision: policy.revision(), stale: policy.stale(), quarantined: policy.quarantined() },
+    policy: {
+      revision: policy.revision(),
+      stale: policy.stale(),
+      quarantined: policy.quarantined(),
+      warnings: policy.live().findings,
+    },
     issuers: identity.status().map(({ issuer, keys, lastError, clockAheadMs }) => ({
       ...{ issuer, keys, lastError },
       clockAheadSeconds: clockAheadMs === null ? null : Math.round(clockAheadMs / 1000),

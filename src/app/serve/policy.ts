@@ -23,8 +23,7 @@ import type { ServeOptions } from "./options.ts";
 export async function startPolicy(options: ServeOptions, guard: Guard, metrics: Metrics): Promise<PolicyStore> {
   const { config, log, handover } = options;
   const store: PolicyStore = await openStore({
-    path: config.policy.path,
-    rego: config.policy.rego,
+    ...config.policy,
     findOpa: options.findOpa,
     guard,
     quarantined: handover.quarantined,
@@ -64,6 +63,7 @@ export function documentOf(
 function warnOfOpenness(store: PolicyStore, log: Log): void {
   if (store.live().tried.allowsStrangers)
     log.warn("policy_open_to_all", { revision: store.revision(), message: OPEN_TO_ALL });
+  for (const message of store.live().findings) log.warn("policy_finding", { revision: store.revision(), message });
 }
 
 async function openStore(options: PolicyOptions): Promise<PolicyStore> {

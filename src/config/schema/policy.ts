@@ -12,4 +12,8 @@ export const policySchema = (file: FileSchema) =>
       .nullable()
       .default(null)
       .meta({ description: "`authorino` adds `input.auth.identity`" }),
+    openToAll: z.boolean().default(false).meta({
+      description:
+        "with `compat: authorino`, `true` says that a policy is meant which allows every caller while other rules of it read the caller; else it is refused",
+    }),
   });

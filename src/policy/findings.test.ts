@@ -1,0 +1,149 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { findTool } from "../files/program.ts";
+import { compileRules } from "./compile.ts";
+import { readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
+import { loadPolicy } from "./load.ts";
+import { findOpa } from "./opa.ts";
+
+const rego = (text: string, path = "p.rego") => ({ path, text });
+const found = (text: string) => ruleFindings([rego(text)], "v1");
+
+describe("M9: a policy that can allow nobody", () => {
+  it.each([
+    ["package mcp.authz\n\nalow if true\n", /^p\.rego:3: the policy allows nobody/],
+    ["package mcp.authz\n\ndefault allow := false\n\nx if true\n", /^p\.rego:3: .*but its default$/],
+    ["package mcp.authz\n", /^the policy allows nobody/],
+    ['package mcp.authz\n\n# allow if true\nx := `\nallow if true\n`\ny := "allow if true"\n', /^p\.rego:4: /],
+    ["package mcp.authz\n\nx if {\n\tallow\n}\n", /^p\.rego:3: /],
+  ])("%j", (text, line) => expect(found(text)).toEqual([expect.stringMatching(line)]));
+
+  it.each([
+    "package mcp.authz\nallow if input.x\n",
+    'package mcp["authz"]\nallow = true { input.x }\n',
+    "package mcp.authz\n\ndefault allow := true\n",
+    "package mcp.authz # allow\n\n  allow if {\n input.x\n}\n",
+  ])("no finding: %j", (text) => expect(found(text)).toEqual([]));
+
+  it("rules without a package are of mcp.authz in v0", () =>
+    expect(ruleFindings([rego("allow = true { input.x }\n")], "v0")).toEqual([]));
+});
+
+it("`not mcp_authz.matches` is a finding with its line, not in comments, texts and tests", () => {
+  const text =
+    'package mcp.authz\n# not mcp_authz.matches(a)\nx := "not mcp_authz.matches(b)"\nallow if not mcp_authz.matches(data.d, "a")\n';
+  expect(found(text)).toEqual([expect.stringMatching(/^p\.rego:4: .*matches_none$/)]);
+  expect(ruleFindings([rego("package mcp.authz\nallow if 1 == 1\n"), rego(text, "p_test.rego")], "v1")).toEqual([]);
+});
+
+describe("data at the path of a rule", () => {
+  const policy = rego("package mcp.authz\nallow if true\n");
+  const acl = rego('package acl\n\ngrants := {}\n\nby["a b"] := 1\n', "lib/acl.rego");
+  const data = (text: string, path = "data.yaml") => ({ path, text });
+  const refused = (...files: Parameters<typeof refuseHiddenData>[0]) => {
+    try {
+      refuseHiddenData([policy, acl, ...files], "v1");
+      return "";
+    } catch (error) {
+      return error instanceof Error ? error.message : "?";
+    }
+  };
+  it.each([
+    [
+      data("acl:\n  grants: {x: 1}\n"),
+      /^data\.yaml: data\.acl\.grants .*lib\/acl\.rego:3 has the rule data\.acl\.grants/,
+    ],
+    [data("grants: 1\n", "acl/data.yaml"), /^acl\/data\.yaml: data\.acl\.grants/],
+    [data('{"acl": 5}', "data.json"), /^data\.json: data\.acl stands where/],
+    [data("acl: {by: {'a b': 2}}\n"), /data\.acl\.by\.a b/],
+    [data("acl: null\n"), /data\.acl stands/],
+  ])("%j is refused with both places", (file, words) => expect(refused(file)).toMatch(words));
+  it.each(["acl: {other: 1}\n", "grants: 1\n", "acl: {by: {c: 2}}\n", "acl: {}\n"])("%j stands beside", (text) =>
+    expect(refused(data(text))).toBe(""),
+  );
+});
+
+it("B06: a rule that reads the caller is found, comments aside", () => {
+  expect(readsCaller([rego("allow = true\n# input.auth\nnames = x { x := input.auth.identity }\n")])).toBe("p.rego:3");
+  expect(readsCaller([rego('allow = true\nx { input["identity"] }\n')])).toBe("p.rego:2");
+  expect(readsCaller([rego("allow = true\nx { input.mcp }\n")])).toBeNull();
+});
+
+describe.skipIf(findTool("opa") === null)("faults of the compiler", () => {
+  const faults = async (dialect: "v0" | "v1", ...files: ReturnType<typeof rego>[]) => {
+    const error: unknown = await compileRules({ files, rego: dialect, findOpa }).catch((thrown: unknown) => thrown);
+    return error instanceof Error ? error.message.split("\n") : [];
+  };
+  it("B06b: the right line where a file has no package", async () =>
+    expect(await faults("v0", rego("allow = true\nx = to_lower(1)\n"))).toEqual([
+      expect.stringMatching(/^p\.rego:2: rego_type_error: undefined function to_lower/),
+    ]));
+  it.each([
+    ['allow := {"allowed": true}', /^p\.rego:3: rego_type_error: allow .* true or false$/],
+    ["allow if true\n\nrequired_scopes := 5", /^p\.rego:5: .*required_scopes .* a set of texts$/],
+    ['allow if true\n\nscope_covers := "x"', /^p\.rego:5: .*scope_covers .* an object of lists/],
+  ])("B06c: %j is a fault of the author's file", async (text, line) =>
+    expect(await faults("v1", rego(`package mcp.authz\n\n${text}\n`))).toEqual([expect.stringMatching(line)]),
+  );
+  it("all at once, one line a fault", async () => {
+    const a = rego("package mcp.authz\nallow if time.clock(1)\nallow if sprintf(1)\n");
+    const other = rego("package mcp.authz\nx if io.jwt.decode(2)\n", "q/b.rego");
+    expect((await faults("v1", a, other)).toSorted()).toEqual([
+      expect.stringMatching(/^p\.rego:2: .*time\.clock.*input\.request\.time/),
+      expect.stringMatching(/^p\.rego:3: .*sprintf.*format_int/),
+      expect.stringMatching(/^q\/b\.rego:2: .*io\.jwt\.decode.*input\.identity\.claims/),
+    ]);
+    const broken = [rego("package mcp.authz\nallow if {\n"), rego('package mcp.authz\nx := "\n', "c.rego")];
+    const files = (await faults("v1", ...broken)).map((line) => line.split(":")[0]);
+    expect([files.length, new Set(files)]).toEqual([2, new Set(["c.rego", "p.rego"])]);
+  });
+});
+
+const root = mkdtempSync(join(tmpdir(), "mcp-authz-findings-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** The findings of a folder, or the message with which it is refused. */
+async function loaded(files: Readonly<Record<string, string>>, more: object = {}): Promise<readonly string[] | string> {
+  const path = mkdtempSync(join(root, "p-"));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(path, name)), { recursive: true });
+    writeFileSync(join(path, name), text);
+  }
+  try {
+    return (await loadPolicy({ path, rego: "v1", findOpa, ...more })).findings;
+  } catch (error) {
+    return error instanceof Error ? error.message : "?";
+  }
+}
+
+describe.skipIf(findTool("opa") === null)("a folder", () => {
+  it("findings with file and line: input that never is, data that is not loaded", async () => {
+    const found = await loaded({
+      "p.rego":
+        'package mcp.authz\n\nallow if {\n\t"a" in input.identity.group\n\tinput.request.tme > 1\n}\n\nallow if input.mcp.listing\n',
+      "q.rego": "package mcp.authz\n\nreason := input.identity.claims.x.y if input.mcp.arguments.z.q\n",
+      "teams.yaml": "a: 1\n",
+      "sub/x.json": "{}",
+    });
+    expect(found).toEqual([
+      "sub/x.json: not loaded, only files named data.yaml and data.json are: as sub/x/data.json it would be data.sub.x",
+      "teams.yaml: not loaded, only files named data.yaml and data.json are: as teams/data.yaml it would be data.teams",
+      expect.stringMatching(/^p\.rego:4: there is no input\.identity\.group$/),
+      expect.stringMatching(/^p\.rego:5: there is no input\.request\.tme$/),
+    ]);
+  });
+
+  const authorino = "allow = true\n\nnames[server] = list { list := input.auth.identity.resource_access[server] }\n";
+  it("B06: a constant allow beside a rule that reads the caller is refused with compat, unless that is said", async () => {
+    const source = { rego: "v0", compat: "authorino" };
+    expect(await loaded({ "p.rego": authorino }, source)).toMatch(/^p\.rego:3: a rule reads the caller/);
+    expect(await loaded({ "p.rego": authorino }, { ...source, openToAll: true })).toEqual([]);
+    expect(await loaded({ "p.rego": "allow = true\n" }, source)).toEqual([]);
+    const asks = 'allow { input.auth.identity.sub == "a" }\n\nx = input.auth.identity.y\n';
+    expect(await loaded({ "p.rego": asks }, source)).toEqual([]);
+    const constant = "default allow = true\n\nn = input.identity.groups\n";
+    expect(await loaded({ "p.rego": constant }, source)).toMatch(/^p\.rego:3: /);
+  });
+});

@@ -1,0 +1,53 @@
+// The JSON Schema of the policy input, for `opa check --schema` and editors: the one table of its fields. Pure.
+import type { PolicyCaller, PolicyOperation, PolicyRequest } from "../authz/types.ts";
+
+const TEXT = { type: "string" } as const;
+const TEXTS = { type: "array", items: TEXT } as const;
+const NUMBER = { type: "number" } as const;
+/** opa takes the first of several types for the only one, so it is told none. */
+const TEXT_OR_NULL = { description: "a text or null" } as const;
+/** Anything may stand in it. */
+const OPEN = { type: "object", additionalProperties: true } as const;
+
+/** A field that policy gets has a row here: without one this does not compile. */
+const IDENTITY = {
+  issuer: TEXT,
+  subject: TEXT,
+  username: TEXT_OR_NULL,
+  groups: TEXTS,
+  scopes: TEXTS,
+  claims: OPEN,
+} satisfies Record<keyof PolicyCaller, object>;
+
+const MCP = {
+  method: TEXT,
+  server: TEXT_OR_NULL,
+  kind: TEXT_OR_NULL,
+  name: TEXT_OR_NULL,
+  arguments: OPEN,
+  version: TEXT,
+} satisfies Record<keyof PolicyOperation, object>;
+
+const REQUEST = {
+  host: TEXT,
+  path: TEXT,
+  sourceIp: TEXT,
+  time: NUMBER,
+  headers: { type: "object", additionalProperties: TEXT },
+} satisfies Record<keyof PolicyRequest, object>;
+
+const closed = (properties: object) => ({ type: "object", properties, additionalProperties: false });
+
+/** @param compat `policy.compat`, which adds `input.auth.identity` */
+export function inputSchema(compat: "authorino" | null): object {
+  return {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "the input of a policy of mcp-authz",
+    ...closed({
+      identity: closed(IDENTITY),
+      mcp: closed({ ...MCP, listing: { type: "boolean" } }),
+      request: closed(REQUEST),
+      ...(compat === "authorino" ? { auth: closed({ identity: OPEN }) } : {}),
+    }),
+  };
+}
