@@ -82,30 +82,27 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     const context: CheckContext = { settings, ports, request, facts, signal, waits };
     const source = sourceIp(context);
     facts.sourceIp = source;
-    const endpoint = findEndpoint(settings.endpoints, request.host, request.path);
-    if (!endpoint.ok) return endpoint;
-    facts.endpoint = endpoint.value;
-    if (endpoint.value.kind === "document") return document(context, endpoint.value.resource);
-    facts.path = request.path;
-    facts.server = endpoint.value.server;
+    const located = findEndpoint(settings.endpoints, request.host, request.path);
+    if (!located.ok) return located;
+    const { endpoint, path } = located.value;
+    facts.endpoint = endpoint;
+    if (endpoint.kind === "document") return document(context, endpoint.resource);
+    facts.path = path;
+    facts.server = endpoint.server;
 
-    const admission = admit(settings.admit, request, endpoint.value);
+    const admission = admit(settings.admit, request, endpoint);
     if (!admission.ok) return admission;
     facts.corsOrigin = admission.value.corsOrigin;
-    if (request.method === "OPTIONS") return preflight(facts.corsOrigin, endpoint.value.sessions);
+    if (request.method === "OPTIONS") return preflight(facts.corsOrigin, endpoint.sessions);
 
     const bearer = bearerToken(request.headers);
     if (!bearer.ok) return bearer;
-    const identity = await ports.identify(bearer.value, { resource: endpoint.value.resource, source }, signal);
+    const identity = await ports.identify(bearer.value, { resource: endpoint.resource, source }, signal);
     facts.identity = callerIn(identity);
     if (!identity.ok) return identity;
-    if (request.method !== "POST") return decideBodiless(context, endpoint.value, identity.value);
+    if (request.method !== "POST") return decideBodiless(context, endpoint, identity.value);
 
-    const asked: CallerRequest = {
-      endpoint: endpoint.value,
-      identity: identity.value,
-      caller: callerOf(identity.value),
-    };
+    const asked: CallerRequest = { endpoint, identity: identity.value, caller: callerOf(identity.value) };
     if (!isLarge(request.body)) return decide(context, asked);
     ports.note(facts);
     return inTurn(identity.value, async () => decide(context, asked), signal);
@@ -231,7 +228,8 @@ function inputOf(
     const value = request.headers.get(name);
     if (value !== undefined) headers[name] = value;
   }
-  const { host, path } = request;
+  const { host } = request;
+  const path = facts.path ?? request.path;
   const time = Math.floor(facts.arrivedAt / 1000);
   const described = { host, path, sourceIp: facts.sourceIp ?? "", time, headers };
   return policyInput({ identity, mcp, request: described }, settings.compat);

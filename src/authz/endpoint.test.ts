@@ -12,7 +12,7 @@ const table = endpointTable({
 
 function resourceAt(host: string, path: string): string | null {
   const found = findEndpoint(table, host, path);
-  return found.ok ? `${found.value.kind} ${found.value.resource}` : null;
+  return found.ok ? `${found.value.endpoint.kind} ${found.value.endpoint.resource}` : null;
 }
 
 describe("paths are compared byte by byte", () => {

@@ -15,8 +15,13 @@ export type Endpoint =
       readonly allowQuery: boolean;
       /** True if the broker gives clients of older revisions a session here: GET and DELETE have a meaning then. */
       readonly sessions: boolean;
+      /** What is served here of the transport HTTP+SSE (2024-11-05); null at an endpoint of streamable HTTP. */
+      readonly legacySse: LegacySse | null;
     }
   | { readonly kind: "document"; readonly resource: string };
+
+/** The stream, or where its messages are posted: then with the session's id, which stands in the path. */
+export type LegacySse = { readonly session: string | null };
 
 export type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
@@ -31,7 +36,9 @@ export interface EndpointSettings {
   readonly publicOrigin: string;
   /** Further host names. */
   readonly hosts: readonly string[];
-  readonly servers: Readonly<Record<string, { readonly allowQuery: boolean }>>;
+  readonly servers: Readonly<Record<string, { readonly allowQuery: boolean; readonly legacySse?: boolean }>>;
+  /** True if the endpoints of several servers have one of HTTP+SSE beside them. */
+  readonly legacySse?: boolean;
   /** Their names are in the same name space as those of servers. */
   readonly virtualServers: Readonly<Record<string, unknown>>;
   /** Search mode, on the endpoints of several servers. */
@@ -45,14 +52,27 @@ export function endpointPath(name: string): string {
   return `/servers/${name}/mcp`;
 }
 
-/** Makes the table: `/mcp`, `/servers/NAME/mcp`, and the metadata document of each. */
+/** The path of the endpoint of HTTP+SSE beside an endpoint. */
+export function legacySsePath(path: string): string {
+  return path.replace(/\/mcp$/, "/sse");
+}
+
+/** Makes the table: `/mcp`, `/servers/NAME/mcp`, those of HTTP+SSE, and the metadata document of each. */
 export function endpointTable(settings: EndpointSettings): EndpointTable {
   const { publicOrigin, hosts, servers, virtualServers, search } = settings;
   const paths = new Map<string, Endpoint>();
-  const add = (path: string, scope: Pick<McpEndpoint, "server" | "virtualServer" | "search" | "allowQuery">) => {
+  const set = (path: string, scope: Omit<McpEndpoint, "kind" | "resource" | "sessions">) => {
     const resource = publicOrigin + path;
     paths.set(path, { kind: "mcp", ...scope, resource, sessions: settings.hasSessions(scope.server) });
     paths.set(WELL_KNOWN + path, { kind: "document", resource });
+  };
+  const add = (path: string, scope: Pick<McpEndpoint, "server" | "virtualServer" | "search" | "allowQuery">) => {
+    set(path, { ...scope, legacySse: null });
+    const { server } = scope;
+    const isSse = server === null ? settings.legacySse : servers[server]?.legacySse;
+    // The connection of its stream is a session.
+    if (isSse === true && settings.hasSessions(server))
+      set(legacySsePath(path), { ...scope, allowQuery: false, legacySse: { session: null } });
   };
   add("/mcp", { server: null, virtualServer: null, search, allowQuery: false });
   for (const name of Object.keys(virtualServers))
@@ -63,11 +83,30 @@ export function endpointTable(settings: EndpointSettings): EndpointTable {
   return { hosts: new Set([new URL(publicOrigin).hostname, ...hosts].map((host) => host.toLowerCase())), paths };
 }
 
+/** An endpoint, and its path as the configuration has it: without a session's id. */
+export interface Located {
+  readonly endpoint: Endpoint;
+  readonly path: string;
+}
+
 /** Finds the endpoint. The path is compared byte for byte and never through a URL library (threat model: C10). */
-export function findEndpoint(table: EndpointTable, host: string, path: string): Step<Endpoint> {
+export function findEndpoint(table: EndpointTable, host: string, path: string): Step<Located> {
   if (!table.hosts.has(hostName(host))) return refuse("route_unknown", "host");
-  const endpoint = table.paths.get(path);
-  return endpoint === undefined ? refuse("route_unknown", "path") : pass(endpoint);
+  const found = endpointAt(table.paths, path);
+  return found === null ? refuse("route_unknown", "path") : pass(found);
+}
+
+/** Where messages of HTTP+SSE are posted: an id of ours behind the path of the stream (authz/session-request.ts has its form). */
+const MESSAGE_PATH = /^(\/(?:[a-z0-9/-]+\/)?sse)\/([A-Za-z0-9_.-]{1,2048})$/;
+
+/** The endpoint of a path; null for a path that is not ours. */
+export function endpointAt(paths: Pick<ReadonlyMap<string, Endpoint>, "get">, path: string): Located | null {
+  const endpoint = paths.get(path);
+  if (endpoint !== undefined) return { endpoint, path };
+  const [, streamPath = "", session = ""] = MESSAGE_PATH.exec(path) ?? [];
+  const stream = paths.get(streamPath);
+  if (stream?.kind !== "mcp" || stream.legacySse === null) return null;
+  return { endpoint: { ...stream, legacySse: { session } }, path: streamPath };
 }
 
 /** The host in lower case, without port and without one trailing dot; "" for any other form, which matches no host. */

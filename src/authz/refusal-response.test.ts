@@ -14,6 +14,7 @@ function factsAt(path: string | null, rpc: CheckFacts["rpc"] = null): CheckFacts
   if (path !== null)
     facts.endpoint = {
       ...{ kind: "mcp", server: null, virtualServer: null, search: false, allowQuery: false, sessions: false },
+      legacySse: null,
       resource: `https://mcp.example.com${path}`,
     };
   facts.rpc = rpc;

@@ -48,6 +48,8 @@ export function refusalResponse(
 /** The stateless revision has POST only, with or without sessions (MCP 2026-07-28, Streamable HTTP). */
 function allowedMethods({ endpoint, rpc }: RefusalFacts): string {
   if (endpoint?.kind === "document") return "GET, HEAD, OPTIONS";
+  if (endpoint?.kind === "mcp" && endpoint.legacySse !== null)
+    return endpoint.legacySse.session === null ? "GET" : "POST";
   return endpoint?.sessions === true && rpc?.version !== MODERN ? "GET, POST, DELETE" : "POST";
 }
 
@@ -71,8 +73,9 @@ function status({ denial }: RefusalResponseSettings, refused: Refused, facts: Re
   return reason === "capability_missing" && isOlderRequest(facts) ? 200 : http;
 }
 
-function isRequest({ rpc }: Pick<RefusalFacts, "rpc">): boolean {
-  return rpc !== null && !rpc.notification;
+/** True for a request whose client reads the body of the response: one of HTTP+SSE reads no more than the status. */
+function isRequest({ rpc, endpoint }: Pick<RefusalFacts, "rpc" | "endpoint">): boolean {
+  return rpc !== null && !rpc.notification && !(endpoint?.kind === "mcp" && endpoint.legacySse !== null);
 }
 
 function isOlderRequest({ rpc }: Pick<RefusalFacts, "rpc">): boolean {

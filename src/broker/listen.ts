@@ -1,6 +1,6 @@
 // Serves `subscriptions/listen` of the stateless revision: a stream that tells a client which lists have changed. I/O.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/utilities/subscriptions
-import type { ServerResponse } from "node:http";
+import type { ResponseSink } from "./sessions/message-response.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import { createConcurrencyLimit } from "./relay/concurrency-limit.ts";
 import type { JsonObject } from "../json/types.ts";
@@ -11,7 +11,7 @@ import { eventOf } from "./upstream/event-stream.ts";
 
 /** A client that wants to listen. */
 export interface ListenRequest {
-  readonly response: ServerResponse;
+  readonly response: ResponseSink;
   readonly id: RpcId;
   /** The key of the caller: listeners are counted by it. */
   readonly caller: string;

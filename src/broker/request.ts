@@ -1,5 +1,5 @@
 // Reads one HTTP request of a client: its wristband, its body within bounds, its headers as the readers want them. I/O.
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import { createByteCollector } from "../http/byte-collector.ts";
 import type { McpHeaders } from "../mcp/operation.ts";
@@ -7,6 +7,7 @@ import { callerKey, type WristbandClaims } from "../wristband/claims.ts";
 import type { Verification } from "../wristband/verify.ts";
 import type { HeldBytes, Hold } from "./held-bytes.ts";
 import { NO_ROOM } from "./room.ts";
+import type { ResponseSink } from "./sessions/message-response.ts";
 
 export function headersOf(request: IncomingMessage): McpHeaders {
   return {
@@ -42,7 +43,7 @@ export function readBody(
 }
 
 /** The account of this request's bytes, until its response is closed. */
-export function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ServerResponse): Hold {
+export function holdFor(held: HeldBytes, wristband: WristbandClaims, response: ResponseSink): Hold {
   const hold = held.open(callerKey(wristband));
   if (response.closed) hold.release();
   else response.once("close", () => hold.release());

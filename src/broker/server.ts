@@ -1,14 +1,8 @@
 // The broker's listener: reads one MCP request, verifies its wristband, and answers it here or hands it to the relay. I/O.
-import type { ServerResponse } from "node:http";
 import { randomUUID } from "node:crypto";
-import {
-  refusalResponse,
-  rpcError,
-  type RefusalFacts,
-  type RefusalResponseSettings,
-} from "../authz/refusal-response.ts";
-import type { Endpoint } from "../authz/endpoint.ts";
-import { pass, refuse, refuseBody, type Refused, type Step } from "../authz/step.ts";
+import { refusalResponse, type RefusalResponseSettings } from "../authz/refusal-response.ts";
+import { endpointAt, type Located } from "../authz/endpoint.ts";
+import { pass, refuse, refuseBody, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import type { ListenAddress } from "../http/listen.ts";
 import { createTlsOrPlainServer, type HttpServer, type TlsMaterial } from "../http/server.ts";
@@ -23,13 +17,24 @@ import { acceptsOf } from "../mcp/accept-header.ts";
 import { ownResult, type OwnResults } from "./own-result.ts";
 import { audienceOf } from "./audience.ts";
 import type { Listeners } from "./listen.ts";
-import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall, type RelayCall } from "./relay/admit.ts";
+import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
-import { stateUnknown, type Relay } from "./relay/relay.ts";
-import { headersOf, holdFor, readBody, wristbandOf, type Sender, type WristbandSource } from "./request.ts";
+import type { Relay } from "./relay/relay.ts";
+import {
+  refuseMessage,
+  reply,
+  sinkFor,
+  UNREAD_RESPONSE_MS,
+  type Incoming,
+  type Reply,
+  type RequestContext,
+  type RequestFacts,
+} from "./reply.ts";
+import { headersOf, holdFor, readBody, wristbandOf, type WristbandSource } from "./request.ts";
 import { NO_ROOM } from "./room.ts";
 import {
   beginSession,
+  beginSse,
   NO_SESSION,
   sessionOf,
   streamUntilClosed,
@@ -37,14 +42,14 @@ import {
   type Asked,
   type SessionParts,
 } from "./session-requests.ts";
-import type { ClientSession } from "./sessions/client-session.ts";
+import { MessageResponse, type ResponseSink } from "./sessions/message-response.ts";
 import { passMessage } from "./sessions/messages.ts";
 
 export interface BrokerOptions extends WristbandSource, OwnResults {
   readonly address: ListenAddress;
   readonly tls: TlsMaterial | null;
   /** The endpoints of the configuration that is in force, by path. */
-  readonly endpoints: Pick<ReadonlyMap<string, Endpoint>, "get">;
+  readonly endpoints: Parameters<typeof endpointAt>[0];
   readonly answers: RefusalResponseSettings;
   /** The largest body of a request. */
   readonly maxBodyBytes: number;
@@ -67,8 +72,6 @@ export interface Broker {
   close(graceMs: number): Promise<void>;
 }
 
-/** Milliseconds that a client may leave a response unread. */
-const UNREAD_RESPONSE_MS = 60_000;
 const LIMITS = {
   /** A wristband of 32 KiB and a credential, with room. */
   maxHeaderSize: 64 * 1024,
@@ -102,47 +105,6 @@ export function createBroker(options: BrokerOptions): Broker {
   };
 }
 
-/** The reply to a client. */
-type Reply =
-  /** A result of the broker's own. `session`: the id of a session that begins with it. */
-  | {
-      readonly kind: "result";
-      readonly message: string;
-      readonly session: string | null;
-      readonly etag: string | null;
-    }
-  /** 202 for a notification or an answer, 204 for the end of a session. */
-  | { readonly kind: "status"; readonly status: 202 | 204 }
-  /** The stream of a session. */
-  | { readonly kind: "stream"; readonly session: ClientSession; readonly maxMs: number }
-  /** The stream that this request asks for has begun. */
-  | { readonly kind: "begun" }
-  /** The response of the replica that owns the session. */
-  | { readonly kind: "forward"; readonly owner: string; readonly body: Buffer | null }
-  /** The server's response to a call. */
-  | CallReply;
-interface CallReply {
-  readonly kind: "call";
-  readonly call: RelayCall;
-  readonly hold: Hold;
-}
-
-/** The facts of a refusal, and the method for the metrics; written as they become known. */
-interface RequestFacts extends RefusalFacts {
-  endpoint: RefusalFacts["endpoint"];
-  rpc: RefusalFacts["rpc"];
-  method: string | null;
-}
-
-/** One request, its response, and its facts. */
-interface RequestContext extends Incoming {
-  readonly facts: RequestFacts;
-}
-
-interface Incoming extends Sender {
-  readonly response: ServerResponse;
-}
-
 async function respond(options: BrokerOptions, incoming: Incoming): Promise<void> {
   const { response } = incoming;
   const facts: RequestFacts = {
@@ -150,85 +112,27 @@ async function respond(options: BrokerOptions, incoming: Incoming): Promise<void
     ...{ endpoint: null, rpc: null, method: null },
   };
   response.on("error", () => {}); // a client that leaves while we write
-  const context = { ...incoming, facts };
-  const outcome = await decide(options, context).catch(() => refuse("internal"));
+  const located = endpointAt(options.endpoints, incoming.request.url?.split("?")[0] ?? "");
+  const context = { ...incoming, facts, sink: sinkFor(located, response) };
+  const outcome = await decide(options, context, located).catch(() => refuse("internal"));
   if (!outcome.ok) options.observe(facts.method, outcome.reason);
   else if (outcome.value.kind === "result" || outcome.value.kind === "status") options.observe(facts.method, null);
   const refused = outcome.ok ? await reply(options, outcome.value, context) : outcome;
-  if (refused === null) return;
+  if (refused === null || refuseMessage(context, refused)) return;
   const { status, headers, body } = refusalResponse(options.answers, refused, facts);
   response.writeHead(status, Object.fromEntries(headers)).end(body);
 }
 
-/** A refusal; null once the client has its response. */
-async function reply(options: BrokerOptions, what: Reply, context: RequestContext): Promise<Refused | null> {
-  const { request, response } = context;
-  if (what.kind === "result") {
-    const session = what.session === null ? {} : { "mcp-session-id": what.session };
-    const etag = what.etag === null ? {} : { etag: what.etag };
-    response.writeHead(200, { ...RESULT_HEADERS, ...session, ...etag }).end(what.message);
-    return null;
-  }
-  if (what.kind === "status") {
-    response.writeHead(what.status).end();
-    return null;
-  }
-  request.socket.setTimeout(0); // the relay has its own timeouts
-  if (what.kind === "begun") return null;
-  if (what.kind === "stream") {
-    listen(options, what, context);
-    return null;
-  }
-  const refused = what.kind === "call" ? await carry(options, what, context) : await forward(options, what, context);
-  if (!response.writableFinished) request.socket.setTimeout(UNREAD_RESPONSE_MS);
-  return refused;
-}
-
-const RESULT_HEADERS = { "content-type": "application/json", "cache-control": "no-store" };
-
-function carry({ relay }: BrokerOptions, { call, hold }: CallReply, { request, response, facts }: RequestContext) {
-  return relay.carry(call, {
-    response,
-    accepts: acceptsOf(request.headers.accept),
-    requestId: facts.requestId,
-    hold,
-    errorBody: (why) => JSON.stringify(rpcError(why, facts)),
-  });
-}
-
-function listen(
-  { sessions }: BrokerOptions,
-  { session, maxMs }: Extract<Reply, { kind: "stream" }>,
-  { request, response }: RequestContext,
-): void {
-  const from = request.headersDistinct["last-event-id"];
-  if (from?.length === 1 && session.resumeAt(from[0] ?? "", { response, expiresAt: Date.now() + maxMs })) return;
-  session.streams.open(response, { keepAliveMs: sessions?.keepAliveMs ?? 0, maxMs });
-}
-
-async function forward(
-  { sessions, observe }: BrokerOptions,
-  { owner, body }: Extract<Reply, { kind: "forward" }>,
-  { request, response, facts }: RequestContext,
-): Promise<Refused | null> {
-  const forwarded = await sessions?.forwarder.forward(owner, { request, response, body });
-  if (forwarded?.ok === true) return null;
-  // A client of the stateless revision has no session: what was forwarded goes on with a call that waits there.
-  const refused = facts.rpc?.version === MODERN ? stateUnknown() : (forwarded ?? refuse("session_unknown"));
-  observe(facts.method, refused.reason);
-  return refused;
-}
-
-async function decide(options: BrokerOptions, context: RequestContext): Promise<Step<Reply>> {
-  const { request, response, facts } = context;
-  const endpoint = options.endpoints.get(request.url?.split("?")[0] ?? "");
-  if (endpoint?.kind !== "mcp") return refuse("route_unknown");
+async function decide(options: BrokerOptions, context: RequestContext, located: Located | null): Promise<Step<Reply>> {
+  const { request, sink, facts } = context;
+  if (located?.endpoint.kind !== "mcp") return refuse("route_unknown");
+  const { endpoint } = located;
   facts.endpoint = endpoint;
   const wristband = await wristbandOf(options, context);
   if (!wristband.ok) return wristband;
   const asked = { endpoint, wristband: wristband.value, headers: request.headersDistinct };
-  if (request.method !== "POST") return decideBodiless(options, context, asked);
-  const hold = holdFor(options.held, wristband.value, response);
+  if (request.method !== "POST") return decideBodiless(options, context, { ...asked, path: located.path });
+  const hold = holdFor(options.held, wristband.value, sink);
   const received = await readBody(request, { hold, maxBytes: options.maxBodyBytes });
   if (!received.ok) return received;
   const body = received.value;
@@ -240,7 +144,7 @@ async function decide(options: BrokerOptions, context: RequestContext): Promise<
   const { operation, params } = read;
   facts.rpc = rpcContextOf(operation);
   facts.method = operation.method;
-  return inSession(options, { ...asked, operation, body, session: null }, { params, hold, response });
+  return inSession(options, { ...asked, operation, body, session: null }, { params, hold, response: sink });
 }
 
 /** The reply to a request in the MCP session whose id it has, if any; here or at the replica that owns the session. */
@@ -250,22 +154,32 @@ function inSession(
   parsed: ParsedRequest,
 ): Step<Reply> | Promise<Step<Reply>> {
   const { operation, body } = incoming;
-  // A handshake begins a session: it is in none.
-  const found =
-    operation.method === "initialize" ? pass(null) : sessionOf(options.sessions, incoming, operation.version);
+  // A handshake begins a session: it is in none. To one of HTTP+SSE the stream is the session.
+  const isFirst = operation.method === "initialize" && incoming.endpoint.legacySse === null;
+  const found = isFirst ? pass(null) : sessionOf(options.sessions, incoming, operation.version);
   if (!found.ok) return found;
   const { session, owner } = found.value ?? NO_SESSION;
   if (owner !== null) return pass({ kind: "forward", owner, body });
+  if (parsed.response instanceof MessageResponse) {
+    const stream = session?.streams.last ?? null;
+    if (stream === null) return refuse("session_unknown", "its stream has ended");
+    parsed.response.attach(stream);
+  }
   if (session !== null) useUntilClosed(session, parsed.response);
   return authorized(options, { ...incoming, session }, parsed);
 }
 
 /** GET opens a stream of a session, DELETE ends it. */
-function decideBodiless(options: BrokerOptions, context: RequestContext, asked: Asked): Step<Reply> {
+function decideBodiless(
+  options: BrokerOptions,
+  context: RequestContext,
+  asked: Asked & { readonly path: string },
+): Step<Reply> {
   const { request, response, facts } = context;
   const version = versionOf(undefined, revisionIn(headersOf(request)));
   facts.rpc = { id: null, notification: true, version };
   facts.method = request.method ?? null;
+  if (asked.endpoint.legacySse !== null) return decideSse(options, context, asked);
   const found = sessionOf(options.sessions, asked, version);
   if (!found.ok) return found;
   const isStream = request.method === "GET" && acceptsOf(request.headers.accept).stream;
@@ -276,17 +190,31 @@ function decideBodiless(options: BrokerOptions, context: RequestContext, asked: 
   if (owner !== null) return pass({ kind: "forward", owner, body: null });
   if (isStream) {
     if (!streamUntilClosed(session, response)) return refuse("rate_limited", "streams of sessions");
-    return pass({ kind: "stream", session, maxMs: callerExp * 1000 - Date.now() });
+    return pass({ kind: "stream", session, messagePath: null, maxMs: callerExp * 1000 - Date.now() });
   }
   session.end();
   return pass({ kind: "status", status: 204 });
+}
+
+/** GET of HTTP+SSE opens a stream, which is a session. */
+function decideSse(
+  options: BrokerOptions,
+  { request, response }: RequestContext,
+  asked: Asked & { readonly path: string },
+): Step<Reply> {
+  const isStream = request.method === "GET" && acceptsOf(request.headers.accept).stream;
+  if (!isStream || asked.endpoint.legacySse?.session !== null) return refuse("method_not_allowed");
+  if (asked.wristband.use !== "session") return refuse("wristband_invalid", "another use");
+  const begun = beginSse(options.sessions, asked, { response, path: asked.path, audience: audienceOf(options, asked) });
+  if (!begun.ok) return begun;
+  return pass({ kind: "stream", ...begun.value, maxMs: asked.wristband.caller_exp * 1000 - Date.now() });
 }
 
 /** The params of a request, the account of its bytes, and its response. */
 interface ParsedRequest {
   readonly params: JsonObject;
   readonly hold: Hold;
-  readonly response: ServerResponse;
+  readonly response: ResponseSink;
 }
 
 /** The reply, if the wristband allows it: that of one use is never accepted for another (relay/admit.ts for calls). */

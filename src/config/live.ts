@@ -3,7 +3,16 @@ import { Secret } from "../secret/secret.ts";
 import type { Config } from "./load.ts";
 
 /** The keys that follow the servers; every other change needs a restart. */
-const LIVE_KEYS = ["servers", "virtualServers", "callRouting", "hosts", "cors", "allowHttp", "negativeTtlMs"] as const;
+const LIVE_KEYS = [
+  "servers",
+  "legacySse",
+  "virtualServers",
+  "callRouting",
+  "hosts",
+  "cors",
+  "allowHttp",
+  "negativeTtlMs",
+] as const;
 
 /** The configuration in force, with the live keys of one that was just read. */
 export function withLiveKeys(config: Config, next: Config): Config {

@@ -12,7 +12,7 @@ import { secretSchema, type ReadSecret } from "./schema/secret.ts";
 import { virtualServersSchema } from "./schema/curation.ts";
 import { serversSchema } from "./schema/servers.ts";
 import { headerName, hostName, origin, positive } from "./schema/values.ts";
-import { sessionsSchema } from "./schema/sessions.ts";
+import { legacySseSchema, sessionsSchema } from "./schema/sessions.ts";
 import { auditSchema, catalogSchema, challengeSchema, corsSchema, listsSchema } from "./schema/small.ts";
 import { vaultSchema } from "./schema/vault.ts";
 import { wristbandSchema } from "./schema/wristband.ts";
@@ -67,6 +67,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
         "`/mcp` and virtual servers show two tools, `search_tools` and `call_tool`; each use is judged as the tool that it names ([curation](curation.md#search-mode))",
     }),
     virtualServers: virtualServersSchema,
+    legacySse: legacySseSchema,
   });
 }
 

@@ -55,7 +55,7 @@ function routingOf(config: Config, server: string): "broker" | "direct" {
 }
 
 /** A direct server gets the client's requests without the broker, so nobody could keep a session there. */
-function hasSessions(config: Config, server: string | null): boolean {
+export function hasSessions(config: Config, server: string | null): boolean {
   return config.sessions !== null && (server === null || routingOf(config, server) === "broker");
 }
 

@@ -1,6 +1,7 @@
 // Routes of the printed Envoy: only metadata of the Check chooses one. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_components.proto
-import { endpointPath, WELL_KNOWN } from "../authz/endpoint.ts";
+import { endpointPath, endpointTable, WELL_KNOWN } from "../authz/endpoint.ts";
+import { hasSessions } from "../config/settings.ts";
 import type { Config, ServerConfig } from "../config/schema.ts";
 import { partsOf } from "../http/url.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
@@ -30,10 +31,12 @@ export function virtualHosts(config: Config): object[] {
 function routes(config: Config): object[] {
   const names = [...Object.keys(config.servers), ...Object.keys(config.virtualServers)];
   const endpoints = ["/mcp", ...names.map(endpointPath)];
-  const documents = [WELL_KNOWN, ...endpoints.map((path) => WELL_KNOWN + path)];
+  const streams = legacyStreams(config);
+  const documents = [WELL_KNOWN, ...[...endpoints, ...streams].map((path) => WELL_KNOWN + path)];
   return [
     ...Object.entries(config.servers).map((entry) => directRoute(config, entry)),
-    ...endpoints.map((path) => brokerRoute(config, path)),
+    ...endpoints.map((path) => brokerRoute(config, { path })),
+    ...streams.flatMap((path) => legacyRoutes(config, path)),
     // Before the Check a request matches one of these; it stays there if the Check names no route.
     ...endpoints.map((path) => ({ match: { path, headers: HAS_A_BODY }, ...notFound(-32_601) })),
     ...endpoints.map((path) => ({ match: { path }, ...notFound(-32_601), ...UNBUFFERED })),
@@ -64,10 +67,28 @@ const UNBUFFERED = {
   },
 };
 
+/** The paths of the streams of HTTP+SSE. */
+function legacyStreams(config: Config): string[] {
+  const { paths } = endpointTable({ ...config, hasSessions: (server) => hasSessions(config, server) });
+  return [...paths].flatMap(([path, endpoint]) =>
+    endpoint.kind === "mcp" && endpoint.legacySse !== null ? [path] : [],
+  );
+}
+
+/** A stream of HTTP+SSE, and behind its path the ids of sessions: there its messages are posted. */
+function legacyRoutes(config: Config, path: string): object[] {
+  const messages = { prefix: `${path}/` };
+  return [
+    ...[{ path }, messages].map((place) => brokerRoute(config, place)),
+    { match: { ...messages, headers: HAS_A_BODY }, ...notFound(-32_601) },
+    ...[{ path }, messages].map((match) => ({ match, ...notFound(-32_601), ...UNBUFFERED })),
+  ];
+}
+
 /** Matches by dynamic metadata, which only the response to a Check sets: no header of a client does. */
-function named(path: string, route: string): object {
+function named(place: { readonly path: string } | { readonly prefix: string }, route: string): object {
   return {
-    path,
+    ...place,
     dynamic_metadata: [
       { filter: EXT_AUTHZ, path: [{ key: "mcp" }, { key: "route" }], value: { string_match: { exact: route } } },
     ],
@@ -77,7 +98,7 @@ function named(path: string, route: string): object {
 function directRoute(config: Config, [name, server]: [string, ServerConfig]): object {
   const { origin, path } = partsOf(server.url);
   return {
-    match: named(endpointPath(name), `server:${name}`),
+    match: named({ path: endpointPath(name) }, `server:${name}`),
     route: {
       ...shardOf(config, name),
       prefix_rewrite: path,
@@ -90,9 +111,9 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
   };
 }
 
-function brokerRoute(config: Config, path: string): object {
+function brokerRoute(config: Config, place: Parameters<typeof named>[0]): object {
   return {
-    match: named(path, "broker"),
+    match: named(place, "broker"),
     route: { cluster: "mcp_broker", ...sessionAffinity(config), ...streaming(config) },
     response_headers_to_remove: [...UPSTREAM_ONLY, config.wristband.header],
   };

@@ -304,11 +304,19 @@ function endpointsOf(
   { virtualServers = {}, search = false }: BrokerLimits,
   sessions: boolean,
 ): BrokerOptions["endpoints"] {
-  const names = Object.keys(servers).map((name) => [name, { allowQuery: false }] as const);
+  const names = Object.keys(servers).map((name) => [name, { allowQuery: false, legacySse: true }] as const);
   const publicOrigin = WRISTBAND.issuer;
   const named = Object.fromEntries(names);
   const hasSessions = () => sessions;
-  return endpointTable({ publicOrigin, hosts: [], servers: named, virtualServers, search, hasSessions }).paths;
+  return endpointTable({
+    publicOrigin,
+    hosts: [],
+    servers: named,
+    virtualServers,
+    search,
+    hasSessions,
+    legacySse: true,
+  }).paths;
 }
 
 function verifierAt(now: () => number, known: ReadonlyMap<string, TestKey>): BrokerOptions["verify"] {

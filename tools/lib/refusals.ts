@@ -35,6 +35,7 @@ function trailOf(reason: Reason, version: string): CheckFacts {
     resource: ORIGIN + path,
     allowQuery: false,
     sessions: reason === "session_unknown",
+    legacySse: null,
   };
   if (!WITHOUT_ID.has(reason)) facts.rpc = { id: 1, notification: false, version };
   return facts;

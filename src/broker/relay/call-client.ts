@@ -1,5 +1,5 @@
 // The client of a call that may take several of her requests: each has a response of its own. I/O by client-response.ts.
-import type { ServerResponse } from "node:http";
+import type { ResponseSink } from "../sessions/message-response.ts";
 import type { Refused } from "../../authz/step.ts";
 import { innerObjectSpan, readObjectSpan, splice } from "../../json/spans.ts";
 import { idOf, type ServerNotification } from "../../mcp/upstream-message.ts";
@@ -31,7 +31,7 @@ export class CallClient implements RelayClient {
     this.#options = options;
   }
 
-  get response(): ServerResponse {
+  get response(): ResponseSink {
     return this.#now.response;
   }
 
@@ -88,7 +88,7 @@ export class CallClient implements RelayClient {
   }
 
   /** She has come back for the rest, which this response is for. */
-  comeBack(response: ServerResponse): void {
+  comeBack(response: ResponseSink): void {
     const before = this.#now;
     const { requestId, hold } = before;
     this.#now = { response, requestId, hold, accepts: before.accepts, errorBody: before.errorBody };

@@ -1,5 +1,5 @@
 // Writes the response of a call to its client, as JSON or as an event stream, no faster than the client reads. I/O.
-import type { ServerResponse } from "node:http";
+import type { ResponseSink } from "../sessions/message-response.ts";
 import type { Refused } from "../../authz/step.ts";
 import type { Accepts } from "../../mcp/accept-header.ts";
 import type { Brake } from "../upstream/brake.ts";
@@ -9,7 +9,7 @@ import { lengthOf, type ClientResponse } from "./response.ts";
 
 /** The client of a call. */
 export interface RelayClient {
-  readonly response: ServerResponse;
+  readonly response: ResponseSink;
   readonly accepts: Accepts;
   readonly requestId: string;
   /** Bytes that are held for this request, until the client has read the response. */
@@ -34,7 +34,7 @@ const MAX_COPY_BYTES = 64 * 1024;
 const COMMENT = ":\n\n";
 
 /** The streams that have begun, by their responses. */
-const streams = new WeakMap<ServerResponse, ClientStream>();
+const streams = new WeakMap<ResponseSink, ClientStream>();
 
 /**
  * Shows the client that her call goes on, so that no balancer with an idle limit ends it: a stream that is silent for so long
@@ -70,9 +70,9 @@ export function beginStream(client: RelayClient, source: Brake): EventWriter {
 
 class ClientStream implements EventWriter {
   readonly #writer: PacedWriter;
-  readonly #response: ServerResponse;
+  readonly #response: ResponseSink;
 
-  constructor(response: ServerResponse) {
+  constructor(response: ResponseSink) {
     this.#response = response;
     writeStreamHead(response);
     this.#writer = new PacedWriter(response);
@@ -99,12 +99,12 @@ class ClientStream implements EventWriter {
 
 /** Writes no faster than the client reads. */
 class PacedWriter {
-  readonly #response: ServerResponse;
+  readonly #response: ResponseSink;
   #goOn: (() => void) | null = null;
   /** What is paused while the client does not read. */
   source: Brake | null = null;
 
-  constructor(response: ServerResponse, source: Brake | null = null) {
+  constructor(response: ResponseSink, source: Brake | null = null) {
     this.#response = response;
     this.source = source;
     response.on("drain", () => {
@@ -131,7 +131,7 @@ export interface AnswerWriter {
 }
 
 /** Answers that have begun and are not complete, by their responses. */
-const answers = new WeakMap<ServerResponse, FlowingAnswer>();
+const answers = new WeakMap<ResponseSink, FlowingAnswer>();
 
 /** Begins an answer under 200, as {@link sendResponse} would send it. */
 export function beginAnswer(client: RelayClient, source: Brake): AnswerWriter {
@@ -145,11 +145,11 @@ export function beginAnswer(client: RelayClient, source: Brake): AnswerWriter {
 }
 
 class FlowingAnswer implements AnswerWriter {
-  readonly #response: ServerResponse;
+  readonly #response: ResponseSink;
   readonly #writer: PacedWriter;
   readonly #isEvent: boolean;
 
-  constructor(response: ServerResponse, writer: PacedWriter, isEvent: boolean) {
+  constructor(response: ResponseSink, writer: PacedWriter, isEvent: boolean) {
     this.#response = response;
     this.#writer = writer;
     this.#isEvent = isEvent;
@@ -179,7 +179,7 @@ class FlowingAnswer implements AnswerWriter {
   }
 }
 
-function writeStreamHead(response: ServerResponse): void {
+function writeStreamHead(response: ResponseSink): void {
   response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream" });
   response.flushHeaders();
 }
@@ -200,7 +200,7 @@ export function sendResponse(client: RelayClient, { status, body }: ClientRespon
   writeLast(response, body);
 }
 
-function writeLast(response: ServerResponse, parts: readonly Uint8Array[]): void {
+function writeLast(response: ResponseSink, parts: readonly Uint8Array[]): void {
   if (lengthOf(parts) <= MAX_COPY_BYTES) {
     // Latin-1 is these bytes, one by one: Node sends a text in one write with the head, and a buffer in two.
     response.end(Buffer.concat(parts).toString("latin1"), "latin1");

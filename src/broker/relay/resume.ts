@@ -48,7 +48,9 @@ export function newPosition(): StreamPosition {
 
 /** The client's session if she can be told to come back: events have ids for her there, else she could not. */
 export function pollingSession({ session, operation }: RelayCall, { dialect }: RelayRequest): ClientSession | null {
-  return dialect.era === "legacy" && canPoll(operation) ? session : null;
+  // A client of HTTP+SSE has one stream, and cannot come back to it.
+  const canComeBack = session?.holder.isSse !== true && canPoll(operation);
+  return dialect.era === "legacy" && canComeBack ? session : null;
 }
 
 function canPoll({ version }: Operation): boolean {

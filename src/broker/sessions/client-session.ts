@@ -17,6 +17,8 @@ export interface ClientSession {
   readonly key: string;
   readonly holder: SessionHolder;
   readonly capabilities: ClientCapabilities;
+  /** Takes the capabilities of a client whose handshake comes in a session that is open already (HTTP+SSE). */
+  readonly declare: (capabilities: ClientCapabilities) => void;
   readonly upstreams: BoundUpstreams;
   readonly requests: ServerRequests;
   /** What calls of hers ask her. */
@@ -61,7 +63,8 @@ export interface ClientSessionOptions extends HearingOptions, Pick<ListChangesOp
 }
 
 export function createClientSession(options: ClientSessionOptions): ClientSession {
-  const { key, holder, capabilities, monotonic, tryMessage, tryStream, onEnd, onDelete } = options;
+  const { key, holder, monotonic, tryMessage, tryStream, onEnd, onDelete } = options;
+  const capabilities = { ...options.capabilities };
   const ending = new AbortController();
   const requests = createServerRequests();
   const answers = createClientAnswers();
@@ -106,6 +109,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
   return {
     ...{ key, holder, capabilities, upstreams, requests, answers, settings, streams, subscriptions },
     ...{ tryMessage, tryStream, end, ended: ending.signal, left },
+    declare: (declared) => void Object.assign(capabilities, declared),
     ...createResumption(options, { left, hearing }),
     ...createUsage(monotonic),
   };

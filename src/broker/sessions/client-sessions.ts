@@ -12,9 +12,14 @@ export type Found =
   /** At another replica. */
   | { readonly session: null; readonly owner: string };
 
+export interface OpenedSession {
+  readonly id: string;
+  readonly session: ClientSession;
+}
+
 export interface ClientSessions {
   /** Opens a session. Refuses with `rate_limited` if there are too many, and each is in use. */
-  open(holder: SessionHolder, capabilities: ClientCapabilities, audience: Audience): Step<{ readonly id: string }>;
+  open(holder: SessionHolder, capabilities: ClientCapabilities, audience: Audience): Step<OpenedSession>;
   /** Refuses with `session_unknown` for whatever is no living session of this holder. */
   find(id: string, holder: SessionHolder): Step<Found>;
   /**
@@ -77,7 +82,7 @@ class OwnedSessions implements ClientSessions {
     return this.#entries.size;
   }
 
-  open(holder: SessionHolder, capabilities: ClientCapabilities, audience: Audience): Step<{ readonly id: string }> {
+  open(holder: SessionHolder, capabilities: ClientCapabilities, audience: Audience): Step<OpenedSession> {
     const { ids, max, maxPerCaller } = this.#options;
     const { monotonic, events, readMessage, notificationsPerSecond, notices, onListChanged } = this.#options;
     const own = this.#byCaller.get(callerOf(holder));
@@ -96,7 +101,7 @@ class OwnedSessions implements ClientSessions {
       },
     });
     this.#keep(key, { session, openedAt: monotonic() });
-    return pass({ id });
+    return pass({ id, session });
   }
 
   find(id: string, holder: SessionHolder): Step<Found> {

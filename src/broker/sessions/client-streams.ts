@@ -14,6 +14,8 @@ export interface ClientStreams {
    */
   send(message: Uint8Array, id: string | null, source: Brake | null): boolean;
   readonly size: number;
+  /** The stream that was opened last; null without one. */
+  readonly last: ServerResponse | null;
   /** Ends all streams. */
   close(): void;
 }
@@ -21,6 +23,8 @@ export interface ClientStreams {
 export interface ClientStreamOptions {
   /** A silent stream gets a comment at least so often. */
   readonly keepAliveMs: number;
+  /** Where messages are posted, told by the first event; null for a stream of streamable HTTP. */
+  readonly messagePath: string | null;
   /** Milliseconds until it must end: the caller's token does then. */
   readonly maxMs: number;
 }
@@ -41,11 +45,12 @@ export function createClientStreams({ onFirst, onNone }: StreamsObserver): Clien
   /** The oldest first. */
   const streams = new Set<ServerResponse>();
   let isClosed = false;
+  const last = () => [...streams].findLast(({ writableEnded, destroyed }) => !writableEnded && !destroyed) ?? null;
   return {
-    open(response, { keepAliveMs, maxMs }) {
+    open(response, { keepAliveMs, maxMs, messagePath }) {
       const live = [...streams].filter(({ writableEnded }) => !writableEnded);
       for (const oldest of live.slice(0, Math.max(0, live.length - MAX_STREAMS + 1))) endStream(oldest);
-      writeHead(response);
+      writeHead(response, messagePath);
       if (isClosed || response.closed) {
         response.end();
         return;
@@ -64,14 +69,17 @@ export function createClientStreams({ onFirst, onNone }: StreamsObserver): Clien
       if (streams.size === 1) onFirst();
     },
     send(message, id, source) {
-      const response = [...streams].findLast(({ writableEnded, destroyed }) => !writableEnded && !destroyed);
-      if (response === undefined) return false;
+      const response = last();
+      if (response === null) return false;
       const head = id === null ? [] : [Buffer.from(`id: ${id}\n`)];
       if (!response.write(Buffer.concat([...head, ...eventOf([message])])) && source !== null) {
         const goOn = source.hold();
         response.once("drain", goOn).once("close", goOn);
       }
       return true;
+    },
+    get last() {
+      return last();
     },
     get size() {
       return streams.size;
@@ -94,11 +102,14 @@ function endStream(response: ServerResponse): void {
   response.once("close", () => clearTimeout(impatience)).end();
 }
 
-function writeHead(response: ServerResponse): void {
+function writeHead(response: ServerResponse, messagePath: string | null): void {
   response.writeHead(200, {
     "content-type": "text/event-stream",
     "cache-control": "no-store",
     "x-accel-buffering": "no",
   });
   response.flushHeaders();
+  if (messagePath === null) return;
+  response.setMaxListeners(0); // one for each call under way, and those are bounded
+  response.write(`event: endpoint\ndata: ${messagePath}\n\n`);
 }

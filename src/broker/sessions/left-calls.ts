@@ -1,10 +1,10 @@
 // Calls whose server has ended their stream before the answer, and whose client comes back for it with a GET. Pure.
-import type { ServerResponse } from "node:http";
+import type { ResponseSink } from "./message-response.ts";
 import { orAborted } from "../abort.ts";
 
 /** A client who has come back for the rest of a call. */
 export interface ReturnedClient {
-  readonly response: ServerResponse;
+  readonly response: ResponseSink;
   /** The server's id of the last event that she has got. */
   readonly lastEventId: string;
   /** Milliseconds since the epoch: the token that she came back with expires then. */

@@ -14,6 +14,8 @@ export interface SessionHolder {
   readonly resource: string;
   /** The endpoint's server; null on the merged endpoint. */
   readonly server: string | null;
+  /** True for a client of HTTP+SSE: the endpoint's URL says it. */
+  readonly isSse?: boolean;
 }
 
 /** What an id says. */

@@ -53,6 +53,18 @@ const headersSchema = {
   }),
 };
 
+/** How its clients and their sessions are served. */
+const clientSessionSchema = {
+  sessions: z.enum(["client", "caller"]).default("client").meta({
+    description:
+      "who shares a session with it: `client`, one session of a client or else its token's client; `caller`, all of a user's clients",
+  }),
+  legacySse: z.boolean().default(false).meta({
+    description:
+      "for clients of HTTP+SSE (2024-11-05): `/servers/NAME/sse` beside its endpoint; needs `sessions` and `callRouting: broker`",
+  }),
+};
+
 function serverSchema(file: FileSchema, credential: CredentialSchema) {
   return z.strictObject({
     url: httpUrl.meta({ description: "the server's MCP endpoint" }),
@@ -73,10 +85,7 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
       .meta({ description: "time for the answer to a call; for a stream, its longest silence" }),
     ...curationSchema,
     maxResponseBytes,
-    sessions: z.enum(["client", "caller"]).default("client").meta({
-      description:
-        "who shares a session with it: `client`, one session of a client or else its token's client; `caller`, all of a user's clients",
-    }),
+    ...clientSessionSchema,
     caFile: file
       .nullable()
       .default(null)

@@ -31,3 +31,9 @@ export const sessionsSchema = (file: FileSchema) =>
       unset: "the host of `address`",
     }),
   });
+
+/** Of the endpoints of several servers. */
+export const legacySseSchema = z.boolean().default(false).meta({
+  description:
+    "for clients of HTTP+SSE (2024-11-05): `/sse` beside `/mcp`, and one beside each virtual server's endpoint; needs `sessions`",
+});
