@@ -28,7 +28,7 @@ const NONE = [{ none: {} }];
 
 function serversOf({ origin }: Fixture): Record<string, object> {
   const servers: Record<string, object> = {
-    fixture: { url: `${origin}/mcp`, credential: NONE },
+    fixture: { url: `${origin}/mcp`, credential: NONE, legacySse: true },
     direct: { url: `${origin}/mcp`, credential: NONE, callRouting: "direct" },
     older: { url: `${origin}/older/mcp`, credential: NONE },
     newer: { url: `${origin}/newer/mcp`, credential: NONE },

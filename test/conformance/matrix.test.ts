@@ -44,7 +44,7 @@ const PLACES: readonly Place[] = [
 beforeAll(async () => {
   running = await startServers(folder);
   const none = [{ none: {} }];
-  const further = running.map(({ server, url }) => [server.name, { url, credential: none }] as const);
+  const further = running.map(({ server, url }) => [server.name, { url, credential: none, legacySse: true }] as const);
   lab = await startConformanceLab(folder, Object.fromEntries(further));
   const token = await lab.lab.idp.mint("alice");
   const waiting = CLIENTS.filter(({ missing }) => missing === null);
@@ -62,11 +62,11 @@ afterAll(async () => {
 async function visitAll(client: MatrixClient, token: string): Promise<void> {
   const there = PLACES.filter(({ missing }) => missing === null);
   const through = await client.run(
-    there.map(({ name, asks }) => ({ url: `${lab.lab.gateway}/servers/${name}/mcp`, token, asks })),
+    there.map(({ name, asks }) => ({ url: `${lab.lab.gateway}/servers/${name}/${client.endpoint ?? "mcp"}`, token, asks })),
   );
   const asking = there.filter(({ asks, directUrl }) => asks.ask !== undefined && directUrl() !== null);
   const direct =
-    client.stepsOnly === undefined
+    client.stepsOnly === undefined && client.endpoint === undefined
       ? await client.run(asking.map(({ asks, directUrl }) => ({ url: directUrl() ?? "", token: null, asks })))
       : [];
   there.forEach(({ name }, i) => {

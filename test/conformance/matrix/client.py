@@ -97,13 +97,15 @@ async def with_sdk_2(url, headers):
 @contextlib.asynccontextmanager
 async def with_sdk_1(url, headers):
     from mcp import ClientSession
+    from mcp.client.sse import sse_client
     from mcp.client.streamable_http import streamablehttp_client
     from mcp.types import ElicitResult
 
     async def elicited(context, params):
         return ElicitResult(action="accept", content=answer(getattr(params, "requestedSchema", None)))
 
-    async with streamablehttp_client(url, headers=headers) as (read, write, _):
+    open_streams = sse_client if url.endswith("/sse") else streamablehttp_client
+    async with open_streams(url, headers=headers) as (read, write, *_):
         async with ClientSession(read, write, elicitation_callback=elicited) as session:
             await session.initialize()
             yield session

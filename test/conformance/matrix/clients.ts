@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from "@modelcontextprotocol/client";
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
+import { SSEClientTransport as SseV1 } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport as HttpV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
@@ -17,6 +18,8 @@ export interface MatrixClient {
   readonly missing: string | null;
   /** It does not know servers of HTTP+SSE by itself, prompts, resources or questions. */
   readonly stepsOnly?: readonly (keyof Said)[];
+  /** The end of the URL that it visits: it knows the older transport only. */
+  readonly endpoint?: "sse";
   /** What each visit said, in their order. */
   run(visits: readonly Visit[]): Promise<readonly Said[]>;
 }
@@ -67,13 +70,13 @@ async function visit(open: () => Promise<Caller>, { asks }: Visit): Promise<Said
 }
 
 /** One after the other, in this process. */
-function inProcess(name: string, open: (visit: Visit) => Promise<Caller>): MatrixClient {
+function inProcess(name: string, open: (visit: Visit) => Promise<Caller>, endpoint?: "sse"): MatrixClient {
   const run = async (visits: readonly Visit[]) => {
     const said: Said[] = [];
     for (const each of visits) said.push(await visit(() => open(each), each));
     return said;
   };
-  return { name, missing: null, run };
+  return { name, missing: null, run, ...(endpoint !== undefined && { endpoint }) };
 }
 
 async function openV1(transport: unknown): Promise<Caller> {
@@ -85,6 +88,8 @@ async function openV1(transport: unknown): Promise<Caller> {
 
 const v1 = ({ url, token }: Visit) => openV1(new HttpV1(new URL(url), { requestInit: { headers: headersOf(token) } }));
 
+const v1Sse = ({ url, token }: Visit) => openV1(new SseV1(new URL(url), { requestInit: { headers: headersOf(token) } }));
+
 function v2(mode: unknown) {
   return async ({ url, token }: Visit): Promise<Caller> => {
     const negotiation = mode === null ? {} : { versionNegotiation: { mode } };
@@ -95,11 +100,13 @@ function v2(mode: unknown) {
   };
 }
 
-async function remote({ url, token }: Visit): Promise<Caller> {
+const remote = (visit: Visit) => openRemote(visit, []);
+
+async function openRemote({ url, token }: Visit, options: readonly string[]): Promise<Caller> {
   const header = token === null ? [] : ["--header", `Authorization:Bearer ${token}`];
   const home = mkdtempSync(join(tmpdir(), "mcp-authz-remote-"));
   const env = { ...process.env, HOME: home, MCP_REMOTE_CONFIG_DIR: home, BROWSER: "true" } as Record<string, string>;
-  const args = [url, "--allow-http", ...header];
+  const args = [url, "--allow-http", ...options, ...header];
   return openV1(new StdioClientTransport({ command: join(BIN, "mcp-remote"), args, env, stderr: "ignore" }));
 }
 
@@ -168,6 +175,9 @@ export const CLIENTS: readonly MatrixClient[] = [
   program("FastMCP client 4", [PYTHON_2, CLIENT_PY, "fastmcp"], "npm run tools python-mcp2"),
   program("Go SDK", [join(TOOLS, "go-client/client")], "npm run tools go-client"),
   inProcess("mcp-remote", remote),
+  inProcess("TypeScript SDK 1, HTTP+SSE", v1Sse, "sse"),
+  { ...program("Python SDK 1, HTTP+SSE", [PYTHON_1, CLIENT_PY, "sdk"], "npm run tools python-mcp1"), endpoint: "sse" },
+  inProcess("mcp-remote, sse-only", (visit) => openRemote(visit, ["--transport", "sse-only"]), "sse"),
   inspector("Inspector, older", "legacy"),
   inspector("Inspector, 2026-07-28", "modern"),
 ];
