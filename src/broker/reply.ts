@@ -6,7 +6,7 @@ import type { Located } from "../authz/endpoint.ts";
 import { refuse, type Refused } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { MODERN } from "../mcp/versions.ts";
-import { acceptsOf } from "./accept-header.ts";
+import { acceptsOf } from "../mcp/accept-header.ts";
 import type { Hold } from "./held-bytes.ts";
 import type { RelayCall } from "./relay/admit.ts";
 import { stateUnknown, type Relay } from "./relay/relay.ts";

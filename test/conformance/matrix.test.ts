@@ -62,7 +62,11 @@ afterAll(async () => {
 async function visitAll(client: MatrixClient, token: string): Promise<void> {
   const there = PLACES.filter(({ missing }) => missing === null);
   const through = await client.run(
-    there.map(({ name, asks }) => ({ url: `${lab.lab.gateway}/servers/${name}/${client.endpoint ?? "mcp"}`, token, asks })),
+    there.map(({ name, asks }) => ({
+      url: `${lab.lab.gateway}/servers/${name}/${client.endpoint ?? "mcp"}`,
+      token,
+      asks,
+    })),
   );
   const asking = there.filter(({ asks, directUrl }) => asks.ask !== undefined && directUrl() !== null);
   const direct =

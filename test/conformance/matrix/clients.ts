@@ -88,7 +88,8 @@ async function openV1(transport: unknown): Promise<Caller> {
 
 const v1 = ({ url, token }: Visit) => openV1(new HttpV1(new URL(url), { requestInit: { headers: headersOf(token) } }));
 
-const v1Sse = ({ url, token }: Visit) => openV1(new SseV1(new URL(url), { requestInit: { headers: headersOf(token) } }));
+const v1Sse = ({ url, token }: Visit) =>
+  openV1(new SseV1(new URL(url), { requestInit: { headers: headersOf(token) } }));
 
 function v2(mode: unknown) {
   return async ({ url, token }: Visit): Promise<Caller> => {
