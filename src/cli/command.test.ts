@@ -127,3 +127,15 @@ describe("a value that is wrong ends with 2 and one sentence, without the usage"
     }
   });
 });
+
+describe("what a policy author asks for", () => {
+  it("the schema of the input, and the built-ins", async () => {
+    expect(await run("policy-schema", "--compat", "authorino")).toBe(0);
+    expect(JSON.parse(out.join())).toMatchObject({ properties: { auth: {}, identity: {}, mcp: {}, request: {} } });
+    out = [];
+    expect(await run("policy-capabilities")).toBe(0);
+    const { builtins } = JSON.parse(out.join()) as { builtins: { name: string }[] };
+    expect(builtins.map(({ name }) => name)).not.toContain("time.now_ns");
+    expect(await run("policy-schema", "--compat", "x")).toBe(2);
+  });
+});

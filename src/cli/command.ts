@@ -102,7 +102,7 @@ function help(name: string, command: Command): string {
 
 async function overview(commands: Commands): Promise<string> {
   const lines = await Promise.all(
-    Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(14)}${(await load()).command.summary}`),
+    Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(21)}${(await load()).command.summary}`),
   );
   const more = "mcp-authz COMMAND --help tells more; mcp-authz --version says which version this is.";
   return ["Usage: mcp-authz COMMAND [options]", "", ...lines, "", more].join("\n");

@@ -111,13 +111,17 @@ async function requireGoodRules(rules: LaidOut): Promise<void> {
 
 /**
  * Writes library and rules as opa is to see them. Stable relative names: they are part of the compiled bytes.
- * @param data JSON text, or null to leave it out
+ * @param data JSON text, or null to leave it out. @param more the author's tests as well
  */
-export async function layOut(folder: string, { files, rego }: RulesSource, data: string | null): Promise<void> {
-  await cp(LIBRARY_FOLDER, join(folder, "mcp_authz"), { recursive: true });
+export async function layOut(
+  folder: string,
+  { files, rego }: RulesSource,
+  ...[data, { tests } = { tests: false }]: [data: string | null, more?: { readonly tests: boolean }]
+): Promise<void> {
+  await cp(LIBRARY_FOLDER, join(folder, "mcp_authz"), { recursive: true, filter: (name) => !isTest(name) });
   await mkdir(join(folder, "policy"));
   for (const { path, text } of files) {
-    if (isTest(path) || isData(path)) continue;
+    if ((isTest(path) && !tests) || isData(path)) continue;
     const target = join(folder, "policy", path);
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, withPackage(text, rego));

@@ -7,6 +7,10 @@ import { compileRules } from "./compile.ts";
 import { readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
 import { loadPolicy } from "./load.ts";
 import { findOpa } from "./opa.ts";
+import { testPolicy } from "./test-policy.ts";
+
+const root = mkdtempSync(join(tmpdir(), "mcp-authz-findings-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const rego = (text: string, path = "p.rego") => ({ path, text });
 const found = (text: string) => ruleFindings([rego(text)], "v1");
@@ -101,8 +105,25 @@ describe.skipIf(findTool("opa") === null)("faults of the compiler", () => {
   });
 });
 
-const root = mkdtempSync(join(tmpdir(), "mcp-authz-findings-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+describe.skipIf(findTool("opa") === null)("test-policy", () => {
+  const test = async (text: string) => {
+    const dir = mkdtempSync(join(root, "t-"));
+    writeFileSync(join(dir, "p.rego"), "package mcp.authz\n\nallow if data.x == 1\n");
+    writeFileSync(join(dir, "data.yaml"), "x: 1\n");
+    writeFileSync(join(dir, "more.yaml"), "y: 1\n");
+    writeFileSync(join(dir, "p_test.rego"), `package mcp.authz_test\n\n${text}\n`);
+    return testPolicy({ dir, rego: "v1", findOpa, only: null, verbose: false });
+  };
+  it("sees the data that serve loads, and no other", async () => {
+    expect(await test("test_a if data.mcp.authz.allow")).toEqual({ passed: true, output: "PASS: 1/1\n" });
+    expect(await test("test_a if data.y == 1")).toMatchObject({
+      passed: false,
+      output: expect.stringContaining("p_test.rego"),
+    });
+  });
+  it("M5: has no built-in that WASM lacks", async () =>
+    expect(await test("test_a if time.now_ns() > 0")).toMatchObject({ passed: false }));
+});
 
 /** The findings of a folder, or the message with which it is refused. */
 async function loaded(files: Readonly<Record<string, string>>, more: object = {}): Promise<readonly string[] | string> {
