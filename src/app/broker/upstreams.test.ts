@@ -99,7 +99,7 @@ describe("as whom a server is listed", () => {
 
   it.each([
     [[], "an empty chain"],
-    [[{ vault: { mount: "m", path: "p" } }], "needs a user"],
+    [[{ vault: { mount: "m", path: "p" } }], "is for callers, and discovery has none"],
     [[{ static: { file: "key", header: "content-length" } }], "cannot carry a credential"],
     [[{ static: { file: "key", header: "mcp-session-id" } }], "cannot carry a credential"],
     [[{ static: { file: "key", header: "accept" } }], "cannot carry a credential"],
