@@ -12,10 +12,7 @@ const WITHHELD: Readonly<Record<string, string>> = {
 
 /** By name, or by the group before the dot; the first that fits. */
 const MISSING: readonly (readonly [RegExp, string])[] = [
-  [
-    /^time\./,
-    "the time is input.request.time, in seconds since 1970 UTC; mcp_authz.clock, mcp_authz.date and mcp_authz.weekday read it in a zone",
-  ],
+  [/^time\./, "the time is input.request.time, in seconds since 1970 UTC"],
   [/^sprintf$/, 'write $"text {value}", or concat texts; format_int makes one of a number'],
   [/^(?:io\.jwt|crypto)\./, "the token is verified before policy is asked: its claims are input.identity.claims"],
   [
