@@ -92,14 +92,17 @@ describe.each(ERAS)("a plain client of %s", (_, send) => {
   });
 
   it("P6, A10: the server sees its credential, the protocol's headers, and nothing else", async () => {
-    const headers = { cookie: "a=canary", "x-forwarded-user": "canary", "mcp-session-id": "canary", "x-any": "canary" };
+    const headers = {
+      ...{ cookie: "a=canary", "x-forwarded-user": "canary", "mcp-session-id": "canary", "x-any": "canary" },
+      "x-request-id": "canary", // the id that arrives is the data plane's own
+    };
     const params = { name: "demo_whoami", arguments: {} };
     kept(await send(lab.gateway, "tools/call", params, { token: alice, path: "/mcp", headers }));
     const arrival = lab.demo.arrivals.at(-1)!;
     expect(Object.keys(arrival.headers).sort()).toEqual(
       [
         ...["accept", "authorization", "connection", "content-length", "content-type", "host"],
-        ...["mcp-method", "mcp-name", "mcp-protocol-version"],
+        ...["mcp-method", "mcp-name", "mcp-protocol-version", "x-request-id"],
       ].sort(),
     );
     expect(arrival.headers.authorization).toBe(`Bearer ${DEMO_CREDENTIAL}`);
