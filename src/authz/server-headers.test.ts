@@ -43,6 +43,7 @@ describe("MS-08, MO-08: of a client's headers there reach a server", () => {
           ["mcp-protocol-version", "2025-11-25"],
           ["mcp-later", "x"],
           ["traceparent", TRACE],
+          ["tracestate", "a=b"],
         ]),
         passed: new Map([["x-tenant", "t"]]),
       },
@@ -66,6 +67,30 @@ describe("MS-08, MO-08: of a client's headers there reach a server", () => {
   it.each([`${TRACE}-evil`, "", TRACE.toUpperCase(), "evil"])("no trace that is none: %s", (value) => {
     const read = clientHeaders(headersOf([["traceparent", value]]), server, MODERN);
     expect(read).toMatchObject({ ok: true, value: { protocol: new Map() } });
+  });
+
+  it.each([
+    ["a=b", 2],
+    ["vendor@sys=t61rcWkgMzE,b=2 3, c=~", 2],
+    [Array.from({ length: 32 }, (_, i) => `k${i}=v`).join(), 2],
+    [Array.from({ length: 33 }, (_, i) => `k${i}=v`).join(), 1],
+    [`a=${"b".repeat(511)}`, 1],
+    ["canary", 1],
+    ["a=", 1],
+    ["A=b", 1],
+    ["a=b=c", 1],
+    ["a=b,,c=d", 1],
+    ["a=\u00e9", 1],
+    ["a=b ", 1],
+    ["", 1],
+  ])("CF-24: a trace's state goes with it if it is well formed: %s", (state, size) => {
+    const read = (...sent: Pairs) => {
+      const result = clientHeaders(headersOf(sent), server, MODERN);
+      return result.ok ? result.value.protocol.size : -1;
+    };
+    expect(read(["traceparent", TRACE], ["tracestate", state])).toBe(size);
+    expect(read(["tracestate", state]), "alone").toBe(0);
+    expect(read(["tracestate", state], ["traceparent", "evil"]), "with none").toBe(0);
   });
 
   it.each([

@@ -18,7 +18,7 @@ export const NO_SERVER_HEADERS: ServerHeaders = { fixed: new Map(), passes: new 
 
 /** A client's headers that reach a server, by name. */
 export interface ClientHeaders {
-  /** The protocol's: `mcp-*`, `traceparent`, and the request's id, which the printed Envoy makes. */
+  /** The protocol's: `mcp-*`, the trace, and the request's id, which the printed Envoy makes. */
   readonly protocol: ReadonlyMap<string, string>;
   /** Those that the configuration lets pass. */
   readonly passed: ReadonlyMap<string, string>;
@@ -28,9 +28,11 @@ export interface ClientHeaders {
 const KNOWN_RESTRICTIONS = ["x-mcp-readonly", "x-mcp-toolsets", "x-mcp-tools", "x-mcp-lockdown", "x-read-only"];
 
 const SESSION = "mcp-session-id";
-/** Headers that pass in this form alone, others do not pass: of W3C Trace Context §3.2, and the data plane's id of the request. */
+const TRACE_MEMBER = String.raw`[a-z0-9][a-z0-9_*/@\-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]`;
+/** Headers that pass in this form alone, others do not pass: of W3C Trace Context §3.2 and §3.3, and the data plane's id of the request. */
 const FORMS: Readonly<Record<string, RegExp>> = {
   traceparent: /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/,
+  tracestate: new RegExp(`^(?=.{1,512}$)${TRACE_MEMBER}(?:,[ \\t]*${TRACE_MEMBER}){0,31}$`),
   "x-request-id": /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
 };
 
@@ -72,6 +74,7 @@ export function clientHeaders(
     if (form?.test(value) === true) (kind === "passed" ? passed : protocol).set(name, value);
     else if (kind !== "formed") return refuse("header_malformed", kind === "mcp" ? "mcp-*" : "a header of passHeaders");
   }
+  if (!protocol.has("traceparent")) protocol.delete("tracestate"); // §3.3: it means nothing without
   return pass({ protocol, passed });
 }
 
