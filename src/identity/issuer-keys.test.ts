@@ -235,32 +235,78 @@ describe("A03, A04, A37, M7: which keys are usable", () => {
   const read = (...jwks: object[]) => {
     const set = readKeySet(Buffer.from(JSON.stringify({ keys: jwks })));
     return typeof set === "string"
-      ? set
+      ? set.split("; ")
       : [...set.values()].map((entry) => `${entry.kid} ${entry.algorithms.join("|")}`);
   };
   const rsa = makeKey("r", "RS256");
   const weak = makeKey("w", "RS256", { bits: 1024 });
   const three = makeKey("e3", "RS256", { exponent: 3 });
+  const WEAK = "key 1: RSA below 2048 or above 8192 bits, or with a weak exponent";
   it.each<[string, object[], unknown]>([
     ["an EC key", [key.jwk], ["k1 ES256"]],
     ["without alg: its curve says", [{ ...key.jwk, alg: undefined }], ["k1 ES256"]],
     ["RSA without alg: its family", [{ ...rsa.jwk, alg: undefined }], ["r RS256|RS384|RS512|PS256|PS384|PS512"]],
     ["Ed25519", [makeKey("ed", "EdDSA").jwk], ["ed EdDSA"]],
     ["alg of another type", [key.jwk, { ...rsa.jwk, alg: "ES256" }], ["k1 ES256"]],
-    ["alg of another curve", [{ ...key.jwk, alg: "ES384" }], "no usable key"],
-    ["HS256", [{ ...key.jwk, alg: "HS256" }], "no usable key"],
-    ["RSA 1024", [weak.jwk], "no usable key"],
-    ["exponent 3", [three.jwk], "no usable key"],
-    ["exponent 1", [{ ...rsa.jwk, e: "AQ" }], "no usable key"],
-    ["even exponent", [{ ...rsa.jwk, e: "AQAC" }], "no usable key"],
-    ["off the curve", [{ ...key.jwk, y: key.jwk["x"] }], "no usable key"],
-    ["symmetric", [{ kty: "oct", k: "AAAA", kid: "s" }], "a private key is published"],
-    ["for encryption", [{ ...key.jwk, use: "enc" }], "no usable key"],
-    ["key_ops sign", [{ ...key.jwk, key_ops: ["sign"] }], "no usable key"],
-    ["without kid", [{ ...key.jwk, kid: undefined }], "no usable key"],
-    ["kid twice", [key.jwk, { ...next.jwk, kid: "k1" }], "no usable key"],
-    ["secp256k1", [{ ...key.jwk, crv: "secp256k1" }], "no usable key"],
-    ["65 keys", Array.from({ length: 65 }, (_, i) => ({ ...key.jwk, kid: `k${i}` })), "too many keys"],
+    [
+      "alg of another curve",
+      [{ ...key.jwk, alg: "ES384" }],
+      ["no usable key", "key 1: a type, curve or alg that verifies no token"],
+    ],
+    ["HS256", [{ ...key.jwk, alg: "HS256" }], ["no usable key", "key 1: a type, curve or alg that verifies no token"]],
+    ["RSA 1024", [weak.jwk], ["no usable key", WEAK]],
+    ["exponent 3", [three.jwk], ["no usable key", WEAK]],
+    ["exponent 1", [{ ...rsa.jwk, e: "AQ" }], ["no usable key", WEAK]],
+    ["even exponent", [{ ...rsa.jwk, e: "AQAC" }], ["no usable key", WEAK]],
+    [
+      "off the curve",
+      [{ ...key.jwk, y: key.jwk["x"] }],
+      ["no usable key", "key 1: not a point of its curve, or not a number"],
+    ],
+    ["symmetric", [{ kty: "oct", k: "AAAA", kid: "s" }], ["a private key is published"]],
+    ["for encryption", [{ ...key.jwk, use: "enc" }], ["no usable key", "key 1: use is not sig"]],
+    ["key_ops sign", [{ ...key.jwk, key_ops: ["sign"] }], ["no usable key", "key 1: key_ops without verify"]],
+    ["without kid", [{ ...key.jwk, kid: undefined }], [" ES256"]],
+    ["without kid, beside one with", [{ ...key.jwk, kid: undefined }, rsa.jwk], [" ES256", "r RS256"]],
+    [
+      "two without kid",
+      [
+        { ...key.jwk, kid: undefined },
+        { ...next.jwk, kid: undefined },
+      ],
+      ["no usable key", "several keys without kid"],
+    ],
+    ["an empty kid", [{ ...key.jwk, kid: "" }], ["no usable key", "key 1: a kid that is no visible ASCII"]],
+    ["a kid that is no text", [{ ...key.jwk, kid: 7 }], ["no usable key", "key 1: a kid that is no visible ASCII"]],
+    ["the same key twice", [key.jwk, key.jwk], ["k1 ES256"]],
+    [
+      "the same key twice without kid",
+      [
+        { ...key.jwk, kid: undefined },
+        { ...key.jwk, kid: undefined },
+      ],
+      [" ES256"],
+    ],
+    [
+      "the same key for two algorithms",
+      [
+        { ...rsa.jwk, alg: "RS256" },
+        { ...rsa.jwk, alg: "PS256" },
+      ],
+      ["no usable key", "several keys with the same kid"],
+    ],
+    [
+      "one kid three times, two of them equal",
+      [key.jwk, { ...next.jwk, kid: "k1" }, key.jwk],
+      ["no usable key", "several keys with the same kid"],
+    ],
+    ["kid twice", [key.jwk, { ...next.jwk, kid: "k1" }], ["no usable key", "several keys with the same kid"]],
+    [
+      "secp256k1",
+      [{ ...key.jwk, crv: "secp256k1" }],
+      ["no usable key", "key 1: a type, curve or alg that verifies no token"],
+    ],
+    ["65 keys", Array.from({ length: 65 }, (_, i) => ({ ...key.jwk, kid: `k${i}` })), ["too many keys"]],
     ["garbage beside a good one", [key.jwk, { kty: 5 }, {}], ["k1 ES256"]],
   ])("%s", (_, jwks, expected) => expect(read(...jwks)).toEqual(expected));
 });

@@ -5,7 +5,7 @@ import { untilAborted } from "../async/abortable.ts";
 import { backoffMs, type Backoff } from "../async/backoff.ts";
 import { later as timer, type Alarm, type Later } from "../async/later.ts";
 import { singleFlight } from "../async/single-flight.ts";
-import { withSameObjects, type KeySet, type VerificationKey } from "./key-set.ts";
+import { NO_KID, withSameObjects, type KeySet, type VerificationKey } from "./key-set.ts";
 
 export interface KeyDocument {
   readonly bytes: Uint8Array;
@@ -60,7 +60,7 @@ export interface KeySetStatus {
 export interface RemoteKeySet {
   /** Returns the key from the cached set, without a fetch. */
   get(kid: string): VerificationKey | undefined;
-  /** Finds a key, with a fetch for an unknown `kid` if the cool-down allows one. Null means the publisher's only key. */
+  /** Finds a key, with a fetch for an unknown `kid` if the cool-down allows one. Null means the publisher's key without `kid`, or its only one. */
   find(kid: string | null, signal: AbortSignal): KeyLookup | Promise<KeyLookup>;
   /** True if a key that was found before is in the cached set. */
   has(key: VerificationKey): boolean;
@@ -243,12 +243,12 @@ class FetchedKeySet implements RemoteKeySet {
 
   #lookup(kid: string | null): Exclude<KeyLookup, "unasked"> {
     if (!this.#isUsable()) return "unavailable";
-    const key = kid === null ? onlyKey(this.#keys) : this.#keys.get(kid);
+    const key = kid === null ? keyWithoutKid(this.#keys) : this.#keys.get(kid);
     return key === undefined ? "unknown" : { found: key };
   }
 }
 
-/** The key for a token without `kid`: the only one of the set, if it has one key. */
-function onlyKey(keys: KeySet): VerificationKey | undefined {
-  return keys.size === 1 ? [...keys.values()][0] : undefined;
+/** The key for a token without `kid`: the one without, or the only one of the set. */
+function keyWithoutKid(keys: KeySet): VerificationKey | undefined {
+  return keys.size === 1 ? [...keys.values()][0] : keys.get(NO_KID);
 }

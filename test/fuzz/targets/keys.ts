@@ -1,5 +1,5 @@
 // Both readers of JWK Sets: an issuer's, which leaves out what it cannot use, and serve's own, which takes all or nothing.
-import { readKeySet, readWholeKeySet } from "../../../src/jose/key-set.ts";
+import { KID, NO_KID, readKeySet, readWholeKeySet } from "../../../src/jose/key-set.ts";
 import { must, type Target } from "./target.ts";
 
 // Public parts of keys that nothing else uses: the kept inputs hold them too.
@@ -22,6 +22,7 @@ export const keys: Target = {
     set({ ...EC, kid: "a", alg: "ES256", use: "sig" }),
     set({ ...RSA, kid: "b", key_ops: ["verify"] }, { ...OKP, kid: "c" }),
     set({ ...EC, kid: "a" }, { ...EC, kid: "a" }),
+    set({ ...EC }, { ...RSA }),
     set({ kty: "oct", k: "AA", kid: "x" }),
   ],
   tokens: [
@@ -55,10 +56,12 @@ export const keys: Target = {
   ],
   run(bytes) {
     const read = readKeySet(bytes);
-    if (typeof read === "string") must(read.length < 200, "a long fault");
+    if (typeof read === "string")
+      must(read.length < 800 && /^[ -~]+$/.test(read), "a long fault, or one with parts of the document");
     else for (const [kid, key] of read) checkKey(kid, key);
     const whole = readWholeKeySet(bytes, "ES256");
     if (typeof whole === "string") return;
+    must(!whole.has(NO_KID), "a key of ours without kid");
     for (const { key } of whole.values()) must(key.asymmetricKeyDetails?.namedCurve === "prime256v1", "another curve");
     must(typeof read !== "string" && read.size === whole.size, "a whole set that is none");
   },
@@ -68,7 +71,8 @@ function checkKey(
   kid: string,
   { key, algorithms }: { key: { type: string; asymmetricKeyDetails?: object }; algorithms: readonly string[] },
 ): void {
-  must(kid.length > 0 && key.type === "public" && algorithms.length > 0, "a key that is none");
+  must(KID.test(kid) || kid === NO_KID, "a kid that is none");
+  must(key.type === "public" && algorithms.length > 0, "a key that is none");
   const { modulusLength } = (key.asymmetricKeyDetails ?? {}) as { modulusLength?: number };
   must(modulusLength === undefined || modulusLength >= 2048, "a weak key");
 }
