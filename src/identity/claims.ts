@@ -12,6 +12,8 @@ export interface ClaimPaths {
 /** The settings by which an issuer's claims are read. */
 export interface ClaimRules {
   readonly claims: ClaimPaths;
+  /** Read for the audience where a token has no `aud`; null: such a token is refused. */
+  readonly audienceClaim?: string | null;
   readonly tokenType: "at+jwt" | "jwt";
 }
 
@@ -45,15 +47,16 @@ export function checkClaims(claims: JsonObject, rules: ClaimRules, now: number):
   if (pollutes(claims)) return "a name that is no claim's";
   const fault = faultOfKind(claims, rules.tokenType) ?? faultOfTimes(claims, now);
   if (fault !== null) return fault;
-  return usedClaims(claims, rules.claims);
+  return usedClaims(claims, rules);
 }
 
-function usedClaims(claims: JsonObject, paths: ClaimPaths): CheckedClaims | string {
+function usedClaims(claims: JsonObject, rules: ClaimRules): CheckedClaims | string {
   const { sub, exp, nbf } = claims;
+  const paths = rules.claims;
   if (!isPlainText(sub)) return "sub";
   if (!isTime(exp)) return "exp";
-  const audiences = textList(claims["aud"]);
-  if (audiences === null || audiences.length === 0) return "aud";
+  const audiences = audiencesOf(claims, rules.audienceClaim ?? null);
+  if (typeof audiences === "string") return audiences;
   const groups = textList(at(claims, paths.groups) ?? []);
   if (groups === null) return "groups";
   const scopes = scopeList(claims, paths.scopes);
@@ -62,6 +65,14 @@ function usedClaims(claims: JsonObject, paths: ClaimPaths): CheckedClaims | stri
   if (username !== null && !isPlainText(username)) return "username";
   const notBefore = isTime(nbf) ? nbf : null;
   return { subject: sub, audiences, expiresAt: exp, notBefore, username, groups, scopes };
+}
+
+/** An `aud` always counts; another claim stands in only where there is none. @returns the claim at fault */
+function audiencesOf(claims: JsonObject, instead: string | null): readonly string[] | string {
+  const isInstead = instead !== null && !("aud" in claims);
+  const audiences = textList(isInstead ? at(claims, instead) : claims["aud"]);
+  const isUsable = audiences !== null && audiences.length > 0 && audiences.every((audience) => audience !== "");
+  return isUsable ? audiences : isInstead ? "audienceClaim" : "aud";
 }
 
 function faultOfTimes({ exp, iat, nbf }: JsonObject, now: number): string | null {
@@ -80,10 +91,16 @@ function faultOfKind(claims: JsonObject, tokenType: ClaimRules["tokenType"]): st
   if ("_claim_names" in claims || "_claim_sources" in claims) return "the groups are not in the token";
   // RFC 8693 §4.1, §4.4. Policy and audit depend on the actor: a malformed claim must not be read as no actor.
   for (const name of ["act", "may_act"]) if (name in claims && partyOf(claims[name]) === undefined) return name;
-  if (tokenType === "at+jwt") return null;
-  if (ID_TOKEN_CLAIMS.some((name) => name in claims)) return "an ID or logout token";
-  const { typ } = claims;
-  return typeof typ === "string" && OTHER_PAYLOAD_TYPES.has(typ) ? "an ID, refresh or logout token" : null;
+  return tokenType === "at+jwt" || !isOtherToken(claims) ? null : "an ID, refresh or logout token";
+}
+
+/** True for a JWT that its claims say is no access token. */
+function isOtherToken(claims: JsonObject): boolean {
+  const { typ, token_use: use } = claims;
+  if (ID_TOKEN_CLAIMS.some((name) => name in claims)) return true;
+  if (typeof typ === "string" && OTHER_PAYLOAD_TYPES.has(typ)) return true;
+  // Amazon Cognito says in `token_use` what a token is for.
+  return use !== undefined && (typeof use !== "string" || !/^access/i.test(use));
 }
 
 function pollutes(value: JsonValue): boolean {

@@ -106,6 +106,60 @@ describe("a good token", () => {
   ])("%s", async (_, make) => expect(await verdict(make())).toBe("ok alice"));
 });
 
+describe("B13: tokens without aud, as Amazon Cognito makes them", () => {
+  const cognito = (more: object = {}) =>
+    token({ aud: undefined, client_id: "5example", token_use: "access", ...more }, { typ: undefined });
+  const at = (more: Partial<IssuerOptions> = {}) =>
+    create([optionsOf(issuer, { tokenType: "jwt", audiences: ["5example"], audienceClaim: "client_id", ...more })]);
+  let services: IdentityService[] = [];
+  const judged = async (text: string, more: Partial<IssuerOptions> = {}) => {
+    const made = at(more);
+    services.push(made);
+    await made.start();
+    return verdict(text, made);
+  };
+  afterAll(() => {
+    for (const made of services) made.close();
+    services = [];
+  });
+
+  it.each<[string, () => string, string, Partial<IssuerOptions>?]>([
+    ["the client that is configured", () => cognito(), "ok alice"],
+    ["a JSON Pointer", () => cognito({ a: { b: "5example" } }), "ok alice", { audienceClaim: "/a/b" }],
+    ["a list of them", () => cognito({ client_id: ["x", "5example"] }), "ok alice"],
+    ["another client", () => cognito({ client_id: "6other" }), "token_audience"],
+    ["no client", () => cognito({ client_id: undefined }), "token_invalid"],
+    ["an empty client", () => cognito({ client_id: "" }), "token_invalid"],
+    ["an empty list", () => cognito({ client_id: [] }), "token_invalid"],
+    ["a client that is no text", () => cognito({ client_id: { "5example": 1 } }), "token_invalid"],
+    ["an aud for somebody else counts, whoever the client is", () => cognito({ aud: "other" }), "token_audience"],
+    ["an aud that is null is no absent one", () => cognito({ aud: null }), "token_invalid"],
+    [
+      "an aud of ours counts, whoever the client is",
+      () => cognito({ aud: "5example", client_id: "6other" }),
+      "ok alice",
+    ],
+    ["without the key in the configuration", () => cognito(), "token_invalid", { audienceClaim: null }],
+    ["an ID token of the same client", () => cognito({ token_use: "id" }), "token_invalid"],
+    ["a token for no known use", () => cognito({ token_use: 7 }), "token_invalid"],
+  ])("%s", async (_, make, expected, more = {}) => expect(await judged(make(), more)).toBe(expected));
+});
+
+describe("B12: keys without kid", () => {
+  it("verify tokens without kid, and no others", async () => {
+    const bare = await startIssuer({ ...key, jwk: { ...key.jwk, kid: undefined } }, rsa);
+    const at = create([optionsOf(bare)]);
+    await at.start();
+    const sign = (head: object, by = key) => compact(by, head, { ...claims(), iss: bare.issuer });
+    expect(await verdict(sign({ alg: "ES256", typ: "at+jwt" }), at)).toBe("ok alice");
+    expect(await verdict(sign({ alg: "ES256", typ: "at+jwt", kid: "k1" }), at)).not.toBe("ok alice");
+    expect(await verdict(sign({ alg: "ES256", typ: "at+jwt" }, other), at)).toBe("token_invalid");
+    expect(await verdict(sign({ alg: "RS256", typ: "at+jwt" }, rsa), at), "rsa has a kid").toBe("token_invalid");
+    at.close();
+    await bare.close();
+  });
+});
+
 const b64 = (value: unknown) =>
   Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 const publicPem = () => createPublicKey(key.privateKey).export({ type: "spki", format: "pem" }).toString();

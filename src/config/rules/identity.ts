@@ -13,6 +13,12 @@ export function checkIssuers(config: Config, { problem, warn }: Reporter): void 
         "jwt: access tokens are told from ID tokens by their claims only; at+jwt is safer where the issuer can send it",
       );
     }
+    if (issuer.audienceClaim !== null) {
+      warn(
+        `identity.issuers[${i}].audienceClaim`,
+        `a token without aud is for whoever its ${issuer.audienceClaim} names: each client in audiences can send its users' tokens here, those too that it got for another service`,
+      );
+    }
   });
   checkAliases(config, problem);
   if (config.challenge.scopes.includes("offline_access")) {

@@ -14,48 +14,50 @@ const claimsSchema = z
   })
   .prefault({});
 
+const issuerSchema = (file: FileSchema) =>
+  z.strictObject({
+    issuer: url.meta({ description: "compared byte for byte with `iss`" }),
+    audiences: z
+      .array(z.string().min(1))
+      .min(1, "name at least one audience: a token for anybody is a token for nobody")
+      .meta({ description: "accepted at every endpoint; the endpoint's own URL is always accepted" }),
+    algorithms: z
+      .array(z.enum(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]))
+      .min(1)
+      .meta({ description: "RS256 … PS512, ES256 … ES512, EdDSA" }),
+    tokenType: z.enum(["at+jwt", "jwt"]).default("at+jwt").meta({
+      description:
+        "`jwt` for issuers that cannot send `at+jwt`: then what looks like an ID, logout or refresh token is refused",
+    }),
+    audienceClaim: claimPath.nullable().default(null).meta({
+      description:
+        "the claim that is held against `audiences` where a token has no `aud`, such as `client_id` with Amazon Cognito; a claim's name or a JSON Pointer",
+      unset: "none: a token without `aud` is refused",
+    }),
+    jwksUri: httpUrl.nullable().default(null).meta({
+      description: "where the keys are, taken as written: for an issuer that is reached by another name from here",
+      unset: "from the issuer's metadata",
+    }),
+    caFile: file.nullable().default(null).meta({
+      description: "the CA of its metadata and keys, wherever these are; TLS is always verified, CA and host name",
+      unset: "the system's",
+    }),
+    allowedHosts: z
+      .array(hostName)
+      .default([])
+      .meta({ description: "further hosts that the issuer's metadata may point to" }),
+    alias: z
+      .string()
+      .regex(/^[a-z0-9-]{1,63}$/, "must be 1 to 63 of a-z, 0-9 and '-'")
+      .nullable()
+      .default(null)
+      .meta({ description: "a short name (a-z, 0-9, `-`) that stands for the issuer in `{issuerAlias}`" }),
+    claims: claimsSchema,
+  });
+
 export const identitySchema = (file: FileSchema) =>
   z.strictObject({
-    issuers: z
-      .array(
-        z.strictObject({
-          issuer: url.meta({ description: "compared byte for byte with `iss`" }),
-          audiences: z
-            .array(z.string().min(1))
-            .min(1, "name at least one audience: a token for anybody is a token for nobody")
-            .meta({ description: "accepted at every endpoint; the endpoint's own URL is always accepted" }),
-          algorithms: z
-            .array(z.enum(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]))
-            .min(1)
-            .meta({ description: "RS256 … PS512, ES256 … ES512, EdDSA" }),
-          tokenType: z.enum(["at+jwt", "jwt"]).default("at+jwt").meta({
-            description:
-              "`jwt` for issuers that cannot send `at+jwt`: then what looks like an ID, logout or refresh token is refused",
-          }),
-          jwksUri: httpUrl.nullable().default(null).meta({
-            description:
-              "where the keys are, taken as written: for an issuer that is reached by another name from here",
-            unset: "from the issuer's metadata",
-          }),
-          caFile: file.nullable().default(null).meta({
-            description:
-              "the CA of its metadata and keys, wherever these are; TLS is always verified, CA and host name",
-            unset: "the system's",
-          }),
-          allowedHosts: z
-            .array(hostName)
-            .default([])
-            .meta({ description: "further hosts that the issuer's metadata may point to" }),
-          alias: z
-            .string()
-            .regex(/^[a-z0-9-]{1,63}$/, "must be 1 to 63 of a-z, 0-9 and '-'")
-            .nullable()
-            .default(null)
-            .meta({ description: "a short name (a-z, 0-9, `-`) that stands for the issuer in `{issuerAlias}`" }),
-          claims: claimsSchema,
-        }),
-      )
-      .min(1),
+    issuers: z.array(issuerSchema(file)).min(1),
     revocationFile: file
       .nullable()
       .default(null)
