@@ -90,3 +90,31 @@ describe("hosts", () => {
     "gw_example.com",
   ])("C12 %j is 404", (host) => expect(resourceAt(host, "/mcp")).toBeNull());
 });
+
+describe("B18: one slash behind a path of ours is told, and served no more than before", () => {
+  const about = (path: string, host = "gw.example.com") => {
+    const found = findEndpoint(table, host, path);
+    return found.ok ? "served" : [found.reason, found.about];
+  };
+
+  it.each([
+    ["/mcp/", "/mcp"],
+    ["/servers/s/mcp/", "/servers/s/mcp"],
+    ["/servers/support/mcp/", "/servers/support/mcp"],
+    ["/.well-known/oauth-protected-resource/mcp/", "/.well-known/oauth-protected-resource/mcp"],
+    ["/.well-known/oauth-protected-resource/", "/.well-known/oauth-protected-resource"],
+  ])("%s", (path, meant) => {
+    expect(about(path)).toEqual(["route_unknown", `it is ${meant}, without a slash at its end`]);
+  });
+
+  it.each(["/", "//", "/mcp//", "/MCP/", "/servers/unknown/mcp/", "/mcp/x/", "/mcp%2f"])(
+    "nothing is said of %s",
+    (path) => {
+      expect(about(path)).toEqual(["route_unknown", undefined]);
+    },
+  );
+
+  it("nothing is said to another host", () => {
+    expect(about("/mcp/", "evil")).toEqual(["route_unknown", undefined]);
+  });
+});

@@ -1,5 +1,5 @@
 // The closed table of public hosts and paths, and the lookup in it. Pure. RFC 9728 §3.1 (well-known paths).
-import { refuse, pass, type Step } from "./step.ts";
+import { refuse, pass, type Refused, type Step } from "./step.ts";
 
 /** One public path: an MCP endpoint or a metadata document. */
 export type Endpoint =
@@ -93,7 +93,14 @@ export interface Located {
 export function findEndpoint(table: EndpointTable, host: string, path: string): Step<Located> {
   if (!table.hosts.has(hostName(host))) return refuse("route_unknown", "host");
   const found = endpointAt(table.paths, path);
-  return found === null ? refuse("route_unknown", "path") : pass(found);
+  return found === null ? unknownPath(table, path) : pass(found);
+}
+
+/** Says where the endpoint is to whoever wrote one slash behind its path: clients that guess on end in other protocols. */
+function unknownPath(table: EndpointTable, path: string): Refused {
+  const meant = path.endsWith("/") ? endpointAt(table.paths, path.slice(0, -1)) : null;
+  const refused = refuse("route_unknown", "path");
+  return meant === null ? refused : { ...refused, about: `it is ${meant.path}, without a slash at its end` };
 }
 
 /** Where messages of HTTP+SSE are posted: an id of ours behind the path of the stream (authz/session-request.ts has its form). */

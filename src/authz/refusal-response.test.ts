@@ -150,6 +150,10 @@ describe("codes", () => {
       message: "Not found",
       requestId: "req-1",
     });
+    const told = { ...refused("route_unknown"), about: "it is /mcp" };
+    expect(JSON.parse(refusalResponse(settings, told, factsAt(null)).body)).toMatchObject({
+      message: "Not found: it is /mcp",
+    });
   });
 });
 

@@ -86,7 +86,7 @@ function body(refused: Refused, facts: RefusalFacts): object {
   const { http, message } = REFUSALS[refused.reason];
   const { requestId } = facts;
   if (http === 401) return { error: "unauthorized", message };
-  if (facts.endpoint?.kind !== "mcp") return { error: refused.reason, message, requestId };
+  if (facts.endpoint?.kind !== "mcp") return { error: refused.reason, message: messageOf(message, refused), requestId };
   return rpcError(refused, facts);
 }
 

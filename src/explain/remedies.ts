@@ -57,7 +57,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
   route_unknown: {
     meaning: "Host, path or server is not one of ours.",
     remedy:
-      "Use `/mcp` or `/servers/NAME/mcp` with a NAME of `servers`, on the host of `publicOrigin` or one of `hosts`.",
+      "Use `/mcp` or `/servers/NAME/mcp` with a NAME of `servers`, on the host of `publicOrigin` or one of `hosts`. A path with a slash behind it is another path: the message then says which one is served.",
   },
   method_unknown: {
     meaning: "This MCP method is not served.",
