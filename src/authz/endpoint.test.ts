@@ -91,7 +91,7 @@ describe("hosts", () => {
   ])("C12 %j is 404", (host) => expect(resourceAt(host, "/mcp")).toBeNull());
 });
 
-describe("B18: one slash behind a path of ours is told, and served no more than before", () => {
+describe("one slash behind a path of ours is told, and served no more than before", () => {
   const about = (path: string, host = "gw.example.com") => {
     const found = findEndpoint(table, host, path);
     return found.ok ? "served" : [found.reason, found.about];

@@ -88,7 +88,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
       });
   });
 
-  it("B05: a direct upstream gets its fixed headers and those of the client that may pass; no managed one passes", () => {
+  it("a direct upstream gets its fixed headers and those of the client that may pass; no managed one passes", () => {
     const headers: ServerHeaders = {
       fixed: new Map([["x-mcp-toolsets", "issues"]]),
       passes: new Set(["x-mcp-readonly", "cookie", "x-api-key", "authorization"]),

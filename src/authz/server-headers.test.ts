@@ -7,7 +7,7 @@ const server = { fixed: new Map([["x-toolset", "a"]]), passes: new Set(["x-tenan
 const watched = watchedHeaders([server, NO_SERVER_HEADERS]);
 const dropped = (...pairs: [string, string][]) => droppedHeaders(headersOf(pairs), server, watched);
 
-describe("B05: headers that do not reach a server", () => {
+describe("headers that do not reach a server", () => {
   it("are named if they look like a restriction, or any server's configuration names them; others are not", () => {
     const sent: [string, string][] = [
       ["x-mcp-readonly", "true"],

@@ -88,6 +88,7 @@ function connectionManager(config: Config, routes: object): object {
     merge_slashes: true,
     path_with_escaped_slashes_action: "REJECT_REQUEST",
     strip_any_host_port: true,
+    strip_trailing_host_dot: true,
     max_request_headers_kb: MAX_HEADERS_KIB,
     common_http_protocol_options: {
       headers_with_underscores_action: "REJECT_REQUEST",

@@ -106,7 +106,7 @@ describe("a good token", () => {
   ])("%s", async (_, make) => expect(await verdict(make())).toBe("ok alice"));
 });
 
-describe("B13: tokens without aud, as Amazon Cognito makes them", () => {
+describe("tokens without aud, as Amazon Cognito makes them", () => {
   const cognito = (more: object = {}) =>
     token({ aud: undefined, client_id: "5example", token_use: "access", ...more }, { typ: undefined });
   const at = (more: Partial<IssuerOptions> = {}) =>
@@ -145,7 +145,7 @@ describe("B13: tokens without aud, as Amazon Cognito makes them", () => {
   ])("%s", async (_, make, expected, more = {}) => expect(await judged(make(), more)).toBe(expected));
 });
 
-describe("B12: keys without kid", () => {
+describe("keys without kid", () => {
   it("verify tokens without kid, and no others", async () => {
     const bare = await startIssuer({ ...key, jwk: { ...key.jwk, kid: undefined } }, rsa);
     const at = create([optionsOf(bare)]);

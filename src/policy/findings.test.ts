@@ -69,7 +69,7 @@ describe("data at the path of a rule", () => {
   );
 });
 
-it("B06: a rule that reads the caller is found, comments aside", () => {
+it("a rule that reads the caller is found, comments aside", () => {
   expect(readsCaller([rego("allow = true\n# input.auth\nnames = x { x := input.auth.identity }\n")])).toBe("p.rego:3");
   expect(readsCaller([rego('allow = true\nx { input["identity"] }\n')])).toBe("p.rego:2");
   expect(readsCaller([rego("allow = true\nx { input.mcp }\n")])).toBeNull();
@@ -80,7 +80,7 @@ describe.skipIf(findTool("opa") === null)("faults of the compiler", () => {
     const error: unknown = await compileRules({ files, rego: dialect, findOpa }).catch((thrown: unknown) => thrown);
     return error instanceof Error ? error.message.split("\n") : [];
   };
-  it("B06b: the right line where a file has no package", async () =>
+  it("the right line where a file has no package", async () =>
     expect(await faults("v0", rego("allow = true\nx = to_lower(1)\n"))).toEqual([
       expect.stringMatching(/^p\.rego:2: rego_type_error: undefined function to_lower/),
     ]));
@@ -88,7 +88,7 @@ describe.skipIf(findTool("opa") === null)("faults of the compiler", () => {
     ['allow := {"allowed": true}', /^p\.rego:3: rego_type_error: allow .* true or false$/],
     ["allow if true\n\nrequired_scopes := 5", /^p\.rego:5: .*required_scopes .* a set of texts$/],
     ['allow if true\n\nscope_covers := "x"', /^p\.rego:5: .*scope_covers .* an object of lists/],
-  ])("B06c: %j is a fault of the author's file", async (text, line) =>
+  ])("%j is a fault of the author's file", async (text, line) =>
     expect(await faults("v1", rego(`package mcp.authz\n\n${text}\n`))).toEqual([expect.stringMatching(line)]),
   );
   it("all at once, one line a fault", async () => {
@@ -157,7 +157,7 @@ describe.skipIf(findTool("opa") === null)("a folder", () => {
   });
 
   const authorino = "allow = true\n\nnames[server] = list { list := input.auth.identity.resource_access[server] }\n";
-  it("B06: a constant allow beside a rule that reads the caller is refused with compat, unless that is said", async () => {
+  it("a constant allow beside a rule that reads the caller is refused with compat, unless that is said", async () => {
     const source = { rego: "v0", compat: "authorino" };
     expect(await loaded({ "p.rego": authorino }, source)).toMatch(/^p\.rego:3: a rule reads the caller/);
     expect(await loaded({ "p.rego": authorino }, { ...source, openToAll: true })).toEqual([]);

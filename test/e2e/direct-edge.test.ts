@@ -148,7 +148,7 @@ describe("requests", () => {
 /** Of one connection, and of the message's form on it: the two routes have different senders. */
 const OF_THE_HOP = new Set(["connection", "content-length", "transfer-encoding"]);
 
-describe("both routes carry the same, byte for byte [MS-08, B05]", () => {
+describe("both routes carry the same, byte for byte [MS-08]", () => {
   const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
   const arrived = async (path: string, tool: string, lines: readonly string[]) => {
     const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: tool, arguments: {} } });

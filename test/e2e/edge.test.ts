@@ -55,7 +55,8 @@ describe("what passes", () => {
       () => good({ headers: ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAAA"] }),
     ],
     ["the host in capitals with a port", () => good({ host: "LOCALHOST:9999" })],
-    ["a trailing dot is stripped by us, an alias by the list", () => good({ host: "localhost" })],
+    ["a dot behind the host", () => good({ host: "localhost." })],
+    ["a dot behind the host, and a port", () => good({ host: "LocalHost.:9999" })],
     ["an encoded path that Envoy normalises to ours", () => good({ target: "/servers/%64emo/mcp" })],
     ["dots that Envoy resolves to ours", () => good({ target: "/servers/x/../demo/mcp" })],
   ])("%s", async (_, parts) => {
@@ -75,6 +76,8 @@ describe("what reaches nobody", () => {
     ["A47 token in the query", () => ({ ...good(), target: `/servers/demo/mcp?access_token=${alice}` }), 400],
     ["any query", () => good({ target: "/servers/demo/mcp?x=/.well-known/" }), 400],
     ["C12 two Host", () => good({ headers: ["Host: evil.example.com"] }), [400, 404]],
+    ["two dots behind the host", () => good({ host: "localhost.." }), [400, 404]],
+    ["a dot alone", () => good({ host: "." }), [400, 404]],
     ["C12 unknown Host", () => good({ host: "evil.example.com" }), 404],
     ["C12 no Host", () => good({ host: null }), 400],
     ["C12 empty Host", () => good({ host: "" }), [400, 404]],

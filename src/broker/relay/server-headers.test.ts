@@ -5,7 +5,7 @@ import { relayFixture } from "../../../test/fakes/relay.ts";
 
 const { setup } = relayFixture();
 
-describe.each(["modern", "legacy", "sessions"] as const)("B05: a server (%s)", (era) => {
+describe.each(["modern", "legacy", "sessions"] as const)("a server (%s)", (era) => {
   it("gets its fixed headers with each request, and the client's that pass with each of her call's", async () => {
     const more = { fixed: { "x-mcp-toolsets": "issues" }, passHeaders: ["x-mcp-readonly"] };
     const { upstream, broker } = await setup(era, undefined, more);
@@ -30,7 +30,7 @@ describe.each(["modern", "legacy", "sessions"] as const)("B05: a server (%s)", (
   });
 });
 
-it("B05, B33: a session that began without a client's restriction is not the one that has it", async () => {
+it("B33: a session that began without a client's restriction is not the one that has it", async () => {
   const { upstream, broker } = await setup("sessions", undefined, { passHeaders: ["x-mcp-readonly"] });
   const restricted = { headers: { "x-mcp-readonly": "true" } };
   for (const parts of [{}, restricted, {}, restricted]) await broker.call(parts);

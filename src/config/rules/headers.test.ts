@@ -139,7 +139,7 @@ describe("values", () => {
   });
 });
 
-describe("B05: servers.*.headers and passHeaders", () => {
+describe("servers.*.headers and passHeaders", () => {
   const inServer = (more: object) => problems({ servers: { demo: server(more) } });
   it.each(["x-mcp-readonly", "x-mcp-toolsets", "x-tenant", "user-agent", "accept-language"])("%s may", (name) => {
     expect(inServer({ headers: { [name]: "a, b" } })).toBe("");
