@@ -6,7 +6,7 @@ import { findEndpoint, type EndpointTable, type McpEndpoint } from "./endpoint.t
 import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
-import { admitBodiless, isProbe, revisionOf, sessionIdOf } from "./session-request.ts";
+import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
 import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
 import { createPolicyCallers, policyInput } from "./policy-input.ts";
@@ -95,7 +95,6 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     facts.corsOrigin = admission.value.corsOrigin;
     if (request.method === "OPTIONS") return preflight(facts.corsOrigin, endpoint.sessions);
 
-    if (isProbe(request, endpoint)) return refuse("method_not_allowed", "GET without a token and without a session");
     const bearer = bearerToken(request.headers);
     if (!bearer.ok) return bearer;
     const identity = await ports.identify(bearer.value, { resource: endpoint.resource, source }, signal);

@@ -38,33 +38,6 @@ const bodiless = (method: string, headers: Pairs, more: RequestParts = {}): Requ
   ...more,
 });
 
-describe("a GET without a token", () => {
-  const asked = async (headers: Pairs, more: RequestParts = {}) => {
-    const { reason, answer } = await run(bodiless("GET", headers, { token: null, ...more }));
-    return [reason, answer?.status, answer?.headers.has("www-authenticate")];
-  };
-
-  it.each<[string, RequestParts]>([
-    ["of an endpoint with sessions", {}],
-    ["of all servers", { path: "/mcp" }],
-    ["of a server without sessions", { path: "/servers/s/mcp" }],
-  ])("that looks for a stream is 405, without a challenge: %s", async (_, more) => {
-    expect(await asked([], more)).toEqual(["method_not_allowed", 405, false]);
-    expect(await asked(revision(MODERN), more)).toEqual(["method_not_allowed", 405, false]);
-  });
-
-  it("for a session is challenged, but not where there are none", async () => {
-    expect(await asked(SESSION)).toEqual(["token_missing", 401, true]);
-    expect(await asked(SESSION, { path: "/servers/s/mcp" })).toEqual(["method_not_allowed", 405, false]);
-  });
-
-  it("with a token that is none is challenged, and so is a DELETE", async () => {
-    expect(await asked([["authorization", "Basic YTpi"]])).toMatchObject([expect.stringContaining("token"), 401, true]);
-    const { answer } = await run(bodiless("DELETE", [], { token: null }));
-    expect(answer?.status).toBe(401);
-  });
-});
-
 describe.each(["GET", "DELETE"])("MS-15: %s", (method) => {
   it.each(PATHS)("with a session of an older revision goes to the broker (%s)", async (path) => {
     for (const version of [[], ...OLDER.map(revision)]) {
@@ -88,8 +61,8 @@ describe.each(["GET", "DELETE"])("MS-15: %s", (method) => {
     expect(signed).toEqual([]);
   });
 
-  it("for a session asks for the token first, whatever else it says", async () => {
-    for (const headers of [SESSION, [["mcp-session-id", "a:b"]] as const])
+  it("asks for the token first, whatever else it says", async () => {
+    for (const headers of [SESSION, [], [["mcp-session-id", "a:b"]] as const])
       expect((await run(bodiless(method, headers, { token: null }))).reason).toBe("token_missing");
     expect((await run(bodiless(method, SESSION, { token: "of somebody else" }))).reason).toBe("token_invalid");
   });

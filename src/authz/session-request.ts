@@ -33,15 +33,6 @@ function messageSession({ session }: LegacySse, version: string): Step<string | 
   return version === MODERN ? refuse("version_unsupported", "the stateless revision") : pass(session);
 }
 
-/**
- * True for a GET without a token that opens nothing, whoever sends it: clients look with one whether there is a stream. A 401
- * would begin a log-in beside that of their first request, which then fails. Nothing is revealed: it is 405 with a token, too.
- */
-export function isProbe({ method, headers }: AuthzRequest, endpoint: McpEndpoint): boolean {
-  if (method !== "GET" || endpoint.legacySse !== null || headers.get("authorization") !== undefined) return false;
-  return !endpoint.sessions || headers.get("mcp-session-id") === undefined;
-}
-
 /** The session that a GET or DELETE is for; null for a GET of HTTP+SSE, which begins one. */
 function sessionToUse(request: AuthzRequest, endpoint: McpEndpoint, version: string): Step<string | null> {
   const sse = endpoint.legacySse;
