@@ -15,7 +15,7 @@ export interface ReplyTo {
 
 const POST_MS = 5000;
 
-/** Sends one message in this session. */
+/** Sends one message in an MCP session of the server. */
 export async function postMessage(
   { upstream, credential }: ReplyTo,
   dialect: LegacyDialect,

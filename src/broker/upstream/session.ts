@@ -14,7 +14,7 @@ export interface SessionTarget {
 /** A session on loan for one call. */
 export interface Lease {
   readonly dialect: LegacyDialect;
-  /** True if calls have ended in this session before: what they left there is lost with it. */
+  /** True if calls have ended in the MCP session before: what they left there is lost with it. */
   readonly wasUsed: boolean;
   /** True if the session belongs to one session of a client, who must be told of its loss. */
   readonly isBound: boolean;
