@@ -118,3 +118,36 @@ describe("one slash behind a path of ours is told, and served no more than befor
     expect(about("/mcp/", "evil")).toEqual(["route_unknown", undefined]);
   });
 });
+
+describe("AP-01, AP-03: endpoints of HTTP+SSE", () => {
+  const sse = endpointTable({
+    publicOrigin: "https://gw.example.com",
+    hosts: [],
+    servers: { s: { allowQuery: true, legacySse: true }, plain: { allowQuery: false } },
+    legacySse: true,
+    virtualServers: { support: {} },
+    search: false,
+    hasSessions: (server) => server !== "plain",
+  });
+  const at = (paths: string) => {
+    const found = findEndpoint(sse, "gw.example.com", paths);
+    if (!found.ok || found.value.endpoint.kind !== "mcp") return null;
+    const { endpoint, path } = found.value;
+    return [path, endpoint.resource, endpoint.server, endpoint.allowQuery, endpoint.legacySse];
+  };
+  const origin = "https://gw.example.com";
+
+  it.each([
+    ["/sse", ["/sse", `${origin}/sse`, null, false, { session: null }]],
+    ["/sse/a.b-c", ["/sse", `${origin}/sse`, null, false, { session: "a.b-c" }]],
+    ["/servers/support/sse", ["/servers/support/sse", `${origin}/servers/support/sse`, null, false, { session: null }]],
+    ["/servers/s/sse", ["/servers/s/sse", `${origin}/servers/s/sse`, "s", false, { session: null }]],
+    ["/servers/s/sse/x", ["/servers/s/sse", `${origin}/servers/s/sse`, "s", false, { session: "x" }]],
+    ["/servers/s/mcp", ["/servers/s/mcp", `${origin}/servers/s/mcp`, "s", true, null]],
+  ])("%s", (path, expected) => expect(at(path)).toEqual(expected));
+
+  it.each([
+    ...["/servers/plain/sse", "/servers/plain/sse/x", "/servers/sse/x", "/sse/", "/sse/a/b", "/sse/a%2fb", "/sse//a"],
+    ...["/SSE", "/sse/a?b", `/sse/${"a".repeat(2049)}`, "/mcp/x", "/servers/s/mcp/x", "//sse/x", "/sse/../sse/x"],
+  ])("%s is not ours", (path) => expect(at(path)).toBeNull());
+});
