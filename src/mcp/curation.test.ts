@@ -12,6 +12,15 @@ describe("TB-03, MO-04: what a server offers", () => {
     expect(tools({ tools: { allow: ["*"], deny: ["delete_*"] } }, "read", "delete_repo")).toEqual(["read"]);
     expect(tools({ tools: { allow: ["delete_repo"], deny: ["delete_*"] } }, "delete_repo")).toEqual([]);
   });
+  it.each(["Delete_Repo", "DELETE_REPO"])("deny wins over another case: %s", (name) =>
+    expect(tools({ tools: { allow: ["*"], deny: ["delete_*"] } }, name, "read")).toEqual(["read"]),
+  );
+  it("deny in capitals is the same", () =>
+    expect(tools({ tools: { allow: ["*"], deny: ["Delete_Repo"] } }, "delete_repo", "Delete_Repo", "x")).toEqual([
+      "x",
+    ]));
+  it("allow takes names as they are written", () =>
+    expect(tools({ tools: { allow: ["Read"], deny: [] } }, "read", "Read")).toEqual(["Read"]));
   it("an empty allow offers nothing", () => expect(tools({ tools: { allow: [], deny: [] } }, "a")).toEqual([]));
   it("each kind by its own patterns", () => {
     const { offers } = curated({ prompts: { allow: ["p"], deny: [] }, resources: { allow: ["docs://*"], deny: [] } });

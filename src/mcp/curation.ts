@@ -3,6 +3,7 @@
 import { isWildcard, nameMatcher } from "./name-pattern.ts";
 import type { Kind } from "./operation.ts";
 import type { Target } from "./resolver.ts";
+import { patternKey, uriKeys } from "./uri-key.ts";
 
 /** Patterns of a server's own names; `deny` wins. */
 export interface NameFilter {
@@ -92,11 +93,30 @@ function subsetOf(subset: Subset): Map<string, Matcher> {
 
 function matchersOf({ tools, prompts, resources, newTools }: ServerCuration): Record<Kind, Matcher> {
   const allow = newTools === "deny" ? tools.allow.filter((pattern) => !isWildcard(pattern)) : tools.allow;
-  return { tool: matcherOf({ ...tools, allow }), prompt: matcherOf(prompts), resource: matcherOf(resources) };
+  return {
+    tool: matcherOf({ ...tools, allow }, deniedName),
+    prompt: matcherOf(prompts, deniedName),
+    resource: matcherOf(resources, deniedUri),
+  };
 }
 
-function matcherOf({ allow, deny }: NameFilter): Matcher {
+function matcherOf({ allow, deny }: NameFilter, denier: (deny: readonly string[]) => Matcher): Matcher {
   if (allow.includes("*") && deny.length === 0) return EVERY;
-  const [allowed, denied] = [nameMatcher(allow), nameMatcher(deny)];
+  const allowed = nameMatcher(allow);
+  if (deny.length === 0) return allowed;
+  const denied = denier(deny);
   return (name) => allowed(name) && !denied(name);
+}
+
+/** A deny pattern holds without regard to case, since a server may find its tools so; `allow` takes a name as it is written. */
+function deniedName(deny: readonly string[]): Matcher {
+  const inAnyCase = nameMatcher(deny.map((pattern) => pattern.toLowerCase()));
+  return (name) => inAnyCase(name.toLowerCase());
+}
+
+/** A deny pattern of resources holds for every spelling of a URI; `allow` takes one as it is written. */
+function deniedUri(deny: readonly string[]): Matcher {
+  const asWritten = nameMatcher(deny);
+  const inAnySpelling = nameMatcher(deny.map(patternKey));
+  return (uri) => asWritten(uri) || uriKeys(uri).some(inAnySpelling);
 }
