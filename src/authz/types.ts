@@ -49,7 +49,7 @@ export interface Identity {
   readonly token: Secret;
 }
 
-/** The decision of policy on one operation. `revision` is the SHA-256 of policy and data, in hex. */
+/** The decision of policy on one operation. `revision` is the SHA-256 of policy, data and settings, in hex. */
 export type Decision =
   | { readonly allow: true; readonly revision: string; readonly note: string | null }
   | {

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import { parseJson } from "../json/parse.ts";
+import { settingsText, type PolicySettings } from "./settings.ts";
 import { untar } from "./tar.ts";
 
 /** A compiled policy: what `opa build -t wasm` makes. */
@@ -9,7 +10,7 @@ export interface Artifact {
   readonly wasm: Uint8Array;
   /** The author's data, as JSON text: an object without our own keys. */
   readonly data: string;
-  /** SHA-256 of both, in hex: what audit and metrics call the policy's revision. */
+  /** SHA-256 of both and of the settings that change answers, in hex: what audit and metrics call the policy's revision. */
   readonly revision: string;
   /** Hash of the rules that `wasm` was compiled from; null where it came without them. */
   readonly rules: string | null;
@@ -21,8 +22,18 @@ export const RESERVED: readonly string[] = ["mcp_authz", "catalog"];
 /** @throws {Error} when the data would stand where rules or the catalogue are */
 export function artifact(wasm: Uint8Array, data: string, rules: string | null = null): Artifact {
   checkData(data);
-  const revision = createHash("sha256").update(`${wasm.length}:`).update(wasm).update(data).digest("hex");
-  return { wasm, data, revision, rules };
+  return { wasm, data, revision: revisionOf({ wasm, data }, {}), rules };
+}
+
+/** The same rules and data under these settings: another revision where a setting is not the default. */
+export function withSettings(of: Artifact, settings: PolicySettings): Artifact {
+  return { ...of, revision: revisionOf(of, settings) };
+}
+
+/** The data is one JSON text, so what follows it cannot pass for a part of it. */
+function revisionOf({ wasm, data }: Pick<Artifact, "wasm" | "data">, settings: PolicySettings): string {
+  const hash = createHash("sha256").update(`${wasm.length}:`).update(wasm).update(data);
+  return hash.update(settingsText(settings)).digest("hex");
 }
 
 /**

@@ -2,21 +2,21 @@
 import { ConfigProblem } from "../files/config-problem.ts";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { artifact, readBundle, type Artifact } from "./artifact.ts";
+import { artifact, readBundle, withSettings, type Artifact } from "./artifact.ts";
 import { compileData, compileRules, type CompiledRules } from "./compile.ts";
 import { differences, readCompiled } from "./compiled-folder.ts";
 import { readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
 import type { FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
 import { selfTest, type SelfTestResult } from "./self-test.ts";
+import { settingsText, type PolicySettings } from "./settings.ts";
 import { policyHash, readSources, rulesHash, unreadData, type SourceFile } from "./sources.ts";
 
 /** Where a policy is, and what makes it one that runs. */
-export interface PolicySource {
+export interface PolicySource extends PolicySettings {
   /** A folder of sources, or a bundle. */
   readonly path: string;
   readonly rego: "v0" | "v1";
-  readonly compat?: "authorino" | null;
   /** `policy.openToAll`: with `compat`, a policy that allows everybody while its other rules read the caller is meant. */
   readonly openToAll?: boolean;
   /** Asked at each compile, and only then. */
@@ -35,7 +35,7 @@ export interface LoadedPolicy {
 
 /** The files that stand at `policy.path` now, read once: the bytes that were hashed are the bytes that are loaded. */
 export interface PolicyFiles {
-  /** Of contents, not of times: editors and mounts play tricks with those. */
+  /** Of contents, not of times (editors and mounts play tricks with those), and of the settings by which they are judged. */
   readonly hash: string;
   /** Null for a bundle. */
   readonly files: readonly SourceFile[] | null;
@@ -48,12 +48,12 @@ export function readPolicy(source: PolicySource): PolicyFiles {
   if (!existsSync(path)) throw new ConfigProblem("policy.path", `${path} does not exist`);
   if (!statSync(path).isDirectory()) {
     const bytes = readFileSync(path);
-    const hash = createHash("sha256").update(bytes).digest("hex");
-    return { hash, files: null, load: async () => tested(readBundle(bytes), hash, []) };
+    const hash = judgedBy(source, createHash("sha256").update(bytes).digest("hex"));
+    return { hash, files: null, load: async () => tested(withSettings(readBundle(bytes), source), hash, []) };
   }
   const files = readSources(path);
   const rules = rulesHash(files, rego);
-  const hash = policyHash(files, rules);
+  const hash = judgedBy(source, policyHash(files, rules));
   return {
     hash,
     files,
@@ -62,13 +62,23 @@ export function readPolicy(source: PolicySource): PolicyFiles {
       const known = live?.rules === rules ? live.wasm : readCompiled(path, rules);
       const made = known === null ? await compiled(source, files) : { wasm: known, findings: [] };
       const findings = [...unreadData(path), ...ruleFindings(files, rego), ...made.findings];
-      const candidate = artifact(made.wasm, data, rules);
+      const candidate = withSettings(artifact(made.wasm, data, rules), source);
       refuseHiddenData(files, rego);
       const loaded = await tested(candidate, hash, findings);
       refuseUnreadRules(source, files, loaded.tried);
       return loaded;
     },
   };
+}
+
+/** `openToAll` changes no answer, so it is in no revision; but what it let pass is looked at again without it. */
+function judgedBy(source: PolicySource, files: string): string {
+  return `${files}${settingsText(source)}${source.openToAll === true ? "open" : ""}`;
+}
+
+/** A policy that was loaded earlier, by the settings of now: the caller looks at the files next. */
+export function underSettings(kept: LoadedPolicy, settings: PolicySettings): LoadedPolicy {
+  return { ...kept, artifact: withSettings(kept.artifact, settings) };
 }
 
 /**

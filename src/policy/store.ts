@@ -7,7 +7,14 @@ import type { CheckFacts } from "../authz/facts.ts";
 import { compiledState } from "./compiled-folder.ts";
 import { decide, visible, visibleByServer } from "./decision.ts";
 import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
-import { isWithoutOpa, readPolicy, type LoadedPolicy, type PolicyFiles, type PolicySource } from "./load.ts";
+import {
+  isWithoutOpa,
+  readPolicy,
+  underSettings,
+  type LoadedPolicy,
+  type PolicyFiles,
+  type PolicySource,
+} from "./load.ts";
 import { opaFault } from "./opa.ts";
 import { firstLine } from "./policy-error.ts";
 
@@ -50,7 +57,8 @@ export interface PolicyStore extends Poller {
  * @throws {Error} at the start, when there is no policy to begin with
  */
 export async function createPolicyStore(options: PolicyOptions): Promise<PolicyStore> {
-  const begun = options.kept ?? (await readPolicy(options).load(null));
+  const { kept } = options;
+  const begun = kept === null ? await readPolicy(options).load(null) : underSettings(kept, options);
   const live = new LivePolicy(options, begun);
   // What was kept may be older than the files: the first poll looks.
   const files = new PolicyWatch(options, begun.sources, live);

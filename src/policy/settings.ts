@@ -1,0 +1,17 @@
+// What of the configuration changes the answers of a policy, beside its rules and data: a part of its revision. Pure.
+
+/** Of the section `policy`: what the input holds. Left out is the default. */
+export interface PolicySettings {
+  readonly compat?: "authorino" | null;
+  /** Names of request headers that policy sees. */
+  readonly headers?: readonly string[];
+}
+
+/** The same text for the same settings, whatever their order; "" for the defaults, so that a revision is known before there is a configuration. */
+export function settingsText({ compat = null, headers = [] }: PolicySettings): string {
+  const set = {
+    ...(compat === null ? {} : { compat }),
+    ...(headers.length === 0 ? {} : { headers: [...new Set(headers)].toSorted() }),
+  };
+  return Object.keys(set).length === 0 ? "" : JSON.stringify(set);
+}
