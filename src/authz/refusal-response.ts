@@ -1,4 +1,4 @@
-// Renders a refusal as an HTTP response, with a JSON-RPC error where the request was one. Pure.
+// Renders a refusal as an HTTP response, with a JSON-RPC error or a tool's result where the request was one. Pure.
 import { challenge, type ChallengeSettings } from "./challenge.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { Refused } from "./step.ts";
@@ -13,9 +13,15 @@ export interface RefusalResponse {
   readonly body: string;
 }
 
+/**
+ * Form of a refusal. `jsonrpc`: a denied request is 200 with a JSON-RPC error. `http`: it is 403. `isError`: a refused
+ * `tools/call` is 200 with the result of a tool that failed, which hosts give to the model; all else as `jsonrpc`.
+ */
+export type DenialForm = "jsonrpc" | "http" | "isError";
+
 export interface RefusalResponseSettings extends ChallengeSettings {
-  /** Form of `policy_denied` for a request: 200 with a JSON-RPC error, or 403. */
-  readonly denial: "jsonrpc" | "http";
+  /** By era: `modern` is the stateless revision, `legacy` each one before. */
+  readonly denial: DenialForm | Readonly<Record<"legacy" | "modern", DenialForm>>;
 }
 
 /** The facts of a request that its refusal needs. */
@@ -42,7 +48,7 @@ export function refusalResponse(
   if (refusal.http === 405) headers.set("allow", allowedMethods(facts));
   if ([429, 503].includes(ownStatus(refused)))
     headers.set("retry-after", String(refused.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
-  return { status: status(settings, refused, facts), headers, body: JSON.stringify(body(refused, facts)) };
+  return { status: status(settings, refused, facts), headers, body: JSON.stringify(body(settings, refused, facts)) };
 }
 
 /** The stateless revision has POST only, with or without sessions (MCP 2026-07-28, Streamable HTTP). */
@@ -59,14 +65,15 @@ function ownStatus({ reason, retryAfterSeconds }: Refused): number {
   return isUntried ? 503 : REFUSALS[reason].http;
 }
 
-function status({ denial }: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): number {
+function status(settings: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): number {
   const { reason } = refused;
   const http = ownStatus(refused);
   // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management). What is no request
   // gets an HTTP error all the same.
   if (reason === "method_unknown" && facts.rpc?.version !== MODERN) return isRequest(facts) ? 200 : 400;
   if (!isRequest(facts)) return http;
-  if (reason === "policy_denied" && denial === "jsonrpc") return 200;
+  if (isToolResult(settings, refused, facts)) return 200;
+  if (reason === "policy_denied" && formFor(settings, facts) !== "http") return 200;
   // The answer is there, and too large: a status of failure would have clients and proxies ask for it again.
   if (reason === "answer_too_large") return 200;
   // MissingRequiredClientCapability is a code, and a status, of the stateless revision alone.
@@ -82,12 +89,33 @@ function isOlderRequest({ rpc }: Pick<RefusalFacts, "rpc">): boolean {
   return rpc !== null && !rpc.notification && rpc.version !== MODERN;
 }
 
-function body(refused: Refused, facts: RefusalFacts): object {
+/** What the protocol has a status, code or challenge of its own for: clients act on that, and a model could not. */
+const PROTOCOLS_OWN: ReadonlySet<Reason> = new Set([
+  ...(["scope_insufficient", "session_unknown", "method_unknown", "header_mismatch", "header_malformed"] as const),
+  ...(["version_unsupported", "capability_missing", "wristband_invalid"] as const),
+]);
+
+/** Whatever is refused of a name, the form is the same: it does not tell a hidden name from one that nobody has. */
+function isToolResult(
+  settings: RefusalResponseSettings,
+  { reason }: Refused,
+  facts: Pick<RefusalFacts, "rpc">,
+): boolean {
+  if (facts.rpc?.isToolCall !== true || facts.rpc.notification) return false;
+  return formFor(settings, facts) === "isError" && REFUSALS[reason].http !== 401 && !PROTOCOLS_OWN.has(reason);
+}
+
+function formFor({ denial }: RefusalResponseSettings, { rpc }: Pick<RefusalFacts, "rpc">): DenialForm {
+  if (typeof denial === "string") return denial;
+  return denial[rpc?.version === MODERN ? "modern" : "legacy"];
+}
+
+function body(settings: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): object {
   const { http, message } = REFUSALS[refused.reason];
   const { requestId } = facts;
   if (http === 401) return { error: "unauthorized", message };
   if (facts.endpoint?.kind !== "mcp") return { error: refused.reason, message: messageOf(message, refused), requestId };
-  return rpcError(refused, facts);
+  return rpcRefusal(settings, refused, facts);
 }
 
 function messageOf(message: string, { limitBytes, help, about }: Refused): string {
@@ -103,8 +131,30 @@ function olderCode(reason: Reason, facts: Pick<RefusalFacts, "rpc">): number | n
   return reason === "capability_missing" && isOlderRequest(facts) ? INVALID_REQUEST : null;
 }
 
-/** A refusal as a JSON-RPC error with the request's id: the body, or the last event of a stream. */
-export function rpcError(refused: Refused, facts: Pick<RefusalFacts, "rpc" | "requestId">): object {
+type RpcFacts = Pick<RefusalFacts, "rpc" | "requestId">;
+
+/** A refusal as a JSON-RPC message with the request's id: the body, or the last event of a stream. */
+export function rpcRefusal(settings: RefusalResponseSettings, refused: Refused, facts: RpcFacts): object {
+  return isToolResult(settings, refused, facts) ? toolResult(refused, facts) : rpcError(refused, facts);
+}
+
+const REFUSAL_META = "mcp-authz/refusal";
+
+/** A failed tool's result (MCP, Tools, Error Handling). Its text is all that a model reads. */
+function toolResult(refused: Refused, { rpc, requestId }: RpcFacts): object {
+  const { reason, help, limitBytes } = refused;
+  const text = `${messageOf(REFUSALS[reason].message, refused)} (${reason}, request ${requestId})`;
+  const told = {
+    ...{ reason, requestId },
+    ...(limitBytes !== undefined && { limitBytes }),
+    ...(help !== undefined && { help }),
+  };
+  const result = { content: [{ type: "text", text }], isError: true, _meta: { [REFUSAL_META]: told } };
+  const resultType = rpc?.version === MODERN ? { resultType: "complete" } : {};
+  return { jsonrpc: "2.0", id: rpc?.id ?? null, result: { ...resultType, ...result } };
+}
+
+function rpcError(refused: Refused, facts: RpcFacts): object {
   const { rpc, message } = REFUSALS[refused.reason];
   const { reason, rpcCode, help, limitBytes, extension } = refused;
   const supported =

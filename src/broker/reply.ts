@@ -1,7 +1,7 @@
 // The reply to a request, once it is decided: a result of the broker's own, a call that the relay carries, a stream, or the
 // response of the replica that owns the session. I/O.
 import type { ServerResponse } from "node:http";
-import { rpcError, type RefusalFacts } from "../authz/refusal-response.ts";
+import { rpcRefusal, type RefusalFacts, type RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { Located } from "../authz/endpoint.ts";
 import { refuse, type Refused } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
@@ -17,6 +17,7 @@ import { MessageResponse, type ResponseSink } from "./sessions/message-response.
 
 /** What replies are made with. */
 export interface ReplyParts {
+  readonly answers: RefusalResponseSettings;
   readonly relay: Relay;
   readonly sessions: SessionParts | null;
   readonly observe: (method: string | null, reason: Reason | null) => void;
@@ -85,7 +86,11 @@ export function sinkFor(located: Located | null, response: ServerResponse): Resp
  * Tells a client of HTTP+SSE on her stream that a request of hers is refused: what a response says beside its status she does not
  * read, and some clients end at a status of failure. False for what belongs into the response: no stream, no request.
  */
-export function refuseMessage({ response, sink, facts }: RequestContext, refused: Refused): boolean {
+export function refuseMessage(
+  { answers }: Pick<ReplyParts, "answers">,
+  { response, sink, facts }: RequestContext,
+  refused: Refused,
+): boolean {
   if (sink === response) return false;
   const isTold = sink instanceof MessageResponse && sink.isAttached && facts.rpc !== null && !facts.rpc.notification;
   if (!isTold) {
@@ -93,7 +98,7 @@ export function refuseMessage({ response, sink, facts }: RequestContext, refused
     return response.headersSent;
   }
   if (!response.headersSent) response.writeHead(202).end();
-  sink.writeHead(200, RESULT_HEADERS).end(JSON.stringify(rpcError(refused, facts)));
+  sink.writeHead(200, RESULT_HEADERS).end(JSON.stringify(rpcRefusal(answers, refused, facts)));
   return true;
 }
 
@@ -124,13 +129,17 @@ export async function reply(options: ReplyParts, what: Reply, context: RequestCo
 
 const RESULT_HEADERS = { "content-type": "application/json", "cache-control": "no-store" };
 
-function carry({ relay }: ReplyParts, { call, hold }: CallReply, { request, response, sink, facts }: RequestContext) {
+function carry(
+  { relay, answers }: ReplyParts,
+  { call, hold }: CallReply,
+  { request, response, sink, facts }: RequestContext,
+) {
   return relay.carry(call, {
     response: sink,
     accepts: sink === response ? acceptsOf(request.headers.accept) : { json: false, stream: true },
     requestId: facts.requestId,
     hold,
-    errorBody: (why) => JSON.stringify(rpcError(why, facts)),
+    errorBody: (why) => JSON.stringify(rpcRefusal(answers, why, facts)),
   });
 }
 

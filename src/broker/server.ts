@@ -118,7 +118,7 @@ async function respond(options: BrokerOptions, incoming: Incoming): Promise<void
   if (!outcome.ok) options.observe(facts.method, outcome.reason);
   else if (outcome.value.kind === "result" || outcome.value.kind === "status") options.observe(facts.method, null);
   const refused = outcome.ok ? await reply(options, outcome.value, context) : outcome;
-  if (refused === null || refuseMessage(context, refused)) return;
+  if (refused === null || refuseMessage(options, context, refused)) return;
   const { status, headers, body } = refusalResponse(options.answers, refused, facts);
   response.writeHead(status, Object.fromEntries(headers)).end(body);
 }

@@ -64,6 +64,8 @@ export interface RpcContext {
   readonly notification: boolean;
   /** Protocol revision: the HTTP status of an error depends on its era. */
   readonly version: string;
+  /** True for a whole `tools/call`: a refusal of it can be a tool's result. */
+  readonly isToolCall?: boolean;
 }
 
 /** Access to the request headers that must agree with the body. */

@@ -53,10 +53,13 @@ export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOpera
   };
 }
 
-/** The facts that a refusal of this operation needs. */
-export function rpcContextOf({ id, method, version }: Pick<Operation, "id" | "method" | "version">): RpcContext {
-  return contextOf({ id, method: method === RESPONSE ? null : method }, version);
+/** The facts that a refusal of this operation needs. A search is a call of `search_tools` (search-mode.ts). */
+export function rpcContextOf({ id, method, version, search }: RpcOperation): RpcContext {
+  const context = contextOf({ id, method: method === RESPONSE ? null : method }, version);
+  return method === "tools/call" || search !== undefined ? { ...context, isToolCall: true } : context;
 }
+
+type RpcOperation = Pick<Operation, "id" | "method" | "version" | "search">;
 
 function contextOf({ id, method }: Pick<Envelope, "id" | "method">, version: string): RpcContext {
   return { id: method === null ? null : id, notification: id === null || method === null, version };

@@ -37,7 +37,7 @@ function trailOf(reason: Reason, version: string): CheckFacts {
     sessions: reason === "session_unknown",
     legacySse: null,
   };
-  if (!WITHOUT_ID.has(reason)) facts.rpc = { id: 1, notification: false, version };
+  if (!WITHOUT_ID.has(reason)) facts.rpc = { id: 1, notification: false, version, isToolCall: true };
   return facts;
 }
 
@@ -53,6 +53,7 @@ function variants(reason: Reason): [string, RefusalResponse][] {
     return [
       ["", answerOf(reason, SETTINGS, MODERN)],
       ["with `denial: http`, and always for a notification", answerOf(reason, { ...SETTINGS, denial: "http" }, MODERN)],
+      ["with `denial: isError`, for `tools/call`", answerOf(reason, { ...SETTINGS, denial: "isError" }, MODERN)],
     ];
   }
   if (reason === "method_unknown") {
@@ -92,6 +93,12 @@ function row(reason: Reason): string {
   return `| [\`${reason}\`](#${reason}) | ${kind} | ${statuses} | ${code} | ${REMEDIES[reason].meaning} |`;
 }
 
+const FORM_OF_A_REFUSAL = [
+  "With `denial: isError` each refused `tools/call` whose body was read is 200 with a tool's result, `isError: true`, whose text is the message,",
+  'the reason and the request id: hosts give that to the model. `_meta["mcp-authz/refusal"]` has what `error.data` has otherwise. Denied, hidden',
+  "and unknown names look the same. What clients act upon stays as it is below: every 401, `scope_insufficient`, and what the protocol has a code of its own for.",
+].join("\n");
+
 /** The page as it should be. */
 export function refusalsPage(): string {
   return [
@@ -105,6 +112,7 @@ export function refusalsPage(): string {
       "A 401 has the same body whatever is wrong with the token, so that nobody can find out by trying. The audit line's `detail` is for the",
       "operator and never reaches a client. Give the `requestId` of an answer to `mcp-authz why --request-id`: it finds the line and names the rules.",
     ].join("\n"),
+    FORM_OF_A_REFUSAL,
     ["| reason | kind | HTTP | JSON-RPC code | meaning |", "|---|---|---|---|---|", ...REASONS.map(row)].join("\n"),
     ...REASONS.map(section),
     "Made by `npm run docs` from `src/authz/refusal.ts`, `src/explain/remedies.ts` and `src/authz/refusal-response.ts`.\n",

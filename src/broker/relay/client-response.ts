@@ -14,7 +14,7 @@ export interface RelayClient {
   readonly requestId: string;
   /** Bytes that are held for this request, until the client has read the response. */
   readonly hold: Hold;
-  /** A refusal as a JSON-RPC error with the request's id. */
+  /** A refusal as a JSON-RPC message with the request's id. */
   readonly errorBody: (refused: Refused) => string;
 }
 

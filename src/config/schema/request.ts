@@ -2,14 +2,20 @@
 import { z } from "zod";
 import { positive } from "./values.ts";
 
+const denialForm = z.enum(["jsonrpc", "http", "isError"]);
+
 export const requestKeys = {
   callRouting: z.enum(["broker", "direct"]).default("broker").meta({
     description:
       "how calls travel: `broker` relays them ([broker.md](broker.md)), `direct` sends them from Envoy straight to the server; per server the same key",
   }),
-  denial: z.enum(["jsonrpc", "http"]).default("jsonrpc").meta({
-    description: "how a call that policy denies looks: `jsonrpc` is 200 with a JSON-RPC error, `http` is 403",
-  }),
+  denial: z
+    .union([denialForm, z.strictObject({ legacy: denialForm, modern: denialForm })])
+    .default("jsonrpc")
+    .meta({
+      description:
+        "how a request that is denied looks: `jsonrpc` is 200 with a JSON-RPC error, `http` is 403, `isError` makes of each refused `tools/call` a tool's result that the model reads; or `{legacy: …, modern: …}` by the client's revision ([refusals.md](refusals.md))",
+    }),
   checkTimeoutMs: positive.default(800).meta({ description: "time for one decision; later is refused" }),
   drainMs: positive.default(10_000).meta({ description: "time for the last requests after SIGTERM" }),
 };

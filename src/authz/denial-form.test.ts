@@ -1,0 +1,111 @@
+import { CallToolResultSchema } from "@modelcontextprotocol/sdk/types.js";
+import { describe, expect, it } from "vitest";
+import { refusalResponse, rpcRefusal, type DenialForm, type RefusalResponseSettings } from "./refusal-response.ts";
+import type { Refused } from "./step.ts";
+import { REFUSALS, type Reason } from "./refusal.ts";
+import { newCheckFacts, type CheckFacts } from "./facts.ts";
+import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
+
+const REASONS = Object.keys(REFUSALS) as Reason[];
+const settings = (denial: RefusalResponseSettings["denial"]) => ({
+  publicOrigin: "https://mcp.example.com",
+  scopes: [],
+  denial,
+});
+
+function factsOf(version: string, isToolCall: boolean): CheckFacts {
+  const facts = newCheckFacts("req-1", 0);
+  facts.path = "/mcp";
+  facts.endpoint = {
+    ...{ kind: "mcp", server: null, virtualServer: null, search: false, allowQuery: false, sessions: false },
+    ...{ legacySse: null, resource: "https://mcp.example.com/mcp" },
+  };
+  facts.rpc = { id: 7, notification: false, version, ...(isToolCall && { isToolCall }) };
+  return facts;
+}
+
+const answer = (denial: RefusalResponseSettings["denial"], refused: Refused, facts: CheckFacts) => {
+  const { status, headers, body } = refusalResponse(settings(denial), refused, facts);
+  return { status, headers, body: JSON.parse(body) as Record<string, unknown> };
+};
+const refused = (reason: Reason, more: Partial<Refused> = {}): Refused => ({ ok: false, reason, ...more });
+
+/** What clients act on by status, code or challenge, whatever the form. */
+const STAYS = new Set<Reason>([
+  ...REASONS.filter((reason) => REFUSALS[reason].http === 401),
+  ...(["scope_insufficient", "session_unknown", "method_unknown", "header_mismatch", "header_malformed"] as const),
+  ...(["version_unsupported", "capability_missing", "wristband_invalid"] as const),
+]);
+
+describe("F82: a refused tools/call in the form isError", () => {
+  it.each(REASONS.filter((reason) => !STAYS.has(reason)))("%s: a tool's result that a model can read", (reason) => {
+    for (const version of SUPPORTED_VERSIONS) {
+      const { status, body, headers } = answer(
+        "isError",
+        refused(reason, { detail: "CANARY" }),
+        factsOf(version, true),
+      );
+      expect([status, body["id"], headers.has("www-authenticate")]).toEqual([200, 7, false]);
+      const result = CallToolResultSchema.parse(body["result"]);
+      expect(result).toMatchObject({ isError: true, _meta: { "mcp-authz/refusal": { reason, requestId: "req-1" } } });
+      expect(result.content).toEqual([
+        { type: "text", text: `${REFUSALS[reason].message} (${reason}, request req-1)` },
+      ]);
+      expect((body["result"] as { resultType?: string }).resultType).toBe(version === MODERN ? "complete" : undefined);
+      expect(JSON.stringify(body)).not.toContain("CANARY");
+    }
+  });
+
+  it.each([...STAYS])("%s: as in every other form", (reason) => {
+    for (const version of SUPPORTED_VERSIONS) {
+      const plain = answer("jsonrpc", refused(reason), factsOf(version, true));
+      expect(answer("isError", refused(reason), factsOf(version, true))).toEqual(plain);
+      expect(plain.body).not.toHaveProperty("result");
+    }
+  });
+
+  it.each(REASONS)("%s: a request that calls no tool gets an error", (reason) => {
+    for (const version of SUPPORTED_VERSIONS)
+      expect(answer("isError", refused(reason), factsOf(version, false))).toEqual(
+        answer("jsonrpc", refused(reason), factsOf(version, false)),
+      );
+  });
+
+  it("a notification, and what could not be read, is refused by HTTP", () => {
+    const facts = factsOf(MODERN, true);
+    facts.rpc = { id: null, notification: true, version: MODERN, isToolCall: true };
+    expect(answer("isError", refused("policy_denied"), facts).status).toBe(403);
+    facts.rpc = null;
+    expect(answer("isError", refused("body_too_large"), facts).status).toBe(413);
+  });
+
+  it("what the caller is told stands in the text and beside it: help and limit", () => {
+    const told = { help: "Ask https://help.example.com", limitBytes: 65_536 };
+    const { body } = answer("isError", refused("credential_missing", told), factsOf("2025-06-18", true));
+    const { message } = REFUSALS.credential_missing;
+    expect(body["result"]).toMatchObject({
+      content: [{ text: expect.stringContaining(`${message} (limit: 65536 bytes). ${told.help} (credential_missing`) }],
+      _meta: { "mcp-authz/refusal": told },
+    });
+  });
+});
+
+describe("F82: a form for each era", () => {
+  const FORMS: DenialForm[] = ["jsonrpc", "http", "isError"];
+  const look = { jsonrpc: [200, "error"], http: [403, "error"], isError: [200, "result"] } as const;
+
+  it.each(FORMS.flatMap((legacy) => FORMS.map((modern) => ({ legacy, modern }))))("%j", (denial) => {
+    for (const version of SUPPORTED_VERSIONS) {
+      const { status, body } = answer(denial, refused("policy_denied"), factsOf(version, true));
+      expect([status, Object.keys(body).at(-1)]).toEqual(look[denial[version === MODERN ? "modern" : "legacy"]]);
+    }
+  });
+
+  it("the message on a stream has the same form as a body", () => {
+    for (const form of FORMS)
+      for (const reason of REASONS.filter((key) => REFUSALS[key].http !== 401)) {
+        const facts = factsOf(MODERN, true);
+        expect(rpcRefusal(settings(form), refused(reason), facts)).toEqual(answer(form, refused(reason), facts).body);
+      }
+  });
+});
