@@ -149,6 +149,26 @@ describe("4.5: every managed header is set or removed, never both", () => {
       expect([usual.set.has("x-upstream-header"), usual.remove.includes("x-upstream-header")]).toEqual([false, true]);
   });
 
+  it("PO-01: a credential of two headers, and who calls beside it, on both routes", () => {
+    const parts = {
+      more: [{ header: "x-second", value: new Secret("two") }],
+      assertion: { header: "x-jwt-assertion", value: new Secret("a.b.c"), stable: "alice" },
+    };
+    const direct = toServer("one");
+    const { set } = granted({ ...direct, credential: { ...credential("one"), ...parts } } as Destination);
+    expect([...set].slice(WRITTEN.length)).toEqual([
+      ["authorization", "one"],
+      ["x-second", "two"],
+      ["x-jwt-assertion", "a.b.c"],
+    ]);
+  });
+
+  it("CF-37: a credential in the query never goes to a direct server, nor into a header of that name", () => {
+    const step = Grant.of(proof, { ...toServer("one", ":query:api_key"), responseHeaders }, settings);
+    expect(step).toMatchObject({ ok: false, reason: "credential_unavailable" });
+    expect(managedHeaders("w", null, [":query:api_key", "x-a"])).not.toContain(":query:api_key");
+  });
+
   it("P10, C22: set and remove are disjoint and cover all managed names, for any passage", () => {
     fc.assert(
       fc.property(

@@ -1,5 +1,6 @@
 // The only way to an allow: a `Grant`, with the headers that Envoy sets and removes. Pure.
 import type { AllowDecision, Credential, Identity, RequestHeaders, Wristband } from "./types.ts";
+import { headersAmong, parameterOf, partsOf, writeMore } from "./credential-parts.ts";
 import { HEADER_VALUE } from "./header-value.ts";
 import { writtenHeaders, type ClientHeaders, type ServerHeaders } from "./server-headers.ts";
 import { pass, refuse, type Step } from "./step.ts";
@@ -11,6 +12,7 @@ const ALWAYS_MANAGED = [
   "x-mcp-server",
   "x-upstream-authorization",
   "x-upstream-header",
+  "x-upstream-more",
   "mcp-session-id",
 ];
 
@@ -49,6 +51,8 @@ export class Grant {
 
   /** The only way to a grant. Refuses with `credential_unavailable` when a value cannot be a header. */
   static of(_proof: Proof, route: Route, settings: HeaderSettings): Step<Grant> {
+    if (route.to === "server" && partsOf(route.credential).some(({ header }) => parameterOf(header) !== null))
+      return refuse("credential_unavailable", "a credential in the query does not go to a direct server");
     const set = headersOf(route, settings);
     for (const [name, value] of set) {
       if (!HEADER_VALUE.test(value) || value.length > MAX_VALUE_BYTES) {
@@ -120,7 +124,7 @@ export function managedHeaders(
   credentialHeaders: Iterable<string>,
 ): string[] {
   const own = [wristbandHeader, ...(routeHeader === null ? [] : [routeHeader])];
-  return [...new Set([...ALWAYS_MANAGED, ...own, ...credentialHeaders, ...ALWAYS_REMOVED])].sort();
+  return [...new Set([...ALWAYS_MANAGED, ...own, ...headersAmong(credentialHeaders), ...ALWAYS_REMOVED])].sort();
 }
 
 /** The client's headers that do not reach the server of a direct call. */
@@ -157,12 +161,15 @@ function putWritten(set: Map<string, string>, received: RequestHeaders): void {
 }
 
 /** Sets the credential for the broker, which sends it in the header that `x-upstream-header` names, else `authorization`. */
-function putRelayedCredential(set: Map<string, string>, { header, value }: Credential): void {
+function putRelayedCredential(set: Map<string, string>, credential: Credential): void {
+  const { header, value } = credential;
+  const more = writeMore(credential);
+  if (more !== null) set.set("x-upstream-more", more);
   if (value === null) return;
   set.set("x-upstream-authorization", value.reveal());
   if (header !== "authorization") set.set("x-upstream-header", header);
 }
 
 function putCredential(set: Map<string, string>, credential: Credential): void {
-  if (credential.value !== null) set.set(credential.header, credential.value.reveal());
+  for (const { header, value } of partsOf(credential)) set.set(header, value.reveal());
 }

@@ -63,7 +63,7 @@ export type Decision =
 
 export type AllowDecision = Extract<Decision, { allow: true }>;
 
-export type CredentialKind = "vault" | "exchange" | "client_credentials" | "static" | "none";
+export type CredentialKind = "vault" | "exchange" | "client_credentials" | "assertion" | "static" | "none";
 
 /** The origin of a credential in the audit line: never a value, never a token. */
 export interface CredentialOrigin {
@@ -77,11 +77,24 @@ export interface CredentialOrigin {
   readonly actors?: readonly string[];
 }
 
+/** A header and its whole value. */
+export interface HeaderPart {
+  readonly header: string;
+  readonly value: Secret;
+}
+
 /** The credential that a server gets in place of the caller's token. `value` is the header value; null for kind `none`. */
 export interface Credential {
   readonly kind: CredentialKind;
+  /** Name of a header, or a place in the query (`credential-parts.ts`). */
   readonly header: string;
   readonly value: Secret | null;
+  /** Further headers of the same credential. */
+  readonly more?: readonly HeaderPart[];
+  /** For a value that is signed for one call: what it says of the caller, without times and id. */
+  readonly stable?: string;
+  /** Who calls, signed for this call, beside the credential. */
+  readonly assertion?: HeaderPart & { readonly stable: string };
   readonly origin?: CredentialOrigin;
   /** True if it was fetched for another Check: its server may know a newer one. */
   readonly isCached?: boolean;
