@@ -4,7 +4,7 @@ import type { CheckSettings } from "../authz/check.ts";
 import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
 import { watchedHeaders } from "../authz/server-headers.ts";
-import { prefixOf } from "./names.ts";
+import { credentialPlaces, prefixOf } from "./names.ts";
 import type { Config } from "./load.ts";
 import { createCuration } from "../mcp/curation.ts";
 import { createResolver } from "../mcp/resolver.ts";
@@ -60,9 +60,7 @@ export function hasSessions(config: Config, server: string | null): boolean {
 }
 
 export function managedOf(config: Config): string[] {
-  const credentialHeaders = Object.values(config.servers).flatMap(({ credential }) =>
-    credential.map(({ header }) => header),
-  );
+  const credentialHeaders = Object.values(config.servers).flatMap(credentialPlaces);
   return managedHeaders(config.wristband.header, config.routeHeader, credentialHeaders);
 }
 

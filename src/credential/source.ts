@@ -31,5 +31,7 @@ export interface CredentialSource {
 
 /** True if both put the same value into the same header. */
 export function isSameCredential(one: Credential, other: Credential): boolean {
-  return one.header === other.header && one.value?.reveal() === other.value?.reveal();
+  const textOf = ({ header, value, more = [] }: Credential) =>
+    JSON.stringify([[header, value?.reveal()], ...more.map((part) => [part.header, part.value.reveal()])]);
+  return textOf(one) === textOf(other);
 }

@@ -13,8 +13,16 @@ export function headerValue(scheme: string, value: string): Secret {
   return new Secret(scheme === "" ? value : `${scheme} ${value}`);
 }
 
+type PlacedValue = Placement & { readonly value: Secret };
+
 /** Makes the source of the gateway's own account at a server: the same credential for every caller. */
-export function staticSource({ header, scheme, value }: Placement & { readonly value: Secret }): CredentialSource {
-  const lookup = { found: { kind: "static" as const, header, value: headerValue(scheme, value.reveal()) } };
+export function staticSource({
+  more = [],
+  ...main
+}: PlacedValue & { readonly more?: readonly PlacedValue[] }): CredentialSource {
+  const partOf = ({ header, scheme, value }: PlacedValue) => ({ header, value: headerValue(scheme, value.reveal()) });
+  const lookup = {
+    found: { kind: "static" as const, ...partOf(main), ...(more.length > 0 && { more: more.map(partOf) }) },
+  };
   return { kind: "static", get: () => lookup };
 }

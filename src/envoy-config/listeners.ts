@@ -1,6 +1,7 @@
 // Listeners of the printed Envoy: clients, and operators (readiness and metrics). Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/best_practices/edge
 import { managedHeaders } from "../authz/grant.ts";
+import { credentialPlaces } from "../config/names.ts";
 import type { Config } from "../config/schema.ts";
 import { bodyBudgetFilter } from "./body-budget.ts";
 import { callerFilter } from "./caller-shards.ts";
@@ -126,9 +127,7 @@ function connectionManager(config: Config, routes: object): object {
 
 /** Early header mutation: before routing and before every filter. */
 function earlyStrip(config: Config): object {
-  const credentialHeaders = Object.values(config.servers).flatMap(({ credential }) =>
-    credential.map(({ header }) => header),
-  );
+  const credentialHeaders = Object.values(config.servers).flatMap(credentialPlaces);
   const managed = managedHeaders(config.wristband.header, config.routeHeader, credentialHeaders);
   const names = [...new Set([...managed.filter((name) => !CHECK_READS.has(name)), ...TRUSTED_BY_UPSTREAMS])].sort();
   return typed("strip_managed", "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", {

@@ -1,4 +1,5 @@
 // The credential chain of one server for `why`: it exchanges nothing, and asks Vault only with `--credentials`. I/O.
+import { parameterOf } from "../authz/credential-parts.ts";
 import type { Ports } from "../authz/ports.ts";
 import { Secret } from "../secret/secret.ts";
 import type { Config } from "../config/load.ts";
@@ -92,10 +93,21 @@ function placeholder(entry: CredentialConfig, says: string, notes: CredentialNot
   };
 }
 
+function placeText(place: string): string {
+  const parameter = parameterOf(place);
+  return parameter === null ? `the header ${place}` : `the parameter ${parameter} of the query`;
+}
+
 function noteOf(answer: Lookup): Omit<CredentialNote, "kind"> {
   if ("found" in answer) {
-    const { value, header } = answer.found;
-    return { answer: "found", says: value === null ? "the server wants none" : `goes into the header ${header}` };
+    const { value, header, more = [] } = answer.found;
+    return {
+      answer: "found",
+      says:
+        value === null
+          ? "the server wants none"
+          : `goes into ${[header, ...more.map((one) => one.header)].map(placeText).join(" and ")}`,
+    };
   }
   if ("hasNone" in answer) return { answer: "has none", says: answer.hasNone };
   if ("refused" in answer) return { answer: "refused", says: answer.refused };

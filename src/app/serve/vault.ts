@@ -33,9 +33,9 @@ export function createVaultSources(config: Config, deps: VaultSourcesDeps): Vaul
       const path = parsePath(entry.path);
       if (vault === null || typeof path === "string")
         throw new Error(`servers.${server}.credential: vault is not set up`);
-      const { mount, field, requireOwner, header, scheme } = entry;
+      const { mount, field, requireOwner, header, scheme, more } = entry;
       const host = hostOf(config.servers[server]?.url ?? "");
-      return vault.source({ server, host, mount, path, field, requireOwner, header, scheme });
+      return vault.source({ server, host, mount, path, field, requireOwner, header, scheme, more });
     },
     purge: cache.purge,
     start: async () => vault?.start(),

@@ -107,6 +107,83 @@ describe("headers that we write", () => {
   });
 });
 
+describe("CF-37: in the query, and several headers", () => {
+  const of = (entry: object, more: object = {}) =>
+    problems({ servers: { demo: server({ credential: [entry], ...more }) } });
+  const query = { file: "pat", in: "query", name: "api_key" };
+  it("a parameter on the relayed route", () => expect(of({ static: query })).toBe(""));
+  it.each([
+    [{ static: query }, { callRouting: "direct" }, /static\.in: query needs the broker/],
+    [{ static: query }, { url: "http://127.0.0.1:9100/mcp?api_key=1" }, /static\.name: api_key stands in/],
+    [{ static: { file: "pat", in: "query" } }, {}, /static\.name: is required/],
+    [{ static: { file: "pat", name: "api_key" } }, {}, /static\.name: is for in: query/],
+    [{ static: { ...query, name: "a&b" } }, {}, /static\.name: must be a parameter/],
+    [{ static: {} }, {}, /must name file, or headers/],
+    [
+      {
+        static: {
+          headers: [
+            { name: "x-a", file: "pat" },
+            { name: "x-a", file: "pat" },
+          ],
+        },
+      },
+      {},
+      /twice/,
+    ],
+    [
+      {
+        static: {
+          headers: [
+            { name: "x-a", file: "pat" },
+            { name: "host", file: "pat" },
+          ],
+        },
+      },
+      {},
+      /host cannot carry/,
+    ],
+    [
+      {
+        static: {
+          headers: [
+            { name: "x-a", file: "pat" },
+            { name: "x-b", file: "lines" },
+          ],
+        },
+      },
+      {},
+      /no header can carry/,
+    ],
+    [{ static: { file: "pat", headers: [{ name: "x-a", file: "pat" }] } }, {}, /static\.headers: says it all/],
+  ])("%j %j", (entry, more, said) => expect(of(entry, more)).toMatch(said));
+  it("two headers", () => {
+    expect(
+      of({
+        static: {
+          headers: [
+            { name: "dd-api-key", file: "pat", scheme: "" },
+            { name: "x-b", file: "pat" },
+          ],
+        },
+      }),
+    ).toBe("");
+  });
+  it("each of them is managed", () => {
+    const entry = {
+      static: {
+        headers: [
+          { name: "x-a", file: "pat" },
+          { name: "x-b", file: "pat" },
+        ],
+      },
+    };
+    const policy = { path: "policies", headers: ["x-a", "x-b"] };
+    const found = problems({ policy, servers: { demo: server({ credential: [entry] }) } });
+    expect(found.match(/never reaches policy/g)).toHaveLength(2);
+  });
+});
+
 describe("values", () => {
   it.each(["Bearer\nx", "Bearer\r\nevil: 1", "Bea rer", " Bearer", "Béarer", "\0", "\t", "\x7f", "x".repeat(65)])(
     "scheme %j",

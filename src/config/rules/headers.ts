@@ -1,7 +1,9 @@
 // Which header names and values a configuration may name, for each use: one table. Pure.
 import { managedHeaders } from "../../authz/grant.ts";
 import { HEADER_VALUE } from "../../authz/header-value.ts";
-import type { Reporter } from "../problem.ts";
+import { parameterOf } from "../../authz/credential-parts.ts";
+import { placesOf } from "../names.ts";
+import type { Report, Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 
 /** Header names that have a meaning to HTTP, browsers, MCP or the edge. */
@@ -85,9 +87,7 @@ export function checkHeaders(config: Config, { problem }: Reporter): void {
     if (config.routeHeader === header) problem("routeHeader", "is the same as wristband.header");
   }
   const servers = Object.values(config.servers);
-  const credentials = servers.flatMap(({ credential, discovery }) =>
-    [...credential, ...discovery].map((one) => one.header),
-  );
+  const credentials = servers.flatMap(({ credential, discovery }) => [...credential, ...discovery].flatMap(placesOf));
   const managed = new Set(managedHeaders(header, config.routeHeader, credentials));
   for (const name of config.policy.headers) say("policy.headers", policyFault(name, managed));
   for (const [server, { headers, passHeaders }] of Object.entries(config.servers)) {
@@ -99,15 +99,40 @@ export function checkHeaders(config: Config, { problem }: Reporter): void {
   }
 }
 
-export function checkCredentialHeaders(config: Config, { problem }: Reporter): void {
+interface Places {
+  readonly config: Config;
+  readonly server: string;
+  /** Of the entry in the file. */
+  readonly key: string;
+  readonly places: readonly string[];
+}
+
+function checkPlaces({ config, server, key, places }: Places, problem: Report): void {
   const own = new Set([config.wristband.header, config.routeHeader ?? ""]);
+  if (new Set(places).size !== places.length) problem(`${key}.headers`, "names a header twice");
+  for (const place of places) {
+    const parameter = parameterOf(place);
+    if (parameter === null) {
+      const fault = credentialFault(place, own);
+      if (fault !== null) problem(`${key}.header`, fault);
+      continue;
+    }
+    const { url = "", callRouting } = config.servers[server] ?? {};
+    if ((callRouting ?? config.callRouting) === "direct")
+      problem(`${key}.in`, "query needs the broker, which writes the URL: say callRouting: broker for this server");
+    if (URL.parse(url)?.searchParams.has(parameter) === true)
+      problem(`${key}.name`, `${parameter} stands in the server's url already`);
+  }
+}
+
+export function checkCredentialHeaders(config: Config, { problem }: Reporter): void {
   for (const [name, server] of Object.entries(config.servers))
     for (const chain of ["credential", "discovery"] as const)
       server[chain].forEach((entry, i) => {
         const key = `servers.${name}.${chain}[${i}].${entry.kind}`;
-        const fault = credentialFault(entry.header, own);
-        if (fault !== null) problem(`${key}.header`, fault);
-        if (entry.kind === "static" && !HEADER_VALUE.test(entry.value.reveal()))
+        checkPlaces({ config, server: name, key, places: placesOf(entry) }, problem);
+        const values = entry.kind === "static" ? [entry, ...entry.more] : [];
+        if (!values.every(({ value }) => HEADER_VALUE.test(value.reveal())))
           problem(`${key}.file`, "holds what no header can carry: one line of visible ASCII, without spaces around it");
       });
 }

@@ -1,5 +1,7 @@
 // One entry of a credential chain: one key for each kind (docs/credentials.md). Pure.
 import { z } from "zod";
+import { inQuery } from "../../authz/credential-parts.ts";
+import type { Secret } from "../../secret/secret.ts";
 import { clientSchema } from "./oauth-client.ts";
 import type { SecretSchema } from "./secret.ts";
 import { absoluteUrl, headerName, scope, scopes, type FileSchema } from "./values.ts";
@@ -13,6 +15,42 @@ const placement = {
     .default("Bearer")
     .meta({ description: 'the word before it; `""` for none' }),
 };
+
+/** Where one value stands: in a header, or in the query for servers that want it there. */
+const placementOrQuery = {
+  ...placement,
+  in: z.enum(["header", "query"]).default("header").meta({
+    description: "`query` for a server that wants it in its URL; not with `callRouting: direct`",
+  }),
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9_.~-]{1,64}$/, "must be a parameter's name, such as api_key")
+    .nullable()
+    .default(null)
+    .meta({ description: "with `in: query`: the parameter's name", unset: "required there" }),
+};
+
+const severalHeaders = <Of extends z.ZodRawShape>(of: Of) =>
+  z
+    .array(z.strictObject({ name: headerName.meta({ description: "the header" }), ...of, scheme: placement.scheme }))
+    .min(1)
+    .max(8)
+    .optional();
+
+/** The place as one name. */
+function placeOf({
+  in: where,
+  name,
+  header,
+  scheme,
+}: {
+  in: string;
+  name: string | null;
+  header: string;
+  scheme: string;
+}) {
+  return where === "query" && name !== null ? { header: inQuery(name), scheme: "" } : { header, scheme };
+}
 
 const tokenEndpoint = absoluteUrl
   .refine(
@@ -87,51 +125,105 @@ function isAsSent(text: string): boolean {
   return parsed !== null && path === `${parsed.pathname}${parsed.search}`;
 }
 
-export function credentialSchema(file: FileSchema, secret: SecretSchema) {
-  const vault = z.strictObject({
-    mount: vaultPath.meta({ description: "a KV version 2 mount" }),
-    path: z
-      .string()
-      .min(1)
-      .meta({ description: "of segments and `{username}`, `{subject}`, `{issuerAlias}`, `{server}`, `{host}`" }),
-    field: z.string().min(1).default("token").meta({ description: "the field of the entry" }),
-    requireOwner: z
-      .boolean()
-      .default(false)
-      .meta({ description: "the entry's `custom_metadata` must name the caller" }),
-    ...placement,
-  });
-  const exchange = exchangeSchema(file, secret);
-  const client_credentials = clientCredentialsSchema(file, secret);
-  const fixed = z
-    .strictObject({ file: z.string().meta({ description: "a file with the credential" }), ...placement })
-    .transform(({ file, header, scheme }, ctx) => {
-      const read = secret.safeParse({ file });
-      if (read.success) return { header, scheme, value: read.data };
-      for (const issue of read.error.issues) ctx.addIssue(issue.message);
-      return z.NEVER;
+interface Query {
+  readonly in: "header" | "query";
+  readonly name: string | null;
+}
+
+/** The parameter's name is for `in: query` and must stand there. */
+function checkQuery({ in: where, name }: Query, ctx: z.RefinementCtx): void {
+  if (where === "query" && name === null) addIssue(ctx, "name", "is required with in: query");
+  if (where === "header" && name !== null) addIssue(ctx, "name", "is for in: query; a header is named by header");
+}
+
+function addIssue(ctx: z.RefinementCtx, key: string, message: string): void {
+  ctx.addIssue({ code: "custom", path: [key], message });
+}
+
+const SAYS_ALL = "says it all: leave out file, in and name";
+
+function vaultKind() {
+  const field = z.string().min(1).meta({ description: "the field of the entry" });
+  return z
+    .strictObject({
+      mount: vaultPath.meta({ description: "a KV version 2 mount" }),
+      path: z
+        .string()
+        .min(1)
+        .meta({ description: "of segments and `{username}`, `{subject}`, `{issuerAlias}`, `{server}`, `{host}`" }),
+      field: z.string().min(1).default("token").meta({ description: "the field of the entry" }),
+      headers: severalHeaders({ field }).meta({
+        description: "several headers of one entry, in place of `field`, `header` and `scheme`",
+        unset: "one header",
+      }),
+      requireOwner: z
+        .boolean()
+        .default(false)
+        .meta({ description: "the entry's `custom_metadata` must name the caller" }),
+      ...placementOrQuery,
+    })
+    .transform(({ headers, in: where, name, ...vault }, ctx) => {
+      checkQuery({ in: where, name }, ctx);
+      if (headers !== undefined && where === "query") addIssue(ctx, "headers", SAYS_ALL);
+      const [first, ...more] = (headers ?? []).map(({ name: header, ...of }) => ({ header, ...of }));
+      return { kind: "vault" as const, ...vault, ...placeOf({ ...vault, in: where, name }), ...first, more };
     });
+}
+
+function staticKind(secret: SecretSchema) {
+  const read = (path: string | undefined, ctx: z.RefinementCtx): Secret => {
+    const found = path === undefined ? null : secret.safeParse({ file: path });
+    if (found?.success === true) return found.data;
+    for (const { message } of found?.error.issues ?? [{ message: "must name file, or headers" }]) ctx.addIssue(message);
+    return z.NEVER;
+  };
+  return z
+    .strictObject({
+      file: z
+        .string()
+        .optional()
+        .meta({ description: "a file with the credential", unset: "required without `headers`" }),
+      headers: severalHeaders({ file: z.string().meta({ description: "a file with its value" }) }).meta({
+        description: "several headers, in place of `file`, `header` and `scheme`",
+        unset: "one header",
+      }),
+      ...placementOrQuery,
+    })
+    .transform((entry, ctx) => {
+      checkQuery(entry, ctx);
+      const { headers = [], file } = entry;
+      if (headers.length > 0 && (entry.in === "query" || file !== undefined)) addIssue(ctx, "headers", SAYS_ALL);
+      const [first, ...more] = headers.map(({ name: header, scheme, file: path }) => {
+        return { header, scheme, value: read(path, ctx) };
+      });
+      const one = first ?? { ...placeOf(entry), value: read(file, ctx) };
+      return { kind: "static" as const, ...one, more };
+    });
+}
+
+const KINDS = ["vault", "exchange", "client_credentials", "static", "none"] as const;
+
+export function credentialSchema(file: FileSchema, secret: SecretSchema) {
   return z
     .strictObject({
       none: z
         .strictObject({})
+        .transform(() => ({ kind: "none" as const, header: "authorization" }))
         .meta({ description: "the server gets no credential, and never the caller's token", unset: "`{}`" }),
-      static: fixed,
-      vault,
-      exchange,
-      client_credentials,
+      static: staticKind(secret),
+      vault: vaultKind(),
+      exchange: exchangeSchema(file, secret).transform((entry) => ({ kind: "exchange" as const, ...entry })),
+      client_credentials: clientCredentialsSchema(file, secret).transform((entry) => ({
+        kind: "client_credentials" as const,
+        ...entry,
+      })),
     })
     .partial()
     .transform((entry, ctx) => {
-      if (Object.keys(entry).length !== 1) {
-        ctx.addIssue("must name exactly one of vault, exchange, client_credentials, static, none");
-        return z.NEVER;
-      }
-      if (entry.vault) return { kind: "vault" as const, ...entry.vault };
-      if (entry.exchange) return { kind: "exchange" as const, ...entry.exchange };
-      if (entry.client_credentials) return { kind: "client_credentials" as const, ...entry.client_credentials };
-      if (entry.static) return { kind: "static" as const, ...entry.static };
-      return { kind: "none" as const, header: "authorization" };
+      const [one, ...others] = KINDS.flatMap((kind) => entry[kind] ?? []);
+      if (one !== undefined && others.length === 0) return one;
+      ctx.addIssue(`must name exactly one of ${KINDS.join(", ")}`);
+      return z.NEVER;
     })
     .meta({ minProperties: 1, maxProperties: 1 }); // for the JSON Schema, which does not know the transform
 }

@@ -13,6 +13,8 @@ export type EntryResult =
 
 export interface Entry {
   readonly value: string;
+  /** Of the further fields that were asked for, in their order. */
+  readonly more: readonly string[];
   readonly version: number;
   readonly owner: { readonly issuer: JsonValue | undefined; readonly subject: JsonValue | undefined };
   /** Milliseconds since the epoch at which the Vault deletes this version (`delete_version_after`); null for never. */
@@ -26,7 +28,7 @@ const VISIBLE = /^[\x21-\x7e]+$/;
  * Distinguishes *has none* from *cannot tell*. A Vault sends 404 for both: for an entry that does not exist, and for a mount,
  * a namespace or a route that does not (OpenBao 2.7.2).
  */
-export function readEntry(response: VaultResponse, field: string): EntryResult {
+export function readEntry(response: VaultResponse, field: string, more: readonly string[] = []): EntryResult {
   if (!response.ok) return { cannotTell: response.fault };
   if (response.status === 404) return readAbsence(response.body);
   if (response.status === 403) return { cannotTell: "status 403, the policy of our log-in does not allow this path" };
@@ -38,7 +40,13 @@ export function readEntry(response: VaultResponse, field: string): EntryResult {
   if (!isObject(metadata) || typeof version !== "number") return { cannotTell: "not an answer of KV v2" };
   const content = member(data, "data");
   if (!isObject(content)) return { cannotTell: "the entry is empty" };
-  return readValue(content[field], version, metadata);
+  const values = [field, ...more].map((name) => content[name]);
+  const fault = values.map(faultOfValue).find((one) => one !== null);
+  if (fault !== undefined) return { cannotTell: fault };
+  const custom = metadata["custom_metadata"];
+  const owner = { issuer: member(custom, "owner_iss"), subject: member(custom, "owner_sub") };
+  const [value = "", ...others] = values as string[];
+  return { found: { value, more: others, version, owner, endsAt: endOf(metadata) } };
 }
 
 function readAbsence(body: JsonValue): EntryResult {
@@ -52,14 +60,12 @@ function readAbsence(body: JsonValue): EntryResult {
   return { cannotTell: "status 404 of something else than an entry: is the mount or the namespace there?" };
 }
 
-function readValue(value: JsonValue | undefined, version: number, metadata: JsonObject): EntryResult {
-  if (value === undefined) return { cannotTell: "the entry has no such field" };
-  if (typeof value !== "string" || value === "") return { cannotTell: "the field is not a text" };
-  if (value.length > MAX_VALUE) return { cannotTell: "the field is longer than 4096 characters" };
-  if (!VISIBLE.test(value)) return { cannotTell: "the field holds something else than visible ASCII" };
-  const custom = metadata["custom_metadata"];
-  const owner = { issuer: member(custom, "owner_iss"), subject: member(custom, "owner_sub") };
-  return { found: { value, version, owner, endsAt: endOf(metadata) } };
+/** The fault of a field's value, or null for a text that a header can carry. */
+export function faultOfValue(value: JsonValue | undefined): string | null {
+  if (value === undefined) return "the entry has no such field";
+  if (typeof value !== "string" || value === "") return "the field is not a text";
+  if (value.length > MAX_VALUE) return "the field is longer than 4096 characters";
+  return VISIBLE.test(value) ? null : "the field holds something else than visible ASCII";
 }
 
 /** Reads `deletion_time`, which is in the future for versions with an end. A malformed time counts as past. */

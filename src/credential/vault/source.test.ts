@@ -10,12 +10,12 @@ const ALICE = person("alice");
 const NOBODY = { issuer: undefined, subject: undefined };
 
 const found = (value: string, endsAt: number | null = null): EntryResult => ({
-  found: { value, version: 7, owner: NOBODY, endsAt },
+  found: { value, more: ["second-key"], version: 7, owner: NOBODY, endsAt },
 });
 
 function setUp(reading: (path: string) => EntryResult, random = 0.5) {
   const clock = { ms: 1 };
-  const read = vi.fn((_mount: string, path: string, _field: string) => Promise.resolve(reading(path)));
+  const read = vi.fn((_mount: string, path: string, _fields: readonly string[]) => Promise.resolve(reading(path)));
   const outcomes: string[] = [];
   const deps: VaultSourceDeps = {
     vaultId: "v",

@@ -2,7 +2,7 @@
 import type { Identity } from "../../authz/types.ts";
 import { cacheKey, type LookupCache, type CacheEntry } from "../lookup-cache.ts";
 import type { Lookup, CredentialSource } from "../source.ts";
-import { headerValue } from "../static.ts";
+import { headerValue, type Placement } from "../static.ts";
 import type { Entry, EntryResult } from "./entry.ts";
 import { fillPath, type PathTemplate } from "./path.ts";
 
@@ -14,6 +14,8 @@ export interface VaultEntry {
   readonly mount: string;
   readonly path: PathTemplate;
   readonly field: string;
+  /** Further headers, of other fields of the entry. */
+  readonly more?: readonly (Placement & { readonly field: string })[];
   /** True if the entry's `custom_metadata` must name the caller as its owner. */
   readonly requireOwner: boolean;
   readonly header: string;
@@ -32,7 +34,7 @@ export interface EntryRead {
 export interface VaultSourceDeps {
   /** Address and namespace of the Vault. */
   readonly vaultId: string;
-  readonly read: (mount: string, path: string, field: string) => Promise<EntryResult>;
+  readonly read: (mount: string, path: string, fields: readonly [string, ...string[]]) => Promise<EntryResult>;
   readonly cache: LookupCache;
   readonly cacheTtlMs: number;
   /** Milliseconds for which *has none* is cached. */
@@ -55,13 +57,23 @@ const NOT_OWNER: Lookup = { refused: "the entry does not say that it is this cal
  * the caller's token: it is no part of that token, and it is only used after a token was verified in the same Check.
  */
 export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): CredentialSource {
-  const { server, mount, field, requireOwner, header, scheme } = entry;
+  const { server, mount, field, requireOwner, header, scheme, more = [] } = entry;
   // Two JSON arrays in a row are injective too.
-  const fixed = cacheKey("vault", deps.vaultId, server, mount, field, String(requireOwner), header, scheme);
+  const fixed = cacheKey(
+    "vault",
+    deps.vaultId,
+    server,
+    mount,
+    field,
+    String(requireOwner),
+    header,
+    scheme,
+    JSON.stringify(more),
+  );
 
   async function ask({ issuer, subject }: Identity, path: string): Promise<CacheEntry> {
     const startedAt = deps.monotonic();
-    const result = await deps.read(mount, path, field);
+    const result = await deps.read(mount, path, [field, ...more.map((one) => one.field)]);
     const report = (outcome: EntryRead["outcome"], detail: string) =>
       deps.onRead(entry, { outcome, detail, ms: deps.monotonic() - startedAt });
     if ("cannotTell" in result) {
@@ -72,14 +84,13 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
       report("none", result.none);
       return { lookup: { hasNone: result.none }, ttlMs: deps.negativeTtlMs };
     }
-    const { value, version, owner } = result.found;
+    const { value, version, owner, more: values } = result.found;
     if (requireOwner && (owner.issuer !== issuer || owner.subject !== subject)) {
       report("not_owner", "custom_metadata.owner_iss and owner_sub are not the caller's");
       return { lookup: NOT_OWNER, ttlMs: deps.negativeTtlMs };
     }
     report("ok", "");
-    const origin = { path: `${mount}/${path}`, version };
-    const found = { kind: "vault" as const, header, value: headerValue(scheme, value), origin };
+    const found = { ...credentialOf(entry, value, values), origin: { path: `${mount}/${path}`, version } };
     return { lookup: { found }, ttlMs: lifeOf(result.found, deps) };
   }
 
@@ -94,6 +105,13 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
       return deps.cache.get({ key, identity, ask: () => ask(identity, path), refused }, signal);
     },
   };
+}
+
+/** @param values those of the further headers, in their order */
+function credentialOf({ header, scheme, more = [] }: VaultEntry, value: string, values: readonly string[]) {
+  const others = more.map((one, i) => ({ header: one.header, value: headerValue(one.scheme, values[i] ?? "") }));
+  const main = { kind: "vault" as const, header, value: headerValue(scheme, value) };
+  return others.length > 0 ? { ...main, more: others } : main;
 }
 
 /** The TTL with 10 % of jitter either way, so that entries of the same time do not expire together (threat model: D20). */

@@ -66,10 +66,10 @@ export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
     return `mount ${mount}: ${fault.detail}`;
   }
 
-  const read = async (mount: string, path: string, field: string) => {
+  const read = async (mount: string, path: string, [field, ...more]: readonly [string, ...string[]]) => {
     const cannotTell = await faultOf(mount);
     if (cannotTell !== null) return { cannotTell };
-    return readEntry(await session.ask((client) => client.read(`${mount}/data/${path}`)), field);
+    return readEntry(await session.ask((client) => client.read(`${mount}/data/${path}`)), field, more);
   };
   const { cache } = deps;
   const { cacheTtlMs, negativeTtlMs, aliasOf } = settings;
