@@ -2,6 +2,7 @@
 import type { CheckSettings } from "../../authz/check.ts";
 import { listUpstream, type Listing, type ListingOptions } from "../../broker/catalog/listing.ts";
 import type { UpstreamCredential, Upstreams, UpstreamSettings } from "../../broker/upstream/upstream.ts";
+import { placesOf } from "../../config/names.ts";
 import type { Config, ServerConfig } from "../../config/schema.ts";
 import { headerValue } from "../../credential/static.ts";
 import { readCaFile } from "../../files/ca.ts";
@@ -20,7 +21,7 @@ export function upstreamSettings({ servers }: Config): ReadonlyMap<string, Upstr
         ca: caFile === null ? null : readCaFile(`servers.${name}.caFile`, caFile),
         timeoutMs,
         maxResponseBytes,
-        credentialHeaders: new Set(filled.map(({ header }) => header)),
+        credentialHeaders: new Set(filled.flatMap(placesOf)),
         headers,
         passHeaders: new Set(passHeaders),
         sessions,
@@ -65,5 +66,9 @@ export function listersOf(
 export function discoveryCredential({ discovery }: ServerConfig): UpstreamCredential | null {
   const [entry] = discovery;
   if (entry?.kind !== "static") return null;
-  return { header: entry.header, value: headerValue(entry.scheme, entry.value.reveal()) };
+  const partOf = ({ header, scheme, value }: Pick<typeof entry, "header" | "scheme" | "value">) => ({
+    header,
+    value: headerValue(scheme, value.reveal()),
+  });
+  return { ...partOf(entry), more: entry.more.map(partOf) };
 }

@@ -1,6 +1,7 @@
 // Admits a call to the relay: proves once more that its wristband names this operation on this server. Pure.
 import type { IncomingMessage } from "node:http";
 import type { McpEndpoint } from "../../authz/endpoint.ts";
+import { readMore, type MoreParts } from "../../authz/credential-parts.ts";
 import { HEADER_VALUE } from "../../authz/header-value.ts";
 import { clientHeaders } from "../../authz/server-headers.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
@@ -141,12 +142,33 @@ function single(copies: readonly string[] | undefined): string | null {
 function credentialOf(upstream: Upstream, headers: IncomingCall["headers"]): Step<UpstreamCredential | null> {
   const values = headers["x-upstream-authorization"];
   const names = headers["x-upstream-header"];
-  if (values === undefined && names === undefined) return upstream.needsCredential ? unusable("none came") : pass(null);
+  const others = headers["x-upstream-more"];
+  const more = others === undefined ? { more: [], session: null } : readMore(single(others) ?? "");
+  if (more === null) return unusable("not in its form");
+  if (values === undefined && names === undefined) return withoutMain(upstream, more);
   const value = single(values);
   const header = names === undefined ? "authorization" : single(names);
   if (value === null || header === null) return unusable("not once");
-  if (!upstream.credentialHeaders.has(header)) return unusable("a header that the chain does not fill");
-  return HEADER_VALUE.test(value) ? pass({ header, value: new Secret(value) }) : unusable("not a header value");
+  return usable(upstream, { header, value: new Secret(value), ...more });
+}
+
+/** `none` in the chain, with or without headers that say who calls. */
+function withoutMain(
+  upstream: Upstream,
+  { more: [first, ...more], session }: MoreParts,
+): Step<UpstreamCredential | null> {
+  if (upstream.needsCredential) return unusable("none came");
+  return first === undefined ? pass(null) : usable(upstream, { ...first, more, session });
+}
+
+function usable(upstream: Upstream, credential: UpstreamCredential): Step<UpstreamCredential> {
+  const parts = [credential, ...(credential.more ?? [])];
+  if (!parts.every(({ header }) => upstream.credentialHeaders.has(header)))
+    return unusable("a header that the chain does not fill");
+  if (new Set(parts.map(({ header }) => header)).size !== parts.length) return unusable("not once");
+  return parts.every(({ value }) => HEADER_VALUE.test(value.reveal()))
+    ? pass(credential)
+    : unusable("not a header value");
 }
 
 function unusable(detail: string): Refused {

@@ -1,5 +1,6 @@
 // The sessions of all callers with servers of the older revisions, bounded in number and idle time. I/O by session.ts.
 import { hash } from "node:crypto";
+import { credentialKey } from "./upstream.ts";
 import { createSession, type Lease, type Session, type SessionTarget } from "./session.ts";
 
 /** The caller to whom a session belongs. Another caller, or another credential of the same caller, has another session. */
@@ -130,7 +131,7 @@ function prefixOf(server: string): string {
 /** A list of fixed length as JSON is injective (P4); the credential itself is in no key. */
 function keyOf({ upstream, idp, sub, client, credential, capabilities = {} }: SessionOwner): Key {
   const shared = upstream.sessions === "caller" ? null : client;
-  const secret = credential === null ? [] : [credential.header, credential.value.reveal()];
+  const secret = credentialKey(credential);
   const caller = JSON.stringify([upstream.name, idp, sub]);
   const passed = Object.entries(upstream.passed);
   return {

@@ -1,7 +1,8 @@
 // One MCP server behind the broker: one pool of connections, and the only reading of its configured URL. I/O.
 import { isDeepStrictEqual } from "node:util";
 import { later } from "../../async/later.ts";
-import type { Secret } from "../../secret/secret.ts";
+import { parameterOf } from "../../authz/credential-parts.ts";
+import type { HeaderPart } from "../../authz/types.ts";
 import { createHttpClient, type HttpClient, type HttpRequest, type HttpResponse } from "../../http/client.ts";
 import { partsOf } from "../../http/url.ts";
 import { limitConnections } from "./connection-limit.ts";
@@ -52,10 +53,11 @@ export interface Upstream extends Omit<UpstreamSettings, "url" | "ca" | "headers
   readonly listening: UpstreamConnections;
 }
 
-/** The header that a server receives in place of the caller's token: its name and its whole value. */
-export interface UpstreamCredential {
-  readonly header: string;
-  readonly value: Secret;
+/** What a server receives in place of the caller's token: headers with their whole values, or a parameter of the query. */
+export interface UpstreamCredential extends HeaderPart {
+  readonly more?: readonly HeaderPart[];
+  /** What tells sessions apart where values change with each call; null for the values. */
+  readonly session?: string | null;
 }
 
 export interface Upstreams {
@@ -133,17 +135,18 @@ function openUpstream(name: string, whole: UpstreamSettings): OpenedUpstream {
   const { origin, path } = partsOf(url);
   const maxConnections = CALL_CONNECTIONS + CALL_STREAMS + 2 * (LIST_CONNECTIONS + LIST_STREAMS) + SESSION_STREAMS;
   const pool = createHttpClient({ origin, ca, maxConnections });
+  const openOne = withQuery(pool.open);
   const memory = createTransportMemory(() => performance.now());
   const maxBytes = settings.maxResponseBytes;
   const shared = { used: 0, max: Math.max(STREAM_BYTES, 2 * maxBytes) };
   const connections = (max: number, maxChannels: number): UpstreamConnections => {
-    const [send, stream] = [limitConnections(pool.open, max), limitConnections(pool.open, maxChannels)];
+    const [send, stream] = [limitConnections(openOne, max), limitConnections(openOne, maxChannels)];
     const request = withHttpSse({ url, path, send, stream, maxChannels, memory, maxBytes, shared });
     return withHeaders({ request, probeMs: Math.min(PROBE_MS, Math.ceil(settings.timeoutMs / 3)) }, headers);
   };
   const lists = connections(LIST_CONNECTIONS, LIST_STREAMS);
   const calls = connections(CALL_CONNECTIONS, CALL_STREAMS);
-  const open = limitConnections(pool.open, SESSION_STREAMS);
+  const open = limitConnections(openOne, SESSION_STREAMS);
   const listen: UpstreamConnections["request"] = (request) =>
     isChannel(request.headers["mcp-session-id"]) ? calls.request(request) : open({ ...request, path });
   const streams = withHeaders({ probeMs: calls.probeMs, request: listen }, headers);
@@ -165,5 +168,29 @@ export function passing(upstream: Upstream, passed: Readonly<Record<string, stri
 
 /** The only place where a credential leaves for its server. */
 export function credentialHeader(credential: UpstreamCredential | null): Record<string, string> {
-  return credential === null ? {} : { [credential.header]: credential.value.reveal() };
+  if (credential === null) return {};
+  const parts = [credential, ...(credential.more ?? [])];
+  return Object.fromEntries(parts.map(({ header, value }) => [header, value.reveal()]));
+}
+
+/** Text that tells credentials apart, for keys that are hashed. */
+export function credentialKey(credential: UpstreamCredential | null): readonly (string | readonly string[])[] {
+  return typeof credential?.session === "string"
+    ? ["session", credential.session]
+    : Object.entries(credentialHeader(credential));
+}
+
+/** Sends what stands in the query there: behind the path, however that came about. */
+function withQuery(open: HttpClient["open"]): HttpClient["open"] {
+  return (request) => {
+    const entries = Object.entries(request.headers);
+    const query = entries.flatMap(([place, value]) => {
+      const name = parameterOf(place);
+      return name === null ? [] : [`${encodeURIComponent(name)}=${encodeURIComponent(value)}`];
+    });
+    if (query.length === 0) return open(request);
+    const headers = Object.fromEntries(entries.filter(([place]) => parameterOf(place) === null));
+    const path = `${request.path}${request.path.includes("?") ? "&" : "?"}${query.join("&")}`;
+    return open({ ...request, path, headers });
+  };
 }
