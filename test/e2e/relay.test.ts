@@ -1,13 +1,15 @@
 // Calls that the broker relays, through the real Envoy, to servers that nobody here wrote, by clients of both eras.
+import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { findTool } from "../../src/files/program.ts";
 import { json, startEraServer, withHeaders, type EraServer } from "../fakes/mcp-server.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
-import { freePort, freePorts } from "../../demo/ports.ts";
+import { freePort, freePorts, type Ports } from "../../demo/ports.ts";
 import { startBudget, startEverything, type LabUpstream } from "../../demo/upstreams.ts";
 import { legacy, modern, reasonOf, type Reply } from "./client.ts";
 import { connectV1, connectV2, type SdkClient } from "./sdk-clients.ts";
@@ -15,13 +17,14 @@ import { connectV1, connectV2, type SdkClient } from "./sdk-clients.ts";
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-relay-"));
 const hasOpa = findTool("opa") !== null;
 let lab: Lab;
+let ports: Ports;
 let everything: LabUpstream;
 let budget: LabUpstream;
 let evil: EraServer;
 let alice: string;
 const texts: string[] = [];
 
-const SERVERS = ["everything", "budget", "keyed", "evil"];
+const SERVERS = ["everything", "budget", "keyed", "evil", "queried"];
 
 beforeAll(async () => {
   [everything, budget, evil] = await Promise.all([
@@ -29,9 +32,10 @@ beforeAll(async () => {
     startBudget({ port: await freePort(), folder }),
     startEraServer("modern"),
   ]);
+  ports = await freePorts();
   lab = await startLab({
     folder,
-    ports: await freePorts(),
+    ports,
     policyFolder: hasOpa ? policyForAll() : null,
     progress: () => {},
     config: (config) => {
@@ -43,6 +47,8 @@ beforeAll(async () => {
       servers["budget"] = { url: budget.url, credential: [{ none: {} }] };
       servers["keyed"] = { url, credential: [{ static: { file: "secrets/demo", header: "x-api-key", scheme: "" } }] };
       servers["evil"] = { url: evil.url, timeoutMs: 700, credential: [{ static: { file: "secrets/demo" } }] };
+      const inQuery = { file: "secrets/demo", in: "query", name: "api_key" };
+      servers["queried"] = { url: `${evil.url}?fixed=1`, credential: [{ static: inQuery }] };
     },
   });
   alice = await lab.idp.mint("alice");
@@ -246,6 +252,15 @@ function strip(value: unknown): unknown {
   return rest;
 }
 
+/** What `why` says of alice's call. */
+async function why(server: string): Promise<string> {
+  const tokenFile = join(folder, "alice.token");
+  writeFileSync(tokenFile, alice, { mode: 0o600 });
+  const flags = ["--config", lab.configFile, "--token-file", tokenFile, "--server", server, "--tool", "x"];
+  const { stdout } = await promisify(execFile)(process.execPath, [resolve("src/cli/mcp-authz.ts"), "why", ...flags]);
+  return stdout;
+}
+
 describe.skipIf(!hasOpa)("a server that misbehaves", () => {
   const call = async () =>
     kept(
@@ -267,6 +282,32 @@ describe.skipIf(!hasOpa)("a server that misbehaves", () => {
     expect([reply.status, reasonOf(reply), reply.message?.["id"]]).toEqual([504, "upstream_timeout", 1]);
     evil.onCall = (arrival, response) => json(response, 200, { jsonrpc: "2.0", id: arrival.message?.id, result: {} });
     expect((await call()).status).toBe(200);
+  });
+
+  it("CF-37: a credential in the query reaches its server, and no answer, no metric and no words of why", async () => {
+    const ask = async () => {
+      const params = { name: "x", arguments: {} };
+      return kept(await legacy(lab.gateway, "tools/call", params, { token: alice, path: endpoint("queried") }));
+    };
+    evil.onCall = (arrival, response) => json(response, 200, { jsonrpc: "2.0", id: arrival.message?.id, result: {} });
+    expect((await ask()).status).toBe(200);
+    const arrival = evil.of("tools/call").at(-1)!;
+    expect([arrival.path, arrival.headers.authorization]).toEqual([
+      `/mcp?fixed=1&api_key=${DEMO_CREDENTIAL}`,
+      undefined,
+    ]);
+    // Error pages love to repeat the URL that they are about.
+    evil.onCall = ({ path }, response) => void response.writeHead(500, { location: path }).end(path);
+    const reply = await ask();
+    expect([reply.status, reasonOf(reply)]).toEqual([502, "upstream_unavailable"]);
+    const { ops, brokerOps } = ports;
+    const metrics = [ops, brokerOps].map(async (port) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text());
+    const said = [
+      reply.text + JSON.stringify([...reply.headers]),
+      ...(await Promise.all([...metrics, why("queried")])),
+    ];
+    for (const text of said) expect(text).not.toMatch(new RegExp(`${DEMO_CREDENTIAL}|api_key=`));
+    expect(said.at(-1)).toContain("the parameter api_key of the query");
   });
 
   it("4.6: a stream ends with its caller's token", async () => {
