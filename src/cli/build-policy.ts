@@ -12,7 +12,7 @@ export const command: Command = {
     "  --out FILE, -o      the bundle to write",
     "  --rego v0|v1        the dialect of the files, default v1",
     "",
-    "The bundle holds the compiled policy with the product's library, and data.yaml. Name it as policy.path.",
+    "The bundle holds the compiled policy with the product's library, the rules and data.yaml. Name it as policy.path.",
     "Needs opa: npm run tools opa, or the variable OPA.",
   ].join("\n"),
   options: { out: { type: "string", short: "o" }, rego: { type: "string" } },

@@ -9,7 +9,7 @@ import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
 import { createIdentity, type IdentityService } from "../identity/identity.ts";
 import { decideBounded } from "../policy/bounded.ts";
-import { explain, type Explanation } from "../policy/explain.ts";
+import { explainRules, type Explanation } from "../policy/explain.ts";
 import { loadPolicy } from "../policy/load.ts";
 import type { FindOpa } from "../policy/opa.ts";
 import { firstLine } from "../policy/policy-error.ts";
@@ -105,13 +105,9 @@ export async function evaluateFiles(config: Config, input: PolicyInput, findOpa:
   const { policy } = config;
   const live = await fetchRunningPolicy(config);
   try {
-    const { artifact, files } = await loadPolicy({ ...policy, findOpa });
+    const { artifact, rules } = await loadPolicy({ ...policy, findOpa });
     const decision = await decideBounded(artifact, input, POLICY_LIMIT_MS);
-    const rules =
-      files === null
-        ? { unknown: "policy.path is a bundle: the rules are in the folder that it was built from" }
-        : await explain({ files, rego: policy.rego, data: artifact.data, findOpa }, input);
-    return { decision, rules, loaded: true, live };
+    return { decision, rules: await explainRules({ rules, data: artifact.data, findOpa }, input), loaded: true, live };
   } catch (error) {
     const rules = { unknown: "the policy cannot be loaded" };
     return { decision: refuse("policy_unavailable", firstLine(error)), rules, loaded: false, live };

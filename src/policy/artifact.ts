@@ -55,7 +55,16 @@ const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
  * @throws {Error} that says what is wrong with the file
  */
 export function readBundle(bytes: Uint8Array): Artifact {
-  const members = untar(unzip(bytes));
+  return artifactOf(unpack(bytes));
+}
+
+/** The files of a bundle, by name. @throws {Error} */
+export function unpack(bytes: Uint8Array): ReadonlyMap<string, Buffer> {
+  return untar(unzip(bytes));
+}
+
+/** @throws {Error} where there is none */
+export function artifactOf(members: ReadonlyMap<string, Buffer>): Artifact {
   const wasm = members.get("policy.wasm");
   if (wasm === undefined) throw new Error("the bundle holds no policy.wasm: build it with mcp-authz build-policy");
   return artifact(wasm, members.get("data.json")?.toString("utf8") ?? "{}");

@@ -18,8 +18,8 @@ const input: PolicyInput = {
 };
 
 it("answers as serve would, and refuses when the time is over", async () => {
-  const { artifact, files } = await loadPolicy({ path: "policies/demo", rego: "v1", findOpa: noOpa });
-  expect(files?.map((file) => file.path)).toContain("policy.rego");
+  const { artifact, rules } = await loadPolicy({ path: "policies/demo", rego: "v1", findOpa: noOpa });
+  expect(rules?.files.map((file) => file.path)).toContain("policy.rego");
   expect(await decideBounded(artifact, input, 20_000)).toEqual({
     ok: true,
     value: { allow: true, revision: artifact.revision, note: null },

@@ -2,14 +2,13 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { gzipSync } from "node:zlib";
-import type { Artifact } from "./artifact.ts";
+import { packBundle, type Bundle } from "./bundle.ts";
 import { compilePolicy } from "./compile.ts";
 import { writeCompiled } from "./compiled-folder.ts";
+import { refuseHiddenData } from "./findings.ts";
 import type { FindOpa } from "./opa.ts";
 import { selfTest } from "./self-test.ts";
-import { readSources } from "./sources.ts";
-import { tar } from "./tar.ts";
+import { authoredRules, readSources } from "./sources.ts";
 
 export interface BuildOptions {
   readonly dir: string;
@@ -22,29 +21,25 @@ export async function buildBundle(
   options: BuildOptions & { readonly out: string },
 ): Promise<{ revision: string; bytes: number }> {
   const built = await build(options);
-  const bytes = gzipSync(
-    tar([
-      ["policy.wasm", built.wasm],
-      ["data.json", Buffer.from(built.data)],
-    ]),
-    { level: 9 },
-  );
+  const bytes = await packBundle(built);
   await mkdir(dirname(options.out), { recursive: true });
   await writeFile(`${options.out}.tmp`, bytes);
   await rename(`${options.out}.tmp`, options.out);
-  return { revision: built.revision, bytes: bytes.length };
+  return { revision: built.artifact.revision, bytes: bytes.length };
 }
 
 /** Writes the compiled rules into the policy folder itself, so that it starts without opa while its rules stay as they are. */
 export async function buildCompiled(options: BuildOptions): Promise<{ revision: string }> {
-  const { wasm, revision } = await build(options);
+  const { wasm, revision } = (await build(options)).artifact;
   writeCompiled(options.dir, wasm, { files: readSources(options.dir), rego: options.rego });
   return { revision };
 }
 
-async function build({ dir, rego, findOpa }: BuildOptions): Promise<Artifact> {
+async function build({ dir, rego, findOpa }: BuildOptions): Promise<Bundle> {
   if (!existsSync(dir)) throw new Error(`${dir} does not exist`);
-  const built = await compilePolicy({ files: readSources(dir), rego, findOpa });
+  const files = readSources(dir);
+  const built = await compilePolicy({ files, rego, findOpa });
+  refuseHiddenData(files, rego);
   await selfTest(built);
-  return built;
+  return { artifact: built, rules: authoredRules(files, rego) };
 }

@@ -3,9 +3,9 @@ import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/types.ts";
 import { noOpa } from "../../test/fakes/opa.ts";
 import { readData } from "./data.ts";
-import { explain, type Explanation } from "./explain.ts";
+import { explain, explainRules, type Explanation } from "./explain.ts";
 import { findOpa } from "./opa.ts";
-import { readSources, type SourceFile } from "./sources.ts";
+import { authoredRules, readSources, type SourceFile } from "./sources.ts";
 
 const opaPath = findTool("opa");
 const demo = readSources("policies/demo");
@@ -141,4 +141,12 @@ describe.skipIf(opaPath === null)("what opa says of the demo's policy", () => {
 it("without opa it says what to do", async () => {
   const told = await explain({ files: demo, data: readData(demo), rego: "v1", findOpa: noOpa }, inputOf("echo"));
   expect(told).toEqual({ unknown: expect.stringContaining("npm run tools opa") as string });
+});
+
+it.each([
+  [null, /build it with mcp-authz build-policy/],
+  [{ ...authoredRules(demo, "v1"), hash: "of another library" }, /another version of the library/],
+])("rules that cannot be had, or that were compiled otherwise, are not named", async (rules, words) => {
+  const told = await explainRules({ rules, data: "{}", findOpa: noOpa }, inputOf("echo"));
+  expect(lines(told)).toEqual([expect.stringMatching(words)]);
 });

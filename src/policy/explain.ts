@@ -10,7 +10,8 @@ import { layOut, type RulesSource } from "./compile.ts";
 import { requireOpa, type FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
 import { lacksPackage } from "./rule-heads.ts";
-import { CAPABILITIES_FILE, type SourceFile } from "./sources.ts";
+import type { AuthoredRules } from "./bundle.ts";
+import { CAPABILITIES_FILE, rulesHash, type SourceFile } from "./sources.ts";
 import { explainTrace, traceSchema, type RuleOutcome } from "./trace.ts";
 
 export interface ExplainOptions extends RulesSource {
@@ -56,6 +57,17 @@ export async function explain({ findOpa, data, ...source }: ExplainOptions, inpu
   } finally {
     if (folder !== null) await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** As {@link explain}, for rules that were made somewhere else or at another time. */
+export async function explainRules(
+  { rules, ...more }: Pick<ExplainOptions, "data" | "findOpa"> & { readonly rules: AuthoredRules | null },
+  input: PolicyInput,
+): Promise<Explanation> {
+  if (rules === null) return { unknown: "the bundle does not hold its rules: build it with mcp-authz build-policy" };
+  if (rulesHash(rules.files, rules.rego) !== rules.hash)
+    return { unknown: "they were compiled with another version of the library, which may hold otherwise" };
+  return explain({ ...rules, ...more }, input);
 }
 
 interface Opa {

@@ -1,8 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
+import { noOpa } from "../../test/fakes/opa.ts";
+import { readBundle } from "./artifact.ts";
+import { buildBundle } from "./build.ts";
+import { packBundle } from "./bundle.ts";
 import { compileRules } from "./compile.ts";
 import { readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
 import { loadPolicy } from "./load.ts";
@@ -166,5 +170,36 @@ describe.skipIf(findTool("opa") === null)("a folder", () => {
     expect(await loaded({ "p.rego": asks }, source)).toEqual([]);
     const constant = "default allow = true\n\nn = input.identity.groups\n";
     expect(await loaded({ "p.rego": constant }, source)).toMatch(/^p\.rego:3: /);
+  });
+
+  it("B06: the same in a bundle, by the rules in it; one that does not hold them is taken for such a policy", async () => {
+    const dir = mkdtempSync(join(root, "b-"));
+    writeFileSync(join(dir, "p.rego"), authorino);
+    const out = join(root, "b06.tar.gz");
+    await buildBundle({ dir, out, rego: "v0", findOpa });
+    const load = async (path: string, more: object = {}) => {
+      const source = { path, rego: "v1" as const, findOpa: noOpa, compat: "authorino" as const, ...more };
+      return loadPolicy(source).catch((error: unknown) => (error instanceof Error ? error.message : "?"));
+    };
+    expect(await load(out)).toMatch(/^p\.rego:3: a rule reads the caller/);
+    expect(await load(out, { openToAll: true })).toMatchObject({ rules: { rego: "v0" } });
+    const bare = join(root, "bare.tar.gz");
+    writeFileSync(bare, await packBundle({ artifact: readBundle(readFileSync(out)), rules: null }));
+    expect(await load(bare)).toMatch(/^the bundle does not hold its rules, so maybe a rule reads the caller/);
+    expect(await load(bare, { openToAll: true })).toMatchObject({ rules: null });
+  });
+
+  it("a bundle has the findings of its rules, and names them", async () => {
+    const dir = mkdtempSync(join(root, "c-"));
+    writeFileSync(
+      join(dir, "p.rego"),
+      'package mcp.authz\nallow if not mcp_authz.matches(data.d, "a")\nimport data.mcp_authz\n',
+    );
+    writeFileSync(join(dir, "p_test.rego"), "package mcp.authz_test\n");
+    const out = join(root, "found.tar.gz");
+    await buildBundle({ dir, out, rego: "v1", findOpa });
+    const { findings, rules } = await loadPolicy({ path: out, rego: "v1", findOpa: noOpa });
+    expect(findings).toEqual([expect.stringMatching(/^p\.rego:2: .*matches_none$/)]);
+    expect(rules?.files.map(({ path }) => path)).toEqual(["p.rego"]);
   });
 });

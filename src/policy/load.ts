@@ -2,7 +2,8 @@
 import { ConfigProblem } from "../files/config-problem.ts";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { artifact, readBundle, withSettings, type Artifact } from "./artifact.ts";
+import { artifact, withSettings, type Artifact } from "./artifact.ts";
+import { readPolicyBundle, type AuthoredRules } from "./bundle.ts";
 import { compileData, compileRules, type CompiledRules } from "./compile.ts";
 import { differences, readCompiled } from "./compiled-folder.ts";
 import { readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
@@ -10,7 +11,7 @@ import type { FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
 import { selfTest, type SelfTestResult } from "./self-test.ts";
 import { settingsText, type PolicySettings } from "./settings.ts";
-import { policyHash, readSources, rulesHash, unreadData, type SourceFile } from "./sources.ts";
+import { authoredRules, policyHash, readSources, unreadData, type SourceFile } from "./sources.ts";
 
 /** Where a policy is, and what makes it one that runs. */
 export interface PolicySource extends PolicySettings {
@@ -23,12 +24,18 @@ export interface PolicySource extends PolicySettings {
   readonly findOpa: FindOpa;
 }
 
-/** A policy that passed its self-test. */
-export interface LoadedPolicy {
+/** A policy that is not tried yet, with what is known of it. */
+interface Candidate {
   readonly artifact: Artifact;
-  readonly tried: SelfTestResult;
+  /** Null for a bundle that somebody else made. */
+  readonly rules: AuthoredRules | null;
   /** What its author may not mean: lines as `policy.rego:12: …`. */
   readonly findings: readonly string[];
+}
+
+/** A policy that passed its self-test. */
+export interface LoadedPolicy extends Candidate {
+  readonly tried: SelfTestResult;
   /** Hash of the files that it was made from. */
   readonly sources: string;
 }
@@ -37,36 +44,58 @@ export interface LoadedPolicy {
 export interface PolicyFiles {
   /** Of contents, not of times (editors and mounts play tricks with those), and of the settings by which they are judged. */
   readonly hash: string;
-  /** Null for a bundle. */
-  readonly files: readonly SourceFile[] | null;
   /** @param live whose compiled rules are taken where they are the same. @throws {PolicyError} for what an author can mend */
   load(live: Artifact | null): Promise<LoadedPolicy>;
 }
 
 export function readPolicy(source: PolicySource): PolicyFiles {
-  const { path, rego } = source;
+  const { path } = source;
   if (!existsSync(path)) throw new ConfigProblem("policy.path", `${path} does not exist`);
-  if (!statSync(path).isDirectory()) {
-    const bytes = readFileSync(path);
-    const hash = judgedBy(source, createHash("sha256").update(bytes).digest("hex"));
-    return { hash, files: null, load: async () => tested(withSettings(readBundle(bytes), source), hash, []) };
-  }
-  const files = readSources(path);
-  const rules = rulesHash(files, rego);
-  const hash = judgedBy(source, policyHash(files, rules));
+  const { files, load } = statSync(path).isDirectory() ? folderAt(source) : bundleAt(path);
+  const hash = judgedBy(source, files);
   return {
     hash,
-    files,
+    async load(live) {
+      const { artifact: made, ...candidate } = await load(live);
+      const settled = withSettings(made, source);
+      const loaded = { ...candidate, artifact: settled, tried: await selfTest(settled), sources: hash };
+      refuseUnreadRules(source, loaded);
+      return loaded;
+    },
+  };
+}
+
+interface Found {
+  /** Hash of the files. */
+  readonly files: string;
+  readonly load: (live: Artifact | null) => Promise<Candidate>;
+}
+
+function bundleAt(path: string): Found {
+  const bytes = readFileSync(path);
+  const files = createHash("sha256").update(bytes).digest("hex");
+  const load = async () => {
+    const bundle = readPolicyBundle(bytes);
+    const { rules } = bundle;
+    return { ...bundle, findings: rules === null ? [] : ruleFindings(rules.files, rules.rego) };
+  };
+  return { files, load };
+}
+
+function folderAt(source: PolicySource): Found {
+  const { path, rego } = source;
+  const files = readSources(path);
+  const rules = authoredRules(files, rego);
+  return {
+    files: policyHash(files, rules.hash),
     async load(live) {
       const data = await compileData(files);
-      const known = live?.rules === rules ? live.wasm : readCompiled(path, rules);
+      const known = live?.rules === rules.hash ? live.wasm : readCompiled(path, rules.hash);
       const made = known === null ? await compiled(source, files) : { wasm: known, findings: [] };
       const findings = [...unreadData(path), ...ruleFindings(files, rego), ...made.findings];
-      const candidate = withSettings(artifact(made.wasm, data, rules), source);
+      const candidate = artifact(made.wasm, data, rules.hash);
       refuseHiddenData(files, rego);
-      const loaded = await tested(candidate, hash, findings);
-      refuseUnreadRules(source, files, loaded.tried);
-      return loaded;
+      return { artifact: candidate, rules, findings };
     },
   };
 }
@@ -85,30 +114,18 @@ export function underSettings(kept: LoadedPolicy, settings: PolicySettings): Loa
  * A policy of Authorino may decide by rules that are never asked here: `allow` then lets everybody in.
  * @throws {PolicyError} with the line of such a rule
  */
-function refuseUnreadRules(
-  source: PolicySource,
-  files: readonly SourceFile[],
-  { allowsStrangers }: SelfTestResult,
-): void {
-  if (source.compat !== "authorino" || source.openToAll === true || !allowsStrangers) return;
-  const where = readsCaller(files);
+function refuseUnreadRules(source: PolicySource, { rules, tried }: LoadedPolicy): void {
+  if (source.compat !== "authorino" || source.openToAll === true || !tried.allowsStrangers) return;
+  const where = rules === null ? "the bundle does not hold its rules, so maybe" : readsCaller(rules.files);
   if (where === null) return;
   throw new PolicyError("rules_invalid", [
-    `${where}: a rule reads the caller, but only \`allow\` and \`required_scopes\` count here, and \`allow\` lets every caller do everything: move what restricts into \`allow\`, or say policy.openToAll: true`,
+    `${where}${rules === null ? "" : ":"} a rule reads the caller, but only \`allow\` and \`required_scopes\` count here, and \`allow\` lets every caller do everything: move what restricts into \`allow\`, or say policy.openToAll: true`,
   ]);
 }
 
-/**
- * The policy that stands at `policy.path` now, with its sources where it is a folder. For commands: what a running serve
- * has live may be older.
- */
-export async function loadPolicy(source: PolicySource): Promise<LoadedPolicy & Pick<PolicyFiles, "files">> {
-  const found = readPolicy(source);
-  return { ...(await found.load(null)), files: found.files };
-}
-
-async function tested(candidate: Artifact, sources: string, findings: readonly string[]): Promise<LoadedPolicy> {
-  return { artifact: candidate, tried: await selfTest(candidate), sources, findings };
+/** The policy that stands at `policy.path` now. For commands: what a running serve has live may be older. */
+export function loadPolicy(source: PolicySource): Promise<LoadedPolicy> {
+  return readPolicy(source).load(null);
 }
 
 async function compiled(

@@ -3,6 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { AuthoredRules } from "./bundle.ts";
 import { isData, type SourceFile } from "./data.ts";
 
 export type { SourceFile } from "./data.ts";
@@ -56,14 +57,20 @@ const stem = (name: string) => name.replace(/\.[^.]*$/, "");
 const placeFor = (name: string) => `${stem(name)}/data.${name.endsWith(".json") ? "json" : "yaml"}`;
 const dataPath = (name: string) => `data.${stem(name).replaceAll("/", ".")}`;
 
+const isRule = ({ path }: SourceFile) => path.endsWith(".rego") && !isTest(path);
+
+/** The rules of a folder, for whoever has only their compiled form. */
+export function authoredRules(files: readonly SourceFile[], rego: "v0" | "v1"): AuthoredRules {
+  return { files: files.filter(isRule), rego, hash: rulesHash(files, rego) };
+}
+
 /** Hash of all that the compiled rules depend on: the author's rules, our library, the built-ins, the dialect; not the data. */
 export function rulesHash(files: readonly SourceFile[], rego: "v0" | "v1"): string {
-  const rules = ({ path }: SourceFile) => path.endsWith(".rego") && !isTest(path);
   return hashOf("rules", rego, [
     { path: "", text: readFileSync(CAPABILITIES_FILE, "utf8") },
-    ...readSources(LIBRARY_FOLDER).filter(rules),
+    ...readSources(LIBRARY_FOLDER).filter(isRule),
     { path: "", text: "" }, // no author's file can pass for one of the library
-    ...files.filter(rules),
+    ...files.filter(isRule),
   ]);
 }
 
