@@ -1,7 +1,10 @@
 import { CallToolResultSchema } from "@modelcontextprotocol/sdk/types.js";
 import { describe, expect, it } from "vitest";
+import { allowingPorts, checkSettings, requestOf, VIRTUAL } from "../../test/fakes/authz.ts";
+import { createCuration, UNCURATED } from "../mcp/curation.ts";
+import { createCheck } from "./check.ts";
 import { refusalResponse, rpcRefusal, type DenialForm, type RefusalResponseSettings } from "./refusal-response.ts";
-import type { Refused } from "./step.ts";
+import { pass, type Refused } from "./step.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import { newCheckFacts, type CheckFacts } from "./facts.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
@@ -108,4 +111,63 @@ describe("F82: a form for each era", () => {
         expect(rpcRefusal(settings(form), refused(reason), facts)).toEqual(answer(form, refused(reason), facts).body);
       }
   });
+});
+
+describe("F81, F82: by its form nobody can tell a hidden name from a denied or an unknown one", () => {
+  const tools = { allow: ["*"], deny: ["curated*"] };
+  const curation = createCuration({
+    servers: { s: { ...UNCURATED, tools }, t: { ...UNCURATED, tools } },
+    virtualServers: VIRTUAL,
+  });
+  const decide = () => pass({ allow: false as const, requiredScopes: null, revision: "r", note: null });
+
+  async function refusedCall(path: string, params: object, { denial, version, search }: Asked) {
+    const isModern = version === MODERN;
+    const meta = {
+      "io.modelcontextprotocol/protocolVersion": version,
+      "io.modelcontextprotocol/clientCapabilities": {},
+    };
+    const message = {
+      ...{ jsonrpc: "2.0", id: 1, method: "tools/call" },
+      params: { ...params, ...(isModern && { _meta: meta }) },
+    };
+    const mirrors = [["mcp-method", "tools/call"] as const, ["mcp-name", (params as { name: string }).name] as const];
+    const headers = [["mcp-protocol-version", version] as const, ...(isModern ? mirrors : [])];
+    const facts = newCheckFacts("req-1", 0);
+    const check = createCheck(checkSettings({ curation }, search), allowingPorts({ decide: decide as never }));
+    const outcome = await check(requestOf({ path, message, headers }), facts, new AbortController().signal);
+    return outcome.ok ? "allowed" : refusalResponse(settings(denial), outcome, facts);
+  }
+
+  interface Asked {
+    readonly denial: DenialForm;
+    readonly version: string;
+    readonly search: boolean;
+  }
+  const ENDPOINTS: readonly (readonly [string, string])[] = [
+    ["/servers/s/mcp", ""],
+    ["/servers/t/mcp", ""],
+    ["/servers/v/mcp", "t_"],
+    ["/mcp", "t_"],
+  ];
+  const NAMES = ["denied", "curated_x", "no such name", "nobody\u2019s", "../x"];
+
+  it.each(ENDPOINTS.flatMap(([path, prefix]) => [false, true].map((search) => [path, prefix, search] as const)))(
+    "%s, prefix %j, search mode %j",
+    async (path, prefix, search) => {
+      for (const denial of ["jsonrpc", "http", "isError"] as const)
+        for (const version of ["2025-11-25", "2025-03-26"]) {
+          const names = [...NAMES.map((name) => prefix + name), "x_unknown", "s_unknown"];
+          const seen = await Promise.all(names.map((name) => refusedCall(path, { name }, { denial, version, search })));
+          const inner = names.map((name) => ({ name: "call_tool", arguments: { name } }));
+          const wrapped = search && !path.startsWith("/servers/s") && !path.startsWith("/servers/t") ? inner : [];
+          for (const params of wrapped) seen.push(await refusedCall(path, params, { denial, version, search }));
+          expect(new Set(seen.map((each) => JSON.stringify(each)))).toHaveLength(1);
+          expect(seen[0]).toMatchObject({ status: denial === "http" ? 403 : 200 });
+          expect(JSON.stringify(seen[0])).toContain(denial === "isError" ? "isError" : "error");
+        }
+      const seen = await refusedCall(path, { name: "denied" }, { denial: "isError", version: MODERN, search });
+      expect(seen).toMatchObject({ status: 200, body: expect.stringContaining('"resultType":"complete"') });
+    },
+  );
 });

@@ -69,6 +69,7 @@ export interface BrokerLimits {
   readonly port?: number;
   /** Sessions of clients; none without. */
   readonly clientSessions?: TestSessions;
+  readonly denial?: BrokerOptions["answers"]["denial"];
 }
 
 export interface TestSessions {
@@ -191,6 +192,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
     tls,
     endpoints: endpointsOf(servers, limits, clientSessions !== null),
     ...SETTINGS,
+    answers: { ...SETTINGS.answers, denial: limits.denial ?? SETTINGS.answers.denial },
     verify: verifierAt(now, known),
     view: ({ server, virtualServer, search, sessions }, band) => ({
       sessions,
