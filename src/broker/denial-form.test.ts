@@ -73,7 +73,7 @@ describe("F82: a refusal of the broker's own", () => {
 
   it("too many calls, and a search whose answer has no room", async () => {
     const body = legacyBody("tools/call", { name: "search_tools", arguments: { query: "echo" } });
-    const limits = { maxCallsPerCaller: 1, search: true, heldBytes: body.length + 20 };
+    const limits = { maxCallsPerCaller: 1, search: true, heldBytesPerCaller: body.length + 20 };
     const { broker, upstream } = await setup(() => {}, { limits });
     const found = await ask(broker, body, { path: "/mcp", wristbands: [broker.wristband("alice", NOTHING)] });
     expect([found.status, found.message]).toMatchObject([200, { id: 1, ...refusal("rate_limited") }]);
