@@ -27,7 +27,7 @@ export interface ClientHeaders {
 /** Headers with which clients of real servers restrict themselves. To lose one is to widen what a call may do. */
 const KNOWN_RESTRICTIONS = ["x-mcp-readonly", "x-mcp-toolsets", "x-mcp-tools", "x-mcp-lockdown", "x-read-only"];
 
-const SESSION = "mcp-session-id";
+export const SESSION_HEADER = "mcp-session-id";
 const TRACE_MEMBER = String.raw`[a-z0-9][a-z0-9_*/@\-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]`;
 /** Headers that pass in this form alone, others do not pass: of W3C Trace Context §3.2 and §3.3, and the data plane's id of the request. */
 const FORMS: Readonly<Record<string, RegExp>> = {
@@ -35,6 +35,9 @@ const FORMS: Readonly<Record<string, RegExp>> = {
   tracestate: new RegExp(`^(?=.{1,512}$)${TRACE_MEMBER}(?:,[ \\t]*${TRACE_MEMBER}){0,31}$`),
   "x-request-id": /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
 };
+
+/** The list as a data plane needs it that knows names alone: in lower case, and beginnings of names. */
+export const LISTED = { names: ["accept", "content-type", ...Object.keys(FORMS)], prefixes: ["mcp-"] } as const;
 
 /** Names that are counted when they are dropped: those, and all that the configuration names for any server. */
 export function watchedHeaders(servers: Iterable<ServerHeaders>): ReadonlySet<string> {
@@ -80,7 +83,7 @@ export function clientHeaders(
 
 /** Null for a header that reaches no server as the client sent it. */
 function kindOf(name: string, version: string, passes: ReadonlySet<string>): "mcp" | "formed" | "passed" | null {
-  if (name === SESSION) return null;
+  if (name === SESSION_HEADER) return null;
   if (name.startsWith("mcp-")) return version === MODERN || !OF_MODERN.has(name) ? "mcp" : null;
   if (Object.hasOwn(FORMS, name)) return "formed";
   return passes.has(name) ? "passed" : null;

@@ -107,7 +107,7 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
       idle_timeout: duration(server.timeoutMs),
     },
     request_headers_to_remove: HOP_HEADERS,
-    ...serverResponses(),
+    ...serverResponses(server),
   };
 }
 

@@ -1,5 +1,7 @@
-// Filters responses on a direct route as the broker does on relayed calls, in Lua. Pure.
+// Filters responses on a direct route as the broker does on relayed calls, in Lua, with the script of the requests. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/lua_filter
+import { requestScript } from "./server-requests.ts";
+import type { ServerConfig } from "../config/schema.ts";
 import { typed } from "./values.ts";
 
 const LUA = "envoy.filters.http.lua";
@@ -55,10 +57,11 @@ export function serverResponseFilter(): object {
 }
 
 /** The script, per route. */
-export function serverResponses(): object {
+export function serverResponses(server: ServerConfig): object {
+  const script = requestScript(server) + SCRIPT;
   return {
     typed_per_filter_config: {
-      [LUA]: { "@type": `type.googleapis.com/${LUA_TYPE}.LuaPerRoute`, source_code: { inline_string: SCRIPT } },
+      [LUA]: { "@type": `type.googleapis.com/${LUA_TYPE}.LuaPerRoute`, source_code: { inline_string: script } },
     },
   };
 }

@@ -29,3 +29,9 @@ export function duration(milliseconds: number): string {
 export const REQUEST_SECONDS = 10;
 /** Longest pause of a body. */
 export const PAUSE_SECONDS = 5;
+
+/** A set as Lua writes it. Names of headers have no quotation mark and no backslash (config/schema/values.ts). */
+export function luaSet(names: Iterable<string>): string {
+  const members = [...new Set(names)].sort().map((name) => `["${name}"] = true`);
+  return `{ ${members.join(", ")} }`;
+}
