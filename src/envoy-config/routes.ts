@@ -6,7 +6,7 @@ import type { Config, ServerConfig } from "../config/schema.ts";
 import { partsOf } from "../http/url.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
 import { shardOf } from "./caller-shards.ts";
-import { serverResponses } from "./server-responses.ts";
+import { ORIGIN, serverResponses } from "./server-responses.ts";
 import { duration, EXT_AUTHZ } from "./values.ts";
 
 /** Response headers of upstreams that no client gets. The challenge of serve passes: it comes before these routes. */
@@ -107,6 +107,7 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
       idle_timeout: duration(server.timeoutMs),
     },
     request_headers_to_remove: HOP_HEADERS,
+    ...ORIGIN,
     ...serverResponses(server),
   };
 }

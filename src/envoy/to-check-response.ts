@@ -3,7 +3,7 @@ import { refusalResponse, type RefusalResponseSettings } from "../authz/refusal-
 import { decisionOf, type Verdict } from "../authz/audit-record.ts";
 import { Grant } from "../authz/grant.ts";
 import type { Outcome } from "../authz/outcome.ts";
-import type { Refused } from "../authz/step.ts";
+import { refuse, type Refused } from "../authz/step.ts";
 import type { Publication } from "../authz/public-document.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { CheckFacts } from "../authz/facts.ts";
@@ -61,7 +61,7 @@ export function toCheckResponse(settings: ResponseSettings, outcome: Outcome, fa
 
 function build({ answers, encode }: ResponseSettings, outcome: Outcome, facts: CheckFacts): EncodedResponse {
   const [response, { decision, reason, detail }] = outcome.ok
-    ? accepted(outcome.value, facts)
+    ? accepted(answers, outcome.value, facts)
     : refusal(answers, outcome, facts);
   return { bytes: encode(response), decision, reason, detail };
 }
@@ -69,10 +69,12 @@ function build({ answers, encode }: ResponseSettings, outcome: Outcome, facts: C
 /** A response, and the verdict that it carries. */
 type Built = readonly [response: CheckResponse, verdict: Verdict];
 
-function accepted(value: Grant | Publication, facts: CheckFacts): Built {
+function accepted(settings: RefusalResponseSettings, value: Grant | Publication, facts: CheckFacts): Built {
   if (Grant.is(value)) {
     const { set, remove, responseHeaders, route } = value;
-    return [{ kind: "ok", set, remove, responseHeaders, metadata: metadataOf(facts, ALLOW, route) }, ALLOW];
+    const fault = route === "broker" ? [] : faultOf(settings, facts);
+    const metadata = [...metadataOf(facts, ALLOW, route), ...fault];
+    return [{ kind: "ok", set, remove, responseHeaders, metadata }, ALLOW];
   }
   const { headers, body, published } = value;
   if (!published) throw new TypeError("neither a grant nor a publication");
@@ -97,6 +99,8 @@ function grpcCode(reason: Reason): number {
 }
 
 const MAX_METADATA = 256;
+/** With an id as long as clients make them. */
+const MAX_FAULT = 1024;
 
 function metadataOf(facts: CheckFacts, { decision, reason }: Verdict, route: string | null): Metadata {
   const metadata: [string, string][] = [];
@@ -110,6 +114,18 @@ function metadataOf(facts: CheckFacts, { decision, reason }: Verdict, route: str
   add("server", facts.server);
   add("name", facts.name);
   return metadata;
+}
+
+/** What the data plane says in the place of a direct server that fails: whole, or not at all. */
+function faultOf(settings: RefusalResponseSettings, facts: CheckFacts): Metadata {
+  const { status, body } = refusalResponse(settings, refuse("upstream_unavailable"), facts);
+  const fault = body.toWellFormed();
+  return fault.length <= MAX_FAULT
+    ? [
+        ["fault", fault],
+        ["fault_status", String(status)],
+      ]
+    : [];
 }
 
 function isSafe(bytes: Buffer, outcome: Outcome): boolean {

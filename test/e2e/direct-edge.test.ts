@@ -20,6 +20,23 @@ import { freePorts, type Ports } from "../../demo/ports.ts";
 import { legacy, type Reply } from "./client.ts";
 import { http2Post, rawBytes, rawRequest } from "./raw-http.ts";
 
+/** Names by a seed: odd but legal, short and long. */
+function generatedNames(count: number): string[] {
+  const tokens = "!#$%&'*+-.^`|~0123456789abcdefghijklmnopqrstuvwxyz";
+  let seed = 20_261_130;
+  const next = (below: number) => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((seed / 4_294_967_296) * below);
+  };
+  const names = new Set<string>();
+  while (names.size < count) {
+    const length = next(10) === 0 ? 100 + next(400) : 1 + next(24);
+    const name = Array.from({ length }, () => tokens[next(tokens.length)] ?? "").join("");
+    if (!/^(?:mcp-|te$|upgrade$|connection$|host$)/.test(name)) names.add(name);
+  }
+  return [...names];
+}
+
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-direct-edge-"));
 /** Of the server's URL: written so that whoever cleans a path would change it. */
 const PATH = "/a/../%2e/b%2Fc//mcp|x";
@@ -111,6 +128,28 @@ describe("requests", () => {
       onlyKnown(server.requests.at(-1));
     },
   );
+
+  it("MS-08, MO-08: of 500 generated names none arrives, by HTTP/1.1 with trailers or HTTP/2", async () => {
+    const names = generatedNames(500);
+    const usual = ["Content-Type: application/json", "Accept: */*", `Authorization: Bearer ${alice}`];
+    const trailers = `x-trailer: evil\r\nAuthorization: evil\r\nsudo: evil\r\n`;
+    const chunk = `${CALL.length.toString(16)}\r\n${CALL}\r\n0\r\n${trailers}\r\n`;
+    for (let i = 0; i < names.length; i += 50) {
+      const some = names.slice(i, i + 50);
+      const lines = some.map((name, n) => `${n % 3 === 0 ? name.toUpperCase() : name}: evil`);
+      const framed = ["Transfer-Encoding: chunked", "Trailer: sudo"];
+      const parts = { body: chunk, contentLength: null, headers: [...usual, ...framed, ...lines] };
+      const before = server.requests.length;
+      const reply = await rawRequest(ports.gateway, rawBytes(parts), 150);
+      const two = await http2Post(
+        ports.gateway,
+        { authorization: `Bearer ${alice}`, ...Object.fromEntries(some.map((name) => [name, "evil"])) },
+        [Buffer.from(CALL)],
+      );
+      expect([reply.status, two.status, server.requests.length - before]).toEqual([200, 200, 2]);
+      for (const arrival of server.requests.slice(before)) onlyKnown(arrival);
+    }
+  });
 
   it.each(CHUNKS)("HTTP/2: none arrives (from %s on)", async (...names) => {
     const taken = new Set(["keep-alive", "proxy-connection", "te"]); // Node does not send these
@@ -218,6 +257,7 @@ const HOSTILE = {
   sourcemap: "https://evil.example/",
   "x-accel-redirect": "/evil",
   "x-sendfile": "/evil",
+  "x-mcp-origin": "stream_idle_timeout",
   "x-envoy-overloaded": "true",
   "x-envoy-ratelimited": "true",
   "x-authorized-tools": "evil",
@@ -237,7 +277,15 @@ async function answered(onCall: (arrival: Arrival, response: ServerResponse) => 
   return reply;
 }
 
-const BAD_GATEWAY = { jsonrpc: "2.0", id: null, error: { code: 502, message: expect.stringContaining("failed") } };
+const BAD_GATEWAY = {
+  jsonrpc: "2.0",
+  id: 1,
+  error: {
+    code: 502,
+    message: expect.stringContaining("failed"),
+    data: { reason: "upstream_unavailable", requestId: expect.any(String) },
+  },
+};
 
 describe("responses", () => {
   it("a good answer passes, and of its headers those that say what it is", async () => {
@@ -284,7 +332,7 @@ describe("responses", () => {
 
   it.each([
     201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 305, 307, 308, 401, 403, 405, 407, 410, 418, 451, 500, 502,
-    511,
+    503, 504, 511,
   ])("status %i is a fault of the server's", async (status) => {
     const reply = await answered((arrival, response) => {
       withHeaders(response, HOSTILE).writeHead(status, { "content-type": "application/json" });
