@@ -258,7 +258,7 @@ function configuration(
     challenge: { scopes: ["mcp:read", "mcp:write"] },
     audit: { file: logPath(folder, "audit.jsonl") },
     identity: { issuers: [{ issuer, audiences: [gateway], algorithms: ["ES256"] }] },
-    policy: { path: policyFolder },
+    policy: { path: policyFolder, revisions: "run/revisions" },
     wristband: { issuer: gateway, keys: [{ kid: "demo", file: "keys/wristband.pem" }] },
     sessions: { keys: [{ id: "demo", file: "keys/session.key" }] },
     servers: {

@@ -1,12 +1,22 @@
 // `mcp-authz why`: what would become, or became, of a call. I/O: reads files, asks issuers and on request Vault; writes nothing.
 import { simulate, type SimulateOptions } from "../explain/simulate.ts";
 import { argumentsOption, CALL_OPTIONS, CALL_USAGE, callSpec, readToken } from "./call-options.ts";
-import { configPath, EXIT, loadWithWarnings, textOption, UsageError, type Arguments, type Command } from "./command.ts";
+import {
+  configPath,
+  EXIT,
+  InputError,
+  loadWithWarnings,
+  textOption,
+  UsageError,
+  type Arguments,
+  type Command,
+} from "./command.ts";
 import type { Config } from "../config/load.ts";
 import { pastReport } from "../explain/history.ts";
 import { isUndecided, reportOf } from "../explain/report.ts";
 import { reportText, type Report } from "../explain/render.ts";
 import { findOpa } from "../policy/opa.ts";
+import { readRevision, type KeptPolicy } from "../policy/revisions.ts";
 
 /** As {@link EXIT}, in the words of this command. */
 const CODES = { allow: EXIT.ok, refuse: EXIT.failed, unknown: EXIT.usage } as const;
@@ -14,12 +24,14 @@ const CODES = { allow: EXIT.ok, refuse: EXIT.failed, unknown: EXIT.usage } as co
 export const command: Command = {
   summary: "Say whether a call would be allowed, or why a past one was refused, step by step",
   usage: [
-    "--config FILE --token-file FILE --server NAME --tool NAME [--args JSON] [--credentials] [--json]",
-    "       mcp-authz why --config FILE --request-id ID [--audit FILE] [--token-file FILE [--args JSON]] [--json]",
+    "--config FILE --token-file FILE --server NAME --tool NAME [--args JSON] [--credentials] [--revision HASH] [--json]",
+    "       mcp-authz why --config FILE --request-id ID [--audit FILE] [--token-file FILE [--args JSON]] [--revision HASH] [--json]",
     "",
     ...CALL_USAGE,
     "  --credentials       also ask Vault; nothing is ever exchanged",
     "  --request-id ID     a decision of the audit log, by our id or by the mesh's x-request-id",
+    "  --revision HASH     judge by this policy of policy.revisions, its first 8 digits or more, and not by the files; of a past decision",
+    "                      the one that decided is taken by itself, where it is kept",
     "  --audit FILE        where to look; default audit.file of the configuration; - reads standard input",
     "  --json              for programs",
     "",
@@ -35,6 +47,7 @@ export const command: Command = {
     json: { type: "boolean" },
     "request-id": { type: "string" },
     audit: { type: "string" },
+    revision: { type: "string" },
   },
   positionals: { min: 0, max: 0 },
   async run(args) {
@@ -66,13 +79,24 @@ interface WhyOutput {
   readonly code: number;
 }
 
-function simulateOptions(args: Arguments): SimulateOptions {
-  return { findOpa, askVault: args.values["credentials"] === true };
+async function simulateOptions(config: Config, args: Arguments): Promise<SimulateOptions> {
+  return { findOpa, askVault: args.values["credentials"] === true, kept: await keptOption(config, args) };
+}
+
+async function keptOption({ policy }: Config, args: Arguments): Promise<KeptPolicy | null> {
+  const revision = textOption(args, "revision");
+  if (revision === undefined) return null;
+  if (policy.revisions === null) throw new InputError("--revision: the configuration names no folder policy.revisions");
+  try {
+    return await readRevision(policy.revisions, revision);
+  } catch (error) {
+    throw new InputError(`--revision: ${error instanceof Error ? error.message : "failed"}`);
+  }
 }
 
 async function whyCall(config: Config, args: Arguments): Promise<WhyOutput> {
   const spec = callSpec(args, config);
-  const simulation = await simulate(config, spec, simulateOptions(args));
+  const simulation = await simulate(config, spec, await simulateOptions(config, args));
   const report = reportOf({ config, spec, now: Date.now() }, simulation);
   if (simulation.outcome.ok) return { report, code: CODES.allow };
   return { report, code: isUndecided(simulation.outcome.reason) ? CODES.unknown : CODES.refuse };
@@ -88,7 +112,8 @@ async function whyPast(config: Config, args: Arguments, id: string): Promise<Why
   const auditFile = textOption(args, "audit") ?? null;
   if (auditFile === "-" && textOption(args, "token-file") === "-")
     throw new UsageError("only one of --audit and --token-file can be standard input");
-  const report = await pastReport(config, { ...simulateOptions(args), id, auditFile, again }, Date.now());
+  const options = await simulateOptions(config, args);
+  const report = await pastReport(config, { ...options, id, auditFile, again }, Date.now());
   if (typeof report === "string") return report;
   return { report, code: report.verdict === "refuse" ? CODES.refuse : CODES.allow };
 }

@@ -1,4 +1,4 @@
-// Explains a past decision from its audit line, and compares it with the current policy files. I/O: audit log, policy files.
+// Explains a past decision from its audit line, and asks policy again: the kept one of that time, or the files. I/O: audit log, policy files.
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { remedyOf } from "./remedies.ts";
 import type { PolicyInput } from "../authz/types.ts";
@@ -7,7 +7,8 @@ import { errorCode } from "../files/read-error.ts";
 import { isOrdinaryName } from "../mcp/method-table.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { rotatedBeside, searchAuditFile, searchAuditStream, type AuditLine } from "../ops/audit/search.ts";
-import { simulate, evaluateFiles, type SimulateOptions, type PolicyResult } from "./simulate.ts";
+import { readRevision, type KeptPolicy } from "../policy/revisions.ts";
+import { simulate, evaluatePolicy, underKept, type SimulateOptions, type PolicyResult } from "./simulate.ts";
 import type { CallSpec } from "./call.ts";
 import { policySteps, reportOf } from "./report.ts";
 import { distance, firstLine, type Report, type ReportStep } from "./render.ts";
@@ -126,14 +127,20 @@ function policyOf(line: AuditLine): string {
     : `revision ${revision.slice(0, 12)}; reason: ${note === null ? "none given" : `"${note}"`}`;
 }
 
-/** Evaluates the policy files for the same call, as far as the log has its facts. */
+/** Evaluates policy for the same call, as far as the log has its facts: the policy of that time, where it is kept. */
 async function evaluateAgain(context: HistoryContext, options: PastOptions): Promise<ReportStep[]> {
-  const { config, line } = context;
-  const call = callOf(config, line);
+  const { line } = context;
+  const call = callOf(context.config, line);
   if (typeof call === "string") return [{ step: "now", outcome: "note", says: [`not asked again: ${call}`] }];
+  const found = options.kept ?? (await keptThen(context));
+  const kept = typeof found === "string" ? null : found;
+  const notKept = typeof found === "string" ? [found] : [];
   const { again } = options;
-  if (again !== null) return simulateWithToken(context, { ...call, ...again }, options);
-  const policy = await evaluateFiles(config, inputOf(config, call, line), options.findOpa);
+  if (again !== null) return simulateWithToken(context, { ...call, ...again }, { ...options, kept, notKept });
+  const policy = await evaluatePolicy(context.config, inputOf(underKept(context.config, kept), call, line), {
+    ...options,
+    kept,
+  });
   return [
     {
       step: "now",
@@ -143,10 +150,23 @@ async function evaluateAgain(context: HistoryContext, options: PastOptions): Pro
         "The log holds no username, groups, scopes or claims and no arguments, so this answer may differ from the one given then.",
         "To repeat it exactly, add --token-file with a token of this caller, and --args JSON.",
         revisionNote(policy, line),
+        ...notKept,
       ],
     },
     ...(isSameDecision(policy, line) ? policySteps(policy).map(asNote) : [NOT_COMPARABLE]),
   ];
+}
+
+/** The policy that decided then, null where none are kept, or why it is not to be had. */
+async function keptThen({ config, line }: HistoryContext): Promise<KeptPolicy | string | null> {
+  const revision = text(line, "policy");
+  const { revisions } = config.policy;
+  if (revisions === null || revision === null) return null;
+  try {
+    return await readRevision(revisions, revision);
+  } catch (error) {
+    return error instanceof Error ? `${error.message}.` : null;
+  }
 }
 
 const NOT_COMPARABLE: ReportStep = {
@@ -175,7 +195,7 @@ function asNote(step: ReportStep): ReportStep {
 async function simulateWithToken(
   { config, line, now }: HistoryContext,
   spec: CallSpec,
-  options: SimulateOptions,
+  options: SimulateOptions & { readonly notKept: readonly string[] },
 ): Promise<ReportStep[]> {
   const simulation = await simulate(config, spec, options);
   const report = reportOf({ config, spec, now }, simulation);
@@ -190,14 +210,19 @@ async function simulateWithToken(
         ...(report.caveat === null ? [] : [report.caveat]),
         ...(identity !== null && !same ? ["The token is another caller's than the one of the decision."] : []),
         ...(simulation.policy === null ? [] : [revisionNote(simulation.policy, line)]),
+        ...options.notKept,
       ],
     },
     ...report.steps,
   ];
 }
 
-function revisionNote({ decision }: PolicyResult, line: AuditLine): string {
+function revisionNote({ decision, isKept }: PolicyResult, line: AuditLine): string {
   if (!decision.ok) return "The policy cannot be asked.";
+  if (isKept)
+    return decision.value.revision === line["policy"]
+      ? "It was asked by the revision that decided then, which is kept."
+      : "It was asked by a kept revision, which is another than the one that decided then.";
   return decision.value.revision === line["policy"]
     ? "The policy is still the same revision."
     : "The policy has changed since.";

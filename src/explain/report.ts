@@ -184,7 +184,7 @@ function liveStep({ decision, loaded, live }: PolicyResult): ReportStep[] {
   return [{ step: "serve", outcome: "note", says: [says, ...because, ...how], facts: { live } }];
 }
 
-function decisionStep({ decision }: PolicyResult): ReportStep {
+function decisionStep({ decision, isKept }: PolicyResult): ReportStep {
   if (!decision.ok) return { step: "policy", outcome: "refused", says: [whatWasWrong(decision)] };
   const { allow, revision, note } = decision.value;
   const scopes = decision.value.allow ? null : decision.value.requiredScopes;
@@ -196,7 +196,9 @@ function decisionStep({ decision }: PolicyResult): ReportStep {
   return {
     step: "policy",
     outcome: allow ? "ok" : "refused",
-    says: [`${verdict}; reason: ${note === null ? "none given" : `"${note}"`}; revision ${revision.slice(0, 12)}`],
+    says: [
+      `${verdict}; reason: ${note === null ? "none given" : `"${note}"`}; revision ${revision.slice(0, 12)}${isKept ? ", kept" : ""}`,
+    ],
     facts: { allow, reason: note, requiredScopes: scopes, revision },
   };
 }

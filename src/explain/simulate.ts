@@ -12,6 +12,7 @@ import { decideBounded } from "../policy/bounded.ts";
 import { explainRules, type Explanation } from "../policy/explain.ts";
 import { loadPolicy } from "../policy/load.ts";
 import type { FindOpa } from "../policy/opa.ts";
+import type { KeptPolicy } from "../policy/revisions.ts";
 import { firstLine } from "../policy/policy-error.ts";
 import { loadSigningKeys } from "../wristband/keys.ts";
 import { createSigner } from "../wristband/sign.ts";
@@ -25,6 +26,8 @@ import { probeCredentials, type CredentialNote } from "./credential-probe.ts";
 export interface SimulateOptions {
   readonly findOpa: FindOpa;
   readonly askVault: boolean;
+  /** Judged by in place of the policy files; null for the files. */
+  readonly kept: KeptPolicy | null;
 }
 
 /** The result of each step. Null where the call did not reach it. */
@@ -40,7 +43,7 @@ export interface Simulation {
   readonly clocks: readonly ClockFault[];
 }
 
-/** The decision of the policy files, with the rules that made it. */
+/** The decision of the policy files, or of a kept policy, with the rules that made it. */
 export interface PolicyResult {
   readonly decision: Step<Decision>;
   readonly rules: Explanation;
@@ -48,13 +51,23 @@ export interface PolicyResult {
   readonly loaded: boolean;
   /** Null if no serve of this configuration responds. */
   readonly live: RunningPolicy | null;
+  /** A policy of `policy.revisions` was asked, not the files. */
+  readonly isKept: boolean;
 }
 
 const TIMEOUT_MS = 10_000;
 const POLICY_LIMIT_MS = 5000;
 
+/** The configuration with the settings that a kept policy had when it was live. */
+export function underKept(config: Config, kept: KeptPolicy | null): Config {
+  if (kept === null) return config;
+  const { compat = null, headers = [] } = kept.settings;
+  return { ...config, policy: { ...config.policy, compat, headers: [...headers] } };
+}
+
 /** Simulates one call: no audit line, no metric, nothing sent upstream. */
-export async function simulate(config: Config, spec: CallSpec, options: SimulateOptions): Promise<Simulation> {
+export async function simulate(now: Config, spec: CallSpec, options: SimulateOptions): Promise<Simulation> {
+  const config = underKept(now, options.kept);
   const identity = createIdentity({
     issuers: issuersOf(config),
     now: Date.now,
@@ -71,7 +84,7 @@ export async function simulate(config: Config, spec: CallSpec, options: Simulate
     const capture = await captureInput({ settings, identify }, request, signal);
     const { input } = capture;
     if (input === null) return { ...capture, identified, policy: null, credentials: [], wristband: null, clocks };
-    const policy = await evaluateFiles(config, input, options.findOpa);
+    const policy = await evaluatePolicy(config, input, options);
     const credentials = probeCredentials(config, spec.server, options.askVault);
     if (policy.decision.ok && policy.decision.value.allow) await credentials.start();
     const signer = probeSigner(config);
@@ -100,17 +113,22 @@ function clockFaults(identity: IdentityService, now: number): ClockFault[] {
   return status.map(({ issuer }) => clockFault(status, issuer, now)).filter((fault) => fault !== null);
 }
 
-/** Evaluates the policy files in bounded time, and names the rules that decided, where opa can. */
-export async function evaluateFiles(config: Config, input: PolicyInput, findOpa: FindOpa): Promise<PolicyResult> {
-  const { policy } = config;
-  const live = await fetchRunningPolicy(config);
+/** Evaluates the policy files, or a kept policy, in bounded time, and names the rules that decided, where opa can. */
+export async function evaluatePolicy(
+  { policy, ...config }: Config,
+  input: PolicyInput,
+  { findOpa, kept }: Pick<SimulateOptions, "findOpa" | "kept">,
+): Promise<PolicyResult> {
+  const live = await fetchRunningPolicy({ policy, ...config });
   try {
-    const { artifact, rules } = await loadPolicy({ ...policy, findOpa });
+    const { artifact, rules } = kept ?? (await loadPolicy({ ...policy, findOpa }));
     const decision = await decideBounded(artifact, input, POLICY_LIMIT_MS);
-    return { decision, rules: await explainRules({ rules, data: artifact.data, findOpa }, input), loaded: true, live };
+    const named = await explainRules({ rules, data: artifact.data, findOpa }, input);
+    return { decision, rules: named, loaded: true, live, isKept: kept !== null };
   } catch (error) {
     const rules = { unknown: "the policy cannot be loaded" };
-    return { decision: refuse("policy_unavailable", firstLine(error)), rules, loaded: false, live };
+    const decision = refuse("policy_unavailable", firstLine(error));
+    return { decision, rules, loaded: false, live, isKept: kept !== null };
   }
 }
 

@@ -1,6 +1,6 @@
 // `serve` as its thread is wired, but for the thread: keys, their rotation, and the catalogue.
 import { generateKeyPairSync } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -100,6 +100,20 @@ it("4.8: its keys are published before the issuer's are here: the broker waits f
   expect([await kids(), (await ops("/readyz")).status]).toEqual([["k1"], 503]);
   release();
   await starting;
+});
+
+it("the policy that is live is kept, and a folder that cannot be written costs a line of the log and no more", async () => {
+  const path = resolve(import.meta.dirname, "../../policies/demo");
+  const kept = join(folder, "kept");
+  configure(["k1"], { policy: { path, revisions: "kept" } });
+  await start();
+  const live = told.flatMap((one) => (one.type === "policy" ? [`${one.revision}.tar.gz`] : []));
+  await expect.poll(() => existsSync(kept) && readdirSync(kept)).toEqual(live);
+  await serve?.stop();
+  configure(["k1"], { policy: { path, revisions: "mcp-authz.yaml" } });
+  await start();
+  await expect.poll(() => log.join("")).toMatch(/"policy_revision_not_kept".*"code":"E/);
+  expect((await ops("/readyz")).status).toBe(200);
 });
 
 it("keys of an issuer that are handed over belong to the place where they were fetched", async () => {

@@ -10,6 +10,9 @@ import { stringify } from "yaml";
 import { findTool } from "../../src/files/program.ts";
 import { runMain } from "../../src/cli/command.ts";
 import { command } from "../../src/cli/why.ts";
+import { loadPolicy } from "../../src/policy/load.ts";
+import { keepRevision } from "../../src/policy/revisions.ts";
+import { noOpa } from "../fakes/opa.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -441,6 +444,56 @@ describe("a past decision", () => {
     );
     expect([code, first]).toEqual([1, "refuse token_expired"]);
     expect(out).toContain("policy was not asked then either");
+  });
+});
+
+describe("policy.revisions: a policy that was live, and is not in the files any more", () => {
+  let config: string;
+  let then: string;
+  beforeAll(async () => {
+    const source = { path: join(folder, "policies"), rego: "v1" as const, findOpa: noOpa };
+    const { artifact, rules } = await loadPolicy(source);
+    await keepRevision(join(folder, "kept"), { artifact, rules, settings: {} });
+    then = artifact.revision;
+    cpSync(join(ROOT, "policies/demo"), join(folder, "now"), { recursive: true });
+    writeFileSync(join(folder, "now/data.yaml"), "grants: {}\nlimits: {transfer: 1000}\n");
+    config = writeConfig("kept.yaml", { policy: { path: "now", revisions: "kept" }, audit: { file: "kept.jsonl" } });
+    const line = { time: new Date().toISOString(), server: "demo", method: "tools/call", kind: "tool", name: "echo" };
+    const who = { decision: "allow", reason: null, issuer: issuer.issuer, subject: "alice", note: null };
+    const text = [
+      { ...line, ...who, request_id: "k1", policy: then },
+      { ...line, ...who, request_id: "k2", policy: "f".repeat(64) },
+    ].map((one) => `${JSON.stringify(one)}\n`);
+    writeFileSync(join(folder, "kept.jsonl"), text.join(""));
+  });
+  const again = (id: string, ...more: string[]) =>
+    why(["--request-id", id, "--token-file", tokenFile("alice"), ...more], config);
+
+  it("judges a past decision", async () => {
+    const { out } = await again("k1");
+    expect(out).toContain("It was asked by the revision that decided then, which is kept.");
+    expect(out).toMatch(new RegExp(`^policy +ok +allows; .* revision ${then.slice(0, 12)}, kept$`, "m"));
+    if (findTool("opa") !== null) expect(out).toMatch(/policy\.rego:7 +allow holds/);
+    const log = await why(["--request-id", "k1"], config);
+    expect(log.out).toContain("which is kept");
+  });
+
+  it("is said not to be kept, and the files are asked", async () => {
+    const { out } = await again("k2");
+    expect(out).toMatch(/kept does not hold the revision f{12}: the newest of 1 are [0-9a-f]{12}\./);
+    expect(out).toMatch(/^policy +NO +does not allow/m);
+    expect((await again("k2", "--revision", then.slice(0, 12))).out).toContain(
+      "another than the one that decided then",
+    );
+  });
+
+  it("judges a new call by --revision", async () => {
+    const echo = ["--token-file", tokenFile("alice"), "--server", "demo", "--tool", "echo"];
+    expect((await why(echo, config)).first).toBe("refuse policy_denied");
+    expect((await why([...echo, "--revision", then], config)).first).toBe("allow");
+    const none = await why([...echo, "--revision", "ffffffff"], config);
+    expect([none.code, none.err]).toEqual([2, expect.stringMatching(/does not hold the revision/)]);
+    expect((await why([...echo, "--revision", then])).err).toContain("names no folder policy.revisions");
   });
 });
 

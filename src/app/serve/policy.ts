@@ -10,11 +10,13 @@ import type { FromThread } from "../../ops/supervisor/messages.ts";
 import type { Guard } from "../../policy/evaluator.ts";
 import { OPEN_TO_ALL } from "../../policy/self-test.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
+import { keepRevision } from "../../policy/revisions.ts";
 import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../../policy/store.ts";
 import { signCatalogToken } from "../../catalog/token.ts";
 import { listedNames, type RevisedNames } from "../../wristband/compact-names.ts";
 import type { SigningKey } from "../../wristband/keys.ts";
 import { readCaFile } from "../../files/ca.ts";
+import { errorCode } from "../../files/read-error.ts";
 import { policyError } from "../check-files.ts";
 import { partsOf } from "../../http/url.ts";
 import type { ServeOptions } from "./options.ts";
@@ -22,6 +24,7 @@ import type { ServeOptions } from "./options.ts";
 /** Opens the policy store. @throws {Error} if no policy can be loaded */
 export async function startPolicy(options: ServeOptions, guard: Guard, metrics: Metrics): Promise<PolicyStore> {
   const { config, log, handover } = options;
+  const keep = revisionKeeper(config, log);
   const store: PolicyStore = await openStore({
     ...config.policy,
     findOpa: options.findOpa,
@@ -34,14 +37,30 @@ export async function startPolicy(options: ServeOptions, guard: Guard, metrics: 
         metrics.policyRevision(store.revision());
         if (!store.quarantined()) tellLive(store, options);
         log.info("policy_live", { revision: store.revision() });
+        keep(store.live());
         warnOfOpenness(store, log);
       } else log.error("policy_not_reloaded", { message, live: store.revision() });
     },
   });
   metrics.policyRevision(store.revision());
+  keep(store.live());
   if (handover.policy === null) tellLive(store, options);
   warnOfOpenness(store, log);
   return store;
+}
+
+/** Keeps each policy that goes live, one after the other, where the configuration names a folder; what fails is told, and nothing waits for it. */
+function revisionKeeper({ policy }: ServeOptions["config"], log: Log): (live: LoadedPolicy) => void {
+  const { revisions: folder } = policy;
+  let before: Promise<void> = Promise.resolve();
+  return ({ artifact, rules }) => {
+    if (folder === null) return;
+    before = before
+      .then(() => keepRevision(folder, { artifact, rules, settings: policy }))
+      .catch((error: unknown) =>
+        log.warn("policy_revision_not_kept", { revision: artifact.revision, folder, code: errorCode(error, "failed") }),
+      );
+  };
 }
 
 /** Sends the live policy to the supervisor, for the next thread and for its count of runaways by revision. */

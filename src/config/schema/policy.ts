@@ -12,6 +12,10 @@ export const policySchema = (file: FileSchema) =>
       .nullable()
       .default(null)
       .meta({ description: "`authorino` adds `input.auth.identity`" }),
+    revisions: file.nullable().default(null).meta({
+      description:
+        "a folder where `serve` keeps the last 50 policies that were live, so that `why` judges a past decision by its own; made with mode 0700 where it is not there",
+    }),
     openToAll: z.boolean().default(false).meta({
       description:
         "with `compat: authorino`, `true` says that a policy is meant which allows every caller while other rules of it read the caller; else it is refused",
