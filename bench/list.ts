@@ -1,4 +1,5 @@
 // `node bench/list.ts`: where the time of a list goes, step by step, against the decision of one call. All in one process.
+import { createPolicyCallers } from "../src/authz/policy-input.ts";
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -58,8 +59,8 @@ const data = JSON.stringify({
   limits: { transfer: 1 },
 });
 const evaluator = createEvaluator(artifact(wasm, data), snapshot.names, UNWATCHED);
+const callerOf = createPolicyCallers();
 const inputFor = (mcp: Partial<PolicyOperation>): PolicyInput => {
-  const { issuer, subject, username, groups, scopes, claims } = ALICE;
   const operation = {
     kind: "tool" as const,
     name: null,
@@ -69,7 +70,7 @@ const inputFor = (mcp: Partial<PolicyOperation>): PolicyInput => {
     server: "s",
   };
   const request = { host: "h", path: "/servers/s/mcp", sourceIp: "192.0.2.1", time: 1, headers: {} };
-  return { identity: { issuer, subject, username, groups, scopes, claims }, mcp: { ...operation, ...mcp }, request };
+  return { identity: callerOf(ALICE), mcp: { ...operation, ...mcp }, request };
 };
 const call = inputFor({ method: "tools/call", name: "search_1" });
 const list = inputFor({ method: "tools/list" });

@@ -10,6 +10,11 @@ person(name, groups, scopes) := {
 	"username": name,
 	"groups": groups,
 	"scopes": scopes,
+	"kind": "user",
+	"method": "jwt",
+	"amr": [],
+	"acr": null,
+	"auth_time": null,
 	"claims": {},
 }
 

@@ -42,6 +42,14 @@ test_every_field_is_needed if {
 	}
 }
 
+test_authentication_has_its_types if {
+	every field, wrong in {"kind": "robot", "method": 1, "amr": "mfa", "acr": 1, "auth_time": "1"} {
+		refuses(object.union(whole, {"identity": {field: wrong}}))
+	}
+	known := {"kind": "machine", "method": "jwt", "amr": ["mfa"], "acr": "a", "auth_time": 1}
+	mcp_authz.decision.allow with input as object.union(whole, {"identity": known}) with data.mcp.authz as {"allow": true}
+}
+
 test_empty_names_refuse if {
 	refuses(object.union(whole, {"identity": {"subject": ""}}))
 	refuses(object.union(whole, {"identity": {"issuer": ""}}))

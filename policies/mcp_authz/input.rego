@@ -10,11 +10,21 @@ known_caller if {
 	is_array(input.identity.groups)
 	is_array(input.identity.scopes)
 	is_object(input.identity.claims)
+	authentication_holds
 	is_string(input.request.host)
 	is_string(input.request.path)
 	is_string(input.request.sourceIp)
 	is_number(input.request.time)
 	is_object(input.request.headers)
+}
+
+# Policies that were written before these fields test with inputs that lack them; serve always sends them.
+authentication_holds if {
+	object.get(input.identity, "kind", "user") in {"user", "machine"}
+	is_string(object.get(input.identity, "method", "jwt"))
+	is_array(object.get(input.identity, "amr", []))
+	type_name(object.get(input.identity, "acr", null)) in {"string", "null"}
+	type_name(object.get(input.identity, "auth_time", null)) in {"number", "null"}
 }
 
 known_operation if {

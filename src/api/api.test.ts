@@ -1,4 +1,5 @@
 // What the façades add to the parts behind them: faults that cannot be taken for an answer. The parts have tests of their own.
+import { BY_TOKEN } from "../../test/fakes/identity.ts";
 import { describe, expect, it } from "vitest";
 import { demoBundle } from "../../test/fakes/demo-bundle.ts";
 import { makeKey } from "../../test/fakes/issuer.ts";
@@ -52,6 +53,7 @@ describe("wristband", () => {
   const keySet = (...keys: object[]) => Buffer.from(JSON.stringify({ keys }));
   const alice: Identity = {
     ...{ issuer: "https://idp.example.com", subject: "alice", username: "alice", groups: [], scopes: [], claims: {} },
+    ...BY_TOKEN,
     actors: [],
     expiresAt: NOW + 3600,
     token: new Secret("alices-token"),

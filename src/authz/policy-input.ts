@@ -10,8 +10,10 @@ export function createPolicyCallers(): (identity: Identity) => PolicyCaller {
   return (identity) => {
     let caller = callers.get(identity);
     if (caller === undefined) {
-      const { issuer, subject, username, groups, scopes, claims } = identity;
-      callers.set(identity, (caller = { issuer, subject, username, groups, scopes, claims }));
+      const { issuer, subject, username, groups, scopes, kind, method, amr, acr, authTime, claims } = identity;
+      const authentication = { kind, method, amr, acr, auth_time: authTime };
+      caller = { issuer, subject, username, groups, scopes, ...authentication, claims };
+      callers.set(identity, caller);
     }
     return caller;
   };

@@ -32,21 +32,40 @@ export interface AuthzRequest {
   readonly peer: string;
 }
 
+/** How a caller proved who it is. */
+export type AuthMethod = Identity["method"];
+
+/** A verified caller. Only one that came with a token of its own has one that can be shown to others. */
+export type Identity = TokenIdentity;
+
 /** The caller, from a token whose signature, issuer, audience, lifetime and type were verified. */
-export interface Identity {
+export interface TokenIdentity extends Caller {
+  readonly method: "jwt";
+  /** The caller's own token: subject of an exchange, never sent upstream. */
+  readonly token: Secret;
+}
+
+/** What is known of a caller, however it proved who it is. */
+interface Caller {
   readonly issuer: string;
   readonly subject: string;
   readonly username: string | null;
   readonly groups: readonly string[];
   readonly scopes: readonly string[];
+  /** A person, or a program that acts for itself. */
+  readonly kind: "user" | "machine";
+  /** Methods of the person's authentication (RFC 8176); empty if unknown. */
+  readonly amr: readonly string[];
+  /** Class of that authentication (OpenID Connect Core §2); null if unknown. */
+  readonly acr: string | null;
+  /** Its time in seconds since the epoch; null if unknown. */
+  readonly authTime: number | null;
   /** Actors that have a `sub`, the current one first (RFC 8693 §4.1). */
   readonly actors: readonly string[];
   /** All claims of the token; objects without a prototype. */
   readonly claims: JsonObject;
   /** Seconds since the epoch. */
   readonly expiresAt: number;
-  /** The caller's own token: subject of an exchange, never sent upstream. */
-  readonly token: Secret;
 }
 
 /** The decision of policy on one operation. `revision` is the SHA-256 of policy, data and settings, in hex. */
@@ -149,7 +168,12 @@ export interface PolicyFacts {
   readonly request: PolicyRequest;
 }
 
-export type PolicyCaller = Pick<Identity, "issuer" | "subject" | "username" | "groups" | "scopes" | "claims">;
+export interface PolicyCaller extends Pick<
+  Identity,
+  "issuer" | "subject" | "username" | "groups" | "scopes" | "kind" | "method" | "amr" | "acr" | "claims"
+> {
+  readonly auth_time: number | null;
+}
 
 export interface PolicyOperation {
   readonly method: string;

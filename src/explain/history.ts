@@ -254,6 +254,7 @@ function inputOf(
       username: null,
       groups: [],
       scopes: [],
+      ...{ kind: "user", method: "jwt", amr: [], acr: null, auth_time: null },
       claims: {},
     },
     mcp: { method: text(line, "method") ?? "", server, kind, name, arguments: {}, version: "2025-11-25" },

@@ -9,12 +9,22 @@ export interface ClaimPaths {
   readonly scopes: string;
 }
 
+/** The claim that tells programs from people. */
+export interface MachineRule {
+  /** A claim's name, or a JSON Pointer if it begins with "/". */
+  readonly claim: string;
+  /** Values of a program; a claim with several values is one's if one of them is here. */
+  readonly values: readonly string[];
+}
+
 /** The settings by which an issuer's claims are read. */
 export interface ClaimRules {
   readonly claims: ClaimPaths;
   /** Read for the audience where a token has no `aud`; null: such a token is refused. */
   readonly audienceClaim?: string | null;
   readonly tokenType: "at+jwt" | "jwt";
+  /** The claim that tells programs from people; without it, the signs of known issuers. */
+  readonly machine?: MachineRule | null;
 }
 
 /** The claims that the gateway uses, with their types checked. */
@@ -57,11 +67,11 @@ function usedClaims(claims: JsonObject, rules: ClaimRules): CheckedClaims | stri
   if (!isTime(exp)) return "exp";
   const audiences = audiencesOf(claims, rules.audienceClaim ?? null);
   if (typeof audiences === "string") return audiences;
-  const groups = textList(at(claims, paths.groups) ?? []);
+  const groups = textList(claimAt(claims, paths.groups) ?? []);
   if (groups === null) return "groups";
   const scopes = scopeList(claims, paths.scopes);
   if (scopes === null) return "scopes";
-  const username = at(claims, paths.username) ?? null;
+  const username = claimAt(claims, paths.username) ?? null;
   if (username !== null && !isPlainText(username)) return "username";
   const notBefore = isTime(nbf) ? nbf : null;
   return { subject: sub, audiences, expiresAt: exp, notBefore, username, groups, scopes };
@@ -70,7 +80,7 @@ function usedClaims(claims: JsonObject, rules: ClaimRules): CheckedClaims | stri
 /** An `aud` always counts; another claim stands in only where there is none. @returns the claim at fault */
 function audiencesOf(claims: JsonObject, instead: string | null): readonly string[] | string {
   const isInstead = instead !== null && !("aud" in claims);
-  const audiences = textList(isInstead ? at(claims, instead) : claims["aud"]);
+  const audiences = textList(isInstead ? claimAt(claims, instead) : claims["aud"]);
   const isUsable = audiences !== null && audiences.length > 0 && audiences.every((audience) => audience !== "");
   return isUsable ? audiences : isInstead ? "audienceClaim" : "aud";
 }
@@ -122,13 +132,14 @@ function textList(value: JsonValue | undefined): readonly string[] | null {
 
 /** RFC 8693 §4.2's `scope` string; some issuers send an array, or call it `scp`. */
 function scopeList(claims: JsonObject, path: string): readonly string[] | null {
-  const value = at(claims, path) ?? (path === "scope" ? claims["scp"] : undefined);
+  const value = claimAt(claims, path) ?? (path === "scope" ? claims["scp"] : undefined);
   if (value === undefined || value === null) return [];
   if (typeof value === "string") return value.split(" ").filter((scope) => scope !== "");
   return textList(value);
 }
 
-function at(claims: JsonObject, path: string): JsonValue | undefined {
+/** The value of a claim, by its name or by a JSON Pointer. */
+export function claimAt(claims: JsonObject, path: string): JsonValue | undefined {
   if (!path.startsWith("/")) return claims[path];
   let node: JsonValue | undefined = claims;
   for (const part of path.slice(1).split("/")) {

@@ -8,6 +8,7 @@ import { Secret } from "../secret/secret.ts";
 import { actorsOf } from "../jose/act-claim.ts";
 import { createFetch, type Fetch } from "../http/fetch-document.ts";
 import { claimedIssuer, readClaims, splitToken } from "../jose/compact.ts";
+import { authenticationOf } from "./authentication.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
 import { createIssuerKeys, type IssuerKeysDeps, type IssuerKeyStatus } from "./issuer-keys.ts";
 import type { KeyLookup, RemoteKeySet } from "../jose/remote-key-set.ts";
@@ -285,11 +286,13 @@ function admitClaims(signed: SignedToken, issuer: IssuerOptions, nowMs: number):
   if (typeof claims === "string") return refuse("token_invalid", `claim: ${claims}`);
   const { subject, username, groups, scopes, expiresAt } = claims;
   const identity: Identity = {
+    method: "jwt",
     issuer: issuer.issuer,
     subject,
     username,
     groups,
     scopes,
+    ...authenticationOf(payload, issuer.machine ?? null),
     actors: actorsOf(payload),
     claims: payload,
     expiresAt,

@@ -1,3 +1,4 @@
+import { BY_TOKEN } from "../../test/fakes/identity.ts";
 import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +19,15 @@ const lines = (...objects: object[]) => objects.map((object) => `${JSON.stringif
 const byJti = (jti: string, until = NOW + 600) => ({ iss: ISS, jti, until });
 
 function identityOf(claims: Record<string, string | number>, subject = "alice", issuer = ISS): Identity {
-  const plain = { username: null, groups: [], scopes: [], actors: [], expiresAt: NOW + 300, token: new Secret("t") };
+  const plain = {
+    username: null,
+    groups: [],
+    scopes: [],
+    ...BY_TOKEN,
+    actors: [],
+    expiresAt: NOW + 300,
+    token: new Secret("t"),
+  };
   return { issuer, subject, claims, ...plain };
 }
 

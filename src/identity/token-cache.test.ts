@@ -1,3 +1,4 @@
+import { BY_TOKEN } from "../../test/fakes/identity.ts";
 import { expect, it } from "vitest";
 import { Secret } from "../secret/secret.ts";
 import type { JsonObject } from "../json/types.ts";
@@ -9,7 +10,16 @@ const HOUR = 3_600_000;
 
 function verified(name: string, claims: JsonObject = {}): VerifiedToken {
   const plain = { username: null, groups: [], scopes: [] };
-  const identity = { ...plain, issuer: "i", subject: name, actors: [], claims, expiresAt: 1, token: new Secret(name) };
+  const identity = {
+    ...plain,
+    issuer: "i",
+    subject: name,
+    ...BY_TOKEN,
+    actors: [],
+    claims,
+    expiresAt: 1,
+    token: new Secret(name),
+  };
   const checked = { ...plain, subject: name, audiences: ["a"], expiresAt: 1, notBefore: null };
   return { identity, claims: checked, key: {} as VerificationKey };
 }

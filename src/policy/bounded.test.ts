@@ -1,3 +1,4 @@
+import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
 import { expect, it } from "vitest";
 import type { PolicyInput } from "../authz/types.ts";
 import { decideBounded } from "./bounded.ts";
@@ -11,6 +12,7 @@ const input: PolicyInput = {
     username: null,
     groups: ["engineering"],
     scopes: [],
+    ...POLICY_BY_TOKEN,
     claims: Object.assign(Object.create(null) as object, { sub: "alice" }),
   },
   mcp: { method: "tools/call", server: "demo", kind: "tool", name: "echo", arguments: {}, version: "1" },

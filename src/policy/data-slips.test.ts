@@ -1,4 +1,5 @@
 // A slip in the author's data never allows more: of another type, under a misspelled key, nested, gone, or null.
+import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
 import fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -59,7 +60,7 @@ const callsOf = (one: Omit<Call, "name" | "server">): Call[] =>
 
 function inputOf({ name, server, groups, scopes, amount }: Call): PolicyInput {
   return {
-    identity: { issuer: "i", subject: "u", username: null, groups, scopes, claims: {} },
+    identity: { issuer: "i", subject: "u", username: null, groups, scopes, ...POLICY_BY_TOKEN, claims: {} },
     mcp: { method: "tools/call", server, kind: "tool", name, arguments: { amount }, version: "1" },
     request: { host: "h", path: "/mcp", sourceIp: "192.0.2.1", time: 1, headers: {} },
   };

@@ -31,6 +31,11 @@ const inputs: fc.Arbitrary<PolicyInput> = fc.record({
     username: fc.option(text),
     groups: fc.array(group, { maxLength: 3 }),
     scopes: fc.array(fc.constantFrom("mcp:read", "mcp:write"), { maxLength: 2 }),
+    method: fc.constant("jwt" as const),
+    kind: fc.constantFrom("user", "machine"),
+    amr: fc.array(text, { maxLength: 2 }),
+    acr: fc.option(text),
+    auth_time: fc.option(fc.nat()),
     claims: fc.dictionary(text, fc.jsonValue() as fc.Arbitrary<never>, { maxKeys: 3 }),
   }),
   mcp: fc.record({

@@ -1,3 +1,4 @@
+import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,7 +26,15 @@ const root = mkdtempSync(join(tmpdir(), "mcp-authz-evaluator-test-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const INPUT: PolicyInput = {
-  identity: { issuer: "i", subject: "alice", username: null, groups: ["engineering"], scopes: ["a"], claims: {} },
+  identity: {
+    issuer: "i",
+    subject: "alice",
+    username: null,
+    groups: ["engineering"],
+    scopes: ["a"],
+    ...POLICY_BY_TOKEN,
+    claims: {},
+  },
   mcp: { method: "tools/call", server: "demo", kind: "tool", name: "echo", arguments: {}, version: "2025-11-25" },
   request: { host: "gw", path: "/servers/demo/mcp", sourceIp: "192.0.2.1", time: 1_790_000_000, headers: {} },
 };

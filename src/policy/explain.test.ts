@@ -1,3 +1,4 @@
+import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
 import { describe, expect, it } from "vitest";
 import { findTool } from "../files/program.ts";
 import type { PolicyInput } from "../authz/types.ts";
@@ -12,7 +13,15 @@ const demo = readSources("policies/demo");
 
 function inputOf(name: string, args: Record<string, number> = {}, groups = ["engineering"]): PolicyInput {
   return {
-    identity: { issuer: "i", subject: "alice", username: null, groups, scopes: [], claims: { secret: "canary-claim" } },
+    identity: {
+      issuer: "i",
+      subject: "alice",
+      username: null,
+      groups,
+      scopes: [],
+      ...POLICY_BY_TOKEN,
+      claims: { secret: "canary-claim" },
+    },
     mcp: { method: "tools/call", server: "demo", kind: "tool", name, arguments: args, version: "1" },
     request: { host: "h", path: "/servers/demo/mcp", sourceIp: "", time: 0, headers: {} },
   };

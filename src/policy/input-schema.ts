@@ -16,6 +16,11 @@ const IDENTITY = {
   username: TEXT_OR_NULL,
   groups: TEXTS,
   scopes: TEXTS,
+  kind: TEXT,
+  method: TEXT,
+  amr: TEXTS,
+  acr: TEXT_OR_NULL,
+  auth_time: { description: "a number or null" },
   claims: OPEN,
 } satisfies Record<keyof PolicyCaller, object>;
 

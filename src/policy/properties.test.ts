@@ -1,3 +1,4 @@
+import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
@@ -72,7 +73,7 @@ function expected({ grants, caller, limit }: World, mcp: PolicyOperation, listin
 
 function asked({ caller }: World, mcp: PolicyOperation): PolicyInput {
   return {
-    identity: { issuer: "i", subject: "u", username: null, ...caller, claims: {} },
+    identity: { issuer: "i", subject: "u", username: null, ...caller, ...POLICY_BY_TOKEN, claims: {} },
     mcp,
     request: { host: "h", path: "/mcp", sourceIp: "192.0.2.1", time: 1, headers: {} },
   };

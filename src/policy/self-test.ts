@@ -29,7 +29,10 @@ export async function selfTest(artifact: Artifact, timeoutMs = SELF_TEST_MS): Pr
 }
 
 const STRANGER: PolicyInput = {
-  identity: { issuer: "self-test", subject: "self-test", username: null, groups: [], scopes: [], claims: {} },
+  identity: {
+    ...{ issuer: "self-test", subject: "self-test", username: null, groups: [], scopes: [], claims: {} },
+    ...{ kind: "user", method: "jwt", amr: [], acr: null, auth_time: null },
+  },
   mcp: { method: "tools/call", server: "self-test", kind: "tool", name: "self-test", arguments: {}, version: "1" },
   request: { host: "self-test", path: "/mcp", sourceIp: "192.0.2.1", time: 0, headers: {} },
 };

@@ -1,4 +1,5 @@
 // Rules and data change apart: data needs no compiler, and rules wait for one.
+import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
 import { appendFileSync, chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -51,7 +52,15 @@ async function open(path: string, machine: Machine, kept: LoadedPolicy | null = 
 
 function verdict(store: PolicyStore, group: string, name = "echo"): string {
   const input: PolicyInput = {
-    identity: { issuer: "i", subject: "s", username: null, groups: [group], scopes: [], claims: {} },
+    identity: {
+      issuer: "i",
+      subject: "s",
+      username: null,
+      groups: [group],
+      scopes: [],
+      ...POLICY_BY_TOKEN,
+      claims: {},
+    },
     mcp: { method: "tools/call", server: "demo", kind: "tool", name, arguments: {}, version: "1" },
     request: { host: "h", path: "/servers/demo/mcp", sourceIp: "", time: 0, headers: {} },
   };

@@ -1,3 +1,4 @@
+import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
 import { createHash } from "node:crypto";
 import {
   appendFileSync,
@@ -70,6 +71,7 @@ function inputOf(mcp: Partial<PolicyInput["mcp"]> = {}, identity: Partial<Policy
       username: "alice",
       groups: ["engineering"],
       scopes: ["mcp:read"],
+      ...POLICY_BY_TOKEN,
       claims: {},
       ...identity,
     },

@@ -1,3 +1,4 @@
+import { BY_TOKEN } from "../../test/fakes/identity.ts";
 import { createHash, createPublicKey } from "node:crypto";
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -23,6 +24,7 @@ const alice: Identity = {
   username: "alice",
   groups: [],
   scopes: [],
+  ...BY_TOKEN,
   actors: [],
   claims: {},
   expiresAt: NOW + 3600,

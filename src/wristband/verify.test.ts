@@ -1,3 +1,4 @@
+import { BY_TOKEN } from "../../test/fakes/identity.ts";
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 import { compact, hmacCompact, makeKey, signatureOf, type TestKey } from "../../test/fakes/issuer.ts";
@@ -270,7 +271,7 @@ describe("A21: one token is not taken for another", () => {
     const identity = { issuer: "https://idp.example.com", subject: "a", expiresAt: NOW + 900, token: new Secret("x") };
     const sign = createSigner({ ...parties, ttlSeconds: 300, keys: () => [signer], now: () => now });
     const wristband = sign(
-      { ...identity, username: null, groups: [], scopes: [], actors: [], claims: {} },
+      { ...identity, username: null, groups: [], scopes: [], ...BY_TOKEN, actors: [], claims: {} },
       { tools: {}, prompts: {}, resources: {} },
       { use: "list", merged: false },
     );

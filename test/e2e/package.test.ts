@@ -1,5 +1,6 @@
 // The npm package as somebody else has it: packed, installed into an empty folder, and run there. Nothing else runs what the
 // compiler makes of the sources.
+import { BY_TOKEN } from "../fakes/identity.ts";
 import { execFile, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -224,6 +225,7 @@ function writeWristband(): void {
   });
   const alice: Identity = {
     ...{ issuer: "https://idp.example.com", subject: "alice", username: "alice", groups: [], scopes: [], claims: {} },
+    ...BY_TOKEN,
     actors: [],
     expiresAt: Math.floor(Date.now() / 1000) + 3600,
     token: new Secret("alices-token"),

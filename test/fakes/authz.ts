@@ -1,4 +1,5 @@
 // Plain values for tests of the core: a request, an identity, ports that allow everything.
+import { BY_TOKEN } from "./identity.ts";
 import type { CheckSettings } from "../../src/authz/check.ts";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { managedHeaders } from "../../src/authz/grant.ts";
@@ -64,6 +65,7 @@ export const ALICE: Identity = {
   username: "alice",
   groups: ["engineering"],
   scopes: ["mcp:read"],
+  ...BY_TOKEN,
   actors: [],
   claims: { sub: "alice-sub" },
   expiresAt: 2_000_000_000,

@@ -1,5 +1,6 @@
 // A token endpoint for faults: it answers as the test says. Left alone it exchanges, for the people, audience and scope
 // that it knows.
+import { BY_TOKEN } from "./identity.ts";
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { Identity } from "../../src/authz/types.ts";
@@ -50,6 +51,7 @@ export function callerOf(subject: string, ttlSeconds = 300): Identity {
     username: subject,
     groups: [],
     scopes: [],
+    ...BY_TOKEN,
     actors: [],
     claims,
     expiresAt: claims.exp,

@@ -1,4 +1,5 @@
 // Wristbands for a test broker: of any claims, or as serve signs them for lists.
+import { BY_TOKEN } from "./identity.ts";
 import { createPublicKey, randomUUID, type KeyObject } from "node:crypto";
 import type { Identity, Visible } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
@@ -65,6 +66,7 @@ function identityOf(subject: string): Identity {
     username: subject,
     groups: [],
     scopes: [],
+    ...BY_TOKEN,
     actors: [],
     claims: {},
     expiresAt: Math.floor(Date.now() / 1000) + 3600,

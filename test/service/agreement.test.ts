@@ -1,4 +1,5 @@
 // P8, P9, B37, E15 over the whole way: policy → wristband → the broker's pages, against calls and against sentences.
+import { POLICY_BY_TOKEN } from "../fakes/identity.ts";
 import { createPublicKey } from "node:crypto";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -110,7 +111,7 @@ const evaluatorOf = ({ wasm }: Compiled, granted: Grants, snapshot: Snapshot): E
 
 function inputOf({ dept, ...who }: Caller, mcp: PolicyOperation): PolicyInput {
   return {
-    identity: { issuer: "https://idp.example.com", username: null, ...who, claims: { dept } },
+    identity: { issuer: "https://idp.example.com", username: null, ...who, ...POLICY_BY_TOKEN, claims: { dept } },
     mcp,
     request: { host: "h", path: "/mcp", sourceIp: "192.0.2.1", time: 1, headers: {} },
   };

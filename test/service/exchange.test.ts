@@ -1,4 +1,5 @@
 // The contract of token exchange, against the fake and against the provider of the demo.
+import { BY_TOKEN } from "../fakes/identity.ts";
 import { expect, it } from "vitest";
 import type { Identity } from "../../src/authz/types.ts";
 import { actorsOf } from "../../src/jose/act-claim.ts";
@@ -50,6 +51,7 @@ function callerWith(idp: Idp, token: string): Identity {
     ...callerOf(subject),
     issuer: idp.issuer,
     subject,
+    ...BY_TOKEN,
     actors: actorsOf(claims),
     claims,
     expiresAt,

@@ -1,4 +1,5 @@
 // The pieces of docs/policy.md make one policy, which compiles, passes its tests and says what the page shows.
+import { POLICY_BY_TOKEN } from "../fakes/identity.ts";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,7 +24,15 @@ const pieces = Map.groupBy(page.matchAll(/^<!-- (\S+) -->\n```\w+\n([^`]*)```/gm
 for (const [name, blocks] of pieces) writeFileSync(join(folder, name), blocks.map(([, , text]) => text).join("\n"));
 
 const input: PolicyInput = {
-  identity: { issuer: "i", subject: "alice", username: null, groups: ["engineering"], scopes: [], claims: {} },
+  identity: {
+    issuer: "i",
+    subject: "alice",
+    username: null,
+    groups: ["engineering"],
+    scopes: [],
+    ...POLICY_BY_TOKEN,
+    claims: {},
+  },
   mcp: {
     method: "tools/call",
     server: "demo",

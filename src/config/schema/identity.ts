@@ -14,6 +14,18 @@ const claimsSchema = z
   })
   .prefault({});
 
+const machineSchema = z
+  .strictObject({
+    claim: claimPath.meta({ description: "where it stands: a claim's name or a JSON Pointer" }),
+    values: z.array(z.string().min(1)).min(1).meta({ description: "values that a program's token has there" }),
+  })
+  .nullable()
+  .default(null)
+  .meta({
+    description: "the claim by which `input.identity.kind` is `machine` ([callers](callers.md#people-and-programs))",
+    unset: "the signs of known issuers",
+  });
+
 const issuerSchema = (file: FileSchema) =>
   z.strictObject({
     issuer: url.meta({ description: "compared byte for byte with `iss`" }),
@@ -52,6 +64,7 @@ const issuerSchema = (file: FileSchema) =>
       .nullable()
       .default(null)
       .meta({ description: "a short name (a-z, 0-9, `-`) that stands for the issuer in `{issuerAlias}`" }),
+    machine: machineSchema,
     claims: claimsSchema,
   });
 
