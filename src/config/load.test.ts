@@ -386,6 +386,12 @@ it("the relay sends the query of a server's URL", () => {
   expect(problems({ ...withValue("servers.github.url", url), callRouting: "broker" })).toBe("");
 });
 
+it("passthrough is for direct calls alone", () => {
+  expect(problems(withValue("servers.github.passthrough", true))).toBe("");
+  const relayed = { ...withValue("servers.github.passthrough", true), callRouting: "broker" };
+  expect(problems(relayed)).toContain("servers.github.passthrough: is for direct calls");
+});
+
 it("calls are relayed unless the file says otherwise", () => {
   const { config } = load(withValue("callRouting", undefined));
   expect([config.callRouting, config.servers["github"]?.callRouting]).toEqual(["broker", null]);

@@ -108,7 +108,7 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
     },
     request_headers_to_remove: HOP_HEADERS,
     ...ORIGIN,
-    ...serverResponses(server),
+    ...serverResponses(config, server),
   };
 }
 

@@ -58,6 +58,7 @@ beforeAll(async () => {
       const servers = config["servers"] as Record<string, Record<string, unknown>>;
       const headers = { headers: { "x-mcp-toolsets": "issues" }, passHeaders: ["x-tenant"] };
       servers["demo"] = { ...servers["demo"], url: server.origin + PATH, ...headers };
+      servers["tickets"] = { ...servers["demo"], passthrough: true };
     },
   });
   alice = await lab.idp.mint("alice");
@@ -391,5 +392,58 @@ describe("responses", () => {
     });
     expect([500, 502]).toContain(reply.status);
     expect(reply.text + JSON.stringify([...reply.headers])).not.toContain("evil");
+  });
+});
+
+describe("PO-12: a server with passthrough: true", () => {
+  const at = (onCall: (arrival: Arrival, response: ServerResponse) => void) => {
+    server.onCall = onCall;
+    return legacy(
+      lab.gateway,
+      "tools/call",
+      { name: "echo", arguments: {} },
+      { token: alice, path: "/servers/tickets/mcp" },
+    ).finally(() => (server.onCall = answerOk));
+  };
+  const SAID = { ...HOSTILE, "www-authenticate": 'Bearer realm="its own"', "x-its-own": "yes" };
+
+  it.each([401, 403, 500, 503])(
+    "says %i itself, and its challenge; nothing that speaks for our origin",
+    async (status) => {
+      const reply = await at((_, response) =>
+        withHeaders(response, SAID).writeHead(status, { "content-type": "text/html" }).end("<b>its own</b>"),
+      );
+      expect([reply.status, reply.text]).toEqual([status, "<b>its own</b>"]);
+      expect([reply.headers.get("www-authenticate"), reply.headers.get("x-its-own")]).toEqual([
+        'Bearer realm="its own"',
+        "yes",
+      ]);
+      expect(reply.headers.get("content-security-policy")).toContain("sandbox");
+      for (const name of [
+        "set-cookie",
+        "location",
+        "refresh",
+        "clear-site-data",
+        "access-control-allow-origin",
+        "alt-svc",
+      ])
+        expect(reply.headers.has(name)).toBe(false);
+      for (const name of ["strict-transport-security", "mcp-session-id", "x-authorized-tools", "x-mcp-by-server"])
+        expect(reply.headers.get(name)).not.toBe("evil");
+    },
+  );
+
+  it.each([301, 302, 307])("redirects nobody: %i", async (status) => {
+    const reply = await at((_, response) => withHeaders(response, SAID).writeHead(status).end());
+    expect([reply.status, reply.headers.has("location")]).toEqual([502, false]);
+  });
+
+  it("is called in JSON as ever", async () => {
+    const reply = await at((arrival, response) => json(withHeaders(response, SAID), 200, result(arrival)));
+    expect([reply.status, reply.headers.get("x-its-own"), reply.headers.has("set-cookie")]).toEqual([
+      200,
+      "yes",
+      false,
+    ]);
   });
 });

@@ -31,7 +31,12 @@ function checkPrefixes(config: Config, { problem }: Reporter): void {
 /** Rules of servers with `callRouting: direct`. */
 function checkDirect(config: Config, name: string, { problem, warn }: Reporter): void {
   const server = config.servers[name];
-  if (server === undefined || (server.callRouting ?? config.callRouting) === "broker") return;
+  if (server === undefined) return;
+  if ((server.callRouting ?? config.callRouting) === "broker") {
+    if (server.passthrough)
+      problem(`servers.${name}.passthrough`, "is for direct calls: say callRouting: direct, or leave it out");
+    return;
+  }
   // Envoy puts the path of the URL in place of ours, and keeps the client's query.
   if (server.url.includes("?"))
     problem(`servers.${name}.url`, "its query is not sent on a direct route: say callRouting: broker for this server");

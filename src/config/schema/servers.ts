@@ -43,6 +43,10 @@ const breaker = z
 
 /** What a server gets beside the credential. */
 const headersSchema = {
+  passthrough: z.boolean().default(false).meta({
+    description:
+      "`true`: errors and headers of a `direct` server pass as it wrote them, its login challenge among them ([what that means](adopt.md#passthrough))",
+  }),
   headers: z.record(headerName, headerValue).default({}).meta({
     description:
       "fixed headers of every request to this server, its discovery included; no secrets: those are for `credential`",
