@@ -161,6 +161,24 @@ describe("every problem names its key", () => {
       withValue("identity.issuers", [{ issuer: "http://idp", audiences: ["a"], algorithms: ["ES256"] }]),
       /allowHttp/,
     ],
+    ...(["169.254.169.254", "2852039166", "[fd00:ec2::254]", "[::ffff:a9fe:a9fe]", "100.100.100.200"].map((host) => [
+      `CF-36: a server at ${host}`,
+      withValue(`${server}.url`, `https://${host}/mcp`),
+      /^servers\.github\.url: is a link-local or metadata address/,
+    ]) as [string, Tree, RegExp][]),
+    [
+      "CF-36: an issuer's keys at a metadata address",
+      withValue("identity.issuers", [
+        { issuer: "https://i", jwksUri: "https://[fe80::1]/k", audiences: ["a"], algorithms: ["ES256"] },
+      ]),
+      /^identity\.issuers\[0\]\.jwksUri: is a link-local/,
+    ],
+    [
+      "CF-36: outgoing.allow",
+      withValue("outgoing.allow", ["169.254.0.0/16"]),
+      /^outgoing\.allow\[0\]: is a link-local/,
+    ],
+    ["CF-36: a range that is none", withValue("outgoing.allow", ["10.0.0.0/33"]), /^outgoing\.allow\[0\]: must be/],
     ["origin with a path", withValue("publicOrigin", "https://gw.example.com/"), /^publicOrigin: must be an origin/],
     ["upper-case origin", withValue("publicOrigin", "https://GW.example.com"), /^publicOrigin/],
     ["user info", withValue(`${server}.url`, "https://a:b@x/mcp"), /user info/],

@@ -13,7 +13,14 @@ import { virtualServersSchema } from "./schema/curation.ts";
 import { serversSchema } from "./schema/servers.ts";
 import { headerName, hostName, origin, positive } from "./schema/values.ts";
 import { legacySseSchema, sessionsSchema } from "./schema/sessions.ts";
-import { auditSchema, catalogSchema, challengeSchema, corsSchema, listsSchema } from "./schema/small.ts";
+import {
+  auditSchema,
+  catalogSchema,
+  challengeSchema,
+  corsSchema,
+  listsSchema,
+  outgoingSchema,
+} from "./schema/small.ts";
 import { vaultSchema } from "./schema/vault.ts";
 import { wristbandSchema } from "./schema/wristband.ts";
 
@@ -34,6 +41,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
       .array(hostName)
       .default([])
       .meta({ description: "hosts beyond loopback that may be reached by plain http" }),
+    outgoing: outgoingSchema,
     listen: listenSchema,
     tls: tlsSchema(file),
     envoy: envoySchema(file),

@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import { buildConnector, Client, Pool, type Dispatcher } from "undici";
 import { createByteCollector } from "./byte-collector.ts";
 import { faultOf, HttpFault } from "./fault.ts";
+import { createGuard, type ChosenBy, type Guard, type Outgoing } from "./outgoing.ts";
 
 export { faultOf, HttpFault } from "./fault.ts";
 
@@ -19,6 +20,9 @@ export interface HttpClientOptions {
   readonly serverName?: string | null;
   /** Connections at a time; further requests wait. */
   readonly maxConnections?: number;
+  /** `configured` unless told. */
+  readonly chosenBy?: ChosenBy;
+  readonly outgoing?: Outgoing | undefined;
 }
 
 export interface HttpRequest {
@@ -67,13 +71,11 @@ const LINGER_MS = 1000;
  * A pool knows its origin alone, follows no redirect, asks no proxy of the environment, sends no request twice and decodes
  * nothing. The signal is the only time limit but for 10 s until a connection is there.
  */
-export function createHttpClient({ origin, ca, maxConnections = 256, ...tls }: HttpClientOptions): HttpClient {
-  const { origin: base, host } = new URL(origin);
-  const connect = buildConnector({
-    ...{ rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }), ...tls.certificate },
-    ...(tls.serverName != null && { servername: tls.serverName }),
-    allowH2: false,
-  });
+export function createHttpClient(options: HttpClientOptions): HttpClient {
+  const { origin, ca, maxConnections = 256, chosenBy = "configured", outgoing, ...tls } = options;
+  const { origin: base, host, hostname } = new URL(origin);
+  const guard = createGuard(hostname, chosenBy, outgoing);
+  const connect = connectorOf({ ca, ...tls }, guard);
   const closing = new AbortController();
   const pool = new Pool(base, {
     connections: maxConnections,
@@ -90,6 +92,7 @@ export function createHttpClient({ origin, ca, maxConnections = 256, ...tls }: H
     return new Promise((done, fail) => {
       // undici would take an absolute URL, too.
       if (!path.startsWith("/")) throw new HttpFault("invalid_request");
+      if (guard.fault !== null) throw guard.fault;
       signal.throwIfAborted();
       // undici hears of an abort only once the request has a connection: one in the pool's queue would wait on.
       const onAbort = () => fail(signal.reason as Error);
@@ -118,6 +121,18 @@ export function createHttpClient({ origin, ca, maxConnections = 256, ...tls }: H
     },
     drain: () => void pool.close().finally(() => closing.abort()),
   };
+}
+
+/** Opens connections to the addresses that the guard gives. */
+function connectorOf(
+  { ca, certificate, serverName }: Pick<HttpClientOptions, "ca" | "certificate" | "serverName">,
+  { lookup }: Guard,
+): buildConnector.connector {
+  return buildConnector({
+    ...{ rejectUnauthorized: true, minVersion: "TLSv1.2", ...(ca !== null && { ca }), ...certificate },
+    ...(serverName != null && { servername: serverName }),
+    ...{ allowH2: false, lookup },
+  });
 }
 
 /** How the connections of one pool come about, and the end of the pool. */

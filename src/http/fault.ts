@@ -7,6 +7,8 @@ export type ClientFaultCode =
   | "aborted"
   /** No connection: refused, no route, no such name. */
   | "unreachable"
+  /** The host is at an address to which no request goes: link-local, or inside where a document must not lead. */
+  | "address_refused"
   /** The certificate is not one of the CA's, or not for this host; no common version. */
   | "tls"
   /** The connection ended before the response did, or the server switched to another protocol (101). */

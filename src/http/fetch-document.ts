@@ -1,9 +1,10 @@
 // Small documents of issuers and of our own processes: one GET, on a connection of its own. I/O.
 import { createHttpClient, HttpFault, type HttpAnswer, type HttpHeaders } from "./client.ts";
+import type { ChosenBy, Outgoing } from "./outgoing.ts";
 import { partsOf } from "./url.ts";
 
-/** One GET; resolves whatever the status. @throws {HttpFault} */
-export type Fetch = (url: string) => Promise<HttpAnswer>;
+/** One GET; resolves whatever the status. @param chosenBy `configured` unless told @throws {HttpFault} */
+export type Fetch = (url: string, chosenBy?: ChosenBy) => Promise<HttpAnswer>;
 
 export interface FetchedDocument {
   readonly bytes: Buffer;
@@ -12,14 +13,15 @@ export interface FetchedDocument {
 }
 
 export const MAX_BYTES = 256 * 1024;
-const LIMITS = { maxBytes: MAX_BYTES, timeoutMs: 3000 };
+/** Bytes and milliseconds of one document. */
+export const DOCUMENT_LIMITS = { maxBytes: MAX_BYTES, timeoutMs: 3000 };
 
 /** @param ca PEM of the CAs that may sign the certificate; null for the system's */
-export function createFetch(ca: Buffer | null, { maxBytes, timeoutMs } = LIMITS): Fetch {
-  return async (url) => {
+export function createFetch(ca: Buffer | null, { maxBytes, timeoutMs } = DOCUMENT_LIMITS, outgoing?: Outgoing): Fetch {
+  return async (url, chosenBy = "configured") => {
     const [sent = ""] = url.split("#", 1); // a fragment is not sent (RFC 9110 §7.1)
     const { origin, path } = partsOf(sent);
-    const http = createHttpClient({ origin, ca, maxConnections: 1 });
+    const http = createHttpClient({ origin, ca, maxConnections: 1, chosenBy, outgoing });
     const headers = { accept: "application/json" };
     try {
       const signal = AbortSignal.timeout(timeoutMs);
@@ -34,8 +36,8 @@ export function createFetch(ca: Buffer | null, { maxBytes, timeoutMs } = LIMITS)
  * A document that came with 200; a redirect is a response like any other (threat model: A34, A35).
  * @throws {Error} with a short reason; never with content of the response
  */
-export async function fetchDocument(fetcher: Fetch, url: string): Promise<FetchedDocument> {
-  const { status, headers, body } = await fetcher(url);
+export async function fetchDocument(fetcher: Fetch, url: string, chosenBy?: ChosenBy): Promise<FetchedDocument> {
+  const { status, headers, body } = await fetcher(url, chosenBy);
   if (status !== 200) throw new Error(`status ${status}`);
   return { bytes: body, date: dateOf(headers) };
 }

@@ -6,7 +6,8 @@ import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import type { Identity, TokenUse } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
 import { actorsOf } from "../jose/act-claim.ts";
-import { createFetch, type Fetch } from "../http/fetch-document.ts";
+import { createFetch, DOCUMENT_LIMITS, type Fetch } from "../http/fetch-document.ts";
+import type { Outgoing } from "../http/outgoing.ts";
 import { claimedIssuer, readClaims, splitToken } from "../jose/compact.ts";
 import { authenticationOf } from "./authentication.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
@@ -26,6 +27,8 @@ export interface IssuerOptions extends ClaimRules {
   readonly jwksUri: string | null;
   /** PEM of the CAs that may sign its certificate; the system's unless told. */
   readonly ca?: Buffer | null;
+  /** What its documents may name inside; nothing unless told. */
+  readonly outgoing?: Outgoing;
   readonly allowedHosts: readonly string[];
 }
 
@@ -117,7 +120,7 @@ export function createIdentity(options: IdentityOptions): IdentityService {
     ...(options.keptKeys && { kept: options.keptKeys }),
   };
   const keysOf = (issuer: IssuerOptions) =>
-    createIssuerKeys(issuer, { ...deps, fetch: options.fetch ?? createFetch(issuer.ca ?? null) });
+    createIssuerKeys(issuer, { ...deps, fetch: options.fetch ?? fetchOf(issuer) });
   const issuers = new Map<string, Issuer>(
     options.issuers.map((issuer) => [issuer.issuer, { options: issuer, keys: keysOf(issuer) }]),
   );
@@ -134,6 +137,10 @@ export function createIdentity(options: IdentityOptions): IdentityService {
       for (const keys of stores) keys.close();
     },
   };
+}
+
+function fetchOf({ ca = null, outgoing }: IssuerOptions): Fetch {
+  return createFetch(ca, DOCUMENT_LIMITS, outgoing);
 }
 
 /** Verifies signature and claims of a token once; lifetime, revocation and audience at each use. */

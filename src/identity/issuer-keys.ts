@@ -1,6 +1,6 @@
 // The remote key set of one issuer, found by the issuer's metadata if the configuration names no `jwksUri`. I/O.
 import { describeFault, fetchDocument, type Fetch } from "../http/fetch-document.ts";
-import { findJwksUri } from "../jose/jwks-uri.ts";
+import { fetchKeysAt, findJwksUri } from "../jose/jwks-uri.ts";
 import { readKeySet } from "../jose/key-set.ts";
 import { createRemoteKeySet, type KeySetStatus, type RemoteKeySet } from "../jose/remote-key-set.ts";
 
@@ -38,7 +38,10 @@ const RETRY = { firstMs: 1000, maxMs: 60_000, jitter: 0.25 };
 export function createIssuerKeys(source: IssuerKeySource, deps: IssuerKeysDeps): RemoteKeySet {
   const { issuer } = source;
   return createRemoteKeySet({
-    fetch: async () => fetchDocument(deps.fetch, source.jwksUri ?? (await findJwksUri(source, deps.fetch))),
+    fetch: async () =>
+      source.jwksUri === null
+        ? fetchKeysAt(await findJwksUri(source, deps.fetch), deps.fetch)
+        : fetchDocument(deps.fetch, source.jwksUri),
     describe: describeFault,
     read: readKeySet,
     freshMs: FRESH_MS,

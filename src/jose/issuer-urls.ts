@@ -1,5 +1,5 @@
 // The well-known URLs of an issuer's metadata (RFC 8414 §3.1, OpenID Connect Discovery §4), and its `jwks_uri`. Pure.
-import { isIP } from "node:net";
+import { isPrivateHost, type ChosenBy } from "../http/outgoing.ts";
 import type { JsonObject } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 
@@ -14,15 +14,18 @@ export function metadataUrls(issuer: string): string[] {
   ];
 }
 
+/** Where an issuer's keys are. */
+export interface KeysPlace {
+  readonly url: string;
+  /** `document` for another host than the issuer's: it must be public, unless the issuer is an address inside itself. */
+  readonly chosenBy: ChosenBy;
+}
+
 /**
  * Returns the `jwks_uri` of a metadata document, or the reason against it. The document must name this issuer. The URL may
- * be on another host only if that is allowed, and never leads from a public to a private address (threat model: A10, CF-36).
+ * be on another host only if that is allowed; the guard of outgoing requests looks at its address (threat model: A10, CF-36).
  */
-export function jwksUriOf(
-  document: Uint8Array,
-  issuer: string,
-  allowedHosts: readonly string[],
-): { url: string } | string {
+export function jwksUriOf(document: Uint8Array, issuer: string, allowedHosts: readonly string[]): KeysPlace | string {
   const json = readJson(document);
   const metadata = json.ok && typeof json.value === "object" && json.value !== null ? (json.value as JsonObject) : null;
   if (metadata === null) return "the metadata is not JSON";
@@ -30,24 +33,17 @@ export function jwksUriOf(
   const text = metadata["jwks_uri"];
   const url = typeof text === "string" ? URL.parse(text) : null;
   if (url === null || url.username !== "" || url.password !== "") return "the metadata has no jwks_uri";
-  return faultOfPlace(url, new URL(issuer), allowedHosts) ?? { url: url.href };
+  const home = new URL(issuer);
+  return faultOfPlace(url, home, allowedHosts) ?? { url: url.href, chosenBy: chosenBy(url.hostname, home.hostname) };
+}
+
+function chosenBy(host: string, home: string): ChosenBy {
+  return host === home || isPrivateHost(home) ? "configured" : "document";
 }
 
 function faultOfPlace(url: URL, home: URL, allowedHosts: readonly string[]): string | null {
   if (url.protocol !== "https:" && url.protocol !== home.protocol) return "jwks_uri is not https";
   if (url.origin !== home.origin && !allowedHosts.includes(url.hostname))
     return "jwks_uri is on another host; name it in allowedHosts";
-  return isPrivate(url.hostname) && !isPrivate(home.hostname) ? "jwks_uri is a private address" : null;
-}
-
-/** True for addresses that a public document may not name: loopback, private, link-local (cloud metadata), mapped forms. */
-export function isPrivate(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, "");
-  if (host === "localhost" || host.endsWith(".localhost")) return true;
-  if (isIP(host) === 4)
-    return /^(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\./.test(
-      host,
-    );
-  // ::1, unspecified, mapped and translated IPv4, 6to4, unique local, link-local
-  return isIP(host) === 6 && /^(?:::|64:ff9b:|2002:|f[cd]|fe[89ab])/i.test(host);
+  return null;
 }

@@ -93,6 +93,16 @@ it("what the broker loads holds nothing of serve", () => {
   expect(serving).toEqual([]);
 });
 
+it("CF-36: one module opens connections to others, behind the guard of their addresses; a socket of ours is no other", () => {
+  const opens =
+    /from "(?:undici|node:(?:dns|dgram|inspector)[^"]*)"|\b(?:connect|createConnection|request|get|Agent|fetch)\b[^;\n]*\} from "node:(?:net|tls|https?|http2)"|\bglobalThis\.fetch\b|(?<![.\w])fetch\(["`]/;
+  expect(modulesWhere((text) => opens.test(text)).toSorted()).toEqual([
+    "http/client.ts",
+    "http/listen.ts", // asks whether a Unix socket of ours is stale
+    "http/outgoing.ts", // resolves names for the client
+  ]);
+});
+
 const TEXTS = new Map(MODULES.map((name) => [name, readFileSync(join(SRC, name), "utf8")]));
 const modulesWhere = (isFaulty: (text: string) => boolean) =>
   [...TEXTS].flatMap(([name, text]) => (isFaulty(text) ? [name] : []));

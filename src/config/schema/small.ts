@@ -1,6 +1,7 @@
 // The sections of one or two keys: `challenge`, `cors`, `lists`, `audit`, `catalog`. Pure.
 import { z } from "zod";
-import { httpUrl, origin, scope, type FileSchema } from "./values.ts";
+import { isAddressOrRange } from "../../http/addresses.ts";
+import { HOST_NAME, httpUrl, origin, scope, type FileSchema } from "./values.ts";
 
 export const challengeSchema = z
   .strictObject({
@@ -8,6 +9,25 @@ export const challengeSchema = z
       .array(scope)
       .default([])
       .meta({ description: '`scope="…"` in the 401 and `scopes_supported` in the resource metadata' }),
+  })
+  .prefault({});
+
+export const outgoingSchema = z
+  .strictObject({
+    allow: z
+      .array(
+        z
+          .string()
+          .refine(
+            (entry) => isAddressOrRange(entry) || HOST_NAME.test(entry),
+            "must be a host name in lower case, an address or a range such as 10.20.0.0/16",
+          ),
+      )
+      .default([])
+      .meta({
+        description:
+          "hosts, addresses and ranges inside your network to which an issuer's metadata may lead (its `allowedHosts` must name the host, too). Link-local and metadata addresses are never reached, also not by a URL of this file: [identity](identity.md#outgoing-requests)",
+      }),
   })
   .prefault({});
 

@@ -14,7 +14,8 @@ export const headerValue = z.string().max(4096).regex(HEADER_VALUE, "must be vis
 export const serverName = z
   .string()
   .regex(SERVER_NAME, "a server name is 1 to 63 of a-z, 0-9 and '-', and begins with a letter");
-export const hostName = z.string().regex(/^[a-z0-9.:[\]-]{1,255}$/, "must be a host name in lower case, without port");
+export const HOST_NAME = /^[a-z0-9.:[\]-]{1,255}$/;
+export const hostName = z.string().regex(HOST_NAME, "must be a host name in lower case, without port");
 
 /** RFC 6749 §3.3. */
 const SCOPE = String.raw`[\x21\x23-\x5b\x5d-\x7e]+`;
