@@ -30,23 +30,19 @@ import {
   type DocumentSettings,
 } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
-import type { Curation } from "../mcp/curation.ts";
 import type { Operation } from "../mcp/operation.ts";
-import { isOfTask, isOrdinaryName } from "../mcp/method-table.ts";
+import { isOfTask } from "../mcp/method-table.ts";
+import { offeredTarget, resolveTarget, type Target, type TargetSettings } from "./target.ts";
 import { taskTarget } from "./task-request.ts";
 import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
 import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import { readSearchMode } from "../mcp/search-mode.ts";
-import type { Resolver } from "../mcp/resolver.ts";
 
-export interface CheckSettings {
+export interface CheckSettings extends TargetSettings {
   readonly endpoints: EndpointTable;
   readonly admit: AdmitSettings;
   readonly documents: DocumentSettings;
   readonly headers: HeaderSettings;
-  readonly resolver: Resolver;
-  /** What each server offers, before policy is asked. */
-  readonly curation: Curation;
   /** The way of each server's calls: relayed by the broker, or straight. */
   readonly routing: Readonly<Record<string, "broker" | "direct">>;
   readonly policyHeaders: readonly string[];
@@ -125,10 +121,10 @@ function decide(context: CheckContext, { endpoint, identity, caller }: CallerReq
   if (!session.ok) return session;
   const target = isOfTask(operation.value.method)
     ? taskTarget(context.ports, context.facts, { endpoint, identity, operation: operation.value })
-    : resolveTarget(context, endpoint, operation.value);
+    : knownTarget(context, endpoint, operation.value);
   if (!target.ok) return target;
-  if (!isOffered(context, endpoint, target.value))
-    return refuse("policy_denied", "curation: the server does not offer it");
+  const offered = offeredTarget(context.settings, endpoint, target.value);
+  if (!offered.ok) return offered;
   // The Check has already been answered: an evaluation would have no use, and no caller to count against.
   if (context.signal.aborted) return refuse("deadline", "before policy was asked");
   const input = inputOf(context, caller, target.value);
@@ -190,32 +186,14 @@ function operationOf({ settings, request, facts }: CheckContext, { search }: Mcp
   return meant.ok ? pass(meant.operation) : { ok: false, ...meant.fault };
 }
 
-/** Finds the server of an operation and removes the server's prefix. An unknown name is refused like a denied one. */
-function resolveTarget(
-  { settings, facts }: CheckContext,
-  endpoint: McpEndpoint,
-  operation: Operation,
-): Step<PolicyOperation & { readonly server: string | null }> {
-  const { method, kind, version } = operation;
-  const at = { method, kind, version, arguments: operation.arguments };
-  if (operation.class !== "named" || operation.name === null)
-    return pass({ ...at, server: endpoint.server, name: null });
-  if (kind !== "resource" && !isOrdinaryName(operation.name)) return refuse("policy_denied", "not an ordinary name");
-  const found = kind === null ? null : settings.resolver.resolveAt(endpoint.server, kind, operation.name);
-  if (found === null) return refuse("policy_denied", "no server has this name");
-  facts.server = found.server;
-  facts.name = found.name;
-  return pass({ ...at, ...found });
-}
-
-/** False for a name that the configuration hides from every caller: then policy is not asked. */
-function isOffered(
-  { settings: { curation } }: CheckContext,
-  { virtualServer }: McpEndpoint,
-  { server, kind, name }: PolicyOperation,
-): boolean {
-  if (name === null) return true;
-  return server !== null && kind !== null && curation.offers(kind, { server, name }, virtualServer);
+/** The target, which the facts have from here on. */
+function knownTarget({ settings, facts }: CheckContext, endpoint: McpEndpoint, operation: Operation): Step<Target> {
+  const target = resolveTarget(settings, endpoint, operation);
+  if (target.ok && target.value.name !== null) {
+    facts.server = target.value.server;
+    facts.name = target.value.name;
+  }
+  return target;
 }
 
 function inputOf(
@@ -256,7 +234,10 @@ async function decideHousekeeping(context: CheckContext, asked: Housekeeping): P
   if (listed?.ok === false) return listed;
   facts.policy = listed?.value.revision ?? null;
   const visible = context.settings.curation.narrow(listed?.value.names ?? NO_NAMES, endpoint.virtualServer);
-  return grantHousekeeping(context, asked, [visible, { use: "list", merged: input.mcp.server === null }]);
+  return grantHousekeeping(context, asked, [
+    visible,
+    { use: "list", merged: input.mcp.server === null, policy: facts.policy ?? undefined },
+  ]);
 }
 
 /** Lets a request through to the broker, with a wristband of these names and this use. */
@@ -334,7 +315,7 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
 
 /** The wristband of a relayed call names exactly that operation and the digest of its body. It needs no catalogue. */
 function relayWristband(
-  { settings, ports, request }: CheckContext,
+  { settings, ports, request, facts }: CheckContext,
   { identity, operation }: Call,
   server: string,
 ): Step<Wristband> | Promise<Step<Wristband>> {
@@ -345,7 +326,8 @@ function relayWristband(
     resources: operation.kind === "resource" ? names : {},
   };
   const body = admitBody(settings.admit, request);
-  return body.ok ? ports.signWristband(identity, visible, { use: "call", body: body.value }) : body;
+  if (!body.ok) return body;
+  return ports.signWristband(identity, visible, { use: "call", body: body.value, policy: facts.policy ?? undefined });
 }
 
 function corsOf(facts: CheckFacts): Map<string, string> {

@@ -86,7 +86,7 @@ describe("CF-25: on the endpoint of a virtual server", () => {
     );
     expect(signed).toEqual([
       { tools: { s: ["read"], t: ["x"] }, prompts: { s: [] }, resources: {} },
-      { use: "list", merged: true },
+      { use: "list", merged: true, policy: "r" },
     ]);
   });
 });

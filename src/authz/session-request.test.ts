@@ -207,7 +207,7 @@ describe("class listen", () => {
       },
     );
     expect(grant?.route).toBe("broker");
-    expect(signed).toEqual([[names, { use: "list", merged: true }]]);
+    expect(signed).toEqual([[names, { use: "list", merged: true, policy: "r" }]]);
     const refused = await run(
       { path: "/mcp", message, headers },
       { visible: () => ({ ok: false, reason: "catalog_unavailable" }) },

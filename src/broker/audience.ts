@@ -18,6 +18,7 @@ export function audienceOf(
   const { server, virtualServer } = endpoint;
   return {
     offered: offeredKinds(view(endpoint, wristband)),
+    offers: (shown, uri) => calls.curation.offers("resource", { server: shown, name: uri }, virtualServer),
     concerns: (changed) => (server === null ? calls.curation.shows(changed, virtualServer) : changed === server),
   };
 }

@@ -24,6 +24,8 @@ export interface ChangeListener {
 export interface Audience extends Pick<ChangeListener, "concerns"> {
   /** The lists that the endpoint declares. */
   readonly offered: ReadonlySet<ChangeKind>;
+  /** False for a resource that the configuration hides from every caller of the endpoint. */
+  readonly offers: (server: string, uri: string) => boolean;
 }
 
 export interface ChangeNotices {

@@ -35,10 +35,10 @@ import { NO_ROOM } from "./room.ts";
 import {
   beginSession,
   beginSse,
+  enterSession,
   NO_SESSION,
   sessionOf,
   streamUntilClosed,
-  useUntilClosed,
   type Asked,
   type SessionParts,
 } from "./session-requests.ts";
@@ -165,7 +165,7 @@ function inSession(
     if (stream === null) return refuse("session_unknown", "its stream has ended");
     parsed.response.attach(stream);
   }
-  if (session !== null) useUntilClosed(session, parsed.response);
+  if (session !== null) enterSession(session, incoming.wristband, parsed.response);
   return authorized(options, { ...incoming, session }, parsed);
 }
 

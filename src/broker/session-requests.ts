@@ -3,6 +3,7 @@ import type { LegacySse } from "../authz/endpoint.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { JsonObject } from "../json/types.ts";
 import { MODERN } from "../mcp/versions.ts";
+import type { WristbandClaims } from "../wristband/claims.ts";
 import type { Audience } from "./change-notices.ts";
 import type { IncomingCall } from "./relay/admit.ts";
 import { carriedCapabilities, NO_CAPABILITIES } from "./sessions/client-capabilities.ts";
@@ -69,8 +70,14 @@ function holderOf({ endpoint, wristband: { idp, sub, client } }: Asked): Session
   return { idp, sub, client, resource, server, isSse: legacySse !== null };
 }
 
+/** Begins a request in it: what its wristband shows is proven anew. */
+export function enterSession(session: ClientSession, wristband: WristbandClaims, response: ResponseSink): void {
+  useUntilClosed(session, response);
+  if (wristband.use === "list") session.subscriptions.renewListed(wristband);
+}
+
 /** It is in use as long as this response is under way. */
-export function useUntilClosed(session: ClientSession, response: ResponseSink): void {
+function useUntilClosed(session: ClientSession, response: ResponseSink): void {
   releaseWhenClosed(response, session.use());
 }
 

@@ -42,3 +42,18 @@ test("a restart with the same policy is no change", () => {
   read("a", "1");
   expect([read("b", "1"), ...Array.from({ length: 20 }, () => read("b", "1"))]).not.toContain(true);
 });
+
+test("a revision is live while a serve that has it reads; one that was replaced is not", () => {
+  const clock = { now: 0 };
+  const revisions = createPolicyRevisions(() => clock.now);
+  const live = () => ["1", "2"].filter(revisions.isLive);
+  revisions.read({ instance: "a", policy: "1" });
+  revisions.read({ instance: "b", policy: "2" });
+  expect(live()).toEqual(["1", "2"]);
+  revisions.read({ instance: "a", policy: "2" });
+  expect(live()).toEqual(["2"]);
+  clock.now = 5001;
+  expect(live()).toEqual([]);
+  revisions.read({ instance: "b", policy: "2" });
+  expect(live()).toEqual(["2"]);
+});

@@ -38,6 +38,8 @@ const common = z.strictObject({
   jti: text,
   /** `exp` of the caller's own token, in seconds since the epoch: it ends every stream of the caller. */
   caller_exp: seconds,
+  /** The revision of the policy that gave the names; absent where there are none. */
+  policy: z.string().min(1).max(128).optional(),
   tools: names,
   prompts: names,
   resources: names,

@@ -170,6 +170,23 @@ describe("the same signature again", () => {
     expect(jwsOf({ ...alice, token: new Secret("another") }, reordered)).toBe(jws);
   });
 
+  it("not for the same names by another policy: both say which gave them, a call too", () => {
+    const by = (policy?: string) => {
+      const uses = [
+        { use: "list", merged: true, policy } as const,
+        { use: "call", body: Buffer.from(""), policy } as const,
+      ];
+      return uses.map((use) => sign(alice, shown, use)).map((step) => claimsOf(step.ok ? step.value.jws : "").policy);
+    };
+    expect([by("1"), by("2"), by("1"), by()]).toEqual([
+      ["1", "1"],
+      ["2", "2"],
+      ["1", "1"],
+      [undefined, undefined],
+    ]);
+    expect(results).toEqual(["miss", "miss", "hit", "miss"]);
+  });
+
   it("F18: never for a call: it names the bytes of its body", () => {
     const callOf = (body: string) => {
       const step = sign(alice, shown, { use: "call", body: Buffer.from(body) });

@@ -49,7 +49,7 @@ export function createSigner(
     const signing = signingFor(options, identity);
     if (!signing.ok) return signing;
     const draft: Draft = { options, identity, visible, ...signing.value };
-    return use.use === "call" ? callWristband(draft, use.body) : reusableWristband(draft, use, reusable);
+    return use.use === "call" ? callWristband(draft, use) : reusableWristband(draft, use, reusable);
   };
 }
 
@@ -75,22 +75,25 @@ function signingFor(options: SignerOptions, { expiresAt }: Identity): Step<Signi
   return pass({ key, times: { iat: now, exp: now + ttl, jti: randomUUID() } });
 }
 
-function callWristband({ options, identity, visible, key, times }: Draft, body: Uint8Array): Step<Wristband> {
+type CallUse = Extract<WristbandUse, { use: "call" }>;
+
+function callWristband({ options, identity, visible, key, times }: Draft, { body, policy }: CallUse): Step<Wristband> {
   const names = sortedNames(visible);
-  const bound = { use: "call" as const, body: bodyDigest(body) };
+  const bound = { use: "call" as const, body: bodyDigest(body), ...policyClaim(policy) };
   const entry = signClaims(key, { ...callerClaims(options, identity), ...names, ...bound, ...times });
   return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
 }
 
 function reusableWristband(
   draft: Draft,
-  use: Exclude<WristbandUse, { use: "call" }>,
+  use: Exclude<WristbandUse, CallUse>,
   reusable: LRUCache<string, CacheEntry>,
 ): Step<Wristband> {
   const { options, identity, key, times } = draft;
-  const { shown, leftOut } = use.use === "list" ? fittingNames(draft, use.merged) : NOTHING;
+  const { shown, leftOut } = use.use === "list" ? fittingNames(draft, use) : NOTHING;
   if (leftOut.length > 0) options.onLeftOut?.(leftOut);
-  const same = { ...callerClaims(options, identity), ...shown, use: use.use };
+  const given = use.use === "list" ? policyClaim(use.policy) : {};
+  const same = { ...callerClaims(options, identity), ...shown, ...given, use: use.use };
   // The cache key is every signed claim but those three. JSON of a list of fixed length is injective.
   const digest = hash("sha256", JSON.stringify([key.kid, same]), "base64url");
   const before = reusable.get(digest);
@@ -104,8 +107,11 @@ function reusableWristband(
 }
 
 /** The names of a list: packed where they are many, and those of a list of all servers cut where they do not fit even so. */
-function fittingNames({ options, identity, visible, key, times }: Draft, merged: boolean) {
-  const none = { ...callerClaims(options, identity), ...NO_NAMES, use: "list", ...times };
+function fittingNames(
+  { options, identity, visible, key, times }: Draft,
+  { merged, policy }: Extract<WristbandUse, { use: "list" }>,
+) {
+  const none = { ...callerClaims(options, identity), ...NO_NAMES, ...policyClaim(policy), use: "list", ...times };
   const room = merged ? roomBeside(headerOf(key), none) : Infinity;
   const { cat, ...packed } = packNames(sortedNames(visible), options.listed ?? (() => undefined));
   const shown = { ...packed, cat };
@@ -143,6 +149,10 @@ function callerClaims({ issuer, audience }: SignerOptions, identity: Identity) {
     client: clientOf(identity),
     caller_exp: identity.expiresAt,
   };
+}
+
+function policyClaim(policy: string | undefined): { policy?: string } {
+  return policy === undefined ? {} : { policy };
 }
 
 function sortedNames({ tools, prompts, resources }: Visible): Record<keyof Visible, Record<string, string[]>> {

@@ -31,7 +31,8 @@ import { createVerifier } from "../../src/wristband/verify.ts";
 import { open, replyOf, type BrokerReply, type CallParts } from "./broker-client.ts";
 import type { TestKey } from "./issuer.ts";
 import { listingOf, type Offered } from "./listing.ts";
-import { KEY, publicKeysOf, WRISTBAND, wristbandOf } from "./wristband.ts";
+import type { PoliciesInForce } from "../../src/broker/policies-in-force.ts";
+import { KEY, publicKeysOf, READER, WRISTBAND, wristbandOf } from "./wristband.ts";
 
 export interface TestServer {
   /** Where its calls go. */
@@ -85,6 +86,28 @@ export interface TestSessions {
 
 export const SEAL_KEY: SealKey = { id: "k1", key: Buffer.alloc(32, 1) };
 
+/** The policies that are in force; the one of {@link READER} at the start. */
+export interface TestPolicies extends PoliciesInForce {
+  /** Puts another one in force. */
+  set(revision: string): void;
+}
+
+function createTestPolicies(): TestPolicies {
+  let live: string = READER.policy;
+  const listeners = new Set<() => void>();
+  return {
+    has: (revision) => revision === live,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    set(revision) {
+      live = revision;
+      for (const listener of listeners) listener();
+    },
+  };
+}
+
 interface Clocks {
   readonly now: () => number;
   readonly monotonic: () => number;
@@ -92,7 +115,7 @@ interface Clocks {
 
 function clientSessionsOf(
   { keys = [SEAL_KEY], address = "127.0.0.1:1", ...limits }: TestSessions,
-  { now, monotonic, notices }: Clocks & { readonly notices: ChangeNotices },
+  { now, monotonic, notices, policies }: Clocks & { readonly notices: ChangeNotices; readonly policies: TestPolicies },
 ): ClientSessions {
   const { max = 1000, maxPerCaller = 1000, idleMs = 60_000, absoluteMs = 600_000 } = limits;
   const sealer = createSealer(keys);
@@ -101,7 +124,7 @@ function clientSessionsOf(
     events: createEventIds(sealer),
     readMessage: createReadMessage(createPacer()),
     notificationsPerSecond: 100,
-    ...{ address, max, maxPerCaller, idleMs, absoluteMs, monotonic, notices },
+    ...{ address, max, maxPerCaller, idleMs, absoluteMs, now, monotonic, notices, policies },
     onListChanged: (server, kinds) => notices.changed({ server, kinds }),
   });
 }
@@ -110,6 +133,7 @@ export interface TestBroker {
   readonly port: number;
   readonly catalog: Catalog;
   readonly notices: ChangeNotices;
+  readonly policies: TestPolicies;
   readonly key: TestKey;
   /** Every key that the broker knows. */
   readonly known: Map<string, TestKey>;
@@ -156,6 +180,7 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
   const monotonic = () => performance.now() + clocks.ahead;
   const now = () => Date.now() + clocks.ahead;
   const notices = createChangeNotices();
+  const policies = createTestPolicies();
   const seen: Seen = { observed: [], log: [], dropped: 0, thinned: 0 };
   const sessions = createSessionPool({ maxSessions: limits.maxSessions ?? 100, idleMs: 60_000, monotonic });
   const kept = keptCallsOf(limits, now);
@@ -165,13 +190,16 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
     now,
     seen,
     notices,
+    policies,
     sessions,
     kept,
     relay: createRelay({ ...parts, ...recorder(seen), ...relayLimits(limits), ...breakersOf(limits, monotonic) }),
     upstreams: upstreamsOf(servers),
     held: heldBytesOf(limits),
     clientSessions:
-      limits.clientSessions === undefined ? null : clientSessionsOf(limits.clientSessions, { now, monotonic, notices }),
+      limits.clientSessions === undefined
+        ? null
+        : clientSessionsOf(limits.clientSessions, { now, monotonic, notices, policies }),
     forwarder: createForwarder({ tls: null, onFault: (code) => seen.log.push(code) }),
     catalog: catalogOf(servers),
     known: new Map([[KEY.kid, KEY]]),
@@ -227,6 +255,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     port,
     catalog,
     notices: parts.notices,
+    policies: parts.policies,
     key: KEY,
     known,
     requests,

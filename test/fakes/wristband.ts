@@ -25,6 +25,7 @@ export function claimsOf(more: Readonly<Record<string, unknown>> = {}): Record<s
     exp: now + 300,
     jti: randomUUID(),
     caller_exp: now + 3600,
+    policy: READER.policy,
     use: "call",
     tools: {},
     prompts: {},

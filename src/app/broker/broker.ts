@@ -56,8 +56,9 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
   const { catalog } = live;
   const findSchema = createFindSchema(() => catalog.current());
   const held = heldBytesOf(config);
-  const { notices } = changes;
-  const sessions = sessionsOf(config, { monotonic, log, notices, onListChanged: (...what) => catalog.heard(...what) });
+  const { notices, policies } = changes;
+  const parts = { monotonic, log, notices, policies };
+  const sessions = sessionsOf(config, { ...parts, onListChanged: (...what) => catalog.heard(...what) });
   const kept = sessions?.kept ?? null;
   const calls = buildRelay(config, { monotonic, log, findSchema, kept, observer: metrics.calls });
   const verify = verifierOf(config, { keys, catalog, metrics });
@@ -67,8 +68,8 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
   const broker = createBroker({ ...settingsOf(config), ...own, ...live });
   let started = false;
   const { breakerState } = calls;
-  const { onRead } = changes;
-  const ops = opsOf(config, { metrics, keys, held, breakerState, started: () => started, onRead, ...live });
+  const sources = { metrics, keys, held, breakerState, started: () => started, onRead: changes.onRead };
+  const ops = opsOf(config, { ...sources, ...live });
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
   await broker.listen();

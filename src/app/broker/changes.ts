@@ -2,11 +2,13 @@
 import { later as timer, type Later } from "../../async/later.ts";
 import { CHANGE_KINDS, createChangeNotices, type Change, type ChangeNotices } from "../../broker/change-notices.ts";
 import type { CatalogOptions } from "../../broker/catalog/snapshot.ts";
+import type { PoliciesInForce } from "../../broker/policies-in-force.ts";
 import { createPolicyRevisions } from "../../catalog/policy-revisions.ts";
 import type { CatalogReader } from "../../catalog/token.ts";
 
 export interface Changes {
   readonly notices: ChangeNotices;
+  readonly policies: PoliciesInForce;
   /** Receives what has changed in a server's lists. */
   readonly onChanged: Required<CatalogOptions>["onChanged"];
   /** Receives each serve that reads the catalogue. */
@@ -32,6 +34,10 @@ export function createChanges(monotonic: () => number, later: Later = timer): Ch
   const notices = createChangeNotices(later);
   const revisions = createPolicyRevisions(monotonic);
   const pending = new Set<Pending>();
+  const listeners = new Set<() => void>();
+  const tellOther = () => {
+    for (const listener of listeners) listener();
+  };
   const tell = (each: Pending) => {
     if (pending.delete(each)) notices.changed(each.change);
   };
@@ -43,11 +49,24 @@ export function createChanges(monotonic: () => number, later: Later = timer): Ch
   };
   return {
     notices,
+    policies: {
+      has: revisions.isLive,
+      onChange(listener) {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
+      },
+    },
     onChanged: (server, kinds) => changed({ server, kinds }),
-    onApplied: () => changed({ server: null, kinds: CHANGE_KINDS }),
+    onApplied() {
+      tellOther();
+      changed({ server: null, kinds: CHANGE_KINDS });
+    },
     onRead(reader) {
       // Another policy may show or hide anything. The serve that says so has it live.
-      if (revisions.read(reader)) notices.changed({ server: null, kinds: CHANGE_KINDS });
+      if (revisions.read(reader)) {
+        tellOther();
+        notices.changed({ server: null, kinds: CHANGE_KINDS });
+      }
       for (const each of pending) {
         each.unaware.delete(reader.instance);
         if (each.unaware.size === 0) tell(each);

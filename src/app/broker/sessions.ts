@@ -21,7 +21,7 @@ export interface BuiltSessions extends SessionParts {
   close(): Promise<void>;
 }
 
-export interface SessionDeps extends Pick<ClientSessionsOptions, "notices" | "onListChanged"> {
+export interface SessionDeps extends Pick<ClientSessionsOptions, "notices" | "policies" | "onListChanged"> {
   readonly monotonic: () => number;
   readonly log: Log;
 }
@@ -46,6 +46,7 @@ export function sessionsOf(config: Config, { monotonic, log, ...changes }: Sessi
     maxPerCaller: limits.sessionsPerCaller,
     idleMs: sessions.idleSeconds * 1000,
     absoluteMs,
+    now: Date.now,
     monotonic,
     ...changes,
   });

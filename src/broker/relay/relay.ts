@@ -224,8 +224,9 @@ function causeOf(error: unknown, { signal }: CallTimeout): unknown {
 }
 
 /** From the moment that the server may tell of changes, before its answer. */
-function subscribe({ session, operation, upstream, name }: RelayCall): void {
-  if (operation.method === "resources/subscribe") session?.subscriptions.add(upstream.name, name);
+function subscribe({ session, operation, upstream, name, wristband }: RelayCall): void {
+  if (operation.method === "resources/subscribe") session?.subscriptions.add(upstream.name, name, wristband);
+  if (operation.method === "resources/read") session?.subscriptions.renew(upstream.name, name, wristband);
   if (operation.method === "resources/unsubscribe") session?.subscriptions.delete(upstream.name, name);
 }
 

@@ -79,7 +79,7 @@ export function notificationFor(
 /** The change of a resource that she has subscribed to, under its name at her endpoint: of any other she may not know. */
 function updateFor({ session, upstream, mapUri }: RelayCall, data: Buffer): Buffer | null {
   const uri = data.length > MAX_UPDATE_BYTES ? null : shortValue(data, paramsIn(data)?.members.get("uri"));
-  if (typeof uri !== "string" || session?.subscriptions.has(upstream.name, uri) !== true) return null;
+  if (typeof uri !== "string" || session?.subscriptions.hears(upstream.name, uri) !== true) return null;
   return mapUri === null ? data : withMappedUpdate(data, mapUri);
 }
 

@@ -6,11 +6,12 @@ import { createServerRequests, type ServerRequests } from "./server-requests.ts"
 import type { SessionHolder } from "./session-id.ts";
 import { createClientStreams, type ClientStreams } from "./client-streams.ts";
 import { createHearing, type Hearing, type HearingOptions } from "./hearing.ts";
+import { mergedUri } from "../../mcp/merged-names.ts";
 import type { EventRef } from "./event-ids.ts";
 import { createLeftCalls, type LeftCalls, type ReturnedClient } from "./left-calls.ts";
-import { createListChanges, type ListChangesOptions } from "./list-changes.ts";
+import { createListChanges, type ListChanges, type ListChangesOptions } from "./list-changes.ts";
 import { createSettings, type SessionSettings } from "./session-settings.ts";
-import { createSubscriptions, type Subscriptions } from "./subscriptions.ts";
+import { createSubscriptions, type Subscriptions, type SubscriptionsOptions } from "./subscriptions.ts";
 
 export interface ClientSession {
   /** Random, one for each session: the ids of its calls count together. */
@@ -51,7 +52,11 @@ export interface ClientSession {
   readonly ended: AbortSignal;
 }
 
-export interface ClientSessionOptions extends HearingOptions, Pick<ListChangesOptions, "notices" | "audience"> {
+export interface ClientSessionOptions
+  extends
+    HearingOptions,
+    Pick<ListChangesOptions, "notices" | "audience">,
+    Pick<SubscriptionsOptions, "policies" | "now"> {
   readonly capabilities: ClientCapabilities;
   /** As {@link ClientSession.tryMessage}. */
   readonly tryMessage: ClientSession["tryMessage"];
@@ -64,13 +69,12 @@ export interface ClientSessionOptions extends HearingOptions, Pick<ListChangesOp
 
 export function createClientSession(options: ClientSessionOptions): ClientSession {
   const { key, holder, monotonic, tryMessage, tryStream, onEnd, onDelete } = options;
-  const capabilities = { ...options.capabilities };
-  const ending = new AbortController();
+  const [capabilities, ending] = [{ ...options.capabilities }, new AbortController()];
   const requests = createServerRequests();
   const answers = createClientAnswers();
   const settings = createSettings();
   const left = createLeftCalls();
-  const subscriptions = createSubscriptions();
+  const subscriptions = subscriptionsOf(options, (message) => void streams.send(message, null, null));
   const upstreams = createBoundUpstreams({
     ...{ monotonic, capabilities, onDelete, onLost: end },
     async onOpen(open) {
@@ -83,6 +87,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
       hearing.beginAll();
       changes.begin();
     },
+    onOpen: () => remind(subscriptions, changes),
     onNone() {
       hearing.endAll();
       changes.end();
@@ -113,6 +118,25 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
     ...createResumption(options, { left, hearing }),
     ...createUsage(monotonic),
   };
+}
+
+/** Has her list anew what is suspended: with her list comes the proof. */
+function remind(subscriptions: Subscriptions, changes: ListChanges): void {
+  if (subscriptions.isAnySuspended()) changes.tell(["resources"]);
+}
+
+function subscriptionsOf(
+  { policies, now, audience: { offers }, holder }: ClientSessionOptions,
+  send: (message: Buffer) => void,
+): Subscriptions {
+  const onMissed = (server: string, uri: string) => send(updateOf(holder, server, uri));
+  return createSubscriptions({ policies, now, offers, onMissed });
+}
+
+/** Tells her that a resource has changed, under its name at her endpoint. */
+function updateOf({ server: own }: SessionHolder, server: string, uri: string): Buffer {
+  const params = { uri: own === null ? mergedUri(server, uri) : uri };
+  return Buffer.from(JSON.stringify({ jsonrpc: "2.0", method: "notifications/resources/updated", params }));
 }
 
 /** What came last on a stream, in ids that say nothing to anybody else. */

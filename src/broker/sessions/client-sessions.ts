@@ -36,7 +36,7 @@ export interface ClientSessions {
 
 export interface ClientSessionsOptions extends Pick<
   ClientSessionOptions,
-  "events" | "readMessage" | "notificationsPerSecond" | "monotonic" | "notices" | "onListChanged"
+  "events" | "readMessage" | "notificationsPerSecond" | "now" | "monotonic" | "notices" | "policies" | "onListChanged"
 > {
   readonly ids: SessionIds;
   /** Where other replicas reach this one. */
@@ -84,14 +84,15 @@ class OwnedSessions implements ClientSessions {
 
   open(holder: SessionHolder, capabilities: ClientCapabilities, audience: Audience): Step<OpenedSession> {
     const { ids, max, maxPerCaller } = this.#options;
-    const { monotonic, events, readMessage, notificationsPerSecond, notices, onListChanged } = this.#options;
+    const { monotonic, now, events, readMessage, notificationsPerSecond } = this.#options;
+    const { notices, policies, onListChanged } = this.#options;
     const own = this.#byCaller.get(callerOf(holder));
     if (own !== undefined && own.size >= maxPerCaller && !this.#endIdle(own)) return refuse("rate_limited", "sessions");
     if (this.size >= max && !this.#endIdle(this.#entries.keys())) return refuse("rate_limited", "sessions");
     const { id, key } = ids.mint(holder);
     const session = createClientSession({
       ...{ key, holder, capabilities, monotonic, events, readMessage, notificationsPerSecond },
-      ...{ notices, audience, onListChanged },
+      ...{ now, notices, policies, audience, onListChanged },
       tryMessage: () => this.#messages.tryAcquire(callerOf(holder)),
       tryStream: () => this.#streams.tryAcquire(callerOf(holder)),
       onEnd: () => this.#forget(key, holder),

@@ -6,7 +6,7 @@ import { expect, it, vi } from "vitest";
 import { createClientStreams } from "./client-streams.ts";
 
 it("a client who does not read has no more streams than another, and none beyond her token's life", async () => {
-  const streams = createClientStreams({ onFirst: () => {}, onNone: () => {} });
+  const streams = createClientStreams({ onFirst: () => {}, onOpen: () => {}, onNone: () => {} });
   const options = { keepAliveMs: 60_000, maxMs: 60_000, messagePath: null };
   const server = createServer((request, response) => {
     streams.open(response, request.url === "/short" ? { ...options, maxMs: 50 } : options);

@@ -29,9 +29,10 @@ export interface ClientStreamOptions {
   readonly maxMs: number;
 }
 
-/** Called when the first stream begins, and when the last one has ended. */
+/** Called when the first stream begins, when any has begun, and when the last one has ended. */
 export interface StreamsObserver {
   readonly onFirst: () => void;
+  readonly onOpen: () => void;
   readonly onNone: () => void;
 }
 
@@ -41,7 +42,7 @@ const LAST_BYTES_MS = 5000;
 /** Node's timers fire at once beyond this many milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-export function createClientStreams({ onFirst, onNone }: StreamsObserver): ClientStreams {
+export function createClientStreams({ onFirst, onOpen, onNone }: StreamsObserver): ClientStreams {
   /** The oldest first. */
   const streams = new Set<ServerResponse>();
   let isClosed = false;
@@ -67,6 +68,7 @@ export function createClientStreams({ onFirst, onNone }: StreamsObserver): Clien
         if (streams.delete(response) && streams.size === 0) onNone();
       });
       if (streams.size === 1) onFirst();
+      onOpen();
     },
     send(message, id, source) {
       const response = last();

@@ -138,7 +138,7 @@ class ServerStreams implements Hearing {
     const params = innerObjectSpan(data, readObjectSpan(data)?.members.get("params"));
     const place = params?.members.get("uri");
     const uri = shortValue(data, place);
-    if (typeof uri !== "string" || place === undefined || !this.#parts.subscriptions.has(server, uri)) return null;
+    if (typeof uri !== "string" || place === undefined || !this.#parts.subscriptions.hears(server, uri)) return null;
     if (this.#options.holder.server !== null) return data;
     return splice(data, [{ ...place, text: JSON.stringify(mergedUri(server, uri)) }]);
   }

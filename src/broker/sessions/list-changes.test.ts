@@ -104,7 +104,7 @@ it("while she does not read, each kind waits once", () => {
   let goOn = () => {};
   const changes = createListChanges({
     notices,
-    audience: { offered: new Set(ALL), concerns: () => true },
+    audience: { offered: new Set(ALL), concerns: () => true, offers: () => true },
     send(message, id, source) {
       sent.push((JSON.parse(Buffer.from(message).toString()) as { method: string }).method);
       const release = source?.hold();

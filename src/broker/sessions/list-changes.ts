@@ -6,6 +6,8 @@ import type { ClientStreams } from "./client-streams.ts";
 export interface ListChanges {
   /** The client has a stream. */
   begin(): void;
+  /** Tells her that these may have changed, if she has a stream. */
+  tell(kinds: readonly ChangeKind[]): void;
   /** She has none any more: she lists anew when she comes back. */
   end(): void;
 }
@@ -45,6 +47,7 @@ export function createListChanges({ notices, audience, send }: ListChangesOption
     flush();
   };
   return {
+    tell,
     begin() {
       leave ??= notices.listen({ concerns, tell });
     },
