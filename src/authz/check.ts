@@ -10,6 +10,7 @@ import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
 import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
 import { createPolicyCallers, policyInput } from "./policy-input.ts";
+import { relayedCall } from "./relayed-call.ts";
 import type {
   PolicyCaller,
   PolicyInput,
@@ -18,7 +19,6 @@ import type {
   AuthzRequest,
   Identity,
   Visible,
-  Wristband,
   WristbandUse,
 } from "./types.ts";
 import type { Ports } from "./ports.ts";
@@ -278,7 +278,7 @@ function goesStraight({ settings, request: { headers } }: CheckContext, { endpoi
 /** Decides a named operation: policy, then the credential, then the wristband if the broker relays it. */
 async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   const { settings, ports, facts, signal } = context;
-  const { identity, sessionId } = call;
+  const { identity } = call;
   const { server } = call.operation;
   if (server === null) return refuse("internal", "a named operation without a server");
   const decision = ports.decide(call.input, facts);
@@ -305,29 +305,8 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
     const direct = { to: "server" as const, server, credential, received, client: client.value, headers };
     return Grant.of(proof, { ...direct, responseHeaders }, settings.headers);
   }
-  const signed = await relayWristband(context, call, server);
-  if (!signed.ok) return signed;
-  const wristband = signed.value;
-  facts.wristband = wristband.jti;
-  const route = { to: "relay" as const, server, credential, wristband, sessionId, responseHeaders };
-  return Grant.of(proof, route, settings.headers);
-}
-
-/** The wristband of a relayed call names exactly that operation and the digest of its body. It needs no catalogue. */
-function relayWristband(
-  { settings, ports, request, facts }: CheckContext,
-  { identity, operation }: Call,
-  server: string,
-): Step<Wristband> | Promise<Step<Wristband>> {
-  const names = { [server]: operation.name === null ? [] : [operation.name] };
-  const visible = {
-    tools: operation.kind === "tool" ? names : {},
-    prompts: operation.kind === "prompt" ? names : {},
-    resources: operation.kind === "resource" ? names : {},
-  };
-  const body = admitBody(settings.admit, request);
-  if (!body.ok) return body;
-  return ports.signWristband(identity, visible, { use: "call", body: body.value, policy: facts.policy ?? undefined });
+  const relayed = await relayedCall(context, call, { server, credential });
+  return relayed.ok ? Grant.of(proof, { ...relayed.value, responseHeaders }, settings.headers) : relayed;
 }
 
 function corsOf(facts: CheckFacts): Map<string, string> {

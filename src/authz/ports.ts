@@ -14,6 +14,17 @@ import type {
   WristbandUse,
 } from "./types.ts";
 
+/** A call that was allowed to go to the broker. */
+export interface RelayedCall {
+  /** Of its wristband. */
+  readonly jti: string;
+  readonly server: string;
+  readonly identity: Identity;
+  readonly credential: Credential;
+  /** Of its Check, for the audit line. */
+  readonly facts: CheckFacts;
+}
+
 /** The functions that the pipeline calls. Each refuses with a {@link Step}; none throws for expected faults. */
 export interface Ports {
   /** Records a Check whose caller is known and that is about to wait: its facts must outlive the serving thread. */
@@ -32,6 +43,8 @@ export interface Ports {
     identity: Identity,
     signal: AbortSignal,
   ): Step<Credential> | Promise<Step<Credential>>;
+  /** Receives each call that goes to the broker with a credential out of a cache: its server may refuse it. */
+  readonly relayed?: ((call: RelayedCall) => void) | undefined;
   /** @param use whether the wristband is for a list of these names or for one call with these bytes */
   signWristband(identity: Identity, visible: Visible, use: WristbandUse): Step<Wristband> | Promise<Step<Wristband>>;
 }

@@ -132,11 +132,20 @@ export interface ListDecision {
   readonly names: Visible;
 }
 
-/** The use of a wristband. `policy`: the revision that allowed the names. That of a call holds the digest of the body that policy saw: the broker accepts no other. */
+/** The use of a wristband of one call. It holds the digest of the body that policy saw: the broker accepts no other. */
+export interface CallWristbandUse {
+  readonly use: "call";
+  readonly body: Uint8Array;
+  readonly policy?: string | undefined;
+  /** Its credential came out of a cache, and can be fetched anew if the server refuses it. */
+  readonly isRefetchable?: boolean;
+}
+
+/** The use of a wristband. `policy`: the revision that allowed the names. */
 export type WristbandUse =
   /** `merged`: names of all servers. If not all names fit into the wristband, each server has a share. */
   | { readonly use: "list"; readonly merged: boolean; readonly policy?: string | undefined }
-  | { readonly use: "call"; readonly body: Uint8Array; readonly policy?: string | undefined }
+  | CallWristbandUse
   /** For the caller's own MCP session: it names nothing. */
   | { readonly use: "session" };
 

@@ -144,7 +144,8 @@ async function decide(options: BrokerOptions, context: RequestContext, located: 
   const { operation, params } = read;
   facts.rpc = rpcContextOf(operation);
   facts.method = operation.method;
-  return inSession(options, { ...asked, operation, body, session: null }, { params, hold, response: sink });
+  const jws = request.headersDistinct[options.wristbandHeader]?.[0] ?? "";
+  return inSession(options, { ...asked, operation, body, jws, session: null }, { params, hold, response: sink });
 }
 
 /** The reply to a request in the MCP session whose id it has, if any; here or at the replica that owns the session. */

@@ -1,22 +1,11 @@
 // Calls whose credential came out of a cache, for as long as their wristbands live: when a server answers one with 401, its
 // credential is fetched anew, once. Bounded in calls and in requests to stores; pure but for the look-up that is passed in.
 import { LRUCache } from "lru-cache";
-import type { CheckFacts } from "../authz/facts.ts";
-import type { Credential, Identity } from "../authz/types.ts";
+import type { RelayedCall } from "../authz/ports.ts";
+import type { Credential } from "../authz/types.ts";
 import type { AskChain } from "./chain.ts";
 import { ownerOf, type Owner } from "./lookup-cache.ts";
 import { isSameCredential } from "./source.ts";
-
-/** A call that was allowed to go to the broker. */
-export interface RelayedCall {
-  /** Of its wristband. */
-  readonly jti: string;
-  readonly server: string;
-  readonly identity: Identity;
-  readonly credential: Credential;
-  /** Of its Check, for the audit line. */
-  readonly facts: CheckFacts;
-}
 
 /**
  * The end of one refetch; also the labels of a metric. `renewed`: another credential; `same`: the store still has the refused one,
@@ -33,8 +22,12 @@ export type Refetched =
 export interface Refetcher {
   /** Keeps a call whose credential is a cached one. @param ask along the chain that it came from */
   keep(call: RelayedCall, ask: AskChain): void;
-  /** Fetches the credential of a call anew; each call once. @param server that answered 401: it must be the call's */
-  refetch(jti: string, server: string): Promise<Refetched>;
+  /**
+   * Fetches the credential of a call anew; each call once.
+   * @param server that answered 401: it must be the call's
+   * @param isKnown whether who asks has shown that it knows the refused credential
+   */
+  refetch(jti: string, server: string, isKnown?: (refused: Credential) => boolean): Promise<Refetched>;
   /** Forgets the calls of callers who are revoked. */
   purge(isRevoked: (owner: Owner) => boolean): void;
   readonly size: number;
@@ -59,6 +52,8 @@ export const MAX_PER_SERVER = 32;
 const MAX_CALLS = 10_000;
 const MAX_CALLERS = 10_000;
 
+const unavailable = (): Refetched => ({ result: "unavailable" });
+
 interface Kept {
   readonly call: RelayedCall;
   readonly ask: AskChain;
@@ -69,7 +64,7 @@ export function createRefetcher(options: RefetcherOptions): Refetcher {
   const perf = { now: monotonic };
   const kept = new LRUCache<string, Kept>({ max: maxCalls, ttl: ttlMs, ttlResolution: 0, perf });
   const cooling = new LRUCache<string, true>({ max: MAX_CALLERS, ttl: COOL_DOWN_MS, ttlResolution: 0, perf });
-  const active = new Map<string, number>();
+  const begin = createCount();
 
   /** @returns true once per caller and server in the time of the cool-down */
   const mayAsk = ({ server, identity: { issuer, subject } }: RelayedCall) => {
@@ -92,23 +87,14 @@ export function createRefetcher(options: RefetcherOptions): Refetcher {
     keep(call, ask) {
       if (call.credential.isCached === true) kept.set(call.jti, { call, ask });
     },
-    async refetch(jti, server) {
+    async refetch(jti, server, isKnown = () => true) {
       const found = kept.get(jti);
       if (found === undefined || found.call.server !== server) return { result: "unknown" };
+      if (!isKnown(found.call.credential)) return { result: "unknown" };
       kept.delete(jti);
       if (found.call.identity.expiresAt * 1000 <= now()) return { result: "unknown" };
-      const running = active.get(server) ?? 0;
-      if (running >= MAX_PER_SERVER) return { result: "busy" };
-      active.set(server, running + 1);
-      try {
-        return await fetchAnew(found);
-      } catch {
-        return { result: "unavailable" };
-      } finally {
-        const left = (active.get(server) ?? 1) - 1;
-        if (left === 0) active.delete(server);
-        else active.set(server, left);
-      }
+      const isDone = begin(server);
+      return isDone === null ? { result: "busy" } : await fetchAnew(found).catch(unavailable).finally(isDone);
     },
     purge(isRevoked) {
       for (const [jti, { call }] of [...kept.entries()]) if (isRevoked(ownerOf(call.identity))) kept.delete(jti);
@@ -116,5 +102,20 @@ export function createRefetcher(options: RefetcherOptions): Refetcher {
     get size() {
       return kept.size;
     },
+  };
+}
+
+/** Counts the refetches for each server: a begun one until its result is called; null where there are too many. */
+function createCount(): (server: string) => (() => void) | null {
+  const active = new Map<string, number>();
+  return (server) => {
+    const running = active.get(server) ?? 0;
+    if (running >= MAX_PER_SERVER) return null;
+    active.set(server, running + 1);
+    return () => {
+      const left = (active.get(server) ?? 1) - 1;
+      if (left === 0) active.delete(server);
+      else active.set(server, left);
+    };
   };
 }

@@ -12,6 +12,9 @@ export const WRISTBAND_TYPE = "wristband+jwt";
 /** Longest lifetime that a verifier accepts, whatever `ttlSeconds` the signer has. */
 export const MAX_LIFETIME_SECONDS = 3600;
 
+/** An address of a listener: a name, an IPv4 address, or an IPv6 address in brackets. */
+const HOST_AND_PORT = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
+
 const text = z.string().min(1).max(2048);
 const seconds = z.int().positive();
 const server = z.string().regex(SERVER_NAME);
@@ -58,7 +61,12 @@ export const signedClaims = z.discriminatedUnion("use", [
     cat: z.record(server, z.string().length(REVISION_CHARS)).default({}),
   }),
   common.extend({ use: z.literal("session"), tools: nothing, prompts: nothing, resources: nothing }),
-  common.extend({ use: z.literal("call"), body: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }),
+  common.extend({
+    use: z.literal("call"),
+    body: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+    /** Where serve fetches the call's credential anew, `host:port`; absent for one that was fetched for this call. */
+    refetch: z.string().max(300).regex(HOST_AND_PORT).optional(),
+  }),
 ]);
 
 /** Makes the key of a caller. JSON of a list of fixed length is injective. */

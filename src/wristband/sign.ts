@@ -4,7 +4,7 @@ import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { clientOf } from "../authz/client-id.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
-import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
+import type { CallWristbandUse, Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
 import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type SignedClaims } from "./claims.ts";
 import { packNames, type PackedNames, type RevisedNames } from "./compact-names.ts";
 import { fitNames } from "./fitting.ts";
@@ -18,6 +18,8 @@ export interface SignerOptions {
   readonly keys: () => readonly SigningKey[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Where the broker reaches this process to have a call's credential fetched anew, `host:port`. */
+  readonly refetchAt?: string | null;
   readonly onCache?: (result: "hit" | "miss") => void;
   /** The names that a server lists now, as the broker knows them too; without it all names stay in plain form. */
   readonly listed?: (server: string) => RevisedNames | undefined;
@@ -75,18 +77,18 @@ function signingFor(options: SignerOptions, { expiresAt }: Identity): Step<Signi
   return pass({ key, times: { iat: now, exp: now + ttl, jti: randomUUID() } });
 }
 
-type CallUse = Extract<WristbandUse, { use: "call" }>;
-
-function callWristband({ options, identity, visible, key, times }: Draft, { body, policy }: CallUse): Step<Wristband> {
+function callWristband({ options, identity, visible, key, times }: Draft, use: CallWristbandUse): Step<Wristband> {
   const names = sortedNames(visible);
-  const bound = { use: "call" as const, body: bodyDigest(body), ...policyClaim(policy) };
+  const { refetchAt = null } = options;
+  const refetch = use.isRefetchable === true && refetchAt !== null ? { refetch: refetchAt } : {};
+  const bound = { use: use.use, body: bodyDigest(use.body), ...policyClaim(use.policy), ...refetch };
   const entry = signClaims(key, { ...callerClaims(options, identity), ...names, ...bound, ...times });
   return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
 }
 
 function reusableWristband(
   draft: Draft,
-  use: Exclude<WristbandUse, CallUse>,
+  use: Exclude<WristbandUse, CallWristbandUse>,
   reusable: LRUCache<string, CacheEntry>,
 ): Step<Wristband> {
   const { options, identity, key, times } = draft;

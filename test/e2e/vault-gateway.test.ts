@@ -9,6 +9,7 @@ import { startDemoServer, type DemoServer } from "../../demo/demo-server.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
 import { freePort, freePorts, type Ports } from "../../demo/ports.ts";
 import { startVault, type VaultLab } from "../../demo/vault.ts";
+import { json, startEraServer, type EraServer } from "../fakes/mcp-server.ts";
 import { legacy, reasonOf, type Reply } from "./client.ts";
 
 const CACHE_MS = 1000;
@@ -22,6 +23,9 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
   const tokens: Record<string, string> = {};
   let vault: VaultLab;
   let other: DemoServer;
+  let strict: EraServer;
+  /** The credential that `strict` takes; it answers 401 to any other. */
+  let taken = "";
   let lab: Lab;
   let ports: Ports;
   const closing: (() => Promise<unknown>)[] = [];
@@ -33,11 +37,15 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     await vault.put("alice/other", { token: PATS.other });
     other = await startDemoServer(0);
     closing.push(() => other.close());
+    strict = await startEraServer("modern");
+    closing.push(() => strict.close());
+    strict.onAny = ({ headers }, response) =>
+      headers.authorization !== `Bearer ${taken}` && (json(response, 401, { error: "invalid_token" }), true);
     writeFileSync(revocationFile, "");
     const policyFolder = join(folder, "policies");
     cpSync(resolve(import.meta.dirname, "../../policies/demo"), policyFolder, { recursive: true });
     const tools = "{tool: [whoami]}";
-    const grants = `{engineering: {demo: ${tools}, other: ${tools}, mixed: ${tools}}, finance: {demo: ${tools}, mixed: ${tools}}}`;
+    const grants = `{engineering: {demo: ${tools}, other: ${tools}, mixed: ${tools}, strict: ${tools}}, finance: {demo: ${tools}, mixed: ${tools}}}`;
     writeFileSync(join(policyFolder, "data.yaml"), `grants: ${grants}\nlimits: {transfer: 1}\n`);
     ports = await freePorts();
     lab = await startLab({ folder, ports, policyFolder, progress: () => {}, config: (config) => configure(config) });
@@ -60,6 +68,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     config["servers"] = {
       demo: server(demo.url, own),
       other: server(other.url, { vault: { ...own.vault, header: "x-api-key", scheme: "" } }),
+      strict: { ...server(strict.url, own), callRouting: "broker" },
       mixed: server(demo.url, own, { static: { file: "secrets/demo" } }),
     };
   }
@@ -130,6 +139,29 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     await call("alice", "demo");
     expect(lab.demo.arrivals.at(-1)?.headers.authorization).toBe(`Bearer ${PATS.demo}-2`);
     await audited({ credential_path: "secret/alice/demo", credential_version: 2 });
+  });
+
+  it("P2.4-5: a server that refuses the old version gets the new one within the same call, and each later call has it", async () => {
+    const metrics = async () => (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
+    const renewed = async () => Number(/refetches_total\{result="renewed"\} (\d+)/.exec(await metrics())?.[1]);
+    // What was kept may end between two steps of a slow machine: then there was nothing to refetch.
+    for (let i = 1; i <= 5 && !((await renewed()) > 0); i += 1) {
+      await vault.put("alice/strict", { token: (taken = `${PATS.demo}-${i}a`) });
+      await forgotten();
+      expect(await refused("alice", "strict")).toEqual([200, undefined]);
+      await vault.put("alice/strict", { token: (taken = `${PATS.demo}-${i}b`) });
+      expect(await refused("alice", "strict")).toEqual([200, undefined]);
+    }
+    expect(await renewed()).toBeGreaterThan(0);
+    await audited({
+      decision: "allow",
+      subject: "alice",
+      server: "strict",
+      detail: expect.stringContaining("anew") as string,
+    });
+    const before = strict.requests.length;
+    expect(await refused("alice", "strict")).toEqual([200, undefined]);
+    expect(strict.requests).toHaveLength(before + 1);
   });
 
   it("G18: once alice is revoked, what was kept for her is gone: her next log-in reads the Vault anew", async () => {

@@ -7,6 +7,7 @@ import { createChangeNotices, type ChangeNotices } from "../../src/broker/change
 import { createListResults } from "../../src/broker/list-results.ts";
 import { createListeners } from "../../src/broker/listen.ts";
 import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
+import type { Refetch } from "../../src/broker/relay/refetch.ts";
 import type { FindSchema } from "../../src/broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerSettings } from "../../src/broker/relay/breaker.ts";
 import { createKeptCalls, type KeptCalls, type KeptCallsOptions } from "../../src/broker/relay/kept-calls.ts";
@@ -66,6 +67,7 @@ export interface BrokerLimits {
   readonly pageEntries?: number;
   readonly tasks?: TaskIds;
   readonly search?: boolean;
+  readonly refetch?: Refetch;
   /** 0 for any. */
   readonly port?: number;
   /** Sessions of clients; none without. */
@@ -323,6 +325,7 @@ function breakersOf({ breaker }: BrokerLimits, monotonic: () => number): Pick<Re
 function relayLimits(limits: BrokerLimits) {
   const { maxCallsPerCaller, maxCallsPerServer, notificationsPerSecond, keepAliveMs } = limits;
   return {
+    ...(limits.refetch !== undefined && { refetch: limits.refetch }),
     keepAliveMs: keepAliveMs ?? 15_000,
     maxCallsPerCaller: maxCallsPerCaller ?? 1000,
     maxCallsPerServer: maxCallsPerServer ?? 1000,

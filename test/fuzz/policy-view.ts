@@ -92,6 +92,7 @@ function callOf(operation: Operation, name: string, body: Buffer): RelayCall {
     body,
     credential: null,
     wristband,
+    jws: "",
     scope: "",
     session: null,
     mapUri: null,

@@ -60,7 +60,8 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
   const parts = { monotonic, log, notices, policies };
   const sessions = sessionsOf(config, { ...parts, onListChanged: (...what) => catalog.heard(...what) });
   const kept = sessions?.kept ?? null;
-  const calls = buildRelay(config, { monotonic, log, findSchema, kept, observer: metrics.calls });
+  const observers = { observer: metrics.calls, onRefetch: metrics.refetched };
+  const calls = buildRelay(config, { monotonic, log, findSchema, kept, ...observers });
   const verify = verifierOf(config, { keys, catalog, metrics });
   const listeners = listenersOf(config, changes);
   const lists = createListResults(Date.now);

@@ -1,11 +1,15 @@
 // Builds the relay: its sessions, eras and limits, from the configuration.
+import { isIP } from "node:net";
 import { createEras } from "../../broker/upstream/era.ts";
 import type { FindSchema } from "../../broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerState } from "../../broker/relay/breaker.ts";
+import { createRefetching, type Refetching, type RefetchOptions } from "../../broker/relay/refetch.ts";
 import type { KeptCalls } from "../../broker/relay/kept-calls.ts";
 import { createRelay, type Relay, type RelayObserver } from "../../broker/relay/relay.ts";
 import { createSessionPool } from "../../broker/upstream/session-pool.ts";
+import { jwksUrlOf } from "../../config/destinations.ts";
 import type { Config } from "../../config/load.ts";
+import { readCaFile } from "../../files/ca.ts";
 import type { Log } from "../../ops/log.ts";
 
 export interface RelayParts {
@@ -22,6 +26,8 @@ export interface RelayDeps {
   readonly findSchema: FindSchema;
   readonly kept: KeptCalls | null;
   readonly observer?: RelayObserver;
+  /** Counts the credentials that were asked for anew. */
+  readonly onRefetch?: RefetchOptions["observe"];
 }
 
 const MAX_SESSIONS = 10_000;
@@ -33,19 +39,21 @@ const NO_OBSERVER: RelayObserver = { observe: () => {}, dropped: () => {}, thinn
 
 export function buildRelay(
   config: Config,
-  { monotonic, log, findSchema, kept, observer = NO_OBSERVER }: RelayDeps,
+  { monotonic, log, findSchema, kept, observer = NO_OBSERVER, onRefetch = () => {} }: RelayDeps,
 ): RelayParts {
   const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
   const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
   sweeper.unref();
   const eras = createEras(monotonic);
   const breakers = createBreakers(config, monotonic);
+  const refetching = refetchingOf(config, onRefetch);
   const relay = createRelay({
     breakerOf: breakers.of,
     eras,
     sessions,
     findSchema,
     kept,
+    refetch: refetching.refetch,
     observer,
     log,
     now: Date.now,
@@ -69,9 +77,26 @@ export function buildRelay(
     async close() {
       clearInterval(sweeper);
       await relay.endAll();
+      refetching.close();
       await sessions.close();
     },
   };
+}
+
+/** Milliseconds beside the time that serve takes for it, which is that of a Check. */
+const REFETCH_ROOM_MS = 500;
+
+/** Every replica of serve is spoken to as the one whose keys are fetched. */
+function refetchingOf(config: Config, observe: RefetchOptions["observe"]): Refetching {
+  const { protocol, hostname } = new URL(jwksUrlOf(config));
+  return createRefetching({
+    isTls: protocol === "https:",
+    ca: readCaFile("wristband.caFile", config.wristband.caFile),
+    // No name is asked for where keys come from an address.
+    serverName: isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : null,
+    timeoutMs: config.checkTimeoutMs + REFETCH_ROOM_MS,
+    observe,
+  });
 }
 
 /** The circuit breakers of all servers. One whose settings stay keeps its state when the configuration is read anew. */

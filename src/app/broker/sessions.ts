@@ -1,5 +1,4 @@
 // Builds the sessions of clients from the configuration: their keys, limits, and the way to other replicas. I/O: files.
-import { networkInterfaces } from "node:os";
 import { createClientSessions, type ClientSessionsOptions } from "../../broker/sessions/client-sessions.ts";
 import { createEventIds } from "../../broker/sessions/event-ids.ts";
 import { createKeptCalls, type KeptCalls } from "../../broker/relay/kept-calls.ts";
@@ -10,9 +9,9 @@ import { createReadMessage } from "../../broker/upstream/message.ts";
 import type { SessionParts } from "../../broker/session-requests.ts";
 import type { Config } from "../../config/load.ts";
 import { readCaFile } from "../../files/ca.ts";
-import type { ListenAddress } from "../../http/listen.ts";
 import type { Log } from "../../ops/log.ts";
 import { createSealer } from "../../secret/seal.ts";
+import { ownAddress } from "../own-address.ts";
 import { loadSealKeys } from "../seal-keys.ts";
 import { tlsOf } from "../tls-listeners.ts";
 
@@ -33,7 +32,7 @@ export function sessionsOf(config: Config, { monotonic, log, ...changes }: Sessi
   const { sessions, limits } = config;
   const keys = loadSealKeys(config);
   if (sessions === null || keys === null) return null;
-  const address = ownAddress(config);
+  const address = ownAddress(sessions.address ?? config.listen.broker);
   const absoluteMs = sessions.absoluteSeconds * 1000;
   const sealer = createSealer(keys);
   const clients = createClientSessions({
@@ -65,24 +64,6 @@ export function sessionsOf(config: Config, { monotonic, log, ...changes }: Sessi
       forwarder.close();
     },
   };
-}
-
-/** Where other replicas reach this one. */
-function ownAddress({ sessions, listen }: Config): string {
-  return textOf(sessions?.address ?? listen.broker);
-}
-
-function textOf(address: ListenAddress): string {
-  if (address.kind === "unix") return `unix:${address.path}`; // no other replica can connect to it
-  const host = ["0.0.0.0", "::"].includes(address.host) ? firstAddress() : address.host;
-  return `${host.includes(":") ? `[${host}]` : host}:${address.port}`;
-}
-
-/** The first address of this machine that others reach: a container has one. */
-function firstAddress(): string {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const outside = addresses.filter(({ internal, scopeid }) => !internal && !scopeid);
-  return (outside.find(({ family }) => family === "IPv4") ?? outside[0])?.address ?? "127.0.0.1";
 }
 
 /** A replica is spoken to as Envoy speaks to it; it shows the certificate of its own listener. */

@@ -4,20 +4,24 @@ import { createCheck, type Check } from "../../authz/check.ts";
 import type { Ports } from "../../authz/ports.ts";
 import type { Config } from "../../config/load.ts";
 import { checkSettings } from "../../config/settings.ts";
-import { createCredentials } from "../../credential/chain.ts";
+import { createChains } from "../../credential/chain.ts";
+import type { Refetcher } from "../../credential/refetch.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { credentialChains, credentialHelp, type CredentialChains, type CredentialDeps } from "./credentials.ts";
+import { refetcherOf } from "./refetch.ts";
 import { timedPorts } from "./timed-ports.ts";
 
 export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close"> {
   readonly check: Check;
+  /** Keeps the calls whose credential may have to be fetched anew. */
+  readonly refetcher: Refetcher;
   /** Puts another configuration in force. @throws {Error} that names the key at fault; what was in force stays */
   apply(config: Config): Promise<void>;
 }
 
 export interface LiveCheckDeps extends CredentialDeps {
   readonly metrics: Metrics;
-  readonly ports: Omit<Ports, "fetchCredential">;
+  readonly ports: Omit<Ports, "fetchCredential" | "relayed">;
 }
 
 /** Checks that began before a change may still ask its sources. */
@@ -29,20 +33,27 @@ interface Part {
 }
 
 export function createLiveCheck(config: Config, { ports, ...deps }: LiveCheckDeps): LiveCheck {
+  const refetcher = refetcherOf(config);
   const partOf = (of: Config): Part => {
     const credentials = credentialChains(of, deps);
-    const fetchCredential = createCredentials(credentials.chains, credentialHelp(of));
+    const ask = createChains(credentials.chains, credentialHelp(of));
+    const own: Pick<Ports, "fetchCredential" | "relayed"> = {
+      fetchCredential: (server, identity, signal) => ask(server, { identity }, signal),
+      relayed: (call) => refetcher.keep(call, ask),
+    };
     return {
       credentials,
-      check: createCheck(checkSettings(of), timedPorts(deps.metrics, { ...ports, fetchCredential })),
+      check: createCheck(checkSettings(of), timedPorts(deps.metrics, { ...ports, ...own })),
     };
   };
   let live = partOf(config);
   const leaving = new Map<Part, NodeJS.Timeout>();
   return {
+    refetcher,
     check: (request, facts, signal) => live.check(request, facts, signal),
     start: () => live.credentials.start(),
     purge(isRevoked) {
+      refetcher.purge(isRevoked);
       for (const { credentials } of [live, ...leaving.keys()]) credentials.purge(isRevoked);
     },
     async apply(next) {

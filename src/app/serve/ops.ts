@@ -1,4 +1,5 @@
-// serve's operator listener: health, readiness, metrics, JWK Set. I/O: HTTP.
+// serve's operator listener: health, readiness, metrics, JWK Set, refetched credentials. I/O: HTTP.
+import type { IncomingMessage } from "node:http";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import type { IdentityService } from "../../identity/identity.ts";
@@ -8,6 +9,7 @@ import type { Metrics } from "../../ops/metrics/serve.ts";
 import { createOpsServer, type OpsResponse } from "../../ops/ops-server.ts";
 import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { PolicyStore } from "../../policy/store.ts";
+import { REFETCH_PATH } from "../../wristband/refetch.ts";
 import { tlsOf } from "../tls-listeners.ts";
 
 /** The parts whose state the listener shows. */
@@ -20,6 +22,8 @@ export interface ServeParts {
   readonly audit: Pick<Audit, "stats">;
   readonly suspensions: Pick<Suspensions, "size">;
   readonly stopping: () => boolean;
+  /** Answers a broker whose server refused a credential. */
+  readonly refetch: (request: IncomingMessage) => Promise<OpsResponse>;
   /** The JWK Set to publish. */
   readonly keySet: () => string;
 }
@@ -31,6 +35,7 @@ export function serveOps(config: Config, parts: ServeParts) {
     name: "ops",
     address: config.listen.ops,
     tls: tlsOf(config, "ops"),
+    posts: { [REFETCH_PATH]: parts.refetch },
     routes: {
       "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
       "/readyz": () => readiness(parts),

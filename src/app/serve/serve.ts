@@ -36,6 +36,7 @@ import { createLiveCheck, type LiveCheck } from "./live-check.ts";
 import { readOnce, reloadParts } from "../../ops/reload.ts";
 import { isReady, serveOps } from "./ops.ts";
 import { catalogFor, createListedNames, documentOf, startPolicy } from "./policy.ts";
+import { createRefetchRoute, refetchAddress, type RefetchDeps } from "./refetch.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
 import { issuersOf } from "../issuers.ts";
 import { taskIdsOf } from "../seal-keys.ts";
@@ -85,8 +86,8 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   let stopping = false;
   const ops = serveOps(config, {
     ...{ metrics, policy, identity, revocations, catalog, audit, suspensions },
-    stopping: () => stopping,
-    keySet: () => publicKeySet(keys.current()),
+    ...{ stopping: () => stopping, keySet: () => publicKeySet(keys.current()) },
+    refetch: refetchRoute(config, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
   });
   const opsPort = await ops.listen();
   const authzPort = await grpc.listen();
@@ -108,6 +109,13 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
       await ops.close();
     },
   };
+}
+
+function refetchRoute(
+  config: Config,
+  { audit, metrics, ...own }: Pick<RefetchDeps, "refetcher" | "keys"> & { audit: Audit; metrics: Metrics },
+) {
+  return createRefetchRoute(config, { ...own, audit: audit.write, observe: metrics.refetch, now: Date.now });
 }
 
 /** Takes over the suspensions of earlier threads. */
@@ -232,6 +240,7 @@ function handedOverKeys({ identity }: Pick<Config, "identity">, name: string): s
 
 function signerOf({ config, log }: ServeOptions, sources: Pick<SignerOptions, "keys" | "listed">, metrics: Metrics) {
   const { issuer, audience, ttlSeconds } = config.wristband;
+  const refetchAt = refetchAddress(config);
   const told = new Set<string>();
   const onLeftOut = (servers: readonly string[]) => {
     for (const server of servers) {
@@ -242,7 +251,7 @@ function signerOf({ config, log }: ServeOptions, sources: Pick<SignerOptions, "k
     }
   };
   const onCache = (result: "hit" | "miss") => metrics.cache("wristband", result);
-  return createSigner({ issuer, audience, ttlSeconds, ...sources, now: Date.now, onCache, onLeftOut });
+  return createSigner({ issuer, audience, ttlSeconds, ...sources, refetchAt, now: Date.now, onCache, onLeftOut });
 }
 
 interface CheckParts {

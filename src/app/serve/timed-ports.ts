@@ -22,6 +22,7 @@ export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports):
     visible: measure("visible", ports.visible),
     openTask: ports.openTask,
     fetchCredential: measure("credential", ports.fetchCredential),
+    relayed: ports.relayed,
     signWristband: measure("wristband", ports.signWristband),
   };
 }

@@ -33,6 +33,8 @@ export interface RelayCall {
   readonly task: CallTask;
   readonly credential: UpstreamCredential | null;
   readonly wristband: WristbandClaims;
+  /** The wristband itself. */
+  readonly jws: string;
   /** The client's session; null without one. */
   readonly session: ClientSession | null;
   /** What its server may ask her; null for nothing. */
@@ -54,6 +56,8 @@ export interface IncomingCall {
   readonly operation: Operation;
   readonly body: Buffer;
   readonly wristband: WristbandClaims;
+  /** The wristband itself. */
+  readonly jws: string;
   /** The client's session; null without one. */
   readonly session: ClientSession | null;
   readonly headers: IncomingMessage["headersDistinct"];
@@ -69,7 +73,7 @@ const OWN_MCP_HEADERS = new Set(["mcp-protocol-version", "mcp-method", "mcp-name
  */
 export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): Step<RelayCall> {
   const { resolver, curation, upstreams } = options;
-  const { operation, body, wristband, headers } = incoming;
+  const { operation, body, wristband, jws, headers } = incoming;
   const task = taskOf(options.tasks, operation, wristband);
   const target = targetOf(resolver, incoming, task);
   const upstream = target === null ? undefined : upstreams.get(target.server);
@@ -94,6 +98,7 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
     task: callTask(options.tasks, task, { operation, body, wristband, server: target.server, tool: target.name }),
     credential: credential.value,
     wristband,
+    jws,
     session: incoming.session,
     asking: null,
     forwarded: own.value.forwarded,
@@ -143,20 +148,40 @@ function credentialOf(upstream: Upstream, headers: IncomingCall["headers"]): Ste
   const values = headers["x-upstream-authorization"];
   const names = headers["x-upstream-header"];
   const others = headers["x-upstream-more"];
-  const more = others === undefined ? { more: [], session: null } : readMore(single(others) ?? "");
-  if (more === null) return unusable("not in its form");
+  const more = others === undefined ? null : (single(others) ?? "");
   if (values === undefined && names === undefined) return withoutMain(upstream, more);
   const value = single(values);
   const header = names === undefined ? "authorization" : single(names);
   if (value === null || header === null) return unusable("not once");
-  return usable(upstream, { header, value: new Secret(value), ...more });
+  return credentialFrom(upstream, { header, value, more });
+}
+
+/** A credential in the form in which `serve` sends it. */
+interface SentCredential {
+  readonly header: string;
+  readonly value: string;
+  /** Null for none. */
+  readonly more: string | null;
+}
+
+/** A credential of `serve`'s; each of its parts must be one that this server's chain fills. */
+export function credentialFrom(upstream: Upstream, { header, value, more }: SentCredential): Step<UpstreamCredential> {
+  const parts = moreParts(more);
+  return parts === null ? NOT_IN_FORM : usable(upstream, { header, value: new Secret(value), ...parts });
+}
+
+function moreParts(text: string | null): MoreParts | null {
+  return text === null ? { more: [], session: null } : readMore(text);
 }
 
 /** `none` in the chain, with or without headers that say who calls. */
-function withoutMain(
-  upstream: Upstream,
-  { more: [first, ...more], session }: MoreParts,
-): Step<UpstreamCredential | null> {
+function withoutMain(upstream: Upstream, text: string | null): Step<UpstreamCredential | null> {
+  const parts = moreParts(text);
+  if (parts === null) return NOT_IN_FORM;
+  const {
+    more: [first, ...more],
+    session,
+  } = parts;
   if (upstream.needsCredential) return unusable("none came");
   return first === undefined ? pass(null) : usable(upstream, { ...first, more, session });
 }
@@ -174,6 +199,8 @@ function usable(upstream: Upstream, credential: UpstreamCredential): Step<Upstre
 function unusable(detail: string): Refused {
   return refuse("credential_unavailable", detail);
 }
+
+const NOT_IN_FORM = unusable("not in its form");
 
 interface OwnHeaders {
   readonly forwarded: Readonly<Record<string, string>>;

@@ -1,11 +1,11 @@
 // One call: finds how its server is spoken to, sends the client's bytes, and passes the response on. Sends a call twice only
-// where the server says that it does not know the session, so has not processed it. I/O by its parts.
+// where the server says that it does not know the session, or refuses the credential, so has not processed it. I/O by its parts.
 import { randomInt } from "node:crypto";
 import { drainOrClose, HttpFault, type HttpResponse } from "../../http/client.ts";
 import { pass, refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
-import { MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "../upstream/era.ts";
+import { HandshakeFault, MODERN_CODES, type Dialect, type Eras, type LegacyDialect } from "../upstream/era.ts";
 import { createNotificationBudget } from "./notification-budget.ts";
 import { createBrake, type Brake, type Pacer } from "../upstream/brake.ts";
 import { faultIn } from "../abort.ts";
@@ -21,6 +21,7 @@ import { askedIn, type Asked } from "./asking.ts";
 import { withAnswers } from "./input-required.ts";
 import { beginAnswer, beginStream, sendResponse } from "./client-response.ts";
 import { passJson } from "./json-answer.ts";
+import type { Refetch } from "./refetch.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
 import { clientEventId, newPosition, resumeStream, tellPosition, type StreamPosition } from "./resume.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
@@ -29,6 +30,7 @@ import type { SessionPool } from "../upstream/session-pool.ts";
 import type { Lease } from "../upstream/session.ts";
 import { mediaOf, readHeld } from "../upstream/body.ts";
 import { createBudget, isResponseTo, sendOwn } from "../upstream/client.ts";
+import type { UpstreamCredential } from "../upstream/upstream.ts";
 
 export interface AttemptOptions {
   readonly eras: Eras;
@@ -38,6 +40,8 @@ export interface AttemptOptions {
   readonly kept: KeptCalls | null;
   /** Receives counts of events that are not passed on (B50), and of those beyond the budget. */
   readonly observer: StreamObserver;
+  /** Another credential for a call whose server refuses the one that it came with; absent where there is none. */
+  readonly refetch?: Refetch;
   readonly pacer: Pacer;
   readonly readMessage: ReadMessage;
   readonly notificationsPerSecond: number;
@@ -68,29 +72,58 @@ interface OpenResponse extends RelayAttempt {
 /** A refusal, or what the server asks the client; null once she has her response. */
 type AttemptResult = Refused | Asked | null;
 
+/** The server has refused the credential, before anything of its answer: it has not processed the call. */
+interface Unauthorized {
+  readonly ok: "unauthorized";
+  readonly refused: Refused;
+}
+
+type TryResult = AttemptResult | Unauthorized | "session_gone";
+
 /** So large that no two calls of all replicas have the same id, and below 2^53: an integer to any server. */
 const MAX_WIRE_ID = 2 ** 47;
 
+/** What a call is sent with, over all its rounds. */
+interface Renewal {
+  credential: UpstreamCredential | null;
+  isSpent: boolean;
+}
+
 /** Sends a call and passes the response on; a server that asks its client first gets her answers. @throws {HttpFault} */
 export function attempt(options: AttemptOptions, current: RelayAttempt): Promise<Refused | null> {
-  return withAnswers(current, (call) => attemptOnce(options, { ...current, call }));
+  const renewal: Renewal = { credential: current.call.credential, isSpent: false };
+  return withAnswers(current, (call) => attemptOnce(options, { ...current, call }, renewal));
 }
 
 /**
- * A server that does not know the session has not processed the call: only then
- * it is sent again, once, in a new session. Not if the session belonged to one of the client's, and calls have left something
- * in it: then the client is told.
+ * A server that does not know the session, or refuses the credential, has not processed the call: only then it is sent again,
+ * once for each; in a new session, or with a credential that was fetched anew. Not in a new session if the old one belonged to
+ * one of the client's, and calls have left something in it: then the client is told.
  * @throws {HttpFault}
  */
-async function attemptOnce(options: AttemptOptions, current: RelayAttempt): Promise<AttemptResult> {
-  const first = await tryOnce(options, current);
-  if (first !== "session_gone") return first;
-  const second = await tryOnce(options, current);
-  return second === "session_gone" ? refuse("upstream_unavailable", "session_gone") : second;
+async function attemptOnce(options: AttemptOptions, current: RelayAttempt, renewal: Renewal): Promise<AttemptResult> {
+  let hasNewSession = false;
+  for (;;) {
+    const call = { ...current.call, credential: renewal.credential };
+    const result = await tryOnce(options, { ...current, call });
+    if (result === "session_gone") {
+      if (hasNewSession) return refuse("upstream_unavailable", "session_gone");
+      hasNewSession = true;
+    } else if (result?.ok === "unauthorized") {
+      const credential = renewal.isSpent ? null : await refetched(options, { ...current, call });
+      if (credential === null) return result.refused;
+      Object.assign(renewal, { credential, isSpent: true });
+    } else return result;
+  }
 }
 
-async function tryOnce(options: AttemptOptions, current: RelayAttempt): Promise<AttemptResult | "session_gone"> {
-  const lease = await leaseOf(options, current);
+function refetched({ refetch }: AttemptOptions, { call, timeout }: RelayAttempt) {
+  return refetch?.(call, timeout.signal) ?? null;
+}
+
+async function tryOnce(options: AttemptOptions, current: RelayAttempt): Promise<TryResult> {
+  const lease = await leaseOf(options, current).catch(unauthorizedBy);
+  if (lease !== null && "ok" in lease) return lease;
   try {
     const result = await send(options, current, lease);
     const isTold = result === "session_gone" && lease?.isBound === true && lease.wasUsed;
@@ -100,11 +133,18 @@ async function tryOnce(options: AttemptOptions, current: RelayAttempt): Promise<
   }
 }
 
-async function send(
-  options: AttemptOptions,
-  current: RelayAttempt,
-  lease: Lease | null,
-): Promise<AttemptResult | "session_gone"> {
+/** A handshake that the server refuses for its credential. @throws any other fault */
+function unauthorizedBy(error: unknown): Unauthorized {
+  const is401 = error instanceof HandshakeFault ? error.status === 401 : isStatus401(error);
+  if (!is401 || !(error instanceof HttpFault)) throw error;
+  return { ok: "unauthorized", refused: refuse("upstream_unavailable", error.message) };
+}
+
+function isStatus401(error: unknown): boolean {
+  return error instanceof HttpFault && error.code === "status_401";
+}
+
+async function send(options: AttemptOptions, current: RelayAttempt, lease: Lease | null): Promise<TryResult> {
   const { upstream } = current.call;
   const { signal } = current.timeout;
   const dialect: Dialect = lease?.dialect ?? { era: "modern" };
@@ -138,12 +178,13 @@ async function cancel({ upstream, credential }: RelayCall, dialect: LegacyDialec
   await send(dialect, "notifications/cancelled", { requestId }).catch(() => null);
 }
 
-async function passOn(options: AttemptOptions, opened: OpenResponse): Promise<AttemptResult | "session_gone"> {
+async function passOn(options: AttemptOptions, opened: OpenResponse): Promise<TryResult> {
   const { response, request, call, client } = opened;
   const status = response.statusCode;
   if (status === 200 && mediaOf(response) === "stream") return passStream(options, opened);
   if (status === 200 && mediaOf(response) === "json") return passJson(opened);
   const read = await readResponse(options, opened, status);
+  if (!read.ok && status === 401) return { ok: "unauthorized", refused: read };
   if (!read.ok) {
     const hadSession = isMisunderstood(status) && forgetTerms(options, opened);
     return hadSession && status !== 405 ? "session_gone" : read;

@@ -17,6 +17,7 @@ import { CallClient } from "./call-client.ts";
 import type { KeptCalls } from "./kept-calls.ts";
 import { STATE_UNKNOWN } from "./lease.ts";
 import { endCancelled, endStream, type RelayClient } from "./client-response.ts";
+import type { Refetch } from "./refetch.ts";
 import type { FindSchema } from "./request.ts";
 import type { StreamObserver } from "./stream.ts";
 import { createReadMessage } from "../upstream/message.ts";
@@ -54,6 +55,8 @@ export interface RelayOptions {
   readonly findSchema: FindSchema;
   /** Calls that wait for their clients; null where clients of the stateless revision are not asked. */
   readonly kept: KeptCalls | null;
+  /** Another credential for a call whose server refuses the one that it came with; absent where there is none. */
+  readonly refetch?: Refetch;
   readonly observer: RelayObserver;
   readonly log: RelayLog;
   /** Milliseconds since the epoch. */

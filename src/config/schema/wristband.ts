@@ -1,7 +1,7 @@
 // The section `wristband`. Pure.
 import { z } from "zod";
 import { KID } from "../../jose/key-set.ts";
-import { headerName, httpUrl, positive, url, type FileSchema } from "./values.ts";
+import { address, headerName, httpUrl, positive, url, type FileSchema } from "./values.ts";
 
 export const wristbandSchema = (file: FileSchema) =>
   z.strictObject({
@@ -21,6 +21,11 @@ export const wristbandSchema = (file: FileSchema) =>
       description:
         "where the broker fetches the keys: `/.well-known/jwks.json` of the ops listener, by https where it has `tls.ops`",
       unset: "serve's",
+    }),
+    opsAddress: address.nullable().default(null).meta({
+      description:
+        "where the broker reaches this replica of serve for a [credential that a server refuses](credentials.md#a-server-refuses-a-credential): `host:port`; scheme, CA and name are those of `jwksUrl`",
+      unset: "`listen.ops`, with this machine's first address for `0.0.0.0`",
     }),
     caFile: file.nullable().default(null).meta({
       description: "the CA of an https `jwksUrl`, or of `tls.ops`; TLS is always verified, CA and host name",

@@ -41,6 +41,8 @@ export interface BrokerMetrics<WristbandResult extends string> {
   };
   /** One wristband was verified, with this result. */
   wristband(result: WristbandResult): void;
+  /** A server refused a call's credential with 401, and serve was asked for another. */
+  refetched(server: string, result: "renewed" | "none"): void;
   listed(server: string, ok: boolean): void;
   /** Takes the servers of another configuration: their names become labels. */
   setServers(servers: readonly string[]): void;
@@ -74,7 +76,10 @@ export function createBrokerMetrics<WristbandResult extends string>(
   for (const result of results) counted.wristbands.inc({ result }, 0);
   const setServers = (servers: readonly string[]) => {
     known.servers = new Set(servers);
-    for (const server of servers) for (const result of ["ok", "failed"]) counted.listings.inc({ server, result }, 0);
+    for (const server of servers) {
+      for (const result of ["ok", "failed"]) counted.listings.inc({ server, result }, 0);
+      for (const result of ["renewed", "none"]) counted.refetches.inc({ server, result }, 0);
+    }
   };
   setServers(options.servers);
   return {
@@ -94,6 +99,7 @@ export function createBrokerMetrics<WristbandResult extends string>(
     },
     wristband: (result) => counted.wristbands.inc({ result: results.has(result) ? result : OTHER }),
     setServers,
+    refetched: (server, result) => counted.refetches.inc({ server: serverOf(server), result }),
     listed: (server, ok) => counted.listings.inc({ server, result: ok ? "ok" : "failed" }),
     render(reading) {
       gauges.read(reading, options.states);
@@ -115,6 +121,11 @@ function countersOf(registry: Registry) {
     dropped: counter("mcp_authz_relay_dropped_events_total", "Events of a server's stream that were for nobody", [
       "server",
     ]),
+    refetches: counter(
+      "mcp_authz_relay_refetches_total",
+      "Credentials that a server refused and serve was asked for anew",
+      ["server", "result"],
+    ),
     thinned: counter(
       "mcp_authz_relay_thinned_events_total",
       "Events of a server's stream beyond limits.notificationsPerSecond",

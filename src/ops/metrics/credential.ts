@@ -6,6 +6,8 @@ export interface CredentialMetrics {
   exchange(outcome: "ok" | "none" | "unavailable"): void;
   /** One read of a caller's credential; cache hits are not counted. */
   vaultRead(outcome: "ok" | "none" | "unavailable" | "not_owner", seconds: number): void;
+  /** One refetch of a credential that its server refused. @param result of a closed set */
+  refetch(result: string): void;
   /** `refused`: the configuration is at fault. */
   vaultLogin(result: "ok" | "failed" | "refused"): void;
 }
@@ -43,6 +45,7 @@ export function createCredentialMetrics(
   for (const outcome of ["ok", "none", "unavailable"]) exchanges.inc({ outcome }, 0);
   for (const result of ["ok", "failed", "refused"]) logins.inc({ result }, 0);
   return {
+    refetch: refetchCounter(registers),
     exchange: (outcome) => exchanges.inc({ outcome }),
     vaultRead(outcome, seconds) {
       reads.inc({ outcome });
@@ -54,4 +57,15 @@ export function createCredentialMetrics(
       lastLogin.set(result === "ok" ? 1 : 0);
     },
   };
+}
+
+function refetchCounter(registers: Registry[]): CredentialMetrics["refetch"] {
+  const refetches = new Counter({
+    name: "mcp_authz_credential_refetches_total",
+    help: "Refetches of credentials that their servers refused with 401",
+    labelNames: ["result"],
+    registers,
+  });
+  for (const result of ["renewed", "same", "none", "unavailable", "unknown", "busy"]) refetches.inc({ result }, 0);
+  return (result) => refetches.inc({ result });
 }
