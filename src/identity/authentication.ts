@@ -2,7 +2,8 @@
 // RFC 8176 (`amr`), OpenID Connect Core §2 (`acr`, `auth_time`), RFC 9068 §2.2 (`sub` of a client of its own).
 import type { Identity } from "../authz/types.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
-import { claimAt, type MachineRule } from "./claims.ts";
+import { claimAt } from "../jose/claim.ts";
+import type { MachineRule } from "./claims.ts";
 
 const MAX_METHODS = 64;
 /** Claims that hold the id of the client that the token was issued to. */

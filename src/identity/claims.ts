@@ -1,5 +1,6 @@
 // Checks the claims of an access token (RFC 7519, RFC 9068) and reads the ones that the gateway uses. Pure.
 import { isPlainText, partyOf } from "../jose/act-claim.ts";
+import { claimAt } from "../jose/claim.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export interface ClaimPaths {
@@ -136,15 +137,4 @@ function scopeList(claims: JsonObject, path: string): readonly string[] | null {
   if (value === undefined || value === null) return [];
   if (typeof value === "string") return value.split(" ").filter((scope) => scope !== "");
   return textList(value);
-}
-
-/** The value of a claim, by its name or by a JSON Pointer. */
-export function claimAt(claims: JsonObject, path: string): JsonValue | undefined {
-  if (!path.startsWith("/")) return claims[path];
-  let node: JsonValue | undefined = claims;
-  for (const part of path.slice(1).split("/")) {
-    if (typeof node !== "object" || node === null || Array.isArray(node)) return undefined;
-    node = (node as JsonObject)[part.replaceAll("~1", "/").replaceAll("~0", "~")];
-  }
-  return node;
 }
