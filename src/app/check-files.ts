@@ -10,6 +10,7 @@ import { isWithoutOpa, loadPolicy } from "../policy/load.ts";
 import { findOpa } from "../policy/opa.ts";
 import { OPEN_TO_ALL } from "../policy/self-test.ts";
 import { unreadable } from "../files/read-error.ts";
+import { loadAssertionKeys } from "./assertion-keys.ts";
 import { loadSigningKey } from "../wristband/keys.ts";
 import { readCaFile } from "../files/ca.ts";
 import { loadSealKey } from "./seal-keys.ts";
@@ -37,6 +38,7 @@ function namedFiles(config: Config): NamedFile[] {
       reader: "serve",
       read: () => loadSigningKey(config.wristband.keys, i),
     })),
+    { reader: "serve", read: () => loadAssertionKeys(config) },
     ...(config.sessions?.keys ?? []).flatMap((key, i) =>
       (["serve", "broker"] as const).map((reader): NamedFile => ({
         reader,

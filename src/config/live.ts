@@ -19,10 +19,12 @@ export function withLiveKeys(config: Config, next: Config): Config {
   return { ...config, ...Object.fromEntries(LIVE_KEYS.map((key) => [key, next[key]])) };
 }
 
-/** The top-level keys that differ. Keys of wristbands are reloaded on their own. */
+/** The top-level keys that differ. Keys of wristbands and assertions are reloaded on their own. */
 export function changedKeys(before: Config, after: Config): string[] {
-  const textOf = (config: Config, key: keyof Config) =>
-    configText(key === "wristband" ? { ...config.wristband, keys: null } : config[key]);
+  const textOf = (config: Config, key: keyof Config) => {
+    if (key === "wristband" || key === "assertions") return configText({ ...config[key], keys: null });
+    return configText(config[key]);
+  };
   return (Object.keys(after) as (keyof Config)[]).filter((key) => textOf(before, key) !== textOf(after, key));
 }
 

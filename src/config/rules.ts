@@ -1,6 +1,7 @@
 // Rules between keys, which the shape alone cannot say: each section's in its file of rules/. Pure.
 import type { Problem, Reporter } from "./problem.ts";
 import type { Config } from "./schema.ts";
+import { checkAssertions } from "./rules/assertion.ts";
 import { checkCuration } from "./rules/curation.ts";
 import { checkExchange } from "./rules/exchange.ts";
 import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
@@ -23,6 +24,7 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkVault,
   checkCredentialHeaders,
   checkExchange,
+  checkAssertions,
   checkOAuthClients,
   checkServers,
   checkSessions,

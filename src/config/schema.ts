@@ -9,7 +9,7 @@ import { listenSchema, tlsSchema } from "./schema/listen.ts";
 import { policySchema } from "./schema/policy.ts";
 import { requestKeys } from "./schema/request.ts";
 import { secretSchema, type ReadSecret } from "./schema/secret.ts";
-import { virtualServersSchema } from "./schema/curation.ts";
+import { searchSchema, virtualServersSchema } from "./schema/curation.ts";
 import { serversSchema } from "./schema/servers.ts";
 import { headerName, hostName, origin, positive } from "./schema/values.ts";
 import { legacySseSchema, sessionsSchema } from "./schema/sessions.ts";
@@ -21,6 +21,7 @@ import {
   listsSchema,
   outgoingSchema,
 } from "./schema/small.ts";
+import { assertionsSchema } from "./schema/assertion.ts";
 import { vaultSchema } from "./schema/vault.ts";
 import { wristbandSchema } from "./schema/wristband.ts";
 
@@ -63,6 +64,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     identity: identitySchema(file),
     policy: policySchema(file),
     wristband: wristbandSchema(file),
+    assertions: assertionsSchema(file).nullable().default(null),
     catalog: catalogSchema(file),
     sessions: sessionsSchema(file).nullable().default(null),
     vault: vaultSchema(file, secret).nullable().default(null),
@@ -70,10 +72,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
     limits: limitsSchema,
     servers: serversSchema(file, credentialSchema(file, secret)),
     lists: listsSchema,
-    search: z.boolean().default(false).meta({
-      description:
-        "`/mcp` and virtual servers show two tools, `search_tools` and `call_tool`; each use is judged as the tool that it names ([curation](curation.md#search-mode))",
-    }),
+    search: searchSchema,
     virtualServers: virtualServersSchema,
     legacySse: legacySseSchema,
   });

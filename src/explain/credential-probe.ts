@@ -1,4 +1,5 @@
 // The credential chain of one server for `why`: it exchanges nothing, and asks Vault only with `--credentials`. I/O.
+import { generateKeyPairSync } from "node:crypto";
 import { parameterOf } from "../authz/credential-parts.ts";
 import type { Ports } from "../authz/ports.ts";
 import { Secret } from "../secret/secret.ts";
@@ -6,6 +7,7 @@ import type { Config } from "../config/load.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Lookup, CredentialSource } from "../credential/source.ts";
 import { createStderrLog } from "../ops/log.ts";
+import type { SigningKey } from "../wristband/keys.ts";
 import { createMetrics } from "../ops/metrics/serve.ts";
 import { credentialChains, type CredentialChains } from "../app/serve/credentials.ts";
 
@@ -64,7 +66,13 @@ function realChains(config: Config, server: string, askVault: boolean): Credenti
   const credential = settings?.credential.filter((entry) => notAsked(entry, askVault) === null) ?? [];
   const servers = settings === undefined ? {} : { [server]: { ...settings, credential } };
   const log = createStderrLog("warn");
-  return credentialChains({ ...config, servers }, { log, metrics: createMetrics() });
+  return credentialChains({ ...config, servers }, { log, metrics: createMetrics(), assertionKeys: () => [trialKey()] });
+}
+
+/** A key of this run: `why` needs no private key of serve's, and what it signs goes nowhere. */
+function trialKey(): SigningKey {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return { kid: "trial", privateKey, jwk: {} };
 }
 
 function notAsked(entry: CredentialConfig, askVault: boolean): string | null {

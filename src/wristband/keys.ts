@@ -1,4 +1,4 @@
-// Reads the P-256 keys that sign wristbands, and makes the JWK Set of their public halves (RFC 7517). I/O: key files.
+// Reads the P-256 keys that sign wristbands and assertions, and makes the JWK Set of their public halves (RFC 7517). I/O: key files.
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { ConfigProblem } from "../files/config-problem.ts";
@@ -11,7 +11,7 @@ export interface SigningKey {
   readonly jwk: Readonly<Record<string, string>>;
 }
 
-/** One entry of `wristband.keys`. */
+/** One entry of `wristband.keys` or `assertions.keys`. */
 interface KeyFile {
   readonly kid: string;
   readonly file: string;
@@ -21,18 +21,18 @@ interface KeyFile {
  * Reads the P-256 private keys of the configuration.
  * @throws {ConfigProblem} that names the key and the remedy
  */
-export function loadSigningKeys(keys: readonly KeyFile[]): SigningKey[] {
-  return keys.map((_, i) => loadSigningKey(keys, i));
+export function loadSigningKeys(keys: readonly KeyFile[], section = "wristband"): SigningKey[] {
+  return keys.map((_, i) => loadSigningKey(keys, i, section));
 }
 
 /** Reads one of the private keys, as {@link loadSigningKeys} does. */
-export function loadSigningKey(keys: readonly KeyFile[], i: number): SigningKey {
+export function loadSigningKey(keys: readonly KeyFile[], i: number, section = "wristband"): SigningKey {
   const { kid = "", file = "" } = keys[i] ?? {};
   if (keys.findIndex((other) => other.kid === kid) !== i)
-    throw new ConfigProblem(`wristband.keys[${i}].kid`, `${kid} comes twice; give each key its own`);
+    throw new ConfigProblem(`${section}.keys[${i}].kid`, `${kid} comes twice; give each key its own`);
   const fail = (why: string) =>
     new ConfigProblem(
-      `wristband.keys[${i}]`,
+      `${section}.keys[${i}]`,
       `${file} ${why}. Make one: openssl ecparam -name prime256v1 -genkey -noout -out ${file}`,
     );
   const privateKey = readPrivateKey(file);

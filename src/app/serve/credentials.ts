@@ -6,6 +6,8 @@ import type { CredentialSource } from "../../credential/source.ts";
 import { staticSource } from "../../credential/static.ts";
 import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
+import type { SigningKey } from "../../wristband/keys.ts";
+import { assertionSourceOf } from "./assertion.ts";
 import { createExchangeSources } from "./exchange.ts";
 import { createVaultSources } from "./vault.ts";
 
@@ -22,6 +24,8 @@ export interface CredentialChains {
 export interface CredentialDeps {
   readonly log: Log;
   readonly metrics: Metrics;
+  /** The current keys that sign assertions. */
+  readonly assertionKeys: () => readonly SigningKey[];
 }
 
 type CredentialConfig = Config["servers"][string]["credential"][number];
@@ -39,6 +43,7 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
   const exchanges = createExchangeSources(config, deps);
   const source = (entry: CredentialConfig, server: string, key: string): CredentialSource => {
     if (entry.kind === "static") return staticSource(entry);
+    if (entry.kind === "assertion") return assertionSourceOf(config, { ...entry, server }, deps.assertionKeys);
     if (entry.kind === "none") return noneSource();
     if (entry.kind === "vault") return vault.source(entry, server);
     return exchanges.source(entry, key); // exchange, client_credentials

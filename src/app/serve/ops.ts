@@ -24,13 +24,16 @@ export interface ServeParts {
   readonly stopping: () => boolean;
   /** Answers a broker whose server refused a credential. */
   readonly refetch: (request: IncomingMessage) => Promise<OpsResponse>;
-  /** The JWK Set to publish. */
-  readonly keySet: () => string;
+  /** The JWK Set to publish: of wristbands, or of assertions, for servers, which must not take a wristband for one. */
+  readonly keySet: (of: "current" | "assertions") => string;
 }
 
 /** Makes the listener. */
 export function serveOps(config: Config, parts: ServeParts) {
-  const { metrics, audit, catalog, policy, revocations, suspensions, keySet } = parts;
+  const { metrics, audit, catalog, policy, revocations, suspensions } = parts;
+  const keySet = (of: "current" | "assertions") => () => {
+    return { status: 200, contentType: "application/jwk-set+json", body: parts.keySet(of) };
+  };
   return createOpsServer({
     name: "ops",
     address: config.listen.ops,
@@ -48,7 +51,8 @@ export function serveOps(config: Config, parts: ServeParts) {
         metrics.revocations(entries, stale !== null);
         return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
       },
-      "/.well-known/jwks.json": () => ({ status: 200, contentType: "application/jwk-set+json", body: keySet() }),
+      "/.well-known/jwks.json": keySet("current"),
+      "/.well-known/assertion-jwks.json": keySet("assertions"),
     },
   });
 }

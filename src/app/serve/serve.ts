@@ -13,6 +13,7 @@ import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
 import { toCheckResponse } from "../../envoy/to-check-response.ts";
 import { createCheckHandler } from "../../envoy/check-handler.ts";
 import { loadWireStack } from "../../envoy/wire-stack.ts";
+import { loadAssertionKeys } from "../assertion-keys.ts";
 import { createIdentity, type IdentityService } from "../../identity/identity.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import { auditFailure, createAudit, type Audit } from "../../ops/audit/log.ts";
@@ -79,14 +80,14 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     ...{ decide: policy.decide, visible: policy.visible, openTask: taskIdsOf(config)?.open },
     signWristband: signerOf(options, { keys: keys.current, listed: listed.find }, metrics),
   };
-  const live = (kept.live = createLiveCheck(config, { ports, log, metrics }));
+  const live = (kept.live = createLiveCheck(config, { ports, log, metrics, assertionKeys: keys.assertions }));
   const grpc = await grpcServer(config, { check: live.check, audit, metrics, inFlight });
   const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;
   let stopping = false;
   const ops = serveOps(config, {
     ...{ metrics, policy, identity, revocations, catalog, audit, suspensions },
-    ...{ stopping: () => stopping, keySet: () => publicKeySet(keys.current()) },
+    ...{ stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
     refetch: refetchRoute(config, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
   });
   const opsPort = await ops.listen();
@@ -145,18 +146,24 @@ function isKept(catalog: CatalogClient): boolean {
   return catalog.state().ageSeconds !== null;
 }
 
-/** The current keys that sign wristbands. */
+/** The current keys that sign wristbands, and those that sign assertions. */
 interface SigningKeys {
   current(): readonly SigningKey[];
+  assertions(): readonly SigningKey[];
+  /** As {@link reload}, for assertions. */
+  reloadAssertions(config: Config): void;
   /** @throws {Error} that names the key at fault; the current keys stay */
   reload(config: Config): void;
 }
 
 function signingKeys(config: Config): SigningKeys {
   let keys = loadSigningKeys(config.wristband.keys);
+  let assertions = loadAssertionKeys(config);
   return {
     current: () => keys,
+    assertions: () => assertions,
     reload: (next) => void (keys = loadSigningKeys(next.wristband.keys)),
+    reloadAssertions: (next) => void (assertions = loadAssertionKeys(next)),
   };
 }
 
@@ -193,6 +200,7 @@ function createReload(options: ServeOptions, parts: Reloadable): () => Promise<v
     const reloaded = await reloadParts(log, {
       // A configuration that is just being edited must not prevent the rotation of the audit file.
       "wristband keys": () => keys.reload(next()),
+      ...(config.assertions !== null && { "assertion keys": () => keys.reloadAssertions(withAssertions(next())) }),
       ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
       "audit file": audit.reopen,
       revocations: revocations.poll,
@@ -209,6 +217,12 @@ function createReload(options: ServeOptions, parts: Reloadable): () => Promise<v
     log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
     if (next.value !== null) reportWaiting(log, changedKeys(config, next.value));
   };
+}
+
+/** A configuration that has lost its section needs a restart: the keys stay. @throws {Error} then */
+function withAssertions(next: Config): Config {
+  if (next.assertions === null) throw new Error("assertions: is no longer there; a restart ends it");
+  return next;
 }
 
 function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { inQuery } from "../../authz/credential-parts.ts";
 import type { Secret } from "../../secret/secret.ts";
+import { assertionKeys } from "./assertion.ts";
 import { clientSchema } from "./oauth-client.ts";
 import type { SecretSchema } from "./secret.ts";
 import { absoluteUrl, headerName, scope, scopes, type FileSchema } from "./values.ts";
@@ -201,7 +202,7 @@ function staticKind(secret: SecretSchema) {
     });
 }
 
-const KINDS = ["vault", "exchange", "client_credentials", "static", "none"] as const;
+const KINDS = ["vault", "exchange", "client_credentials", "assertion", "static", "none"] as const;
 
 export function credentialSchema(file: FileSchema, secret: SecretSchema) {
   return z
@@ -217,6 +218,10 @@ export function credentialSchema(file: FileSchema, secret: SecretSchema) {
         kind: "client_credentials" as const,
         ...entry,
       })),
+      assertion: z
+        .strictObject({ ...assertionKeys, ...placement })
+        .transform((entry) => ({ kind: "assertion" as const, ...entry }))
+        .meta({ description: "who calls, signed by the gateway for this call; needs `assertions`", unset: "`{}`" }),
     })
     .partial()
     .transform((entry, ctx) => {

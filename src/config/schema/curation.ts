@@ -69,3 +69,8 @@ export const curationSchema = {
     .default(false)
     .meta({ description: "as if it were not in this file: its endpoint is 404, nothing of it is listed or printed" }),
 };
+
+export const searchSchema = z.boolean().default(false).meta({
+  description:
+    "`/mcp` and virtual servers show two tools, `search_tools` and `call_tool`; each use is judged as the tool that it names ([curation](curation.md#search-mode))",
+});
