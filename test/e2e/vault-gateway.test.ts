@@ -1,8 +1,10 @@
 // Each caller's own credential through the whole system: OpenBao, serve, Envoy and two MCP servers.
 import { execFile } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
 import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { createRemoteJWKSet, jwtVerify } from "jose";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findTool } from "../../src/files/program.ts";
 import { startDemoServer, type DemoServer } from "../../demo/demo-server.ts";
@@ -45,7 +47,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     const policyFolder = join(folder, "policies");
     cpSync(resolve(import.meta.dirname, "../../policies/demo"), policyFolder, { recursive: true });
     const tools = "{tool: [whoami]}";
-    const grants = `{engineering: {demo: ${tools}, other: ${tools}, mixed: ${tools}, strict: ${tools}}, finance: {demo: ${tools}, mixed: ${tools}}}`;
+    const grants = `{engineering: {demo: ${tools}, other: ${tools}, mixed: ${tools}, strict: ${tools}, named: ${tools}}, finance: {demo: ${tools}, mixed: ${tools}}}`;
     writeFileSync(join(policyFolder, "data.yaml"), `grants: ${grants}\nlimits: {transfer: 1}\n`);
     ports = await freePorts();
     lab = await startLab({ folder, ports, policyFolder, progress: () => {}, config: (config) => configure(config) });
@@ -62,6 +64,10 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     config["vault"] = { address: vault.address, auth: { approle }, timeoutMs: 600, cacheTtlMs: CACHE_MS };
     config["negativeTtlMs"] = CACHE_MS;
     config["identity"] = { ...(config["identity"] as object), revocationFile };
+    config["assertions"] = { issuer: "https://gw.example.com", keys: [{ kid: "a1", file: "keys/assertion.pem" }] };
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const pem = privateKey.export({ type: "pkcs8", format: "pem" });
+    writeFileSync(join(folder, "keys/assertion.pem"), pem, { mode: 0o600 });
     const own = { vault: { mount: "secret", path: "{username}/{server}" } };
     const { demo } = config["servers"] as { demo: { url: string } };
     const server = (url: string, ...credential: object[]) => ({ url, callRouting: "direct", credential });
@@ -69,6 +75,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
       demo: server(demo.url, own),
       other: server(other.url, { vault: { ...own.vault, header: "x-api-key", scheme: "" } }),
       strict: { ...server(strict.url, own), callRouting: "broker" },
+      named: server(demo.url, { assertion: { audience: "intranet" } }),
       mixed: server(demo.url, own, { static: { file: "secrets/demo" } }),
     };
   }
@@ -104,6 +111,21 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     expect([headers?.["x-api-key"], headers?.authorization]).toEqual([PATS.other, undefined]);
     expect(JSON.stringify(other.arrivals)).not.toContain(PATS.demo);
     expect(JSON.stringify(lab.demo.arrivals)).not.toContain(PATS.other);
+  });
+
+  it("CF-16: a server is told who calls, in words that it can verify with our published keys", async () => {
+    expect((await call("alice", "named")).status).toBe(200);
+    const said = String(lab.demo.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");
+    const keySet = createRemoteJWKSet(new URL(`http://127.0.0.1:${ports.ops}/.well-known/assertion-jwks.json`));
+    const { payload } = await jwtVerify(said, keySet, { issuer: "https://gw.example.com", audience: "intranet" });
+    expect([payload.sub, payload["idp"], (payload.exp ?? 0) - (payload.iat ?? 0)]).toEqual([
+      "alice",
+      lab.idp.issuer,
+      60,
+    ]);
+    const wristbandKeys = await (await fetch(`http://127.0.0.1:${ports.ops}/.well-known/jwks.json`)).text();
+    expect(wristbandKeys).not.toContain("a1");
+    await audited({ decision: "allow", credential: "assertion", credential_audience: "intranet" });
   });
 
   it("P2.4-2: bob has none and does not get alice's", async () => {
