@@ -13,7 +13,7 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 # What volumes are mounted on: Docker gives a new volume the owner and the mode of the folder that it hides.
 RUN mkdir -p /volumes/policies \
   && mkdir -m 700 /volumes/keys /volumes/secrets /volumes/state \
-  && mkdir -m 700 /volumes/state/keys /volumes/state/secrets /volumes/state/unseal /volumes/state/idp /volumes/state/revocations
+  && mkdir -m 700 /volumes/state/keys /volumes/state/secrets /volumes/state/unseal /volumes/state/idp /volumes/state/revocations /volumes/state/known
 
 # The packages of the lab, in the versions of the lockfile, and none of the test tools.
 FROM dependencies AS demo-dependencies

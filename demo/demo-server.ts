@@ -1,9 +1,10 @@
 // The demo's MCP server: the official SDK, five tools, one prompt and one resource. `whoami` answers with the headers
 // that arrived, so that everybody can see whose credential the gateway injected and whose token it did not pass on.
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
 import { z } from "zod";
+import { isKnown, isTokenFor, refuseStranger, type AcceptedTokens, type KnownCredentials } from "./server-gate.ts";
 
 /** One request as the server saw it. */
 export interface Arrival {
@@ -14,7 +15,7 @@ export interface Arrival {
 
 export interface DemoServer {
   readonly url: string;
-  /** Everything that arrived, oldest first. */
+  /** Everything that arrived, what was refused too; oldest first. */
   readonly arrivals: readonly Arrival[];
   close(): Promise<void>;
 }
@@ -61,6 +62,8 @@ export interface DemoServerOptions {
   /** Default loopback; a container listens on all of its own addresses. */
   readonly listen?: string;
   readonly onArrival?: (arrival: Arrival) => void;
+  /** Whom it serves; default everybody. */
+  readonly serves?: { readonly known: KnownCredentials; readonly tokens?: AcceptedTokens };
 }
 
 /** @param port 0 for any free one */
@@ -71,11 +74,12 @@ export async function startDemoServer(port: number, options: DemoServerOptions =
   );
   const node = toNodeHandler(handler);
   const server = createServer((request, response) => {
-    void readBody(request).then((body) => {
+    void readBody(request).then(async (body) => {
       const arrival = { headers: request.headers, body, path: request.url ?? "" };
       arrivals.push(arrival);
       options.onArrival?.(arrival);
       if (arrivals.length > 1000) arrivals.shift();
+      if (!(await isServed(request.headers, options))) return refuseStranger(response);
       let parsed: unknown;
       try {
         parsed = body === "" ? undefined : JSON.parse(body);
@@ -100,6 +104,11 @@ export async function startDemoServer(port: number, options: DemoServerOptions =
         server.close(() => done());
       }),
   };
+}
+
+async function isServed(headers: IncomingHttpHeaders, { serves }: DemoServerOptions): Promise<boolean> {
+  if (serves === undefined || isKnown(headers, serves.known)) return true;
+  return serves.tokens !== undefined && isTokenFor(headers, serves.tokens);
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

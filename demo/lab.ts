@@ -11,7 +11,18 @@ import { logPath, startChild, waitReady, type Child } from "./child.ts";
 import { startDemoServer, type DemoServer } from "./demo-server.ts";
 import { startIdp, type Idp } from "./idp.ts";
 import type { Ports } from "./ports.ts";
-import { DEMO_EXCHANGE_SECRET, exchangeOptions, startWorld, worldConfig, type World } from "./world.ts";
+import { known } from "./server-gate.ts";
+import {
+  ALICE_PAT,
+  DEMO_EXCHANGE_SECRET,
+  demoUrl,
+  DISCOVERY_CREDENTIAL,
+  exchangeOptions,
+  startWorld,
+  tokenKeys,
+  worldConfig,
+  type World,
+} from "./world.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const MCP_AUTHZ = join(ROOT, "src/cli/mcp-authz.ts");
@@ -28,6 +39,8 @@ export interface LabOptions {
   readonly progress: (line: string) => void;
   /** True: the whole demo, with OpenBao, token exchange and four servers. Else one server and a static credential. */
   readonly world?: boolean;
+  /** Further credentials that the server "demo" serves. */
+  readonly alsoKnown?: readonly string[];
   /** Added to the environment of `serve`. */
   readonly serveEnv?: Readonly<Record<string, string>>;
   /** Added to the environment of `broker`. */
@@ -71,7 +84,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const exchange = exchangeOptions(ports);
   const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600, exchange });
   progress(`MCP server "demo"       http://127.0.0.1:${ports.demo}/mcp`);
-  const demo = await startDemoServer(ports.demo);
+  const accepted = [DEMO_CREDENTIAL, ALICE_PAT, DISCOVERY_CREDENTIAL, ...(options.alsoKnown ?? [])];
+  const tokens = { audience: demoUrl(ports), keys: tokenKeys(ports) };
+  const demo = await startDemoServer(ports.demo, { serves: { known: known(...accepted), tokens } });
   writeSecrets(folder);
   let world: World | null = null;
   const stop = async () => {
@@ -245,6 +260,7 @@ function configuration(
   { gateway, issuer, demo }: Origins,
 ): Record<string, unknown> {
   const local = (port: number) => `127.0.0.1:${port}`;
+  const credential = [{ static: { file: "secrets/demo" } }];
   return {
     publicOrigin: gateway,
     hosts: ["localhost"],
@@ -262,7 +278,7 @@ function configuration(
     wristband: { issuer: gateway, keys: [{ kid: "demo", file: "keys/wristband.pem" }] },
     sessions: { keys: [{ id: "demo", file: "keys/session.key" }] },
     servers: {
-      demo: { url: demo, callRouting: "direct", credential: [{ static: { file: "secrets/demo" } }] },
+      demo: { url: demo, callRouting: "direct", credential, discovery: credential },
     },
   };
 }

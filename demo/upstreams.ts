@@ -1,7 +1,9 @@
 // MCP servers that nobody here wrote, as the broker meets them: one of SDK v1 that wants a session, one of SDK v2.
+import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { known } from "./server-gate.ts";
 import { logPath, startChild, type Child } from "./child.ts";
 
 export interface LabUpstream {
@@ -15,6 +17,8 @@ export interface LabUpstreamOptions {
   readonly port: number;
   /** Where its log goes. */
   readonly folder: string;
+  /** The one credential that it serves; default everybody. */
+  readonly credential?: string;
 }
 
 interface Package {
@@ -25,6 +29,7 @@ interface Package {
 }
 
 const PRELOAD = join(import.meta.dirname, "loopback-only.ts");
+const KNOWN_ONLY = join(import.meta.dirname, "known-only.ts");
 const START_MS = 20_000;
 
 /** `@modelcontextprotocol/server-everything`: SDK v1, wants a session, streams its answers. */
@@ -46,15 +51,18 @@ export function startBudget(options: LabUpstreamOptions): Promise<LabUpstream> {
 
 async function start(
   { name, module, args, path = "/mcp" }: Package,
-  { port, folder }: LabUpstreamOptions,
+  { port, folder, credential }: LabUpstreamOptions,
 ): Promise<LabUpstream> {
+  const knownFile = join(folder, `${name}.known.json`);
+  if (credential !== undefined) writeFileSync(knownFile, JSON.stringify({ sha256: known(credential) }));
+  const gate = credential === undefined ? [] : ["--import", KNOWN_ONLY];
   const child = startChild({
     name,
     command: process.execPath,
-    args: ["--import", PRELOAD, mainOf(module), ...args],
+    args: ["--import", PRELOAD, ...gate, mainOf(module), ...args],
     cwd: folder,
     logFile: logPath(folder, `${name}.log`),
-    env: { PORT: String(port) },
+    env: { PORT: String(port), KNOWN_FILE: knownFile },
   });
   const deadline = Date.now() + START_MS;
   while (!/listening on|running on port/.test(child.output())) {

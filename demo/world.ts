@@ -2,10 +2,12 @@
 // another, and two servers that nobody here wrote.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createRemoteJWKSet } from "jose";
 import type { Child } from "./child.ts";
 import { startDemoServer, type DemoServer } from "./demo-server.ts";
 import { EXCHANGE_CLIENT, type ExchangeGrantOptions } from "./idp-exchange.ts";
 import type { Ports } from "./ports.ts";
+import { known } from "./server-gate.ts";
 import { startBudget, startEverything } from "./upstreams.ts";
 import { startVault, type VaultLab } from "./vault.ts";
 
@@ -13,6 +15,10 @@ import { startVault, type VaultLab } from "./vault.ts";
 export const ALICE_PAT = "pat-of-alice-for-demo";
 /** The gateway's own account at the server `budget`. */
 export const BUDGET_CREDENTIAL = "budget-credential-of-the-gateway";
+/** The same at the server `everything`. */
+export const EVERYTHING_CREDENTIAL = "everything-credential-of-the-gateway";
+/** As whom the broker lists servers whose callers all have a credential of their own. */
+export const DISCOVERY_CREDENTIAL = "discovery-credential-of-the-gateway";
 /** Of the client with which the gateway exchanges tokens. */
 export const DEMO_EXCHANGE_SECRET = "demo-secret-of-the-gateway-client";
 /** What an installation would say to carol, for whom nobody has a credential. */
@@ -37,7 +43,10 @@ export interface WorldOptions {
 
 export const ticketsUrl = (ports: Ports): string => `http://127.0.0.1:${ports.tickets}/mcp`;
 
-const demoUrl = (ports: Ports): string => `http://127.0.0.1:${ports.demo}/mcp`;
+export const demoUrl = (ports: Ports): string => `http://127.0.0.1:${ports.demo}/mcp`;
+
+/** Keys of the provider's tokens. */
+export const tokenKeys = (ports: Ports) => createRemoteJWKSet(new URL(`http://127.0.0.1:${ports.idp}/jwks`));
 
 /** Who may have her token exchanged, and for which servers. */
 export function exchangeOptions(ports: Ports): ExchangeGrantOptions {
@@ -58,14 +67,21 @@ export async function startWorld({ folder, ports, progress }: WorldOptions): Pro
     const vault = keep(await startVault({ port: ports.vault, folder }));
     await vault.put("alice/demo", { token: ALICE_PAT });
     progress(`MCP server "tickets"    ${ticketsUrl(ports)}`);
-    const tickets = await startDemoServer(ports.tickets, { name: "tickets" });
+    const serves = {
+      known: known(ALICE_PAT, DISCOVERY_CREDENTIAL),
+      tokens: { audience: ticketsUrl(ports), keys: tokenKeys(ports) },
+    };
+    const tickets = await startDemoServer(ports.tickets, { name: "tickets", serves });
     closing.push(() => tickets.close());
     progress(`MCP server "everything" http://127.0.0.1:${ports.everything}/mcp`);
-    const everything = keep(await startEverything({ port: ports.everything, folder }));
+    const everything = keep(
+      await startEverything({ port: ports.everything, folder, credential: EVERYTHING_CREDENTIAL }),
+    );
     progress(`MCP server "budget"     http://127.0.0.1:${ports.budget}/mcp`);
-    const budget = keep(await startBudget({ port: ports.budget, folder }));
+    const budget = keep(await startBudget({ port: ports.budget, folder, credential: BUDGET_CREDENTIAL }));
     writeFileSync(join(folder, "secrets/budget"), `${BUDGET_CREDENTIAL}\n`, { mode: 0o600 });
-    writeFileSync(join(folder, "secrets/discovery"), "discovery-credential-of-the-gateway\n", { mode: 0o600 });
+    writeFileSync(join(folder, "secrets/everything"), `${EVERYTHING_CREDENTIAL}\n`, { mode: 0o600 });
+    writeFileSync(join(folder, "secrets/discovery"), `${DISCOVERY_CREDENTIAL}\n`, { mode: 0o600 });
     return { vault, tickets, children: [vault.child, everything.child, budget.child], stop };
   } catch (error) {
     await stop();
@@ -84,9 +100,13 @@ export function worldConfig(world: World, ports: Ports, tokenEndpoint: string): 
     scope: "mcp:read",
     timeoutMs: TIMEOUT_MS,
   };
-  // As whom the broker lists servers whose callers all have a credential of their own.
   const discovery = [{ static: { file: "secrets/discovery" } }];
   const at = (port: number) => `http://127.0.0.1:${port}/mcp`;
+  // The gateway's own account, for all callers and for its lists.
+  const ours = (server: "everything" | "budget") => {
+    const credential = [{ static: { file: `secrets/${server}` } }];
+    return { url: at(ports[server]), credential, discovery: credential };
+  };
   return {
     vault: {
       address,
@@ -96,8 +116,8 @@ export function worldConfig(world: World, ports: Ports, tokenEndpoint: string): 
     servers: {
       demo: { url: at(ports.demo), callRouting: "direct", credential: [vault], discovery },
       tickets: { url: ticketsUrl(ports), credential: [vault, { exchange }], discovery, credentialHelp: HELP },
-      everything: { url: at(ports.everything), credential: [{ none: {} }] },
-      budget: { url: at(ports.budget), credential: [{ static: { file: "secrets/budget" } }] },
+      everything: ours("everything"),
+      budget: ours("budget"),
     },
   };
 }

@@ -3,7 +3,8 @@
 import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { BUDGET_CREDENTIAL } from "../world.ts";
+import { known } from "../server-gate.ts";
+import { ALICE_PAT, BUDGET_CREDENTIAL, DISCOVERY_CREDENTIAL, EVERYTHING_CREDENTIAL } from "../world.ts";
 import { setting } from "./settings.ts";
 
 const folder = setting("STATE_FOLDER");
@@ -22,7 +23,8 @@ const signingKey = () => generateKeyPairSync("ec", { namedCurve: "P-256" }).priv
 once("keys/wristband.pem", () => signingKey().export({ type: "pkcs8", format: "pem" }));
 // For serve and the broker: what the configuration names as {file: …}.
 once("secrets/budget", () => BUDGET_CREDENTIAL);
-once("secrets/discovery", () => "discovery-credential-of-the-gateway");
+once("secrets/discovery", () => DISCOVERY_CREDENTIAL);
+once("secrets/everything", () => EVERYTHING_CREDENTIAL);
 once("secrets/exchange", secret);
 once("secrets/session", () => randomBytes(32));
 once("secrets/vault-role-id", randomUUID);
@@ -34,3 +36,15 @@ once("revocations/revoked.jsonl", () => "");
 // For the provider alone: with its key tokens outlive a restart; by the secret it knows the gateway.
 once("idp/key.json", () => JSON.stringify(signingKey().export({ format: "jwk" })));
 once("idp/exchange", () => readFileSync(join(folder, "secrets/exchange")));
+
+// For the servers alone: whom each of them serves. No secret is in it.
+function serves(server: string, credentials: readonly string[], audience?: string): void {
+  const { d: _, ...key } = JSON.parse(readFileSync(join(folder, "idp/key.json"), "utf8")) as JsonWebKey;
+  const tokens =
+    audience === undefined ? {} : { tokens: { audience, keys: { keys: [{ ...key, kid: "demo-1", alg: "ES256" }] } } };
+  writeFileSync(join(folder, `known/${server}.json`), JSON.stringify({ sha256: known(...credentials), ...tokens }));
+}
+serves("demo", [ALICE_PAT, DISCOVERY_CREDENTIAL], "http://demo:9100/mcp");
+serves("tickets", [ALICE_PAT, DISCOVERY_CREDENTIAL], "http://tickets:9100/mcp");
+serves("everything", [EVERYTHING_CREDENTIAL]);
+serves("budget", [BUDGET_CREDENTIAL]);

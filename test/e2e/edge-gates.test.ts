@@ -53,6 +53,19 @@ describe("the whole demo", () => {
     expect([reply.status, reasonOf(reply), lab.demo.arrivals.length - before]).toEqual([403, "wristband_invalid", 0]);
   });
 
+  it.each<[string, () => Record<string, string>]>([
+    ["nothing", () => ({})],
+    ["her token", () => ({ authorization: `Bearer ${alice}` })],
+    ["a forged wristband", () => ({ "x-authorized-tools": forged() })],
+    ["a credential of her own", () => ({ authorization: "Bearer guessed" })],
+  ])("the gateway by-passed, to the server with %s: refused there", async (_, headers) => {
+    const reply = await legacy(lab.demo.url.replace("/mcp", ""), "tools/call", CALL, {
+      path: "/mcp",
+      headers: headers(),
+    });
+    expect([reply.status, reply.message?.["result"]]).toEqual([401, undefined]);
+  });
+
   describe("Envoy without ext_authz", () => {
     let envoy: Child;
     let port: number;

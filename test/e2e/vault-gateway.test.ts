@@ -50,7 +50,14 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     const grants = `{engineering: {demo: ${tools}, other: ${tools}, mixed: ${tools}, strict: ${tools}, named: ${tools}}, finance: {demo: ${tools}, mixed: ${tools}}}`;
     writeFileSync(join(policyFolder, "data.yaml"), `grants: ${grants}\nlimits: {transfer: 1}\n`);
     ports = await freePorts();
-    lab = await startLab({ folder, ports, policyFolder, progress: () => {}, config: (config) => configure(config) });
+    lab = await startLab({
+      folder,
+      ports,
+      policyFolder,
+      alsoKnown: Object.values(PATS).flatMap((pat) => [pat, `${pat}-2`, `${pat}-3`]),
+      progress: () => {},
+      config: (config) => configure(config),
+    });
     closing.push(() => lab.stop());
     for (const name of ["alice", "bob"]) tokens[name] = await lab.idp.mint(name);
   });

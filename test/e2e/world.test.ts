@@ -5,17 +5,19 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { startLab, type Lab } from "../../demo/lab.ts";
-import { freePorts } from "../../demo/ports.ts";
-import { ALICE_PAT, BUDGET_CREDENTIAL, type World } from "../../demo/world.ts";
+import { freePorts, type Ports } from "../../demo/ports.ts";
+import { ALICE_PAT, BUDGET_CREDENTIAL, EVERYTHING_CREDENTIAL, type World } from "../../demo/world.ts";
 import { legacy, modern, reasonOf, type Reply } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-world-"));
 let lab: Lab;
+let ports: Ports;
 let world: World;
 const tokens: Record<string, string> = {};
 
 beforeAll(async () => {
-  lab = await startLab({ folder, ports: await freePorts(), policyFolder: null, world: true, progress: () => {} });
+  ports = await freePorts();
+  lab = await startLab({ folder, ports, policyFolder: null, world: true, progress: () => {} });
   if (lab.world === null) throw new Error("no world");
   ({ world } = lab);
   for (const person of ["alice", "bob", "carol"]) tokens[person] = await lab.idp.mint(person);
@@ -215,3 +217,37 @@ function opsUrls(): number[] {
   const text = readFileSync(lab.configFile, "utf8");
   return [/ops: 127\.0\.0\.1:(\d+)/.exec(text)?.[1]].map(Number);
 }
+
+describe("CL-03: around the gateway, each server refuses whoever comes without the credential", () => {
+  const bringing = (credential: string) => ({ authorization: `Bearer ${credential}` });
+  it.each<["demo" | "tickets" | "everything" | "budget", string]>([
+    ["demo", ALICE_PAT],
+    ["tickets", ALICE_PAT],
+    ["everything", EVERYTHING_CREDENTIAL],
+    ["budget", BUDGET_CREDENTIAL],
+  ])("%s", async (server, credential) => {
+    const strangers: Record<string, string>[] = [
+      {},
+      bringing(""),
+      bringing(tokens["alice"] ?? ""),
+      bringing(`${credential}x`),
+      bringing(credential.slice(0, -1)),
+      { authorization: `Basic ${credential}` },
+      { authorization: credential },
+      { "x-authorized-tools": credential },
+      { cookie: `authorization=Bearer ${credential}` },
+    ];
+    const served = async (headers: Record<string, string>) =>
+      (await legacy(`http://127.0.0.1:${ports[server]}`, "tools/list", {}, { path: "/mcp", headers })).status !== 401;
+    for (const headers of strangers) expect([headers, await served(headers)]).toEqual([headers, false]);
+    expect(await served(bringing(credential))).toBe(true);
+  });
+
+  it("a token for one server opens no other", async () => {
+    await call("alice", on("tickets"), "whoami");
+    const credential = { authorization: String(world.tickets.arrivals.at(-1)?.headers["authorization"]) };
+    const status = async (port: number) =>
+      (await legacy(`http://127.0.0.1:${port}`, "tools/list", {}, { path: "/mcp", headers: credential })).status;
+    expect([await status(ports.tickets), await status(ports.demo)]).toEqual([200, 401]);
+  });
+});

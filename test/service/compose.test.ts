@@ -121,6 +121,7 @@ it("each secret goes to those who need it: the wristband key to serve, the unsea
   expect(holders("unseal")).toEqual(["init", "openbao"]);
   expect(holders("idp")).toEqual(["init", "idp"]);
   expect(holders("secrets")).toEqual(["init", "openbao", "serve", "broker"]);
+  expect(holders("known")).toEqual(["init", "demo", "tickets", "everything", "budget"]);
   for (const [name, { volumes = [] }] of services.filter(([one]) => one !== "init"))
     for (const volume of volumes) if (volume !== "revocations:/state/revocations") expect(volume, name).toMatch(/:ro$/);
 });
