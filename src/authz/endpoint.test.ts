@@ -151,3 +151,36 @@ describe("AP-01, AP-03: endpoints of HTTP+SSE", () => {
     ...["/SSE", "/sse/a?b", `/sse/${"a".repeat(2049)}`, "/mcp/x", "/servers/s/mcp/x", "//sse/x", "/sse/../sse/x"],
   ])("%s is not ours", (path) => expect(at(path)).toBeNull());
 });
+
+describe("B13: an endpoint that issuers know by another name", () => {
+  const at = (challenge: string | null, own: string | null) => {
+    const { paths } = endpointTable({
+      publicOrigin: "https://gw.example.com",
+      hosts: [],
+      servers: { s: { allowQuery: false, resource: own }, t: { allowQuery: false } },
+      challenge: { resource: challenge },
+      virtualServers: { v: {} },
+      search: false,
+      hasSessions: () => false,
+    });
+    const document = (path: string) => paths.get(`/.well-known/oauth-protected-resource${path}`)?.resource;
+    const accepted = (path: string) => {
+      const endpoint = paths.get(path);
+      return endpoint?.kind === "mcp" ? [endpoint.resource, endpoint.namedResource ?? null] : [];
+    };
+    return ["/servers/s/mcp", "/servers/t/mcp", "/servers/v/mcp", "/mcp"].map((path) => {
+      expect(accepted(path)[0]).toBe(`https://gw.example.com${path}`);
+      expect(document(path)).toBe(accepted(path)[1] ?? accepted(path)[0]);
+      if (path === "/mcp") expect(document("")).toBe(document(path));
+      return accepted(path)[1];
+    });
+  };
+  it.each<[string | null, string | null, (string | null)[]]>([
+    [null, null, [null, null, null, null]],
+    [null, "api://s", ["api://s", null, null, null]],
+    ["https://gw.example.com", null, Array<string>(4).fill("https://gw.example.com")],
+    ["api://gw", "api://s", ["api://s", "api://gw", "api://gw", "api://gw"]],
+  ])("challenge.resource %s, servers.s.resource %s", (challenge, own, expected) =>
+    expect(at(challenge, own)).toEqual(expected),
+  );
+});

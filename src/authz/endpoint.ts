@@ -11,7 +11,10 @@ export type Endpoint =
       readonly virtualServer: string | null;
       /** True in search mode (mcp/search-mode.ts). */
       readonly search: boolean;
+      /** Its own URL. */
       readonly resource: string;
+      /** What its metadata calls it, where the configuration gives it another name (`resource`). */
+      readonly namedResource?: string | null;
       readonly allowQuery: boolean;
       /** True if the broker gives clients of older revisions a session here: GET and DELETE have a meaning then. */
       readonly sessions: boolean;
@@ -36,7 +39,9 @@ export interface EndpointSettings {
   readonly publicOrigin: string;
   /** Further host names. */
   readonly hosts: readonly string[];
-  readonly servers: Readonly<Record<string, { readonly allowQuery: boolean; readonly legacySse?: boolean }>>;
+  readonly servers: Readonly<Record<string, EndpointOfServer>>;
+  /** The name of every endpoint that has none of its own. */
+  readonly challenge?: { readonly resource: string | null };
   /** True if the endpoints of several servers have one of HTTP+SSE beside them. */
   readonly legacySse?: boolean;
   /** Their names are in the same name space as those of servers. */
@@ -45,6 +50,12 @@ export interface EndpointSettings {
   readonly search: boolean;
   /** True if clients of a server's endpoint get a session; null asks for endpoints of several servers. */
   readonly hasSessions: (server: string | null) => boolean;
+}
+
+interface EndpointOfServer {
+  readonly allowQuery: boolean;
+  readonly legacySse?: boolean;
+  readonly resource?: string | null;
 }
 
 /** The path of a server's endpoint, or a virtual server's. */
@@ -61,10 +72,12 @@ export function legacySsePath(path: string): string {
 export function endpointTable(settings: EndpointSettings): EndpointTable {
   const { publicOrigin, hosts, servers, virtualServers, search } = settings;
   const paths = new Map<string, Endpoint>();
-  const set = (path: string, scope: Omit<McpEndpoint, "kind" | "resource" | "sessions">) => {
+  const set = (path: string, scope: Omit<McpEndpoint, "kind" | "resource" | "namedResource" | "sessions">) => {
     const resource = publicOrigin + path;
-    paths.set(path, { kind: "mcp", ...scope, resource, sessions: settings.hasSessions(scope.server) });
-    paths.set(WELL_KNOWN + path, { kind: "document", resource });
+    const namedResource = servers[scope.server ?? ""]?.resource ?? settings.challenge?.resource ?? null;
+    const sessions = settings.hasSessions(scope.server);
+    paths.set(path, { kind: "mcp", ...scope, resource, namedResource, sessions });
+    paths.set(WELL_KNOWN + path, { kind: "document", resource: namedResource ?? resource });
   };
   const add = (path: string, scope: Pick<McpEndpoint, "server" | "virtualServer" | "search" | "allowQuery">) => {
     set(path, { ...scope, legacySse: null });
@@ -79,7 +92,8 @@ export function endpointTable(settings: EndpointSettings): EndpointTable {
     add(endpointPath(name), { server: null, virtualServer: name, search, allowQuery: false });
   for (const [name, { allowQuery }] of Object.entries(servers))
     add(endpointPath(name), { server: name, virtualServer: null, search: false, allowQuery });
-  paths.set(WELL_KNOWN, { kind: "document", resource: `${publicOrigin}/mcp` });
+  const merged = paths.get(`${WELL_KNOWN}/mcp`);
+  if (merged !== undefined) paths.set(WELL_KNOWN, merged);
   return { hosts: new Set([new URL(publicOrigin).hostname, ...hosts].map((host) => host.toLowerCase())), paths };
 }
 

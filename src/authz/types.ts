@@ -160,6 +160,8 @@ export interface Wristband {
 export interface TokenUse {
   /** The resource URL of the endpoint, one of the accepted audiences. */
   readonly resource: string;
+  /** Another name of the endpoint, an accepted audience too. */
+  readonly namedResource?: string | null;
   /** Client address; failed verifications are counted by it. */
   readonly source: string;
 }

@@ -50,6 +50,21 @@ const claims = (more: object = {}) => ({
 });
 const token = (more: object = {}, head: object = {}) => compact(key, header(head), claims(more));
 
+it("B13: the name of an endpoint is an audience there, beside its URL, and at no other endpoint", async () => {
+  const at = async (aud: unknown, namedResource: string | null) => {
+    const use = { resource: RESOURCE, namedResource, source: "192.0.2.1" };
+    const step = await service.identify(token({ aud }), use, AbortSignal.timeout(2000));
+    return step.ok ? "ok" : step.reason;
+  };
+  expect(await at("api://gw", "api://gw")).toBe("ok");
+  expect(await at(["x", "api://gw"], "api://gw")).toBe("ok");
+  expect(await at(RESOURCE, "api://gw")).toBe("ok");
+  expect(await at("gateway", "api://gw")).toBe("ok");
+  expect(await at("api://gw", null)).toBe("token_audience");
+  expect(await at("api://gw", "api://gw/")).toBe("token_audience");
+  expect(await at("API://gw", "api://gw")).toBe("token_audience");
+});
+
 async function verdict(text: string, at: IdentityService = service, resource = RESOURCE): Promise<string> {
   const step = await at.identify(text, resource, AbortSignal.timeout(2000));
   return step.ok ? `ok ${step.value.subject}` : step.reason;

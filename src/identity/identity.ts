@@ -83,10 +83,10 @@ const LATE = refuse("deadline", "before the token's turn came");
 const UNASKED = refuse("keys_unavailable", "kid is unknown so far: the issuer is asked within 5 s");
 const TOKEN_CACHE_BYTES = 64 * 1024 * 1024;
 
-/** A token, and the resource at which it was presented. */
+/** A token, and the names of the endpoint at which it was presented. */
 interface IdentifyRequest {
   readonly token: string;
-  readonly resource: string;
+  readonly resources: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -162,18 +162,18 @@ class TokenVerifier {
   }
 
   identify(token: string, use: TokenUse | string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>> {
-    const resource = typeof use === "string" ? use : use.resource;
+    const resources = resourcesOf(use);
     const cached = this.#cache.get(token);
     if (cached !== undefined) {
       const issuer = this.#issuers.get(cached.identity.issuer);
       if (issuer !== undefined && issuer.keys.has(cached.key)) {
         this.#options.onCache?.("hit");
-        return this.#judge(cached, issuer.options, resource);
+        return this.#judge(cached, issuer.options, resources);
       }
       this.#cache.drop(token); // the issuer no longer publishes its key
     }
     this.#options.onCache?.("miss");
-    const request = { token, resource, signal };
+    const request = { token, resources, signal };
     return typeof use === "string" ? this.#verify(request) : this.#inTurn(sourceOf(use.source), request);
   }
 
@@ -234,7 +234,7 @@ class TokenVerifier {
   }
 
   async #finish(
-    { token, resource }: IdentifyRequest,
+    { token, resources }: IdentifyRequest,
     { options, alg, payload }: Omit<KeyRequest, "lookup">,
     lookup: KeyLookup,
   ): Promise<Step<Identity>> {
@@ -248,11 +248,11 @@ class TokenVerifier {
     if (!verified.ok) return verified;
     const endsAtMs = (verified.value.claims.expiresAt + SKEW_SECONDS) * 1000;
     this.#cache.put(token, verified.value, endsAtMs - this.#options.now());
-    return this.#judge(verified.value, options, resource);
+    return this.#judge(verified.value, options, resources);
   }
 
   /** Checks lifetime, revocation and audience at each use: the cache spares the signature and the claims only. */
-  #judge({ identity, claims }: VerifiedToken, issuer: IssuerOptions, resource: string): Step<Identity> {
+  #judge({ identity, claims }: VerifiedToken, issuer: IssuerOptions, resources: readonly string[]): Step<Identity> {
     const now = this.#options.now() / 1000;
     const not = (reason: Reason, detail?: string): Refused => ({ ...refuse(reason, detail), caller: identity });
     if (claims.expiresAt + SKEW_SECONDS <= now) return not("token_expired");
@@ -261,9 +261,15 @@ class TokenVerifier {
     const by = this.#options.revoked?.(identity) ?? null;
     if (by === "unavailable") return not("revocations_unavailable", "the revocation file");
     if (by !== null) return not("token_revoked", `by ${by}`);
-    const accepted = claims.audiences.some((audience) => audience === resource || issuer.audiences.includes(audience));
+    const accepted = claims.audiences.some((name) => resources.includes(name) || issuer.audiences.includes(name));
     return accepted ? pass(identity) : not("token_audience");
   }
+}
+
+function resourcesOf(use: TokenUse | string): readonly string[] {
+  if (typeof use === "string") return [use];
+  const { resource, namedResource = null } = use;
+  return namedResource === null ? [resource] : [resource, namedResource];
 }
 
 async function isSigned(token: string, key: VerificationKey, alg: string): Promise<boolean> {

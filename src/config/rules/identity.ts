@@ -1,6 +1,7 @@
 // Rules of issuers and of what a challenge asks for. Pure.
 import type { Report, Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
+import { endpointPath } from "../../authz/endpoint.ts";
 
 export function checkIssuers(config: Config, { problem, warn }: Reporter): void {
   const seen = new Set<string>();
@@ -21,9 +22,30 @@ export function checkIssuers(config: Config, { problem, warn }: Reporter): void 
     }
   });
   checkAliases(config, problem);
+  checkResources(config, warn);
   if (config.challenge.scopes.includes("offline_access")) {
     problem("challenge.scopes", "offline_access does not belong in a challenge");
   }
+}
+
+/** Clients hold `resource` against the URL that they were given, and stop where it is another place (RFC 9728 §3.3). */
+function checkResources({ publicOrigin, challenge, servers }: Config, warn: Report): void {
+  const check = (key: string, resource: string | null, paths: readonly string[]) => {
+    if (resource === null) return;
+    const path = paths.find((at) => !begins(resource, publicOrigin, at));
+    if (path === undefined) return;
+    warn(key, `is not how ${publicOrigin}${path} begins: clients compare the two, and many refuse to log in there`);
+  };
+  const named = Object.entries(servers).map(([name, { resource }]) => ({ name, resource, path: endpointPath(name) }));
+  const unnamed = named.filter(({ resource }) => resource === null).map(({ path }) => path);
+  check("challenge.resource", challenge.resource, ["/mcp", ...unnamed]);
+  for (const { name, resource, path } of named) check(`servers.${name}.resource`, resource, [path]);
+}
+
+/** True if an origin's path is the resource or below it. */
+function begins(resource: string, origin: string, path: string): boolean {
+  const url = URL.parse(resource);
+  return url?.origin === origin && url.search === "" && `${path}/`.startsWith(`${url.pathname.replace(/\/$/, "")}/`);
 }
 
 function checkAliases(config: Config, problem: Report): void {

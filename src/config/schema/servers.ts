@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { credentialSchema } from "./credential.ts";
 import { curationSchema } from "./curation.ts";
-import { headerName, headerValue, httpUrl, positive, serverName, url, type FileSchema } from "./values.ts";
+import { headerName, headerValue, httpUrl, positive, resource, serverName, url, type FileSchema } from "./values.ts";
 
 type CredentialSchema = ReturnType<typeof credentialSchema>;
 
@@ -82,6 +82,11 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
       description:
         "`direct` only for a server that answers calls without a session; on `/mcp` calls are relayed all the same",
       unset: "as at the top",
+    }),
+    resource: resource.nullable().default(null).meta({
+      description:
+        "the `resource` of its endpoint's metadata, for an issuer that knows it by another name than its URL; accepted as an audience there, beside the URL",
+      unset: "`challenge.resource`, or the endpoint's URL",
     }),
     allowQuery: z.boolean().default(false).meta({ description: "accept a query on its endpoint" }),
     timeoutMs: positive

@@ -1,7 +1,7 @@
 // The sections of one or two keys: `challenge`, `cors`, `lists`, `audit`, `catalog`. Pure.
 import { z } from "zod";
 import { isAddressOrRange } from "../../http/addresses.ts";
-import { HOST_NAME, httpUrl, origin, scope, type FileSchema } from "./values.ts";
+import { HOST_NAME, httpUrl, origin, resource, scope, type FileSchema } from "./values.ts";
 
 export const challengeSchema = z
   .strictObject({
@@ -9,6 +9,11 @@ export const challengeSchema = z
       .array(scope)
       .default([])
       .meta({ description: '`scope="…"` in the 401 and `scopes_supported` in the resource metadata' }),
+    resource: resource.nullable().default(null).meta({
+      description:
+        "the `resource` of every endpoint's metadata, for an issuer that knows the gateway by one name; accepted as an audience there ([identity](identity.md#the-name-of-an-endpoint))",
+      unset: "each endpoint's own URL",
+    }),
   })
   .prefault({});
 

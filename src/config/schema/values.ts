@@ -49,6 +49,14 @@ export const httpUrl = url.refine(
   (text) => /^https?:\/\/[^/?\\][^\\]*$/i.test(text),
   "must be scheme://host/path, without backslashes: the path is sent byte for byte as written",
 );
+/** RFC 8707 §2: an absolute URI without a fragment; here of characters that need no escape in a header or a form. */
+export const resource = z
+  .string()
+  .max(2048)
+  .regex(
+    /^[a-z][a-z0-9+.-]*:[\x21\x24-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+$/i,
+    "must be an absolute URI without a fragment",
+  );
 export const origin = url.refine((text) => {
   const parsed = URL.parse(text);
   return parsed !== null && parsed.origin === text;
