@@ -18,7 +18,6 @@ import type {
   AllowDecision,
   AuthzRequest,
   Identity,
-  TokenUse,
   Visible,
   WristbandUse,
 } from "./types.ts";
@@ -94,7 +93,8 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
 
     const bearer = bearerToken(request.headers);
     if (!bearer.ok) return bearer;
-    const identity = await ports.identify(bearer.value, tokenUse(endpoint, source), signal);
+    const { resource, namedResource = null } = endpoint;
+    const identity = await ports.identify(bearer.value, { resource, namedResource, source }, signal);
     facts.identity = callerIn(identity);
     if (!identity.ok) return identity;
     if (request.method !== "POST") return decideBodiless(context, endpoint, identity.value);
@@ -153,10 +153,6 @@ function callerIn(identified: Step<Identity>): Identity | null {
 function sourceIp({ settings, request }: CheckContext): string {
   if (settings.clientAddress === "peer") return request.peer;
   return request.headers.get("x-envoy-external-address") ?? request.peer;
-}
-
-function tokenUse({ resource, namedResource = null }: McpEndpoint, source: string): TokenUse {
-  return { resource, namedResource, source };
 }
 
 function document({ settings, request }: CheckContext, resource: string): Outcome {

@@ -21,7 +21,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     meaning:
       "The token is forged, malformed, of another kind (an ID token, for example) or of an issuer that is not configured.",
     remedy:
-      "Read `detail` in the audit line: it says which check failed. Then compare the token with `identity.issuers[]`: `issuer`, `algorithms`, `tokenType`.",
+      "Read `detail` in the audit line: it says which check failed. Then compare the token with `identity.issuers[]`: `issuer`, `algorithms`, `tokenType`, `claims`. *Not in the token … (overage)*: the caller has more groups than the issuer puts into a token; let it send fewer, or roles ([identity](identity.md#entra-id)).",
   },
   token_expired: {
     meaning: "The token's life is over.",

@@ -10,6 +10,7 @@ import type { RuleLine } from "../policy/explain.ts";
 import type { Simulation, PolicyResult } from "./simulate.ts";
 import type { CallSpec } from "./call.ts";
 import type { ClockFault } from "../identity/clock-skew.ts";
+import { absentClaims } from "../identity/claims.ts";
 import { chainOf } from "./credential-probe.ts";
 import { distance, listed, text, type Report, type ReportStep } from "./render.ts";
 
@@ -107,12 +108,17 @@ function tokenStep(context: ReportContext, { identified, clocks }: Simulation, r
     };
   }
   const facts = tokenFacts(identified.value);
+  const paths = context.config.identity.issuers.find(({ issuer }) => issuer === facts.issuer)?.claims;
+  const absent = paths === undefined ? [] : absentClaims(identified.value.claims, paths);
   return {
     step: "token",
     outcome: "ok",
     says: [
       `${facts.subject} of ${facts.issuer}; expires ${facts.expires} (${distance(identified.value.expiresAt * 1000 - now)})`,
       `username ${facts.username ?? "none"}; groups ${listed(facts.groups)}; scopes ${listed(facts.scopes)}; audience ${text(facts.audience)}`,
+      ...(absent.length === 0
+        ? []
+        : [`not in the token: ${absent.join(", ")}; identity.issuers[].claims says what is read`]),
       ...clockLines,
     ],
     facts,

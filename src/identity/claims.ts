@@ -1,6 +1,6 @@
 // Checks the claims of an access token (RFC 7519, RFC 9068) and reads the ones that the gateway uses. Pure.
 import { isPlainText, partyOf } from "../jose/act-claim.ts";
-import { claimAt } from "../jose/claim.ts";
+import { claimAt, claimName } from "../jose/claim.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export interface ClaimPaths {
@@ -56,7 +56,7 @@ const OTHER_PAYLOAD_TYPES = new Set(["ID", "Refresh", "Offline", "Logout"]);
  */
 export function checkClaims(claims: JsonObject, rules: ClaimRules, now: number): CheckedClaims | string {
   if (pollutes(claims)) return "a name that is no claim's";
-  const fault = faultOfKind(claims, rules.tokenType) ?? faultOfTimes(claims, now);
+  const fault = faultOfKind(claims, rules.tokenType) ?? faultOfTimes(claims, now) ?? readElsewhere(claims, rules);
   if (fault !== null) return fault;
   return usedClaims(claims, rules);
 }
@@ -69,13 +69,13 @@ function usedClaims(claims: JsonObject, rules: ClaimRules): CheckedClaims | stri
   const audiences = audiencesOf(claims, rules.audienceClaim ?? null);
   if (typeof audiences === "string") return audiences;
   const groups = textList(claimAt(claims, paths.groups) ?? []);
-  if (groups === null) return "groups";
+  if (groups === null) return `${paths.groups} is no list of texts (groups)`;
   const scopes = scopeList(claims, paths.scopes);
-  if (scopes === null) return "scopes";
+  if (scopes === null) return `${paths.scopes} is no list of texts (scopes)`;
   const username = claimAt(claims, paths.username) ?? null;
-  if (username !== null && !isPlainText(username)) return "username";
-  const notBefore = isTime(nbf) ? nbf : null;
-  return { subject: sub, audiences, expiresAt: exp, notBefore, username, groups, scopes };
+  if (username !== null && !isPlainText(username)) return `${paths.username} is no plain text (username)`;
+  const notBefore = isTime(nbf) ? Math.ceil(nbf) : null;
+  return { subject: sub, audiences, expiresAt: Math.floor(exp), notBefore, username, groups, scopes };
 }
 
 /** An `aud` always counts; another claim stands in only where there is none. @returns the claim at fault */
@@ -83,7 +83,32 @@ function audiencesOf(claims: JsonObject, instead: string | null): readonly strin
   const isInstead = instead !== null && !("aud" in claims);
   const audiences = textList(isInstead ? claimAt(claims, instead) : claims["aud"]);
   const isUsable = audiences !== null && audiences.length > 0 && audiences.every((audience) => audience !== "");
-  return isUsable ? audiences : isInstead ? "audienceClaim" : "aud";
+  return isUsable ? audiences : isInstead ? `${instead} (audienceClaim)` : "aud";
+}
+
+/**
+ * The first claim that the configuration reads and that the issuer keeps elsewhere (OpenID Connect Core §5.6.2). Entra ID does
+ * so with many groups (overage): a policy could take them for no membership. Claims that nobody reads may be anywhere.
+ */
+function readElsewhere(claims: JsonObject, { claims: paths, audienceClaim = null }: ClaimRules): string | null {
+  const names = claims["_claim_names"];
+  const isNamed = typeof names === "object" && names !== null && !Array.isArray(names);
+  if (!isNamed && (names !== undefined || "_claim_sources" in claims)) return "_claim_names";
+  const isElsewhere = (name: string) =>
+    (isNamed && Object.hasOwn(names, name)) || (name === "groups" && isSet(claims["hasgroups"]));
+  const read = [
+    paths.groups,
+    paths.username,
+    paths.scopes,
+    ...(paths.scopes === "scope" ? ["scp"] : []),
+    audienceClaim ?? "aud",
+  ];
+  const missing = read.map(claimName).find(isElsewhere);
+  return missing === undefined ? null : `${missing} is not in the token: the issuer keeps it elsewhere (overage)`;
+}
+
+function isSet(value: JsonValue | undefined): boolean {
+  return value !== undefined && value !== false && value !== null;
 }
 
 function faultOfTimes({ exp, iat, nbf }: JsonObject, now: number): string | null {
@@ -98,8 +123,6 @@ function faultOfTimes({ exp, iat, nbf }: JsonObject, now: number): string | null
 function faultOfKind(claims: JsonObject, tokenType: ClaimRules["tokenType"]): string | null {
   // RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is not a bearer token.
   if ("cnf" in claims) return "the token is bound to a key";
-  // Entra ID's overage claims: the groups are not in the token. A policy could take missing groups for no membership.
-  if ("_claim_names" in claims || "_claim_sources" in claims) return "the groups are not in the token";
   // RFC 8693 §4.1, §4.4. Policy and audit depend on the actor: a malformed claim must not be read as no actor.
   for (const name of ["act", "may_act"]) if (name in claims && partyOf(claims[name]) === undefined) return name;
   return tokenType === "at+jwt" || !isOtherToken(claims) ? null : "an ID, refresh or logout token";
@@ -120,8 +143,9 @@ function pollutes(value: JsonValue): boolean {
   return Object.entries(value as JsonObject).some(([name, item]) => POLLUTING.has(name) || pollutes(item));
 }
 
+/** A NumericDate, which may have a fraction (RFC 7519 §2). */
 function isTime(value: JsonValue | undefined): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
+  return typeof value === "number" && value >= 1 && value <= Number.MAX_SAFE_INTEGER;
 }
 
 /** A string, or an array of strings. */
@@ -137,4 +161,11 @@ function scopeList(claims: JsonObject, path: string): readonly string[] | null {
   if (value === undefined || value === null) return [];
   if (typeof value === "string") return value.split(" ").filter((scope) => scope !== "");
   return textList(value);
+}
+
+/** The configured claims that a token does not have, each with what it is read for. */
+export function absentClaims(claims: JsonObject, paths: ClaimPaths): string[] {
+  const uses = ["username", "groups", "scopes"] as const;
+  const isAbsent = (path: string) => claimAt(claims, path) === undefined && !(path === "scope" && "scp" in claims);
+  return uses.flatMap((use) => (isAbsent(paths[use]) ? [`${paths[use]} (${use})`] : []));
 }

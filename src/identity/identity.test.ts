@@ -2,6 +2,7 @@ import { createPublicKey } from "node:crypto";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compact, hmacCompact, makeKey, signatureOf, startIssuer, type FakeIssuer } from "../../test/fakes/issuer.ts";
+import type { ClaimPaths } from "./claims.ts";
 import { createIdentity, type IdentityOptions, type IdentityService, type IssuerOptions } from "./identity.ts";
 
 const NOW = 1_790_000_000;
@@ -116,9 +117,52 @@ describe("a good token", () => {
       () => token({ groups: undefined, scope: undefined, preferred_username: undefined }),
     ],
     ["no iat", () => token({ iat: undefined })],
+    ["R2: fractions of a second", () => token({ iat: NOW - 10.5, nbf: NOW + 59.5, exp: NOW + 300.75 })],
+    ["R2: a fraction within the skew", () => token({ iat: NOW - 300.5, exp: NOW - 58.5 })],
+    ["A41: a claim that nobody reads is elsewhere", () => token({ _claim_names: { address: "src1" } })],
+    ["A41: no claim is elsewhere", () => token({ hasgroups: false, _claim_names: {}, _claim_sources: {} })],
     ["H05: with an actor, who is not the subject", () => token({ act: { sub: "agent" }, may_act: { sub: "gw" } })],
     ["H05: with an actor of other claims", () => token({ act: { iss: "x", client_id: "agent" } })],
   ])("%s", async (_, make) => expect(await verdict(make())).toBe("ok alice"));
+});
+
+describe("A41: an absent claim is judged by the claim that is read", () => {
+  const overage = { _claim_names: { groups: "src1" }, _claim_sources: { src1: { endpoint: "https://graph.example" } } };
+  const made: IdentityService[] = [];
+  afterAll(() => made.forEach((one) => one.close()));
+  it.each<[string, object, Partial<ClaimPaths>, string]>([
+    [
+      "overage, groups are read",
+      overage,
+      {},
+      "claim: groups is not in the token: the issuer keeps it elsewhere (overage)",
+    ],
+    ["overage, roles are read", { ...overage, roles: ["a"] }, { groups: "roles" }, ""],
+    ["overage by hasgroups, roles are read", { hasgroups: true, roles: ["a"] }, { groups: "roles" }, ""],
+    ["the roles are elsewhere", { _claim_names: { roles: "s" } }, { groups: "/roles/x" }, "claim: roles is not in"],
+    ["the username is elsewhere", { _claim_names: { upn: "s" } }, { username: "upn" }, "claim: upn is not in"],
+    ["the audience is elsewhere", { _claim_names: { aud: "s" } }, {}, "claim: aud is not in"],
+    ["scp is elsewhere", { _claim_names: { scp: "s" } }, {}, "claim: scp is not in"],
+    ["scp is elsewhere, another is read", { _claim_names: { scp: "s" } }, { scopes: "permissions" }, ""],
+    ["a name with a slash", { _claim_names: { "a/b": "s" } }, { groups: "/a~1b/c" }, "claim: a/b is not in"],
+    ["groups are no texts", { roles: [1] }, { groups: "roles" }, "claim: roles is no list of texts (groups)"],
+    ["a username is no text", { upn: 5 }, { username: "upn" }, "claim: upn is no plain text (username)"],
+    ["scopes are no texts", { perms: {} }, { scopes: "perms" }, "claim: perms is no list of texts (scopes)"],
+  ])("%s", async (_, more, paths, expected) => {
+    const claims = { username: "preferred_username", groups: "groups", scopes: "scope", ...paths };
+    const one = create([optionsOf(issuer, { claims })]);
+    made.push(one);
+    await one.start();
+    const step = await one.identify(token({ groups: undefined, ...more }), RESOURCE, AbortSignal.timeout(2000));
+    const said = step.ok ? "" : `${step.reason} ${step.detail}`;
+    expect(said).toContain(expected === "" ? "" : `token_invalid ${expected}`);
+    expect(step.ok).toBe(expected === "");
+  });
+
+  it("times with a fraction are rounded so that no life grows", async () => {
+    const step = await service.identify(token({ exp: NOW + 300.9 }), RESOURCE, AbortSignal.timeout(2000));
+    expect(step.ok && step.value.expiresAt).toBe(NOW + 300);
+  });
 });
 
 describe("tokens without aud, as Amazon Cognito makes them", () => {
@@ -282,18 +326,30 @@ describe("hostile tokens", () => {
         () => compact(key, { ...header(), typ }, claims()),
       ],
     ),
-    ...["1e400", "1.5", "-1", "0", `"${NOW + 300}"`, "9007199254740993", "253402300799", "null", "[]", "true"].map(
-      (exp): [string, () => string] => [
-        `A25 exp ${exp}`,
-        () => compact(key, header(), JSON.stringify(claims({ exp: 0 })).replace('"exp":0', `"exp":${exp}`)),
-      ],
-    ),
+    ...[
+      "1e400",
+      "0.5",
+      "-1",
+      "-1.5",
+      "0",
+      `"${NOW + 300}"`,
+      "9007199254740993",
+      "253402300799",
+      "null",
+      "[]",
+      "true",
+    ].map((exp): [string, () => string] => [
+      `A25 exp ${exp}`,
+      () => compact(key, header(), JSON.stringify(claims({ exp: 0 })).replace('"exp":0', `"exp":${exp}`)),
+    ]),
     ["A25 no exp", () => token({ exp: undefined })],
     ["A25 lives for two days", () => token({ exp: NOW + 2 * 86_400 })],
     ["A25 iat as text", () => token({ iat: "1" })],
     ["A26 iat beyond the skew", () => token({ iat: NOW + 61 })],
     ["nbf beyond the skew", () => token({ nbf: NOW + 62 })],
-    ["A25 nbf as a float", () => token({ nbf: 1.5 })],
+    ["A25 nbf beyond the skew, with a fraction", () => token({ nbf: NOW + 60.5 })],
+    ["A26 iat beyond the skew, with a fraction", () => token({ iat: NOW + 60.25 })],
+    ["A25 lives too long by a fraction", () => token({ iat: NOW, exp: NOW + 86_460.5 })],
     ["A29 five parts", () => `${token()}.a.b`],
     ["A30 JSON serialisation", () => JSON.stringify({ payload: b64(claims()), signatures: [] })],
     [
@@ -303,6 +359,16 @@ describe("hostile tokens", () => {
     ["A40 deep constructor", () => token({ a: { b: { constructor: { prototype: 1 } } } })],
     ["A41 nested", () => token({ a: JSON.parse("[".repeat(10) + "]".repeat(10)) as unknown })],
     ["A41 overage", () => token({ groups: undefined, _claim_names: { groups: "src1" } })],
+    ["A41 overage beside groups", () => token({ groups: ["a"], _claim_names: { groups: "src1" } })],
+    ["A41 overage of the implicit flow", () => token({ groups: undefined, hasgroups: true })],
+    ["A41 hasgroups as text", () => token({ groups: undefined, hasgroups: "true" })],
+    ["A41 the username elsewhere", () => token({ _claim_names: { preferred_username: "src1" } })],
+    ["A41 the scopes elsewhere", () => token({ scope: undefined, _claim_names: { scope: "src1" } })],
+    ...[null, [], "groups", 1].map((names): [string, () => string] => [
+      `A41 _claim_names ${JSON.stringify(names)}`,
+      () => token({ _claim_names: names }),
+    ]),
+    ["A41 sources without names", () => token({ _claim_sources: { src1: {} } })],
     ["A41 groups of numbers", () => token({ groups: [1] })],
     ["A41 groups object", () => token({ groups: { admin: true } })],
     ["A44 cnf", () => token({ cnf: { jkt: "x" } })],

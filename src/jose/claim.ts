@@ -5,8 +5,18 @@ import type { JsonObject, JsonValue } from "../json/types.ts";
 export function claimAt(claims: JsonObject, path: string): JsonValue | undefined {
   if (!path.startsWith("/")) return memberOf(claims, path);
   let node: JsonValue | undefined = claims;
-  for (const part of path.slice(1).split("/")) node = memberOf(node, part.replaceAll("~1", "/").replaceAll("~0", "~"));
+  for (const part of partsOf(path)) node = memberOf(node, part);
   return node;
+}
+
+/** The claim that a path begins in: its name, or the first part of a JSON Pointer. */
+export function claimName(path: string): string {
+  return path.startsWith("/") ? (partsOf(path)[0] ?? "") : path;
+}
+
+function partsOf(pointer: string): string[] {
+  const parts = pointer.slice(1).split("/");
+  return parts.map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function memberOf(node: JsonValue | undefined, name: string): JsonValue | undefined {

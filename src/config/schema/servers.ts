@@ -69,6 +69,16 @@ const clientSessionSchema = {
   }),
 };
 
+/** Its endpoint. */
+const endpointSchema = {
+  resource: resource.nullable().default(null).meta({
+    description:
+      "the `resource` of its endpoint's metadata, for an issuer that knows it by another name than its URL; accepted as an audience there, beside the URL",
+    unset: "`challenge.resource`, or the endpoint's URL",
+  }),
+  allowQuery: z.boolean().default(false).meta({ description: "accept a query on its endpoint" }),
+};
+
 function serverSchema(file: FileSchema, credential: CredentialSchema) {
   return z.strictObject({
     url: httpUrl.meta({ description: "the server's MCP endpoint" }),
@@ -83,12 +93,7 @@ function serverSchema(file: FileSchema, credential: CredentialSchema) {
         "`direct` only for a server that answers calls without a session; on `/mcp` calls are relayed all the same",
       unset: "as at the top",
     }),
-    resource: resource.nullable().default(null).meta({
-      description:
-        "the `resource` of its endpoint's metadata, for an issuer that knows it by another name than its URL; accepted as an audience there, beside the URL",
-      unset: "`challenge.resource`, or the endpoint's URL",
-    }),
-    allowQuery: z.boolean().default(false).meta({ description: "accept a query on its endpoint" }),
+    ...endpointSchema,
     timeoutMs: positive
       .default(30_000)
       .meta({ description: "time for the answer to a call; for a stream, its longest silence" }),
