@@ -39,6 +39,34 @@ describe("M9: a policy that can allow nobody", () => {
     expect(ruleFindings([rego("allow = true { input.x }\n")], "v0")).toEqual([]));
 });
 
+const lib = (imports: string, body: string) => `package mcp.authz\n${imports}\nallow if {\n\t${body}\n}\n`;
+it.each([
+  ["import data.mcp_authz as lib", 'not lib.matches(data.d, "a")', "matches"],
+  ["import data.mcp_authz", 'not mcp_authz["matches"](data.d, "a")', "matches"],
+  ['import data["mcp_authz"] as m', 'not m . matches (data.d, "a")', "matches"],
+  ["import data.mcp_authz.matches", 'not matches(data.d, "a")', "matches"],
+  ["import data.mcp_authz.matches as fits", 'not fits(data.d, "a")', "matches"],
+  ["", 'not data.mcp_authz.matches(data.d, "a")', "matches"],
+  ["", 'not data["mcp_authz"]["matches"](data.d, "a")', "matches"],
+  ["import data.mcp_authz", 'not\n\tmcp_authz.matches(data.d, "a")', "matches"],
+  ["import data.mcp_authz as t", 'not t.within(input.c, data.from, "17:00")', "within"],
+  ["import data.mcp_authz", "not mcp_authz.weekday_in(input.d, data.days)", "weekday_in"],
+  ["import data.mcp_authz.date_within", "not date_within(input.d, data.first, data.last)", "date_within"],
+])("a call of the library under `not`, by whatever name: %s, %s", (imports, body, called) =>
+  expect(found(lib(imports, body))).toEqual([
+    expect.stringMatching(new RegExp(`^p\\.rego:4: \`not mcp_authz\\.${called}\` holds where`)) as string,
+  ]),
+);
+
+it.each([
+  ["import data.mcp_authz", 'mcp_authz.matches(data.d, "a") # not mcp_authz.matches(b)'],
+  ["import data.other as lib", "not lib.matches(data.d)"],
+  ["import data.mcp_authz", "not mcp_authz.matches_none(data.d, input.x)"],
+  ["import data.mcp_authz_more as m", "not m.matches(data.d)"],
+  ["", "not matches(data.d)"],
+  ["import data.mcp_authz", "cannot := mcp_authz.matches(data.d, input.x)"],
+])("no finding: %s, %s", (imports, body) => expect(found(lib(imports, body))).toEqual([]));
+
 it("`not mcp_authz.matches` is a finding with its line, not in comments, texts and tests", () => {
   const text =
     'package mcp.authz\n# not mcp_authz.matches(a)\nx := "not mcp_authz.matches(b)"\nallow if not mcp_authz.matches(data.d, "a")\n';

@@ -2,7 +2,8 @@
 import { readData, isData, type SourceFile } from "./data.ts";
 import { parseJson } from "../json/parse.ts";
 import { PolicyError } from "./policy-error.ts";
-import { ruleHeads, withoutTexts, type RuleHead } from "./rule-heads.ts";
+import { negatedCalls } from "./negated-calls.ts";
+import { ruleHeads, type RuleHead } from "./rule-heads.ts";
 
 type Rego = "v0" | "v1";
 interface PlacedHead extends RuleHead {
@@ -30,24 +31,12 @@ export function ruleFindings(files: readonly SourceFile[], rego: Rego): string[]
           `${first === undefined ? "" : `${first.file}:${first.line}: `}the policy allows nobody: package mcp.authz has no rule \`allow\`${allows.length > 0 ? " but its default" : ""}`,
         ]
       : []),
-    ...files.filter(({ path }) => path.endsWith(".rego") && !isTest(path)).flatMap(negatedMatches),
+    ...files.filter(({ path }) => path.endsWith(".rego") && !isTest(path)).flatMap(negatedCalls),
   ];
 }
 
 function lineOf(files: readonly SourceFile[], { file, line }: PlacedHead): string {
   return files.find(({ path }) => path === file)?.text.split("\n")[line - 1] ?? "";
-}
-
-function negatedMatches({ path, text }: SourceFile): string[] {
-  return withoutTexts(text)
-    .split("\n")
-    .flatMap((line, i) =>
-      /\bnot\s+(?:data\s*\.\s*)?mcp_authz\s*\.\s*matches\s*\(/.test(line)
-        ? [
-            `${path}:${i + 1}: \`not mcp_authz.matches\` holds where its patterns are not there: write mcp_authz.matches_none`,
-          ]
-        : [],
-    );
 }
 
 /** A rule that reads the caller, by the text: its file and line. */
