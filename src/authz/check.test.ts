@@ -266,6 +266,11 @@ describe("what policy sees", () => {
       },
       auth: { identity: { sub: "alice-sub" } },
     });
+    expect(seen[0]?.request).not.toHaveProperty("local");
+    await run(parts, { decide }, checkSettings({ zones: ["Asia/Kathmandu"] }));
+    expect(seen[1]?.request.local).toEqual({
+      "Asia/Kathmandu": { date: "2026-09-21", clock: "19:58", weekday: "monday" },
+    });
     expect(JSON.stringify(seen)).not.toContain("alice-token");
     expect(facts).toMatchObject({ server: "s", name: "read", credential: "static", wristband: "j1", policy: "r" });
   });

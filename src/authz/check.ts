@@ -9,6 +9,7 @@ import { createLargeBodies, isLarge } from "./large-bodies.ts";
 import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
 import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
+import { createLocalTimes, type LocalTimes } from "./local-time.ts";
 import { createPolicyCallers, policyInput } from "./policy-input.ts";
 import { relayedCall } from "./relayed-call.ts";
 import type {
@@ -51,6 +52,8 @@ export interface CheckSettings extends TargetSettings {
   /** Headers that are counted when they do not reach a server. */
   readonly watchedHeaders: ReadonlySet<string>;
   readonly compat: "authorino" | null;
+  /** Time zones in which policy sees the time. */
+  readonly zones: readonly string[];
   readonly clientAddress: "peer" | "x-envoy-external-address";
   /** Checks of one caller with a body above 32 KiB that are under way at a time. */
   readonly largeBodiesPerCaller: number;
@@ -62,6 +65,7 @@ export type Check = (request: AuthzRequest, facts: CheckFacts, signal: AbortSign
 /** The values that all steps of one Check share. Made once per Check. */
 interface CheckContext {
   readonly settings: CheckSettings;
+  readonly localTimes: (seconds: number) => LocalTimes | null;
   readonly ports: Ports;
   readonly request: AuthzRequest;
   readonly facts: CheckFacts;
@@ -72,10 +76,11 @@ interface CheckContext {
 /** Makes the pipeline: each step returns its value, or the one reason that ends the Check. */
 export function createCheck(settings: CheckSettings, ports: Ports): Check {
   const callerOf = createPolicyCallers();
+  const localTimes = createLocalTimes(settings.zones);
   const inTurn = createLargeBodies(settings.largeBodiesPerCaller);
   const waits = createCredentialWaits();
   return async (request, facts, signal) => {
-    const context: CheckContext = { settings, ports, request, facts, signal, waits };
+    const context: CheckContext = { settings, localTimes, ports, request, facts, signal, waits };
     const source = sourceIp(context);
     facts.sourceIp = source;
     const located = findEndpoint(settings.endpoints, request.host, request.path);
@@ -198,7 +203,7 @@ function knownTarget({ settings, facts }: CheckContext, endpoint: McpEndpoint, o
 }
 
 function inputOf(
-  { settings, request, facts }: CheckContext,
+  { settings, localTimes, request, facts }: CheckContext,
   identity: PolicyCaller,
   mcp: PolicyOperation,
 ): PolicyInput {
@@ -210,7 +215,8 @@ function inputOf(
   const { host } = request;
   const path = facts.path ?? request.path;
   const time = Math.floor(facts.arrivedAt / 1000);
-  const described = { host, path, sourceIp: facts.sourceIp ?? "", time, headers };
+  const local = localTimes(time);
+  const described = { host, path, sourceIp: facts.sourceIp ?? "", time, headers, ...(local !== null && { local }) };
   return policyInput({ identity, mcp, request: described }, settings.compat);
 }
 

@@ -1,6 +1,7 @@
 // The values that the pipeline and its ports exchange. Types only.
 import type { JsonObject } from "../json/types.ts";
 import type { Kind } from "../mcp/operation.ts";
+import type { LocalTimes } from "./local-time.ts";
 import type { Secret } from "../secret/secret.ts";
 
 /** Request headers, names in lower case. Several lines of one name are joined by ",", as in Envoy. */
@@ -202,4 +203,6 @@ export interface PolicyRequest {
   /** Seconds since the epoch: Rego in WASM has no clock. */
   readonly time: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** The same time in each of `policy.zones`; absent without any. */
+  readonly local?: LocalTimes;
 }

@@ -26,7 +26,7 @@ export const command: Command = {
     const identity = createIdentity({ issuers: issuersOf(config), now: Date.now });
     await identity.start();
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const pipeline = { settings: checkSettings(config), identify: identity.identify };
+    const pipeline = { settings: checkSettings(config), identify: identity.identify, at: Date.now() };
     const { input, outcome } = await captureInput(pipeline, request, signal);
     identity.close();
     if (input !== null) {

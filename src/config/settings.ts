@@ -44,6 +44,7 @@ export function checkSettings(config: Config): CheckSettings {
     serverHeaders,
     watchedHeaders: watchedHeaders(Object.values(serverHeaders)),
     compat: config.policy.compat,
+    zones: config.policy.zones,
     clientAddress: config.clientAddress,
     largeBodiesPerCaller: config.limits.largeBodiesPerCaller,
   };

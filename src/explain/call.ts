@@ -49,6 +49,8 @@ function operationOf({ server, kind, name, args }: CallSpec, { servers }: Config
 export interface InputPipeline {
   readonly settings: CheckSettings;
   readonly identify: Ports["identify"];
+  /** The time that policy sees, in milliseconds since the epoch. */
+  readonly at: number;
 }
 
 export interface InputCapture {
@@ -60,7 +62,7 @@ export interface InputCapture {
 
 /** Runs the pipeline up to policy, and captures the policy input. */
 export async function captureInput(
-  { settings, identify }: InputPipeline,
+  { settings, identify, at }: InputPipeline,
   request: AuthzRequest,
   signal: AbortSignal,
 ): Promise<InputCapture> {
@@ -77,7 +79,7 @@ export async function captureInput(
     fetchCredential: () => refuse("internal"),
     signWristband: () => refuse("internal"),
   };
-  const facts = newCheckFacts("input", Date.now());
+  const facts = newCheckFacts("input", at);
   const outcome = await createCheck(settings, ports)(request, facts, signal);
   return { input, outcome, facts };
 }

@@ -1,4 +1,5 @@
 // Explains a past decision from its audit line, and asks policy again: the kept one of that time, or the files. I/O: audit log, policy files.
+import { createLocalTimes } from "../authz/local-time.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { remedyOf } from "./remedies.ts";
 import type { PolicyInput } from "../authz/types.ts";
@@ -136,7 +137,8 @@ async function evaluateAgain(context: HistoryContext, options: PastOptions): Pro
   const kept = typeof found === "string" ? null : found;
   const notKept = typeof found === "string" ? [found] : [];
   const { again } = options;
-  if (again !== null) return simulateWithToken(context, { ...call, ...again }, { ...options, kept, notKept });
+  if (again !== null)
+    return simulateWithToken(context, { ...call, ...again }, { ...options, kept, notKept, at: timeOf(line) });
   const policy = await evaluatePolicy(context.config, inputOf(underKept(context.config, kept), call, line), {
     ...options,
     kept,
@@ -247,6 +249,8 @@ function inputOf(
   line: AuditLine,
 ): PolicyInput {
   const when = timeOf(line);
+  const time = when === null ? 0 : Math.floor(when / 1000);
+  const local = createLocalTimes(config.policy.zones)(time);
   return {
     identity: {
       issuer: text(line, "issuer") ?? "",
@@ -262,8 +266,9 @@ function inputOf(
       host: new URL(config.publicOrigin).hostname,
       path: `/servers/${server}/mcp`,
       sourceIp: text(line, "source_ip") ?? "",
-      time: when === null ? 0 : Math.floor(when / 1000),
+      time,
       headers: {},
+      ...(local !== null && { local }),
     },
   };
 }

@@ -28,6 +28,8 @@ export interface SimulateOptions {
   readonly askVault: boolean;
   /** Judged by in place of the policy files; null for the files. */
   readonly kept: KeptPolicy | null;
+  /** The time that policy sees, in milliseconds since the epoch; default now. */
+  readonly at?: number | null;
 }
 
 /** The result of each step. Null where the call did not reach it. */
@@ -61,8 +63,8 @@ const POLICY_LIMIT_MS = 5000;
 /** The configuration with the settings that a kept policy had when it was live. */
 export function underKept(config: Config, kept: KeptPolicy | null): Config {
   if (kept === null) return config;
-  const { compat = null, headers = [] } = kept.settings;
-  return { ...config, policy: { ...config.policy, compat, headers: [...headers] } };
+  const { compat = null, headers = [], zones = [] } = kept.settings;
+  return { ...config, policy: { ...config.policy, compat, headers: [...headers], zones: [...zones] } };
 }
 
 /** Simulates one call: no audit line, no metric, nothing sent upstream. */
@@ -81,7 +83,7 @@ export async function simulate(now: Config, spec: CallSpec, options: SimulateOpt
   let identified: Step<Identity> | null = null;
   const identify: Ports["identify"] = async (...args) => (identified ??= await identity.identify(...args));
   try {
-    const capture = await captureInput({ settings, identify }, request, signal);
+    const capture = await captureInput({ settings, identify, at: options.at ?? Date.now() }, request, signal);
     const { input } = capture;
     if (input === null) return { ...capture, identified, policy: null, credentials: [], wristband: null, clocks };
     const policy = await evaluatePolicy(config, input, options);

@@ -12,7 +12,10 @@ const WITHHELD: Readonly<Record<string, string>> = {
 
 /** By name, or by the group before the dot; the first that fits. */
 const MISSING: readonly (readonly [RegExp, string])[] = [
-  [/^time\./, "the time is input.request.time, in seconds since 1970 UTC"],
+  [
+    /^time\./,
+    "the time is input.request.time, in seconds since 1970 UTC, or by zone input.request.local (policy.zones)",
+  ],
   [/^sprintf$/, 'write $"text {value}", or concat texts; format_int makes one of a number'],
   [/^(?:io\.jwt|crypto)\./, "the token is verified before policy is asked: its claims are input.identity.claims"],
   [

@@ -14,6 +14,7 @@ import { COMPILING, opaIsGone, requireOpa, type FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
 import { lacksPackage } from "./rule-heads.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, rulesHash } from "./sources.ts";
+import type { PolicySettings } from "./settings.ts";
 import { onThread } from "./thread.ts";
 
 /** Entrypoints of a compiled policy: the library's rules that give its answers. */
@@ -24,9 +25,8 @@ export interface RulesSource {
   readonly rego: "v0" | "v1";
 }
 
-export interface CompileOptions extends RulesSource {
-  /** What the input has besides; default nothing. */
-  readonly compat?: "authorino" | null;
+/** The settings say what the input has besides. */
+export interface CompileOptions extends RulesSource, Pick<PolicySettings, "compat" | "zones"> {
   readonly findOpa: FindOpa;
 }
 
@@ -63,7 +63,12 @@ export async function compilePolicy(options: CompileOptions): Promise<Artifact> 
  * Compiles the author's rules with the product's library. opa sees no data: what it makes depends on {@link rulesHash} alone.
  * @throws {PolicyError} whose lines are for the author: opa's, with file and line
  */
-export async function compileRules({ findOpa, compat = null, ...source }: CompileOptions): Promise<CompiledRules> {
+export async function compileRules({
+  findOpa,
+  compat = null,
+  zones = [],
+  ...source
+}: CompileOptions): Promise<CompiledRules> {
   const opaPath = await requireOpa(findOpa, COMPILING);
   const { rego } = source;
   const folder = await mkdtemp(join(tmpdir(), "mcp-authz-policy-"));
@@ -71,7 +76,7 @@ export async function compileRules({ findOpa, compat = null, ...source }: Compil
     await layOut(folder, source, null);
     const rules = { opaPath, folder, ...source };
     await requireGoodRules(rules);
-    const findings = await schemaFindings(rules, compat);
+    const findings = await schemaFindings(rules, { compat, zones });
     await opa(opaPath, folder, [
       "build",
       ...["-t", "wasm", "--prune-unused", "--ignore", "*_test.rego", "--capabilities", CAPABILITIES_FILE],
@@ -85,8 +90,8 @@ export async function compileRules({ findOpa, compat = null, ...source }: Compil
   }
 }
 
-async function schemaFindings(rules: LaidOut, compat: "authorino" | null): Promise<readonly string[]> {
-  await writeFile(join(rules.folder, "input.schema.json"), JSON.stringify(inputSchema(compat)));
+async function schemaFindings(rules: LaidOut, settings: PolicySettings): Promise<readonly string[]> {
+  await writeFile(join(rules.folder, "input.schema.json"), JSON.stringify(inputSchema(settings)));
   const lines = (await checkRules(rules, "input.schema.json")) ?? [];
   return lines
     .filter((line) => !line.startsWith("mcp_authz/"))

@@ -2,7 +2,7 @@
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
 import type { Evaluator } from "./evaluator.ts";
-import { isPatternFault } from "./pattern-fault.ts";
+import { faultKind, type ArgumentKind } from "./pattern-fault.ts";
 
 export const MAX_SCOPES = 64;
 /** Characters of the author's reason that reach the audit line. */
@@ -107,17 +107,18 @@ function evaluate(
   try {
     return pass(evaluator.evaluate(entrypoint, input));
   } catch (error) {
-    if (isPatternFault(error)) return refuse("policy_unavailable", patternFault(evaluator, entrypoint, input));
+    const kind = faultKind(error);
+    if (kind !== null) return refuse("policy_unavailable", argumentFault(kind, [evaluator, entrypoint, input]));
     // opa-wasm throws strings ("policy.rego:5:1: var assignment conflict"), plain objects and errors.
     return refuse("policy_unavailable", thrownText(error));
   }
 }
 
-function patternFault(...[evaluator, entrypoint, input]: Parameters<typeof evaluate>): string {
+function argumentFault(kind: ArgumentKind, [evaluator, entrypoint, input]: Parameters<typeof evaluate>): string {
   try {
-    return evaluator.patternFault(entrypoint, input);
+    return evaluator.argumentFault(kind, entrypoint, input);
   } catch {
-    return "patterns of mcp_authz.matches are neither a text nor a list of texts";
+    return `a value is of another form: ${kind.wants}`;
   }
 }
 

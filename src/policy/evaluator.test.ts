@@ -91,7 +91,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     const evaluator: Evaluator = {
       revision: "r",
       evaluate: () => result,
-      patternFault: () => "",
+      argumentFault: () => "",
       withCatalog: () => evaluator,
     };
     expect(verdict(evaluator)).toBe(expected);
@@ -108,7 +108,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     const evaluator: Evaluator = {
       revision: "r",
       evaluate: () => result,
-      patternFault: () => "",
+      argumentFault: () => "",
       withCatalog: () => evaluator,
     };
     expect(visible(evaluator, INPUT)).toMatchObject({ ok: false, reason: "policy_unavailable" });
@@ -119,7 +119,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     const evaluator: Evaluator = {
       revision: "r",
       evaluate: () => result,
-      patternFault: () => "",
+      argumentFault: () => "",
       withCatalog: () => evaluator,
     };
     const step = decide(evaluator, INPUT);

@@ -5,7 +5,7 @@ import { parseJson } from "../json/parse.ts";
 import type { Artifact } from "./artifact.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
 import { createInputText } from "./input-text.ts";
-import { findPatternFault, isPatternFault } from "./pattern-fault.ts";
+import { faultKind, findFault, type ArgumentKind } from "./pattern-fault.ts";
 
 /** Called around every evaluation: by it the supervisor tells a runaway policy from a busy thread. */
 export interface Guard {
@@ -25,8 +25,8 @@ export interface Evaluator {
    * @throws anything at all: opa-wasm throws strings and plain objects
    */
   evaluate(entrypoint: Entrypoint, input: PolicyInput): unknown;
-  /** After an evaluation that {@link isPatternFault} ended: the place in the data that is at fault. */
-  patternFault(entrypoint: Entrypoint, input: PolicyInput): string;
+  /** After an evaluation that a fault of this kind ended: the place in the data that is at fault. */
+  argumentFault(kind: ArgumentKind, entrypoint: Entrypoint, input: PolicyInput): string;
   /** The same policy with another catalogue, as a new value. */
   withCatalog(catalog: unknown): Evaluator;
 }
@@ -62,9 +62,9 @@ export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unk
           guard.leave();
         }
       },
-      patternFault(entrypoint, input) {
+      argumentFault(kind, entrypoint, input) {
         const text = inputText(input);
-        return faults((other) => {
+        return faults(kind, (other) => {
           const engine = createEngine(module, encode(entries === null ? other : { ...other, catalog: entries }));
           engine.evaluate(entrypoint, text);
         });
@@ -79,20 +79,20 @@ const MAX_SEARCHES = 16;
 const MAX_SEARCHED = 512 * 1024;
 
 /** Looks for the place of a fault, and after enough searches repeats what was found. */
-function createFaultFinder(size: number, data: object, guard: Guard): (evaluate: (data: object) => void) => string {
+function createFaultFinder(size: number, data: object, guard: Guard) {
   const found = new Set<string>();
   let searches = 0;
-  return (evaluate) => {
+  return (kind: ArgumentKind, evaluate: (data: object) => void): string => {
     if (size > MAX_SEARCHED || searches >= MAX_SEARCHES)
-      return [...found].join("; or ") || "patterns of mcp_authz.matches are neither a text nor a list of texts";
+      return [...found].join("; or ") || `a value is of another form: ${kind.wants}`;
     searches += 1;
-    const fault = findPatternFault(data, (other) => {
+    const fault = findFault(kind, data, (other) => {
       guard.enter();
       try {
         evaluate(other);
         return false;
       } catch (error) {
-        return isPatternFault(error);
+        return faultKind(error) === kind;
       } finally {
         guard.leave();
       }

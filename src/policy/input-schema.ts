@@ -1,5 +1,7 @@
 // The JSON Schema of the policy input, for `opa check --schema` and editors: the one table of its fields. Pure.
+import type { LocalTime } from "../authz/local-time.ts";
 import type { PolicyCaller, PolicyOperation, PolicyRequest } from "../authz/types.ts";
+import type { PolicySettings } from "./settings.ts";
 
 const TEXT = { type: "string" } as const;
 const TEXTS = { type: "array", items: TEXT } as const;
@@ -39,19 +41,22 @@ const REQUEST = {
   sourceIp: TEXT,
   time: NUMBER,
   headers: { type: "object", additionalProperties: TEXT },
-} satisfies Record<keyof PolicyRequest, object>;
+} satisfies Record<Exclude<keyof PolicyRequest, "local">, object>;
+
+const LOCAL = { date: TEXT, clock: TEXT, weekday: TEXT } satisfies Record<keyof LocalTime, object>;
 
 const closed = (properties: object) => ({ type: "object", properties, additionalProperties: false });
 
-/** @param compat `policy.compat`, which adds `input.auth.identity` */
-export function inputSchema(compat: "authorino" | null): object {
+/** @param settings `compat` adds `input.auth.identity`, `zones` the members of `input.request.local` */
+export function inputSchema({ compat = null, zones = [] }: PolicySettings): object {
+  const local = closed(Object.fromEntries(zones.map((zone) => [zone, closed(LOCAL)])));
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
     title: "the input of a policy of mcp-authz",
     ...closed({
       identity: closed(IDENTITY),
       mcp: closed({ ...MCP, listing: { type: "boolean" } }),
-      request: closed(REQUEST),
+      request: closed({ ...REQUEST, local }),
       ...(compat === "authorino" ? { auth: closed({ identity: OPEN }) } : {}),
     }),
   };

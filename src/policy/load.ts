@@ -129,13 +129,13 @@ export function loadPolicy(source: PolicySource): Promise<LoadedPolicy> {
 }
 
 async function compiled(
-  { path, rego, compat = null, findOpa }: PolicySource,
+  { path, rego, findOpa, compat = null, zones = [] }: PolicySource,
   files: readonly SourceFile[],
 ): Promise<CompiledRules> {
   if (!files.some((file) => file.path.endsWith(".rego")))
     throw new ConfigProblem("policy.path", `${path} holds no .rego file`);
   try {
-    return await compileRules({ files, rego, findOpa, compat });
+    return await compileRules({ files, rego, findOpa, compat, zones });
   } catch (error) {
     if (!isWithoutOpa(error)) throw error;
     const differing = differences(path, files);

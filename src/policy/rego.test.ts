@@ -34,8 +34,14 @@ interface Builtin {
 interface Capabilities {
   readonly builtins: readonly Builtin[];
 }
+interface Range {
+  readonly start: { readonly row: number };
+  readonly end: { readonly row: number };
+}
 interface Coverage {
-  readonly files: Readonly<Record<string, { readonly coverage?: number }>>;
+  readonly files: Readonly<
+    Record<string, { readonly covered_lines?: number; readonly not_covered?: readonly Range[] }>
+  >;
 }
 
 /** Without the words for people. */
@@ -87,8 +93,14 @@ describe.skipIf(opa === null)("policies", () => {
       const report = JSON.parse(
         run("test", "--coverage", "--capabilities", "capabilities.json", ...sources),
       ) as Coverage;
-      for (const [file, { coverage }] of Object.entries(report.files)) {
-        if (file.startsWith(folder)) expect([file, (coverage ?? 0) >= 95]).toEqual([file, true]);
+      for (const [file, { covered_lines: covered = 0, not_covered: ranges = [] }] of Object.entries(report.files)) {
+        if (!file.startsWith(folder)) continue;
+        const lines = readFileSync(join(POLICIES, file), "utf8").split("\n");
+        // An evaluation that ends there is an error, which no Rego test can have: data-slips.test.ts has them.
+        const missed = ranges
+          .flatMap(({ start, end }) => lines.slice(start.row - 1, end.row))
+          .filter((line) => !/ refused |\bnot are_/.test(line));
+        expect([file, missed.length <= covered * 0.05 ? [] : missed]).toEqual([file, []]);
       }
     });
 

@@ -36,7 +36,7 @@ const refused = (revision: string) =>
   );
 
 it("gives back what was live: rules, data and settings; readable for this user alone", async () => {
-  const kept = policy({ grants: { a: 1 } }, { compat: "authorino", headers: ["x-tenant"] });
+  const kept = policy({ grants: { a: 1 } }, { compat: "authorino", headers: ["x-tenant"], zones: ["UTC"] });
   await keepRevision(folder, kept);
   await keepRevision(folder, policy({}));
   const { revision } = kept.artifact;
@@ -114,6 +114,9 @@ it("P15: what was changed on the disk is not taken for the policy of that time",
   expect(await damaged(await pack(mine, '{"compat":null,"headers":["x"]}'))).toMatch(/not of the revision/);
   for (const text of ["{}", "null", "[", '{"compat":null,"headers":[],"x":1}'])
     expect(await damaged(await pack(mine, text))).toMatch(/cannot be used/);
+  expect(await damaged(await pack(mine, '{"compat":null,"headers":[],"zones":["UTC"]}'))).toMatch(
+    /not of the revision/,
+  );
   for (const cut of [0, 1, 100, bytes.length - 1])
     expect(await damaged(bytes.subarray(0, cut))).toMatch(/cannot be used/);
   rmSync(fileOf(mine));

@@ -33,8 +33,8 @@ export interface KeptPolicy extends Bundle {
 export async function keepRevision(folder: string, { artifact, rules, settings }: KeptPolicy): Promise<void> {
   const file = join(folder, `${artifact.revision}.tar.gz`);
   const part = `${file}.${randomUUID()}`;
-  const { compat = null, headers = [] } = settings;
-  const bytes = await packBundle({ artifact, rules }, [[SETTINGS, JSON.stringify({ compat, headers })]]);
+  const { compat = null, headers = [], zones = [] } = settings;
+  const bytes = await packBundle({ artifact, rules }, [[SETTINGS, JSON.stringify({ compat, headers, zones })]]);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
     await writeFile(part, bytes, { mode: 0o600, flag: "wx" });
@@ -81,7 +81,11 @@ async function filesIn(folder: string): Promise<KeptFile[]> {
   return files.flat();
 }
 
-const settingsSchema = z.strictObject({ compat: z.enum(["authorino"]).nullable(), headers: z.array(z.string()) });
+const settingsSchema = z.strictObject({
+  compat: z.enum(["authorino"]).nullable(),
+  headers: z.array(z.string()),
+  zones: z.array(z.string()).default([]),
+});
 
 /**
  * @param revision in hex, or its first 8 digits or more

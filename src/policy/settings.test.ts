@@ -23,6 +23,8 @@ it("what changes answers changes the revision", () => {
     revision({ headers: ["x-tenant"] }),
     revision({ headers: ["x-a", "x-tenant"] }),
     revision({ headers: ["x-tenant"], compat: "authorino" }),
+    revision({ zones: ["UTC"] }),
+    revision({ headers: ["UTC"] }),
   ];
   expect(new Set(differing).size).toBe(differing.length);
   expect(revision({ compat: null, headers: [] })).toBe(artifact(new Uint8Array([1]), "{}").revision);

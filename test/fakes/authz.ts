@@ -117,6 +117,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}, search = f
     serverHeaders: {},
     watchedHeaders: new Set(),
     compat: null,
+    zones: [],
     clientAddress: "peer",
     largeBodiesPerCaller: 8,
     ...overrides,

@@ -1,5 +1,6 @@
 // The section `policy`. Pure.
 import { z } from "zod";
+import { zoneFault } from "../../authz/local-time.ts";
 import { headerName, type FileSchema } from "./values.ts";
 
 export const policySchema = (file: FileSchema) =>
@@ -7,6 +8,16 @@ export const policySchema = (file: FileSchema) =>
     path: file.meta({ description: "a folder of `.rego` files and `data.yaml`, or a bundle made by `build-policy`" }),
     rego: z.enum(["v1", "v0"]).default("v1").meta({ description: "`v0` for older policies" }),
     headers: z.array(headerName).default([]).meta({ description: "request headers that policy may see" }),
+    zones: z
+      .array(
+        z.string().superRefine((name, ctx) => {
+          const fault = zoneFault(name);
+          if (fault !== null) ctx.addIssue(fault);
+        }),
+      )
+      .max(16)
+      .default([])
+      .meta({ description: "time zones, as `Europe/Berlin`, in which rules see the time: `input.request.local`" }),
     compat: z
       .enum(["authorino"])
       .nullable()
