@@ -34,7 +34,7 @@ const isNode = (value: JsonValue) => typeof value === "object" && value !== null
 /** What looks like it, then what is no text at all, then an object, then all other texts: without those, other rules answer otherwise. */
 const looksLike = (like: RegExp) => (value: JsonValue) => {
   const texts = (Array.isArray(value) ? (value as JsonValue[]) : [value]).filter(isText);
-  if (texts.length > 0) return texts.some((text) => like.test(String(text))) ? 0 : 3;
+  if (texts.length > 0) return texts.some((text) => like.test(text)) ? 0 : 3;
   return isNode(value) ? 2 : 1;
 };
 
