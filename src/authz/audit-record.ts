@@ -1,5 +1,6 @@
 // Makes the one audit record of a Check from its facts and its end. Pure; time comes from the clock that is passed in.
 import type { CredentialOrigin, Identity } from "./types.ts";
+import { OWN_ISSUER } from "./own-issuers.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
 import type { CheckFacts } from "./facts.ts";
 
@@ -15,6 +16,8 @@ export interface AuditRecord {
   readonly trace_id: string | null;
   readonly decision: AuditDecision;
   readonly reason: Reason | null;
+  /** How the caller came: `jwt`, or the kind of key. */
+  readonly auth: string | null;
   readonly issuer: string | null;
   readonly subject: string | null;
   /** The current actor in the caller's token (RFC 8693 §4.1). */
@@ -72,9 +75,7 @@ export function auditRecord(facts: AuditFacts, { decision, reason, detail }: Ver
     trace_id: facts.traceId,
     decision,
     reason,
-    issuer: capped(facts.identity?.issuer ?? null),
-    subject: capped(facts.identity?.subject ?? null),
-    actor: facts.identity?.actors[0] ?? null,
+    ...callerOf(facts.identity),
     server: facts.server,
     method: capped(facts.method),
     kind: facts.kind,
@@ -91,6 +92,14 @@ export function auditRecord(facts: AuditFacts, { decision, reason, detail }: Ver
     detail: capped(detail),
     ms: Math.max(0, Math.round((clock.now() - facts.arrivedAt) * 1000) / 1000),
   };
+}
+
+/** Issuers of ours say how the caller came; every other one is a token's. */
+function callerOf(identity: AuditFacts["identity"]): Pick<AuditRecord, "auth" | "issuer" | "subject" | "actor"> {
+  if (identity === null) return { auth: null, issuer: null, subject: null, actor: null };
+  const { issuer, subject, actors } = identity;
+  const auth = issuer.startsWith(OWN_ISSUER) ? issuer.slice(OWN_ISSUER.length) : "jwt";
+  return { auth, issuer: capped(issuer), subject: capped(subject), actor: actors[0] ?? null };
 }
 
 /** Writes times as ISO 8601. The text of a second is cached: most Checks arrive in the same second as the one before. */

@@ -1,12 +1,13 @@
 // The pipeline that decides one request: endpoint, admission, token, body, policy, credential, wristband. Pure: all I/O is
 // behind the ports.
 import { admit, admitBody, admitMedia, type AdmitSettings } from "./admit.ts";
-import { bearerToken } from "./bearer.ts";
 import { findEndpoint, type EndpointTable, type McpEndpoint } from "./endpoint.ts";
 import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
 import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
+import { admitTo, identifyCaller, openNames, opens } from "./identify-caller.ts";
+import { readPresented, type PresentedSettings } from "./presented.ts";
 import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
 import { createLocalTimes, type LocalTimes } from "./local-time.ts";
@@ -44,6 +45,7 @@ export interface CheckSettings extends TargetSettings {
   readonly admit: AdmitSettings;
   readonly documents: DocumentSettings;
   readonly headers: HeaderSettings;
+  readonly presents: PresentedSettings;
   /** The way of each server's calls: relayed by the broker, or straight. */
   readonly routing: Readonly<Record<string, "broker" | "direct">>;
   readonly policyHeaders: readonly string[];
@@ -96,10 +98,12 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     facts.corsOrigin = admission.value.corsOrigin;
     if (request.method === "OPTIONS") return preflight(facts.corsOrigin, endpoint.sessions);
 
-    const bearer = bearerToken(request.headers);
-    if (!bearer.ok) return bearer;
+    const presented = readPresented(request.headers, settings.presents);
+    if (!presented.ok) return presented;
     const { resource, namedResource = null } = endpoint;
-    const identity = await ports.identify(bearer.value, { resource, namedResource, source }, signal);
+    const use = { resource, namedResource, source };
+    const identified = await identifyCaller(ports, [presented.value, use], signal);
+    const identity = identified.ok ? admitTo(endpoint, identified.value) : identified;
     facts.identity = callerIn(identity);
     if (!identity.ok) return identity;
     if (request.method !== "POST") return decideBodiless(context, endpoint, identity.value);
@@ -131,6 +135,9 @@ function decide(context: CheckContext, { endpoint, identity, caller }: CallerReq
   if (!target.ok) return target;
   const offered = offeredTarget(context.settings, endpoint, target.value);
   if (!offered.ok) return offered;
+  const { server } = target.value;
+  if (server !== null && !opens(identity, server))
+    return refuse("policy_denied", "the caller's key does not open this server");
   // The Check has already been answered: an evaluation would have no use, and no caller to count against.
   if (context.signal.aborted) return refuse("deadline", "before policy was asked");
   const input = inputOf(context, caller, target.value);
@@ -233,14 +240,15 @@ interface Housekeeping {
 /** Decides a housekeeping request: the broker answers it, and shows only the names in the wristband. */
 async function decideHousekeeping(context: CheckContext, asked: Housekeeping): Promise<Outcome> {
   const { ports, facts, signal } = context;
-  const { endpoint, input } = asked;
+  const { endpoint, identity, input } = asked;
   if (asked.class === "session") return grantHousekeeping(context, asked, [NO_NAMES, { use: "session" }]);
   const isList = asked.class === "list" || asked.class === "listen";
   if (isList) ports.note(facts); // the next step may wait for a turn
   const listed = isList ? await ports.visible(input, signal, facts) : null;
   if (listed?.ok === false) return listed;
   facts.policy = listed?.value.revision ?? null;
-  const visible = context.settings.curation.narrow(listed?.value.names ?? NO_NAMES, endpoint.virtualServer);
+  const open = openNames(identity, listed?.value.names ?? NO_NAMES);
+  const visible = context.settings.curation.narrow(open, endpoint.virtualServer);
   return grantHousekeeping(context, asked, [
     visible,
     { use: "list", merged: input.mcp.server === null, policy: facts.policy ?? undefined },

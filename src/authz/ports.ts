@@ -1,5 +1,6 @@
 // The ports of the pipeline; each adapter implements one function. Types only.
 import type { CheckFacts } from "./facts.ts";
+import type { PresentedKey } from "./presented.ts";
 import type { Step } from "./step.ts";
 import type { TaskIds } from "./task-ids.ts";
 import type {
@@ -25,6 +26,9 @@ export interface RelayedCall {
   readonly facts: CheckFacts;
 }
 
+/** A key as it was presented; a bearer text may be an access token as well. */
+export type KeyToIdentify = PresentedKey | { readonly by: "bearer"; readonly key: string };
+
 /** The functions that the pipeline calls. Each refuses with a {@link Step}; none throws for expected faults. */
 export interface Ports {
   /** Records a Check whose caller is known and that is about to wait: its facts must outlive the serving thread. */
@@ -32,6 +36,8 @@ export interface Ports {
   /** A header of the client's that may be a restriction does not reach the server of an allowed call. */
   headerDropped(name: string): void;
   identify(bearer: string, use: TokenUse, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
+  /** Finds the caller of a key; null for a bearer text that is none. Absent without keys. */
+  readonly identifyKey?: ((presented: KeyToIdentify) => Step<Identity> | null) | undefined;
   /** @param check the Check that policy is asked for: a runaway evaluation counts against its caller */
   decide(input: PolicyInput, check: CheckFacts): Step<Decision>;
   /** The names that the caller may see, of the listed kind, on one server (on all if `input.mcp.server` is null). */

@@ -37,13 +37,20 @@ export interface AuthzRequest {
 export type AuthMethod = Identity["method"];
 
 /** A verified caller. Only one that came with a token of its own has one that can be shown to others. */
-export type Identity = TokenIdentity;
+export type Identity = TokenIdentity | ApiKeyIdentity;
 
 /** The caller, from a token whose signature, issuer, audience, lifetime and type were verified. */
 export interface TokenIdentity extends Caller {
   readonly method: "jwt";
   /** The caller's own token: subject of an exchange, never sent upstream. */
   readonly token: Secret;
+}
+
+/** A caller with a key of the configuration. There is no token of its own, so nothing can be exchanged or passed on. */
+export interface ApiKeyIdentity extends Caller {
+  readonly method: "api_key";
+  /** Names of the servers that the key opens; null for all. */
+  readonly opens: ReadonlySet<string> | null;
 }
 
 /** What is known of a caller, however it proved who it is. */

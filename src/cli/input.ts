@@ -1,4 +1,5 @@
 // `mcp-authz input`: what policy would be asked. I/O: reads a token, fetches the issuers' keys.
+import { identifyKeyOf } from "../app/api-keys.ts";
 import { issuersOf } from "../app/issuers.ts";
 import { createIdentity } from "../identity/identity.ts";
 import { CALL_OPTIONS, CALL_USAGE, callSpec } from "./call-options.ts";
@@ -26,7 +27,8 @@ export const command: Command = {
     const identity = createIdentity({ issuers: issuersOf(config), now: Date.now });
     await identity.start();
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const pipeline = { settings: checkSettings(config), identify: identity.identify, at: Date.now() };
+    const identifyKey = identifyKeyOf(config, { now: Date.now });
+    const pipeline = { settings: checkSettings(config), identify: identity.identify, identifyKey, at: Date.now() };
     const { input, outcome } = await captureInput(pipeline, request, signal);
     identity.close();
     if (input !== null) {

@@ -16,7 +16,9 @@ const LIVE_KEYS = [
 
 /** The configuration in force, with the live keys of one that was just read. */
 export function withLiveKeys(config: Config, next: Config): Config {
-  return { ...config, ...Object.fromEntries(LIVE_KEYS.map((key) => [key, next[key]])) };
+  const live = Object.fromEntries(LIVE_KEYS.map((key) => [key, next[key]]));
+  // A key that leaked must be out in a moment.
+  return { ...config, ...live, identity: { ...config.identity, apiKeys: next.identity.apiKeys } };
 }
 
 /** The top-level keys that differ. Keys of wristbands and assertions are reloaded on their own. */

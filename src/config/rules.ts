@@ -2,6 +2,7 @@
 import type { Problem, Reporter } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import { checkAssertions } from "./rules/assertion.ts";
+import { checkApiKeys } from "./rules/callers.ts";
 import { checkCuration } from "./rules/curation.ts";
 import { checkExchange } from "./rules/exchange.ts";
 import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
@@ -20,6 +21,7 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkPeers,
   checkEnvoyListeners,
   checkIssuers,
+  checkApiKeys,
   checkHeaders,
   checkVault,
   checkCredentialHeaders,

@@ -5,6 +5,7 @@ import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
 import { watchedHeaders } from "../authz/server-headers.ts";
 import { credentialPlaces, prefixOf } from "./names.ts";
+import { callerHeaders, presentedSettings } from "./callers.ts";
 import type { Config } from "./load.ts";
 import { createCuration } from "../mcp/curation.ts";
 import { createResolver } from "../mcp/resolver.ts";
@@ -33,6 +34,7 @@ export function checkSettings(config: Config): CheckSettings {
       issuers: config.identity.issuers.map(({ issuer }) => issuer),
       scopes: config.challenge.scopes,
     },
+    presents: presentedSettings(config),
     headers: { managed, wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
     resolver: createResolver(
       Object.fromEntries(servers.map(([name, { prefix }]) => [name, prefixOf(name, prefix)])),
@@ -62,7 +64,8 @@ export function hasSessions(config: Config, server: string | null): boolean {
 
 export function managedOf(config: Config): string[] {
   const credentialHeaders = Object.values(config.servers).flatMap(credentialPlaces);
-  return managedHeaders(config.wristband.header, config.routeHeader, credentialHeaders);
+  const others = [...credentialHeaders, ...callerHeaders(config)];
+  return managedHeaders(config.wristband.header, config.routeHeader, others);
 }
 
 export function answerSettings(config: Config): RefusalResponseSettings {

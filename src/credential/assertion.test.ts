@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { createLocalJWKSet, jwtVerify, type JWK } from "jose";
 import { describe, expect, it } from "vitest";
 import { ALICE } from "../../test/fakes/authz.ts";
-import type { Identity } from "../authz/types.ts";
+import type { TokenIdentity } from "../authz/types.ts";
 import { signCompactJws } from "../jose/sign-compact.ts";
 import type { JsonObject } from "../json/types.ts";
 import { assertionSource, type AssertionOptions } from "./assertion.ts";
@@ -16,7 +16,7 @@ const jwks = createLocalJWKSet({
 const NOW = 1_790_000_000;
 const [ISSUER, AUDIENCE] = ["https://gw.example.com", "https://intranet.example.com/mcp"];
 
-function get(identity: Identity, changes: Partial<AssertionOptions> = {}) {
+function get(identity: TokenIdentity, changes: Partial<AssertionOptions> = {}) {
   const options = {
     ...{ issuer: ISSUER, audience: AUDIENCE, claims: {}, qualifySubject: false, seconds: 60 },
     ...{ header: "authorization", scheme: "Bearer", ...changes },
@@ -30,7 +30,7 @@ function get(identity: Identity, changes: Partial<AssertionOptions> = {}) {
   return lookup;
 }
 
-const person = (changes: Partial<Identity> = {}, claims: object = {}): Identity => ({
+const person = (changes: Partial<TokenIdentity> = {}, claims: object = {}): TokenIdentity => ({
   ...ALICE,
   expiresAt: NOW + 3600,
   ...changes,
@@ -38,7 +38,7 @@ const person = (changes: Partial<Identity> = {}, claims: object = {}): Identity 
 });
 
 /** As a server verifies it. */
-async function read(identity: Identity, changes: Partial<AssertionOptions> = {}) {
+async function read(identity: TokenIdentity, changes: Partial<AssertionOptions> = {}) {
   const lookup = get(identity, changes);
   if (!("found" in lookup)) throw new Error(JSON.stringify(lookup));
   const jws = lookup.found.value?.reveal().replace(/^Bearer /, "") ?? "";
@@ -66,7 +66,7 @@ describe("CF-16: the server is told who calls", () => {
     expect(JSON.stringify(payload)).not.toContain("canary");
   });
   it("sessions at the server follow what is said, not the signature", async () => {
-    const stable = async (identity: Identity) => (await read(identity, { claims: { role: "role" } })).found.stable;
+    const stable = async (identity: TokenIdentity) => (await read(identity, { claims: { role: "role" } })).found.stable;
     const [admin, user] = [person({}, { role: "admin" }), person({}, { role: "user" })];
     expect(await stable(admin)).toBe(await stable(admin));
     expect(await stable(admin)).not.toBe(await stable(user));

@@ -1,7 +1,7 @@
 // Listeners of the printed Envoy: clients, and operators (readiness and metrics). Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/best_practices/edge
-import { managedHeaders } from "../authz/grant.ts";
-import { credentialPlaces } from "../config/names.ts";
+import { callerHeaders } from "../config/callers.ts";
+import { managedOf } from "../config/settings.ts";
 import type { Config } from "../config/schema.ts";
 import { bodyBudgetFilter } from "./body-budget.ts";
 import { callerFilter } from "./caller-shards.ts";
@@ -127,9 +127,8 @@ function connectionManager(config: Config, routes: object): object {
 
 /** Early header mutation: before routing and before every filter. */
 function earlyStrip(config: Config): object {
-  const credentialHeaders = Object.values(config.servers).flatMap(credentialPlaces);
-  const managed = managedHeaders(config.wristband.header, config.routeHeader, credentialHeaders);
-  const names = [...new Set([...managed.filter((name) => !CHECK_READS.has(name)), ...TRUSTED_BY_UPSTREAMS])].sort();
+  const read = new Set([...CHECK_READS, ...callerHeaders(config)]);
+  const names = [...new Set([...managedOf(config), ...TRUSTED_BY_UPSTREAMS])].filter((name) => !read.has(name)).sort();
   return typed("strip_managed", "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", {
     mutations: [
       ...names.map((remove) => ({ remove })),

@@ -1,4 +1,5 @@
 // One call for `why` and `input`: its HTTP request, and its policy input. No I/O of its own.
+import { hash } from "node:crypto";
 import { createCheck, type CheckSettings } from "../authz/check.ts";
 import { refuse } from "../authz/step.ts";
 import type { Outcome } from "../authz/outcome.ts";
@@ -23,7 +24,7 @@ export interface CallSpec {
 export function requestOf(spec: CallSpec, config: Config): AuthzRequest {
   const message = { jsonrpc: "2.0", id: 1, ...operationOf(spec, config) };
   const headers = new Map([
-    ["authorization", `Bearer ${spec.token}`],
+    presentedHeader(spec.token, config),
     ["content-type", "application/json"],
     ["mcp-protocol-version", "2025-11-25"],
   ]);
@@ -36,6 +37,15 @@ export function requestOf(spec: CallSpec, config: Config): AuthzRequest {
     body: { kind: "bytes", bytes: Buffer.from(JSON.stringify(message)) },
     peer: "127.0.0.1",
   };
+}
+
+/** The header in which a caller with this token, or this key of the configuration, sends it. */
+function presentedHeader(token: string, { identity }: Config): readonly [string, string] {
+  const digest = hash("sha256", token);
+  const key = identity.apiKeys.find(({ sha256 }) => sha256.includes(digest));
+  if (key === undefined || key.bearer) return ["authorization", `Bearer ${token}`];
+  if (key.header !== null) return [key.header, token];
+  return ["authorization", `Basic ${Buffer.from(`${key.name}:${token}`).toString("base64")}`];
 }
 
 function operationOf({ server, kind, name, args }: CallSpec, { servers }: Config): object {
@@ -51,6 +61,7 @@ export interface InputPipeline {
   readonly identify: Ports["identify"];
   /** The time that policy sees, in milliseconds since the epoch. */
   readonly at: number;
+  readonly identifyKey: Ports["identifyKey"];
 }
 
 export interface InputCapture {
@@ -62,7 +73,7 @@ export interface InputCapture {
 
 /** Runs the pipeline up to policy, and captures the policy input. */
 export async function captureInput(
-  { settings, identify, at }: InputPipeline,
+  { settings, identify, identifyKey, at }: InputPipeline,
   request: AuthzRequest,
   signal: AbortSignal,
 ): Promise<InputCapture> {
@@ -70,7 +81,7 @@ export async function captureInput(
   const ports: Ports = {
     note: () => {},
     headerDropped: () => {},
-    identify,
+    ...{ identify, identifyKey },
     decide: (seen) => {
       input = seen;
       return refuse("internal", "input only");

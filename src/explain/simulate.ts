@@ -1,4 +1,5 @@
 // Sends one call through serve's own pipeline without its effects. I/O: keys of issuers, policy files, Vault if asked for.
+import { identifyKeyOf } from "../app/api-keys.ts";
 import { issuersOf } from "../app/issuers.ts";
 import { createCheck } from "../authz/check.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
@@ -70,11 +71,9 @@ export function underKept(config: Config, kept: KeptPolicy | null): Config {
 /** Simulates one call: no audit line, no metric, nothing sent upstream. */
 export async function simulate(now: Config, spec: CallSpec, options: SimulateOptions): Promise<Simulation> {
   const config = underKept(now, options.kept);
-  const identity = createIdentity({
-    issuers: issuersOf(config),
-    now: Date.now,
-    revoked: (await readRevocationFile(config)).revoked,
-  });
+  const { revoked } = await readRevocationFile(config);
+  const identity = createIdentity({ issuers: issuersOf(config), now: Date.now, revoked });
+  const keys = identifyKeyOf(config, { now: Date.now, revoked });
   await identity.start();
   const clocks = clockFaults(identity, Date.now());
   const settings = checkSettings(config);
@@ -82,8 +81,14 @@ export async function simulate(now: Config, spec: CallSpec, options: SimulateOpt
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   let identified: Step<Identity> | null = null;
   const identify: Ports["identify"] = async (...args) => (identified ??= await identity.identify(...args));
+  const identifyKey: Ports["identifyKey"] = (presented) => {
+    const found = keys?.(presented) ?? null;
+    if (found !== null) identified = found;
+    return found;
+  };
   try {
-    const capture = await captureInput({ settings, identify, at: options.at ?? Date.now() }, request, signal);
+    const pipeline = { settings, identify, identifyKey, at: options.at ?? Date.now() };
+    const capture = await captureInput(pipeline, request, signal);
     const { input } = capture;
     if (input === null) return { ...capture, identified, policy: null, credentials: [], wristband: null, clocks };
     const policy = await evaluatePolicy(config, input, options);
@@ -93,7 +98,7 @@ export async function simulate(now: Config, spec: CallSpec, options: SimulateOpt
     const ports: Ports = {
       note: () => {},
       headerDropped: () => {},
-      identify,
+      ...{ identify, identifyKey },
       decide: () => policy.decision,
       visible: () => refuse("internal"),
       fetchCredential: credentials.fetch,

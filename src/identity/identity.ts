@@ -3,7 +3,7 @@ import { compactVerify, errors } from "jose";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
-import type { Identity, TokenUse } from "../authz/types.ts";
+import type { TokenIdentity, TokenUse } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
 import { actorsOf } from "../jose/act-claim.ts";
 import { createFetch, DOCUMENT_LIMITS, type Fetch } from "../http/fetch-document.ts";
@@ -49,12 +49,16 @@ export interface IdentityOptions {
   readonly keptKeys?: IssuerKeysDeps["kept"];
   readonly onCache?: (result: "hit" | "miss") => void;
   /** Returns the kind of revocation that applies to a verified token, or null. Called at each use, also of cached tokens. */
-  readonly revoked?: (identity: Identity) => RevocationMatch | null;
+  readonly revoked?: (identity: TokenIdentity) => RevocationMatch | null;
 }
 
 export interface IdentityService {
   /** @param use the resource alone where there is no client address, as in `mcp-authz why` */
-  identify(token: string, use: TokenUse | string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
+  identify(
+    token: string,
+    use: TokenUse | string,
+    signal: AbortSignal,
+  ): Step<TokenIdentity> | Promise<Step<TokenIdentity>>;
   /** Fetches the keys of issuers without any; resolves when each such issuer was tried once. */
   start(): Promise<void>;
   /** True when the keys of at least one issuer are there. */
@@ -161,7 +165,11 @@ class TokenVerifier {
     this.#budget = createSourceBudget({ perSecond, monotonic });
   }
 
-  identify(token: string, use: TokenUse | string, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>> {
+  identify(
+    token: string,
+    use: TokenUse | string,
+    signal: AbortSignal,
+  ): Step<TokenIdentity> | Promise<Step<TokenIdentity>> {
     const resources = resourcesOf(use);
     const cached = this.#cache.get(token);
     if (cached !== undefined) {
@@ -177,7 +185,7 @@ class TokenVerifier {
     return typeof use === "string" ? this.#verify(request) : this.#inTurn(sourceOf(use.source), request);
   }
 
-  async #verify(request: IdentifyRequest): Promise<Step<Identity>> {
+  async #verify(request: IdentifyRequest): Promise<Step<TokenIdentity>> {
     const begun = await this.#begin(request);
     return "ok" in begun ? begun : this.#finish(request, begun, await begun.lookup);
   }
@@ -187,7 +195,7 @@ class TokenVerifier {
    * token is parsed. A failure counts unless the signature was valid or the keys were unavailable. The turn is given back
    * during a fetch of keys: an issuer that does not respond must not block the others.
    */
-  async #inTurn(source: string, request: IdentifyRequest): Promise<Step<Identity>> {
+  async #inTurn(source: string, request: IdentifyRequest): Promise<Step<TokenIdentity>> {
     const begun = await this.#turn(source, request, () => this.#begin(request));
     if ("ok" in begun) return begun;
     const lookup = await this.#awaiting.run(source, async () => ({ result: await begun.lookup }), request.signal);
@@ -219,7 +227,7 @@ class TokenVerifier {
   }
 
   /** Verifies up to the lookup of the key, or to the end if the key is cached. */
-  async #begin(request: IdentifyRequest): Promise<Step<Identity> | KeyRequest> {
+  async #begin(request: IdentifyRequest): Promise<Step<TokenIdentity> | KeyRequest> {
     const parts = splitToken(request.token);
     if (typeof parts === "string") return refuse("token_invalid", parts);
     // The issuer's name only selects among configured ones; nothing else of an unverified token is used (threat model: A10, A28).
@@ -237,7 +245,7 @@ class TokenVerifier {
     { token, resources }: IdentifyRequest,
     { options, alg, payload }: Omit<KeyRequest, "lookup">,
     lookup: KeyLookup,
-  ): Promise<Step<Identity>> {
+  ): Promise<Step<TokenIdentity>> {
     if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
     if (lookup === "unasked") return UNASKED;
     if (lookup === "unknown") return refuse("token_invalid", "kid is unknown");
@@ -252,7 +260,11 @@ class TokenVerifier {
   }
 
   /** Checks lifetime, revocation and audience at each use: the cache spares the signature and the claims only. */
-  #judge({ identity, claims }: VerifiedToken, issuer: IssuerOptions, resources: readonly string[]): Step<Identity> {
+  #judge(
+    { identity, claims }: VerifiedToken,
+    issuer: IssuerOptions,
+    resources: readonly string[],
+  ): Step<TokenIdentity> {
     const now = this.#options.now() / 1000;
     const not = (reason: Reason, detail?: string): Refused => ({ ...refuse(reason, detail), caller: identity });
     if (claims.expiresAt + SKEW_SECONDS <= now) return not("token_expired");
@@ -298,7 +310,7 @@ function admitClaims(signed: SignedToken, issuer: IssuerOptions, nowMs: number):
   const claims = checkClaims(payload, issuer, nowMs / 1000);
   if (typeof claims === "string") return refuse("token_invalid", `claim: ${claims}`);
   const { subject, username, groups, scopes, expiresAt } = claims;
-  const identity: Identity = {
+  const identity: TokenIdentity = {
     method: "jwt",
     issuer: issuer.issuer,
     subject,

@@ -1,14 +1,14 @@
 // A cache of verified tokens, bounded in bytes. Pure; time comes from the clock that is passed in.
 import { hash } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { Identity } from "../authz/types.ts";
+import type { TokenIdentity } from "../authz/types.ts";
 import type { JsonValue } from "../json/types.ts";
 import type { CheckedClaims } from "./claims.ts";
 import type { VerificationKey } from "../jose/key-set.ts";
 
 /** A verified token, with the claims for the checks at each use. */
 export interface VerifiedToken {
-  readonly identity: Identity;
+  readonly identity: TokenIdentity;
   readonly claims: CheckedClaims;
   readonly key: VerificationKey;
 }

@@ -1,6 +1,6 @@
 // What every IdP must do with our token exchange: one suite for the fake, the embedded provider and a real Keycloak.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Identity } from "../../src/authz/types.ts";
+import type { TokenIdentity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createLookupCache } from "../../src/credential/lookup-cache.ts";
 import type { Profile } from "../../src/credential/exchange/errors.ts";
@@ -21,7 +21,7 @@ export interface ExchangeWorld {
   readonly unknownAudience: "refused" | "cannotTell";
   /** Whom `act` names when the gateway is the actor; null for an IdP that does not know `actor_token`. */
   readonly actor: string | null;
-  caller(person: "alice" | "bob"): Promise<Identity>;
+  caller(person: "alice" | "bob"): Promise<TokenIdentity>;
   close(): Promise<void>;
 }
 
@@ -61,7 +61,7 @@ export function sourceOf(world: ExchangeWorld, changes: Partial<ExchangeOptions>
   const source = exchangeSource(options, isDelegation ? { ...deps, actor } : deps);
   return {
     source,
-    get: async (identity: Identity): Promise<Lookup> => source.get(identity, never),
+    get: async (identity: TokenIdentity): Promise<Lookup> => source.get(identity, never),
     clocks,
     outcomes,
     close: () => endpoint.close(),
@@ -81,8 +81,8 @@ export function foundToken(answer: Lookup): string {
 export function exchangeContract(name: string, start: () => Promise<ExchangeWorld>): void {
   describe(`token exchange with ${name}`, () => {
     let world: ExchangeWorld;
-    let alice: Identity;
-    let bob: Identity;
+    let alice: TokenIdentity;
+    let bob: TokenIdentity;
     const open: { close(): void }[] = [];
     const using = (changes: Partial<ExchangeOptions> = {}, isDelegation = false) => {
       const source = sourceOf(world, changes, isDelegation);

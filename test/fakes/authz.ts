@@ -4,7 +4,7 @@ import type { CheckSettings } from "../../src/authz/check.ts";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { managedHeaders } from "../../src/authz/grant.ts";
 import { pass, refuse } from "../../src/authz/step.ts";
-import type { AuthzRequest, Identity, RequestHeaders } from "../../src/authz/types.ts";
+import type { AuthzRequest, TokenIdentity, RequestHeaders } from "../../src/authz/types.ts";
 import type { Ports } from "../../src/authz/ports.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createCuration, UNCURATED } from "../../src/mcp/curation.ts";
@@ -59,7 +59,7 @@ export function requestOf(parts: RequestParts = {}): AuthzRequest {
   };
 }
 
-export const ALICE: Identity = {
+export const ALICE: TokenIdentity = {
   issuer: "https://idp.example.com",
   subject: "alice-sub",
   username: "alice",
@@ -110,6 +110,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}, search = f
     },
     documents: { publicOrigin: ORIGIN, issuers: ["https://idp.example.com"], scopes: [] },
     headers: { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },
+    presents: { keyHeaders: new Set(), basic: false },
     resolver: createResolver({ s: "s_", t: "t_" }),
     curation: createCuration({ servers: { s: UNCURATED, t: UNCURATED }, virtualServers: VIRTUAL }),
     routing: { s: "direct", t: "broker" },

@@ -1,5 +1,5 @@
 // Our side of a Vault for tests: the real adapter with what it told its log and metrics, and identities to ask for.
-import type { Identity } from "../../src/authz/types.ts";
+import type { TokenIdentity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createLookupCache } from "../../src/credential/lookup-cache.ts";
 import type { Lookup, CredentialSource } from "../../src/credential/source.ts";
@@ -73,12 +73,16 @@ export function openVault(
   };
 }
 
-export function person(username: string, more: Partial<Identity> = {}): Identity {
+export function person(username: string, more: Partial<TokenIdentity> = {}): TokenIdentity {
   return { ...ALICE, username, subject: `${username}-sub`, ...more };
 }
 
 /** What a source says, as one word and a detail; the header's value for *found*. */
-export async function ask(source: CredentialSource, identity: Identity, timeoutMs = 10_000): Promise<[string, string]> {
+export async function ask(
+  source: CredentialSource,
+  identity: TokenIdentity,
+  timeoutMs = 10_000,
+): Promise<[string, string]> {
   return shown(await source.get(identity, AbortSignal.timeout(timeoutMs)));
 }
 

@@ -3,7 +3,7 @@
 import { BY_TOKEN } from "./identity.ts";
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
-import type { Identity } from "../../src/authz/types.ts";
+import type { TokenIdentity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { compact, makeKey } from "./issuer.ts";
 
@@ -43,7 +43,7 @@ export function tokenOf(claims: object): string {
 }
 
 /** A caller as identity makes it, with a real token. Somebody whose name begins with "bob" may have nothing. */
-export function callerOf(subject: string, ttlSeconds = 300): Identity {
+export function callerOf(subject: string, ttlSeconds = 300): TokenIdentity {
   const claims = { iss: "https://idp.example.com", sub: subject, aud: CLIENT.id, exp: seconds() + ttlSeconds };
   return {
     issuer: claims.iss,

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Identity } from "../../src/authz/types.ts";
+import type { TokenIdentity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import type { ExchangeOptions } from "../../src/credential/exchange/source.ts";
 import { createIdentity, type IdentityService } from "../../src/identity/identity.ts";
@@ -36,7 +36,7 @@ async function logIn(username: string, client = "cli", headers: Record<string, s
 let identity: IdentityService;
 
 /** As our own verification makes it. */
-async function callerOf(token: string): Promise<Identity> {
+async function callerOf(token: string): Promise<TokenIdentity> {
   const step = await identity.identify(token, `${GATEWAY}/mcp`, signal);
   if (!step.ok) throw new Error(`${step.reason}: ${step.detail}`);
   return step.value;
@@ -65,7 +65,7 @@ const world: ExchangeWorld = {
 exchangeContract("Keycloak", () => Promise.resolve(world));
 
 describe("P2.3-7: what Keycloak answers, and what we make of it", () => {
-  const ask = async (caller: Identity, changes: Partial<ExchangeOptions> = {}) => {
+  const ask = async (caller: TokenIdentity, changes: Partial<ExchangeOptions> = {}) => {
     const source = sourceOf(world, changes);
     const answer = await source.get(caller);
     source.close();
@@ -73,7 +73,7 @@ describe("P2.3-7: what Keycloak answers, and what we make of it", () => {
   };
   const client = (id: string) => ({ client: { id, secret: new Secret(SECRET) } });
   const text = (part: string) => expect.stringContaining(part) as string;
-  let alice: Identity;
+  let alice: TokenIdentity;
   beforeAll(async () => {
     alice = await callerOf(await logIn("alice"));
   });

@@ -1,7 +1,7 @@
 // The contract of token exchange, against the fake and against the provider of the demo.
 import { BY_TOKEN } from "../fakes/identity.ts";
 import { expect, it } from "vitest";
-import type { Identity } from "../../src/authz/types.ts";
+import type { TokenIdentity } from "../../src/authz/types.ts";
 import { actorsOf } from "../../src/jose/act-claim.ts";
 import type { JsonObject } from "../../src/json/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
@@ -44,7 +44,7 @@ async function demoProvider(ignoresActors: boolean): Promise<ExchangeWorld & { r
   };
 }
 
-function callerWith(idp: Idp, token: string): Identity {
+function callerWith(idp: Idp, token: string): TokenIdentity {
   const claims = claimsOf(token) as JsonObject & { exp: number; sub: string };
   const { exp: expiresAt, sub: subject } = claims;
   return {

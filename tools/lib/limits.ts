@@ -5,7 +5,7 @@ import { envoySchema } from "../../src/config/schema/envoy.ts";
 import { limitsSchema, type Limits } from "../../src/config/schema/limits.ts";
 import { MAX_CALLS_PER_SERVER } from "../../src/app/broker/relay.ts";
 import { AUDIT_QUEUE } from "../../src/app/serve/serve.ts";
-import { MAX_TOKEN_BYTES } from "../../src/authz/bearer.ts";
+import { MAX_TOKEN_BYTES } from "../../src/authz/presented.ts";
 import { LIMITS as CREDENTIAL_WAITS } from "../../src/authz/credential-waits.ts";
 import { MAX_VALUE_BYTES } from "../../src/authz/grant.ts";
 import { SMALL_BODY_BYTES } from "../../src/authz/large-bodies.ts";

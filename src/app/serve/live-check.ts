@@ -6,6 +6,9 @@ import type { Config } from "../../config/load.ts";
 import { checkSettings } from "../../config/settings.ts";
 import { createChains } from "../../credential/chain.ts";
 import type { Refetcher } from "../../credential/refetch.ts";
+import { identifyKeyOf } from "../api-keys.ts";
+import type { Revocations } from "../../identity/revocations.ts";
+import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { credentialChains, credentialHelp, type CredentialChains, type CredentialDeps } from "./credentials.ts";
 import { refetcherOf } from "./refetch.ts";
@@ -21,7 +24,10 @@ export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "c
 
 export interface LiveCheckDeps extends CredentialDeps {
   readonly metrics: Metrics;
-  readonly ports: Omit<Ports, "fetchCredential" | "relayed">;
+  readonly ports: Omit<Ports, "fetchCredential" | "relayed" | "identifyKey">;
+  readonly revocations: Pick<Revocations, "revoked">;
+  /** Refuses callers that are suspended, however they came. */
+  readonly suspensions: Pick<Suspensions, "refusal">;
 }
 
 /** Checks that began before a change may still ask its sources. */
@@ -32,14 +38,27 @@ interface Part {
   readonly credentials: CredentialChains;
 }
 
-export function createLiveCheck(config: Config, { ports, ...deps }: LiveCheckDeps): LiveCheck {
+function identifyKey(of: Config, { revocations, suspensions }: LiveCheckDeps): Ports["identifyKey"] {
+  const identify = identifyKeyOf(of, { now: Date.now, revoked: revocations.revoked });
+  return (
+    identify &&
+    ((presented) => {
+      const identified = identify(presented);
+      return identified?.ok === true ? (suspensions.refusal(identified.value) ?? identified) : identified;
+    })
+  );
+}
+
+export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck {
+  const { ports } = deps;
   const refetcher = refetcherOf(config);
   const partOf = (of: Config): Part => {
     const credentials = credentialChains(of, deps);
     const ask = createChains(credentials.chains, credentialHelp(of));
-    const own: Pick<Ports, "fetchCredential" | "relayed"> = {
+    const own: Pick<Ports, "fetchCredential" | "relayed" | "identifyKey"> = {
       fetchCredential: (server, identity, signal) => ask(server, { identity }, signal),
       relayed: (call) => refetcher.keep(call, ask),
+      identifyKey: identifyKey(of, deps),
     };
     return {
       credentials,

@@ -74,13 +74,13 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const audit = auditOf(options);
   const listed = createListedNames();
   const ports = {
-    note: inFlight.note.bind(inFlight),
-    headerDropped: metrics.headerDropped,
+    ...{ note: inFlight.note.bind(inFlight), headerDropped: metrics.headerDropped },
     identify: refuseSuspended(identity.identify, suspensions),
     ...{ decide: policy.decide, visible: policy.visible, openTask: taskIdsOf(config)?.open },
     signWristband: signerOf(options, { keys: keys.current, listed: listed.find }, metrics),
   };
-  const live = (kept.live = createLiveCheck(config, { ports, log, metrics, assertionKeys: keys.assertions }));
+  const ownKeys = { assertionKeys: keys.assertions };
+  const live = (kept.live = createLiveCheck(config, { ports, log, metrics, suspensions, revocations, ...ownKeys }));
   const grpc = await grpcServer(config, { check: live.check, audit, metrics, inFlight });
   const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;

@@ -1,5 +1,6 @@
 // Composes the Vault and its sources from the configuration. I/O through the Vault.
 import { hostOf } from "../../config/names.ts";
+import { issuerAliases } from "../../config/callers.ts";
 import type { Config } from "../../config/load.ts";
 import { createLookupCache, type LookupCache } from "../../credential/lookup-cache.ts";
 import type { CredentialSource } from "../../credential/source.ts";
@@ -49,7 +50,7 @@ function vaultOf(config: Config, cache: LookupCache, { log, metrics }: VaultSour
   const { approle, token } = config.vault.auth;
   const auth = approle === undefined ? token && { token } : { approle };
   if (auth === undefined) throw new Error("vault.auth: must name approle or token");
-  const aliases = new Map(config.identity.issuers.map(({ issuer, alias }) => [issuer, alias]));
+  const aliases = issuerAliases(config);
   return createVault(
     {
       ...{ address, auth, namespace, timeoutMs, cacheTtlMs, negativeTtlMs: config.negativeTtlMs },

@@ -3,6 +3,7 @@ import { managedHeaders } from "../../authz/grant.ts";
 import { HEADER_VALUE } from "../../authz/header-value.ts";
 import { parameterOf } from "../../authz/credential-parts.ts";
 import { placesOf } from "../names.ts";
+import { callerHeaders } from "../callers.ts";
 import type { Report, Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 
@@ -58,6 +59,12 @@ function credentialFault(name: string, own: ReadonlySet<string>): string | null 
   return isReserved(name, FAMILIES) || own.has(name) ? `${name} cannot carry a credential` : null;
 }
 
+/** Why callers cannot send a key in this header; null if they can. */
+export function callerFault(name: string, own: ReadonlySet<string>): string | null {
+  const fault = credentialFault(name, own);
+  return fault === null && FIXED.has(name) ? `${name} has another meaning` : fault;
+}
+
 /** Why this header cannot go to a server beside the credential; null if it can. */
 function serverFault(name: string, managed: ReadonlySet<string>): string | null {
   if (name.includes("_")) return UNDERSCORE;
@@ -88,7 +95,7 @@ export function checkHeaders(config: Config, { problem }: Reporter): void {
   }
   const servers = Object.values(config.servers);
   const credentials = servers.flatMap(({ credential, discovery }) => [...credential, ...discovery].flatMap(placesOf));
-  const managed = new Set(managedHeaders(header, config.routeHeader, credentials));
+  const managed = new Set(managedHeaders(header, config.routeHeader, [...credentials, ...callerHeaders(config)]));
   for (const name of config.policy.headers) say("policy.headers", policyFault(name, managed));
   for (const [server, { headers, passHeaders }] of Object.entries(config.servers)) {
     for (const name of Object.keys(headers)) say(`servers.${server}.headers.${name}`, serverFault(name, managed));

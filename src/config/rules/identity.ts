@@ -1,4 +1,5 @@
 // Rules of issuers and of what a challenge asks for. Pure.
+import { ownAliases } from "../callers.ts";
 import type { Report, Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 import { endpointPath } from "../../authz/endpoint.ts";
@@ -49,9 +50,12 @@ function begins(resource: string, origin: string, path: string): boolean {
 }
 
 function checkAliases(config: Config, problem: Report): void {
+  const own = ownAliases(config);
   const seen = new Set<string>();
   config.identity.issuers.forEach(({ alias }, i) => {
     if (alias === null) return;
+    if (own.has(alias))
+      problem(`identity.issuers[${i}].alias`, `${alias} stands for callers with a key: choose another`);
     if (seen.has(alias)) problem(`identity.issuers[${i}].alias`, "is another issuer's too: an alias stands for one");
     seen.add(alias);
   });

@@ -1,5 +1,6 @@
 // Rules of `vault`, and of credentials that it holds: whose they are, and what may stand in a path. Pure.
 import { hostOf } from "../names.ts";
+import { issuerAliases } from "../callers.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config, CredentialConfig } from "../schema.ts";
 import { isSegment, parsePath, uses, type PathTemplate } from "../../credential/vault/path.ts";
@@ -65,7 +66,7 @@ function checkUnowned(
   { key, path }: { key: string; path: PathTemplate },
   { problem, warn }: Reporter,
 ): void {
-  if (config.identity.issuers.length > 1 && !uses(path, "issuerAlias")) {
+  if (issuerAliases(config).size > 1 && !uses(path, "issuerAlias")) {
     problem(
       key,
       "with several issuers the same username can be two people: say requireOwner: true or use {issuerAlias}",

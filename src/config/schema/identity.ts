@@ -1,5 +1,6 @@
 // The section `identity`: whose access tokens are accepted, and what is read of them. Pure.
 import { z } from "zod";
+import { apiKeysSchema } from "./callers.ts";
 import { hostName, httpUrl, url, type FileSchema } from "./values.ts";
 
 const claimPath = z.string().min(1);
@@ -71,6 +72,7 @@ const issuerSchema = (file: FileSchema) =>
 export const identitySchema = (file: FileSchema) =>
   z.strictObject({
     issuers: z.array(issuerSchema(file)).min(1),
+    apiKeys: apiKeysSchema,
     revocationFile: file
       .nullable()
       .default(null)

@@ -69,12 +69,16 @@ const clientSessionSchema = {
   }),
 };
 
-/** Its endpoint. */
+/** Its endpoint, and who may come to it without a token. */
 const endpointSchema = {
   resource: resource.nullable().default(null).meta({
     description:
       "the `resource` of its endpoint's metadata, for an issuer that knows it by another name than its URL; accepted as an audience there, beside the URL",
     unset: "`challenge.resource`, or the endpoint's URL",
+  }),
+  apiKeys: z.array(z.string().min(1)).nullable().default(null).meta({
+    description: "names of the only keys that open it; an empty list for none of them",
+    unset: "all that name it, or no server",
   }),
   allowQuery: z.boolean().default(false).meta({ description: "accept a query on its endpoint" }),
 };

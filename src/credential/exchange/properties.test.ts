@@ -13,7 +13,7 @@ import {
   type FakeTokenEndpoint,
   type TokenRequest,
 } from "../../../test/fakes/token-endpoint.ts";
-import type { Identity } from "../../authz/types.ts";
+import type { TokenIdentity } from "../../authz/types.ts";
 import { Secret } from "../../secret/secret.ts";
 import { createLookupCache } from "../lookup-cache.ts";
 import { createCredentials } from "../chain.ts";
@@ -56,7 +56,7 @@ describe("P5: no crossed credential", () => {
     (response, { form }) => answerJson(response, 200, granting(form.get("subject_token") ?? "")),
   ];
 
-  function belongs(answer: Lookup, user: Identity, audience: string): boolean {
+  function belongs(answer: Lookup, user: TokenIdentity, audience: string): boolean {
     if (!("found" in answer)) return true;
     const token = answer.found.value?.reveal().replace("Bearer ", "") ?? "";
     if (token.startsWith("opaque-")) return token === `opaque-${user.subject}`;

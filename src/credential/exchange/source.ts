@@ -1,7 +1,7 @@
 // The credential kind `exchange`: the caller's token, exchanged for one of the server's audience (RFC 8693). I/O through the
 // token endpoint.
 import { hash } from "node:crypto";
-import type { Identity } from "../../authz/types.ts";
+import type { TokenIdentity } from "../../authz/types.ts";
 import { isParty } from "../../jose/act-claim.ts";
 import { cacheKey, type LookupCache, type CacheEntry } from "../lookup-cache.ts";
 import type { Lookup, CredentialSource } from "../source.ts";
@@ -43,6 +43,7 @@ export interface ExchangeDeps {
 
 const NOT_THE_ACTOR: ExchangeResult = { refused: "may_act of the caller's token does not name the gateway" };
 const OTHER_ISSUER: Lookup = { hasNone: "the caller's token is of another issuer" };
+const NO_TOKEN: Lookup = { hasNone: "the caller came without a token, and nothing else can be exchanged" };
 
 /**
  * Makes the source. *Found* is only ever an exchanged token: a failed exchange never leads to the caller's own token, nor to
@@ -51,19 +52,18 @@ const OTHER_ISSUER: Lookup = { hasNone: "the caller's token is of another issuer
 export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): CredentialSource {
   const prove = createClientAuth(options.client, deps.endpoint.url, deps.now);
 
-  async function fetchLookup(identity: Identity): Promise<CacheEntry> {
+  async function fetchLookup(identity: TokenIdentity): Promise<CacheEntry> {
     const result = await exchangeFor(identity);
     deps.onOutcome(outcomeOf(result));
     if ("cannotTell" in result) return { lookup: result, ttlMs: 0 };
     if ("refused" in result) return { lookup: result, ttlMs: options.negativeTtlMs };
     const value = headerValue(options.scheme, result.granted);
-    const { actors } = result;
-    const origin = { audience: options.audience, ...(actors.length > 0 && { actors }) };
+    const origin = { audience: options.audience, ...(result.actors.length > 0 && { actors: result.actors }) };
     const found = Object.freeze({ kind: "exchange" as const, header: options.header, value, origin });
     return { lookup: { found }, ...result.life };
   }
 
-  async function exchangeFor(identity: Identity): Promise<ExchangeResult> {
+  async function exchangeFor(identity: TokenIdentity): Promise<ExchangeResult> {
     if (deps.actor === undefined) return request(identity, null);
     const actor = await deps.actor.get();
     if (typeof actor === "string") return { cannotTell: `the gateway's own token: ${actor}` };
@@ -73,7 +73,7 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
     return result;
   }
 
-  async function request(identity: Identity, actor: ActorToken | null): Promise<ExchangeResult> {
+  async function request(identity: TokenIdentity, actor: ActorToken | null): Promise<ExchangeResult> {
     const proof = prove();
     if (typeof proof === "string") return { cannotTell: proof };
     const askedAt = deps.now();
@@ -93,6 +93,7 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
   return {
     kind: "exchange",
     get(identity, signal, refused) {
+      if (identity.method !== "jwt") return NO_TOKEN;
       // An IdP could use a token that it receives, also at this gateway: it gets tokens of its own issuer only.
       if (options.issuer !== null && identity.issuer !== options.issuer) return OTHER_ISSUER;
       // Verification tolerates clocks that differ, so a token in its last seconds may have expired for the IdP.
@@ -106,7 +107,11 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
 }
 
 /** Makes the cache key: everything that the result depends on. */
-function keyOf({ entry, audience, scope, client }: ExchangeOptions, deps: ExchangeDeps, identity: Identity): string {
+function keyOf(
+  { entry, audience, scope, client }: ExchangeOptions,
+  deps: ExchangeDeps,
+  identity: TokenIdentity,
+): string {
   const mode = deps.actor === undefined ? "impersonation" : "delegation";
   const subjectToken = hash("sha256", identity.token.reveal(), "base64url");
   const { issuer, subject } = identity;
@@ -125,7 +130,7 @@ function keyOf({ entry, audience, scope, client }: ExchangeOptions, deps: Exchan
 }
 
 /** True if the caller's token allows this actor. RFC 8693 §4.4: a token with `may_act` allows no other party. */
-function mayAct({ claims, issuer }: Identity, { subject }: ActorToken): boolean {
+function mayAct({ claims, issuer }: TokenIdentity, { subject }: ActorToken): boolean {
   return !("may_act" in claims) || isParty(claims["may_act"], subject, issuer);
 }
 

@@ -1,0 +1,40 @@
+// Who a caller is, by what it presents, and which servers it may reach. Pure: what verifies is behind the ports.
+import type { McpEndpoint } from "./endpoint.ts";
+import type { Presented } from "./presented.ts";
+import type { Ports } from "./ports.ts";
+import { refuse, type Step } from "./step.ts";
+import type { Identity, TokenUse, Visible } from "./types.ts";
+
+/** Identifies the caller. A bearer text that is no key is an access token. */
+export function identifyCaller(
+  ports: Pick<Ports, "identify" | "identifyKey">,
+  [presented, use]: readonly [Presented, TokenUse],
+  signal: AbortSignal,
+): Step<Identity> | Promise<Step<Identity>> {
+  if (presented.by === "nothing") return refuse("token_missing");
+  const key =
+    ports.identifyKey?.(presented.by === "bearer" ? { by: "bearer", key: presented.token } : presented) ?? null;
+  if (key !== null) return key;
+  return presented.by === "bearer"
+    ? ports.identify(presented.token, use, signal)
+    : refuse("token_invalid", "the key is unknown");
+}
+
+/** True if what the caller presented opens this server. */
+export function opens(identity: Identity, server: string): boolean {
+  return identity.method === "jwt" || identity.opens === null || identity.opens.has(server);
+}
+
+/** Refuses a caller at the endpoint of a server that its key does not open, whatever is asked there. */
+export function admitTo({ server }: McpEndpoint, identity: Identity): Step<Identity> {
+  if (server === null || opens(identity, server)) return { ok: true, value: identity };
+  return { ...refuse("policy_denied", "the caller's key does not open this server"), caller: identity };
+}
+
+/** The names on servers that the caller's key opens. */
+export function openNames(identity: Identity, names: Visible): Visible {
+  if (identity.method === "jwt" || identity.opens === null) return names;
+  const of = (lists: Visible["tools"]) =>
+    Object.fromEntries(Object.entries(lists).filter(([server]) => opens(identity, server)));
+  return { tools: of(names.tools), prompts: of(names.prompts), resources: of(names.resources) };
+}

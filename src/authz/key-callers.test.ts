@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import { allowingPorts, checkSettings, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
+import { createCheck } from "./check.ts";
+import { newCheckFacts } from "./facts.ts";
+import { Grant } from "./grant.ts";
+import type { Ports } from "./ports.ts";
+import { pass, refuse } from "./step.ts";
+import type { ApiKeyIdentity, Visible } from "./types.ts";
+
+const JOB: ApiKeyIdentity = {
+  ...{ method: "api_key", issuer: "urn:mcp-authz:api-key", subject: "job", username: null, groups: [], scopes: [] },
+  ...{ kind: "machine", amr: [], acr: null, authTime: null, actors: [], claims: {}, expiresAt: 2_000_000_000 },
+  opens: new Set(["s"]),
+};
+const SETTINGS = checkSettings({ presents: { keyHeaders: new Set(["x-key"]), basic: false } });
+const TOOLS: Visible = { tools: { s: ["read"], t: ["read"] }, prompts: { t: ["p"] }, resources: { t: ["a://b"] } };
+
+async function run(parts: RequestParts, more: Partial<Ports> = {}) {
+  const shown: Visible[] = [];
+  const ports = allowingPorts({
+    identifyKey: ({ by, key }) => (key === "secret" ? pass(JOB) : by === "bearer" ? null : refuse("token_invalid")),
+    visible: () => pass({ revision: "r", names: TOOLS }),
+    signWristband: (_, visible) => {
+      shown.push(visible);
+      return pass({ jws: "a.b.c", jti: "j", leftOut: [] });
+    },
+    ...more,
+  });
+  const facts = newCheckFacts("req", 1_790_000_000_000);
+  const request = requestOf({ token: null, headers: [["x-key", "secret"]], ...parts });
+  const outcome = await createCheck(SETTINGS, ports)(request, facts, AbortSignal.timeout(1000));
+  const route = outcome.ok ? (Grant.is(outcome.value) ? outcome.value.route : "public") : outcome.reason;
+  return { route, outcome, facts, shown: shown[0] };
+}
+
+const call = (name: string) => ({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name, arguments: {} } });
+const list = (method: string) => ({ jsonrpc: "2.0", id: 1, method });
+
+describe("AP-02: a server takes keys and tokens, one at a time", () => {
+  it.each<[string, RequestParts, string]>([
+    ["a key", {}, "server:s"],
+    ["a token", { token: "token", headers: [] }, "server:s"],
+    ["a key as bearer", { token: "secret", headers: [] }, "server:s"],
+    ["both", { token: "token" }, "header_malformed"],
+    ["nothing", { headers: [] }, "token_missing"],
+    ["a wrong key", { headers: [["x-key", "other"]] }, "token_invalid"],
+    ["a wrong token", { token: "other", headers: [] }, "token_invalid"],
+  ])("%s: %s", async (_, parts, expected) => expect((await run(parts)).route).toBe(expected));
+
+  it("the audit's facts name the key's caller, and policy sees a machine", async () => {
+    const inputs: unknown[] = [];
+    const decide: Ports["decide"] = ({ identity }) => {
+      inputs.push(identity);
+      return pass({ allow: true, revision: "r", note: null });
+    };
+    const { facts } = await run({}, { decide });
+    expect(facts.identity).toBe(JOB);
+    expect(inputs).toMatchObject([{ method: "api_key", kind: "machine", subject: "job" }]);
+  });
+
+  it("the key reaches no server", async () => {
+    const { outcome } = await run({});
+    if (!outcome.ok || !Grant.is(outcome.value)) throw new Error("no grant");
+    expect([...outcome.value.set.values()].join()).not.toContain("secret");
+    expect(outcome.value.remove).toContain("x-key");
+  });
+});
+
+describe("a key opens its servers alone, whatever policy says", () => {
+  it.each<[string, RequestParts, string]>([
+    ["a call at another server's endpoint", { path: "/servers/t/mcp" }, "policy_denied"],
+    ["a list there", { path: "/servers/t/mcp", message: list("tools/list") }, "policy_denied"],
+    ["a handshake there", { path: "/servers/t/mcp", message: list("ping") }, "policy_denied"],
+    ["a stream there", { path: "/servers/t/mcp", method: "GET", body: { kind: "none" } }, "policy_denied"],
+    ["another server's tool on /mcp", { path: "/mcp", message: call("t_read") }, "policy_denied"],
+    ["another server's tool on a virtual server", { path: "/servers/v/mcp", message: call("t_read") }, "policy_denied"],
+    ["its own tool on /mcp", { path: "/mcp", message: call("s_read") }, "broker"],
+  ])("%s: %s", async (_, parts, expected) => expect((await run(parts)).route).toBe(expected));
+
+  it.each(["tools/list", "prompts/list", "resources/list"])(
+    "%s of all servers names nothing of others",
+    async (method) => {
+      const { shown } = await run({ path: "/mcp", message: list(method) });
+      expect(JSON.stringify(shown)).not.toContain('"t"');
+    },
+  );
+
+  it("what it does open is there", async () => {
+    const { shown } = await run({ path: "/mcp", message: list("tools/list") });
+    expect(shown?.tools).toEqual({ s: ["read"] });
+  });
+});

@@ -1,0 +1,46 @@
+// What a configuration says of callers without an access token, for the pipeline and for rules. Pure.
+import type { PresentedSettings } from "../authz/presented.ts";
+import { API_KEY_ISSUER } from "../authz/own-issuers.ts";
+import type { Config } from "./schema.ts";
+
+/** The alias of keys; no issuer may have it beside them. */
+const API_KEY_ALIAS = "api-key";
+
+type Callers = Pick<Config, "identity" | "servers">;
+
+/** Names of the headers in which callers present something; `authorization` aside. Each is removed before a server. */
+export function callerHeaders({ identity }: Pick<Config, "identity">): string[] {
+  return [...new Set(identity.apiKeys.flatMap(({ header }) => header ?? []))];
+}
+
+export function presentedSettings({ identity }: Pick<Config, "identity">): PresentedSettings {
+  return {
+    keyHeaders: new Set(callerHeaders({ identity })),
+    basic: identity.apiKeys.some(({ basic }) => basic),
+  };
+}
+
+/** Aliases that no issuer of the configuration may have. */
+export function ownAliases({ identity }: Pick<Config, "identity">): ReadonlySet<string> {
+  const issuers = new Set(identity.issuers.map(({ issuer }) => issuer));
+  return new Set(
+    [...issuerAliases({ identity })].flatMap(([issuer, alias]) => (issuers.has(issuer) ? [] : (alias ?? []))),
+  );
+}
+
+/** What `{issuerAlias}` stands for, by issuer; null where an issuer has none. */
+export function issuerAliases({ identity }: Pick<Config, "identity">): ReadonlyMap<string, string | null> {
+  return new Map([
+    ...identity.issuers.map(({ issuer, alias }) => [issuer, alias] as const),
+    ...(identity.apiKeys.length > 0 ? [[API_KEY_ISSUER, API_KEY_ALIAS] as const] : []),
+  ]);
+}
+
+/** The servers that a key opens: those that it names, where the server does not name other keys. */
+export function serversOfKey({ servers }: Callers, key: Config["identity"]["apiKeys"][number]): Set<string> {
+  const named = Object.entries(servers).filter(([server, { apiKeys }]) => {
+    const isNamed = key.servers === null || key.servers.includes(server);
+    return isNamed && (apiKeys === null || apiKeys.includes(key.name));
+  });
+  return new Set(named.map(([server]) => server));
+}
