@@ -2,7 +2,7 @@
 # title: mcp-authz library
 # description: |
 #   What serve asks. The author's package mcp.authz says `allow` and, where it wants to, `required_scopes`,
-#   `scope_covers` and `reason`; this package makes one decision of them, and asks the same for lists.
+#   `scope_covers`, `step_up` and `reason`; this package makes one decision of them, and asks the same for lists.
 #   Nothing here denies: in WASM a built-in that fails is undefined, and an undefined deny rule does not deny.
 package mcp_authz
 
@@ -12,6 +12,7 @@ decision := {
 	"allow": allowed,
 	"scope_insufficient": scope_insufficient,
 	"required_scopes": required_scopes,
+	"step_up": step_up,
 	"reason": reason,
 }
 
@@ -27,6 +28,7 @@ allowed if {
 permitted if {
 	data.mcp.authz.allow == true
 	scopes_suffice
+	step_up_suffices
 }
 
 # True if the same request, with the required scopes added to the token, would be allowed.

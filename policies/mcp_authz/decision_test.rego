@@ -116,3 +116,54 @@ test_reason_is_text if {
 	decide({"reason": {"a": 1}}).reason == null
 	decide({}).reason == null
 }
+
+strong := object.union(whole, {"identity": {"acr": "mfa", "auth_time": 0}, "request": {"time": 100}})
+
+stepping(asked, authz) := made if {
+	made := mcp_authz.decision with input as asked with data.mcp.authz as authz
+}
+
+test_step_up_that_is_there if {
+	every wanted in [{"acr_values": ["mfa"]}, {"acr_values": {"mfa", "hwk"}}, {"max_age": 100}, {"acr_values": ["x", "mfa"], "max_age": 200}] {
+		stepping(strong, {"allow": true, "step_up": wanted}).allow == true
+	}
+}
+
+test_step_up_that_is_wanted if {
+	every wanted in [{"acr_values": ["hwk"]}, {"max_age": 99}, {"acr_values": ["mfa"], "max_age": 0}] {
+		made := stepping(strong, {"allow": true, "step_up": wanted})
+		made.allow == false
+		made.scope_insufficient == false
+		made.step_up.max_age == object.get(wanted, "max_age", null)
+		made.step_up.acr_values == object.get(wanted, "acr_values", [])
+	}
+}
+
+test_unknown_log_in_never_suffices if {
+	every wanted in [{"acr_values": ["mfa"]}, {"max_age": 1000000000}] {
+		made := stepping(whole, {"allow": true, "step_up": wanted})
+		made.allow == false
+		made.step_up != null
+	}
+}
+
+test_malformed_step_up_refuses if {
+	every value in [null, false, true, 1, "", [], {}, set(), {"acr_values": []}, {"acr_values": "mfa"}, {"acr_values": [1]}, {"max_age": "1"}, {"max_age": -1}, {"max_age": 1.5}, {"max_age": null}, {"acr_values": ["mfa"], "maxage": 1}] {
+		made := stepping(strong, {"allow": true, "step_up": value})
+		made.allow == false
+		made.step_up == null
+	}
+}
+
+test_a_log_in_does_not_cure_a_denial if {
+	made := stepping(whole, {"allow": false, "step_up": {"max_age": 1}})
+	made.step_up == null
+}
+
+test_scopes_and_log_in_together if {
+	made := stepping(whole, {"allow": true, "required_scopes": {"admin"}, "step_up": {"max_age": 1}})
+	made.allow == false
+	made.scope_insufficient == false
+	made.step_up == {"acr_values": [], "max_age": 1}
+	made.required_scopes == {"admin"}
+}

@@ -1,5 +1,6 @@
 // The `WWW-Authenticate` challenge of a refusal (RFC 6750 §3, RFC 9728 §5.1). Pure.
 import { WELL_KNOWN } from "./endpoint.ts";
+import type { StepUp } from "./types.ts";
 import type { Refused } from "./step.ts";
 
 export interface ChallengeSettings {
@@ -8,15 +9,28 @@ export interface ChallengeSettings {
   readonly scopes: readonly string[];
 }
 
+/** RFC 9470 §3. Values and scopes are of characters that need no escape. */
+function stepUpParts({ acrValues, maxAge, scopes }: StepUp): string[] {
+  return [
+    'error="insufficient_user_authentication"',
+    'error_description="Another log-in is needed for this"',
+    ...(acrValues.length > 0 ? [`acr_values="${acrValues.join(" ")}"`] : []),
+    ...(maxAge === null ? [] : [`max_age="${maxAge}"`]),
+    ...(scopes.length > 0 ? [`scope="${scopes.join(" ")}"`] : []),
+  ];
+}
+
 /**
  * Makes the header of a 401, or of a 403 that a token with more scopes would solve.
  * The origin comes from the configuration; the path is one of the endpoint table.
  * @param path the endpoint's path
  */
-export function challenge(settings: ChallengeSettings, path: string, { reason, scopes }: Refused): string {
+export function challenge(settings: ChallengeSettings, path: string, { reason, scopes, stepUp }: Refused): string {
   const metadata = `${settings.publicOrigin}${WELL_KNOWN}${path}`;
   const parts = [`Bearer realm="${settings.publicOrigin}"`, `resource_metadata="${metadata}"`];
-  if (reason === "scope_insufficient") parts.push('error="insufficient_scope"', `scope="${(scopes ?? []).join(" ")}"`);
+  if (stepUp !== undefined) parts.push(...stepUpParts(stepUp));
+  else if (reason === "scope_insufficient")
+    parts.push('error="insufficient_scope"', `scope="${(scopes ?? []).join(" ")}"`);
   else {
     if (reason !== "token_missing") parts.push('error="invalid_token"');
     if (settings.scopes.length > 0) parts.push(`scope="${settings.scopes.join(" ")}"`);

@@ -7,6 +7,7 @@ import { createCredentialWaits, type CredentialWaits } from "./credential-waits.
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
 import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
 import { admitTo, identifyCaller, openNames, opens } from "./identify-caller.ts";
+import { heldScopes } from "./held-scopes.ts";
 import { readPresented, type PresentedSettings } from "./presented.ts";
 import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
@@ -49,6 +50,8 @@ export interface CheckSettings extends TargetSettings {
   /** The way of each server's calls: relayed by the broker, or straight. */
   readonly routing: Readonly<Record<string, "broker" | "direct">>;
   readonly policyHeaders: readonly string[];
+  /** A challenge for scopes names those too that the token has. */
+  readonly challengesHeldScopes: boolean;
   /** By server: what it gets beside the credential. */
   readonly serverHeaders: Readonly<Record<string, ServerHeaders>>;
   /** Headers that are counted when they do not reach a server. */
@@ -300,7 +303,7 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   if (!decision.ok) return decision;
   facts.policy = decision.value.revision;
   facts.note = decision.value.note;
-  if (!decision.value.allow) return refuseByPolicy(decision.value.requiredScopes);
+  if (!decision.value.allow) return refuseByPolicy(decision.value, heldScopes(identity, settings.challengesHeldScopes));
 
   const headers = settings.serverHeaders[server] ?? NO_SERVER_HEADERS;
   const received = context.request.headers;

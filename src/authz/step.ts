@@ -1,7 +1,7 @@
 // The result of a step of the pipeline. Pure.
 import type { OperationFault } from "../mcp/operation.ts";
 import type { Reason } from "./refusal.ts";
-import type { Identity } from "./types.ts";
+import type { DenyDecision, Identity, StepUp } from "./types.ts";
 
 /** The result of a step: its value, or the reason for which the request is refused. */
 export type Step<T> = { readonly ok: true; readonly value: T } | Refused;
@@ -15,6 +15,8 @@ export interface Refused {
   readonly rpcCode?: number | undefined;
   /** The scopes that this operation needs, for `scope_insufficient` (RFC 6750 §3.1). */
   readonly scopes?: readonly string[] | undefined;
+  /** The log-in that this operation needs, for `authentication_insufficient` (RFC 9470 §3). */
+  readonly stepUp?: StepUp | undefined;
   /** The operator's words on how the caller gets what is missing; the client receives them. */
   readonly help?: string | undefined;
   /** What is wrong with the caller's own message, in our words and without a value of it; the caller receives it. */
@@ -42,8 +44,19 @@ export function refuseBody(fault: OperationFault): Refused {
   return { ok: false, ...fault, about: fault.detail };
 }
 
-/** Refuses what policy denies. @param requiredScopes scopes with which it would be allowed, or null */
-export function refuseByPolicy(requiredScopes: readonly string[] | null): Refused {
+/**
+ * Refuses what policy denies: for good, or until the caller has more scopes or another log-in.
+ * @param held scopes of the caller's token that a challenge names beside those that are missing
+ */
+export function refuseByPolicy(
+  { requiredScopes, stepUp }: Pick<DenyDecision, "requiredScopes" | "stepUp">,
+  held: readonly string[],
+): Refused {
+  const scopesWith = (missing: readonly string[]) => [...new Set([...held, ...missing])].sort();
+  if (stepUp) {
+    const scopes = stepUp.scopes.length === 0 ? [] : scopesWith(stepUp.scopes);
+    return { ok: false, reason: "authentication_insufficient", stepUp: { ...stepUp, scopes } };
+  }
   if (requiredScopes === null) return refuse("policy_denied");
-  return { ok: false, reason: "scope_insufficient", scopes: requiredScopes };
+  return { ok: false, reason: "scope_insufficient", scopes: scopesWith(requiredScopes) };
 }

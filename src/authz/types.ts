@@ -86,9 +86,22 @@ export type Decision =
       readonly note: string | null;
       /** Present if the same request with these scopes would be allowed. */
       readonly requiredScopes: readonly string[] | null;
+      /** Present if the same request after such a log-in would be allowed. */
+      readonly stepUp?: StepUp | null;
     };
 
+/** The log-in that an operation needs (RFC 9470 §3). */
+export interface StepUp {
+  /** Any of these classes; empty for none. */
+  readonly acrValues: readonly string[];
+  /** Seconds since the log-in; null for any. */
+  readonly maxAge: number | null;
+  /** Scopes that the token must hold as well. */
+  readonly scopes: readonly string[];
+}
+
 export type AllowDecision = Extract<Decision, { allow: true }>;
+export type DenyDecision = Extract<Decision, { allow: false }>;
 
 export type CredentialKind = "vault" | "exchange" | "client_credentials" | "assertion" | "static" | "none";
 

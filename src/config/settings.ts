@@ -42,6 +42,7 @@ export function checkSettings(config: Config): CheckSettings {
     ),
     curation: createCuration(config),
     routing: Object.fromEntries(servers.map(([name]) => [name, routingOf(config, name)])),
+    challengesHeldScopes: config.challenge.heldScopes,
     policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),
     serverHeaders,
     watchedHeaders: watchedHeaders(Object.values(serverHeaders)),

@@ -41,6 +41,12 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     meaning: "Policy would allow this if the token had the scopes that the challenge names.",
     remedy: "Get a token with these scopes. The rule is `required_scopes` in the policy.",
   },
+  authentication_insufficient: {
+    meaning:
+      "Policy would allow this after another log-in: the challenge says of which class (`acr_values`), or how fresh (`max_age`, seconds).",
+    remedy:
+      "Log in again as the challenge says (RFC 9470). The rule is `step_up` in the policy; if a new token does not help, does the issuer put `acr` and `auth_time` into it?",
+  },
   policy_denied: {
     meaning: "Policy does not allow this, or the name does not exist: both look the same to the client.",
     remedy: "Compare the name with the server's list, and the caller's groups with the policy.",

@@ -1,6 +1,6 @@
 // Makes the report of `why` from a simulated call. Pure.
 import type { Refused } from "../authz/step.ts";
-import type { Identity } from "../authz/types.ts";
+import type { Decision, Identity } from "../authz/types.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { remedyOf } from "./remedies.ts";
 import { readToken } from "../jose/compact.ts";
@@ -190,15 +190,22 @@ function liveStep({ decision, loaded, live }: PolicyResult): ReportStep[] {
   return [{ step: "serve", outcome: "note", says: [says, ...because, ...how], facts: { live } }];
 }
 
+function policyVerdict(decision: Decision): string {
+  if (decision.allow) return "allows";
+  const { requiredScopes: scopes, stepUp = null } = decision;
+  if (stepUp !== null) {
+    const age = stepUp.maxAge === null ? [] : [`not older than ${stepUp.maxAge} s`];
+    const classes = stepUp.acrValues.length === 0 ? [] : [`of class ${stepUp.acrValues.join(" or ")}`];
+    return `would allow after a log-in ${[...classes, ...age].join(", ")}`;
+  }
+  return scopes === null ? "does not allow" : `would allow with the scopes ${listed(scopes)}`;
+}
+
 function decisionStep({ decision, isKept }: PolicyResult): ReportStep {
   if (!decision.ok) return { step: "policy", outcome: "refused", says: [whatWasWrong(decision)] };
   const { allow, revision, note } = decision.value;
   const scopes = decision.value.allow ? null : decision.value.requiredScopes;
-  const verdict = allow
-    ? "allows"
-    : scopes === null
-      ? "does not allow"
-      : `would allow with the scopes ${listed(scopes)}`;
+  const verdict = policyVerdict(decision.value);
   return {
     step: "policy",
     outcome: allow ? "ok" : "refused",

@@ -103,6 +103,7 @@ function lineOf(fault: OpaFault, rules: LaidOut): string {
 const WANTED: Readonly<Record<string, string>> = {
   allow: "true or false",
   required_scopes: "a set of texts",
+  step_up: "an object of acr_values and max_age",
   scope_covers: "an object of lists of texts",
   reason: "a text",
 };

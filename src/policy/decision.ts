@@ -1,6 +1,6 @@
 // Asks an evaluator, and takes only a whole, well-formed answer: anything else is a refusal. Pure but for the evaluator.
 import { pass, refuse, type Step } from "../authz/step.ts";
-import type { PolicyInput, Decision, Visible } from "../authz/types.ts";
+import type { PolicyInput, Decision, StepUp, Visible } from "../authz/types.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { faultKind, type ArgumentKind } from "./pattern-fault.ts";
 
@@ -19,7 +19,8 @@ export function decide(evaluator: Evaluator, input: PolicyInput): Step<Decision>
   const { revision } = evaluator;
   const note = reason === null ? null : reason.slice(0, MAX_NOTE);
   if (allow) return pass({ allow: true, revision, note });
-  return pass({ allow: false, revision, note, requiredScopes: insufficient ? scopes.toSorted() : null });
+  const stepUp = stepUpOf(result.value);
+  return pass({ allow: false, revision, note, requiredScopes: insufficient ? scopes.toSorted() : null, stepUp });
 }
 
 /** Asks policy what the caller may see. WASM gives sets in no order, so everything is sorted here. */
@@ -64,15 +65,43 @@ interface RawDecision {
   readonly scope_insufficient: boolean;
   readonly required_scopes: readonly string[];
   readonly reason: string | null;
+  /** Absent in a bundle of an earlier library, which asks for no log-in. */
+  readonly step_up?: RawStepUp | null;
+}
+
+interface RawStepUp {
+  readonly acr_values: readonly string[];
+  readonly max_age: number | null;
+}
+
+const MAX_ACR_VALUES = 16;
+
+function isStepUp(value: unknown): value is RawStepUp | null {
+  if (value === null) return true;
+  if (!isObjectOf(value, 2)) return false;
+  const { acr_values: values, max_age: age } = value;
+  if (age !== null && !(typeof age === "number" && Number.isSafeInteger(age) && age >= 0)) return false;
+  return isList(values) && values.length <= MAX_ACR_VALUES && values.every((one) => SCOPE.test(one));
+}
+
+function stepUpOf({ step_up: wanted, required_scopes: scopes }: RawDecision): StepUp | null {
+  if (wanted === undefined || wanted === null) return null;
+  return { acrValues: wanted.acr_values.toSorted(), maxAge: wanted.max_age, scopes: scopes.toSorted() };
 }
 
 /** Checked by hand, once per Check: a schema library takes as long for this as the evaluation. */
 function isDecision(value: unknown): value is RawDecision {
-  if (!isObjectOf(value, 4)) return false;
-  const { allow, scope_insufficient: insufficient, required_scopes: scopes, reason } = value;
-  if (typeof allow !== "boolean" || typeof insufficient !== "boolean" || (allow && insufficient)) return false;
-  if (reason !== null && typeof reason !== "string") return false;
-  return isList(scopes) && scopes.length <= MAX_SCOPES && scopes.every((scope) => SCOPE.test(scope));
+  const members = isObject(value) && "step_up" in value ? 5 : 4;
+  if (!isObjectOf(value, members)) return false;
+  const { allow, scope_insufficient: insufficient, required_scopes: scopes, reason, step_up: stepUp = null } = value;
+  if (typeof allow !== "boolean" || typeof insufficient !== "boolean" || !isStepUp(stepUp)) return false;
+  // One of them at most.
+  if ([allow, insufficient, stepUp !== null].filter(Boolean).length > 1) return false;
+  return (reason === null || typeof reason === "string") && areScopes(scopes);
+}
+
+function areScopes(value: unknown): boolean {
+  return isList(value) && value.length <= MAX_SCOPES && value.every((scope) => SCOPE.test(scope));
 }
 
 type Names = Readonly<Record<string, readonly string[]>>;

@@ -78,6 +78,24 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     ["allow as null", { ...whole, allow: null }, "policy_unavailable"],
     ["a key too many", { ...whole, deny: true }, "policy_unavailable"],
     ["allowed, and a scope is missing", { ...whole, scope_insufficient: true }, "policy_unavailable"],
+    [
+      "allowed, and a log-in is wanted",
+      { ...whole, step_up: { acr_values: ["a"], max_age: null } },
+      "policy_unavailable",
+    ],
+    ["no log-in is wanted", { ...whole, step_up: null }, "allow"],
+    ...[{}, [], "a", { acr_values: "a", max_age: null }, { acr_values: ["a"] }, { acr_values: ['a"'], max_age: 1 }].map(
+      (wanted): [string, object, string] => [
+        `a log-in of another form: ${JSON.stringify(wanted)}`,
+        { ...whole, allow: false, step_up: wanted },
+        "policy_unavailable",
+      ],
+    ),
+    ...[-1, 1.5, "1", 1e300].map((age): [string, object, string] => [
+      `a log-in of another age: ${age}`,
+      { ...whole, allow: false, step_up: { acr_values: [], max_age: age } },
+      "policy_unavailable",
+    ]),
     ["scopes as text", { ...whole, required_scopes: "a" }, "policy_unavailable"],
     ["a scope that would break the header", { ...whole, required_scopes: ['a" b'] }, "policy_unavailable"],
     ["an empty scope", { ...whole, required_scopes: [""] }, "policy_unavailable"],

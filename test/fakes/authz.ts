@@ -114,6 +114,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}, search = f
     resolver: createResolver({ s: "s_", t: "t_" }),
     curation: createCuration({ servers: { s: UNCURATED, t: UNCURATED }, virtualServers: VIRTUAL }),
     routing: { s: "direct", t: "broker" },
+    challengesHeldScopes: false,
     policyHeaders: [],
     serverHeaders: {},
     watchedHeaders: new Set(),

@@ -9,6 +9,10 @@ export const challengeSchema = z
       .array(scope)
       .default([])
       .meta({ description: '`scope="…"` in the 401 and `scopes_supported` in the resource metadata' }),
+    heldScopes: z.boolean().default(false).meta({
+      description:
+        "a challenge for missing scopes names those too that the token has, for issuers that forget them in a new one",
+    }),
     resource: resource.nullable().default(null).meta({
       description:
         "the `resource` of every endpoint's metadata, for an issuer that knows the gateway by one name; accepted as an audience there ([identity](identity.md#the-name-of-an-endpoint))",
