@@ -93,6 +93,43 @@ describe("F82: a refused tools/call in the form isError", () => {
   });
 });
 
+/** Beside what stays in every form. A malformed body is no message of an honest client, but for a number in a call. */
+const legacyStatus = (reason: Reason, isToolCall: boolean) => {
+  if (reason === "method_unknown" || reason === "capability_missing") return 200;
+  return STAYS.has(reason) || (reason === "body_malformed" && !isToolCall) ? REFUSALS[reason].http : 200;
+};
+
+describe("F82: an older request is refused with 200, for a status of failure ends the session of several clients", () => {
+  it.each(REASONS)("%s", (reason) => {
+    for (const isToolCall of [true, false]) {
+      const facts = (version: string) => factsOf(version, isToolCall);
+      for (const version of SUPPORTED_VERSIONS.filter((each) => each !== MODERN)) {
+        const { status, body } = answer("jsonrpc", refused(reason), facts(version));
+        expect(status).toBe(legacyStatus(reason, isToolCall));
+        if (REFUSALS[reason].http !== 401) expect(body).toMatchObject({ id: 7, error: { data: { reason } } });
+        const asHttp = ["method_unknown", "capability_missing", "answer_too_large"].includes(reason)
+          ? 200
+          : REFUSALS[reason].http;
+        expect(answer("http", refused(reason), facts(version)).status).toBe(asHttp);
+      }
+      const is200 = reason === "policy_denied" || reason === "answer_too_large";
+      expect(answer("jsonrpc", refused(reason), facts(MODERN)).status).toBe(is200 ? 200 : REFUSALS[reason].http);
+    }
+  });
+
+  it("what has no id that its client waits for keeps its status", () => {
+    for (const reason of REASONS.filter((key) => key !== "method_unknown")) {
+      const facts = factsOf("2025-06-18", false);
+      for (const rpc of [null, { id: null, notification: true, version: "2025-06-18" }]) {
+        facts.rpc = rpc;
+        expect(answer("jsonrpc", refused(reason), facts).status).toBe(REFUSALS[reason].http);
+      }
+      facts.rpc = { id: null, notification: false, version: "2025-06-18" };
+      expect(answer("jsonrpc", refused(reason), facts).status).toBe(REFUSALS[reason].http);
+    }
+  });
+});
+
 describe("F82: a form for each era", () => {
   const FORMS: DenialForm[] = ["jsonrpc", "http", "isError"];
   const look = { jsonrpc: [200, "error"], http: [403, "error"], isError: [200, "result"] } as const;

@@ -14,8 +14,9 @@ export interface RefusalResponse {
 }
 
 /**
- * Form of a refusal. `jsonrpc`: a denied request is 200 with a JSON-RPC error. `http`: it is 403. `isError`: a refused
- * `tools/call` is 200 with the result of a tool that failed, which hosts give to the model; all else as `jsonrpc`.
+ * Form of a refusal of a whole request. `jsonrpc`: 200 with a JSON-RPC error, where the stateless revision is concerned for
+ * `policy_denied` alone. `http`: the status of the table. `isError`: a refused `tools/call` is 200 with the result of a tool
+ * that failed, which hosts give to the model; all else as `jsonrpc`.
  */
 export type DenialForm = "jsonrpc" | "http" | "isError";
 
@@ -68,21 +69,26 @@ function ownStatus({ reason, retryAfterSeconds }: Refused): number {
 function status(settings: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): number {
   const { reason } = refused;
   const http = ownStatus(refused);
-  // To a client of an older revision, 404 means that its session has ended (2025-11-25, Session Management). What is no request
-  // gets an HTTP error all the same.
-  if (reason === "method_unknown" && facts.rpc?.version !== MODERN) return isRequest(facts) ? 200 : 400;
-  if (!isRequest(facts)) return http;
-  if (isToolResult(settings, refused, facts)) return 200;
-  if (reason === "policy_denied" && formFor(settings, facts) !== "http") return 200;
+  const isLegacy = facts.rpc?.version !== MODERN;
+  // What is no request gets an HTTP error. To a client of an older revision, 404 means that its session has ended (2025-11-25,
+  // Session Management).
+  if (!isRequest(facts)) return isLegacy && reason === "method_unknown" ? 400 : http;
   // The answer is there, and too large: a status of failure would have clients and proxies ask for it again.
-  if (reason === "answer_too_large") return 200;
-  // MissingRequiredClientCapability is a code, and a status, of the stateless revision alone.
-  return reason === "capability_missing" && isOlderRequest(facts) ? 200 : http;
+  if (reason === "answer_too_large" || isToolResult(settings, refused, facts)) return 200;
+  // Method not found and MissingRequiredClientCapability have a status in the stateless revision alone.
+  if (reason === "method_unknown" || reason === "capability_missing") return isLegacy ? 200 : http;
+  if (formFor(settings, facts) === "http" || http === 401 || PROTOCOLS_OWN.has(reason)) return http;
+  // No message of an honest client, but for a number that her model made.
+  if (reason === "body_malformed" && facts.rpc?.isToolCall !== true) return http;
+  // A status of failure ends the session of several clients of the older revisions (docs/refusals.md#clients).
+  return isLegacy || reason === "policy_denied" ? 200 : http;
 }
 
 /** True for a request whose client reads the body of the response: one of HTTP+SSE reads no more than the status. */
 function isRequest({ rpc, endpoint }: Pick<RefusalFacts, "rpc" | "endpoint">): boolean {
-  return rpc !== null && !rpc.notification && !(endpoint?.kind === "mcp" && endpoint.legacySse !== null);
+  return (
+    rpc !== null && rpc.id !== null && !rpc.notification && !(endpoint?.kind === "mcp" && endpoint.legacySse !== null)
+  );
 }
 
 function isOlderRequest({ rpc }: Pick<RefusalFacts, "rpc">): boolean {

@@ -47,3 +47,37 @@ describe("a refusal of a body says what is wrong with it", () => {
     expect(result.ok ? null : refuseBody(result.fault)).toMatchObject({ about });
   });
 });
+
+describe("B10: a call whose only fault is an integer keeps its id, so that its model can mend it", () => {
+  const call = (args: string, id = "41", method = "tools/call") =>
+    readOperation(
+      Buffer.from(`{"params":{"arguments":${args},"name":"a"},"method":"${method}","id":${id},"jsonrpc":"2.0"}`),
+      headersOf([]),
+    );
+  const fault = { reason: "body_malformed", detail: "an integer beyond 2^53 - 1: send it as text" };
+
+  it.each(['{"id":725653563933458432}', '{"a":[{"b":-9007199254740993}]}', '{"n":12345678901234567890}'])(
+    "%s",
+    (args) => {
+      for (const id of ["41", '"x"'])
+        expect(call(args, id)).toMatchObject({
+          ...{ ok: false, fault },
+          rpc: { id: JSON.parse(id) as unknown, notification: false, isToolCall: true },
+        });
+      expect(call(args, "41", "prompts/get")).toMatchObject({ ok: false, fault, rpc: { id: 41 } });
+      expect(call(args, "41", "prompts/get").ok || "isToolCall" in (call(args, "41", "prompts/get") as never)).toBe(
+        false,
+      );
+    },
+  );
+
+  it.each<[string, string, string]>([
+    ["an id that is such a number", '{"a":1}', "12345678901234567890"],
+    ["a name that comes twice", '{"a":12345678901234567890,"a":1}', "41"],
+    ["an id twice", '{"a":12345678901234567890}', '41,"id":42'],
+    ["a member in another case", '{"a":12345678901234567890}', '41,"ID":42'],
+    ["no id", '{"a":12345678901234567890}', "null"],
+  ])("not with %s", (_, args, id) => {
+    expect(call(args, id)).toMatchObject({ ok: false, rpc: { id: null } });
+  });
+});

@@ -16,7 +16,7 @@ export interface Envelope {
 
 export type ReadEnvelope =
   | { readonly ok: true; readonly envelope: Envelope }
-  | { readonly ok: false; readonly fault: OperationFault; readonly id: RpcId | null };
+  | { readonly ok: false; readonly fault: OperationFault; readonly id: RpcId | null; readonly isToolCall?: boolean };
 
 const MEMBERS = ["jsonrpc", "id", "method", "params"];
 const RESPONSE_MEMBERS = ["jsonrpc", "id", "result", "error"];
@@ -50,7 +50,7 @@ const LIMITS = { ...DEFAULT_LIMITS, oneReading: true };
 /** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the response. */
 export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
   const json = readJson(bytes, LIMITS);
-  if (!json.ok) return fault("body_malformed", json.detail);
+  if (!json.ok) return { ...fault("body_malformed", json.detail), ...askedBy(bytes) };
   if (Array.isArray(json.value)) return fault("body_batch", "an array");
   if (!isObject(json.value)) return fault("body_malformed", "not an object", INVALID_REQUEST);
   const message = json.value;
@@ -66,6 +66,15 @@ export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
       params: isObject(params) ? withoutNulls(params) : {},
     },
   };
+}
+
+/** Id of a request whose only fault is a number that has no one reading: a model that sent it can mend that. */
+function askedBy(bytes: Uint8Array): { readonly id: RpcId | null; readonly isToolCall?: boolean } {
+  const json = readJson(bytes, DEFAULT_LIMITS);
+  if (!json.ok || !isObject(json.value)) return { id: null };
+  const { id, method } = json.value;
+  if (!isId(id) || faultOf(json.value, id) !== null) return { id: null };
+  return { id, ...(method === "tools/call" && { isToolCall: true }) };
 }
 
 /** Go, Java and C# write absent members as null. It has one reading: absence, for policy and server alike. */

@@ -100,12 +100,12 @@ describe("messages", () => {
     [
       "P7 an integer that we would round",
       call('{"name":"a","arguments":{"account":9007199254740993}}'),
-      "body_malformed null",
+      "body_malformed 1",
     ],
     [
       "P7 a negative one, deep inside",
       call('{"name":"a","arguments":{"a":[{"b":-9007199254740993}]}}'),
-      "body_malformed null",
+      "body_malformed 1",
     ],
     ["B12 id -0", '{"jsonrpc":"2.0","id":-0,"method":"ping"}', "body_malformed -32600 null"],
     ["B12 id true", '{"jsonrpc":"2.0","id":true,"method":"ping"}', "body_malformed -32600 null"],

@@ -20,7 +20,11 @@ const INVALID_REQUEST = -32600;
 export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOperation {
   const read = readEnvelope(bytes);
   const fallback = versionOf(undefined, revisionIn(headers));
-  if (!read.ok) return { ok: false, fault: read.fault, rpc: { id: read.id, notification: false, version: fallback } };
+  if (!read.ok) {
+    const { fault, id, isToolCall } = read;
+    const rpc = { id, notification: false, version: fallback, ...(isToolCall === true && { isToolCall }) };
+    return { ok: false, fault, rpc };
+  }
   const { envelope } = read;
   const row = envelope.method === null ? RESPONSE_ROW : methodRow(envelope.method);
   const rpc = contextOf(envelope, revisionOf(envelope, fallback));

@@ -6,6 +6,7 @@ export interface CallOptions {
 }
 
 export interface Reply {
+  /** Of HTTP; for a refusal that is 200 to an older revision, the status that is its code: what is refused is the same. */
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -67,7 +68,15 @@ async function replyOf(response: Response): Promise<Reply> {
   } catch {
     message = null;
   }
-  return { status: response.status, headers: response.headers, text, message };
+  return { status: refusedStatus(response.status, message), headers: response.headers, text, message };
+}
+
+/** `policy_denied` has a form of its own (`denial`). */
+function refusedStatus(status: number, message: Reply["message"]): number {
+  const { code, data } = (message?.["error"] ?? {}) as { code?: number; data?: { reason?: string } };
+  const isRefusal = data?.reason !== undefined && data.reason !== "policy_denied";
+  if (status !== 200 || !isRefusal || code === undefined) return status;
+  return code === -32_602 ? 400 : Math.max(code, status);
 }
 
 /** The reason in a refusal's body. */

@@ -168,7 +168,8 @@ export interface TestBroker {
 }
 
 const SETTINGS = {
-  answers: { publicOrigin: WRISTBAND.issuer, scopes: [], denial: "jsonrpc" },
+  // The statuses of the table: the other forms are 200 for most (denial-form.test.ts).
+  answers: { publicOrigin: WRISTBAND.issuer, scopes: [], denial: "http" },
   wristbandHeader: "x-authorized-tools",
   maxBodyBytes: 256 * 1024,
 } as const;

@@ -88,15 +88,22 @@ function section(reason: Reason): string {
 
 function row(reason: Reason): string {
   const { kind, rpc, http } = REFUSALS[reason];
-  const statuses = [...new Set(variants(reason).map(([, { status }]) => status))].join(" or ");
+  const older = answerOf(reason, SETTINGS, LEGACY).status;
+  const statuses = variants(reason).map(([, { status }]) => status);
   const code = http === 401 ? "none" : String(rpc ?? http);
-  return `| [\`${reason}\`](#${reason}) | ${kind} | ${statuses} | ${code} | ${REMEDIES[reason].meaning} |`;
+  return `| [\`${reason}\`](#${reason}) | ${kind} | ${[...new Set([...statuses, older])].join(" or ")} | ${code} | ${REMEDIES[reason].meaning} |`;
 }
 
 const FORM_OF_A_REFUSAL = [
-  "With `denial: isError` each refused `tools/call` whose body was read is 200 with a tool's result, `isError: true`, whose text is the message,",
-  'the reason and the request id: hosts give that to the model. `_meta["mcp-authz/refusal"]` has what `error.data` has otherwise. Denied, hidden',
-  "and unknown names look the same. What clients act upon stays as it is below: every 401, `scope_insufficient`, and what the protocol has a code of its own for.",
+  "`denial` says how the refusal of a whole request looks, for each era if it is `{legacy: …, modern: …}`. Denied, hidden and unknown names look the same in each form.",
+  "",
+  "- `jsonrpc` (the default): to a client of an older revision 200 with a JSON-RPC error, because a status of failure ends the session of several of them;",
+  "  to one of 2026-07-28 the status below, and 200 for `policy_denied`.",
+  "- `http`: the status of the refusal in both eras.",
+  "- `isError`: a refused `tools/call` is 200 with a tool's result, `isError: true`, whose text is the message, the reason and the request id: hosts give that to the model.",
+  '  `_meta["mcp-authz/refusal"]` has what `error.data` has otherwise. All other requests as with `jsonrpc`.',
+  "",
+  "In every form the same: each 401, `scope_insufficient`, `session_unknown`, faults of headers and revisions, and what has no id (a body that cannot be read, a notification, GET).",
 ].join("\n");
 
 /** The page as it should be. */

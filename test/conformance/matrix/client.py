@@ -10,6 +10,7 @@ import sys
 
 KIND = sys.argv[1]
 STEP_SECONDS = 20
+REFUSED_SECONDS = 10
 
 
 async def visit(client, wanted):
@@ -21,15 +22,24 @@ async def visit(client, wanted):
         steps["resource"] = client["read"](wanted["resource"])
     if "ask" in wanted:
         steps["ask"] = client["call"](wanted["ask"], wanted["askArguments"])
-    said = {"list": ",".join(await client["tools"]())}
+    said = {"list": await settled(listed(client))}
     for name, step in steps.items():
         said[name] = await settled(step)
+    if "calls" in wanted:
+        called = [settled(client["call"](each["tool"], each["arguments"]), REFUSED_SECONDS) for each in wanted["calls"]]
+        said["calls"] = [await each for each in called]
     return said
 
 
-async def settled(step):
+async def listed(client):
+    return ",".join(await client["tools"]())
+
+
+async def settled(step, seconds=STEP_SECONDS):
     try:
-        return await asyncio.wait_for(step, STEP_SECONDS)
+        return await asyncio.wait_for(step, seconds)
+    except asyncio.TimeoutError:
+        return "failed: no answer in time"
     except Exception as error:  # what a person would see, whatever the class
         return f"failed: {type(error).__name__} {error!s:.200}"
 
@@ -44,7 +54,9 @@ def calls(session):
         return [tool.name for tool in getattr(listed, "tools", listed)]
 
     async def call(name, arguments):
-        return texts((await session.call_tool(name, arguments)).content)
+        result = await session.call_tool(name, arguments)
+        failed = getattr(result, "isError", False) or getattr(result, "is_error", False)
+        return ("error: " if failed else "") + texts(result.content)
 
     async def prompt(name):
         return texts([message.content for message in (await session.get_prompt(name)).messages])

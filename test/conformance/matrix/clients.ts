@@ -10,14 +10,14 @@ import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 import { StreamableHTTPClientTransport as HttpV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 import { TOOLS } from "./servers.ts";
-import { personsAnswer, settled, textsOf, type Said, type Visit } from "./visits.ts";
+import { personsAnswer, REFUSED_MS, settled, textsOf, type Said, type Step, type Visit } from "./visits.ts";
 
 export interface MatrixClient {
   readonly name: string;
   /** Why it cannot be had here, or null. */
   readonly missing: string | null;
   /** It does not know servers of HTTP+SSE by itself, prompts, resources or questions. */
-  readonly stepsOnly?: readonly (keyof Said)[];
+  readonly stepsOnly?: readonly Step[];
   /** The end of the URL that it visits: it knows the older transport only. */
   readonly endpoint?: "sse";
   /** What each visit said, in their order. */
@@ -38,6 +38,8 @@ interface Caller {
   close(): Promise<void>;
 }
 
+type Mutable<T> = { -readonly [name in keyof T]: T[name] };
+
 async function visit(open: () => Promise<Caller>, { asks }: Visit): Promise<Said> {
   let client: Caller | undefined;
   const failure = await settled(async () => {
@@ -48,13 +50,14 @@ async function visit(open: () => Promise<Caller>, { asks }: Visit): Promise<Said
   const caller = client;
   const call = async (name: string, args: object = {}) => {
     const result = await caller.callTool({ name, arguments: args as Record<string, unknown> });
-    return textsOf((result as { content: unknown }).content);
+    const { content, isError } = result as { content: unknown; isError?: boolean };
+    return `${isError === true ? "error: " : ""}${textsOf(content)}`;
   };
-  const said: Said = {
+  const said: Mutable<Said> = {
     list: await settled(async () => (await caller.listTools()).tools.map(({ name }) => name).join(",")),
     call: await settled(() => call(asks.tool, asks.arguments)),
   };
-  const { prompt, resource, ask } = asks;
+  const { prompt, resource, ask, calls } = asks;
   if (prompt !== undefined)
     said.prompt = await settled(async () =>
       textsOf((await caller.getPrompt({ name: prompt })).messages.map(({ content }) => content)),
@@ -62,6 +65,11 @@ async function visit(open: () => Promise<Caller>, { asks }: Visit): Promise<Said
   if (resource !== undefined)
     said.resource = await settled(async () => textsOf((await caller.readResource({ uri: resource })).contents));
   if (ask !== undefined) said.ask = await settled(() => call(ask, asks.askArguments));
+  if (calls !== undefined) {
+    const all: string[] = [];
+    for (const each of calls) all.push(await settled(() => call(each.tool, each.arguments), REFUSED_MS));
+    said.calls = all;
+  }
   await settled(async () => {
     await caller.close();
     return "";

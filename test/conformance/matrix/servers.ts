@@ -10,6 +10,11 @@ export const TOOLS = resolve(import.meta.dirname, "../../../.tools");
 const PRELOAD = resolve(import.meta.dirname, "../../../demo/loopback-only.ts");
 const START_MS = 60_000;
 
+export interface ToolCall {
+  readonly tool: string;
+  readonly arguments: object;
+}
+
 /** What a client does at a server, and what it must hear; the last two where the server has them. */
 export interface Asks {
   readonly tool: string;
@@ -19,6 +24,8 @@ export interface Asks {
   /** A tool that asks the person back. */
   readonly ask?: string;
   readonly askArguments?: object;
+  /** Calls one after the other, each with its own outcome. */
+  readonly calls?: readonly ToolCall[];
   readonly says: Readonly<Record<string, string>>;
 }
 

@@ -13,13 +13,19 @@ export const STEPS = ["list", "call", "prompt", "resource", "ask"] as const;
 export type Step = (typeof STEPS)[number];
 
 /** What each step said; a failed one begins with "failed:". */
-export type Said = Partial<Record<Step, string>>;
+export type Said = Partial<Record<Step, string>> & {
+  /** One for each of `asks.calls`; the result of a tool that failed begins with "error:". */
+  readonly calls?: readonly string[];
+};
 
 const STEP_MS = 20_000;
+/** Of a call that is refused. */
+export const REFUSED_MS = 10_000;
+export const NO_ANSWER = "failed: no answer in time";
 
 /** What came of it, or why it failed, within its time. */
-export async function settled(step: () => Promise<string>): Promise<string> {
-  const late = new Promise<string>((done) => setTimeout(done, STEP_MS, "failed: no answer in time").unref());
+export async function settled(step: () => Promise<string>, ms = STEP_MS): Promise<string> {
+  const late = new Promise<string>((done) => setTimeout(done, ms, NO_ANSWER).unref());
   const failed = (error: unknown) => `failed: ${error instanceof Error ? error.message.slice(0, 300) : String(error)}`;
   return Promise.race([step().catch(failed), late]);
 }

@@ -24,6 +24,12 @@ type visit struct {
 	Resource     string         `json:"resource"`
 	Ask          string         `json:"ask"`
 	AskArguments map[string]any `json:"askArguments"`
+	Calls        []toolCall     `json:"calls"`
+}
+
+type toolCall struct {
+	Tool      string         `json:"tool"`
+	Arguments map[string]any `json:"arguments"`
 }
 
 type bearer struct{ token string }
@@ -49,8 +55,8 @@ func main() {
 	}
 }
 
-func run(wanted visit) map[string]string {
-	said := map[string]string{}
+func run(wanted visit) map[string]any {
+	said := map[string]any{}
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	client := mcp.NewClient(&mcp.Implementation{Name: "matrix", Version: "1"}, &mcp.ClientOptions{ElicitationHandler: answer})
@@ -61,20 +67,29 @@ func run(wanted visit) map[string]string {
 		return said
 	}
 	defer session.Close()
-	step := func(name string, do func(context.Context) (string, error)) {
-		limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	settled := func(do func(context.Context) (string, error), limit time.Duration) string {
+		limited, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		text, err := do(limited)
-		if err != nil {
-			text = "failed: " + err.Error()
+		if limited.Err() != nil {
+			return "failed: no answer in time"
 		}
-		said[name] = text
+		if err != nil {
+			return "failed: " + err.Error()
+		}
+		return text
+	}
+	step := func(name string, do func(context.Context) (string, error)) {
+		said[name] = settled(do, 20*time.Second)
 	}
 	call := func(name string, arguments map[string]any) func(context.Context) (string, error) {
 		return func(ctx context.Context) (string, error) {
 			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments})
 			if err != nil {
 				return "", err
+			}
+			if result.IsError {
+				return "error: " + textsOf(result.Content), nil
 			}
 			return textsOf(result.Content), nil
 		}
@@ -119,6 +134,13 @@ func run(wanted visit) map[string]string {
 	}
 	if wanted.Ask != "" {
 		step("ask", call(wanted.Ask, wanted.AskArguments))
+	}
+	if wanted.Calls != nil {
+		var calls []string
+		for _, each := range wanted.Calls {
+			calls = append(calls, settled(call(each.Tool, each.Arguments), 10*time.Second))
+		}
+		said["calls"] = calls
 	}
 	return said
 }
