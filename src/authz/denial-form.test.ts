@@ -99,7 +99,7 @@ const legacyStatus = (reason: Reason, isToolCall: boolean) => {
   return STAYS.has(reason) || (reason === "body_malformed" && !isToolCall) ? REFUSALS[reason].http : 200;
 };
 
-describe("F82: an older request is refused with 200, for a status of failure ends the session of several clients", () => {
+describe("F82: a whole request is refused with 200, for a status of failure ends the session of several clients", () => {
   it.each(REASONS)("%s", (reason) => {
     for (const isToolCall of [true, false]) {
       const facts = (version: string) => factsOf(version, isToolCall);
@@ -112,8 +112,10 @@ describe("F82: an older request is refused with 200, for a status of failure end
           : REFUSALS[reason].http;
         expect(answer("http", refused(reason), facts(version)).status).toBe(asHttp);
       }
-      const is200 = reason === "policy_denied" || reason === "answer_too_large";
+      const is200 = !STAYS.has(reason) && (REFUSALS[reason].rpc === null || reason === "answer_too_large");
       expect(answer("jsonrpc", refused(reason), facts(MODERN)).status).toBe(is200 ? 200 : REFUSALS[reason].http);
+      if (reason !== "answer_too_large")
+        expect(answer("http", refused(reason), facts(MODERN)).status).toBe(REFUSALS[reason].http);
     }
   });
 

@@ -14,9 +14,9 @@ export interface RefusalResponse {
 }
 
 /**
- * Form of a refusal of a whole request. `jsonrpc`: 200 with a JSON-RPC error, where the stateless revision is concerned for
- * `policy_denied` alone. `http`: the status of the table. `isError`: a refused `tools/call` is 200 with the result of a tool
- * that failed, which hosts give to the model; all else as `jsonrpc`.
+ * Form of a refusal of a whole request. `jsonrpc`: 200 with a JSON-RPC error, unless the protocol has a status for it.
+ * `http`: the status of the table. `isError`: a refused `tools/call` is 200 with the result of a tool that failed, which hosts
+ * give to the model; all else as `jsonrpc`.
  */
 export type DenialForm = "jsonrpc" | "http" | "isError";
 
@@ -80,8 +80,9 @@ function status(settings: RefusalResponseSettings, refused: Refused, facts: Refu
   if (formFor(settings, facts) === "http" || http === 401 || PROTOCOLS_OWN.has(reason)) return http;
   // No message of an honest client, but for a number that her model made.
   if (reason === "body_malformed" && facts.rpc?.isToolCall !== true) return http;
-  // A status of failure ends the session of several clients of the older revisions (docs/refusals.md#clients).
-  return isLegacy || reason === "policy_denied" ? 200 : http;
+  // Clients end the session at a status of failure, or tell it alone (docs/refusals.md#clients). Where the stateless revision
+  // has a code of its own, its status is 400.
+  return isLegacy || REFUSALS[reason].rpc === null ? 200 : http;
 }
 
 /** True for a request whose client reads the body of the response: one of HTTP+SSE reads no more than the status. */

@@ -6,7 +6,7 @@ export interface CallOptions {
 }
 
 export interface Reply {
-  /** Of HTTP; for a refusal that is 200 to an older revision, the status that is its code: what is refused is the same. */
+  /** Of HTTP; for a refusal that is 200, the status that is its code: what is refused is the same. */
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -68,7 +68,8 @@ async function replyOf(response: Response): Promise<Reply> {
   } catch {
     message = null;
   }
-  return { status: refusedStatus(response.status, message), headers: response.headers, text, message };
+  const status = data === text ? refusedStatus(response.status, message) : response.status;
+  return { status, headers: response.headers, text, message };
 }
 
 /** `policy_denied` has a form of its own (`denial`). */

@@ -1,4 +1,7 @@
-// Makes docs/refusals.md from the tables and from the code that answers. A test compares the file with it.
+// Makes docs/refusals.md from the tables, from the code that answers, and from what clients were measured to make of it. A test
+// compares the file with it. Reads one file.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   refusalResponse,
   type RefusalResponse,
@@ -10,6 +13,7 @@ import { NAME_OF_NOBODY, REMEDIES } from "../../src/explain/remedies.ts";
 import { newCheckFacts, type CheckFacts } from "../../src/authz/facts.ts";
 import { MODERN } from "../../src/mcp/versions.ts";
 
+const MEASURED = join(import.meta.dirname, "../../test/conformance/refusals/measured.json");
 const ORIGIN = "https://gw.example.com";
 const SETTINGS: RefusalResponseSettings = { publicOrigin: ORIGIN, scopes: [], denial: "jsonrpc" };
 const LEGACY = "2025-11-25";
@@ -52,7 +56,7 @@ function variants(reason: Reason): [string, RefusalResponse][] {
   if (reason === "policy_denied") {
     return [
       ["", answerOf(reason, SETTINGS, MODERN)],
-      ["with `denial: http`, and always for a notification", answerOf(reason, { ...SETTINGS, denial: "http" }, MODERN)],
+      ["with `denial: http`, and for a notification", answerOf(reason, { ...SETTINGS, denial: "http" }, MODERN)],
       ["with `denial: isError`, for `tools/call`", answerOf(reason, { ...SETTINGS, denial: "isError" }, MODERN)],
     ];
   }
@@ -62,8 +66,17 @@ function variants(reason: Reason): [string, RefusalResponse][] {
       ["with an older one, whose session a 404 would end", answerOf(reason, SETTINGS, LEGACY)],
     ];
   }
-  return [["", answerOf(reason, SETTINGS, MODERN)]];
+  return [["", answerOf(reason, SETTINGS, MODERN)], ...asHttp(reason)];
 }
+
+/** Where the form decides. */
+function asHttp(reason: Reason): [string, RefusalResponse][] {
+  const answer = answerOf(reason, { ...SETTINGS, denial: "http" }, MODERN);
+  const isSame = answer.status === answerOf(reason, SETTINGS, MODERN).status;
+  return isSame ? [] : [[AS_HTTP, answer]];
+}
+
+const AS_HTTP = "with `denial: http`, and what has no id";
 
 const SHOWN_HEADERS = ["www-authenticate", "allow", "retry-after"];
 
@@ -77,8 +90,10 @@ function shown({ status, headers, body }: RefusalResponse): string {
 
 function section(reason: Reason): string {
   const { meaning, remedy } = REMEDIES[reason];
-  const answers = variants(reason).map(
-    ([when, what], i) => `${i === 0 ? "The client sees" : "Or"}${when === "" ? "" : `, ${when}`}:\n\n${shown(what)}`,
+  const answers = variants(reason).map(([when, what], i) =>
+    when === AS_HTTP
+      ? `Or ${what.status}, ${when}.`
+      : `${i === 0 ? "The client sees" : "Or"}${when === "" ? "" : `, ${when}`}:\n\n${shown(what)}`,
   );
   const { meaning: otherwise, remedy: instead } = NAME_OF_NOBODY;
   const unasked =
@@ -97,13 +112,47 @@ function row(reason: Reason): string {
 const FORM_OF_A_REFUSAL = [
   "`denial` says how the refusal of a whole request looks, for each era if it is `{legacy: …, modern: …}`. Denied, hidden and unknown names look the same in each form.",
   "",
-  "- `jsonrpc` (the default): to a client of an older revision 200 with a JSON-RPC error, because a status of failure ends the session of several of them;",
-  "  to one of 2026-07-28 the status below, and 200 for `policy_denied`.",
+  "- `jsonrpc` (the default): 200 with a JSON-RPC error, because a status of failure ends the session of some clients and hides the reason from others ([clients](#clients)).",
   "- `http`: the status of the refusal in both eras.",
   "- `isError`: a refused `tools/call` is 200 with a tool's result, `isError: true`, whose text is the message, the reason and the request id: hosts give that to the model.",
   '  `_meta["mcp-authz/refusal"]` has what `error.data` has otherwise. All other requests as with `jsonrpc`.',
   "",
-  "In every form the same: each 401, `scope_insufficient`, `session_unknown`, faults of headers and revisions, and what has no id (a body that cannot be read, a notification, GET).",
+  "In every form the same: each 401, `scope_insufficient`, `session_unknown`, faults of headers and revisions, what 2026-07-28 has a code of its own for, and what has no id (a body that cannot be read, a notification, GET).",
+].join("\n");
+
+interface Measured {
+  readonly [client: string]: Readonly<Record<string, string>>;
+}
+
+const WORDS: Readonly<Record<string, string>> = { error: "error", result: "result", yes: "yes", no: "**no**" };
+
+/** What the matrix of clients and refusals measured (test/conformance/refusals.test.ts). */
+function clientsSection(): string {
+  const measured = JSON.parse(readFileSync(MEASURED, "utf8")) as Measured;
+  const titles = [...new Set(Object.values(measured).flatMap((row) => Object.keys(row)))].filter(
+    (title) => !title.endsWith(", isError"),
+  );
+  const cell = (row: Measured[string], title: string) => {
+    const words = [row[title], row[`${title}, isError`]].map((word) =>
+      word === undefined ? "" : (WORDS[word] ?? `**${word}**`),
+    );
+    return [...new Set(words.filter((word) => word !== ""))].join(" / ");
+  };
+  const lines = Object.entries(measured).map(
+    ([client, row]) => `| ${client} | ${titles.map((title) => cell(row, title)).join(" | ")} |`,
+  );
+  return [
+    "## Clients",
+    CLIENTS_TEXT,
+    [`| client | ${titles.join(" | ")} |`, `|---|${"---|".repeat(titles.length)}`, ...lines].join("\n"),
+  ].join("\n\n");
+}
+
+const CLIENTS_TEXT = [
+  "What real clients make of refusals, through Envoy, at `/mcp` (and `/sse`): `error` means that the client raises an error with our words, `result` that it returns a failed tool's result with",
+  "them (with `denial: isError`, behind the stroke), `status` that the HTTP status is all it tells, `no answer` that its call ends only by its own time limit. *goes on*: after all of them the same session",
+  "does its next call. Envoy answers 413 before the body is read, so nobody knows the request's id, and a session of Python SDK 1, FastMCP 2 and the Go SDK ends there: raise `limits.bodyBytes` where such clients send much.",
+  "An empty cell was not tried: mcp-remote asks the user to log in after a 401, once, and the Inspector calls only what is listed. CI measures the same (`test/conformance/refusals.test.ts`); none of the clients asks again and again.",
 ].join("\n");
 
 /** The page as it should be. */
@@ -121,6 +170,7 @@ export function refusalsPage(): string {
     ].join("\n"),
     FORM_OF_A_REFUSAL,
     ["| reason | kind | HTTP | JSON-RPC code | meaning |", "|---|---|---|---|---|", ...REASONS.map(row)].join("\n"),
+    clientsSection(),
     ...REASONS.map(section),
     "Made by `npm run docs` from `src/authz/refusal.ts`, `src/explain/remedies.ts` and `src/authz/refusal-response.ts`.\n",
   ].join("\n\n");

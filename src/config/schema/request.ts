@@ -14,7 +14,7 @@ export const requestKeys = {
     .default("jsonrpc")
     .meta({
       description:
-        "how a refused request looks: `jsonrpc` is 200 with a JSON-RPC error, for 2026-07-28 where policy denies only; `http` is the refusal's status; `isError` makes of each refused `tools/call` a tool's result that the model reads; or `{legacy: …, modern: …}` by the client's revision ([refusals.md](refusals.md))",
+        "how a refused request looks: `jsonrpc` is 200 with a JSON-RPC error; `http` is the refusal's status; `isError` makes of each refused `tools/call` a tool's result that the model reads; or `{legacy: …, modern: …}` by the client's revision ([refusals.md](refusals.md))",
     }),
   checkTimeoutMs: positive.default(800).meta({ description: "time for one decision; later is refused" }),
   drainMs: positive.default(10_000).meta({ description: "time for the last requests after SIGTERM" }),

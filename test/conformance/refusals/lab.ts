@@ -1,0 +1,83 @@
+// The gateway before servers that can be refused in every way that a client must bear, on loopback. I/O.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { startLab, type Lab } from "../../../demo/lab.ts";
+import { freePort, freePorts } from "../../../demo/ports.ts";
+import type { DenialForm } from "../../../src/authz/refusal-response.ts";
+import { startEraServer } from "../../fakes/mcp-server.ts";
+
+const NONE = [{ none: {} }];
+/** Held open for bob, so that each further call of his is one too many. */
+const CALLS = 4;
+
+export interface RefusalLab {
+  readonly lab: Lab;
+  /** Restarts both processes with another form. */
+  setDenial(form: DenialForm): Promise<void>;
+  /** Begins as many calls of bob as he may have. */
+  holdCalls(token: string): Promise<void>;
+  /** 401s that the audit log has. */
+  unauthorized(): number;
+  stop(): Promise<void>;
+}
+
+export async function startRefusalLab(folder: string): Promise<RefusalLab> {
+  const slow = await startEraServer("modern");
+  slow.onCall = () => {};
+  const closed = await freePort();
+  const lab = await startLab({
+    folder,
+    ports: await freePorts(),
+    policyFolder: import.meta.dirname,
+    progress: () => {},
+    config: (config) => {
+      const { demo } = config["servers"] as { demo: { url: string } };
+      writeFileSync(join(folder, "secrets/vault"), "none\n", { mode: 0o600 });
+      const gone = `http://127.0.0.1:${closed}`;
+      config["vault"] = { address: gone, auth: { token: { file: "secrets/vault" } } };
+      const kept = { mount: "secret", path: "{subject}/{host}", field: "token" };
+      Object.assign(config, { legacySse: true, limits: { callsPerCaller: CALLS } });
+      config["servers"] = {
+        demo: { url: demo.url, credential: NONE, tools: { deny: ["transfer"] } },
+        slow: { url: slow.url, credential: NONE, timeoutMs: 300_000 },
+        gone: { url: `${gone}/mcp`, credential: NONE },
+        nocred: { url: demo.url, credential: [{ vault: kept }], discovery: NONE },
+      };
+    },
+  });
+  const held = new AbortController();
+  return {
+    lab,
+    async setDenial(form) {
+      const config = parse(readFileSync(lab.configFile, "utf8")) as Record<string, unknown>;
+      writeFileSync(lab.configFile, stringify({ ...config, denial: form }));
+      await lab.restartServe();
+      await lab.restartBroker();
+    },
+    async holdCalls(token) {
+      const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "x" } });
+      const headers = {
+        "content-type": "application/json",
+        accept: "application/json, text/event-stream",
+        authorization: `Bearer ${token}`,
+      };
+      const before = slow.of("tools/call").length;
+      const hold = () =>
+        fetch(`${lab.gateway}/servers/slow/mcp`, { method: "POST", body, headers, signal: held.signal }).catch(
+          () => {},
+        );
+      for (let i = 0; i < CALLS; i += 1) void hold();
+      while (slow.of("tools/call").length < before + CALLS) await new Promise((done) => setTimeout(done, 20));
+    },
+    unauthorized: () =>
+      readFileSync(lab.auditFile, "utf8")
+        .split("\n")
+        .filter((line) => line.includes('"token_invalid"')).length,
+    async stop() {
+      held.abort();
+      await lab.stop();
+      await slow.close();
+    },
+  };
+}
