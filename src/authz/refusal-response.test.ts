@@ -140,8 +140,10 @@ describe("codes", () => {
       { ...refused("caller_suspended"), retryAfterSeconds: 42 },
       factsAt("/mcp", request),
     );
-    expect([status, headers.get("retry-after")]).toEqual([429, "42"]);
-    expect(JSON.parse(body)).toMatchObject({ error: { data: { reason: "caller_suspended" } } });
+    expect([status, headers.get("retry-after")]).toEqual([200, "42"]);
+    expect(JSON.parse(body)).toMatchObject({
+      error: { code: 429, data: { reason: "caller_suspended", retryAfterSeconds: 42 } },
+    });
   });
 
   it("outside an MCP endpoint the body is plain JSON", () => {

@@ -149,12 +149,13 @@ const REFUSAL_META = "mcp-authz/refusal";
 
 /** A failed tool's result (MCP, Tools, Error Handling). Its text is all that a model reads. */
 function toolResult(refused: Refused, { rpc, requestId }: RpcFacts): object {
-  const { reason, help, limitBytes } = refused;
+  const { reason, help, limitBytes, retryAfterSeconds } = refused;
   const text = `${messageOf(REFUSALS[reason].message, refused)} (${reason}, request ${requestId})`;
   const told = {
     ...{ reason, requestId },
     ...(limitBytes !== undefined && { limitBytes }),
     ...(help !== undefined && { help }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
   };
   const result = { content: [{ type: "text", text }], isError: true, _meta: { [REFUSAL_META]: told } };
   const resultType = rpc?.version === MODERN ? { resultType: "complete" } : {};
@@ -163,11 +164,12 @@ function toolResult(refused: Refused, { rpc, requestId }: RpcFacts): object {
 
 function rpcError(refused: Refused, facts: RpcFacts): object {
   const { rpc, message } = REFUSALS[refused.reason];
-  const { reason, rpcCode, help, limitBytes, extension } = refused;
+  const { reason, rpcCode, help, limitBytes, extension, retryAfterSeconds } = refused;
   const supported =
     reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS, requested: requestedBy(facts.rpc) } : {};
   const required = extension === undefined ? {} : { requiredCapabilities: { extensions: { [extension]: {} } } };
   const helped = help === undefined ? {} : { help };
+  const again = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
   const limited = limitBytes === undefined ? {} : { limitBytes };
   return {
     jsonrpc: "2.0",
@@ -175,7 +177,7 @@ function rpcError(refused: Refused, facts: RpcFacts): object {
     error: {
       code: rpcCode ?? olderCode(reason, facts) ?? rpc ?? ownStatus(refused),
       message: messageOf(message, refused),
-      data: { reason, requestId: facts.requestId, ...supported, ...required, ...limited, ...helped },
+      data: { reason, requestId: facts.requestId, ...supported, ...required, ...limited, ...helped, ...again },
     },
   };
 }

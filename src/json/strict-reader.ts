@@ -26,8 +26,8 @@ export interface JsonLimits {
 
 export type ReadJson =
   | { readonly ok: true; readonly value: JsonValue }
-  /** `at`: bytes that were read when the fault was found. */
-  | { readonly ok: false; readonly detail: string; readonly at: number };
+  /** `at`: bytes that were read when the fault was found. `isNumber`: a number that is well-formed, and has no one reading. */
+  | { readonly ok: false; readonly detail: string; readonly at: number; readonly isNumber?: boolean };
 
 const SHORT_TEXT = 4096;
 /** Jackson refuses numbers of more characters, Python integers of more than 4,300. */
@@ -48,6 +48,7 @@ export function isExactNumber(value: JsonValue | undefined): boolean {
 
 /** A fault of the text, thrown inside this module only. */
 class Fault extends Error {}
+class NumberFault extends Fault {}
 
 /**
  * Reads one JSON text in one pass over its bytes, and refuses every text that two parsers could read differently: a
@@ -61,7 +62,12 @@ export function readJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS)
     return { ok: true, value: reader.document() };
   } catch (error) {
     if (error instanceof Fault || error instanceof SyntaxError)
-      return { ok: false, detail: error.message, at: reader.at };
+      return {
+        ok: false,
+        detail: error.message,
+        at: reader.at,
+        ...(error instanceof NumberFault && { isNumber: true }),
+      };
     throw error;
   }
 }
@@ -218,10 +224,10 @@ function numberOf(word: string, { oneReading, verbatim }: JsonLimits): JsonValue
 }
 
 function checkNumber(word: string, number: number): void {
-  if (word.length > MAX_DIGITS) throw new Fault("a number of more digits than some readers take");
+  if (word.length > MAX_DIGITS) throw new NumberFault("a number of more digits than some readers take");
   if (!Number.isSafeInteger(number) && !/[.eE]/.test(word))
-    throw new Fault("an integer beyond 2^53 - 1: send it as text");
-  if (!isDoubleValue(word, number)) throw new Fault("a number that a double would change: send it as text");
+    throw new NumberFault("an integer beyond 2^53 - 1: send it as text");
+  if (!isDoubleValue(word, number)) throw new NumberFault("a number that a double would change: send it as text");
 }
 
 /** True for the bytes of numbers and of the three words: lower-case letters, digits, `+ - .` and `E`. */

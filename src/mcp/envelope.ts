@@ -50,7 +50,7 @@ const LIMITS = { ...DEFAULT_LIMITS, oneReading: true };
 /** Reads a body as one message. A fault keeps the id if it was readable, so that the client can match the response. */
 export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
   const json = readJson(bytes, LIMITS);
-  if (!json.ok) return { ...fault("body_malformed", json.detail), ...askedBy(bytes) };
+  if (!json.ok) return { ...fault("body_malformed", json.detail), ...(json.isNumber === true && askedBy(bytes)) };
   if (Array.isArray(json.value)) return fault("body_batch", "an array");
   if (!isObject(json.value)) return fault("body_malformed", "not an object", INVALID_REQUEST);
   const message = json.value;
