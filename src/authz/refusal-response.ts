@@ -68,21 +68,31 @@ function ownStatus({ reason, retryAfterSeconds }: Refused): number {
 
 function status(settings: RefusalResponseSettings, refused: Refused, facts: RefusalFacts): number {
   const { reason } = refused;
-  const http = ownStatus(refused);
   const isLegacy = facts.rpc?.version !== MODERN;
   // What is no request gets an HTTP error. To a client of an older revision, 404 means that its session has ended (2025-11-25,
   // Session Management).
-  if (!isRequest(facts)) return isLegacy && reason === "method_unknown" ? 400 : http;
+  if (!isRequest(facts)) return isLegacy && reason === "method_unknown" ? 400 : ownStatus(refused);
+  return isOk(settings, refused, facts) ? 200 : ownStatus(refused);
+}
+
+/** True for the refusal of a whole request that is 200. */
+function isOk(settings: RefusalResponseSettings, refused: Refused, { rpc }: RefusalFacts): boolean {
+  const { reason } = refused;
+  const isLegacy = rpc?.version !== MODERN;
   // The answer is there, and too large: a status of failure would have clients and proxies ask for it again.
-  if (reason === "answer_too_large" || isToolResult(settings, refused, facts)) return 200;
+  if (reason === "answer_too_large" || isToolResult(settings, refused, { rpc })) return true;
   // Method not found and MissingRequiredClientCapability have a status in the stateless revision alone.
-  if (reason === "method_unknown" || reason === "capability_missing") return isLegacy ? 200 : http;
-  if (formFor(settings, facts) === "http" || http === 401 || PROTOCOLS_OWN.has(reason)) return http;
+  if (reason === "method_unknown" || reason === "capability_missing") return isLegacy;
+  if (formFor(settings, { rpc }) === "http" || keepsStatus(reason)) return false;
   // No message of an honest client, but for a number that her model made.
-  if (reason === "body_malformed" && facts.rpc?.isToolCall !== true) return http;
+  if (reason === "body_malformed") return isLegacy && rpc?.isToolCall === true;
   // Clients end the session at a status of failure, or tell it alone (docs/refusals.md#clients). Where the stateless revision
   // has a code of its own, its status is 400.
-  return isLegacy || REFUSALS[reason].rpc === null ? 200 : http;
+  return isLegacy || REFUSALS[reason].rpc === null;
+}
+
+function keepsStatus(reason: Reason): boolean {
+  return REFUSALS[reason].http === 401 || PROTOCOLS_OWN.has(reason);
 }
 
 /** True for a request whose client reads the body of the response: one of HTTP+SSE reads no more than the status. */
@@ -109,7 +119,7 @@ function isToolResult(
   facts: Pick<RefusalFacts, "rpc">,
 ): boolean {
   if (facts.rpc?.isToolCall !== true || facts.rpc.notification) return false;
-  return formFor(settings, facts) === "isError" && REFUSALS[reason].http !== 401 && !PROTOCOLS_OWN.has(reason);
+  return formFor(settings, facts) === "isError" && !keepsStatus(reason);
 }
 
 function formFor({ denial }: RefusalResponseSettings, { rpc }: Pick<RefusalFacts, "rpc">): DenialForm {

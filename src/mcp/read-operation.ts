@@ -20,11 +20,7 @@ const INVALID_REQUEST = -32600;
 export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOperation {
   const read = readEnvelope(bytes);
   const fallback = versionOf(undefined, revisionIn(headers));
-  if (!read.ok) {
-    const { fault, id, isToolCall } = read;
-    const rpc = { id, notification: false, version: fallback, ...(isToolCall === true && { isToolCall }) };
-    return { ok: false, fault, rpc };
-  }
+  if (!read.ok) return { ok: false, fault: read.fault, rpc: contextOfFault(read, fallback) };
   const { envelope } = read;
   const row = envelope.method === null ? RESPONSE_ROW : methodRow(envelope.method);
   const rpc = contextOf(envelope, revisionOf(envelope, fallback));
@@ -55,6 +51,10 @@ export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOpera
     },
     params: envelope.params,
   };
+}
+
+function contextOfFault({ id, isToolCall }: Pick<RpcContext, "id" | "isToolCall">, version: string): RpcContext {
+  return { id, notification: false, version, ...(isToolCall === true && { isToolCall }) };
 }
 
 /** The facts that a refusal of this operation needs. A search is a call of `search_tools` (search-mode.ts). */

@@ -59,24 +59,25 @@ function note(client: MatrixClient, refusal: Pick<ProvokedRefusal, "title">, for
   row[form === "jsonrpc" ? refusal.title : `${refusal.title}, isError`] = outcome;
 }
 
-/** Sessions with several calls. */
+/** Sessions: one with several calls, and one for each refusal that nobody may get after it. */
 async function askInside(client: MatrixClient, tokens: Tokens, form: string): Promise<void> {
   const url = `${refusals.lab.gateway}/${client.endpoint ?? "mcp"}`;
-  const inSession = [...IN_SESSION.map(({ call }) => call), STILL_HERE];
-  const visits = [
-    { url, token: tokens.alice, asks: asksOf(inSession) },
-    { url, token: tokens.bob, asks: asksOf([TOO_MANY.call]) },
-    ...(form === "jsonrpc" ? [{ url, token: tokens.alice, asks: asksOf([TOO_LARGE.call]) }] : []),
-    ...(form === "jsonrpc" && !LOGS_IN(client.name) ? [{ url, token: "garbage", asks: asksOf([]) }] : []),
-  ];
-  const [first, second, third, fourth] = await client.run(visits);
-  const calls = first?.calls ?? [];
-  IN_SESSION.forEach((refusal, i) => note(client, refusal, form, outcomeOf(refusal, calls[i] ?? textOf(first))));
-  note(client, { title: "goes on" }, form, calls.at(-1) === "still here" ? "yes" : "no");
-  note(client, TOO_MANY, form, outcomeOf(TOO_MANY, second?.calls?.[0] ?? textOf(second)));
-  if (third !== undefined) note(client, TOO_LARGE, form, outcomeOf(TOO_LARGE, third.calls?.[0] ?? textOf(third)));
-  if (fourth !== undefined)
-    note(client, { title: "401" }, form, /no answer/.test(textOf(fourth)) ? "no answer" : "error");
+  const visit = (token: string, calls: readonly ToolCall[]) => ({ url, token, asks: asksOf(calls) });
+  const isFirst = form === "jsonrpc";
+  const said = await client.run([
+    visit(tokens.alice, [...IN_SESSION.map(({ call }) => call), STILL_HERE]),
+    visit(tokens.bob, [TOO_MANY.call]),
+    ...(isFirst ? [visit(tokens.alice, [TOO_LARGE.call])] : []),
+    ...(isFirst && !LOGS_IN(client.name) ? [visit("garbage", [])] : []),
+  ]);
+  const outcome = (refusal: ProvokedRefusal, visited: number, call = 0) =>
+    note(client, refusal, form, outcomeOf(refusal, said[visited]?.calls?.[call] ?? textOf(said[visited])));
+  IN_SESSION.forEach((refusal, i) => outcome(refusal, 0, i));
+  note(client, { title: "goes on" }, form, said[0]?.calls?.at(-1) === "still here" ? "yes" : "no");
+  outcome(TOO_MANY, 1);
+  if (isFirst) outcome(TOO_LARGE, 2);
+  const last = said[3] && textOf(said[3]);
+  if (last !== undefined) note(client, { title: "401" }, form, last.includes("no answer") ? "no answer" : "error");
 }
 
 /** A process for each call of a tool that is listed. */

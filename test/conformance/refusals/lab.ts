@@ -22,29 +22,40 @@ export interface RefusalLab {
   stop(): Promise<void>;
 }
 
+/** Servers that can be refused: `slow` never answers, `gone` is not there, no credential of `nocred` can be looked up. */
+function configure(config: Record<string, unknown>, folder: string, at: { slow: string; gone: string }): void {
+  const { demo } = config["servers"] as { demo: { url: string } };
+  writeFileSync(join(folder, "secrets/vault"), "none\n", { mode: 0o600 });
+  config["vault"] = { address: at.gone, auth: { token: { file: "secrets/vault" } } };
+  const kept = { mount: "secret", path: "{subject}/{host}", field: "token" };
+  Object.assign(config, { legacySse: true, limits: { callsPerCaller: CALLS } });
+  config["servers"] = {
+    demo: { url: demo.url, credential: NONE, tools: { deny: ["transfer"] } },
+    slow: { url: at.slow, credential: NONE, timeoutMs: 300_000 },
+    gone: { url: `${at.gone}/mcp`, credential: NONE },
+    nocred: { url: demo.url, credential: [{ vault: kept }], discovery: NONE },
+  };
+}
+
+/** Calls that nobody answers, until the signal. */
+function hold(gateway: string, token: string, signal: AbortSignal): void {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "x" } });
+  const type = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+  const headers = { ...type, authorization: `Bearer ${token}` };
+  for (let i = 0; i < CALLS; i += 1)
+    void fetch(`${gateway}/servers/slow/mcp`, { method: "POST", body, headers, signal }).catch(() => {});
+}
+
 export async function startRefusalLab(folder: string): Promise<RefusalLab> {
   const slow = await startEraServer("modern");
   slow.onCall = () => {};
-  const closed = await freePort();
+  const gone = `http://127.0.0.1:${await freePort()}`;
   const lab = await startLab({
     folder,
     ports: await freePorts(),
     policyFolder: import.meta.dirname,
     progress: () => {},
-    config: (config) => {
-      const { demo } = config["servers"] as { demo: { url: string } };
-      writeFileSync(join(folder, "secrets/vault"), "none\n", { mode: 0o600 });
-      const gone = `http://127.0.0.1:${closed}`;
-      config["vault"] = { address: gone, auth: { token: { file: "secrets/vault" } } };
-      const kept = { mount: "secret", path: "{subject}/{host}", field: "token" };
-      Object.assign(config, { legacySse: true, limits: { callsPerCaller: CALLS } });
-      config["servers"] = {
-        demo: { url: demo.url, credential: NONE, tools: { deny: ["transfer"] } },
-        slow: { url: slow.url, credential: NONE, timeoutMs: 300_000 },
-        gone: { url: `${gone}/mcp`, credential: NONE },
-        nocred: { url: demo.url, credential: [{ vault: kept }], discovery: NONE },
-      };
-    },
+    config: (config) => configure(config, folder, { slow: slow.url, gone }),
   });
   const held = new AbortController();
   return {
@@ -56,24 +67,11 @@ export async function startRefusalLab(folder: string): Promise<RefusalLab> {
       await lab.restartBroker();
     },
     async holdCalls(token) {
-      const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "x" } });
-      const headers = {
-        "content-type": "application/json",
-        accept: "application/json, text/event-stream",
-        authorization: `Bearer ${token}`,
-      };
-      const before = slow.of("tools/call").length;
-      const hold = () =>
-        fetch(`${lab.gateway}/servers/slow/mcp`, { method: "POST", body, headers, signal: held.signal }).catch(
-          () => {},
-        );
-      for (let i = 0; i < CALLS; i += 1) void hold();
-      while (slow.of("tools/call").length < before + CALLS) await new Promise((done) => setTimeout(done, 20));
+      const wanted = slow.of("tools/call").length + CALLS;
+      hold(lab.gateway, token, held.signal);
+      while (slow.of("tools/call").length < wanted) await new Promise((done) => setTimeout(done, 20));
     },
-    unauthorized: () =>
-      readFileSync(lab.auditFile, "utf8")
-        .split("\n")
-        .filter((line) => line.includes('"token_invalid"')).length,
+    unauthorized: () => readFileSync(lab.auditFile, "utf8").split('"token_invalid"').length - 1,
     async stop() {
       held.abort();
       await lab.stop();

@@ -20,7 +20,7 @@ export const IN_SESSION: readonly ProvokedRefusal[] = [
   {
     title: "400 integer",
     reason: "body_malformed",
-    call: { tool: "demo_echo", arguments: { text: "x", id: 725_653_563_933_458_500 } },
+    call: { tool: "demo_echo", arguments: { text: "x", id: 2 ** 60 } },
     says: "send it as text",
   },
   { title: "502", reason: "upstream_unavailable", call: { tool: "gone_x", arguments: {} } },
