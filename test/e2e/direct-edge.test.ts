@@ -69,7 +69,17 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const CALL = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: {} } });
+const callOf = (name: string) =>
+  JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name, arguments: {} } });
+/** Both ways to one server. */
+const ROUTES = [
+  ["directly", "/servers/demo/mcp", "echo"],
+  ["by the broker", "/mcp", "demo_echo"],
+] as const;
+const inFifties = (names: readonly string[]) =>
+  Array.from({ length: Math.ceil(names.length / 50) }, (_, i) => names.slice(50 * i, 50 * i + 50));
+
+const CALL = callOf("echo");
 
 /** What may stand in a request to a server. Host, length and connection are Envoy's own. */
 const ARRIVES = new Set([
@@ -130,27 +140,32 @@ describe("requests", () => {
     },
   );
 
-  it("MS-08, MO-08: of 500 generated names none arrives, by HTTP/1.1 with trailers or HTTP/2", async () => {
-    const names = generatedNames(500);
-    const usual = ["Content-Type: application/json", "Accept: */*", `Authorization: Bearer ${alice}`];
-    const trailers = `x-trailer: evil\r\nAuthorization: evil\r\nsudo: evil\r\n`;
-    const chunk = `${CALL.length.toString(16)}\r\n${CALL}\r\n0\r\n${trailers}\r\n`;
-    for (let i = 0; i < names.length; i += 50) {
-      const some = names.slice(i, i + 50);
-      const lines = some.map((name, n) => `${n % 3 === 0 ? name.toUpperCase() : name}: evil`);
-      const framed = ["Transfer-Encoding: chunked", "Trailer: sudo"];
-      const parts = { body: chunk, contentLength: null, headers: [...usual, ...framed, ...lines] };
-      const before = server.requests.length;
-      const reply = await rawRequest(ports.gateway, rawBytes(parts), 150);
-      const two = await http2Post(
-        ports.gateway,
-        { authorization: `Bearer ${alice}`, ...Object.fromEntries(some.map((name) => [name, "evil"])) },
-        [Buffer.from(CALL)],
-      );
-      expect([reply.status, two.status, server.requests.length - before]).toEqual([200, 200, 2]);
-      for (const arrival of server.requests.slice(before)) onlyKnown(arrival);
-    }
-  });
+  it.each(ROUTES)(
+    "MS-08, MO-08: of 500 generated names none arrives %s, by HTTP/1.1 with trailers or HTTP/2",
+    async (_, target, tool) => {
+      const body = callOf(tool);
+      const usual = ["Content-Type: application/json", "Accept: */*", `Authorization: Bearer ${alice}`];
+      const trailers = `x-trailer: evil\r\nAuthorization: evil\r\nsudo: evil\r\n`;
+      const chunk = `${body.length.toString(16)}\r\n${body}\r\n0\r\n${trailers}\r\n`;
+      for (const some of inFifties(generatedNames(500))) {
+        const lines = some.map((name, n) => `${n % 3 === 0 ? name.toUpperCase() : name}: evil`);
+        const framed = ["Transfer-Encoding: chunked", "Trailer: sudo", "Connection: close"];
+        const parts = { target, body: chunk, contentLength: null, headers: [...usual, ...framed, ...lines] };
+        const before = server.requests.length;
+        const reply = await rawRequest(ports.gateway, rawBytes(parts), 5000);
+        const evil = Object.fromEntries(some.map((name) => [name, "evil"]));
+        const frames = [Buffer.from(body)];
+        const two = await http2Post(
+          ports.gateway,
+          { ":path": target, authorization: `Bearer ${alice}`, ...evil },
+          frames,
+        );
+        const arrived = server.requests.slice(before).filter(({ method }) => method === "tools/call");
+        expect([reply.status, two.status, arrived.length]).toEqual([200, 200, 2]);
+        for (const arrival of arrived) onlyKnown(arrival);
+      }
+    },
+  );
 
   it.each(CHUNKS)("HTTP/2: none arrives (from %s on)", async (...names) => {
     const taken = new Set(["keep-alive", "proxy-connection", "te"]); // Node does not send these
@@ -295,6 +310,19 @@ describe("responses", () => {
     expect([...reply.headers.keys()].filter((name) => !RETURNS.has(name))).toEqual([]);
     expect(JSON.stringify([...reply.headers])).not.toContain("evil");
     expect(reply.headers.get("cache-control")).toBe("no-store");
+  });
+
+  it.each(ROUTES)("MS-10: of 500 generated names of a server none comes back %s", async (_, target, tool) => {
+    const names = generatedNames(500).filter((name) => !RETURNS.has(name));
+    for (const some of inFifties(names)) {
+      const said = Object.fromEntries(some.map((name, n) => [n % 3 === 0 ? name.toUpperCase() : name, "evil"]));
+      server.onCall = (arrival, response) => json(withHeaders(response, said), 200, result(arrival));
+      const params = { name: tool, arguments: {} };
+      const reply = await legacy(lab.gateway, "tools/call", params, { token: alice, path: target });
+      expect([reply.status, [...reply.headers.keys()].filter((name) => !RETURNS.has(name))]).toEqual([200, []]);
+      expect(JSON.stringify([...reply.headers])).not.toContain("evil");
+    }
+    server.onCall = answerOk;
   });
 
   it.each(["Application/JSON", "application/json ;charset=UTF-8", 'application/json; charset="utf-8"; a=evil'])(
