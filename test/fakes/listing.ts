@@ -38,6 +38,7 @@ export function listingOf(server: string, offered: Offered, aliases: AliasTable 
     templates: templates ?? [],
     offers,
     tellsOf: [],
+    direct: null,
     stats,
     incomplete: {},
     broken: null,

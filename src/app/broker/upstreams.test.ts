@@ -83,18 +83,21 @@ describe("as whom a server is listed", () => {
     await listed({ url: plain.url, ...(discovery && { discovery }) });
     return plain.requests.map(({ headers }) => [headers.authorization, headers["x-api-key"]]);
   };
-  const twice = (one: unknown[]) => [one, one];
+  /** Era, the older handshake of two messages (it is direct), list. */
+  const always = (one: unknown[]) => [one, one, one, one];
 
   it("nobody, unless it is said", async () => {
-    expect(await headersFor(undefined)).toEqual(twice([undefined, undefined]));
-    expect(await headersFor([{ none: {} }])).toEqual(twice([undefined, undefined]));
+    expect(await headersFor(undefined)).toEqual(always([undefined, undefined]));
+    expect(await headersFor([{ none: {} }])).toEqual(always([undefined, undefined]));
   });
 
   it("with the discovery credential, in its header and scheme", async () => {
-    expect(await headersFor([{ static: { file: "key" } }])).toEqual(twice(["Bearer secret-of-the-gateway", undefined]));
+    expect(await headersFor([{ static: { file: "key" } }])).toEqual(
+      always(["Bearer secret-of-the-gateway", undefined]),
+    );
     const key = { static: { file: "key", header: "x-api-key", scheme: "" } };
-    expect(await headersFor([key, { none: {} }])).toEqual(twice([undefined, "secret-of-the-gateway"]));
-    expect(await headersFor([{ none: {} }, key])).toEqual(twice([undefined, undefined]));
+    expect(await headersFor([key, { none: {} }])).toEqual(always([undefined, "secret-of-the-gateway"]));
+    expect(await headersFor([{ none: {} }, key])).toEqual(always([undefined, undefined]));
   });
 
   it.each([

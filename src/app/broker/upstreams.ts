@@ -51,6 +51,7 @@ export function listersOf(
     const options = {
       upstream: upstream.lists,
       credential: discoveryCredential(server),
+      isDirect: (server.callRouting ?? config.callRouting) === "direct",
       limits: config.limits,
       outputSchemas,
       timeoutMs: Math.min(server.timeoutMs, MAX_LISTING_MS),

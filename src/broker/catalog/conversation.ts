@@ -6,6 +6,7 @@ import { isObject } from "../../mcp/envelope.ts";
 import { endSession, OWN_ID, send, sendOwn, type Budget } from "../upstream/client.ts";
 import {
   handshake,
+  HandshakeFault,
   probe,
   type Dialect,
   type LegacyDialect,
@@ -15,16 +16,21 @@ import {
 import { readUpstreamMessage } from "../../mcp/upstream-message.ts";
 import { answerForNobody } from "../upstream/reply.ts";
 import type { UpstreamConnections, UpstreamCredential } from "../upstream/upstream.ts";
+import type { OlderHandshake, Spoken } from "./direct-fit.ts";
 import { readListResponse, type ListResponse, type ListResult } from "./list-response.ts";
 
 /** The server, and what the gateway identifies itself with: never anything of a caller. */
 export interface ListedUpstream {
   readonly upstream: UpstreamConnections;
   readonly credential: UpstreamCredential | null;
+  /** True for a server that clients call without us: it is asked for its older revisions too. */
+  readonly isDirect?: boolean;
 }
 
 export interface Conversation {
   readonly dialect: Dialect;
+  /** Null unless asked for. */
+  readonly spoken: Spoken | null;
   /** Capabilities that the server declares. */
   readonly capabilities: JsonObject;
   /** The result of a list request; null if the server does not know the method. @throws {HttpFault} */
@@ -40,7 +46,8 @@ const MAX_ANSWERED = 16;
 const MAX_REQUEST_BYTES = 64 * 1024;
 
 /** @throws {HttpFault} */
-export async function converse({ upstream, credential }: ListedUpstream, budget: Budget): Promise<Conversation> {
+export async function converse(listed: ListedUpstream, budget: Budget): Promise<Conversation> {
+  const { upstream, credential, isDirect = false } = listed;
   const ask = sendOwn(upstream, credential, budget);
   const end = (dialect: LegacyDialect) => endSession(upstream, credential, dialect);
   let greeting: JsonObject | null = null;
@@ -59,8 +66,10 @@ export async function converse({ upstream, credential }: ListedUpstream, budget:
     read: (bytes: Buffer) => readListResponse(bytes, OWN_ID, budget.slices),
     other: refuser({ upstream, credential }, dialect),
   };
+  const older = dialect.era === "legacy" ? olderOf(dialect) : isDirect ? await olderHandshake(ask, end) : "unknown";
   return {
     dialect,
+    spoken: isDirect ? { modern: dialect.era === "modern", older } : null,
     capabilities,
     list: async (method, params) =>
       resultOf(await send(upstream, credential, { message: { dialect, method, params }, reader })),
@@ -68,6 +77,20 @@ export async function converse({ upstream, credential }: ListedUpstream, budget:
       if (dialect.era === "legacy") await end(dialect);
     },
   };
+}
+
+const olderOf = ({ version, session }: LegacyDialect): OlderHandshake => ({ version, hasSession: session !== null });
+
+/** What a server of the stateless revision says to the handshake of the older ones. */
+async function olderHandshake(ask: SendOwn, end: (dialect: LegacyDialect) => Promise<void>): Promise<Spoken["older"]> {
+  try {
+    const dialect = await handshake(ask, end);
+    await end(dialect);
+    return olderOf(dialect);
+  } catch (error) {
+    const isAnswered = error instanceof HandshakeFault && [200, 400, 404, 405].includes(error.status);
+    return isAnswered && error.stage === "initialize" ? null : "unknown";
+  }
 }
 
 /** Answers the requests that a server makes while it is listed: nobody is there who could, and a server may wait for it. */

@@ -15,6 +15,7 @@ import { createBudget } from "../upstream/client.ts";
 import type { OutputSchemas } from "./output-schemas.ts";
 import type { ChangeKind } from "../change-notices.ts";
 import { declaredChanges } from "./upstream-listener.ts";
+import { directFit, type DirectFit } from "./direct-fit.ts";
 import { converse, type Conversation, type ListedUpstream } from "./conversation.ts";
 
 /** The lists of one server: tools and prompts by name, resources and templates by URI; each in order. */
@@ -26,6 +27,8 @@ export interface Listing {
   readonly offers: Offers;
   /** The lists whose changes the server declares to tell of. */
   readonly tellsOf: readonly ChangeKind[];
+  /** What a direct route can carry of it; null for a server whose calls are relayed. */
+  readonly direct: DirectFit | null;
   readonly stats: ListingStats;
   /** Lists that end where they could not be read on, and why. What was read of them is here. */
   readonly incomplete: Incomplete;
@@ -112,7 +115,8 @@ async function readLists(server: Conversation, options: ListingOptions): Promise
   // For policy both are names of resources: they share one bound.
   const templates = await read("templates", offers.resources, MAX_ENTRIES - resources.length);
   const tellsOf = declaredChanges(server.capabilities);
-  return { tools, prompts, resources, templates, offers, tellsOf, stats, ...progress.end() };
+  const direct = server.spoken === null ? null : directFit(server.spoken);
+  return { tools, prompts, resources, templates, offers, tellsOf, direct, stats, ...progress.end() };
 }
 
 /** Keeps what was read of each list, and why it ended. */

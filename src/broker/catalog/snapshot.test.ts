@@ -24,6 +24,7 @@ const listing = (...tools: string[]): Listing => ({
     tasks: false,
   },
   tellsOf: [],
+  direct: null,
   stats: { dropped: {}, changed: {} },
   incomplete: {},
   broken: null,

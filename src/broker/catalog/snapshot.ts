@@ -355,8 +355,8 @@ function namesOf({ tools, prompts, resources, templates }: Listing): CatalogName
 
 /** Hashes entry by entry, in slices: all definitions of a server are some megabytes. Concatenated JSON texts are unambiguous. */
 async function revisionOf(listing: Listing): Promise<string> {
-  const { tools, prompts, resources, templates, offers, stats, incomplete, broken } = listing;
-  const hash = createHash("sha256").update(JSON.stringify([offers, stats, incomplete, broken]));
+  const { tools, prompts, resources, templates, offers, direct, stats, incomplete, broken } = listing;
+  const hash = createHash("sha256").update(JSON.stringify([offers, direct, stats, incomplete, broken]));
   const slices = createSlices();
   for (const entries of [tools, prompts, resources, templates]) {
     hash.update(JSON.stringify(entries.length));
