@@ -176,7 +176,9 @@ function rpcError(refused: Refused, facts: RpcFacts): object {
   const { rpc, message } = REFUSALS[refused.reason];
   const { reason, rpcCode, help, limitBytes, extension, retryAfterSeconds } = refused;
   const supported =
-    reason === "version_unsupported" ? { supported: SUPPORTED_VERSIONS, requested: requestedBy(facts.rpc) } : {};
+    reason === "version_unsupported"
+      ? { supported: refused.supported ?? SUPPORTED_VERSIONS, requested: requestedBy(facts.rpc) }
+      : {};
   const required = extension === undefined ? {} : { requiredCapabilities: { extensions: { [extension]: {} } } };
   const helped = help === undefined ? {} : { help };
   const again = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };

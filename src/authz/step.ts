@@ -23,6 +23,8 @@ export interface Refused {
   readonly about?: string | undefined;
   /** For `capability_missing`: the extension that the client must declare; the client receives it. */
   readonly extension?: string | undefined;
+  /** For `version_unsupported`: the revisions that are spoken there; default all of the gateway. The client receives them. */
+  readonly supported?: readonly string[] | undefined;
   /** The limit in bytes that the request or its answer exceeds; the client receives it. */
   readonly limitBytes?: number | undefined;
   /** Seconds until the caller may try again, if known: `Retry-After` (RFC 9110 §10.2.3). */

@@ -67,19 +67,22 @@ export function housekeeping(operation: Operation, params: JsonObject, view: Bro
     return members.ok ? pass(isModern ? modernList(members.value, view) : `{${members.value}}`) : members;
   }
   const result = greeting(operation.method, params, view);
-  return pass(JSON.stringify(isModern ? { resultType: "complete", ...result } : result));
+  if (!result.ok) return result;
+  return pass(JSON.stringify(isModern ? { resultType: "complete", ...result.value } : result.value));
 }
 
-function greeting(method: string, params: JsonObject, view: BrokerView): object {
+function greeting(method: string, params: JsonObject, view: BrokerView): Step<object> {
+  const revisions = revisionsOf(view);
   if (method === "initialize") {
-    const protocolVersion = negotiated(params["protocolVersion"]);
+    const protocolVersion = negotiated(params["protocolVersion"], revisions);
+    if (protocolVersion === null) return { ...refuse("version_unsupported", "direct"), supported: revisions };
     // Without a session there is no stream on which a change could be told.
     const own = { ...capabilities(view, view.sessions), ...(view.sessions && sessionCapabilities(view)) };
-    return { protocolVersion, capabilities: own, serverInfo: IMPLEMENTATION };
+    return pass({ protocolVersion, capabilities: own, serverInfo: IMPLEMENTATION });
   }
-  if (method !== "server/discover") return {}; // ping
-  return {
-    supportedVersions: SUPPORTED_VERSIONS,
+  if (method !== "server/discover") return pass({}); // ping
+  return pass({
+    supportedVersions: revisions,
     capabilities: {
       ...capabilities(view, true),
       ...(view.tasks === true && offersOf(view).tasks && { extensions: { [TASKS_EXTENSION]: {} } }),
@@ -88,13 +91,19 @@ function greeting(method: string, params: JsonObject, view: BrokerView): object 
     _meta: { "io.modelcontextprotocol/serverInfo": IMPLEMENTATION },
     ttlMs: LIST_TTL_MS,
     cacheScope: "private",
-  };
+  });
 }
 
-/** The revision of an older client: the requested one if it is supported, else the newest with a handshake. */
-function negotiated(requested: unknown): string {
-  const known = SUPPORTED_VERSIONS.filter((version) => version !== MODERN);
-  return known.find((version) => version === requested) ?? known[0] ?? MODERN;
+/** Those of the gateway; on the endpoint of a direct server, whose clients meet it as it is, those that can be called there. */
+function revisionsOf({ server, snapshot }: BrokerView): readonly string[] {
+  const direct = server === null ? null : snapshot.servers.get(server)?.direct;
+  return direct?.revisions ?? SUPPORTED_VERSIONS;
+}
+
+/** The revision of an older client: the requested one if it is supported, else the newest with a handshake; null for none. */
+function negotiated(requested: unknown, revisions: readonly string[]): string | null {
+  const known = revisions.filter((version) => version !== MODERN);
+  return known.find((version) => version === requested) ?? known[0] ?? null;
 }
 
 /** Capabilities of the endpoint, the same for every caller: they tell nothing about rights. */

@@ -23,6 +23,8 @@ const upstream = z.object({
   entries: counts,
   /** Lists that could not be read to their end, and why; what was read is shown. */
   incomplete: z.record(z.string(), z.string()),
+  /** What its direct route cannot carry (`broker/catalog/direct-fit.ts`); none for a server whose calls are relayed. */
+  direct: z.array(z.string()).default([]),
   /** Left out of its lists. */
   dropped: remarks,
   /** Shown, but not as the server wrote it. */

@@ -11,6 +11,7 @@ const upstream = (server: string, more: Partial<UpstreamStatus> = {}): UpstreamS
     ageSeconds: 12,
     isShown: true,
     breaker: "closed",
+    direct: [],
     incomplete: {},
   },
   entries: { tools: 117, prompts: 0, resources: 3, templates: 1 },

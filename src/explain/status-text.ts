@@ -30,16 +30,32 @@ function rowOf({ server, state, error, lastError, ageSeconds, entries }: Upstrea
   return [server, state, ...KINDS.map((kind) => String(entries[kind] ?? 0)), listed, error ?? last];
 }
 
-function detailsOf({ state, isShown, ageSeconds, breaker, incomplete, dropped, changed }: UpstreamStatus): string[] {
+function detailsOf({
+  state,
+  isShown,
+  ageSeconds,
+  breaker,
+  direct,
+  incomplete,
+  dropped,
+  changed,
+}: UpstreamStatus): string[] {
   const isOld = state === "unhealthy" && ageSeconds !== null;
   return [
     ...(isOld ? [`  ${isShown ? "its old list is shown" : "its old list is too old to be shown"}`] : []),
     ...(breaker === "closed" ? [] : ["  its calls failed and are refused for now"]),
+    ...direct.map((fault) => `  callRouting: direct does not fit: ${DIRECT_WORDS[fault] ?? fault}`),
     ...Object.entries(incomplete).map(([kind, error]) => `  ${kind} were not read to their end: ${error}`),
     ...remarksOf("left out", dropped),
     ...remarksOf("changed", changed),
   ];
 }
+
+const DIRECT_WORDS: Readonly<Record<string, string>> = {
+  needs_session: "it wants a session of clients of older revisions, who cannot call it (say callRouting: broker)",
+  older_only: "clients of 2026-07-28 cannot call it (say callRouting: broker)",
+  stateless_only: "clients of older revisions cannot call it (say callRouting: broker)",
+};
 
 function remarksOf(what: string, remarks: UpstreamStatus["dropped"]): string[] {
   return Object.entries(remarks).flatMap(([reason, remark]) => {

@@ -17,7 +17,7 @@ import {
 } from "../fakes/mcp-server.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
-import { legacy, type Reply } from "./client.ts";
+import { legacy, modern, type Reply } from "./client.ts";
 import { http2Post, rawBytes, rawRequest } from "./raw-http.ts";
 
 /** Names by a seed: odd but legal, short and long. */
@@ -420,6 +420,34 @@ describe("responses", () => {
     });
     expect([500, 502]).toContain(reply.status);
     expect(reply.text + JSON.stringify([...reply.headers])).not.toContain("evil");
+  });
+});
+
+describe("D10: a server of 2025-06-18, without a session", () => {
+  const path = "/servers/demo/mcp";
+
+  it("its endpoint announces what it speaks, and /mcp what the gateway speaks", async () => {
+    const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } };
+    const chosen = async (at: string) =>
+      (await legacy(lab.gateway, "initialize", params, { token: alice, path: at })).message?.["result"];
+    expect(await chosen(path)).toMatchObject({ protocolVersion: "2025-06-18" });
+    expect(await chosen("/mcp")).toMatchObject({ protocolVersion: "2025-11-25" });
+    const spoken = async (at: string) =>
+      (await modern(lab.gateway, "server/discover", {}, { token: alice, path: at })).message?.["result"];
+    expect(await spoken(path)).toMatchObject({ supportedVersions: ["2025-06-18", "2025-03-26", "2024-11-05"] });
+    expect(await spoken("/mcp")).toMatchObject({ supportedVersions: expect.arrayContaining(["2026-07-28"]) });
+  });
+
+  it("operators are told in /readyz, log and metric", async () => {
+    const told = await fetch(`http://127.0.0.1:${ports.brokerOps}/readyz`).then((reply) => reply.json());
+    expect(told).toMatchObject({
+      upstreams: expect.arrayContaining([expect.objectContaining({ server: "demo", direct: ["older_only"] })]),
+    });
+    const metrics = await fetch(`http://127.0.0.1:${ports.brokerOps}/metrics`).then((reply) => reply.text());
+    expect(metrics).toContain('mcp_authz_upstream_direct_unfit{server="demo",fault="older_only"} 1');
+    const lines = lab.children.broker.output().split("\n");
+    const warned = lines.filter((line) => line.includes("direct_cannot_carry") && line.includes('"demo"'));
+    expect(warned).toHaveLength(1);
   });
 });
 

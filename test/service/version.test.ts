@@ -18,7 +18,9 @@ it("--version", () => {
 
 it.each(["initialize", "server/discover"])("serverInfo of %s", (method) => {
   const offers = { tools: true, prompts: true, resources: true };
-  const view = { offers, server: "s", now: 0 } as unknown as Parameters<typeof housekeeping>[2];
+  const view = { offers, server: "s", snapshot: { servers: new Map() }, now: 0 } as unknown as Parameters<
+    typeof housekeeping
+  >[2];
   const said = method === "initialize" ? "2025-11-25" : "2026-07-28";
   const step = housekeeping({ method, version: said } as unknown as Operation, { protocolVersion: said }, view);
   expect(JSON.parse(step.ok ? step.value : "{}")).toMatchObject({ serverInfo: ours });

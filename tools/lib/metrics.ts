@@ -38,7 +38,9 @@ function brokerText(): Promise<string> {
   broker.calls.thinned("demo", 1);
   broker.listed("demo", true);
   const counts = { entries: { tool: 1 }, dropped: { name: 1 }, changed: { text: 1 } };
-  const upstreams = [{ server: "demo", state: "healthy", ageSeconds: 1, ...counts, isRefused: false }];
+  const upstreams = [
+    { server: "demo", state: "healthy", ageSeconds: 1, ...counts, directFaults: ["needs_session"], isRefused: false },
+  ];
   return broker.render({ revision: "r", keysFailing: false, heldBytes: 0, upstreams });
 }
 

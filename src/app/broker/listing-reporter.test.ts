@@ -27,3 +27,16 @@ it("B17c: what is left out is in the log once by name, and again when it changes
     ["definitions_changed", ""],
   ]);
 });
+
+it("D10: what a direct route cannot carry is in the log once, and again when it changes", () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog((line) => lines.push(JSON.parse(line) as Record<string, unknown>), "info", Date.now);
+  const report = listingReporter({ listed: () => {} }, log);
+  const listed = (...faults: string[]) => ({ direct: { revisions: [], faults } }) as unknown as ServerSnapshot;
+  for (const faults of [[], ["needs_session"], ["needs_session"], [], ["older_only"]])
+    report("a", null, listed(...faults));
+  expect(lines.map(({ event, server, message }) => [event, server, message])).toEqual([
+    ["direct_cannot_carry", "a", "needs_session"],
+    ["direct_cannot_carry", "a", "older_only"],
+  ]);
+});

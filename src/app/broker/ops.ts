@@ -93,7 +93,12 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
 function readingOf({ server, state, ageSeconds, listed }: UpstreamState): Omit<UpstreamReading, "isRefused"> {
   const { stats } = listed ?? {};
   const entries = countsOf(listed);
-  return { server, state, ageSeconds, entries, dropped: counts(stats?.dropped), changed: counts(stats?.changed) };
+  const directFaults = listed?.direct?.faults ?? [];
+  return {
+    ...{ server, state, ageSeconds, entries, directFaults },
+    dropped: counts(stats?.dropped),
+    changed: counts(stats?.changed),
+  };
 }
 
 /** The same for people who operate it: what was left out or changed has names. `/catalog`, with all names, is for `serve`. */
@@ -104,6 +109,7 @@ function statusOf({ listed, ...state }: UpstreamState, breaker: BreakerState): U
     breaker,
     isShown: listed !== null,
     incomplete: listed?.incomplete ?? {},
+    direct: [...(listed?.direct?.faults ?? [])],
     entries: countsOf(listed),
     dropped,
     changed,

@@ -15,6 +15,7 @@ const upstream = {
   entries: { tools: 2 },
   dropped: { name: 1 },
   changed: { text_cut: 3 },
+  directFaults: ["older_only"],
   isRefused: false,
 };
 const reading: BrokerReading = { revision: "r1", upstreams: [upstream], keysFailing: true, heldBytes: 7 };

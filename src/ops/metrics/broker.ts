@@ -13,6 +13,8 @@ export interface UpstreamReading {
   readonly entries: Readonly<Record<string, number>>;
   readonly dropped: Readonly<Record<string, number>>;
   readonly changed: Readonly<Record<string, number>>;
+  /** What its direct route cannot carry. */
+  readonly directFaults: readonly string[];
   /** True while its calls are refused at once, and while one tries it. */
   readonly isRefused: boolean;
 }
@@ -158,18 +160,23 @@ function gaugesOf(registry: Registry) {
   const refused = gauge("mcp_authz_upstream_breaker_open", "1 while a server is not called, or one call tries it", [
     "server",
   ]);
+  const unfit = gauge("mcp_authz_upstream_direct_unfit", "1 for what a server's direct route cannot carry", [
+    "server",
+    "fault",
+  ]);
   const info = gauge("mcp_authz_catalog_info", "1 for the revision of the catalogue", ["revision"]);
   const failing = gauge("mcp_authz_wristband_keys_failing", "1 while serve's keys cannot be fetched");
   const held = gauge("mcp_authz_broker_held_bytes", "Bytes of bodies and answers that are held for callers");
   return {
     read({ revision, upstreams, keysFailing, heldBytes }: BrokerReading, states: readonly string[]) {
-      for (const each of [state, age, entries, dropped, changed, refused, info]) each.reset();
+      for (const each of [state, age, entries, dropped, changed, refused, unfit, info]) each.reset();
       info.set({ revision }, 1);
       failing.set(keysFailing ? 1 : 0);
       held.set(heldBytes);
       for (const upstream of upstreams) {
         const { server } = upstream;
         for (const name of states) state.set({ server, state: name }, name === upstream.state ? 1 : 0);
+        for (const fault of upstream.directFaults) unfit.set({ server, fault }, 1);
         refused.set({ server }, upstream.isRefused ? 1 : 0);
         if (upstream.ageSeconds !== null) age.set({ server }, upstream.ageSeconds);
         for (const [kind, count] of Object.entries(upstream.entries)) entries.set({ server, kind }, count);
