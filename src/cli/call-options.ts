@@ -10,6 +10,7 @@ export const CALL_OPTIONS = {
   config: { type: "string", short: "c" },
   "token-file": { type: "string" },
   server: { type: "string" },
+  endpoint: { type: "string" },
   tool: { type: "string" },
   prompt: { type: "string" },
   resource: { type: "string" },
@@ -20,6 +21,7 @@ export const CALL_USAGE = [
   CONFIG_USAGE,
   "  --token-file FILE   the caller's access token; - reads standard input",
   "  --server NAME       a server of the configuration",
+  "  --endpoint NAME     where the call is made: mcp, or a virtual server; default the server's own endpoint",
   "  --tool NAME         the tool, without the prefix it has on /mcp",
   "  --prompt NAME, --resource URI   in place of --tool",
   "  --args JSON         the arguments of the call, default {}",
@@ -37,7 +39,21 @@ export function callSpec(args: Arguments, config: Config): CallSpec {
   });
   const [only] = named;
   if (only === undefined || named.length > 1) throw new UsageError("name exactly one of --tool, --prompt, --resource");
-  return { server, ...only, args: argumentsOption(args), token: readToken(args) };
+  return {
+    server,
+    endpoint: endpointOption(args, config),
+    ...only,
+    args: argumentsOption(args),
+    token: readToken(args),
+  };
+}
+
+function endpointOption(args: Arguments, { virtualServers }: Config): string | null {
+  const endpoint = textOption(args, "endpoint");
+  if (endpoint === undefined) return null;
+  const known = ["mcp", ...Object.keys(virtualServers)];
+  if (!known.includes(endpoint)) throw new InputError(`--endpoint must be one of: ${known.join(", ")}`);
+  return endpoint;
 }
 
 export function argumentsOption(args: Arguments): unknown {

@@ -103,8 +103,10 @@ async function whyCall(config: Config, args: Arguments): Promise<WhyOutput> {
 }
 
 async function whyPast(config: Config, args: Arguments, id: string): Promise<WhyOutput | string> {
-  if (["server", "tool", "prompt", "resource"].some((name) => textOption(args, name) !== undefined))
-    throw new UsageError("--request-id names the call by itself: leave --server, --tool, --prompt and --resource out");
+  if (["server", "endpoint", "tool", "prompt", "resource"].some((name) => textOption(args, name) !== undefined))
+    throw new UsageError(
+      "--request-id names the call by itself: leave --server, --endpoint, --tool, --prompt and --resource out",
+    );
   const withToken = textOption(args, "token-file") !== undefined;
   if (!withToken && textOption(args, "args") !== undefined)
     throw new UsageError("--args with --request-id needs --token-file: a call is repeated with both");

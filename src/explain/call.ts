@@ -7,12 +7,14 @@ import type { PolicyInput, AuthzRequest } from "../authz/types.ts";
 import type { Ports } from "../authz/ports.ts";
 import { newCheckFacts, type CheckFacts } from "../authz/facts.ts";
 import type { Config } from "../config/load.ts";
-import { createAliases } from "../mcp/aliases.ts";
+import { checkSettings } from "../config/settings.ts";
 import type { Kind } from "../mcp/operation.ts";
 
 /** One call as the command line names it. `input` and `why` take the same options. */
 export interface CallSpec {
   readonly server: string;
+  /** Where the call is made: `mcp`, the name of a virtual server, or null for the server's own endpoint. */
+  readonly endpoint: string | null;
   readonly kind: Kind;
   /** The tool or prompt, without its prefix, or the resource's URI. */
   readonly name: string;
@@ -30,7 +32,7 @@ export function requestOf(spec: CallSpec, config: Config): AuthzRequest {
   ]);
   return {
     method: "POST",
-    path: `/servers/${spec.server}/mcp`,
+    path: pathOf(spec),
     query: null,
     host: new URL(config.publicOrigin).hostname,
     headers: { get: (name) => headers.get(name), repeated: () => false, names: () => headers.keys() },
@@ -48,11 +50,22 @@ function presentedHeader(token: string, { identity }: Config): readonly [string,
   return ["authorization", `Basic ${Buffer.from(`${key.name}:${token}`).toString("base64")}`];
 }
 
-function operationOf({ server, kind, name, args }: CallSpec, { servers }: Config): object {
+/** The path of the endpoint at which the call is made. */
+export function pathOf({ server, endpoint }: CallSpec): string {
+  return endpoint === "mcp" ? "/mcp" : `/servers/${endpoint ?? server}/mcp`;
+}
+
+function operationOf(spec: CallSpec, config: Config): object {
+  const { kind, args } = spec;
+  const name = shownName(spec, config);
   if (kind === "resource") return { method: "resources/read", params: { uri: name } };
-  if (kind === "prompt") return { method: "prompts/get", params: { name, arguments: args } };
-  const shown = createAliases(servers[server]?.aliases ?? {}).shown(name);
-  return { method: "tools/call", params: { name: shown ?? name, arguments: args } };
+  return { method: kind === "prompt" ? "prompts/get" : "tools/call", params: { name, arguments: args } };
+}
+
+/** The name that a client gives there. One that the endpoint does not show is asked for as it is, and refused. */
+function shownName({ server, endpoint, kind, name }: CallSpec, config: Config): string {
+  const names = checkSettings(config).resolver.namesOf(server);
+  return (endpoint === null ? names.shownName(kind, name) : names.publicName(kind, name)) ?? name;
 }
 
 /** The part of serve's pipeline that runs before policy. */

@@ -240,7 +240,7 @@ function callOf(config: Config, line: AuditLine): Omit<CallSpec, "token" | "args
   if (server === null || name === null || !isKind(kind)) return "the line names no tool, prompt or resource";
   if (!Object.hasOwn(config.servers, server)) return `the configuration has no server ${server} any more`;
   if (kind !== "resource" && !isOrdinaryName(name)) return "the name is cut off in the log";
-  return { server, kind, name };
+  return { server, endpoint: null, kind, name };
 }
 
 function inputOf(

@@ -8,7 +8,7 @@ import type { Config } from "../config/load.ts";
 import type { JsonValue } from "../json/types.ts";
 import type { RuleLine } from "../policy/explain.ts";
 import type { Simulation, PolicyResult } from "./simulate.ts";
-import type { CallSpec } from "./call.ts";
+import { pathOf, type CallSpec } from "./call.ts";
 import type { ClockFault } from "../identity/clock-skew.ts";
 import { absentClaims } from "../identity/claims.ts";
 import { chainOf } from "./credential-probe.ts";
@@ -77,7 +77,7 @@ export function isUndecided(reason: Reason): boolean {
 
 function endpointStep({ config, spec }: ReportContext, { facts }: Simulation, refused: Refused | null): ReportStep {
   const { url, callRouting } = config.servers[spec.server] ?? { url: "", callRouting: null };
-  const endpoint = `${config.publicOrigin}/servers/${spec.server}/mcp`;
+  const endpoint = `${config.publicOrigin}${pathOf(spec)}`;
   const route = callRouting ?? config.callRouting;
   const failed = refused !== null && facts.endpoint === null;
   return {
@@ -143,7 +143,7 @@ function claimedLines({ config, spec, now }: ReportContext, claims: Readonly<Rec
     `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, issued ${timeText(iat, now)}, expires ${timeText(exp, now)}`,
     `the clock here says ${new Date(now).toISOString()}`,
     `accepted here: issuer ${listed(config.identity.issuers.map(({ issuer }) => issuer))}`,
-    `accepted here: audience ${listed([`${config.publicOrigin}/servers/${spec.server}/mcp`, ...audiences])}`,
+    `accepted here: audience ${listed([`${config.publicOrigin}${pathOf(spec)}`, ...audiences])}`,
   ];
 }
 

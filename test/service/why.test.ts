@@ -139,6 +139,33 @@ function whyProgram(args: readonly string[], input: string): Promise<Ran> {
 const call = (person: string, tool: string, ...more: string[]) =>
   why(["--token-file", tokenFile(person), "--server", "demo", "--tool", tool, ...more]);
 
+describe("a call on another endpoint than its server's", () => {
+  const config = () =>
+    writeConfig("endpoints.yaml", {
+      virtualServers: { desk: { servers: { demo: ["ec*"] } }, none: { servers: { demo: ["other"] } } },
+    });
+  const at = (endpoint: string) =>
+    why(["--token-file", tokenFile("alice"), "--server", "demo", "--endpoint", endpoint, "--tool", "echo"], config());
+  it.each([
+    ["mcp", "/mcp"],
+    ["desk", "/servers/desk/mcp"],
+  ])("%s: allowed, and the step names the path", async (endpoint, path) => {
+    const { code, out, first } = await at(endpoint);
+    expect([code, first]).toEqual([0, "allow"]);
+    expect(out).toContain(`${ORIGIN}${path}`);
+  });
+  it("a virtual server that does not have it refuses", async () => {
+    const { code, out, first } = await at("none");
+    expect([code, first]).toEqual([1, "refuse policy_denied"]);
+    expect(out).toContain("curation");
+  });
+  it("an endpoint that is not there: the names that are", async () => {
+    const { code, err } = await at("x");
+    expect(code).toBe(2);
+    expect(err).toContain("--endpoint must be one of: mcp, desk, none");
+  });
+});
+
 describe("a call", () => {
   it("that is allowed: first line, exit code 0, every step", async () => {
     const { code, out, first } = await call("alice", "echo");
