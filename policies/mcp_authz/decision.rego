@@ -2,7 +2,7 @@
 # title: mcp-authz library
 # description: |
 #   What serve asks. The author's package mcp.authz says `allow` and, where it wants to, `required_scopes`,
-#   `scope_covers`, `step_up` and `reason`; this package makes one decision of them, and asks the same for lists.
+#   `scope_covers`, `step_up`, `reason` and `labels`; this package makes one decision of them, and asks the same for lists.
 #   Nothing here denies: in WASM a built-in that fails is undefined, and an undefined deny rule does not deny.
 package mcp_authz
 
@@ -14,6 +14,7 @@ decision := {
 	"required_scopes": required_scopes,
 	"step_up": step_up,
 	"reason": reason,
+	"labels": labels,
 }
 
 default allowed := false
@@ -40,6 +41,13 @@ scope_insufficient if {
 	count(required_scopes) > 0
 	not permitted
 	permitted with input.identity.scopes as array.concat(input.identity.scopes, [scope | some scope in required_scopes])
+}
+
+# Names that the author gives to what decided; they change nothing.
+default labels := []
+
+labels := [label | some label in data.mcp.authz.labels; is_string(label)] if {
+	type_name(data.mcp.authz.labels) in {"set", "array"}
 }
 
 default reason := null

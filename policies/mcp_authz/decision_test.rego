@@ -167,3 +167,16 @@ test_scopes_and_log_in_together if {
 	made.step_up == {"acr_values": [], "max_age": 1}
 	made.required_scopes == {"admin"}
 }
+
+test_labels if {
+	labels_of({"allow": true}) == []
+	labels_of({"allow": true, "labels": {"a", "b"}}) == ["a", "b"]
+	labels_of({"allow": false, "labels": ["a", 1, null]}) == ["a"]
+	every odd in [null, "a", 1, {"a": "b"}] { labels_of({"allow": true, "labels": odd}) == [] }
+}
+
+labels_of(authz) := made if {
+	decision := mcp_authz.decision with input as whole with data.mcp.authz as authz
+	decision.allow == authz.allow
+	made := decision.labels
+}

@@ -36,6 +36,8 @@ export interface AuditRecord {
   readonly source_ip: string | null;
   /** The policy author's `reason`, or the servers whose names did not all fit into the wristband of a list. */
   readonly note: string | null;
+  /** The policy author's names of what decided; null where there are none. */
+  readonly labels: readonly string[] | null;
   /** The fault in words of this program; never a value of the request. */
   readonly detail: string | null;
   readonly ms: number;
@@ -89,6 +91,7 @@ export function auditRecord(facts: AuditFacts, { decision, reason, detail }: Ver
     wristband: facts.wristband,
     source_ip: capped(facts.sourceIp),
     note: capped(facts.note),
+    labels: facts.labels,
     detail: capped(detail),
     ms: Math.max(0, Math.round((clock.now() - facts.arrivedAt) * 1000) / 1000),
   };

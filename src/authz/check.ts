@@ -19,6 +19,7 @@ import type {
   PolicyInput,
   PolicyOperation,
   AllowDecision,
+  Decision,
   AuthzRequest,
   Identity,
   Visible,
@@ -293,6 +294,12 @@ function goesStraight({ settings, request: { headers } }: CheckContext, { endpoi
   return true;
 }
 
+function noteDecision(facts: CheckFacts, { revision, note, labels }: Decision): void {
+  facts.policy = revision;
+  facts.note = note;
+  facts.labels = labels ?? null;
+}
+
 /** Decides a named operation: policy, then the credential, then the wristband if the broker relays it. */
 async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   const { settings, ports, facts, signal } = context;
@@ -301,8 +308,7 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   if (server === null) return refuse("internal", "a named operation without a server");
   const decision = ports.decide(call.input, facts);
   if (!decision.ok) return decision;
-  facts.policy = decision.value.revision;
-  facts.note = decision.value.note;
+  noteDecision(facts, decision.value);
   if (!decision.value.allow) return refuseByPolicy(decision.value, heldScopes(identity, settings.challengesHeldScopes));
 
   const headers = settings.serverHeaders[server] ?? NO_SERVER_HEADERS;

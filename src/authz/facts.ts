@@ -30,6 +30,8 @@ export interface CheckFacts {
   policy: string | null;
   /** The policy author's `reason`, or the servers whose names did not all fit into the wristband of a list. */
   note: string | null;
+  /** The policy author's names of what decided. */
+  labels: readonly string[] | null;
   /** `jti` of the wristband. */
   wristband: string | null;
   sourceIp: string | null;
@@ -58,6 +60,7 @@ export function newCheckFacts(requestId: string, arrivedAt: number): CheckFacts 
     origin: null,
     policy: null,
     note: null,
+    labels: null,
     wristband: null,
     sourceIp: null,
     meshRequestId: null,

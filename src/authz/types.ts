@@ -76,19 +76,28 @@ interface Caller {
   readonly expiresAt: number;
 }
 
-/** The decision of policy on one operation. `revision` is the SHA-256 of policy, data and settings, in hex. */
+/** What the author of the policy says of a decision: for audit and `why` only. */
+interface AuthorsWords {
+  /** The SHA-256 of policy, data and settings, in hex. */
+  readonly revision: string;
+  /** The author's `reason`; one that a rule computed is masked, for it may hold values of the request. */
+  readonly note: string | null;
+  /** The reason that is masked in `note`: never for a log. */
+  readonly computed?: string;
+  /** The author's names of what decided, sorted. */
+  readonly labels?: readonly string[];
+}
+
+/** The decision of policy on one operation. */
 export type Decision =
-  | { readonly allow: true; readonly revision: string; readonly note: string | null }
-  | {
+  | (AuthorsWords & { readonly allow: true })
+  | (AuthorsWords & {
       readonly allow: false;
-      readonly revision: string;
-      /** The author's `reason`: audit and `why` only. */
-      readonly note: string | null;
       /** Present if the same request with these scopes would be allowed. */
       readonly requiredScopes: readonly string[] | null;
       /** Present if the same request after such a log-in would be allowed. */
       readonly stepUp?: StepUp | null;
-    };
+    });
 
 /** The log-in that an operation needs (RFC 9470 §3). */
 export interface StepUp {

@@ -125,7 +125,11 @@ function policyOf(line: AuditLine): string {
   const note = text(line, "note");
   return revision === null
     ? "not asked"
-    : `revision ${revision.slice(0, 12)}; reason: ${note === null ? "none given" : `"${note}"`}`;
+    : `revision ${revision.slice(0, 12)}; reason: ${note === null ? "none given" : `"${note}"`}${labelsOf(line)}`;
+}
+
+function labelsOf({ labels }: AuditLine): string {
+  return Array.isArray(labels) && labels.length > 0 ? `; labels ${labels.join(", ")}` : "";
 }
 
 /** Evaluates policy for the same call, as far as the log has its facts: the policy of that time, where it is kept. */

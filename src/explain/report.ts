@@ -203,16 +203,17 @@ function policyVerdict(decision: Decision): string {
 
 function decisionStep({ decision, isKept }: PolicyResult): ReportStep {
   if (!decision.ok) return { step: "policy", outcome: "refused", says: [whatWasWrong(decision)] };
-  const { allow, revision, note } = decision.value;
+  const { allow, revision, note, computed, labels = [] } = decision.value;
+  const reason = computed ?? note;
   const scopes = decision.value.allow ? null : decision.value.requiredScopes;
   const verdict = policyVerdict(decision.value);
   return {
     step: "policy",
     outcome: allow ? "ok" : "refused",
     says: [
-      `${verdict}; reason: ${note === null ? "none given" : `"${note}"`}; revision ${revision.slice(0, 12)}${isKept ? ", kept" : ""}`,
+      `${verdict}; reason: ${reason === null ? "none given" : `"${reason}"`}${labels.length === 0 ? "" : `; labels ${listed(labels)}`}; revision ${revision.slice(0, 12)}${isKept ? ", kept" : ""}`,
     ],
-    facts: { allow, reason: note, requiredScopes: scopes, revision },
+    facts: { allow, reason, labels, requiredScopes: scopes, revision },
   };
 }
 

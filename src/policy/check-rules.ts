@@ -106,6 +106,7 @@ const WANTED: Readonly<Record<string, string>> = {
   step_up: "an object of acr_values and max_age",
   scope_covers: "an object of lists of texts",
   reason: "a text",
+  labels: "a set of texts",
 };
 
 /** The library reads the author's rules: a fault there is one of the rule that it reads, which the author has to see. */

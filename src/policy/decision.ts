@@ -7,6 +7,11 @@ import { faultKind, type ArgumentKind } from "./pattern-fault.ts";
 export const MAX_SCOPES = 64;
 /** Characters of the author's reason that reach the audit line. */
 const MAX_NOTE = 500;
+/** Names of what decided, in the audit line. */
+const MAX_LABELS = 16;
+const LABEL = /^[\w.:/ -]{1,64}$/;
+/** In place of a text that is not the author's own. */
+const COMPUTED = "(computed)";
 /** RFC 6749 §3.3: what a scope may be made of; it goes into a header. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
@@ -15,12 +20,23 @@ export function decide(evaluator: Evaluator, input: PolicyInput): Step<Decision>
   const result = evaluate(evaluator, "mcp_authz/decision", input);
   if (!result.ok) return result;
   if (!isDecision(result.value)) return refuse("policy_unavailable", "the decision is malformed");
-  const { allow, scope_insufficient: insufficient, required_scopes: scopes, reason } = result.value;
-  const { revision } = evaluator;
-  const note = reason === null ? null : reason.slice(0, MAX_NOTE);
-  if (allow) return pass({ allow: true, revision, note });
+  const { allow, scope_insufficient: insufficient, required_scopes: scopes } = result.value;
+  const said = { revision: evaluator.revision, ...saidOf(evaluator, result.value) };
+  if (allow) return pass({ allow: true, ...said });
   const stepUp = stepUpOf(result.value);
-  return pass({ allow: false, revision, note, requiredScopes: insufficient ? scopes.toSorted() : null, stepUp });
+  return pass({ allow: false, ...said, requiredScopes: insufficient ? scopes.toSorted() : null, stepUp });
+}
+
+/** The author's words, for the audit line: what a rule computed may hold a claim or an argument of the caller. */
+function saidOf(
+  evaluator: Evaluator,
+  { reason, labels = [] }: RawDecision,
+): Pick<Decision, "note" | "computed" | "labels"> {
+  const isSafe = (text: string) => evaluator.isAuthors(text);
+  const names = labels.map((label) => (LABEL.test(label) && isSafe(label) ? label : COMPUTED));
+  const given = names.length === 0 ? {} : { labels: [...new Set(names)].toSorted().slice(0, MAX_LABELS) };
+  if (reason === null || isSafe(reason)) return { note: reason?.slice(0, MAX_NOTE) ?? null, ...given };
+  return { note: COMPUTED, computed: reason.slice(0, MAX_NOTE), ...given };
 }
 
 /** Asks policy what the caller may see. WASM gives sets in no order, so everything is sorted here. */
@@ -65,6 +81,8 @@ interface RawDecision {
   readonly scope_insufficient: boolean;
   readonly required_scopes: readonly string[];
   readonly reason: string | null;
+  /** Policies that were compiled with an older library have none. */
+  readonly labels?: readonly string[];
   /** Absent in a bundle of an earlier library, which asks for no log-in. */
   readonly step_up?: RawStepUp | null;
 }
@@ -91,13 +109,18 @@ function stepUpOf({ step_up: wanted, required_scopes: scopes }: RawDecision): St
 
 /** Checked by hand, once per Check: a schema library takes as long for this as the evaluation. */
 function isDecision(value: unknown): value is RawDecision {
-  const members = isObject(value) && "step_up" in value ? 5 : 4;
-  if (!isObjectOf(value, members)) return false;
-  const { allow, scope_insufficient: insufficient, required_scopes: scopes, reason, step_up: stepUp = null } = value;
+  if (!isObject(value)) return false;
+  // Policies that were compiled with an older library lack these two.
+  const members = 4 + ["step_up", "labels"].filter((name) => Object.hasOwn(value, name)).length;
+  if (!isObjectOf(value, members) || !isWords(value)) return false;
+  const { allow, scope_insufficient: insufficient, required_scopes: scopes, step_up: stepUp = null } = value;
   if (typeof allow !== "boolean" || typeof insufficient !== "boolean" || !isStepUp(stepUp)) return false;
   // One of them at most.
-  if ([allow, insufficient, stepUp !== null].filter(Boolean).length > 1) return false;
-  return (reason === null || typeof reason === "string") && areScopes(scopes);
+  return [allow, insufficient, stepUp !== null].filter(Boolean).length <= 1 && areScopes(scopes);
+}
+
+function isWords({ reason, labels = [] }: Readonly<Record<string, unknown>>): boolean {
+  return (reason === null || typeof reason === "string") && isList(labels);
 }
 
 function areScopes(value: unknown): boolean {

@@ -110,6 +110,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
       revision: "r",
       evaluate: () => result,
       argumentFault: () => "",
+      isAuthors: () => true,
       withCatalog: () => evaluator,
     };
     expect(verdict(evaluator)).toBe(expected);
@@ -127,6 +128,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
       revision: "r",
       evaluate: () => result,
       argumentFault: () => "",
+      isAuthors: () => true,
       withCatalog: () => evaluator,
     };
     expect(visible(evaluator, INPUT)).toMatchObject({ ok: false, reason: "policy_unavailable" });
@@ -138,6 +140,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
       revision: "r",
       evaluate: () => result,
       argumentFault: () => "",
+      isAuthors: () => true,
       withCatalog: () => evaluator,
     };
     const step = decide(evaluator, INPUT);

@@ -3,6 +3,7 @@ import type { PolicyInput } from "../authz/types.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import { parseJson } from "../json/parse.ts";
 import type { Artifact } from "./artifact.ts";
+import { createAuthorTexts } from "./author-texts.ts";
 import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
 import { createInputText } from "./input-text.ts";
 import { faultKind, findFault, type ArgumentKind } from "./pattern-fault.ts";
@@ -27,6 +28,8 @@ export interface Evaluator {
   evaluate(entrypoint: Entrypoint, input: PolicyInput): unknown;
   /** After an evaluation that a fault of this kind ended: the place in the data that is at fault. */
   argumentFault(kind: ArgumentKind, entrypoint: Entrypoint, input: PolicyInput): string;
+  /** True for a text that stands in the rules or in the author's data, whole. */
+  isAuthors(text: string): boolean;
   /** The same policy with another catalogue, as a new value. */
   withCatalog(catalog: unknown): Evaluator;
 }
@@ -40,12 +43,14 @@ export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unk
   const authored = parseJson(data) as object;
   const inputText = createInputText();
   const faults = createFaultFinder(data.length, authored, guard);
+  const isAuthors = createAuthorTexts(wasm, authored, data.length);
   const readResult = createResultReader();
   const build = (entries: unknown): Evaluator => {
     const all = encode(entries === null ? authored : { ...authored, catalog: entries });
     let ready: Engine | null = createEngine(module, all);
     return {
       revision,
+      isAuthors,
       withCatalog: build,
       evaluate(entrypoint, input) {
         guard.enter();
