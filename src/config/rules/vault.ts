@@ -3,7 +3,7 @@ import { hostOf } from "../names.ts";
 import { issuerAliases } from "../callers.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config, CredentialConfig } from "../schema.ts";
-import { isSegment, parsePath, uses, type PathTemplate } from "../../credential/vault/path.ts";
+import { canMeet, isSegment, ofServer, parsePath, uses, type PathTemplate } from "../../credential/vault/path.ts";
 
 type VaultEntryConfig = Extract<CredentialConfig, { kind: "vault" }>;
 
@@ -15,6 +15,7 @@ const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 /** Rules of `vault` and of the credentials of its kind. */
 export function checkVault(config: Config, reporter: Reporter): void {
   checkLogin(config, reporter);
+  checkMeetings(config, reporter);
   for (const [name, server] of Object.entries(config.servers)) {
     server.credential.forEach((entry, i) => {
       if (entry.kind !== "vault") return;
@@ -54,6 +55,30 @@ function checkEntry(config: Config, entry: Entry, reporter: Reporter): void {
   if (!entry.requireOwner) checkUnowned(config, { key: entry.key, path }, reporter);
 }
 
+/** Two entries whose paths can be one: a caller with the right name would read what is another's, or everybody's. */
+function checkMeetings({ servers }: Config, { problem }: Reporter): void {
+  const entries = Object.entries(servers).flatMap(([server, { credential, url }]) =>
+    credential.flatMap((entry, i) => {
+      const path = entry.kind === "vault" ? parsePath(entry.path) : "";
+      if (entry.kind !== "vault" || typeof path === "string") return [];
+      const { mount, requireOwner } = entry;
+      const key = `servers.${server}.credential[${i}].vault`;
+      return [{ key, mount, requireOwner, path: ofServer(path, { server, host: hostOf(url) }) }];
+    }),
+  );
+  entries.forEach((entry, i) => {
+    if (entry.requireOwner) return;
+    const other = entries.find(
+      (one, j) => j !== i && one.mount === entry.mount && (j < i || one.requireOwner) && canMeet(entry.path, one.path),
+    );
+    if (other === undefined) return;
+    problem(
+      `${entry.key}.path`,
+      `can be a path of ${other.key} too, for callers that the two name differently: say requireOwner: true, or give one of them a segment or a mount of its own`,
+    );
+  });
+}
+
 function requireAliases(config: Config, key: string, problem: Reporter["problem"]): void {
   config.identity.issuers.forEach(({ alias }, i) => {
     if (alias === null) problem(`identity.issuers[${i}].alias`, `is required, as ${key}.path uses {issuerAlias}`);
@@ -72,7 +97,10 @@ function checkUnowned(
       "with several issuers the same username can be two people: say requireOwner: true or use {issuerAlias}",
     );
   }
-  if (!uses(path, "username", "subject")) {
+  const names = uses(path, "username", "subject");
+  if (!names && uses(path, "claim")) {
+    warn(`${key}.path`, "names callers by a claim: all who have the same value get the same credential");
+  } else if (!names) {
     warn(`${key}.path`, "names no caller: everybody gets the same credential; use {username} or {subject}");
   }
   if (uses(path, "username")) {

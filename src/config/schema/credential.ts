@@ -151,7 +151,10 @@ function vaultKind() {
       path: z
         .string()
         .min(1)
-        .meta({ description: "of segments and `{username}`, `{subject}`, `{issuerAlias}`, `{server}`, `{host}`" }),
+        .meta({
+          description:
+            "of segments and `{username}`, `{subject}`, `{issuerAlias}`, `{server}`, `{host}`, `{claim:NAME}`, `{subject:base32}`",
+        }),
       field: z.string().min(1).default("token").meta({ description: "the field of the entry" }),
       headers: severalHeaders({ field }).meta({
         description: "several headers of one entry, in place of `field`, `header` and `scheme`",

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fillPath, isSegment, parsePath, uses, type PathTemplate, type PathValues } from "./path.ts";
+import { base32 } from "../caller-text.ts";
+import { canMeet, fillPath, isSegment, parsePath, uses, type PathTemplate, type PathValues } from "./path.ts";
 
 const VALUES: PathValues = {
   username: "alice",
@@ -8,6 +9,7 @@ const VALUES: PathValues = {
   issuerAlias: "acme",
   server: "github",
   host: "api.github.com",
+  claims: { tenant: "acme", org: { unit: "x-1" }, n: 1, list: ["a"], odd: "a/b" },
 };
 
 function template(text: string): PathTemplate {
@@ -86,7 +88,10 @@ describe("fillPath", () => {
       fc.property(texts, names, names, (text, username, subject) => {
         const values = { ...VALUES, username, subject };
         const path = fillPath(template(text), values);
-        const wanted = text.split("/").map((part) => values[part.slice(1, -1) as keyof PathValues] ?? part);
+        const wanted = text.split("/").map((part) => {
+          const value = values[part.slice(1, -1) as keyof PathValues];
+          return typeof value === "string" ? value : part;
+        });
         if (path === null) return wanted.some((part) => !isSegment(part));
         // What every client and server after us makes of it is the same again.
         const url = new URL(`https://vault.example.com/v1/secret/data/${path}`);
@@ -97,6 +102,64 @@ describe("fillPath", () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  it("claims, and names that no path could hold", () => {
+    expect(fillPath(template("{claim:tenant}/{claim:/org/unit}/{subject}"), VALUES)).toBe("acme/x-1/alice-sub");
+    expect(fillPath(template("{subject:base32}/{host}"), { ...VALUES, subject: "auth0|42" })).toBe(
+      "mf2xi2bqpq2de/api.github.com",
+    );
+    expect(fillPath(template("{claim:odd:base32}/x"), VALUES)).toBe("meXWE/x".toLowerCase());
+  });
+
+  it.each(["none", "n", "list", "org", "odd", "toString", "/org", "/org/none", "/list/0", "/tenant/length"])(
+    "a claim %s makes no path",
+    (claim) => expect(fillPath(template(`{claim:${claim}}/x`), VALUES)).toBeNull(),
+  );
+
+  it.each([
+    "{claim:}",
+    "{claim:a b}",
+    "{claim}",
+    "{host:base32}",
+    "{issuerAlias:base32}",
+    "{subject:base64}",
+    "{claim:a}x",
+  ])("%s is no placeholder", (text) => expect(parsePath(text)).toEqual(expect.any(String)));
+
+  it("base32 is that of RFC 4648, and two names never have one spelling", () => {
+    const rfc = ["f", "fo", "foo", "foob", "fooba", "foobar"].map(base32);
+    expect(rfc).toEqual(["my", "mzxq", "mzxw6", "mzxw6yq", "mzxw6ytb", "mzxw6ytboi"]);
+    const at = (subject: string) => fillPath(template("{subject:base32}"), { ...VALUES, subject });
+    const odd = fc.string({ unit: "binary", minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(odd, odd, (a, b) => {
+        if (at(a) !== null && at(a) === at(b)) expect(a).toBe(b);
+        expect(at(a) ?? "a").toMatch(/^[a-z2-7]{1,128}$/);
+      }),
+      { numRuns: 2000 },
+    );
+    expect(at("\ud800")).toBeNull();
+    expect(at("x".repeat(81))).toBeNull();
+  });
+
+  it("P4: two entries that could be one path, for callers who are named differently", () => {
+    const meet = (a: string, b: string) => canMeet(template(a), template(b));
+    for (const [a, b] of [
+      ["{username}/x", "{subject}/x"],
+      ["{subject}/x", "{subject:base32}/x"],
+      ["{claim:a}/x", "{claim:b}/x"],
+      ["{username}/x", "shared/x"],
+      ["a/{username}", "{username}/a"],
+    ] as const)
+      expect([a, b, meet(a, b), meet(b, a)]).toEqual([a, b, true, true]);
+    for (const [a, b] of [
+      ["{username}/x", "{username}/x"],
+      ["{username}/x", "{subject}/y"],
+      ["{username}/x", "{subject}/x/y"],
+      ["u/{username}", "s/{subject}"],
+    ] as const)
+      expect([a, b, meet(a, b)]).toEqual([a, b, false]);
   });
 
   it("P4: two callers never share a path", () => {

@@ -1,29 +1,22 @@
 // Path templates of Vault entries: the only maker of Vault paths. Pure.
 
-/** The values of placeholders. The first three are from the caller's verified token, the others from the configuration. */
-export interface PathValues {
-  readonly username: string | null;
-  readonly subject: string;
-  /** The configured short name of the caller's issuer. */
-  readonly issuerAlias: string | null;
+import { placeholderText, readPlaceholder, valueOf, type CallerFacts, type CallerPlaceholder } from "../caller-text.ts";
+
+/** The values of placeholders: the caller's from a verified token, the others from the configuration. */
+export interface PathValues extends CallerFacts {
   readonly server: string;
   /** The server's host name in lower case, without port. */
   readonly host: string;
 }
 
-export type Placeholder = keyof PathValues;
-
 /** A placeholder is a whole segment: beside other text, `{username}-x` and `{username}` could meet in one path. */
-export type PathSegment = { readonly literal: string } | { readonly placeholder: Placeholder };
+export type PathSegment =
+  | { readonly literal: string }
+  | { readonly fixed: "server" | "host" }
+  | { readonly caller: CallerPlaceholder };
 export type PathTemplate = readonly PathSegment[];
 
-const PLACEHOLDERS: ReadonlySet<string> = new Set<Placeholder>([
-  "username",
-  "subject",
-  "issuerAlias",
-  "server",
-  "host",
-]);
+const KNOWN = "{username}, {subject}, {issuerAlias}, {server}, {host}, {claim:NAME}, and the caller's with :base32";
 
 /**
  * One segment (threat model: M10). Excludes "." and "..", and all that a client or server decodes, cuts off or normalizes.
@@ -39,14 +32,17 @@ export function isSegment(text: string): boolean {
 /** Parses a path of the configuration, or returns its fault. */
 export function parsePath(text: string): PathTemplate | string {
   const template: PathSegment[] = [];
-  for (const part of text.split("/")) {
-    const name = /^\{([A-Za-z]*)\}$/.exec(part)?.[1];
+  for (const part of text.match(/(?:\{[^{}]*\}|[^/])+|(?<=\/|^)(?=\/|$)/g) ?? [""]) {
+    const name = /^\{([^{}]*)\}$/.exec(part)?.[1];
     if (name === undefined) {
       if (!isSegment(part)) return faultOf(part);
       template.push({ literal: part });
+    } else if (name === "server" || name === "host") {
+      template.push({ fixed: name });
     } else {
-      if (!isPlaceholder(name)) return `{${name}} is not known; there are ${[...PLACEHOLDERS].map(braced).join(", ")}`;
-      template.push({ placeholder: name });
+      const caller = readPlaceholder(name);
+      if (caller === null) return `{${name}} is not known; there are ${KNOWN}`;
+      template.push({ caller });
     }
   }
   return template;
@@ -56,23 +52,53 @@ export function parsePath(text: string): PathTemplate | string {
 export function fillPath(template: PathTemplate, values: PathValues): string | null {
   const parts: string[] = [];
   for (const segment of template) {
-    const part = "literal" in segment ? segment.literal : values[segment.placeholder];
+    const part = partOf(segment, values);
     if (part === null || !isSegment(part)) return null;
     parts.push(part);
   }
   return parts.join("/");
 }
 
-export function uses(template: PathTemplate, ...names: readonly Placeholder[]): boolean {
-  return template.some((segment) => "placeholder" in segment && names.includes(segment.placeholder));
+function partOf(segment: PathSegment, values: PathValues): string | null {
+  if ("literal" in segment) return segment.literal;
+  return "fixed" in segment ? values[segment.fixed] : valueOf(segment.caller, values);
 }
 
-function isPlaceholder(name: string): name is Placeholder {
-  return PLACEHOLDERS.has(name);
+export function uses(
+  template: PathTemplate,
+  ...names: readonly (CallerPlaceholder["of"] | "server" | "host")[]
+): boolean {
+  return template.some((segment) => {
+    if ("literal" in segment) return false;
+    return names.includes("fixed" in segment ? segment.fixed : segment.caller.of);
+  });
 }
 
-function braced(name: string): string {
-  return `{${name}}`;
+/**
+ * True if a path of one template can be one of the other, for callers that the two name differently: then one caller could read
+ * what is another's. `a` and `b` hold the values of their own servers.
+ */
+export function canMeet(a: PathTemplate, b: PathTemplate): boolean {
+  if (a.length !== b.length) return false;
+  const pairs = a.map((segment, i) => [textOf(segment), textOf(b[i] ?? segment)] as const);
+  return (
+    pairs.every(([one, other]) => one === other || isCaller(one) || isCaller(other)) &&
+    pairs.some(([one, other]) => one !== other)
+  );
+}
+
+/** The template with the names of its server in it. */
+export function ofServer(template: PathTemplate, { server, host }: Pick<PathValues, "server" | "host">): PathTemplate {
+  return template.map((segment) => ("fixed" in segment ? { literal: { server, host }[segment.fixed] } : segment));
+}
+
+function textOf(segment: PathSegment): string {
+  if ("literal" in segment) return segment.literal;
+  return "fixed" in segment ? `{${segment.fixed}}` : placeholderText(segment.caller);
+}
+
+function isCaller(text: string): boolean {
+  return text.startsWith("{");
 }
 
 function faultOf(part: string): string {

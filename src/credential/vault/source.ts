@@ -97,9 +97,9 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
   return {
     kind: "vault",
     get(identity, signal, refused) {
-      const { issuer, subject, username } = identity;
+      const { issuer, subject, username, claims } = identity;
       const issuerAlias = deps.aliasOf(issuer);
-      const path = fillPath(entry.path, { username, subject, issuerAlias, server, host: entry.host });
+      const path = fillPath(entry.path, { username, subject, claims, issuerAlias, server, host: entry.host });
       if (path === null) return NO_PATH;
       const key = `${fixed}${cacheKey(issuer, subject, path)}`;
       return deps.cache.get({ key, identity, ask: () => ask(identity, path), refused }, signal);
