@@ -72,6 +72,16 @@ export function hasPlaceholder(text: string): boolean {
   return readTemplate(text).some((part) => typeof part !== "string");
 }
 
+/** Why a text with braces is no template: a slip in a name, or values that nothing keeps apart. Null where there is no fault. */
+export function templateFault(text: string): string | null {
+  const parts = readTemplate(text);
+  const slip = parts.find((part) => typeof part === "string" && /^\{[A-Za-z]+[^{}"]*\}$/.test(part));
+  if (typeof slip === "string")
+    return `${slip} is no placeholder; there are {username}, {subject}, {issuerAlias}, {claim:NAME}, and :base32`;
+  const touching = parts.some((part, i) => typeof part !== "string" && typeof (parts[i + 1] ?? "") !== "string");
+  return touching ? "has two placeholders without a text between them: two callers could have one value" : null;
+}
+
 /** Fills the values in; null where one is absent or could be read as more than one value. */
 export function fillTemplate(template: CallerTemplate, caller: CallerFacts): string | null {
   const form = template.length === 1 ? ALONE : WORD;

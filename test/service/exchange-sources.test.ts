@@ -51,7 +51,14 @@ function sources() {
     exchange: (outcome: string) => void counts.push(outcome),
   };
   const log = { error: (event: string, fields: unknown) => void logged.push([event, fields]) };
-  return { counts, logged, ...createExchangeSources({ negativeTtlMs: 5000 } as Config, { log, metrics }) };
+  return {
+    counts,
+    logged,
+    ...createExchangeSources({ negativeTtlMs: 5000, identity: { issuers: [] as object[] } } as Config, {
+      log,
+      metrics,
+    }),
+  };
 }
 
 it("H11: servers of one token endpoint wait together, those of another do not", async () => {

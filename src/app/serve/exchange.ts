@@ -25,12 +25,14 @@ export interface ExchangeSources {
 
 /** Makes one cache for all exchanges, and one client per token endpoint, whose `Retry-After` holds for every server. */
 export function createExchangeSources(
-  { negativeTtlMs }: Config,
+  { negativeTtlMs, identity }: Config,
   { log, metrics }: { log: Pick<Log, "error">; metrics: Pick<Metrics, "cache" | "exchange"> },
 ): ExchangeSources {
   const actors: Actor[] = [];
   const cache = createLookupCache({ count: (result) => metrics.cache("credential", result) });
   const endpoints = new Map<string, TokenEndpoint>();
+  const aliases = new Map(identity.issuers.map(({ issuer, alias }) => [issuer, alias]));
+  const aliasOf = (issuer: string) => aliases.get(issuer) ?? null;
   const endpointOf = (entry: ExchangeConfig | ClientCredentialsConfig, key: string): TokenEndpoint => {
     const { kind, tokenEndpoint: url, caFile } = entry;
     const id = JSON.stringify([url, caFile]);
@@ -41,7 +43,7 @@ export function createExchangeSources(
   return {
     source(entry, key) {
       const endpoint = endpointOf(entry, key);
-      const deps = { endpoint, cache, now: Date.now, onOutcome: metrics.exchange };
+      const deps = { endpoint, cache, now: Date.now, aliasOf, onOutcome: metrics.exchange };
       const options = { entry: key, negativeTtlMs };
       if (entry.kind === "client_credentials")
         return clientCredentialsSource({ ...entry, ...options }, { ...deps, monotonic: () => performance.now() });

@@ -1,5 +1,7 @@
 // Rules of the credential kind `exchange`: RFC 8693 with the caller's token as `subject_token`. Pure.
-import type { Reporter } from "../problem.ts";
+import { templateFault } from "../../credential/caller-text.ts";
+import { aliasFault } from "./headers.ts";
+import type { Report, Reporter } from "../problem.ts";
 import type { Config, CredentialConfig } from "../schema.ts";
 
 type ExchangeConfig = Extract<CredentialConfig, { kind: "exchange" }>;
@@ -21,6 +23,7 @@ function checkEntry(
 ): void {
   const { key } = entry;
   const issuers = config.identity.issuers.map(({ issuer }) => issuer);
+  checkTemplates(config, entry, problem);
   if (entry.issuer === null && issuers.length > 1) {
     problem(`${key}.issuer`, "is required with several issuers: no IdP may be shown the tokens of another");
   }
@@ -35,5 +38,16 @@ function checkEntry(
       `${key}.scope`,
       "is not set: a token with any scope is refused, also with one that the IdP grants unasked; name what is wanted here, or what is accepted in allowScopes",
     );
+  }
+}
+
+function checkTemplates(
+  config: Config,
+  { audience, scope, key }: ExchangeConfig & { readonly key: string },
+  problem: Report,
+): void {
+  for (const [name, text] of Object.entries({ audience, scope: scope ?? "" })) {
+    const fault = templateFault(text) ?? aliasFault(config, text);
+    if (fault !== null) problem(`${key}.${name}`, fault);
   }
 }

@@ -198,4 +198,36 @@ describe("exchangeSource", () => {
     expect(requests).toBe(variants.length);
     for (const endpoint of endpoints) endpoint.close();
   });
+
+  it("P4: audience and scope over claims: the IdP is asked for the caller's own, and nobody is served another's", async () => {
+    const fake = await startTokenEndpoint();
+    fake.respond = (response, request) => {
+      const of = `${request.form.get("audience")} ${request.form.get("scope")}`;
+      answerJson(response, 200, granting(Buffer.from(of).toString("hex"), { scope: request.form.get("scope") ?? "" }));
+    };
+    const endpoint = createTokenEndpoint({ url: fake.url, ca: null });
+    const options: ExchangeOptions = {
+      ...{ entry: "servers.a.credential[0]", header: "authorization", scheme: "", profile: "rfc8693", issuer: null },
+      ...{ client: { id: "c", secret: new Secret("s") }, audience: "https://{claim:tenant}.example.com" },
+      ...{ scope: "read:{claim:tenant}", allowScopes: [], timeoutMs: 2000, negativeTtlMs: 1 },
+    };
+    const source = exchangeSource(options, {
+      endpoint,
+      cache: createLookupCache(),
+      now: Date.now,
+      onOutcome: () => {},
+    });
+    const ask = (tenant: unknown) => source.get({ ...ALICE, claims: { tenant } as typeof ALICE.claims }, never);
+    for (const tenant of ["acme", "evil", "acme"]) {
+      const said = `https://${tenant}.example.com read:${tenant}`;
+      expect(Buffer.from(foundToken(await ask(tenant)), "hex").toString()).toBe(said);
+    }
+    const before = fake.requests.length;
+    expect(before).toBe(2);
+    for (const odd of [undefined, "a b", "a/../b", "evil.example.com/#", "x y:admin", "a:b", 7, ""])
+      expect(await ask(odd)).toHaveProperty("refused");
+    expect(fake.requests).toHaveLength(before);
+    endpoint.close();
+    await fake.close();
+  });
 });

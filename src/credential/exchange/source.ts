@@ -6,6 +6,7 @@ import { isParty } from "../../jose/act-claim.ts";
 import { cacheKey, type LookupCache, type CacheEntry } from "../lookup-cache.ts";
 import type { Lookup, CredentialSource } from "../source.ts";
 import { headerValue, type Placement } from "../static.ts";
+import { fillTemplate, readTemplate } from "../caller-text.ts";
 import { readResponse, type Expectation, type ExchangeResult } from "./response.ts";
 import type { Actor, ActorToken } from "./actor.ts";
 import type { Profile } from "./errors.ts";
@@ -28,6 +29,9 @@ export interface ExchangeOptions extends Placement {
   readonly negativeTtlMs: number;
 }
 
+/** `audience` and `scope` for one caller: the templates of the configuration with her claims in them. */
+type Target = Pick<ExchangeOptions, "audience" | "scope">;
+
 export type ExchangeOutcome = "ok" | "none" | "unavailable";
 
 export interface ExchangeDeps {
@@ -37,11 +41,13 @@ export interface ExchangeDeps {
   readonly now: () => number;
   /** The gateway as the actor (`mode: delegation`); without it the exchange is an impersonation. */
   readonly actor?: Actor;
+  readonly aliasOf?: (issuer: string) => string | null;
   /** Called once for each exchange, however many callers wait for it. */
   readonly onOutcome: (outcome: ExchangeOutcome) => void;
 }
 
 const NOT_THE_ACTOR: ExchangeResult = { refused: "may_act of the caller's token does not name the gateway" };
+const NO_TARGET: Lookup = { refused: "the caller's token has no usable value for audience or scope" };
 const OTHER_ISSUER: Lookup = { hasNone: "the caller's token is of another issuer" };
 const NO_TOKEN: Lookup = { hasNone: "the caller came without a token, and nothing else can be exchanged" };
 
@@ -51,34 +57,34 @@ const NO_TOKEN: Lookup = { hasNone: "the caller came without a token, and nothin
  */
 export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): CredentialSource {
   const prove = createClientAuth(options.client, deps.endpoint.url, deps.now);
+  const targetFor = createTargets(options, deps.aliasOf ?? (() => null));
 
-  async function fetchLookup(identity: TokenIdentity): Promise<CacheEntry> {
-    const result = await exchangeFor(identity);
+  async function fetchLookup(identity: TokenIdentity, target: Target): Promise<CacheEntry> {
+    const result = await exchangeFor(identity, target);
     deps.onOutcome(outcomeOf(result));
-    if ("cannotTell" in result) return { lookup: result, ttlMs: 0 };
-    if ("refused" in result) return { lookup: result, ttlMs: options.negativeTtlMs };
-    const value = headerValue(options.scheme, result.granted);
-    const origin = { audience: options.audience, ...(result.actors.length > 0 && { actors: result.actors }) };
-    const found = Object.freeze({ kind: "exchange" as const, header: options.header, value, origin });
-    return { lookup: { found }, ...result.life };
+    return entryOf(result, { ...options, ...target });
   }
 
-  async function exchangeFor(identity: TokenIdentity): Promise<ExchangeResult> {
-    if (deps.actor === undefined) return request(identity, null);
+  async function exchangeFor(identity: TokenIdentity, target: Target): Promise<ExchangeResult> {
+    if (deps.actor === undefined) return request(identity, target, null);
     const actor = await deps.actor.get();
     if (typeof actor === "string") return { cannotTell: `the gateway's own token: ${actor}` };
     if (!mayAct(identity, actor)) return NOT_THE_ACTOR;
-    const result = await request(identity, actor);
+    const result = await request(identity, target, actor);
     if ("refused" in result) deps.actor.drop(actor); // the gateway's own token may have been revoked
     return result;
   }
 
-  async function request(identity: TokenIdentity, actor: ActorToken | null): Promise<ExchangeResult> {
+  async function request(
+    identity: TokenIdentity,
+    { audience, scope }: Target,
+    actor: ActorToken | null,
+  ): Promise<ExchangeResult> {
     const proof = prove();
     if (typeof proof === "string") return { cannotTell: proof };
     const askedAt = deps.now();
     const subjectToken = identity.token.reveal();
-    const { profile, audience, scope, allowScopes } = options;
+    const { profile, allowScopes } = options;
     const form = exchangeForm({ audience, scope, subjectToken, actorToken: actor?.token ?? null });
     const answer = await deps.endpoint.post(provenForm(form, proof), proof.authorization, options.timeoutMs);
     if (typeof answer === "string") return { cannotTell: answer };
@@ -98,11 +104,31 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
       if (options.issuer !== null && identity.issuer !== options.issuer) return OTHER_ISSUER;
       // Verification tolerates clocks that differ, so a token in its last seconds may have expired for the IdP.
       if (identity.expiresAt * 1000 <= deps.now()) return { cannotTell: "the caller's token is about to end" };
-      return deps.cache.get(
-        { key: keyOf(options, deps, identity), identity, ask: () => fetchLookup(identity), refused },
-        signal,
-      );
+      const target = targetFor(identity);
+      if (target === null) return NO_TARGET;
+      const key = keyOf({ ...options, ...target }, deps, identity);
+      return deps.cache.get({ key, identity, ask: () => fetchLookup(identity, target), refused }, signal);
     },
+  };
+}
+
+function entryOf(result: ExchangeResult, { scheme, header, audience, negativeTtlMs }: ExchangeOptions): CacheEntry {
+  if ("cannotTell" in result) return { lookup: result, ttlMs: 0 };
+  if ("refused" in result) return { lookup: result, ttlMs: negativeTtlMs };
+  const { actors } = result;
+  const origin = { audience, ...(actors.length > 0 && { actors }) };
+  const value = headerValue(scheme, result.granted);
+  return { lookup: { found: Object.freeze({ kind: "exchange" as const, header, value, origin }) }, ...result.life };
+}
+
+/** Fills the caller's claims in; null where she has none that fits. */
+function createTargets({ audience, scope }: Target, aliasOf: (issuer: string) => string | null) {
+  const [audienceTemplate, scopeTemplate] = [readTemplate(audience), readTemplate(scope ?? "")];
+  return (identity: Identity): Target | null => {
+    const caller = { ...identity, issuerAlias: aliasOf(identity.issuer) };
+    const filled = fillTemplate(audienceTemplate, caller);
+    const scopes = fillTemplate(scopeTemplate, caller);
+    return filled === null || scopes === null ? null : { audience: filled, scope: scope === null ? null : scopes };
   };
 }
 
