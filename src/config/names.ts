@@ -1,4 +1,5 @@
 // Names that follow from the keys of a configuration. Pure.
+import { hasPlaceholder } from "../credential/caller-text.ts";
 import type { CredentialConfig, ServerConfig } from "./schema.ts";
 
 /** The prefix of a server's names on `/mcp`. */
@@ -6,9 +7,18 @@ export function prefixOf(name: string, prefix: string | null): string {
   return prefix ?? `${name}_`;
 }
 
-/** The places of all credentials of a server's chain: names of headers, and places in the query. */
-export function credentialPlaces({ credential }: ServerConfig): string[] {
-  return credential.flatMap(placesOf);
+/** The places of all that a server gets with a credential: names of headers, those of the caller's claims too, and places in the query. */
+export function credentialPlaces(server: Pick<ServerConfig, "credential" | "headers">): string[] {
+  return [...server.credential.flatMap(placesOf), ...Object.keys(headersOf(server).ofCaller)];
+}
+
+/** The configured headers of a server: fixed ones, and templates over what the caller's token says. */
+export function headersOf({ headers }: Pick<ServerConfig, "headers">) {
+  const entries = Object.entries(headers);
+  return {
+    fixed: Object.fromEntries(entries.filter(([, value]) => !hasPlaceholder(value))),
+    ofCaller: Object.fromEntries(entries.filter(([, value]) => hasPlaceholder(value))),
+  };
 }
 
 /** The places that one entry of a chain fills. */

@@ -4,7 +4,7 @@ import type { CheckSettings } from "../authz/check.ts";
 import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
 import { watchedHeaders } from "../authz/server-headers.ts";
-import { credentialPlaces, prefixOf } from "./names.ts";
+import { credentialPlaces, headersOf, prefixOf } from "./names.ts";
 import { callerHeaders, presentedSettings } from "./callers.ts";
 import type { Config } from "./load.ts";
 import { createCuration } from "../mcp/curation.ts";
@@ -15,9 +15,9 @@ export function checkSettings(config: Config): CheckSettings {
   const servers = Object.entries(config.servers);
   const managed = managedOf(config);
   const serverHeaders = Object.fromEntries(
-    servers.map(([name, { headers, passHeaders }]) => [
+    servers.map(([name, server]) => [
       name,
-      { fixed: new Map(Object.entries(headers)), passes: new Set(passHeaders) },
+      { fixed: new Map(Object.entries(headersOf(server).fixed)), passes: new Set(server.passHeaders) },
     ]),
   );
   return {

@@ -1,6 +1,8 @@
 // What of a request reaches a direct server, held by Envoy once more, in Lua: the Check's answer removes the same. Pure.
 // A regular expression of all other names would be longer than Envoy 1.40 takes without a runtime key.
 import { LISTED, SESSION_HEADER } from "../authz/server-headers.ts";
+import { headersAmong } from "../authz/credential-parts.ts";
+import { placesOf } from "../config/names.ts";
 import type { ServerConfig } from "../config/schema.ts";
 import { luaSet } from "./values.ts";
 
@@ -11,7 +13,7 @@ type HeadersOf = Pick<ServerConfig, "headers" | "passHeaders" | "credential">;
 
 /** Lua that removes every header but those of the list, the configuration's, and the credential's. */
 export function requestScript({ headers, passHeaders, credential }: HeadersOf): string {
-  const credentials = credential.filter(({ kind }) => kind !== "none").map(({ header }) => header);
+  const credentials = headersAmong(credential.filter(({ kind }) => kind !== "none").flatMap(placesOf));
   const names = [...LISTED.names, ...ENVOYS, ...Object.keys(headers), ...passHeaders, ...credentials];
   const prefixes = [":", ...LISTED.prefixes].map((prefix) => `string.sub(name, 1, ${prefix.length}) == "${prefix}"`);
   return `

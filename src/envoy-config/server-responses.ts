@@ -3,6 +3,7 @@
 import { REFUSALS } from "../authz/refusal.ts";
 import { managedHeaders } from "../authz/grant.ts";
 import { requestScript } from "./server-requests.ts";
+import { credentialPlaces } from "../config/names.ts";
 import type { Config, ServerConfig } from "../config/schema.ts";
 import { EXT_AUTHZ, luaSet, typed } from "./values.ts";
 
@@ -124,7 +125,7 @@ export function serverResponseFilter(): object {
 
 /** The script, per route. */
 export function serverResponses(config: Config, server: ServerConfig): object {
-  const headers = server.credential.map(({ header }) => header);
+  const headers = credentialPlaces(server);
   const ours = [...SPEAK_FOR_US, ...managedHeaders(config.wristband.header, config.routeHeader, headers)];
   const settings = `
 local through = ${String(server.passthrough)}

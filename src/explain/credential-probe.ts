@@ -4,6 +4,8 @@ import { parameterOf } from "../authz/credential-parts.ts";
 import type { Ports } from "../authz/ports.ts";
 import { Secret } from "../secret/secret.ts";
 import type { Config } from "../config/load.ts";
+import { headersOf } from "../config/names.ts";
+import { withCallerHeaders } from "../credential/caller-headers.ts";
 import { createCredentials } from "../credential/chain.ts";
 import type { Lookup, CredentialSource } from "../credential/source.ts";
 import { createStderrLog } from "../ops/log.ts";
@@ -36,11 +38,15 @@ export function probeCredentials(config: Config, server: string, askVault: boole
   const notes: CredentialNote[] = [];
   const entries = config.servers[server]?.credential ?? [];
   const real = realChains(config, server, askVault);
+  const aliases = new Map(config.identity.issuers.map(({ issuer, alias }) => [issuer, alias]));
+  const { ofCaller = {} } = config.servers[server] === undefined ? {} : headersOf(config.servers[server]);
+  const callerHeaders = (source: CredentialSource) =>
+    withCallerHeaders(source, ofCaller, (issuer) => aliases.get(issuer) ?? null);
   const asked = [...(real.chains.get(server) ?? [])];
   const chain = entries.map((entry): CredentialSource => {
     const wouldAsk = notAsked(entry, askVault);
     const source = wouldAsk === null ? asked.shift() : undefined;
-    if (source === undefined) return placeholder(entry, wouldAsk ?? "would be asked", notes);
+    if (source === undefined) return callerHeaders(placeholder(entry, wouldAsk ?? "would be asked", notes));
     return {
       kind: entry.kind,
       async get(identity, signal) {

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
+import { base32 } from "../../src/credential/caller-text.ts";
 import { findTool } from "../../src/files/program.ts";
 import { json, startEraServer, withHeaders, type EraServer } from "../fakes/mcp-server.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
@@ -45,7 +46,12 @@ beforeAll(async () => {
       delete servers["demo"]!["callRouting"]; // the default is broker
       servers["everything"] = { url: everything.url, credential: [{ none: {} }] };
       servers["budget"] = { url: budget.url, credential: [{ none: {} }] };
-      servers["keyed"] = { url, credential: [{ static: { file: "secrets/demo", header: "x-api-key", scheme: "" } }] };
+      const headers = { "x-who": "{subject}@{claim:iss:base32}" };
+      servers["keyed"] = {
+        url,
+        headers,
+        credential: [{ static: { file: "secrets/demo", header: "x-api-key", scheme: "" } }],
+      };
       servers["evil"] = { url: evil.url, timeoutMs: 700, credential: [{ static: { file: "secrets/demo" } }] };
       const inQuery = { file: "secrets/demo", in: "query", name: "api_key" };
       servers["queried"] = { url: `${evil.url}?fixed=1`, credential: [{ static: inQuery }] };
@@ -170,6 +176,8 @@ describe.each(ERAS)("a plain client of %s", (_, send) => {
     const { headers } = lab.demo.arrivals.at(-1)!;
     expect([reply.status, headers["x-api-key"], headers.authorization]).toEqual([200, DEMO_CREDENTIAL, undefined]);
     expect(headers).not.toHaveProperty("x-upstream-header");
+    // What her token says of her stands beside it.
+    expect(headers["x-who"]).toBe(`alice@${base32(lab.idp.issuer)}`);
   });
 
   it.skipIf(!hasOpa)("SP-07: JSON for a client that takes no streams", async () => {

@@ -80,7 +80,10 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     const server = (url: string, ...credential: object[]) => ({ url, callRouting: "direct", credential });
     config["servers"] = {
       demo: server(demo.url, own),
-      other: server(other.url, { vault: { ...own.vault, header: "x-api-key", scheme: "" } }),
+      other: {
+        ...server(other.url, { vault: { ...own.vault, header: "x-api-key", scheme: "" } }),
+        headers: { "x-who": "{username}" },
+      },
       strict: { ...server(strict.url, own), callRouting: "broker" },
       named: server(demo.url, { assertion: { audience: "intranet" } }),
       mixed: server(demo.url, own, { static: { file: "secrets/demo" } }),
@@ -115,7 +118,8 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
   it("MS-09: the credential of one server reaches no other", async () => {
     await call("alice", "other");
     const headers = other.arrivals.at(-1)?.headers;
-    expect([headers?.["x-api-key"], headers?.authorization]).toEqual([PATS.other, undefined]);
+    const seen = [headers?.["x-api-key"], headers?.authorization, headers?.["x-who"]];
+    expect(seen).toEqual([PATS.other, undefined, "alice"]);
     expect(JSON.stringify(other.arrivals)).not.toContain(PATS.demo);
     expect(JSON.stringify(lab.demo.arrivals)).not.toContain(PATS.other);
   });

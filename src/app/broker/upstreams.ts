@@ -2,7 +2,7 @@
 import type { CheckSettings } from "../../authz/check.ts";
 import { listUpstream, type Listing, type ListingOptions } from "../../broker/catalog/listing.ts";
 import type { UpstreamCredential, Upstreams, UpstreamSettings } from "../../broker/upstream/upstream.ts";
-import { placesOf } from "../../config/names.ts";
+import { headersOf, placesOf } from "../../config/names.ts";
 import type { Config, ServerConfig } from "../../config/schema.ts";
 import { headerValue } from "../../credential/static.ts";
 import { readCaFile } from "../../files/ca.ts";
@@ -14,15 +14,16 @@ export const MAX_LISTING_MS = 30_000;
 /** @throws {Error} that names the key of a CA file that cannot be read */
 export function upstreamSettings({ servers }: Config): ReadonlyMap<string, UpstreamSettings> {
   const settings = Object.entries(servers).map(
-    ([name, { url, caFile, timeoutMs, maxResponseBytes, credential, headers, passHeaders, sessions }]) => {
+    ([name, { url, caFile, timeoutMs, maxResponseBytes, credential, passHeaders, sessions, ...server }]) => {
+      const headers = headersOf(server);
       const filled = credential.filter(({ kind }) => kind !== "none");
       const upstream = {
         url,
         ca: caFile === null ? null : readCaFile(`servers.${name}.caFile`, caFile),
         timeoutMs,
         maxResponseBytes,
-        credentialHeaders: new Set(filled.flatMap(placesOf)),
-        headers,
+        credentialHeaders: new Set([...filled.flatMap(placesOf), ...Object.keys(headers.ofCaller)]),
+        headers: headers.fixed,
         passHeaders: new Set(passHeaders),
         sessions,
         needsCredential: filled.length === credential.length,

@@ -1,6 +1,8 @@
 // Composes the credential chains of all servers from the configuration. I/O through the sources.
 import type { Config } from "../../config/load.ts";
 import type { Owner } from "../../credential/lookup-cache.ts";
+import { headersOf } from "../../config/names.ts";
+import { withCallerHeaders } from "../../credential/caller-headers.ts";
 import { noneSource } from "../../credential/none.ts";
 import type { CredentialSource } from "../../credential/source.ts";
 import { staticSource } from "../../credential/static.ts";
@@ -48,11 +50,16 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
     if (entry.kind === "vault") return vault.source(entry, server);
     return exchanges.source(entry, key); // exchange, client_credentials
   };
+  const aliases = new Map(config.identity.issuers.map(({ issuer, alias }) => [issuer, alias]));
+  const aliasOf = (issuer: string) => aliases.get(issuer) ?? null;
   return {
     chains: new Map(
       Object.entries(config.servers).map(([name, server]) => [
         name,
-        server.credential.map((entry, i) => source(entry, name, `servers.${name}.credential[${i}]`)),
+        server.credential.map((entry, i) => {
+          const made = source(entry, name, `servers.${name}.credential[${i}]`);
+          return withCallerHeaders(made, headersOf(server).ofCaller, aliasOf);
+        }),
       ]),
     ),
     async start() {

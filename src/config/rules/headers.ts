@@ -2,6 +2,7 @@
 import { managedHeaders } from "../../authz/grant.ts";
 import { HEADER_VALUE } from "../../authz/header-value.ts";
 import { parameterOf } from "../../authz/credential-parts.ts";
+import { templateFault } from "../../credential/caller-text.ts";
 import { placesOf } from "../names.ts";
 import { callerHeaders } from "../callers.ts";
 import type { Report, Reporter } from "../problem.ts";
@@ -85,6 +86,14 @@ function policyFault(name: string, managed: ReadonlySet<string>): string | null 
   return SECRET.test(name) ? `${name} carries a credential: policy reads who the caller is in input.identity` : null;
 }
 
+/** Why `{issuerAlias}` cannot be filled in; null if it can, or is not there. */
+export function aliasFault({ identity }: Config, text: string): string | null {
+  const isUsed = text.includes("{issuerAlias}");
+  return isUsed && identity.issuers.some(({ alias }) => alias === null)
+    ? "needs an alias of each of identity.issuers"
+    : null;
+}
+
 export function checkHeaders(config: Config, { problem }: Reporter): void {
   const say = (key: string, fault: string | null) => fault !== null && problem(key, fault);
   const { header } = config.wristband;
@@ -98,7 +107,11 @@ export function checkHeaders(config: Config, { problem }: Reporter): void {
   const managed = new Set(managedHeaders(header, config.routeHeader, [...credentials, ...callerHeaders(config)]));
   for (const name of config.policy.headers) say("policy.headers", policyFault(name, managed));
   for (const [server, { headers, passHeaders }] of Object.entries(config.servers)) {
-    for (const name of Object.keys(headers)) say(`servers.${server}.headers.${name}`, serverFault(name, managed));
+    for (const [name, value] of Object.entries(headers))
+      say(
+        `servers.${server}.headers.${name}`,
+        serverFault(name, managed) ?? templateFault(value) ?? aliasFault(config, value),
+      );
     for (const name of passHeaders) {
       const fault = name in headers ? `${name} is fixed in headers: the client's cannot pass` : null;
       say(`servers.${server}.passHeaders`, serverFault(name, managed) ?? fault);

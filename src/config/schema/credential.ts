@@ -148,13 +148,10 @@ function vaultKind() {
   return z
     .strictObject({
       mount: vaultPath.meta({ description: "a KV version 2 mount" }),
-      path: z
-        .string()
-        .min(1)
-        .meta({
-          description:
-            "of segments and `{username}`, `{subject}`, `{issuerAlias}`, `{server}`, `{host}`, `{claim:NAME}`, `{subject:base32}`",
-        }),
+      path: z.string().min(1).meta({
+        description:
+          "of segments and `{username}`, `{subject}`, `{issuerAlias}`, `{server}`, `{host}`, `{claim:NAME}`, `{subject:base32}`",
+      }),
       field: z.string().min(1).default("token").meta({ description: "the field of the entry" }),
       headers: severalHeaders({ field }).meta({
         description: "several headers of one entry, in place of `field`, `header` and `scheme`",

@@ -49,7 +49,7 @@ const headersSchema = {
   }),
   headers: z.record(headerName, headerValue).default({}).meta({
     description:
-      "fixed headers of every request to this server, its discovery included; no secrets: those are for `credential`",
+      "fixed headers of every request to this server, its discovery included; no secrets: those are for `credential`. With `{claim:NAME}`, `{subject}` and the like a header says of each call whose it is ([credentials](credentials.md#what-a-token-says-of-its-caller)); discovery has none",
   }),
   passHeaders: z.array(headerName).max(32).default([]).meta({
     description:
