@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE } from "../../test/fakes/authz.ts";
-import type { Identity } from "../authz/types.ts";
+import type { Identity, TokenIdentity } from "../authz/types.ts";
 import type { JsonObject } from "../json/types.ts";
 import { Secret } from "../secret/secret.ts";
 import { withCallerHeaders } from "./caller-headers.ts";
@@ -12,7 +12,7 @@ import type { CredentialSource, RefusedCredential } from "./source.ts";
 import { staticSource } from "./static.ts";
 
 const signal = new AbortController().signal;
-const person = (claims: object, changes: Partial<Identity> = {}): Identity => ({
+const person = (claims: object, changes: Partial<TokenIdentity> = {}): Identity => ({
   ...ALICE,
   ...changes,
   claims: claims as JsonObject,

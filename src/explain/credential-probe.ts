@@ -4,6 +4,7 @@ import { parameterOf } from "../authz/credential-parts.ts";
 import type { Ports } from "../authz/ports.ts";
 import { Secret } from "../secret/secret.ts";
 import type { Config } from "../config/load.ts";
+import { issuerAliases } from "../config/callers.ts";
 import { headersOf } from "../config/names.ts";
 import { withCallerHeaders } from "../credential/caller-headers.ts";
 import { createCredentials } from "../credential/chain.ts";
@@ -38,7 +39,7 @@ export function probeCredentials(config: Config, server: string, askVault: boole
   const notes: CredentialNote[] = [];
   const entries = config.servers[server]?.credential ?? [];
   const real = realChains(config, server, askVault);
-  const aliases = new Map(config.identity.issuers.map(({ issuer, alias }) => [issuer, alias]));
+  const aliases = issuerAliases(config);
   const { ofCaller = {} } = config.servers[server] === undefined ? {} : headersOf(config.servers[server]);
   const callerHeaders = (source: CredentialSource) =>
     withCallerHeaders(source, ofCaller, (issuer) => aliases.get(issuer) ?? null);

@@ -1,4 +1,5 @@
 // Composes the sources of assertions from the configuration. Pure but for the keys, which are passed in.
+import { issuerAliases } from "../../config/callers.ts";
 import type { Config } from "../../config/load.ts";
 import { assertionSource } from "../../credential/assertion.ts";
 import type { CredentialSource } from "../../credential/source.ts";
@@ -16,7 +17,7 @@ export function assertionSourceOf(
   const { server, audience, ...options } = entry;
   const { issuer } = config.assertions ?? {};
   if (issuer === undefined) throw new Error(`servers.${server}.credential: assertions is not set up`);
-  const aliases = new Map(config.identity.issuers.map((one) => [one.issuer, one.alias]));
+  const aliases = issuerAliases(config);
   return assertionSource(
     { ...options, issuer, audience: audience ?? config.servers[server]?.url ?? "" },
     {

@@ -1,6 +1,7 @@
 // Composes the credential chains of all servers from the configuration. I/O through the sources.
 import type { Config } from "../../config/load.ts";
 import type { Owner } from "../../credential/lookup-cache.ts";
+import { issuerAliases } from "../../config/callers.ts";
 import { headersOf } from "../../config/names.ts";
 import { withCallerHeaders } from "../../credential/caller-headers.ts";
 import { noneSource } from "../../credential/none.ts";
@@ -50,7 +51,7 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
     if (entry.kind === "vault") return vault.source(entry, server);
     return exchanges.source(entry, key); // exchange, client_credentials
   };
-  const aliases = new Map(config.identity.issuers.map(({ issuer, alias }) => [issuer, alias]));
+  const aliases = issuerAliases(config);
   const aliasOf = (issuer: string) => aliases.get(issuer) ?? null;
   return {
     chains: new Map(

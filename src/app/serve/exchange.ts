@@ -1,4 +1,5 @@
 // Composes the sources that ask token endpoints from the configuration. I/O through the token endpoints.
+import { issuerAliases } from "../../config/callers.ts";
 import type { Config } from "../../config/load.ts";
 import { createLookupCache, type LookupCache } from "../../credential/lookup-cache.ts";
 import { clientCredentialsSource } from "../../credential/client-credentials.ts";
@@ -31,7 +32,7 @@ export function createExchangeSources(
   const actors: Actor[] = [];
   const cache = createLookupCache({ count: (result) => metrics.cache("credential", result) });
   const endpoints = new Map<string, TokenEndpoint>();
-  const aliases = new Map(identity.issuers.map(({ issuer, alias }) => [issuer, alias]));
+  const aliases = issuerAliases({ identity });
   const aliasOf = (issuer: string) => aliases.get(issuer) ?? null;
   const endpointOf = (entry: ExchangeConfig | ClientCredentialsConfig, key: string): TokenEndpoint => {
     const { kind, tokenEndpoint: url, caFile } = entry;

@@ -54,7 +54,7 @@ it.each<[object, object, string]>([
     { assertions: { ...KEYS, keys: [{ kid: "a1", file: "w.pem" }] } },
     "assertions.keys[0].file: is a wristband's key",
   ],
-  [{}, two(), `${at}.qualifySubject: must be true with several issuers`],
+  [{}, two(), `${at}.qualifySubject: must be true with several issuers, keys`],
   [{ qualifySubject: true }, two(), "identity.issuers[1].alias: is required"],
   [{ seconds: 61 }, {}, `${at}.seconds`],
   ...["sub", "aud", "iss", "exp", "jti", "act", "cnf", "azp", "_x", ""].map((name): [object, object, string] => [

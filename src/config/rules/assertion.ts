@@ -1,4 +1,5 @@
 // Rules of the credential kind `assertion`: who signs, and whom a server can tell apart. Pure.
+import { issuerAliases } from "../callers.ts";
 import type { Report, Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 
@@ -29,8 +30,11 @@ interface Subject {
 }
 
 function checkSubject({ identity }: Config, { key, isQualified }: Subject, problem: Report): void {
-  if (!isQualified && identity.issuers.length > 1)
-    problem(`${key}.qualifySubject`, "must be true with several issuers: the same sub can be two people");
+  if (!isQualified && issuerAliases({ identity }).size > 1)
+    problem(
+      `${key}.qualifySubject`,
+      "must be true with several issuers, keys of callers among them: the same sub can be two people",
+    );
   if (!isQualified) return;
   identity.issuers.forEach(({ alias }, i) => {
     if (alias === null) problem(`identity.issuers[${i}].alias`, `is required, as ${key} says qualifySubject`);

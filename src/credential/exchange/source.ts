@@ -124,7 +124,7 @@ function entryOf(result: ExchangeResult, { scheme, header, audience, negativeTtl
 /** Fills the caller's claims in; null where she has none that fits. */
 function createTargets({ audience, scope }: Target, aliasOf: (issuer: string) => string | null) {
   const [audienceTemplate, scopeTemplate] = [readTemplate(audience), readTemplate(scope ?? "")];
-  return (identity: Identity): Target | null => {
+  return (identity: TokenIdentity): Target | null => {
     const caller = { ...identity, issuerAlias: aliasOf(identity.issuer) };
     const filled = fillTemplate(audienceTemplate, caller);
     const scopes = fillTemplate(scopeTemplate, caller);
