@@ -178,6 +178,13 @@ describe("every problem names its key", () => {
       withValue("outgoing.allow", ["169.254.0.0/16"]),
       /^outgoing\.allow\[0\]: is a link-local/,
     ],
+    [
+      "CF-36: an allowed host at a metadata address",
+      withValue("identity.issuers", [
+        { issuer: "https://i", allowedHosts: ["k", "169.254.169.254"], audiences: ["a"], algorithms: ["ES256"] },
+      ]),
+      /^identity\.issuers\[0\]\.allowedHosts\[1\]: is a link-local/,
+    ],
     ["CF-36: a range that is none", withValue("outgoing.allow", ["10.0.0.0/33"]), /^outgoing\.allow\[0\]: must be/],
     ["origin with a path", withValue("publicOrigin", "https://gw.example.com/"), /^publicOrigin: must be an origin/],
     ["upper-case origin", withValue("publicOrigin", "https://GW.example.com"), /^publicOrigin/],

@@ -5,7 +5,8 @@ import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { remedyOf } from "./remedies.ts";
 import { readToken } from "../jose/compact.ts";
 import type { Config } from "../config/load.ts";
-import type { JsonValue } from "../json/types.ts";
+import { claimAt } from "../jose/claim.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
 import type { RuleLine } from "../policy/explain.ts";
 import type { Simulation, PolicyResult } from "./simulate.ts";
 import { pathOf, type CallSpec } from "./call.ts";
@@ -107,8 +108,9 @@ function tokenStep(context: ReportContext, { identified, clocks }: Simulation, r
       ],
     };
   }
-  const facts = tokenFacts(identified.value);
-  const paths = context.config.identity.issuers.find(({ issuer }) => issuer === facts.issuer)?.claims;
+  const known = issuerOf(context.config, identified.value.issuer);
+  const facts = tokenFacts(identified.value, known);
+  const paths = known?.claims;
   const absent = paths === undefined ? [] : absentClaims(identified.value.claims, paths);
   return {
     step: "token",
@@ -129,21 +131,39 @@ function clockLine({ issuer, issuer_time, own_time, message }: ClockFault): stri
   return `CLOCK: it is ${own_time} here and ${issuer_time} at ${issuer}: ${message}`;
 }
 
-function tokenFacts({ issuer, subject, username, groups, scopes, claims, expiresAt }: Identity) {
+type IssuerConfig = Config["identity"]["issuers"][number];
+
+function issuerOf({ identity }: Config, name: JsonValue | undefined): IssuerConfig | undefined {
+  return identity.issuers.find(({ issuer }) => issuer === name);
+}
+
+/** What a token says in the claim that is read for its audience. */
+function audienceOf(claims: JsonObject, known: IssuerConfig | undefined): JsonValue | undefined {
+  const instead = known?.audienceClaim ?? null;
+  return "aud" in claims || instead === null ? claims["aud"] : claimAt(claims, instead);
+}
+
+function tokenFacts(
+  { issuer, subject, username, groups, scopes, claims, expiresAt }: Identity,
+  known: IssuerConfig | undefined,
+) {
   const expires = new Date(expiresAt * 1000).toISOString();
-  return { issuer, subject, username, groups, scopes, audience: claims["aud"] ?? null, expires };
+  return { issuer, subject, username, groups, scopes, audience: audienceOf(claims, known) ?? null, expires };
 }
 
 /** The claims of a refused token, unverified, for its owner to compare with the accepted values. */
-function claimedLines({ config, spec, now }: ReportContext, claims: Readonly<Record<string, JsonValue>>) {
-  const { iss, sub, aud, exp, iat } = claims;
-  const known = config.identity.issuers.find(({ issuer }) => issuer === iss);
+function claimedLines({ config, spec, now }: ReportContext, claims: JsonObject) {
+  const { iss, sub, exp, iat } = claims;
+  const known = issuerOf(config, iss);
+  const aud = audienceOf(claims, known);
+  const named = config.servers[spec.server]?.resource ?? config.challenge.resource;
   const audiences = known?.audiences ?? config.identity.issuers.flatMap((issuer) => issuer.audiences);
+  const endpoint = `${config.publicOrigin}${pathOf(spec)}`;
   return [
     `the token says, unproven: issuer ${text(iss)}, subject ${text(sub)}, audience ${text(aud)}, issued ${timeText(iat, now)}, expires ${timeText(exp, now)}`,
     `the clock here says ${new Date(now).toISOString()}`,
     `accepted here: issuer ${listed(config.identity.issuers.map(({ issuer }) => issuer))}`,
-    `accepted here: audience ${listed([`${config.publicOrigin}${pathOf(spec)}`, ...audiences])}`,
+    `accepted here: audience ${listed([endpoint, ...(named === null ? [] : [named]), ...audiences])}`,
   ];
 }
 

@@ -24,7 +24,7 @@ export function watch(upstream: Upstream, seen: SeenRequest, ended: AbortSignal)
   };
 }
 
-const UNREACHABLE: readonly HttpFaultCode[] = ["unreachable", "tls"];
+const UNREACHABLE: readonly HttpFaultCode[] = ["unreachable", "tls", "address_refused"];
 const FAILED: readonly HttpFaultCode[] = ["timeout", "cut_off", "not_http", "failed"];
 
 /** @param error that ended the call; null if it had a response, or was refused here */

@@ -20,6 +20,9 @@ export function checkUrls(config: Config, { problem }: Reporter): void {
   check("publicOrigin", config.publicOrigin);
   config.identity.issuers.forEach((issuer, i) => {
     if (issuer.jwksUri !== null) check(`identity.issuers[${i}].issuer`, issuer.issuer);
+    issuer.allowedHosts.forEach((host, at) => {
+      if (isNeverHost(host)) problem(`identity.issuers[${i}].allowedHosts[${at}]`, NEVER);
+    });
   });
   for (const { urlKey, url, listener, caKey, caFile } of destinations(config)) {
     if (listener === null) check(urlKey, url);
