@@ -32,7 +32,8 @@ export function changedKeys(before: Config, after: Config): string[] {
 
 /** A value of a configuration as a text that differs where it does, secrets included: for comparisons alone, never shown. */
 export function configText(value: unknown): string {
-  return JSON.stringify(value, (_, each: unknown) => {
+  return JSON.stringify(value, function (this: Readonly<Record<string, unknown>>, name: string) {
+    const each = this[name]; // what comes as an argument is a secret's mark already
     if (each instanceof Secret) return each.reveal();
     return each instanceof Set ? [...each] : each;
   });
