@@ -1,9 +1,9 @@
 // `mcp-authz broker`: runs the broker until a signal. I/O.
 import { createStderrLog } from "../ops/log.ts";
-import { loadConfig } from "../config/load.ts";
 import { untilSignal } from "../ops/signals.ts";
 import { CONFIG_USAGE, configPath, loadWithWarnings, LOG_LEVEL_USAGE, logLevel, type Command } from "./command.ts";
 import { requireFiles } from "../app/check-files.ts";
+import { createConfigSource } from "../app/config-source.ts";
 import { startBroker } from "../app/broker/broker.ts";
 
 export const command: Command = {
@@ -15,7 +15,7 @@ export const command: Command = {
     LOG_LEVEL_USAGE,
     "",
     "SIGTERM ends it with 0, and so does the end of an npm that started it. SIGHUP takes the servers from",
-    "the file anew and re-reads the TLS files.",
+    "the file anew and re-reads the TLS files, and so does a change of the files, unless watchFiles is false.",
   ].join("\n"),
   options: { config: { type: "string", short: "c" }, "log-level": { type: "string" } },
   positionals: { min: 0, max: 0 },
@@ -25,8 +25,8 @@ export const command: Command = {
     const config = loadWithWarnings(configFile);
     await requireFiles(configFile, config, "broker");
     const log = createStderrLog(level);
-    const reread = () => loadConfig(configFile, process.env).config;
-    const broker = await startBroker(config, log, reread);
+    const source = createConfigSource(configFile, process.env);
+    const broker = await startBroker(source.read(), log, source);
     return untilSignal({ terminate: () => broker.stop(), reload: () => broker.reload(), log });
   },
 };

@@ -35,10 +35,15 @@ export interface LoadedConfig {
 
 /**
  * Reads and checks the configuration.
+ * @param onSecret receives the path of each file that a secret is read from
  * @param env where `${VAR}` and `{env: NAME}` look
  * @throws {ConfigError} with all problems at once
  */
-export function loadConfig(path: string, env: Readonly<Record<string, string | undefined>>): LoadedConfig {
+export function loadConfig(
+  path: string,
+  env: Readonly<Record<string, string | undefined>>,
+  onSecret: (file: string) => void = () => {},
+): LoadedConfig {
   const warnings: Problem[] = [];
   const tree = readYaml(path);
   const unset: Problem[] = [];
@@ -46,8 +51,12 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
   if (unset.length > 0) throw new ConfigError(path, unset);
   const folder = dirname(resolve(path));
   const resolvePath = (text: string) => resolve(folder, text);
-  const readSecret = (source: { file: string } | { env: string }) =>
-    "env" in source ? readEnv(source.env, env) : readSecretFile(resolvePath(source.file), warnings);
+  const readSecret = (source: { file: string } | { env: string }) => {
+    if ("env" in source) return readEnv(source.env, env);
+    const file = resolvePath(source.file);
+    onSecret(file);
+    return readSecretFile(file, warnings);
+  };
   const parsed = configSchema(readSecret, resolvePath).safeParse(expanded);
   if (!parsed.success) throw new ConfigError(path, parsed.error.issues.flatMap(toProblems));
   const rules = checkRules(parsed.data);

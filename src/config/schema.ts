@@ -20,6 +20,7 @@ import {
   corsSchema,
   listsSchema,
   outgoingSchema,
+  watchFilesSchema,
 } from "./schema/small.ts";
 import { assertionsSchema } from "./schema/assertion.ts";
 import { vaultSchema } from "./schema/vault.ts";
@@ -42,7 +43,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
       .array(hostName)
       .default([])
       .meta({ description: "hosts beyond loopback that may be reached by plain http" }),
-    outgoing: outgoingSchema,
+    ...{ outgoing: outgoingSchema, watchFiles: watchFilesSchema },
     listen: listenSchema,
     tls: tlsSchema(file),
     envoy: envoySchema(file),

@@ -64,6 +64,7 @@ beforeAll(async () => {
     audit: { file: "audit.jsonl" },
     identity: { issuers: [{ issuer: issuer.issuer, audiences: ["gateway"], algorithms: ["ES256"] }] },
     policy: { path: join(ROOT, "policies/demo") },
+    watchFiles: false,
     wristband: { issuer: "http://127.0.0.1:8080", keys: [{ kid: "w", file: "w.pem" }] },
     servers: { demo: { url: "http://127.0.0.1:1/mcp", credential: [{ none: {} }] } },
   };

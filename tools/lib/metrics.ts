@@ -41,12 +41,12 @@ function brokerText(): Promise<string> {
   const upstreams = [
     { server: "demo", state: "healthy", ageSeconds: 1, ...counts, directFaults: ["needs_session"], isRefused: false },
   ];
-  return broker.render({ revision: "r", keysFailing: false, heldBytes: 0, upstreams });
+  return broker.render({ revision: "r", keysFailing: false, heldBytes: 0, configStale: false, upstreams });
 }
 
 /** Every metric of ours, in the order of the registries; those of the process are Node's usual ones. */
 export async function knownMetrics(): Promise<MetricFacts[]> {
-  return (await texts()).flatMap((text) =>
+  const facts = (await texts()).flatMap((text) =>
     [...text.matchAll(/^# HELP (mcp_authz_\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(
       ([, name = "", help = "", type = ""]) => ({
         name,
@@ -56,6 +56,8 @@ export async function knownMetrics(): Promise<MetricFacts[]> {
       }),
     ),
   );
+  // Both processes have those of the configuration.
+  return [...new Map(facts.map((one) => [one.name, one])).values()];
 }
 
 function labelsOf(text: string, name: string): string[] {

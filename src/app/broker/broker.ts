@@ -1,25 +1,24 @@
 // Composition root of the broker: parts in order, closed in reverse. I/O.
 import { setTimeout as delay } from "node:timers/promises";
-import { createBroker, type Broker } from "../../broker/server.ts";
+import { createBroker } from "../../broker/server.ts";
 import { createOutputSchemas } from "../../broker/catalog/output-schemas.ts";
 import { createListeners, type Listeners } from "../../broker/listen.ts";
 import { createListResults } from "../../broker/list-results.ts";
 import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
 import { catalogReaderOf } from "../../catalog/token.ts";
-import { changedKeys, withLiveKeys } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
 import { answerSettings } from "../../config/settings.ts";
 import type { ListenAddress } from "../../http/listen.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
 import type { Log } from "../../ops/log.ts";
-import { readOnce, reloadParts } from "../../ops/reload.ts";
-import { tlsOf, tlsParts } from "../tls-listeners.ts";
+import { tlsOf } from "../tls-listeners.ts";
 import { createChanges, type Changes } from "./changes.ts";
 import { createLiveServers, type LiveServers } from "./live-servers.ts";
-import { brokerMetrics, brokerOps, type BrokerOpsSources } from "./ops.ts";
+import { brokerMetrics, brokerOps, type BrokerMetrics, type BrokerOpsSources } from "./ops.ts";
 import { listingReporter } from "./listing-reporter.ts";
-import { buildRelay } from "./relay.ts";
+import { createReloads, LISTS_MS, type BrokerSource } from "./reload.ts";
+import { buildRelay, type RelayDeps, type RelayParts } from "./relay.ts";
 import { sessionsOf } from "./sessions.ts";
 import { keyFinder, publicKeysOf, verifierOf } from "./wristbands.ts";
 
@@ -31,15 +30,15 @@ export interface RunningBroker {
 
 const monotonic = () => performance.now();
 const GRACE_MS = 2000;
-/** Longest wait for the first lists before the broker listens: a server that hangs must not hold up the others (B45). */
-const FIRST_ROUND_MS = 3000;
+/** Interval of the looks at files. */
+const POLL_MS = 1000;
 
 /**
  * Builds and starts the broker.
- * @param reread the configuration as its file has it now, for SIGHUP
+ * @param source the configuration as its files have it now
  * @throws {Error} that names the key at fault
  */
-export async function startBroker(config: Config, log: Log, reread = () => config): Promise<RunningBroker> {
+export async function startBroker(config: Config, log: Log, source = unwatched(config)): Promise<RunningBroker> {
   const metrics = brokerMetrics(config);
   const keys = publicKeysOf(config, monotonic);
   const outputSchemas = createOutputSchemas();
@@ -54,14 +53,10 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
     },
   });
   const { catalog } = live;
-  const findSchema = createFindSchema(() => catalog.current());
   const held = heldBytesOf(config);
-  const { notices, policies } = changes;
-  const parts = { monotonic, log, notices, policies };
+  const parts = { monotonic, log, notices: changes.notices, policies: changes.policies };
   const sessions = sessionsOf(config, { ...parts, onListChanged: (...what) => catalog.heard(...what) });
-  const kept = sessions?.kept ?? null;
-  const observers = { observer: metrics.calls, onRefetch: metrics.refetched };
-  const calls = buildRelay(config, { monotonic, log, findSchema, kept, ...observers });
+  const calls = callsOf(config, { log, metrics, catalog, kept: sessions?.kept ?? null });
   const verify = verifierOf(config, { keys, catalog, metrics });
   const listeners = listenersOf(config, changes);
   const lists = createListResults(Date.now);
@@ -69,17 +64,21 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
   const broker = createBroker({ ...settingsOf(config), ...own, ...live });
   let started = false;
   const { breakerState } = calls;
-  const sources = { metrics, keys, held, breakerState, started: () => started, onRead: changes.onRead };
+  const configState = () => reloads.state();
+  const sources = { metrics, configState, keys, held, breakerState, started: () => started, onRead: changes.onRead };
   const ops = opsOf(config, { ...sources, ...live });
+  const reloads = createReloads({ config, log, source, metrics }, { broker, ops, live });
   await ops.listen();
-  await Promise.all([keys.start(), Promise.race([catalog.start(), delay(FIRST_ROUND_MS, null, { ref: false })])]);
+  await Promise.all([keys.start(), Promise.race([catalog.start(), delay(LISTS_MS, null, { ref: false })])]);
   await broker.listen();
   started = true;
+  reloads.watch(POLL_MS);
   const [servers, ready] = [catalog.states().length, keys.status().keys > 0];
   log.info("listening", { broker: textOf(config.listen.broker), servers, ready });
   return {
-    reload: createReload({ config, log, reread }, { broker, ops, live }),
+    reload: reloads.reload,
     async stop() {
+      reloads.close();
       // Streams of sessions have no end of their own.
       await Promise.all([broker.close(GRACE_MS), sessions?.close()]);
       await calls.close();
@@ -91,37 +90,19 @@ export async function startBroker(config: Config, log: Log, reread = () => confi
   };
 }
 
-interface ReloadOptions {
-  readonly config: Config;
-  readonly log: Log;
-  readonly reread: () => Config;
+function unwatched(config: Config): BrokerSource {
+  return { read: () => config };
 }
 
-interface Reloadable {
-  readonly broker: Broker;
-  readonly ops: ReturnType<typeof opsOf>;
-  readonly live: LiveServers;
+interface CallDeps extends Pick<RelayDeps, "log" | "kept"> {
+  readonly metrics: BrokerMetrics;
+  readonly catalog: LiveServers["catalog"];
 }
 
-/** Reads the parts again; a part that fails stays as it was. */
-function createReload({ config, log, reread }: ReloadOptions, { broker, ops, live }: Reloadable): () => Promise<void> {
-  let inForce = config;
-  return async () => {
-    const next = readOnce(reread);
-    const reloaded = await reloadParts(log, {
-      ...tlsParts(config, { broker: broker.setTls, brokerOps: ops.setTls }),
-      async servers() {
-        const applied = withLiveKeys(inForce, next());
-        // A server that hangs must not hold up the signal: it is listed all the same.
-        await Promise.race([live.apply(applied), delay(FIRST_ROUND_MS, null, { ref: false })]);
-        inForce = applied;
-      },
-    });
-    log.info("reloaded", { what: reloaded.join(", ") });
-    const waiting = next.value === null ? [] : changedKeys(inForce, next.value);
-    if (waiting.length > 0)
-      log.warn("restart_needed", { message: `changed, but read at the start only: ${waiting.join(", ")}` });
-  };
+function callsOf(config: Config, { log, kept, metrics, catalog }: CallDeps): RelayParts {
+  const findSchema = createFindSchema(() => catalog.current());
+  const observers = { observer: metrics.calls, onRefetch: metrics.refetched };
+  return buildRelay(config, { monotonic, log, findSchema, kept, ...observers });
 }
 
 function settingsOf(config: Config) {

@@ -11,6 +11,7 @@ import type { Config } from "../../config/load.ts";
 import { METHOD_NAMES } from "../../mcp/method-table.ts";
 import { createBrokerMetrics, type BrokerMetrics as Metrics, type UpstreamReading } from "../../ops/metrics/broker.ts";
 import { WRISTBAND_FAULTS, type WristbandFault } from "../../wristband/verify.ts";
+import type { ConfigState } from "../../ops/reload.ts";
 import { createOpsServer, type OpsResponse, type OpsServerOptions } from "../../ops/ops-server.ts";
 
 export type BrokerMetrics = Metrics<"ok" | WristbandFault>;
@@ -27,6 +28,7 @@ export function brokerMetrics(config: Config): BrokerMetrics {
 export interface BrokerOpsSources {
   readonly metrics: BrokerMetrics;
   readonly catalog: Catalog;
+  readonly configState: () => ConfigState;
   /** True once the first round of lists has ended, or its time. */
   readonly started: () => boolean;
   /** Servers without which the broker is not ready: each must have been listed once. */
@@ -60,6 +62,7 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
           keys: keys.status().lastError,
           catalog: revision,
           upstreams: statuses(),
+          config: sources.configState(),
         });
       },
       "/status": () => {
@@ -81,6 +84,7 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
           upstreams,
           keysFailing: keys.status().lastError !== null,
           heldBytes: held.bytes,
+          configStale: sources.configState().stale !== null,
         };
         return { status: 200, contentType: metrics.contentType, body: await metrics.render(reading) };
       },

@@ -7,6 +7,7 @@ import type { Revocations } from "../../identity/revocations.ts";
 import type { Audit } from "../../ops/audit/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { createOpsServer, type OpsResponse } from "../../ops/ops-server.ts";
+import type { ConfigState } from "../../ops/reload.ts";
 import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import { REFETCH_PATH } from "../../wristband/refetch.ts";
@@ -22,6 +23,7 @@ export interface ServeParts {
   readonly audit: Pick<Audit, "stats">;
   readonly suspensions: Pick<Suspensions, "size">;
   readonly stopping: () => boolean;
+  readonly configState: () => ConfigState;
   /** Answers a broker whose server refused a credential. */
   readonly refetch: (request: IncomingMessage) => Promise<OpsResponse>;
   /** The JWK Set to publish: of wristbands, or of assertions, for servers, which must not take a wristband for one. */
@@ -47,6 +49,7 @@ export function serveOps(config: Config, parts: ServeParts) {
         metrics.catalog(catalog.state());
         metrics.policyQuarantined(policy.quarantined());
         metrics.suspended(suspensions.size);
+        metrics.configStale(parts.configState().stale !== null);
         const { entries, stale } = revocations.status();
         metrics.revocations(entries, stale !== null);
         return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
@@ -67,7 +70,7 @@ export function isReady({
 }
 
 function readiness(parts: ServeParts): OpsResponse {
-  const { stopping, policy, identity, revocations, catalog } = parts;
+  const { stopping, policy, identity, revocations, catalog, configState } = parts;
   // The gRPC health that Envoy checks stays good all the same, so that clients get refusals with their reasons.
   const ready = !stopping() && isReady(parts);
   const body = {
@@ -84,6 +87,7 @@ function readiness(parts: ServeParts): OpsResponse {
     })),
     revocations: revocations.status(),
     catalog: catalog.state(),
+    config: configState(),
   };
   return { status: ready ? 200 : 503, contentType: "application/json", body: `${JSON.stringify(body)}\n` };
 }

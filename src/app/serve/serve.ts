@@ -7,7 +7,6 @@ import type { InFlight } from "../../authz/in-flight.ts";
 import { refuse } from "../../authz/step.ts";
 import { newCheckFacts } from "../../authz/facts.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
-import { changedKeys, withLiveKeys } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
 import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
 import { toCheckResponse } from "../../envoy/to-check-response.ts";
@@ -19,7 +18,6 @@ import type { Revocations } from "../../identity/revocations.ts";
 import { auditFailure, createAudit, type Audit } from "../../ops/audit/log.ts";
 import { createGuard } from "../../ops/supervisor/heartbeat.ts";
 import { createInFlight } from "../../ops/supervisor/in-flight.ts";
-import type { Log } from "../../ops/log.ts";
 import { createMetrics, type Metrics } from "../../ops/metrics/serve.ts";
 import type { Handover } from "../../ops/supervisor/messages.ts";
 import {
@@ -28,20 +26,19 @@ import {
   type Suspension,
   type Suspensions,
 } from "../../ops/supervisor/suspensions.ts";
-import type { PolicyStore } from "../../policy/store.ts";
-import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
+import { loadSigningKeys, publicKeySet } from "../../wristband/keys.ts";
 import { createSigner, type SignerOptions } from "../../wristband/sign.ts";
 import { answerSettings } from "../../config/settings.ts";
 import { clockFault } from "../../identity/clock-skew.ts";
 import { createLiveCheck, type LiveCheck } from "./live-check.ts";
-import { readOnce, reloadParts } from "../../ops/reload.ts";
 import { isReady, serveOps } from "./ops.ts";
 import { catalogFor, createListedNames, documentOf, startPolicy } from "./policy.ts";
+import { createReloads, type SigningKeys } from "./reload.ts";
 import { createRefetchRoute, refetchAddress, type RefetchDeps } from "./refetch.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
 import { issuersOf } from "../issuers.ts";
 import { taskIdsOf } from "../seal-keys.ts";
-import { tlsOf, tlsParts } from "../tls-listeners.ts";
+import { tlsOf } from "../tls-listeners.ts";
 
 export interface Serve {
   readonly authzPort: number;
@@ -86,25 +83,25 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   await catalog.restored;
   let stopping = false;
   const ops = serveOps(config, {
-    ...{ metrics, policy, identity, revocations, catalog, audit, suspensions },
+    ...{ metrics, policy, identity, revocations, catalog, audit, suspensions, configState: () => reloads.state() },
     ...{ stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
     refetch: refetchRoute(config, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
   });
-  const opsPort = await ops.listen();
-  const authzPort = await grpc.listen();
+  const reloads = createReloads(options, { keys, grpc, ops, audit, revocations, policy, live, catalog, metrics });
+  const [opsPort, authzPort] = [await ops.listen(), await grpc.listen()];
   await Promise.all([identity.start(), live.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
-  for (const part of [policy, revocations, catalog]) part.watch(part === catalog ? CATALOG_POLL_MS : POLL_MS);
+  for (const part of [policy, revocations, catalog, reloads]) part.watch(part === catalog ? CATALOG_POLL_MS : POLL_MS);
   const ready = isReady({ identity, revocations, policy });
   log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready });
   return {
     authzPort,
     opsPort,
-    reload: createReload(options, { keys, grpc, ops, audit, revocations, policy, live, catalog }),
+    reload: reloads.reload,
     suspend: suspensions.suspend,
     async stop() {
       stopping = true;
       await grpc.drain(config.drainMs);
-      for (const part of [catalog, policy, revocations, identity]) part.close();
+      for (const part of [reloads, catalog, policy, revocations, identity]) part.close();
       await live.close();
       await audit.close();
       await ops.close();
@@ -146,16 +143,6 @@ function isKept(catalog: CatalogClient): boolean {
   return catalog.state().ageSeconds !== null;
 }
 
-/** The current keys that sign wristbands, and those that sign assertions. */
-interface SigningKeys {
-  current(): readonly SigningKey[];
-  assertions(): readonly SigningKey[];
-  /** As {@link reload}, for assertions. */
-  reloadAssertions(config: Config): void;
-  /** @throws {Error} that names the key at fault; the current keys stay */
-  reload(config: Config): void;
-}
-
 function signingKeys(config: Config): SigningKeys {
   let keys = loadSigningKeys(config.wristband.keys);
   let assertions = loadAssertionKeys(config);
@@ -176,53 +163,6 @@ function auditOf({ config, log }: ServeOptions): Audit {
     onFailure: auditFailure(log, file),
     afterAnother: file !== null, // a process that was killed, or that found the disk full, may have left half a line
   });
-}
-
-/** The parts that SIGHUP reloads. */
-interface Reloadable {
-  readonly keys: SigningKeys;
-  readonly grpc: GrpcServer;
-  readonly ops: ReturnType<typeof serveOps>;
-  readonly audit: Audit;
-  readonly revocations: Revocations;
-  readonly policy: PolicyStore;
-  readonly live: LiveCheck;
-  readonly catalog: CatalogClient;
-}
-
-/** Reads the parts again. Without a configuration that can be read, those that need none are read all the same. */
-function createReload(options: ServeOptions, parts: Reloadable): () => Promise<void> {
-  const { log, reread } = options;
-  const { keys, grpc, ops, audit, revocations, policy, live, catalog } = parts;
-  let config = options.config;
-  return async () => {
-    const next = readOnce(reread);
-    const reloaded = await reloadParts(log, {
-      // A configuration that is just being edited must not prevent the rotation of the audit file.
-      "wristband keys": () => keys.reload(next()),
-      ...(config.assertions !== null && { "assertion keys": () => keys.reloadAssertions(withAssertions(next())) }),
-      ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
-      "audit file": audit.reopen,
-      revocations: revocations.poll,
-      quarantine: policy.release,
-      servers: async () => {
-        const applied = withLiveKeys(config, next());
-        if (changedKeys(config, applied).length === 0) return;
-        await live.apply(applied);
-        config = applied;
-        await catalog.setServers(new Set(Object.keys(config.servers)));
-      },
-    });
-    const kids = keys.current().map(({ kid }) => kid);
-    log.info("reloaded", { what: reloaded.join(", "), kids: kids.join(" ") });
-    if (next.value !== null) reportWaiting(log, changedKeys(config, next.value));
-  };
-}
-
-/** A configuration that has lost its section needs a restart: the keys stay. @throws {Error} then */
-function withAssertions(next: Config): Config {
-  if (next.assertions === null) throw new Error("assertions: is no longer there; a restart ends it");
-  return next;
 }
 
 function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {
@@ -296,9 +236,4 @@ async function grpcServer(config: Config, { check, audit, metrics, inFlight }: C
       toCheckResponse(responses, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
     checkTimeoutMs: config.checkTimeoutMs,
   });
-}
-
-function reportWaiting(log: Log, waiting: readonly string[]): void {
-  if (waiting.length > 0)
-    log.warn("restart_needed", { message: `changed, but read at the start only: ${waiting.join(", ")}` });
 }

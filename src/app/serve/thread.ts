@@ -1,7 +1,8 @@
 // The serving thread that `mcp-authz serve` supervises: the whole service. Its code is loaded when the thread is made; the
 // service starts with the supervisor's `start` message. I/O.
 import { parentPort, workerData } from "node:worker_threads";
-import { loadConfig, type Config } from "../../config/load.ts";
+import { createConfigSource } from "../config-source.ts";
+import type { Config } from "../../config/load.ts";
 import { createStderrLog, writeStderr, type LogLevel } from "../../ops/log.ts";
 import type { FromThread, Handover, ToThread } from "../../ops/supervisor/messages.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
@@ -24,7 +25,8 @@ function fail(error: unknown): void {
   parentPort?.close();
 }
 
-const reread = () => loadConfig(configFile, process.env).config;
+const source = createConfigSource(configFile, process.env);
+const reread = source.read;
 
 /** The configuration at the time when this thread was made; null if it could not be read. */
 const earlier = attempt(reread);
@@ -51,7 +53,7 @@ function configFor({ restarts }: Handover<LoadedPolicy>): Config {
 
 async function start(handover: Handover<LoadedPolicy>): Promise<Serve> {
   const config = configFor(handover);
-  const serve = await startServe({ config, reread, log, findOpa, handover, tell });
+  const serve = await startServe({ config, reread, source, log, findOpa, handover, tell });
   tell({ type: "ready" });
   return serve;
 }

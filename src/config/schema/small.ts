@@ -40,6 +40,11 @@ export const outgoingSchema = z
   })
   .prefault({});
 
+export const watchFilesSchema = z.boolean().default(true).meta({
+  description:
+    "read this file and those that it names again when they have changed, as at SIGHUP ([operations](operations.md#changes-of-the-configuration))",
+});
+
 export const corsSchema = z
   .strictObject({
     origins: z

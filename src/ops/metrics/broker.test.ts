@@ -18,7 +18,13 @@ const upstream = {
   directFaults: ["older_only"],
   isRefused: false,
 };
-const reading: BrokerReading = { revision: "r1", upstreams: [upstream], keysFailing: true, heldBytes: 7 };
+const reading: BrokerReading = {
+  revision: "r1",
+  upstreams: [upstream],
+  keysFailing: true,
+  configStale: false,
+  heldBytes: 7,
+};
 
 async function lines(metrics = make(), read = reading): Promise<string[]> {
   return (await metrics.render(read)).split("\n").filter((line) => line.startsWith("mcp_authz_"));
@@ -47,6 +53,7 @@ it("what is gone is gone from the next reading", async () => {
   const after = await lines(metrics, {
     revision: "r2",
     keysFailing: false,
+    configStale: false,
     heldBytes: 0,
     upstreams: [{ ...upstream, ageSeconds: null, dropped: {}, changed: {} }],
   });

@@ -1,5 +1,6 @@
 // Prometheus metrics of the broker (docs/operations.md). No I/O; labels come from closed sets only.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { createConfigMetrics, type ConfigMetrics } from "./config.ts";
 import type { Reason } from "../../authz/refusal.ts";
 
 /** End of a relayed call: `answered` (also with an error of the server), `left` (the client closed), or the refusal's reason. */
@@ -28,9 +29,11 @@ export interface BrokerReading {
   readonly keysFailing: boolean;
   /** Bytes that are held for callers. */
   readonly heldBytes: number;
+  /** True while an older configuration is in force than stands in its files. */
+  readonly configStale: boolean;
 }
 
-export interface BrokerMetrics<WristbandResult extends string> {
+export interface BrokerMetrics<WristbandResult extends string> extends Pick<ConfigMetrics, "configReload"> {
   /** One MCP request that was answered here. @param method null when it was not known */
   observeRequest(method: string | null, reason: Reason | null): void;
   /** Calls relayed to upstreams. */
@@ -72,6 +75,7 @@ export function createBrokerMetrics<WristbandResult extends string>(
   collectDefaultMetrics({ register: registry });
   const counted = countersOf(registry);
   const gauges = gaugesOf(registry);
+  const config = createConfigMetrics([registry]);
   const known = { servers: new Set(options.servers), methods: new Set(options.methods) };
   const serverOf = (name: string) => (known.servers.has(name) ? name : OTHER);
   const results: ReadonlySet<string> = new Set(options.wristbandResults);
@@ -101,10 +105,12 @@ export function createBrokerMetrics<WristbandResult extends string>(
     },
     wristband: (result) => counted.wristbands.inc({ result: results.has(result) ? result : OTHER }),
     setServers,
+    configReload: config.configReload,
     refetched: (server, result) => counted.refetches.inc({ server: serverOf(server), result }),
     listed: (server, ok) => counted.listings.inc({ server, result: ok ? "ok" : "failed" }),
     render(reading) {
       gauges.read(reading, options.states);
+      config.configStale(reading.configStale);
       return registry.metrics();
     },
   };

@@ -2,13 +2,14 @@
 import { Counter, Gauge, Registry } from "prom-client";
 import type { AuditDecision } from "../../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
+import { createConfigMetrics, type ConfigMetrics } from "./config.ts";
 import { createCredentialMetrics, type CredentialMetrics } from "./credential.ts";
 import { createHotCounter, createHotHistogram, type Cell, type Series } from "./hot-path.ts";
 import { createRevocationMetrics, type RevocationMetrics } from "./revocation.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
 
-export interface Metrics extends CredentialMetrics, RevocationMetrics {
+export interface Metrics extends ConfigMetrics, CredentialMetrics, RevocationMetrics {
   observeCheck(decision: AuditDecision, reason: Reason | null, seconds: number): void;
   observeStep(step: StepName, seconds: number): void;
   cache(name: "token" | "credential" | "wristband", result: "hit" | "miss" | "joined"): void;
@@ -85,6 +86,7 @@ export function createMetrics(): Metrics {
     },
     keyFetch: (issuer, ok) => keys.inc({ issuer, result: ok ? "ok" : "failed" }),
     ...totals(registers),
+    ...createConfigMetrics(registers),
     ...listMetrics(registers),
     render: () => registry.metrics(),
   };

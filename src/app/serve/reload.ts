@@ -1,0 +1,83 @@
+// What serve reads again while it runs: at SIGHUP, and when files of its configuration have changed. I/O by the parts.
+import type { CatalogClient } from "../../catalog/client.ts";
+import { changedKeys, withLiveKeys } from "../../config/live.ts";
+import type { Config } from "../../config/load.ts";
+import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
+import type { Revocations } from "../../identity/revocations.ts";
+import type { Audit } from "../../ops/audit/log.ts";
+import type { Metrics } from "../../ops/metrics/serve.ts";
+import type { OpsServer } from "../../ops/ops-server.ts";
+import { createReloader } from "../../ops/reload.ts";
+import type { PolicyStore } from "../../policy/store.ts";
+import type { SigningKey } from "../../wristband/keys.ts";
+import { createConfigWatch, type ConfigWatch } from "../config-source.ts";
+import { tlsParts } from "../tls-listeners.ts";
+import type { LiveCheck } from "./live-check.ts";
+import type { ServeOptions } from "./options.ts";
+
+/** The current keys that sign wristbands, and those that sign assertions. */
+export interface SigningKeys {
+  current(): readonly SigningKey[];
+  assertions(): readonly SigningKey[];
+  /** As {@link reload}, for assertions. */
+  reloadAssertions(config: Config): void;
+  /** @throws {Error} that names the key at fault; the current keys stay */
+  reload(config: Config): void;
+}
+
+/** The parts that are read again. */
+export interface Reloadable {
+  readonly keys: SigningKeys;
+  readonly grpc: Pick<GrpcServer, "setTls">;
+  readonly ops: Pick<OpsServer, "setTls">;
+  readonly audit: Pick<Audit, "reopen">;
+  readonly revocations: Pick<Revocations, "poll">;
+  readonly policy: Pick<PolicyStore, "release">;
+  readonly live: Pick<LiveCheck, "apply">;
+  readonly catalog: Pick<CatalogClient, "setServers">;
+  readonly metrics: Pick<Metrics, "configReload">;
+}
+
+/** Without a configuration that can be read, the parts that need none are read all the same. */
+export function createReloads({ config: first, log, reread, source }: ServeOptions, parts: Reloadable): ConfigWatch {
+  const { keys, grpc, ops, audit, revocations, policy, live, catalog, metrics } = parts;
+  let config = first;
+  const reloader = createReloader<Config>({
+    log,
+    read: reread,
+    onReload: metrics.configReload,
+    about: () => ({
+      kids: keys
+        .current()
+        .map(({ kid }) => kid)
+        .join(" "),
+    }),
+    waiting: (next) => changedKeys(config, next),
+    parts: ({ next, cause }) => ({
+      // A configuration that is just being edited must not prevent the rotation of the audit file.
+      "wristband keys": () => keys.reload(next()),
+      ...(config.assertions !== null && { "assertion keys": () => keys.reloadAssertions(withAssertions(next())) }),
+      ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
+      // These are what an operator asks for by hand.
+      ...(cause === "signal" && {
+        "audit file": audit.reopen,
+        revocations: revocations.poll,
+        quarantine: policy.release,
+      }),
+      servers: async () => {
+        const applied = withLiveKeys(config, next());
+        if (changedKeys(config, applied).length === 0) return;
+        await live.apply(applied);
+        config = applied;
+        await catalog.setServers(new Set(Object.keys(config.servers)));
+      },
+    }),
+  });
+  return createConfigWatch(reloader, first.watchFiles ? (source ?? null) : null);
+}
+
+/** A configuration that has lost its section needs a restart: the keys stay. @throws {Error} then */
+function withAssertions(next: Config): Config {
+  if (next.assertions === null) throw new Error("assertions: is no longer there; a restart ends it");
+  return next;
+}
