@@ -24,13 +24,15 @@ const CODES = { allow: EXIT.ok, refuse: EXIT.failed, unknown: EXIT.usage } as co
 export const command: Command = {
   summary: "Say whether a call would be allowed, or why a past one was refused, step by step",
   usage: [
-    "--config FILE --token-file FILE --server NAME --tool NAME [--args JSON] [--credentials] [--revision HASH] [--json]",
-    "       mcp-authz why --config FILE --request-id ID [--audit FILE] [--token-file FILE [--args JSON]] [--revision HASH] [--json]",
+    "--config FILE --token-file FILE --server NAME --tool NAME [--args JSON] [--credentials]",
+    "                     [--revision HASH] [--json]",
+    "       mcp-authz why --config FILE --request-id ID [--audit FILE] [--token-file FILE [--args JSON]]",
+    "                     [--revision HASH] [--json]",
     "",
     ...CALL_USAGE,
     "  --credentials       also ask Vault; nothing is ever exchanged",
     "  --request-id ID     a decision of the audit log, by our id or by the mesh's x-request-id",
-    "  --revision HASH     judge by this policy of policy.revisions, its first 8 digits or more, and not by the files; of a past decision",
+    "  --revision HASH     judge by this policy of policy.revisions (8 digits or more), not by the files; of a past decision",
     "                      the one that decided is taken by itself, where it is kept",
     "  --audit FILE        where to look; default audit.file of the configuration; - reads standard input",
     "  --json              for programs",
