@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
-import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { createConfigSource } from "../../src/app/config-source.ts";
 import { startServe, type Serve } from "../../src/app/serve/serve.ts";
@@ -17,6 +17,8 @@ import { firstHandover } from "../fakes/handover.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
 
+// Each change takes one to two seconds.
+vi.setConfig({ testTimeout: 60_000 });
 const SOON = { timeout: 15_000, interval: 50 };
 const key = makeKey("idp");
 const ROOT = mkdtempSync(join(tmpdir(), "mcp-authz-mounted-"));
