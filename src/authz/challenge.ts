@@ -7,7 +7,12 @@ export interface ChallengeSettings {
   readonly publicOrigin: string;
   /** `scope="…"` of a 401; empty for none. */
   readonly scopes: readonly string[];
+  /** True if tokens bound to a key are taken. */
+  readonly dpop?: boolean;
 }
+
+/** Signature algorithms of proofs (RFC 9449 §4.2): asymmetric ones alone. */
+export const PROOF_ALGORITHMS = ["ES256", "ES384", "PS256", "RS256", "EdDSA"];
 
 /** RFC 9470 §3. Values and scopes are of characters that need no escape. */
 function stepUpParts({ acrValues, maxAge, scopes }: StepUp): string[] {
@@ -27,6 +32,9 @@ function stepUpParts({ acrValues, maxAge, scopes }: StepUp): string[] {
  */
 export function challenge(settings: ChallengeSettings, path: string, { reason, scopes, stepUp }: Refused): string {
   const metadata = `${settings.publicOrigin}${WELL_KNOWN}${path}`;
+  const algorithms = `algs="${PROOF_ALGORITHMS.join(" ")}"`;
+  const where = [`realm="${settings.publicOrigin}"`, `resource_metadata="${metadata}"`];
+  if (reason === "proof_invalid") return `DPoP ${[...where, 'error="invalid_dpop_proof"', algorithms].join(", ")}`;
   const parts = [`Bearer realm="${settings.publicOrigin}"`, `resource_metadata="${metadata}"`];
   if (stepUp !== undefined) parts.push(...stepUpParts(stepUp));
   else if (reason === "scope_insufficient")
@@ -35,5 +43,7 @@ export function challenge(settings: ChallengeSettings, path: string, { reason, s
     if (reason !== "token_missing") parts.push('error="invalid_token"');
     if (settings.scopes.length > 0) parts.push(`scope="${settings.scopes.join(" ")}"`);
   }
+  // RFC 9449 §7.1: a client that has a key learns that it may use it.
+  if (settings.dpop === true) parts.push(`DPoP ${algorithms}`);
   return parts.join(", ");
 }

@@ -6,7 +6,7 @@ import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
 import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
-import { admitTo, identifyCaller, openNames, opens } from "./identify-caller.ts";
+import { admitTo, identifyCaller, openNames, opens, tokenUse } from "./identify-caller.ts";
 import { heldScopes } from "./held-scopes.ts";
 import { readPresented, type PresentedSettings } from "./presented.ts";
 import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
@@ -100,12 +100,12 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     const admission = admit(settings.admit, request, endpoint);
     if (!admission.ok) return admission;
     facts.corsOrigin = admission.value.corsOrigin;
-    if (request.method === "OPTIONS") return preflight(facts.corsOrigin, endpoint.sessions);
+    if (request.method === "OPTIONS") return preflight(context, endpoint.sessions);
 
     const presented = readPresented(request.headers, settings.presents);
     if (!presented.ok) return presented;
-    const { resource, namedResource = null } = endpoint;
-    const use = { resource, namedResource, source };
+    const { publicOrigin } = settings.admit;
+    const use = tokenUse({ request, publicOrigin, source }, endpoint, presented.value);
     const identified = await identifyCaller(ports, [presented.value, use], signal);
     const identity = identified.ok ? admitTo(endpoint, identified.value) : identified;
     facts.identity = callerIn(identity);
@@ -177,10 +177,11 @@ function document({ settings, request }: CheckContext, resource: string): Outcom
   return pass(protectedResourceDocument(settings.documents, resource));
 }
 
-function preflight(corsOrigin: string | null, hasSessions: boolean): Outcome {
+function preflight({ facts: { corsOrigin }, settings: { presents } }: CheckContext, hasSessions: boolean): Outcome {
+  const own = [...presents.keyHeaders, ...(presents.dpop ? ["dpop"] : [])];
   return corsOrigin === null
     ? refuse("method_not_allowed", "OPTIONS")
-    : pass(endpointPreflight(corsOrigin, hasSessions));
+    : pass(endpointPreflight(corsOrigin, hasSessions, own));
 }
 
 function operationOf({ settings, request, facts }: CheckContext, { search }: McpEndpoint): Step<Operation> {

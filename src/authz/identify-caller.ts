@@ -3,7 +3,7 @@ import type { McpEndpoint } from "./endpoint.ts";
 import type { Presented } from "./presented.ts";
 import type { Ports } from "./ports.ts";
 import { refuse, type Step } from "./step.ts";
-import type { Identity, TokenUse, Visible } from "./types.ts";
+import type { AuthzRequest, Identity, TokenUse, Visible } from "./types.ts";
 
 /** Identifies the caller. A bearer text that is no key is an access token. */
 export function identifyCaller(
@@ -12,12 +12,28 @@ export function identifyCaller(
   signal: AbortSignal,
 ): Step<Identity> | Promise<Step<Identity>> {
   if (presented.by === "nothing") return refuse("token_missing");
+  if (presented.by === "dpop") return ports.identify(presented.token, use, signal);
   const key =
     ports.identifyKey?.(presented.by === "bearer" ? { by: "bearer", key: presented.token } : presented) ?? null;
   if (key !== null) return key;
   return presented.by === "bearer"
     ? ports.identify(presented.token, use, signal)
     : refuse("token_invalid", "the key is unknown");
+}
+
+/** How a token is used: with a proof, of this request to its public URL. */
+export function tokenUse(
+  {
+    request,
+    publicOrigin,
+    source,
+  }: { readonly request: AuthzRequest; readonly publicOrigin: string; readonly source: string },
+  { resource, namedResource = null }: McpEndpoint,
+  presented: Presented,
+): TokenUse {
+  const use = { resource, namedResource, source };
+  if (presented.by !== "dpop") return use;
+  return { ...use, proof: { proof: presented.proof, method: request.method, url: publicOrigin + request.path } };
 }
 
 /** True if what the caller presented opens this server. */

@@ -12,7 +12,7 @@ const JOB: ApiKeyIdentity = {
   ...{ kind: "machine", amr: [], acr: null, authTime: null, actors: [], claims: {}, expiresAt: 2_000_000_000 },
   opens: new Set(["s"]),
 };
-const SETTINGS = checkSettings({ presents: { keyHeaders: new Set(["x-key"]), basic: false } });
+const SETTINGS = checkSettings({ presents: { keyHeaders: new Set(["x-key"]), basic: false, dpop: false } });
 const TOOLS: Visible = { tools: { s: ["read"], t: ["read"] }, prompts: { t: ["p"] }, resources: { t: ["a://b"] } };
 
 async function run(parts: RequestParts, more: Partial<Ports> = {}) {

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { headersOf } from "../../test/fakes/authz.ts";
 import { readPresented, type PresentedSettings } from "./presented.ts";
 
-const NO_KEYS: PresentedSettings = { keyHeaders: new Set(), basic: false };
-const KEYS: PresentedSettings = { keyHeaders: new Set(["x-api-key", "x-key"]), basic: true };
+const NO_KEYS: PresentedSettings = { keyHeaders: new Set(), basic: false, dpop: false };
+const KEYS: PresentedSettings = { keyHeaders: new Set(["x-api-key", "x-key"]), basic: true, dpop: true };
 
 function presented(pairs: readonly (readonly [string, string])[], settings = KEYS): string {
   const step = readPresented(headersOf(pairs), settings);
@@ -117,6 +117,56 @@ describe("AP-02: exactly one credential, of the kinds that are configured", () =
     ["base64 with loose ends", [["authorization", "Basic am9iOmFi="]], "token_invalid"],
     ["base64 in two spellings", [["authorization", "Basic am9iOmFiY2=="]], "token_invalid"],
     ["no base64", [["authorization", "Basic !"]], "token_invalid"],
+    [
+      "a bound token",
+      [
+        ["authorization", "DPoP abc"],
+        ["dpop", "p.q.r"],
+      ],
+      '["dpop","abc","p.q.r"]',
+    ],
+    [
+      "a bound token in small letters",
+      [
+        ["authorization", "dpop abc"],
+        ["dpop", "p"],
+      ],
+      '["dpop","abc","p"]',
+    ],
+    ["a bound token without a proof", [["authorization", "DPoP abc"]], "proof_invalid"],
+    [
+      "two proofs",
+      [
+        ["authorization", "DPoP abc"],
+        ["dpop", "p"],
+        ["dpop", "p"],
+      ],
+      "proof_invalid",
+    ],
+    [
+      "two proofs in one line",
+      [
+        ["authorization", "DPoP abc"],
+        ["dpop", "p, p"],
+      ],
+      "proof_invalid",
+    ],
+    [
+      "no token",
+      [
+        ["authorization", "DPoP"],
+        ["dpop", "p"],
+      ],
+      "token_invalid",
+    ],
+    [
+      "a bound token and a key",
+      [
+        ["authorization", "DPoP abc"],
+        ["x-key", "p"],
+      ],
+      "header_malformed",
+    ],
     ["another scheme", [["authorization", "Digest x"]], "token_missing"],
   ])("%s", (_, pairs, expected) => expect(presented(pairs)).toBe(expected));
 

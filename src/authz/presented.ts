@@ -1,5 +1,5 @@
 // Takes what a caller presents out of the headers: exactly one credential, or none. Pure.
-// RFC 6750 §2.1 (Bearer), RFC 7617 §2 (Basic). Query and cookies are not read.
+// RFC 6750 §2.1 (Bearer), RFC 7617 §2 (Basic), RFC 9449 §7.1 (DPoP). Query and cookies are not read.
 import { pass, refuse, type Step } from "./step.ts";
 import type { RequestHeaders } from "./types.ts";
 
@@ -8,6 +8,7 @@ export const MAX_TOKEN_BYTES = 16 * 1024;
 const MAX_KEY = 512;
 /** The scheme in any case, one space, one b64token. */
 const CREDENTIALS = /^bearer ([A-Za-z0-9\-._~+/]+=*)$/i;
+const DPOP = /^dpop ([A-Za-z0-9\-._~+/]+=*)$/i;
 const BASIC = /^basic ([A-Za-z0-9+/]+={0,2})$/i;
 const VISIBLE = /^[\x21-\x7e]+$/;
 
@@ -16,6 +17,8 @@ export type Presented =
   | { readonly by: "nothing" }
   /** An access token, or a key that is sent like one. */
   | { readonly by: "bearer"; readonly token: string }
+  /** An access token with a proof of its key (RFC 9449 §7.1). */
+  | { readonly by: "dpop"; readonly token: string; readonly proof: string }
   | PresentedKey;
 
 /** A key of the configuration, in one of the ways in which it may be sent. */
@@ -28,6 +31,8 @@ export interface PresentedSettings {
   readonly keyHeaders: ReadonlySet<string>;
   /** True if a key may come as a password. */
   readonly basic: boolean;
+  /** True if an issuer's tokens may be bound to a key. */
+  readonly dpop: boolean;
 }
 
 /**
@@ -53,16 +58,30 @@ function isKey(key: string): boolean {
   return key.length <= MAX_KEY && VISIBLE.test(key);
 }
 
-function authorizationOf(headers: RequestHeaders, { basic }: PresentedSettings): Step<Presented> {
+function authorizationOf(headers: RequestHeaders, settings: PresentedSettings): Step<Presented> {
   const value = headers.get("authorization") ?? "";
   if (value.length > MAX_TOKEN_BYTES) return refuse("header_too_large", "authorization");
   if (headers.repeated("authorization") || value.includes(","))
     return refuse("header_malformed", "several authorization");
+  if (settings.dpop && isScheme(value, "dpop")) return provenOf(headers, value);
   const token = CREDENTIALS.exec(value)?.[1];
   if (token !== undefined) return pass({ by: "bearer", token });
-  if (basic && /^basic(\s|$)/i.test(value)) return basicOf(value);
+  if (settings.basic && isScheme(value, "basic")) return basicOf(value);
   // RFC 6750 §3.1: a request with another scheme carries no token of ours, so the challenge names no error.
-  return /^bearer(\s|$)/i.test(value) ? refuse("token_invalid", "not one b64token") : refuse("token_missing", "scheme");
+  return isScheme(value, "bearer") ? refuse("token_invalid", "not one b64token") : refuse("token_missing", "scheme");
+}
+
+function isScheme(value: string, scheme: string): boolean {
+  return /^[a-z]+(?=\s|$)/i.exec(value)?.[0].toLowerCase() === scheme;
+}
+
+/** A token with exactly one proof (RFC 9449 §4.3). */
+function provenOf(headers: RequestHeaders, value: string): Step<Presented> {
+  const token = DPOP.exec(value)?.[1];
+  const proof = headers.get("dpop") ?? "";
+  if (token === undefined) return refuse("token_invalid", "not one token");
+  if (proof === "" || headers.repeated("dpop") || proof.includes(",")) return refuse("proof_invalid", "not one proof");
+  return pass({ by: "dpop", token, proof });
 }
 
 /** The user is the key's name, up to the first colon (RFC 7617 §2). */

@@ -1,4 +1,5 @@
 // Responses that the Check gives without a token: the protected-resource document (RFC 9728 §2) and CORS preflights. Pure.
+import { PROOF_ALGORITHMS } from "./challenge.ts";
 
 /** A document or preflight response of the Check itself: public, never a grant. */
 export interface Publication {
@@ -11,6 +12,8 @@ export interface DocumentSettings {
   readonly publicOrigin: string;
   readonly issuers: readonly string[];
   readonly scopes: readonly string[];
+  /** Whether tokens bound to a key are taken, and whether others are (RFC 9449 §7). */
+  readonly dpop?: "accepted" | "required" | null;
 }
 
 /** The protected-resource document of one resource. No part of it comes from the request. */
@@ -20,6 +23,8 @@ export function protectedResourceDocument(settings: DocumentSettings, resource: 
     authorization_servers: settings.issuers,
     ...(settings.scopes.length > 0 && { scopes_supported: settings.scopes }),
     bearer_methods_supported: ["header"],
+    ...((settings.dpop ?? null) !== null && { dpop_signing_alg_values_supported: PROOF_ALGORITHMS }),
+    ...(settings.dpop === "required" && { dpop_bound_access_tokens_required: true }),
   };
   return {
     published: true,
@@ -38,10 +43,15 @@ export function publicPreflight(): Publication {
   return preflight("*", "GET, HEAD, OPTIONS", "mcp-protocol-version, content-type");
 }
 
-/** The preflight response for an MCP endpoint and a listed origin. @param hasSessions true if GET and DELETE are served */
-export function endpointPreflight(origin: string, hasSessions: boolean): Publication {
-  const requestHeaders =
+/**
+ * The preflight response for an MCP endpoint and a listed origin.
+ * @param hasSessions true if GET and DELETE are served
+ * @param own headers in which callers present something, beside `authorization`
+ */
+export function endpointPreflight(origin: string, hasSessions: boolean, own: readonly string[]): Publication {
+  const usual =
     "authorization, content-type, accept, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id";
+  const requestHeaders = [usual, ...own].join(", ");
   return preflight(origin, hasSessions ? "GET, POST, DELETE, OPTIONS" : "POST, OPTIONS", requestHeaders);
 }
 

@@ -26,6 +26,7 @@ export const REFUSALS = {
   token_audience: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
   token_revoked: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
   scope_insufficient: { kind: "deny", http: 403, rpc: null, message: "The access token lacks a scope for this" },
+  proof_invalid: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
   authentication_insufficient: { kind: "deny", http: 401, rpc: null, message: UNAUTHORIZED },
   policy_denied: { kind: "deny", http: 403, rpc: null, message: "Not allowed" },
   origin_not_allowed: { kind: "deny", http: 403, rpc: null, message: "This Origin is not allowed" },

@@ -194,6 +194,16 @@ export interface TokenUse {
   readonly namedResource?: string | null;
   /** Client address; failed verifications are counted by it. */
   readonly source: string;
+  /** Present if the token came with a proof of its key. */
+  readonly proof?: ProofOfRequest;
+}
+
+/** A proof of possession (RFC 9449 §4), and the request that it must be for. */
+export interface ProofOfRequest {
+  readonly proof: string;
+  readonly method: string;
+  /** The public URL of the request; its query does not count. */
+  readonly url: string;
 }
 
 /** The policy input. No tokens, no body bytes. Always a full object: to Rego a falsy input is no input. */

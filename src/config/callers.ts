@@ -10,13 +10,28 @@ type Callers = Pick<Config, "identity" | "servers">;
 
 /** Names of the headers in which callers present something; `authorization` aside. Each is removed before a server. */
 export function callerHeaders({ identity }: Pick<Config, "identity">): string[] {
-  return [...new Set(identity.apiKeys.flatMap(({ header }) => header ?? []))];
+  return [...new Set([...keyHeaders(identity), ...(takesProofs(identity) ? ["dpop"] : [])])];
+}
+
+function keyHeaders({ apiKeys }: Config["identity"]): string[] {
+  return apiKeys.flatMap(({ header }) => header ?? []);
+}
+
+function takesProofs({ issuers }: Config["identity"]): boolean {
+  return issuers.some(({ dpop }) => dpop !== "off");
+}
+
+/** Whether bound tokens are taken, and whether others are; null for neither. */
+export function dpopOf({ identity }: Pick<Config, "identity">): "accepted" | "required" | null {
+  if (!takesProofs(identity)) return null;
+  return identity.issuers.every(({ dpop }) => dpop === "required") ? "required" : "accepted";
 }
 
 export function presentedSettings({ identity }: Pick<Config, "identity">): PresentedSettings {
   return {
-    keyHeaders: new Set(callerHeaders({ identity })),
+    keyHeaders: new Set(keyHeaders(identity)),
     basic: identity.apiKeys.some(({ basic }) => basic),
+    dpop: takesProofs(identity),
   };
 }
 

@@ -5,7 +5,7 @@ import { endpointTable } from "../authz/endpoint.ts";
 import { managedHeaders } from "../authz/grant.ts";
 import { watchedHeaders } from "../authz/server-headers.ts";
 import { credentialPlaces, headersOf, prefixOf } from "./names.ts";
-import { callerHeaders, presentedSettings } from "./callers.ts";
+import { callerHeaders, dpopOf, presentedSettings } from "./callers.ts";
 import type { Config } from "./load.ts";
 import { createCuration } from "../mcp/curation.ts";
 import { createResolver } from "../mcp/resolver.ts";
@@ -33,6 +33,7 @@ export function checkSettings(config: Config): CheckSettings {
       publicOrigin: config.publicOrigin,
       issuers: config.identity.issuers.map(({ issuer }) => issuer),
       scopes: config.challenge.scopes,
+      dpop: dpopOf(config),
     },
     presents: presentedSettings(config),
     headers: { managed, wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
@@ -70,5 +71,6 @@ export function managedOf(config: Config): string[] {
 }
 
 export function answerSettings(config: Config): RefusalResponseSettings {
-  return { publicOrigin: config.publicOrigin, scopes: config.challenge.scopes, denial: config.denial };
+  const { publicOrigin, challenge, denial } = config;
+  return { publicOrigin, scopes: challenge.scopes, dpop: dpopOf(config) !== null, denial };
 }

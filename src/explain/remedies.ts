@@ -41,6 +41,12 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     meaning: "Policy would allow this if the token had the scopes that the challenge names.",
     remedy: "Get a token with these scopes. The rule is `required_scopes` in the policy.",
   },
+  proof_invalid: {
+    meaning:
+      "The token is bound to a key (DPoP, RFC 9449) and the request has no proof of it that holds, or the token should be bound and is not.",
+    remedy:
+      "Read `detail` in the audit line. Send `Authorization: DPoP TOKEN` with one new proof for this method, this public URL and this token; mind the client's clock. `identity.issuers[].dpop` says whose tokens may be bound.",
+  },
   authentication_insufficient: {
     meaning:
       "Policy would allow this after another log-in: the challenge says of which class (`acr_values`), or how fresh (`max_age`, seconds).",

@@ -24,7 +24,7 @@ export function authenticationOf(
     kind: isProgram ? "machine" : "user",
     amr: methodsOf(claims["amr"]),
     acr: typeof acr === "string" && acr !== "" ? acr : null,
-    authTime: typeof time === "number" && Number.isSafeInteger(time) && time > 0 ? time : null,
+    authTime: typeof time === "number" && time > 0 && time < Number.MAX_SAFE_INTEGER ? Math.floor(time) : null,
   };
 }
 

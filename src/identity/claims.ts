@@ -24,6 +24,8 @@ export interface ClaimRules {
   /** Read for the audience where a token has no `aud`; null: such a token is refused. */
   readonly audienceClaim?: string | null;
   readonly tokenType: "at+jwt" | "jwt";
+  /** Whether tokens may be bound to a key. */
+  readonly dpop?: "off" | "accepted" | "required";
   /** The claim that tells programs from people; without it, the signs of known issuers. */
   readonly machine?: MachineRule | null;
 }
@@ -38,6 +40,8 @@ export interface CheckedClaims {
   readonly username: string | null;
   readonly groups: readonly string[];
   readonly scopes: readonly string[];
+  /** Thumbprint of the key to which the token is bound (RFC 9449 §6.1); null for none. */
+  readonly jkt: string | null;
 }
 
 export const MAX_LIFETIME_SECONDS = 24 * 3600;
@@ -56,7 +60,7 @@ const OTHER_PAYLOAD_TYPES = new Set(["ID", "Refresh", "Offline", "Logout"]);
  */
 export function checkClaims(claims: JsonObject, rules: ClaimRules, now: number): CheckedClaims | string {
   if (pollutes(claims)) return "a name that is no claim's";
-  const fault = faultOfKind(claims, rules.tokenType) ?? faultOfTimes(claims, now) ?? readElsewhere(claims, rules);
+  const fault = faultOfKind(claims, rules) ?? faultOfTimes(claims, now) ?? readElsewhere(claims, rules);
   if (fault !== null) return fault;
   return usedClaims(claims, rules);
 }
@@ -75,7 +79,8 @@ function usedClaims(claims: JsonObject, rules: ClaimRules): CheckedClaims | stri
   const username = claimAt(claims, paths.username) ?? null;
   if (username !== null && !isPlainText(username)) return `${paths.username} is no plain text (username)`;
   const notBefore = isTime(nbf) ? Math.ceil(nbf) : null;
-  return { subject: sub, audiences, expiresAt: Math.floor(exp), notBefore, username, groups, scopes };
+  const times = { expiresAt: Math.floor(exp), notBefore };
+  return { subject: sub, audiences, ...times, username, groups, scopes, jkt: thumbprintOf(claims) };
 }
 
 /** An `aud` always counts; another claim stands in only where there is none. @returns the claim at fault */
@@ -120,12 +125,20 @@ function faultOfTimes({ exp, iat, nbf }: JsonObject, now: number): string | null
   return exp - from > MAX_LIFETIME_SECONDS + SKEW_SECONDS ? "lifetime" : null;
 }
 
-function faultOfKind(claims: JsonObject, tokenType: ClaimRules["tokenType"]): string | null {
+function faultOfKind(claims: JsonObject, { tokenType, dpop = "off" }: ClaimRules): string | null {
   // RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is not a bearer token.
-  if ("cnf" in claims) return "the token is bound to a key";
+  if ("cnf" in claims && (dpop === "off" || thumbprintOf(claims) === null)) return "the token is bound to a key";
   // RFC 8693 §4.1, §4.4. Policy and audit depend on the actor: a malformed claim must not be read as no actor.
   for (const name of ["act", "may_act"]) if (name in claims && partyOf(claims[name]) === undefined) return name;
   return tokenType === "at+jwt" || !isOtherToken(claims) ? null : "an ID, refresh or logout token";
+}
+
+/** `cnf.jkt` of a `cnf` without anything else: another member would be another proof, which nobody checks. */
+function thumbprintOf({ cnf }: JsonObject): string | null {
+  if (typeof cnf !== "object" || cnf === null || Array.isArray(cnf)) return null;
+  const { jkt } = cnf as JsonObject;
+  const isAlone = Object.keys(cnf).length === 1;
+  return isAlone && typeof jkt === "string" && /^[A-Za-z0-9_-]{43}$/.test(jkt) ? jkt : null;
 }
 
 /** True for a JWT that its claims say is no access token. */

@@ -17,6 +17,7 @@ import type { VerificationKey } from "../jose/key-set.ts";
 import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
 import type { RevocationMatch } from "./revocations.ts";
 import { createTokenCache, type TokenCache, type VerifiedToken } from "./token-cache.ts";
+import { createPossession } from "./possession.ts";
 import { checkHeader } from "./token-header.ts";
 
 export interface IssuerOptions extends ClaimRules {
@@ -91,6 +92,7 @@ const TOKEN_CACHE_BYTES = 64 * 1024 * 1024;
 interface IdentifyRequest {
   readonly token: string;
   readonly resources: readonly string[];
+  readonly use: TokenUse | string;
   readonly signal: AbortSignal;
 }
 
@@ -153,6 +155,7 @@ class TokenVerifier {
   readonly #options: IdentityOptions;
   readonly #cache: TokenCache;
   readonly #budget: SourceBudget;
+  readonly #possession: ReturnType<typeof createPossession>;
   readonly #turns: FairTurns = createFairTurns(UNVERIFIED);
   readonly #awaiting: FairTurns = createFairTurns(AWAITING_KEYS);
 
@@ -161,6 +164,7 @@ class TokenVerifier {
     const { invalidTokensPerSecond: perSecond = INVALID_TOKENS_PER_SECOND } = options;
     this.#issuers = issuers;
     this.#options = options;
+    this.#possession = createPossession({ now: options.now });
     this.#cache = createTokenCache({ maxBytes, monotonic });
     this.#budget = createSourceBudget({ perSecond, monotonic });
   }
@@ -176,12 +180,12 @@ class TokenVerifier {
       const issuer = this.#issuers.get(cached.identity.issuer);
       if (issuer !== undefined && issuer.keys.has(cached.key)) {
         this.#options.onCache?.("hit");
-        return this.#judge(cached, issuer.options, resources);
+        return this.#judge(cached, issuer.options, { token, resources, signal, use });
       }
       this.#cache.drop(token); // the issuer no longer publishes its key
     }
     this.#options.onCache?.("miss");
-    const request = { token, resources, signal };
+    const request = { token, resources, signal, use };
     return typeof use === "string" ? this.#verify(request) : this.#inTurn(sourceOf(use.source), request);
   }
 
@@ -242,10 +246,11 @@ class TokenVerifier {
   }
 
   async #finish(
-    { token, resources }: IdentifyRequest,
+    request: IdentifyRequest,
     { options, alg, payload }: Omit<KeyRequest, "lookup">,
     lookup: KeyLookup,
   ): Promise<Step<TokenIdentity>> {
+    const { token } = request;
     if (lookup === "unavailable") return refuse("keys_unavailable", "the issuer's keys");
     if (lookup === "unasked") return UNASKED;
     if (lookup === "unknown") return refuse("token_invalid", "kid is unknown");
@@ -256,15 +261,15 @@ class TokenVerifier {
     if (!verified.ok) return verified;
     const endsAtMs = (verified.value.claims.expiresAt + SKEW_SECONDS) * 1000;
     this.#cache.put(token, verified.value, endsAtMs - this.#options.now());
-    return this.#judge(verified.value, options, resources);
+    return this.#judge(verified.value, options, request);
   }
 
   /** Checks lifetime, revocation and audience at each use: the cache spares the signature and the claims only. */
   #judge(
     { identity, claims }: VerifiedToken,
     issuer: IssuerOptions,
-    resources: readonly string[],
-  ): Step<TokenIdentity> {
+    { token, resources, use, signal }: IdentifyRequest,
+  ): Step<TokenIdentity> | Promise<Step<TokenIdentity>> {
     const now = this.#options.now() / 1000;
     const not = (reason: Reason, detail?: string): Refused => ({ ...refuse(reason, detail), caller: identity });
     if (claims.expiresAt + SKEW_SECONDS <= now) return not("token_expired");
@@ -274,7 +279,8 @@ class TokenVerifier {
     if (by === "unavailable") return not("revocations_unavailable", "the revocation file");
     if (by !== null) return not("token_revoked", `by ${by}`);
     const accepted = claims.audiences.some((name) => resources.includes(name) || issuer.audiences.includes(name));
-    return accepted ? pass(identity) : not("token_audience");
+    if (!accepted) return not("token_audience");
+    return this.#possession({ token, identity, jkt: claims.jkt, mode: issuer.dpop ?? "off", use, signal });
   }
 }
 

@@ -20,7 +20,7 @@ function verified(name: string, claims: JsonObject = {}): VerifiedToken {
     expiresAt: 1,
     token: new Secret(name),
   };
-  const checked = { ...plain, subject: name, audiences: ["a"], expiresAt: 1, notBefore: null };
+  const checked = { ...plain, subject: name, audiences: ["a"], expiresAt: 1, notBefore: null, jkt: null };
   return { identity, claims: checked, key: {} as VerificationKey };
 }
 

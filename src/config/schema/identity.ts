@@ -65,6 +65,10 @@ const issuerSchema = (file: FileSchema) =>
       .nullable()
       .default(null)
       .meta({ description: "a short name (a-z, 0-9, `-`) that stands for the issuer in `{issuerAlias}`" }),
+    dpop: z.enum(["off", "accepted", "required"]).default("off").meta({
+      description:
+        "tokens that are bound to a key (DPoP, RFC 9449): refused, taken with a proof, or the only ones that are taken ([callers](callers.md#tokens-that-are-bound-to-a-key))",
+    }),
     machine: machineSchema,
     claims: claimsSchema,
   });
