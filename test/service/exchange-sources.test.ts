@@ -54,10 +54,13 @@ function sources() {
   return {
     counts,
     logged,
-    ...createExchangeSources({ negativeTtlMs: 5000, identity: { issuers: [] as object[] } } as Config, {
-      log,
-      metrics,
-    }),
+    ...createExchangeSources(
+      { negativeTtlMs: 5000, identity: { issuers: [] as object[], apiKeys: [] as object[] } } as Config,
+      {
+        log,
+        metrics,
+      },
+    ),
   };
 }
 

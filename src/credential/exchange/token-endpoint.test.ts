@@ -102,6 +102,32 @@ describe("H11: a 429 stops all questions for as long as it says", () => {
     expect(await post()).toMatchObject({ status: 200 });
   });
 
+  it("G08: one that does not answer is paused like a Vault, and is asked again a second later", async () => {
+    const { post, clock } = endpointAt();
+    fake.respond = (response) => response.writeHead(504).end();
+    for (let i = 0; i < 5; i += 1) expect(await post()).toMatchObject({ status: 504 });
+    const before = fake.requests.length;
+    expect(await post()).toBe("the token endpoint is not asked, for it did not answer");
+    fake.respond = (response) => response.destroy();
+    clock.monotonic += 1000;
+    expect(await post()).toContain("no answer of the token endpoint");
+    expect(await post()).toContain("is not asked");
+    expect(fake.requests).toHaveLength(before + 1);
+    fake.respond = (response) => answerJson(response, 200, {});
+    clock.monotonic += 1000;
+    for (let i = 0; i < 2; i += 1) expect(await post()).toMatchObject({ status: 200 });
+  });
+
+  it("attack: one caller's token that the IdP cannot take stops nobody else's", async () => {
+    const { post } = endpointAt();
+    for (const status of [400, 401, 403, 500]) {
+      fake.respond = (response) => answerJson(response, status, { error: "invalid_request" });
+      for (let i = 0; i < 6; i += 1) expect(await post()).toMatchObject({ status });
+    }
+    fake.respond = (response) => answerJson(response, 200, {});
+    expect(await post()).toMatchObject({ status: 200 });
+  });
+
   const NOW = Date.parse("2026-11-25T12:00:00Z");
   it.each([
     ["Wed, 25 Nov 2026 12:00:12 GMT", 12_000],

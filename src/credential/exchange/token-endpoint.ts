@@ -1,5 +1,6 @@
 // The HTTP client of one token endpoint, which honours `Retry-After` (RFC 9110 §10.2.3). I/O.
 import { createHttpClient, faultOf, type HttpAnswer } from "../../http/client.ts";
+import { createBreaker } from "../breaker.ts";
 import { partsOf } from "../../http/url.ts";
 
 /** One token endpoint, with the pause that it asked for. */
@@ -26,10 +27,12 @@ export interface TokenEndpointOptions {
 
 const MAX_RESPONSE_BYTES = 64 * 1024;
 const MAX_PAUSE_MS = 30_000;
+/** What proxies say in place of an IdP that is away. Its own 500 may be about one caller's token, and must not stop the others. */
+const AWAY: ReadonlySet<number> = new Set([502, 503, 504]);
 /** Pause after a 429 without `Retry-After`. */
 const DEFAULT_PAUSE_MS = 1_000;
 
-/** Makes the client. A 429 stops all requests to the endpoint for its `Retry-After`, 30 s at most (threat model: H11). */
+/** Makes the client. It is paused like a Vault while it does not answer; a 429 stops all requests to the endpoint for its `Retry-After`, 30 s at most (threat model: H11). */
 export function createTokenEndpoint({
   url,
   ca,
@@ -38,26 +41,34 @@ export function createTokenEndpoint({
 }: TokenEndpointOptions): TokenEndpoint {
   const { origin, path } = partsOf(url);
   const http = createHttpClient({ origin, ca });
+  const breaker = createBreaker(monotonic);
   let pausedUntil = Number.NEGATIVE_INFINITY;
+
+  async function send(form: string, authorization: string | null, timeoutMs: number): Promise<HttpAnswer | string> {
+    try {
+      const headers = {
+        ...(authorization !== null && { authorization }),
+        "content-type": "application/x-www-form-urlencoded",
+        accept: "application/json",
+      };
+      const body = Buffer.from(form);
+      const signal = AbortSignal.timeout(timeoutMs);
+      return await http.fetch({ method: "POST", path, headers, body, signal }, MAX_RESPONSE_BYTES);
+    } catch (error) {
+      return `no answer of the token endpoint: ${faultOf(error).message}`;
+    }
+  }
 
   return {
     url,
     async post(form, authorization, timeoutMs) {
       if (monotonic() < pausedUntil) return "the token endpoint asked us to wait (429)";
-      try {
-        const headers = {
-          ...(authorization !== null && { authorization }),
-          "content-type": "application/x-www-form-urlencoded",
-          accept: "application/json",
-        };
-        const body = Buffer.from(form);
-        const signal = AbortSignal.timeout(timeoutMs);
-        const answer = await http.fetch({ method: "POST", path, headers, body, signal }, MAX_RESPONSE_BYTES);
-        if (answer.status === 429) pausedUntil = monotonic() + pauseOf(answer.headers["retry-after"], now());
-        return answer;
-      } catch (error) {
-        return `no answer of the token endpoint: ${faultOf(error).message}`;
-      }
+      if (!breaker.enter()) return "the token endpoint is not asked, for it did not answer";
+      const answer = await send(form, authorization, timeoutMs);
+      breaker.leave(typeof answer !== "string" && !AWAY.has(answer.status));
+      if (typeof answer !== "string" && answer.status === 429)
+        pausedUntil = monotonic() + pauseOf(answer.headers["retry-after"], now());
+      return answer;
     },
     close: () => http.close(),
   };

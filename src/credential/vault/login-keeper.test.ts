@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fakeClock } from "../../../test/fakes/clock.ts";
 import { backoffMs, type Backoff } from "../../async/backoff.ts";
-import { createBreaker } from "./breaker.ts";
+import { createBreaker } from "../breaker.ts";
 import type { VaultResponse, VaultClient } from "./client.ts";
 import { LOGIN_REFUSED, LoginKeeper, VAULT_AWAY } from "./login-keeper.ts";
 import type { LoginResult } from "./login.ts";

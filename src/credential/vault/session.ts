@@ -1,5 +1,5 @@
 // The log-in at one Vault, shared by all servers, with its circuit breaker and its handling of 403. I/O through the client.
-import { createBreaker } from "./breaker.ts";
+import { createBreaker } from "../breaker.ts";
 import type { VaultResponse, VaultClient } from "./client.ts";
 import { LoginKeeper, type LoginKeeperDeps } from "./login-keeper.ts";
 

@@ -1,4 +1,4 @@
-// A circuit breaker for one Vault. Pure; time comes from the clock that is passed in.
+// A circuit breaker for one store of credentials: a Vault, or a token endpoint. Pure; time comes from the clock that is passed in.
 
 /** A circuit breaker: a request that it does not let through is refused. */
 export interface Breaker {
@@ -12,7 +12,7 @@ const OPEN_MS = 1000;
 
 /**
  * Makes the breaker. After 5 requests in a row without a response it opens for 1 s, then is half-open with one probe, whose
- * response closes it (threat model: G08). Without it each Check would wait for its time limit while a Vault hangs.
+ * response closes it (threat model: G08). Without it each Check would wait for its time limit while the store hangs.
  */
 export function createBreaker(monotonic: () => number): Breaker {
   let unanswered = 0;
