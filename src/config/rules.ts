@@ -3,6 +3,7 @@ import type { Problem, Reporter } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import { checkAssertions } from "./rules/assertion.ts";
 import { checkApiKeys } from "./rules/callers.ts";
+import { checkChains } from "./rules/chains.ts";
 import { checkCuration } from "./rules/curation.ts";
 import { checkExchange } from "./rules/exchange.ts";
 import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
@@ -27,6 +28,7 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkCredentialHeaders,
   checkExchange,
   checkAssertions,
+  checkChains,
   checkOAuthClients,
   checkServers,
   checkSessions,
