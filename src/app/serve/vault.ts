@@ -5,6 +5,7 @@ import type { Config } from "../../config/load.ts";
 import { createLookupCache, type LookupCache } from "../../credential/lookup-cache.ts";
 import type { CredentialSource } from "../../credential/source.ts";
 import { parsePath } from "../../credential/vault/path.ts";
+import type { VaultAuth } from "../../credential/vault/login.ts";
 import { createVault, type Vault } from "../../credential/vault/vault.ts";
 import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
@@ -44,12 +45,17 @@ export function createVaultSources(config: Config, deps: VaultSourcesDeps): Vaul
   };
 }
 
+function authOf({ approle, kubernetes, token }: NonNullable<Config["vault"]>["auth"]): VaultAuth {
+  if (approle !== undefined) return { approle };
+  if (kubernetes !== undefined) return { kubernetes };
+  if (token !== undefined) return { token };
+  throw new Error("vault.auth: must name approle, kubernetes or token");
+}
+
 function vaultOf(config: Config, cache: LookupCache, { log, metrics }: VaultSourcesDeps): Vault | null {
   if (config.vault === null) return null;
   const { address, namespace, caFile, timeoutMs, cacheTtlMs } = config.vault;
-  const { approle, token } = config.vault.auth;
-  const auth = approle === undefined ? token && { token } : { approle };
-  if (auth === undefined) throw new Error("vault.auth: must name approle or token");
+  const auth = authOf(config.vault.auth);
   const aliases = issuerAliases(config);
   return createVault(
     {

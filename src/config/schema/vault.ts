@@ -16,22 +16,30 @@ export function vaultSchema(file: FileSchema, secret: SecretSchema) {
         {
           token: secret.meta({
             description: "`{file: …}` or `{env: …}`; for a trial: nobody can replace it when it ends",
-            unset: "one of both",
+            unset: "one of the three",
+          }),
+          kubernetes: z.strictObject({
+            mount: vaultPath.default("kubernetes").meta({ description: "where the Kubernetes method is mounted" }),
+            role: vaultPath.meta({ description: "the role of the method", unset: "required there" }),
+            jwt: secret.meta({
+              description: "`{file: …}` with the Pod's projected service account token; read at each log-in",
+              unset: "one of the three",
+            }),
           }),
           approle: z.strictObject({
             mount: vaultPath.default("approle").meta({ description: "where the AppRole method is mounted" }),
-            roleId: secret.meta({ description: "`{file: …}` or `{env: …}`", unset: "one of both" }),
-            secretId: secret.meta({ description: "`{file: …}` or `{env: …}`", unset: "one of both" }),
+            roleId: secret.meta({ description: "`{file: …}` or `{env: …}`", unset: "one of the three" }),
+            secretId: secret.meta({ description: "`{file: …}` or `{env: …}`", unset: "one of the three" }),
           }),
         },
         // Methods that take a caller's token, plugins among them, would show it to the Vault (threat model: G14, G15).
         {
           error: ({ code }) =>
-            code === "unrecognized_keys" ? "is no way to log in: there are approle and token" : undefined,
+            code === "unrecognized_keys" ? "is no way to log in: there are approle, kubernetes and token" : undefined,
         },
       )
       .partial()
-      .refine((auth) => Object.keys(auth).length === 1, "must name exactly one of approle, token"),
+      .refine((auth) => Object.keys(auth).length === 1, "must name exactly one of approle, kubernetes, token"),
     namespace: vaultPath.nullable().default(null).meta({ description: "sent as `X-Vault-Namespace`" }),
     caFile: file
       .nullable()

@@ -18,6 +18,8 @@ export interface VaultClient {
   /** @param path after `/v1/`, of segments that {@link isSegment} accepts */
   read(path: string): Promise<VaultResponse>;
   loginByAppRole(mount: string, roleId: Secret, secretId: Secret): Promise<VaultResponse>;
+  /** By an auth method that takes a role and a JWT: `kubernetes`, `jwt`. */
+  loginByJwt(mount: string, role: string, jwt: Secret): Promise<VaultResponse>;
   lookUpSelf(): Promise<VaultResponse>;
   renewSelf(): Promise<VaultResponse>;
   revokeSelf(): Promise<VaultResponse>;
@@ -68,6 +70,10 @@ export function createVaultClient(settings: VaultClientSettings): VaultClient {
           requestOptions: options(`auth/${mount}/login`, writeMs),
         }),
       ),
+    loginByJwt: (mount, role, jwt) => {
+      const path = `auth/${mount}/login`;
+      return responseOf(() => commands.write(path, { role, jwt: jwt.reveal() }, options(path, writeMs)));
+    },
     lookUpSelf: () =>
       responseOf(() => commands.tokenLookupSelf({ requestOptions: options("auth/token/lookup-self", timeoutMs) })),
     renewSelf: () =>

@@ -1,4 +1,4 @@
-// Log-in at a Vault by AppRole or by a configured token, and renewal of the lease. I/O through the client.
+// Log-in at a Vault by AppRole, by a Pod's service account or by a configured token, and renewal of the lease. I/O through the client.
 import { Secret } from "../../secret/secret.ts";
 import type { JsonValue } from "../../json/types.ts";
 import type { VaultResponse, VaultClient } from "./client.ts";
@@ -7,7 +7,15 @@ import { member } from "./json-fields.ts";
 /** The auth method with its secrets. */
 export type VaultAuth =
   | { readonly approle: { readonly mount: string; readonly roleId: Secret; readonly secretId: Secret } }
-  | { readonly token: Secret };
+  | { readonly token: Secret }
+  | {
+      readonly kubernetes: {
+        readonly mount: string;
+        readonly role: string;
+        /** The Pod's projected token, which the kubelet renews in its file. */
+        readonly jwt: Secret;
+      };
+    };
 
 /** A token that the Vault issued or confirmed. */
 export interface Lease {
@@ -30,7 +38,8 @@ const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 
 /** Logs in once, with a new client and the current content of the secret files. */
 export function logIn(auth: VaultAuth, newClient: NewClient): Promise<LoginResult> {
-  return "token" in auth ? confirmToken(newClient(auth.token.latest())) : byAppRole(auth.approle, newClient);
+  if ("token" in auth) return confirmToken(newClient(auth.token.latest()));
+  return "kubernetes" in auth ? byKubernetes(auth.kubernetes, newClient) : byAppRole(auth.approle, newClient);
 }
 
 /**
@@ -50,7 +59,19 @@ async function byAppRole(
   { mount, roleId, secretId }: Extract<VaultAuth, { approle: object }>["approle"],
   newClient: NewClient,
 ): Promise<LoginResult> {
-  const response = await newClient(null).loginByAppRole(mount, roleId.latest(), secretId.latest());
+  return loggedIn(await newClient(null).loginByAppRole(mount, roleId.latest(), secretId.latest()), newClient);
+}
+
+/** Vault API, "Kubernetes auth method": the JWT of the Pod's service account. */
+async function byKubernetes(
+  { mount, role, jwt }: Extract<VaultAuth, { kubernetes: object }>["kubernetes"],
+  newClient: NewClient,
+): Promise<LoginResult> {
+  const token = new Secret(jwt.latest().reveal().trim());
+  return loggedIn(await newClient(null).loginByJwt(mount, role, token), newClient);
+}
+
+function loggedIn(response: VaultResponse, newClient: NewClient): LoginResult {
   if (!response.ok || response.status !== 200) return loginFailure(response);
   const auth = member(response.body, "auth");
   const token = member(auth, "client_token");

@@ -65,6 +65,11 @@ function remedyOf(auth: VaultAuth): { key: string; message: string } {
       "the token is wrong, has ended, or may not read auth/token/lookup-self: put another into its file, which is read at each try";
     return { key: "vault.auth.token", message };
   }
+  if ("kubernetes" in auth) {
+    const message =
+      "role, mount or namespace is wrong, or the Vault does not take this service account: see bound_service_account_names and audience of the role";
+    return { key: "vault.auth.kubernetes", message };
+  }
   const message =
     "role id, secret id, mount or namespace is wrong, or the secret id has ended: put a new one into its file, which is read at each try";
   return { key: "vault.auth.approle", message };

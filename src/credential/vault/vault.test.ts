@@ -277,3 +277,30 @@ it("G08: while a Vault hangs, calls do not all wait for it", async () => {
   await ours.vault.close();
   await fake.stop();
 });
+
+it("MS-22: a Pod logs in with its projected token, as its file is then, and gives what it got back", async () => {
+  const fake = await startFakeVault();
+  const file = { text: "first.pod.token\n" };
+  const jwt = new Secret(file.text, () => file.text);
+  const seen: string[] = [];
+  fake.intercept = ({ url, body }, response) => {
+    if (url !== "/v1/auth/k8s/login") return false;
+    seen.push(body);
+    const auth = { client_token: fake.rootToken, lease_duration: 3600, renewable: true };
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ auth }));
+    return true;
+  };
+  fake.put("alice/api.github.com", { token: "pat" });
+  for (const text of ["first.pod.token\n", "second.pod.token"]) {
+    file.text = text;
+    const ours = openVault(fake, { auth: { kubernetes: { mount: "k8s", role: "mcp", jwt } } });
+    await ours.vault.start();
+    expect(await ask(ours.source(), person("alice"))).toEqual(["found", "Bearer pat"]);
+    await ours.vault.close();
+    expect(inspect(ours.told, { depth: 9 })).not.toContain("pod.token");
+  }
+  const sent = (token: string): unknown => ({ role: "mcp", jwt: token });
+  expect(seen.map((body) => JSON.parse(body) as unknown)).toEqual([sent("first.pod.token"), sent("second.pod.token")]);
+  expect(fake.requests.filter(({ url }) => url.endsWith("revoke-self"))).toHaveLength(2);
+  await fake.stop();
+});

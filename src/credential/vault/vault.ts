@@ -85,7 +85,7 @@ export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
     },
     start: () => session.start(),
     async close() {
-      await session.close("approle" in auth);
+      await session.close(!("token" in auth));
       http.close();
     },
   };
