@@ -10,6 +10,7 @@ import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
 import { checkIssuers } from "./rules/identity.ts";
 import { checkEnvoyListeners, checkListeners, checkPeers } from "./rules/listen.ts";
 import { checkOAuthClients } from "./rules/oauth-client.ts";
+import { checkProviders } from "./rules/providers.ts";
 import { checkServers } from "./rules/servers.ts";
 import { checkSessions } from "./rules/sessions.ts";
 import { checkUrls } from "./rules/urls.ts";
@@ -22,6 +23,7 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkPeers,
   checkEnvoyListeners,
   checkIssuers,
+  checkProviders,
   checkApiKeys,
   checkHeaders,
   checkVault,

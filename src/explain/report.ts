@@ -156,7 +156,7 @@ function claimedLines({ config, spec, now }: ReportContext, claims: JsonObject) 
   const { iss, sub, exp, iat } = claims;
   const known = issuerOf(config, iss);
   const aud = audienceOf(claims, known);
-  const named = config.servers[spec.server]?.resource ?? config.challenge.resource;
+  const named = (spec.endpoint === null ? config.servers[spec.server]?.resource : null) ?? config.challenge.resource;
   const audiences = known?.audiences ?? config.identity.issuers.flatMap((issuer) => issuer.audiences);
   const endpoint = `${config.publicOrigin}${pathOf(spec)}`;
   return [
