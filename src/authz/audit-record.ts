@@ -31,6 +31,8 @@ export interface AuditRecord {
   readonly credential_version: number | null;
   readonly credential_audience: string | null;
   readonly credential_actors: readonly string[] | null;
+  /** Headers of the request that may be a restriction and did not reach the server; null for none. */
+  readonly headers_dropped: readonly string[] | null;
   readonly policy: string | null;
   readonly wristband: string | null;
   readonly source_ip: string | null;
@@ -87,6 +89,7 @@ export function auditRecord(facts: AuditFacts, { decision, reason, detail }: Ver
     credential_version: version ?? null,
     credential_audience: capped(audience ?? null),
     credential_actors: actors ?? null,
+    headers_dropped: facts.droppedHeaders.length === 0 ? null : facts.droppedHeaders,
     policy: facts.policy,
     wristband: facts.wristband,
     source_ip: capped(facts.sourceIp),

@@ -316,7 +316,8 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   const received = context.request.headers;
   const client = clientHeaders(received, headers, call.operation.version);
   if (!client.ok) return client;
-  for (const name of droppedHeaders(received, headers, settings.watchedHeaders)) ports.headerDropped(name);
+  facts.droppedHeaders = droppedHeaders(received, headers, settings.watchedHeaders);
+  for (const name of facts.droppedHeaders) ports.headerDropped(name);
 
   const asked = ports.fetchCredential(server, identity, signal);
   const fetched = asked instanceof Promise ? await context.waits(identity, asked, signal) : asked;

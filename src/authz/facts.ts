@@ -32,6 +32,8 @@ export interface CheckFacts {
   note: string | null;
   /** The policy author's names of what decided. */
   labels: readonly string[] | null;
+  /** Headers that may be a restriction and did not reach the server: names of closed sets (server-headers.ts). */
+  droppedHeaders: readonly string[];
   /** `jti` of the wristband. */
   wristband: string | null;
   sourceIp: string | null;
@@ -61,6 +63,7 @@ export function newCheckFacts(requestId: string, arrivedAt: number): CheckFacts 
     policy: null,
     note: null,
     labels: null,
+    droppedHeaders: [],
     wristband: null,
     sourceIp: null,
     meshRequestId: null,

@@ -30,6 +30,7 @@ export const command: Command = {
     "                     [--revision HASH] [--json]",
     "",
     ...CALL_USAGE,
+    "  --header NAME,…     also say whether these headers of a client reach the server, as x-mcp-readonly",
     "  --credentials       also ask Vault; nothing is ever exchanged",
     "  --request-id ID     a decision of the audit log, by our id or by the mesh's x-request-id",
     "  --revision HASH     judge by this policy of policy.revisions (8 digits or more), not by the files; of a past decision",
@@ -46,6 +47,7 @@ export const command: Command = {
   options: {
     ...CALL_OPTIONS,
     credentials: { type: "boolean" },
+    header: { type: "string" },
     json: { type: "boolean" },
     "request-id": { type: "string" },
     audit: { type: "string" },
@@ -96,10 +98,25 @@ async function keptOption({ policy }: Config, args: Arguments): Promise<KeptPoli
   }
 }
 
+/** @throws {UsageError} for what is no name of a header */
+function headerNames(said: string | undefined): string[] {
+  const names =
+    said === undefined
+      ? []
+      : said
+          .toLowerCase()
+          .split(",")
+          .map((name) => name.trim());
+  if (!names.every((name) => /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name)))
+    throw new UsageError("--header: names of headers, with commas between them");
+  return names;
+}
+
 async function whyCall(config: Config, args: Arguments): Promise<WhyOutput> {
   const spec = callSpec(args, config);
   const simulation = await simulate(config, spec, await simulateOptions(config, args));
-  const report = reportOf({ config, spec, now: Date.now() }, simulation);
+  const headers = headerNames(textOption(args, "header"));
+  const report = reportOf({ config, spec, now: Date.now(), headers }, simulation);
   if (simulation.outcome.ok) return { report, code: CODES.allow };
   return { report, code: isUndecided(simulation.outcome.reason) ? CODES.unknown : CODES.refuse };
 }

@@ -94,8 +94,17 @@ function pastSteps(line: AuditLine, now: number): ReportStep[] {
     step("operation", operationOf(line)),
     step("policy", policyOf(line)),
     step("credential", credentialOf(line)),
+    ...droppedStep(line),
     ...(detail === null ? [] : [step("detail", detail)]),
   ];
+}
+
+function droppedStep(line: AuditLine): ReportStep[] {
+  const dropped: unknown = line["headers_dropped"];
+  if (!Array.isArray(dropped) || dropped.length === 0) return [];
+  const says = `${dropped.map(String).join(", ")} did not reach the server, whom the caller may mean to restrict her call by it`;
+  const remedy = `to let it through, name it in servers.${shown(line, "server")}.passHeaders`;
+  return [{ step: "headers", outcome: "note", says: [says, remedy] }];
 }
 
 function callerOf(line: AuditLine): string {

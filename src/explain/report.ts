@@ -4,6 +4,7 @@ import type { Decision, Identity } from "../authz/types.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { remedyOf } from "./remedies.ts";
 import { readToken } from "../jose/compact.ts";
+import { headersStep } from "./header-fates.ts";
 import type { Config } from "../config/load.ts";
 import { claimAt } from "../jose/claim.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
@@ -21,6 +22,8 @@ export interface ReportContext {
   readonly spec: CallSpec;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** Names of headers of the client's, in lower case: whether they reach the server is said. */
+  readonly headers?: readonly string[];
 }
 
 export function reportOf(context: ReportContext, simulation: Simulation): Report {
@@ -35,6 +38,7 @@ export function reportOf(context: ReportContext, simulation: Simulation): Report
       operationStep(spec, simulation, refused),
       ...policySteps(simulation.policy),
       credentialStep(context, simulation, refused),
+      ...headersStep(config, spec.server, context.headers),
       wristbandStep(simulation),
     ],
   };

@@ -423,6 +423,26 @@ describe("responses", () => {
   });
 });
 
+it("B05: a header that takes rights away and is dropped is in the audit line and counted, on both routes alike", async () => {
+  const dropped: unknown[] = [];
+  const lines = ["X-Mcp-Readonly: true", "X-Mcp-Toolsets: none", "X-Tenant: t", "X-Nobody-Knows: x"];
+  const usual = [
+    "Content-Type: application/json",
+    "Accept: */*",
+    `Authorization: Bearer ${alice}`,
+    "Connection: close",
+  ];
+  for (const [, target, tool] of ROUTES) {
+    const parts = { target, body: callOf(tool), headers: [...usual, ...lines] };
+    expect((await rawRequest(ports.gateway, rawBytes(parts), 5000)).status).toBe(200);
+    const last = readFileSync(lab.auditFile, "utf8").trim().split("\n").at(-1) ?? "{}";
+    dropped.push((JSON.parse(last) as Record<string, unknown>)["headers_dropped"]);
+  }
+  expect(dropped).toEqual(Array.from({ length: 2 }, () => ["x-mcp-readonly", "x-mcp-toolsets"]));
+  const metrics = await fetch(`http://127.0.0.1:${ports.ops}/metrics`).then((reply) => reply.text());
+  expect(metrics).toContain('mcp_authz_headers_dropped_total{header="x-mcp-readonly"} 2');
+});
+
 describe("D10: a server of 2025-06-18, without a session", () => {
   const path = "/servers/demo/mcp";
 

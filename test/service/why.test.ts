@@ -222,6 +222,30 @@ describe("a call", () => {
   });
 });
 
+describe("MS-08, B05: headers of the client's", () => {
+  it("that do not reach the server are named, and what lets them through", async () => {
+    const { out } = await call(
+      "alice",
+      "echo",
+      "--header",
+      "X-Mcp-Readonly,mcp-later,traceparent,accept,authorization",
+    );
+    expect(out).toMatch(
+      /headers +- +x-mcp-readonly does not reach the server; mcp_authz_headers_dropped_total counts it/,
+    );
+    expect(out).toContain("servers.demo.passHeaders lets it through");
+    expect(out).toContain("mcp-later reaches the server as the client sent it");
+    expect(out).toContain("traceparent reaches the server if it is well formed");
+    expect(out).toContain("accept is written by the gateway");
+    expect(out).toMatch(/authorization does not reach the server\n/);
+    expect((await call("alice", "echo")).out).not.toContain("headers  ");
+  });
+
+  it.each(["a b", "", "x,,y", "\u001b[8m"])("%j is no name of a header", async (name) => {
+    expect((await call("alice", "echo", "--header", name)).code).toBe(2);
+  });
+});
+
 describe("a credential", () => {
   it("is never exchanged, and Vault is not asked without --credentials", async () => {
     const chained = await why(
@@ -378,6 +402,7 @@ describe("a past decision", () => {
       credential: "vault",
       credential_path: "secret/alice/demo",
       credential_version: 3,
+      headers_dropped: ["x-mcp-readonly"],
     },
     {
       request_id: "r4",
@@ -434,6 +459,12 @@ describe("a past decision", () => {
     expect(out).toContain("add --token-file");
     expect(out).toContain("The policy has changed since.");
     expect(out).toMatch(/meaning +Policy does not allow this/);
+  });
+
+  it("B05: names headers that did not reach the server", async () => {
+    const { out } = await why(["--request-id", "m3", "--audit", auditFile()]);
+    expect(out).toMatch(/headers +- +x-mcp-readonly did not reach the server/);
+    expect(out).toContain("servers.demo.passHeaders");
   });
 
   it("a refusal without policy is not blamed on policy, and sends nobody to `why`", async () => {
