@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { errorCode } from "../files/read-error.ts";
 import { parseJson } from "../json/parse.ts";
 import { artifact, readBundle, RESERVED, type Artifact } from "./artifact.ts";
 import { checkRules, type LaidOut } from "./check-rules.ts";
@@ -39,6 +40,8 @@ export interface CompiledRules {
 const run = promisify(execFile);
 const TIMEOUT_MS = 60_000;
 const DATA_TIMEOUT_MS = 60_000;
+/** What 4 MiB of YAML take, lists of short texts aside. */
+const DATA_HEAP_MIB = 1024;
 /** Characters that are read in a few milliseconds; a thread costs 200 ms of CPU. */
 const SMALL_DATA = 16 * 1024;
 
@@ -46,11 +49,20 @@ const SMALL_DATA = 16 * 1024;
 export async function compileData(files: readonly SourceFile[]): Promise<string> {
   const data = files.filter(({ path }) => isData(path));
   if (data.reduce((sum, { text }) => sum + text.length, 0) <= SMALL_DATA) return readData(data);
-  const result = await onThread<DataResult>(new URL("data-worker.ts", import.meta.url), data, DATA_TIMEOUT_MS);
+  const worker = new URL("data-worker.ts", import.meta.url);
+  const result = await onThread<DataResult>(worker, data, { ms: DATA_TIMEOUT_MS, heapMiB: DATA_HEAP_MIB });
+  if (result.kind === "failed" && isOutOfMemory(result.error))
+    throw new PolicyError("data_invalid", [
+      `the policy's data needs more than ${DATA_HEAP_MIB} MiB of memory to be read: make it smaller, or write it as data.json`,
+    ]);
   if (result.kind === "failed") throw new Error("the policy's data cannot be read", { cause: result.error });
   if (result.kind === "late") throw new Error(`the policy's data is not read within ${DATA_TIMEOUT_MS / 1000} s`);
   if (result.value.ok) return result.value.text;
   throw new PolicyError("data_invalid", result.value.lines);
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return errorCode(error) === "ERR_WORKER_OUT_OF_MEMORY";
 }
 
 /** Compiles rules and data (docs/policy.md). @throws {PolicyError} whose lines are for the author */

@@ -24,6 +24,11 @@ export interface SourceFile {
 type Data = null | boolean | number | string | readonly Data[] | { readonly [key: string]: Data };
 type DataObject = Readonly<Record<string, Data>>;
 
+/** Of all files of YAML together: a MiB of it takes seconds, and up to a GiB of memory. JSON has the limit of the folder alone. */
+export const MAX_YAML_BYTES = 4 * 1024 * 1024;
+/** Objects and lists in each other, as of JSON. */
+const MAX_DEPTH = 200;
+
 /**
  * A file in a folder `a/b` stands at `data.a.b`, as with opa.
  * @returns JSON text of an object, its names in order: the same data is the same text
@@ -31,6 +36,7 @@ type DataObject = Readonly<Record<string, Data>>;
  */
 export function readData(files: readonly SourceFile[]): string {
   let all: DataObject = {};
+  checkYamlSize(files);
   for (const file of files) {
     if (!isData(file.path)) continue;
     const value = file.path.endsWith(".json") ? jsonOf(file) : new YamlReader(file).read();
@@ -40,6 +46,17 @@ export function readData(files: readonly SourceFile[]): string {
     all = merged(all, placed, { file: file.path, at: "data" });
   }
   return JSON.stringify(all, (_, value: Data) => (isObject(value) ? inOrder(value) : value));
+}
+
+function checkYamlSize(files: readonly SourceFile[]): void {
+  let bytes = 0;
+  for (const { path, text } of files) {
+    if (!isData(path) || path.endsWith(".json")) continue;
+    bytes += Buffer.byteLength(text);
+    if (bytes <= MAX_YAML_BYTES) continue;
+    const [has, limit] = [bytes, MAX_YAML_BYTES].map((size) => (size / 1024 / 1024).toFixed(1));
+    throw fault(path, null, `with it there are ${has} MiB of YAML, and ${limit} MiB are read: write it as data.json`);
+  }
 }
 
 export function isData(path: string): boolean {
@@ -70,7 +87,7 @@ function merged(into: DataObject, more: DataObject, place: { file: string; at: s
   return Object.fromEntries(all);
 }
 
-const JSON_LIMITS = { maxDepth: 200, maxMembers: Number.POSITIVE_INFINITY, anyNames: true, oneReading: true };
+const JSON_LIMITS = { maxDepth: MAX_DEPTH, maxMembers: Number.POSITIVE_INFINITY, anyNames: true, oneReading: true };
 
 function jsonOf({ path, text }: SourceFile): Data {
   const bytes = Buffer.from(text);
@@ -85,6 +102,7 @@ const YAML_1_1 = new Schema({ schema: "yaml-1.1", merge: false });
 const OTHER_BASE = /^[-+]?0[box][0-9a-f_]+$/i;
 /** A colon that ends a key in YAML 1.2, and is a part of it to some readers of YAML 1.1. */
 const COLON_AT_INDICATOR = /^:[,[\]{}]/;
+const TOO_DEEP = `more than ${MAX_DEPTH} lists and objects in each other`;
 const QUOTE_IT = 'put it in quotes if it is text ("…")';
 
 /**
@@ -112,6 +130,8 @@ function unprintable(character: string): string {
 class YamlReader {
   readonly #file: SourceFile;
   readonly #lines = new LineCounter();
+  /** Of the value that is being read. */
+  #depth = 0;
 
   constructor(file: SourceFile) {
     this.#file = file;
@@ -132,7 +152,8 @@ class YamlReader {
     if (!Array.isArray(documents)) return null; // an empty text
     const [document, second] = documents;
     const [error] = documents.flatMap(({ errors }) => errors);
-    if (error !== undefined) throw this.#fault(error.pos[0], error.message);
+    if (error !== undefined)
+      throw this.#fault(error.pos[0], /call stack/.test(error.message) ? TOO_DEEP : error.message);
     if (second !== undefined) throw this.#fault(second.range[0], "a second document begins here; keep one");
     if (document?.directives.yaml.explicit === true) throw this.#fault(0, "leave the %YAML line out");
     return this.#value(document?.contents ?? null);
@@ -154,9 +175,12 @@ class YamlReader {
     if (isAlias(node)) throw this.#fault(at, `the alias *${node.source}: write the value out`);
     if (node.anchor !== undefined) throw this.#fault(at, `the anchor &${node.anchor}: leave it out`);
     if (node.tag !== undefined) throw this.#fault(at, `the tag ${node.tag}: leave it out`);
-    if (isMap(node)) return this.#object(node);
-    if (isSeq(node)) return node.items.map((item) => this.#value(item));
-    return this.#scalar(node);
+    if (!isMap(node) && !isSeq(node)) return this.#scalar(node);
+    this.#depth += 1;
+    if (this.#depth > MAX_DEPTH) throw this.#fault(at, TOO_DEEP);
+    const value = isMap(node) ? this.#object(node) : node.items.map((item) => this.#value(item));
+    this.#depth -= 1;
+    return value;
   }
 
   #object(map: YAMLMap.Parsed): Data {

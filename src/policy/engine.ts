@@ -38,6 +38,9 @@ interface Internals {
 
 const PAGE = 64 * 1024;
 export const PAGES = { initial: 16, maximum: 1024 };
+/** What data leaves free of an instance's memory, for an input of the largest body and its evaluation: 16 MiB. */
+export const FREE_PAGES = 256;
+const MIB = 1024 * 1024;
 
 /**
  * Makes an instance ready. opa-wasm loads it: memory, ABI, data, aborts. Its `evaluate` is one call of the ABI between a
@@ -73,11 +76,13 @@ function load(module: WebAssembly.Module, data: ArrayBuffer): LoadedPolicy {
     policy = loadPolicySync(module, PAGES);
     policy.setData(data);
   } catch (error) {
+    if (/opa_malloc/.test(error instanceof Error ? error.message : String(error))) throw tooMuch(data, error);
     throw new Error(`the policy cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });
   }
-  const { minorVersion } = policy as unknown as Internals;
+  const { minorVersion, dataHeapPtr } = policy as unknown as Internals;
+  if (dataHeapPtr > (PAGES.maximum - FREE_PAGES) * PAGE) throw tooMuch(data);
   if (minorVersion < 2) throw new Error("the policy was built by an opa that is too old: its ABI is below 1.2");
   const names = Object.keys(policy.entrypoints as object).sort();
   if (names.join() !== [...ENTRYPOINTS].sort().join()) {
@@ -88,6 +93,14 @@ function load(module: WebAssembly.Module, data: ArrayBuffer): LoadedPolicy {
   const foreign = hostBuiltins(policy);
   if (foreign.length > 0) throw new Error(`the policy uses built-ins that are not available: ${foreign.join(", ")}`);
   return policy;
+}
+
+function tooMuch({ byteLength }: ArrayBuffer, cause?: unknown): Error {
+  const [size, memory, free] = [byteLength / MIB, (PAGES.maximum * PAGE) / MIB, (FREE_PAGES * PAGE) / MIB];
+  return new Error(
+    `the policy's data is too large: its ${size.toFixed(1)} MiB of JSON leave less than ${free} of the ${memory} MiB of memory that a policy has (a byte of JSON takes about 15): keep what rules read, and bring the rest as claims of the token`,
+    { cause },
+  );
 }
 
 function exportsOf({ wasmInstance }: LoadedPolicy): Exports {

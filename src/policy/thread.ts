@@ -7,9 +7,17 @@ export type ThreadResult<T> =
   | { readonly kind: "late" }
   | { readonly kind: "failed"; readonly error: unknown };
 
+interface Limits {
+  readonly ms: number;
+  /** Of its JavaScript heap: beyond it the thread ends as `failed`, and the process goes on. */
+  readonly heapMiB: number;
+}
+
 /** @param module `new URL("name.ts", import.meta.url)`: it answers with one message, or throws. @param task is copied to the thread */
-export async function onThread<T>(module: URL, task: unknown, limitMs: number): Promise<ThreadResult<T>> {
-  const worker = new Worker(moduleUrl(module), { workerData: task });
+export async function onThread<T>(module: URL, task: unknown, limits: number | Limits): Promise<ThreadResult<T>> {
+  const limitMs = typeof limits === "number" ? limits : limits.ms;
+  const resourceLimits = typeof limits === "number" ? {} : { maxOldGenerationSizeMb: limits.heapMiB };
+  const worker = new Worker(moduleUrl(module), { workerData: task, resourceLimits });
   let timer: NodeJS.Timeout | undefined;
   try {
     return await new Promise<ThreadResult<T>>((done) => {

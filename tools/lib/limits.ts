@@ -31,7 +31,8 @@ import { SLOTS } from "../../src/ops/supervisor/in-flight.ts";
 import { QUARANTINE_CALLERS } from "../../src/ops/supervisor/runaways.ts";
 import { MAX_SUSPENDED } from "../../src/ops/supervisor/suspensions.ts";
 import { MAX_SCOPES } from "../../src/policy/decision.ts";
-import { PAGES } from "../../src/policy/engine.ts";
+import { MAX_YAML_BYTES } from "../../src/policy/data.ts";
+import { FREE_PAGES, PAGES } from "../../src/policy/engine.ts";
 import { MAX_BYTES as MAX_POLICY_BYTES, MAX_FILES } from "../../src/policy/sources.ts";
 import { LISTS } from "../../src/policy/store.ts";
 import { MAX_JWS_BYTES } from "../../src/wristband/sign.ts";
@@ -159,6 +160,12 @@ const LIMITS: readonly (readonly [what: string, limit: string, beyond: string])[
   ["Suspended callers", count(MAX_SUSPENDED), "the first ones end early"],
   ["Checks in flight, with those whose audit line waits", count(SLOTS), "`audit_unavailable`"],
   ["Policy files", `${count(MAX_FILES)}, ${sizeOf(MAX_POLICY_BYTES)}`, "not loaded"],
+  ["Data of a policy in YAML", sizeOf(MAX_YAML_BYTES), "not loaded: JSON is read up to the line before"],
+  [
+    "Data of a policy in memory, about 15 bytes for one of JSON",
+    sizeOf((PAGES.maximum - FREE_PAGES) * 64 * 1024),
+    "not loaded",
+  ],
   [
     "Revocations in force",
     `${keyed("revocations")}, 31 bytes of memory and ${BYTES_PER_ENTRY} of file each`,
