@@ -12,7 +12,7 @@ import { readPresented, type PresentedSettings } from "./presented.ts";
 import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
 import { createLocalTimes, type LocalTimes } from "./local-time.ts";
-import { createPolicyCallers, policyInput } from "./policy-input.ts";
+import { createPolicyCallers, inputOf } from "./policy-input.ts";
 import { relayedCall } from "./relayed-call.ts";
 import type {
   PolicyCaller,
@@ -21,25 +21,22 @@ import type {
   AllowDecision,
   Decision,
   AuthzRequest,
+  Credential,
   Identity,
   Visible,
   WristbandUse,
 } from "./types.ts";
 import type { Ports } from "./ports.ts";
-import {
-  corsHeaders,
-  endpointPreflight,
-  protectedResourceDocument,
-  publicPreflight,
-  type DocumentSettings,
-} from "./public-document.ts";
+import { corsHeaders, documentResponse, preflightResponse, type DocumentSettings } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { isOfTask } from "../mcp/method-table.ts";
-import { offeredTarget, resolveTarget, type Target, type TargetSettings } from "./target.ts";
-import { taskTarget } from "./task-request.ts";
+import { knownTarget, offeredTarget, type Target, type TargetSettings } from "./target.ts";
+import { isWatching, judgeWatched } from "./listen-request.ts";
+import { taskTarget, type TaskRequest } from "./task-request.ts";
 import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
 import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
+import type { Secret } from "../secret/secret.ts";
 import { readSearchMode } from "../mcp/search-mode.ts";
 
 export interface CheckSettings extends TargetSettings {
@@ -93,14 +90,14 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     if (!located.ok) return located;
     const { endpoint, path } = located.value;
     facts.endpoint = endpoint;
-    if (endpoint.kind === "document") return document(context, endpoint.resource);
+    if (endpoint.kind === "document") return documentResponse(settings.documents, request.method, endpoint.resource);
     facts.path = path;
     facts.server = endpoint.server;
 
     const admission = admit(settings.admit, request, endpoint);
     if (!admission.ok) return admission;
     facts.corsOrigin = admission.value.corsOrigin;
-    if (request.method === "OPTIONS") return preflight(context, endpoint.sessions);
+    if (request.method === "OPTIONS") return preflightOf(context, endpoint.sessions);
 
     const presented = readPresented(request.headers, settings.presents);
     if (!presented.ok) return presented;
@@ -133,23 +130,30 @@ function decide(context: CheckContext, { endpoint, identity, caller }: CallerReq
   if (operation.value.class === "session" && !endpoint.sessions) return refuse("method_unknown", "no sessions");
   const session = sessionIdOf(context.request, endpoint, operation.value.version);
   if (!session.ok) return session;
-  const target = isOfTask(operation.value.method)
-    ? taskTarget(context.ports, context.facts, { endpoint, identity, operation: operation.value })
-    : knownTarget(context, endpoint, operation.value);
+  const target = targetOf(context, { endpoint, identity, operation: operation.value });
   if (!target.ok) return target;
-  const offered = offeredTarget(context.settings, endpoint, target.value);
-  if (!offered.ok) return offered;
-  const { server } = target.value;
-  if (server !== null && !opens(identity, server))
-    return refuse("policy_denied", "the caller's key does not open this server");
   // The Check has already been answered: an evaluation would have no use, and no caller to count against.
   if (context.signal.aborted) return refuse("deadline", "before policy was asked");
   const input = inputOf(context, caller, target.value);
   const asked = { endpoint, identity, input, sessionId: session.value };
+  if (isWatching(operation.value)) return decideWatching(context, { ...asked, caller }, operation.value);
   return operation.value.class === "named"
     ? decideCall(context, { ...asked, operation: target.value })
     : decideHousekeeping(context, { ...asked, class: operation.value.class });
 }
+
+/** The server and its own name for what is asked, if the configuration offers it. */
+function targetOf({ settings, ports, facts }: CheckContext, asked: TaskRequest): Step<Target> {
+  const target = isOfTask(asked.operation.method)
+    ? taskTarget(ports, facts, asked)
+    : knownTarget(settings, facts, asked);
+  const offered = target.ok ? offeredTarget(settings, asked.endpoint, target.value) : target;
+  if (!offered.ok) return offered;
+  const { server } = offered.value;
+  return server === null || opens(asked.identity, server) ? offered : refuse("policy_denied", KEY_DOES_NOT_OPEN);
+}
+
+const KEY_DOES_NOT_OPEN = "the caller's key does not open this server";
 
 /** Decides GET and DELETE: they act on the caller's own session, of which the broker alone knows. */
 function decideBodiless(context: CheckContext, endpoint: McpEndpoint, identity: Identity): Outcome | Promise<Outcome> {
@@ -171,17 +175,8 @@ function sourceIp({ settings, request }: CheckContext): string {
   return request.headers.get("x-envoy-external-address") ?? request.peer;
 }
 
-function document({ settings, request }: CheckContext, resource: string): Outcome {
-  if (request.method === "OPTIONS") return pass(publicPreflight());
-  if (request.method !== "GET" && request.method !== "HEAD") return refuse("method_not_allowed");
-  return pass(protectedResourceDocument(settings.documents, resource));
-}
-
-function preflight({ facts: { corsOrigin }, settings: { presents } }: CheckContext, hasSessions: boolean): Outcome {
-  const own = [...presents.keyHeaders, ...(presents.dpop ? ["dpop"] : [])];
-  return corsOrigin === null
-    ? refuse("method_not_allowed", "OPTIONS")
-    : pass(endpointPreflight(corsOrigin, hasSessions, own));
+function preflightOf({ facts: { corsOrigin }, settings: { presents } }: CheckContext, hasSessions: boolean): Outcome {
+  return preflightResponse(corsOrigin, hasSessions, [...presents.keyHeaders, ...(presents.dpop ? ["dpop"] : [])]);
 }
 
 function operationOf({ settings, request, facts }: CheckContext, { search }: McpEndpoint): Step<Operation> {
@@ -204,34 +199,6 @@ function operationOf({ settings, request, facts }: CheckContext, { search }: Mcp
   return meant.ok ? pass(meant.operation) : { ok: false, ...meant.fault };
 }
 
-/** The target, which the facts have from here on. */
-function knownTarget({ settings, facts }: CheckContext, endpoint: McpEndpoint, operation: Operation): Step<Target> {
-  const target = resolveTarget(settings, endpoint, operation);
-  if (target.ok && target.value.name !== null) {
-    facts.server = target.value.server;
-    facts.name = target.value.name;
-  }
-  return target;
-}
-
-function inputOf(
-  { settings, localTimes, request, facts }: CheckContext,
-  identity: PolicyCaller,
-  mcp: PolicyOperation,
-): PolicyInput {
-  const headers: Record<string, string> = {};
-  for (const name of settings.policyHeaders) {
-    const value = request.headers.get(name);
-    if (value !== undefined) headers[name] = value;
-  }
-  const { host } = request;
-  const path = facts.path ?? request.path;
-  const time = Math.floor(facts.arrivedAt / 1000);
-  const local = localTimes(time);
-  const described = { host, path, sourceIp: facts.sourceIp ?? "", time, headers, ...(local !== null && { local }) };
-  return policyInput({ identity, mcp, request: described }, settings.compat);
-}
-
 const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };
 
 interface Housekeeping {
@@ -240,6 +207,8 @@ interface Housekeeping {
   readonly input: PolicyInput;
   readonly sessionId: string | null;
   readonly class: Exclude<Operation["class"], "named">;
+  /** For the servers of a stream that tells of resources. */
+  readonly credentials?: Secret | null;
 }
 
 /** Decides a housekeeping request: the broker answers it, and shows only the names in the wristband. */
@@ -260,10 +229,48 @@ async function decideHousekeeping(context: CheckContext, asked: Housekeeping): P
   ]);
 }
 
+/** Decides a stream that names resources: each by itself. The wristband has those that are allowed, and nothing else. */
+async function decideWatching(
+  context: CheckContext,
+  { endpoint, identity, caller, sessionId }: CallerRequest & Pick<Housekeeping, "sessionId">,
+  operation: Operation,
+): Promise<Outcome> {
+  const { settings, ports, facts, signal } = context;
+  const body = admitBody(settings.admit, context.request);
+  if (!body.ok) return body;
+  ports.note(facts); // the next steps may wait
+  const judged = await judgeWatched(
+    {
+      ...{ resolver: settings.resolver, curation: settings.curation, signal },
+      opens: (server) => opens(identity, server),
+      decide: (target) => ports.decide(inputOf(context, caller, target), facts),
+      fetchCredential: async (server) => credentialFor(context, identity, server),
+    },
+    endpoint,
+    operation,
+  );
+  if (!judged.ok) return judged;
+  const { names, policy, note, credentials } = judged.value;
+  facts.policy = policy;
+  const use = { use: "listen" as const, body: body.value, policy: policy ?? undefined };
+  const granted = await grantHousekeeping(context, { identity, sessionId, credentials }, [names, use]);
+  facts.note = note;
+  return granted;
+}
+
+function credentialFor(
+  { ports, signal, waits }: CheckContext,
+  identity: Identity,
+  server: string,
+): Step<Credential> | Promise<Step<Credential>> {
+  const asked = ports.fetchCredential(server, identity, signal);
+  return asked instanceof Promise ? waits(identity, asked, signal) : asked;
+}
+
 /** Lets a request through to the broker, with a wristband of these names and this use. */
 async function grantHousekeeping(
   { settings, ports, facts }: CheckContext,
-  { identity, sessionId }: Pick<Housekeeping, "identity" | "sessionId">,
+  { identity, sessionId, credentials = null }: Pick<Housekeeping, "identity" | "sessionId" | "credentials">,
   [visible, use]: readonly [Visible, WristbandUse],
 ): Promise<Outcome> {
   const signed = await ports.signWristband(identity, visible, use);
@@ -272,7 +279,8 @@ async function grantHousekeeping(
   facts.wristband = wristband.jti;
   if (wristband.leftOut.length > 0) facts.note = `too large for the list: ${wristband.leftOut.join(", ")}`;
   const proof = { identity, decision: "housekeeping" as const };
-  return Grant.of(proof, { to: "broker", wristband, sessionId, responseHeaders: corsOf(facts) }, settings.headers);
+  const route = { to: "broker" as const, wristband, sessionId, credentials };
+  return Grant.of(proof, { ...route, responseHeaders: corsOf(facts) }, settings.headers);
 }
 
 interface Call {
@@ -303,7 +311,7 @@ function noteDecision(facts: CheckFacts, { revision, note, labels }: Decision): 
 
 /** Decides a named operation: policy, then the credential, then the wristband if the broker relays it. */
 async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
-  const { settings, ports, facts, signal } = context;
+  const { settings, ports, facts } = context;
   const { identity } = call;
   const { server } = call.operation;
   if (server === null) return refuse("internal", "a named operation without a server");
@@ -319,8 +327,8 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   facts.droppedHeaders = droppedHeaders(received, headers, settings.watchedHeaders);
   for (const name of facts.droppedHeaders) ports.headerDropped(name);
 
-  const asked = ports.fetchCredential(server, identity, signal);
-  const fetched = asked instanceof Promise ? await context.waits(identity, asked, signal) : asked;
+  const asked = credentialFor(context, identity, server);
+  const fetched = asked instanceof Promise ? await asked : asked;
   if (!fetched.ok) return fetched;
   const credential = fetched.value;
   facts.credential = credential.kind;

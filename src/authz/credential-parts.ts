@@ -49,6 +49,17 @@ export function writeMore({ header, value, more = [], assertion, stable }: Crede
   return Buffer.from(JSON.stringify({ headers, session })).toString("base64url");
 }
 
+/** The headers in which a credential goes to the broker, which sends it in the one that `x-upstream-header` names, else `authorization`. */
+export function relayHeaders(credential: Credential): Map<string, string> {
+  const { header, value } = credential;
+  const more = writeMore(credential);
+  return new Map([
+    ...(more === null ? [] : [["x-upstream-more", more] as const]),
+    ...(value === null ? [] : [["x-upstream-authorization", value.reveal()] as const]),
+    ...(value === null || header === "authorization" ? [] : [["x-upstream-header", header] as const]),
+  ]);
+}
+
 /** Reads what {@link writeMore} wrote; null for anything else. */
 export function readMore(text: string): MoreParts | null {
   let json: unknown;

@@ -1,6 +1,8 @@
 // The only way to an allow: a `Grant`, with the headers that Envoy sets and removes. Pure.
 import type { AllowDecision, Credential, Identity, RequestHeaders, Wristband } from "./types.ts";
-import { headersAmong, parameterOf, partsOf, writeMore } from "./credential-parts.ts";
+import { headersAmong, parameterOf, partsOf, relayHeaders } from "./credential-parts.ts";
+import { CREDENTIAL_SET_HEADER } from "./credential-set.ts";
+import type { Secret } from "../secret/secret.ts";
 import { HEADER_VALUE } from "./header-value.ts";
 import { writtenHeaders, type ClientHeaders, type ServerHeaders } from "./server-headers.ts";
 import { pass, refuse, type Step } from "./step.ts";
@@ -13,6 +15,7 @@ const ALWAYS_MANAGED = [
   "x-upstream-authorization",
   "x-upstream-header",
   "x-upstream-more",
+  CREDENTIAL_SET_HEADER,
   "mcp-session-id",
 ];
 
@@ -102,7 +105,11 @@ export type Destination =
   /** A call that the broker relays. */
   | (ToBroker & { readonly to: "relay"; readonly server: string; readonly credential: Credential })
   /** A request that the broker answers itself. */
-  | (ToBroker & { readonly to: "broker" });
+  | (ToBroker & {
+      readonly to: "broker";
+      /** For a stream that tells of resources: the caller's credentials for their servers. */
+      readonly credentials?: Secret | null;
+    });
 
 interface ToBroker {
   readonly wristband: Wristband;
@@ -148,8 +155,8 @@ function headersOf(destination: Destination, settings: HeaderSettings): Map<stri
     if (destination.sessionId !== null) set.set("mcp-session-id", destination.sessionId);
     if (destination.to === "relay") {
       set.set("x-mcp-server", destination.server);
-      putRelayedCredential(set, destination.credential);
-    }
+      for (const [name, value] of relayHeaders(destination.credential)) set.set(name, value);
+    } else if (destination.credentials != null) set.set(CREDENTIAL_SET_HEADER, destination.credentials.reveal());
   }
   if (settings.routeHeader !== null) set.set(settings.routeHeader, routeOf(destination));
   return set;
@@ -158,16 +165,6 @@ function headersOf(destination: Destination, settings: HeaderSettings): Map<stri
 /** A value that the client has sent in this very form stays. */
 function putWritten(set: Map<string, string>, received: RequestHeaders): void {
   for (const [name, value] of writtenHeaders(received)) if (received.get(name) !== value) set.set(name, value);
-}
-
-/** Sets the credential for the broker, which sends it in the header that `x-upstream-header` names, else `authorization`. */
-function putRelayedCredential(set: Map<string, string>, credential: Credential): void {
-  const { header, value } = credential;
-  const more = writeMore(credential);
-  if (more !== null) set.set("x-upstream-more", more);
-  if (value === null) return;
-  set.set("x-upstream-authorization", value.reveal());
-  if (header !== "authorization") set.set("x-upstream-header", header);
 }
 
 function putCredential(set: Map<string, string>, credential: Credential): void {

@@ -85,6 +85,22 @@ describe("a key opens its servers alone, whatever policy says", () => {
     },
   );
 
+  it("a stream tells of no resource of others", async () => {
+    const notifications = { resourceSubscriptions: ["s+docs://b", "t+docs://b"] };
+    const meta = {
+      "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+      "io.modelcontextprotocol/clientCapabilities": {},
+    };
+    const message = { ...list("subscriptions/listen"), params: { notifications, _meta: meta } };
+    const headers = [
+      ["x-key", "secret"],
+      ["mcp-method", "subscriptions/listen"],
+      ["mcp-protocol-version", "2026-07-28"],
+    ] as const;
+    const { shown } = await run({ path: "/mcp", message, headers });
+    expect(shown?.resources).toEqual({ s: ["docs://b"] });
+  });
+
   it("what it does open is there", async () => {
     const { shown } = await run({ path: "/mcp", message: list("tools/list") });
     expect(shown?.tools).toEqual({ s: ["read"] });

@@ -1,5 +1,7 @@
 // Makes the policy input of a Check. Pure.
-import type { Identity, PolicyCaller, PolicyFacts, PolicyInput } from "./types.ts";
+import type { CheckFacts } from "./facts.ts";
+import type { LocalTimes } from "./local-time.ts";
+import type { AuthzRequest, Identity, PolicyCaller, PolicyFacts, PolicyInput, PolicyOperation } from "./types.ts";
 
 /**
  * Makes the part of an identity that policy sees, without the token. The same identity gives the same object, so that its
@@ -20,6 +22,33 @@ export function createPolicyCallers(): (identity: Identity) => PolicyCaller {
 }
 
 /** The policy input; with `compat: authorino`, the claims stand at `auth.identity` too, where Authorino has them. */
-export function policyInput(facts: PolicyFacts, compat: "authorino" | null): PolicyInput {
+function policyInput(facts: PolicyFacts, compat: "authorino" | null): PolicyInput {
   return compat === "authorino" ? { ...facts, auth: { identity: facts.identity.claims } } : facts;
+}
+
+/** What the input of one Check is made of. */
+export interface InputSources {
+  readonly settings: { readonly policyHeaders: readonly string[]; readonly compat: "authorino" | null };
+  readonly localTimes: (seconds: number) => LocalTimes | null;
+  readonly request: AuthzRequest;
+  readonly facts: Pick<CheckFacts, "path" | "sourceIp" | "arrivedAt">;
+}
+
+/** The policy input for one operation of a Check. */
+export function inputOf(
+  { settings, localTimes, request, facts }: InputSources,
+  identity: PolicyCaller,
+  mcp: PolicyOperation,
+): PolicyInput {
+  const headers: Record<string, string> = {};
+  for (const name of settings.policyHeaders) {
+    const value = request.headers.get(name);
+    if (value !== undefined) headers[name] = value;
+  }
+  const { host } = request;
+  const path = facts.path ?? request.path;
+  const time = Math.floor(facts.arrivedAt / 1000);
+  const local = localTimes(time);
+  const described = { host, path, sourceIp: facts.sourceIp ?? "", time, headers, ...(local !== null && { local }) };
+  return policyInput({ identity, mcp, request: described }, settings.compat);
 }

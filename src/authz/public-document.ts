@@ -1,5 +1,6 @@
 // Responses that the Check gives without a token: the protected-resource document (RFC 9728 §2) and CORS preflights. Pure.
 import { PROOF_ALGORITHMS } from "./challenge.ts";
+import { pass, refuse, type Step } from "./step.ts";
 
 /** A document or preflight response of the Check itself: public, never a grant. */
 export interface Publication {
@@ -16,8 +17,30 @@ export interface DocumentSettings {
   readonly dpop?: "accepted" | "required" | null;
 }
 
+/** The response for the path of a document: the document, or the preflight for it. */
+export function documentResponse(settings: DocumentSettings, method: string, resource: string): Step<Publication> {
+  if (method === "OPTIONS") return pass(publicPreflight());
+  if (method !== "GET" && method !== "HEAD") return refuse("method_not_allowed");
+  return pass(protectedResourceDocument(settings, resource));
+}
+
+/**
+ * The preflight response of an endpoint.
+ * @param corsOrigin the listed origin; null for any other
+ * @param own headers in which callers present something, beside `authorization`
+ */
+export function preflightResponse(
+  corsOrigin: string | null,
+  hasSessions: boolean,
+  own: readonly string[],
+): Step<Publication> {
+  return corsOrigin === null
+    ? refuse("method_not_allowed", "OPTIONS")
+    : pass(endpointPreflight(corsOrigin, hasSessions, own));
+}
+
 /** The protected-resource document of one resource. No part of it comes from the request. */
-export function protectedResourceDocument(settings: DocumentSettings, resource: string): Publication {
+function protectedResourceDocument(settings: DocumentSettings, resource: string): Publication {
   const document = {
     resource,
     authorization_servers: settings.issuers,
@@ -39,7 +62,7 @@ export function protectedResourceDocument(settings: DocumentSettings, resource: 
 }
 
 /** The preflight response for a public document: any origin, no credentials. */
-export function publicPreflight(): Publication {
+function publicPreflight(): Publication {
   return preflight("*", "GET, HEAD, OPTIONS", "mcp-protocol-version, content-type");
 }
 
@@ -48,7 +71,7 @@ export function publicPreflight(): Publication {
  * @param hasSessions true if GET and DELETE are served
  * @param own headers in which callers present something, beside `authorization`
  */
-export function endpointPreflight(origin: string, hasSessions: boolean, own: readonly string[]): Publication {
+function endpointPreflight(origin: string, hasSessions: boolean, own: readonly string[]): Publication {
   const usual =
     "authorization, content-type, accept, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id";
   const requestHeaders = [usual, ...own].join(", ");

@@ -5,6 +5,7 @@ import type { Operation } from "../mcp/operation.ts";
 import type { Resolver } from "../mcp/resolver.ts";
 import type { McpEndpoint } from "./endpoint.ts";
 import { pass, refuse, type Step } from "./step.ts";
+import type { CheckFacts } from "./facts.ts";
 import type { PolicyOperation } from "./types.ts";
 
 /** An operation at its server; null for one that is about no server, or about all. */
@@ -31,6 +32,20 @@ export function resolveTarget(
   if (kind !== "resource" && !isOrdinaryName(operation.name)) return refuse("policy_denied", "not an ordinary name");
   const found = kind === null ? null : resolver.resolveAt(endpoint.server, kind, operation.name);
   return found === null ? refuse("policy_denied", "no server has this name") : pass({ ...at, ...found });
+}
+
+/** The same, which the facts have from here on. */
+export function knownTarget(
+  settings: TargetSettings,
+  facts: Pick<CheckFacts, "server" | "name">,
+  { endpoint, operation }: { readonly endpoint: McpEndpoint; readonly operation: AskedOperation },
+): Step<Target> {
+  const target = resolveTarget(settings, endpoint, operation);
+  if (target.ok && target.value.name !== null) {
+    facts.server = target.value.server;
+    facts.name = target.value.name;
+  }
+  return target;
 }
 
 /** Refuses a name that the configuration hides from every caller: then policy is not asked. */

@@ -176,6 +176,8 @@ export type WristbandUse =
   /** `merged`: names of all servers. If not all names fit into the wristband, each server has a share. */
   | { readonly use: "list"; readonly merged: boolean; readonly policy?: string | undefined }
   | CallWristbandUse
+  /** For the one stream of `subscriptions/listen` that this body asks for: it names the resources that it tells of. */
+  | { readonly use: "listen"; readonly body: Uint8Array; readonly policy?: string | undefined }
   /** For the caller's own MCP session: it names nothing. */
   | { readonly use: "session" };
 

@@ -85,6 +85,8 @@ function greeting(method: string, params: JsonObject, view: BrokerView): Step<ob
     supportedVersions: revisions,
     capabilities: {
       ...capabilities(view, true),
+      ...(offersOf(view).resources &&
+        offersOf(view).subscribe && { resources: { listChanged: true, subscribe: true } }),
       ...(view.tasks === true && offersOf(view).tasks && { extensions: { [TASKS_EXTENSION]: {} } }),
     },
     serverInfo: IMPLEMENTATION,

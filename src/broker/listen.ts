@@ -1,7 +1,11 @@
-// Serves `subscriptions/listen` of the stateless revision: a stream that tells a client which lists have changed. I/O.
+// Serves `subscriptions/listen` of the stateless revision: a stream that tells a client which lists and resources have changed. I/O.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/utilities/subscriptions
 import type { ResponseSink } from "./sessions/message-response.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
+import type { PoliciesInForce } from "./policies-in-force.ts";
+import type { Watched } from "./watch/admit.ts";
+import { watchServer, type ServerWatchOptions } from "./watch/server-watch.ts";
+import { createUpdates } from "./watch/updates.ts";
 import { createConcurrencyLimit } from "./relay/concurrency-limit.ts";
 import type { JsonObject } from "../json/types.ts";
 import { isObject } from "../mcp/envelope.ts";
@@ -20,20 +24,35 @@ export interface ListenRequest {
   readonly offered: ReadonlySet<ChangeKind>;
   /** True for a server that the endpoint shows. */
   readonly concerns: (server: string) => boolean;
-  /** Milliseconds until the caller's token ends: the stream ends then. */
+  /** False for a resource that the configuration hides from every caller of the endpoint. */
+  readonly offers: (server: string, uri: string) => boolean;
+  /** The resources that the wristband names; null for a stream that names none. */
+  readonly watching: Watching | null;
+  /** Milliseconds until the caller's token ends, or for one that names resources the wristband: the stream ends then. */
   readonly maxMs: number;
 }
 
+/** The right to hear of resources. */
+export interface Watching {
+  readonly servers: readonly Watched[];
+  /** The policy that gave it: the stream ends when it is in force no more. */
+  readonly policy: string | undefined;
+}
+
 export interface Listeners {
-  /** Begins the stream. Refuses with `params_invalid` for a malformed filter, with `rate_limited` for too many streams of a caller. */
+  /** Begins the stream. Refuses with `rate_limited` for too many of a caller. */
   open(request: ListenRequest): Step<true>;
   /** Ends every stream in order: each client gets the result of its request. */
   endAll(): void;
+  /** The same for those that tell of resources: another configuration may name other servers, or show other resources. */
+  endWatching(): void;
   readonly size: number;
 }
 
 export interface ListenersOptions {
   readonly notices: ChangeNotices;
+  readonly policies: PoliciesInForce;
+  readonly eras: ServerWatchOptions["eras"];
   /** A silent stream gets a comment at least so often. */
   readonly keepAliveMs: number;
   readonly maxPerCaller: number;
@@ -59,11 +78,9 @@ export function createListeners(options: ListenersOptions): Listeners {
   const open = new Set<Listener>();
   return {
     open(request) {
-      const asked = kindsIn(request.params);
-      if (!asked.ok) return asked;
       const release = limit.tryAcquire(request.caller);
       if (release === null) return refuse("rate_limited", "listening streams");
-      const honoured = asked.value.filter((kind) => request.offered.has(kind));
+      const honoured = kindsIn(request.params).filter((kind) => request.offered.has(kind));
       const listener = new Listener(request, options, honoured);
       open.add(listener);
       request.response.once("close", () => {
@@ -77,23 +94,19 @@ export function createListeners(options: ListenersOptions): Listeners {
     endAll() {
       for (const listener of open) listener.end();
     },
+    endWatching() {
+      for (const listener of open) if (listener.isWatching) listener.end();
+    },
     get size() {
       return open.size;
     },
   };
 }
 
-/** The kinds that the filter asks for. Resources that are named one by one are not honoured. */
-function kindsIn({ notifications }: JsonObject): Step<readonly ChangeKind[]> {
-  if (!isObject(notifications)) return refuse("params_invalid", "notifications is not an object");
-  for (const name of Object.values(FILTER)) {
-    const value = notifications[name];
-    if (value !== undefined && typeof value !== "boolean") return refuse("params_invalid", `${name} is not a boolean`);
-  }
-  const { resourceSubscriptions: uris } = notifications;
-  if (uris !== undefined && !(Array.isArray(uris) && uris.every((uri) => typeof uri === "string")))
-    return refuse("params_invalid", "resourceSubscriptions is not a list of URIs");
-  return pass(KINDS.filter((kind) => notifications[FILTER[kind]] === true));
+/** The kinds that a filter without a fault asks for. */
+function kindsIn({ notifications }: JsonObject): readonly ChangeKind[] {
+  const filter = isObject(notifications) ? notifications : {};
+  return KINDS.filter((kind) => filter[FILTER[kind]] === true);
 }
 
 /** One stream. */
@@ -101,7 +114,8 @@ class Listener {
   readonly #request: ListenRequest;
   readonly #honoured: readonly ChangeKind[];
   readonly #options: ListenersOptions;
-  #stop = () => {};
+  readonly #stops: (() => void)[] = [];
+  #isClosed = false;
 
   constructor(request: ListenRequest, options: ListenersOptions, honoured: readonly ChangeKind[]) {
     this.#request = request;
@@ -109,27 +123,62 @@ class Listener {
     this.#honoured = honoured;
   }
 
+  get isWatching(): boolean {
+    return this.#request.watching !== null;
+  }
+
   begin(): void {
-    const { response, concerns, maxMs } = this.#request;
-    const { notices, keepAliveMs } = this.#options;
+    const { response, maxMs, watching } = this.#request;
     response.writeHead(200, HEADERS);
-    const filter = Object.fromEntries(this.#honoured.map((kind) => [FILTER[kind], true]));
-    this.#notify("notifications/subscriptions/acknowledged", { notifications: filter });
-    if (this.#honoured.length === 0) {
-      this.end();
-      return;
-    }
-    const leave = notices.listen({ concerns, tell: (kinds) => this.#tell(kinds) });
     const sign = setInterval(() => {
       // A client that has not read what was sent needs no sign of life.
       if (!response.writableNeedDrain) response.write(":\n\n");
-    }, keepAliveMs);
+    }, this.#options.keepAliveMs);
     const end = setTimeout(() => this.end(), Math.min(MAX_TIMER_MS, Math.max(0, maxMs)));
-    this.#stop = () => {
-      leave();
-      clearInterval(sign);
-      clearTimeout(end);
+    this.#stops.push(
+      () => clearInterval(sign),
+      () => clearTimeout(end),
+    );
+    if (watching === null) this.#acknowledge([]);
+    else void this.#watch(watching).then((uris) => this.#acknowledge(uris));
+  }
+
+  /** The resources that their servers tell of, by their names at the endpoint. */
+  async #watch({ servers, policy }: Watching): Promise<readonly string[]> {
+    const { eras, policies } = this.#options;
+    const updates = createUpdates({
+      isInForce: () => policy !== undefined && policies.has(policy),
+      offers: this.#request.offers,
+      send: (uri) => this.#notify("notifications/resources/updated", { uri }),
+      onOver: () => this.end(),
+    });
+    const ending = new AbortController();
+    this.#stops.push(policies.onChange(updates.check), updates.close, () => ending.abort());
+    await updates.inForce(ending.signal);
+    if (this.#isClosed) return [];
+    const watch = ({ uris, ...to }: Watched) => {
+      const onUpdate = (uri: string) => updates.add(to.upstream.name, uri, uris.get(uri) ?? uri);
+      const ended = { signal: ending.signal, onGone: () => this.end() };
+      return watchServer({ ...to, ...ended, uris, eras, onUpdate }).then((own) =>
+        own.map((uri) => uris.get(uri) ?? uri),
+      );
     };
+    const honoured = (await Promise.all(servers.map(watch))).flat();
+    updates.begin();
+    return honoured;
+  }
+
+  #acknowledge(uris: readonly string[]): void {
+    if (this.#isClosed) return;
+    const filter = Object.fromEntries(this.#honoured.map((kind) => [FILTER[kind], true]));
+    const watched = uris.length === 0 ? {} : { resourceSubscriptions: uris };
+    this.#notify("notifications/subscriptions/acknowledged", { notifications: { ...filter, ...watched } });
+    if (this.#honoured.length + uris.length === 0) {
+      this.end();
+      return;
+    }
+    const { concerns } = this.#request;
+    this.#stops.push(this.#options.notices.listen({ concerns, tell: (kinds) => this.#tell(kinds) }));
   }
 
   /** The result says that the subscription has ended in order; a closed connection would look like a fault. */
@@ -143,7 +192,8 @@ class Listener {
   }
 
   close(): void {
-    this.#stop();
+    this.#isClosed = true;
+    for (const stop of this.#stops.splice(0)) stop();
   }
 
   #tell(kinds: readonly ChangeKind[]): void {

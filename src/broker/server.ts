@@ -16,7 +16,7 @@ import { callerKey } from "../wristband/claims.ts";
 import { acceptsOf } from "../mcp/accept-header.ts";
 import { ownResult, type OwnResults } from "./own-result.ts";
 import { audienceOf } from "./audience.ts";
-import type { Listeners } from "./listen.ts";
+import type { ListenRequest, Listeners } from "./listen.ts";
 import { admitCall, scopeOf, type AdmitCallOptions, type IncomingCall } from "./relay/admit.ts";
 import type { Hold, HeldBytes } from "./held-bytes.ts";
 import type { Relay } from "./relay/relay.ts";
@@ -42,6 +42,7 @@ import {
   type Asked,
   type SessionParts,
 } from "./session-requests.ts";
+import { admitWatched, isWatching } from "./watch/admit.ts";
 import { MessageResponse, type ResponseSink } from "./sessions/message-response.ts";
 import { passMessage } from "./sessions/messages.ts";
 
@@ -231,24 +232,35 @@ function authorized(
     if (owner !== null) return pass({ kind: "forward", owner, body });
     return call.ok ? pass({ kind: "call", call: call.value, hold: parsed.hold }) : call;
   }
+  if (isWatching(operation)) return watch(options, incoming, parsed);
   if (wristband.use !== (operation.class === "session" ? "session" : "list"))
     return refuse("wristband_invalid", "another use");
-  if (operation.class === "listen") return subscribe(options, incoming, parsed);
+  if (operation.class === "listen") return subscribe(options, incoming, { ...parsed, watching: null });
   if (operation.class === "notification" || operation.method === RESPONSE) return take(options, incoming, parsed);
   return answer(options, incoming, parsed);
 }
 
+/** Begins the stream of `subscriptions/listen` that names resources, if the wristband is for it. */
+function watch(options: BrokerOptions, incoming: IncomingCall, parsed: ParsedRequest): Step<Reply> {
+  const servers = admitWatched(options.calls, incoming);
+  if (!servers.ok) return servers;
+  const { policy } = incoming.wristband;
+  return subscribe(options, incoming, { ...parsed, watching: { servers: servers.value, policy } });
+}
+
 /** Begins the stream of `subscriptions/listen`. */
-function subscribe(options: BrokerOptions, incoming: IncomingCall, { params, response }: ParsedRequest): Step<Reply> {
+function subscribe(
+  options: BrokerOptions,
+  incoming: IncomingCall,
+  { params, response, watching }: ParsedRequest & Pick<ListenRequest, "watching">,
+): Step<Reply> {
   const { operation, wristband } = incoming;
   if (operation.id === null) return refuse("body_malformed", "listen without an id");
+  const end = watching === null ? wristband.caller_exp : wristband.exp;
   const begun = options.listeners.open({
-    response,
-    id: operation.id,
-    caller: callerKey(wristband),
-    params,
+    ...{ response, id: operation.id, caller: callerKey(wristband), params, watching },
     ...audienceOf(options, incoming),
-    maxMs: wristband.caller_exp * 1000 - Date.now(),
+    maxMs: end * 1000 - Date.now(),
   });
   return begun.ok ? pass({ kind: "begun" }) : begun;
 }

@@ -7,6 +7,14 @@ export type RpcId = string | number;
 /** The kinds of names on which policy decides. */
 export type Kind = "tool" | "prompt" | "resource";
 
+/** What the filter of `subscriptions/listen` names one by one. Each name once, in the order of the client. */
+export interface WatchedNames {
+  /** URIs of resources, as on the endpoint. */
+  readonly uris: readonly string[];
+  /** Ids of tasks. */
+  readonly taskIds: readonly string[];
+}
+
 /** One MCP request or notification, read strictly, with its headers compared. */
 export interface Operation {
   /** Null for a notification. For a response it is the id of the server's request. */
@@ -28,6 +36,8 @@ export interface Operation {
   readonly version: string;
   /** For a request about a task: true if its client declares the extension of tasks. */
   readonly declaresTasks?: boolean;
+  /** For `listen`: the resources and tasks whose changes its client wants to hear of. */
+  readonly watched?: WatchedNames;
   /** True for a call inside a call of `call_tool` (search-mode.ts): name and arguments are those of the inner one. */
   readonly wrapped?: boolean;
   /** For a list of tools that a call of `search_tools` is: what it looks for. */

@@ -2,6 +2,7 @@
 import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
 import { checkHeaders, META_CAPABILITIES, revisionIn, versionOf } from "./header-agreement.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
+import { faultOfFilter, watchedIn } from "./listen-filter.ts";
 import { MAX_URI } from "./merged-names.ts";
 import { isOfRevision, methodRow, RESPONSE, RESPONSE_ROW, TASKS_EXTENSION, type MethodRow } from "./method-table.ts";
 import type { Kind, McpHeaders, Operation, OperationFault, ReadOperation, RpcContext } from "./operation.ts";
@@ -47,7 +48,7 @@ export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOpera
       ...named,
       arguments: row.hasArguments ? argumentsOf(envelope.params) : NO_ARGUMENTS,
       version: agreement.version,
-      ...(row.nameParam === "taskId" && { declaresTasks: declaresTasks(envelope) }),
+      ...furtherParts(envelope, row),
     },
     params: envelope.params,
   };
@@ -108,10 +109,19 @@ function faultOfId(envelope: Envelope, row: MethodRow): OperationFault | null {
   return { reason: "body_malformed", rpcCode: INVALID_REQUEST, detail: "id does not fit the method" };
 }
 
+/** What a request about tasks, and a stream of `subscriptions/listen`, say besides. */
+function furtherParts(envelope: Envelope, row: MethodRow): Pick<Operation, "declaresTasks" | "watched"> {
+  if (row.nameParam === "taskId") return { declaresTasks: declaresTasks(envelope) };
+  if (row.class !== "listen") return {};
+  return { declaresTasks: declaresTasks(envelope), watched: watchedIn(envelope.params) };
+}
+
 function faultOfParams(envelope: Envelope, row: MethodRow): OperationFault | null {
   const invalid = (detail: string): OperationFault => ({ reason: "params_invalid", detail });
   const { params } = envelope;
   if ("_meta" in params && !isObject(params["_meta"])) return invalid("_meta is not an object");
+  const wrongFilter = row.class === "listen" ? faultOfFilter(params) : null;
+  if (wrongFilter !== null) return invalid(wrongFilter);
   if (row.nameParam === null) return null;
   const wrongName =
     row.nameParam === "ref" ? faultOfRef(params["ref"]) : faultOfName(params[row.nameParam], row.nameParam);

@@ -28,6 +28,8 @@ const names = z.record(
 const packed = z.record(server, z.union([names.valueType, z.string().regex(/^[A-Za-z0-9_-]{2,4096}$/)]));
 const nothing = names.refine((servers) => Object.keys(servers).length === 0);
 
+const digest = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
+
 const common = z.strictObject({
   iss: text,
   aud: text,
@@ -50,7 +52,7 @@ const common = z.strictObject({
 
 /**
  * The claims: the caller, the caller's issuer, and the names that the caller may see, per server and sorted. `use` is `list` to
- * show the names, `call` for the one call that is named, or `session` for the caller's own MCP session, which names nothing. A
+ * show the names, `call` for the one call that is named, `listen` for the one stream that tells of what is named, or `session` for the caller's own MCP session, which names nothing. A
  * wristband of one use is never accepted for another.
  */
 export const signedClaims = z.discriminatedUnion("use", [
@@ -63,10 +65,11 @@ export const signedClaims = z.discriminatedUnion("use", [
   common.extend({ use: z.literal("session"), tools: nothing, prompts: nothing, resources: nothing }),
   common.extend({
     use: z.literal("call"),
-    body: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+    body: digest,
     /** Where serve fetches the call's credential anew, `host:port`; absent for one that was fetched for this call. */
     refetch: z.string().max(300).regex(HOST_AND_PORT).optional(),
   }),
+  common.extend({ use: z.literal("listen"), body: digest, tools: nothing, prompts: nothing }),
 ]);
 
 /** Makes the key of a caller. JSON of a list of fixed length is injective. */
@@ -74,7 +77,7 @@ export function callerKey({ idp, sub }: Pick<WristbandClaims, "idp" | "sub">): s
   return JSON.stringify([idp, sub]);
 }
 
-/** Makes the claim `body` of a call: the SHA-256 of the body that the Check saw, in base64url. */
+/** Makes the claim `body` of a call or stream: the SHA-256 of the body that the Check saw, in base64url. */
 export function bodyDigest(body: Uint8Array): string {
   return hash("sha256", body, "base64url");
 }

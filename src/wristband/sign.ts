@@ -4,7 +4,7 @@ import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { clientOf } from "../authz/client-id.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
-import type { CallWristbandUse, Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
+import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
 import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type SignedClaims } from "./claims.ts";
 import { packNames, type PackedNames, type RevisedNames } from "./compact-names.ts";
 import { fitNames } from "./fitting.ts";
@@ -41,7 +41,7 @@ interface CacheEntry extends Pick<Wristband, "jws" | "jti"> {
 /**
  * Makes the signer. Synchronous node:crypto costs a quarter of a WebCrypto job. A wristband for lists is used again while all
  * claims but `iat`, `exp` and `jti` are the same, it ends no later than the caller's token, and more than half of its life is
- * left; so is one for sessions. A wristband for a call holds the digest of its body, so it is not cached.
+ * left; so is one for sessions. A wristband that holds the digest of a body is not cached.
  */
 export function createSigner(
   options: SignerOptions,
@@ -51,7 +51,7 @@ export function createSigner(
     const signing = signingFor(options, identity);
     if (!signing.ok) return signing;
     const draft: Draft = { options, identity, visible, ...signing.value };
-    return use.use === "call" ? callWristband(draft, use) : reusableWristband(draft, use, reusable);
+    return "body" in use ? boundWristband(draft, use) : reusableWristband(draft, use, reusable);
   };
 }
 
@@ -77,10 +77,13 @@ function signingFor(options: SignerOptions, { expiresAt }: Identity): Step<Signi
   return pass({ key, times: { iat: now, exp: now + ttl, jti: randomUUID() } });
 }
 
-function callWristband({ options, identity, visible, key, times }: Draft, use: CallWristbandUse): Step<Wristband> {
+type BoundUse = Extract<WristbandUse, { body: Uint8Array }>;
+
+function boundWristband({ options, identity, visible, key, times }: Draft, use: BoundUse): Step<Wristband> {
   const names = sortedNames(visible);
   const { refetchAt = null } = options;
-  const refetch = use.isRefetchable === true && refetchAt !== null ? { refetch: refetchAt } : {};
+  const isRefetchable = use.use === "call" && use.isRefetchable === true;
+  const refetch = isRefetchable && refetchAt !== null ? { refetch: refetchAt } : {};
   const bound = { use: use.use, body: bodyDigest(use.body), ...policyClaim(use.policy), ...refetch };
   const entry = signClaims(key, { ...callerClaims(options, identity), ...names, ...bound, ...times });
   return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
@@ -88,7 +91,7 @@ function callWristband({ options, identity, visible, key, times }: Draft, use: C
 
 function reusableWristband(
   draft: Draft,
-  use: Exclude<WristbandUse, CallWristbandUse>,
+  use: Exclude<WristbandUse, BoundUse>,
   reusable: LRUCache<string, CacheEntry>,
 ): Step<Wristband> {
   const { options, identity, key, times } = draft;

@@ -59,8 +59,8 @@ function fail<F>(fault: F): { readonly ok: false; readonly fault: F } {
 
 /**
  * Verifies wristbands: every claim is required, nothing is optional, and any doubt is a fault. What was verified is
- * known again by its whole text while its key is in force; its times are compared each time. That of a call
- * serves one body, so it is not kept.
+ * known again by its whole text while its key is in force; its times are compared each time. One with a
+ * digest serves one body, so it is not kept.
  */
 export function createVerifier(options: VerifierOptions): (jws: string) => Verification {
   const known = new LRUCache<string, CacheEntry>({ max: MAX_KNOWN, maxSize: MAX_KNOWN_BYTES });
@@ -81,7 +81,7 @@ export function createVerifier(options: VerifierOptions): (jws: string) => Verif
     if (!unpacked.ok) return unpacked;
     const claims = unpacked.value;
     const checked = checkTimes(claims, options.now());
-    if (checked.ok && claims.use !== "call")
+    if (checked.ok && !("body" in claims))
       known.set(digest, { claims, kid: read.kid, key: read.key }, { size: sizeOf(jws, claims) });
     return checked;
   };

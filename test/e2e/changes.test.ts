@@ -40,8 +40,8 @@ function grant(grants: object): void {
 }
 const GRANTS = {
   demo: { tool: ["echo"] },
-  modern: { tool: ["read", "fresh_*", "wait"] },
-  old: { tool: ["read", "fresh_*"] },
+  modern: { tool: ["read", "fresh_*", "wait"], resource: ["docs://page"] },
+  old: { tool: ["read", "fresh_*"], resource: ["docs://page"] },
   late: EVERYTHING,
 };
 
@@ -168,6 +168,29 @@ describe.each([
     grant(GRANTS);
     await expect.poll(() => client.told.at(-1), SOON).toContain("read");
   });
+});
+
+it("N-06: a client of today hears which of the resources that policy shows have changed, until policy changes", async () => {
+  const told: string[] = [];
+  const client = new Client({ name: "e2e", version: "1" }, { versionNegotiation: { mode: { pin: "2026-07-28" } } });
+  client.setNotificationHandler("notifications/resources/updated", ({ params }) => void told.push(params.uri));
+  await client.connect(new StreamableHTTPClientTransport(new URL(`${lab.gateway}/mcp`), requestInit()));
+  closing.push(() => client.close());
+  expect(client.getServerCapabilities()?.resources).toMatchObject({ subscribe: true });
+  const uris = ["modern+docs://page", "modern+docs://secret"];
+  const listening = await client.listen({ resourceSubscriptions: uris, toolsListChanged: true });
+  expect(listening.honoredFilter).toEqual({ toolsListChanged: true, resourceSubscriptions: ["modern+docs://page"] });
+  modern.updated();
+  await expect.poll(() => told, SOON).toEqual(["modern+docs://page"]);
+  grant({ ...GRANTS, modern: { tool: ["wait"] } });
+  modern.updated();
+  expect(await listening.closed).toBe("graceful");
+  const before = told.length;
+  const again = await client.listen({ resourceSubscriptions: uris });
+  expect(again.honoredFilter).toEqual({});
+  modern.updated();
+  expect(told).toHaveLength(before);
+  grant(GRANTS);
 });
 
 /** Edits the servers of the configuration, and has serve, Envoy and the broker take them, in the order of docs/operations.md. */

@@ -5,7 +5,12 @@ import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, McpServer, ResourceTemplate } from "@modelcontextprotocol/server";
 import { Server as SessionServer } from "@modelcontextprotocol/sdk/server/index.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
-import { ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+import {
+  ListResourcesRequestSchema,
+  ListToolsRequestSchema,
+  SubscribeRequestSchema,
+  UnsubscribeRequestSchema,
+} from "@modelcontextprotocol/sdk/types.js";
 
 export interface TestServer {
   readonly url: string;
@@ -137,23 +142,32 @@ export interface LiveServer extends TestServer {
   readonly tools: Set<string>;
   /** Tells those who listen that its tools have changed. */
   changed(): void;
+  /** Tells those who listen that `docs://page` and `docs://secret` have changed. */
+  updated(): void;
   /** Ends the calls of `wait` under way, each with the server's name. */
   readonly waiting: (() => void)[];
 }
+
+const PAGES = ["docs://page", "docs://secret"];
 
 /** Stateless and of today. Each tool answers with the server's name. */
 export async function startLive(name: string, tools: Set<string>): Promise<LiveServer> {
   const waiting: (() => void)[] = [];
   const answer = { content: [{ type: "text" as const, text: name }] };
+  const capabilities = { resources: { subscribe: true, listChanged: true } };
   const handler = createMcpHandler(() => {
-    const server = new McpServer({ name, version: "1.0.0" });
+    const server = new McpServer({ name, version: "1.0.0" }, { capabilities });
+    for (const uri of PAGES) server.registerResource(uri, uri, {}, () => ({ contents: [{ uri, text: name }] }));
     for (const tool of tools) server.registerTool(tool, {}, () => answer);
     server.registerTool("wait", {}, () => new Promise((done) => waiting.push(() => done(answer))));
     return server;
   });
   const node = toNodeHandler(handler);
   const server = await serverOf((request, response) => void node(request as never, response as never));
-  return { ...server, tools, waiting, changed: () => handler.notify.toolsChanged() };
+  const updated = () => {
+    for (const uri of PAGES) handler.notify.resourceUpdated(uri);
+  };
+  return { ...server, tools, waiting, changed: () => handler.notify.toolsChanged(), updated };
 }
 
 /** Of the year before, with a session and its stream for each client. */
@@ -163,7 +177,12 @@ export async function startOldLive(name: string, tools: Set<string>): Promise<Li
     { readonly transport: StreamableHTTPServerTransport; readonly server: SessionServer }
   >();
   const create = async () => {
-    const server = new SessionServer({ name, version: "1.0.0" }, { capabilities: { tools: { listChanged: true } } });
+    const capabilities = { tools: { listChanged: true }, resources: { subscribe: true } };
+    const server = new SessionServer({ name, version: "1.0.0" }, { capabilities });
+    const resources = PAGES.map((uri) => ({ uri, name: uri }));
+    server.setRequestHandler(ListResourcesRequestSchema, () => ({ resources }));
+    for (const schema of [SubscribeRequestSchema, UnsubscribeRequestSchema])
+      server.setRequestHandler(schema, () => ({}));
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator: randomUUID,
       onsessioninitialized: (id) => void sessions.set(id, { transport, server }),
@@ -185,6 +204,10 @@ export async function startOldLive(name: string, tools: Set<string>): Promise<Li
     ...{ ...server, tools, waiting: [] },
     changed() {
       for (const each of sessions.values()) void each.server.sendToolListChanged().catch(() => {});
+    },
+    updated() {
+      for (const each of sessions.values())
+        for (const uri of PAGES) void each.server.sendResourceUpdated({ uri }).catch(() => {});
     },
   };
 }

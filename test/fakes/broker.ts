@@ -5,7 +5,7 @@ import type { Visible } from "../../src/authz/types.ts";
 import { createCatalog, type Catalog } from "../../src/broker/catalog/snapshot.ts";
 import { createChangeNotices, type ChangeNotices } from "../../src/broker/change-notices.ts";
 import { createListResults } from "../../src/broker/list-results.ts";
-import { createListeners } from "../../src/broker/listen.ts";
+import { createListeners, type Listeners } from "../../src/broker/listen.ts";
 import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
 import type { Refetch } from "../../src/broker/relay/refetch.ts";
 import type { FindSchema } from "../../src/broker/relay/request.ts";
@@ -150,6 +150,8 @@ export interface TestBroker {
   sessions(): number;
   /** Sessions of clients. */
   clientSessions(): number;
+  /** Ends the streams that tell of resources, as SIGHUP does. */
+  endWatching(): void;
   /** As after SIGHUP without this server. */
   endSessionsAt(server: string): void;
   /** Calls that wait for their clients. */
@@ -195,6 +197,7 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
     notices,
     policies,
     sessions,
+    eras: parts.eras,
     kept,
     relay: createRelay({ ...parts, ...recorder(seen), ...relayLimits(limits), ...breakersOf(limits, monotonic) }),
     upstreams: upstreamsOf(servers),
@@ -210,7 +213,13 @@ function partsOf(servers: TestServers, limits: BrokerLimits) {
   };
 }
 
-function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<typeof partsOf>): Broker {
+function listenersOf({ notices, policies, eras }: ReturnType<typeof partsOf>): Listeners {
+  return createListeners({ notices, policies, eras, keepAliveMs: 15_000, maxPerCaller: 64 });
+}
+
+type Parts = ReturnType<typeof partsOf> & { readonly listeners: Listeners };
+
+function brokerOf(servers: TestServers, limits: BrokerLimits, parts: Parts): Broker {
   const { tls = null, virtualServers = {}, pageEntries = Infinity } = limits;
   const { now, relay, upstreams, held, catalog, known, requests, clientSessions, forwarder } = parts;
   const resolver = createResolver(
@@ -242,7 +251,7 @@ function brokerOf(servers: TestServers, limits: BrokerLimits, parts: ReturnType<
     sessions: clientSessions === null ? null : { clients: clientSessions, forwarder, keepAliveMs: 15_000 },
     lists: createListResults(now),
     snapshot: () => catalog.current(),
-    listeners: createListeners({ notices: parts.notices, keepAliveMs: 15_000, maxPerCaller: 64 }),
+    listeners: parts.listeners,
     held,
     observe: (method, reason) => requests.push(`${method ?? "?"} ${reason ?? "ok"}`),
   });
@@ -252,7 +261,8 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
   const parts = partsOf(servers, limits);
   const { clocks, seen, sessions, upstreams, held, catalog, known, requests, clientSessions, forwarder } = parts;
   await catalog.start();
-  const broker = brokerOf(servers, limits, parts);
+  const listeners = listenersOf(parts);
+  const broker = brokerOf(servers, limits, { ...parts, listeners });
   const port = await broker.listen();
   return {
     port,
@@ -269,6 +279,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
     held: () => held.bytes,
     sessions: () => sessions.size,
     clientSessions: () => clientSessions?.size ?? 0,
+    endWatching: listeners.endWatching,
     endSessionsAt: (server) => clientSessions?.endAt((name) => name === server),
     kept: () => parts.kept?.size ?? 0,
     sweep() {

@@ -1,6 +1,7 @@
 // Composition root of the broker: parts in order, closed in reverse. I/O.
 import { setTimeout as delay } from "node:timers/promises";
 import { createBroker } from "../../broker/server.ts";
+import type { Eras } from "../../broker/upstream/era.ts";
 import { createOutputSchemas } from "../../broker/catalog/output-schemas.ts";
 import { createListeners, type Listeners } from "../../broker/listen.ts";
 import { createListResults } from "../../broker/list-results.ts";
@@ -49,17 +50,17 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
       metrics.setServers(Object.keys(next.servers));
       calls.apply(next, changed);
       changes.onApplied();
+      listeners.endWatching();
       sessions?.clients.endAt((server) => changed.has(server) || !Object.hasOwn(next.servers, server));
     },
   });
   const { catalog } = live;
-  const held = heldBytesOf(config);
   const parts = { monotonic, log, notices: changes.notices, policies: changes.policies };
   const sessions = sessionsOf(config, { ...parts, onListChanged: (...what) => catalog.heard(...what) });
   const calls = callsOf(config, { log, metrics, catalog, kept: sessions?.kept ?? null });
   const verify = verifierOf(config, { keys, catalog, metrics });
-  const listeners = listenersOf(config, changes);
-  const lists = createListResults(Date.now);
+  const listeners = listenersOf(config, changes, calls.eras);
+  const [held, lists] = [heldBytesOf(config), createListResults(Date.now)];
   const own = { verify, lists, listeners, relay: calls.relay, sessions, held, observe: metrics.observeRequest };
   const broker = createBroker({ ...settingsOf(config), ...own, ...live });
   let started = false;
@@ -116,11 +117,11 @@ function settingsOf(config: Config) {
   };
 }
 
-function listenersOf({ limits }: Config, { notices }: Changes): Listeners {
+function listenersOf({ limits }: Config, { notices, policies }: Changes, eras: Eras): Listeners {
   return createListeners({
-    notices,
+    ...{ notices, policies, eras },
     keepAliveMs: limits.keepAliveSeconds * 1000,
-    maxPerCaller: limits.callsPerCaller,
+    maxPerCaller: limits.streamsPerCaller,
   });
 }
 

@@ -1,6 +1,6 @@
 // Builds the relay: its sessions, eras and limits, from the configuration.
 import { isIP } from "node:net";
-import { createEras } from "../../broker/upstream/era.ts";
+import { createEras, type Eras } from "../../broker/upstream/era.ts";
 import type { FindSchema } from "../../broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerState } from "../../broker/relay/breaker.ts";
 import { createRefetching, type Refetching, type RefetchOptions } from "../../broker/relay/refetch.ts";
@@ -14,6 +14,7 @@ import type { Log } from "../../ops/log.ts";
 
 export interface RelayParts {
   readonly relay: Relay;
+  readonly eras: Eras;
   readonly breakerState: (server: string) => BreakerState;
   /** Takes the servers of another configuration. The next call to one that has changed asks anew how it is spoken to. */
   apply(config: Config, changed: ReadonlySet<string>): void;
@@ -65,6 +66,7 @@ export function buildRelay(
   });
   return {
     relay,
+    eras,
     breakerState: (server) => breakers.of(server)?.state() ?? "closed",
     apply(next, changed) {
       const gone = breakers.names().filter((server) => !Object.hasOwn(next.servers, server));

@@ -1,6 +1,7 @@
 // Admits a call to the relay: proves once more that its wristband names this operation on this server. Pure.
 import type { IncomingMessage } from "node:http";
 import type { McpEndpoint } from "../../authz/endpoint.ts";
+import type { CredentialHeaders } from "../../authz/credential-set.ts";
 import { readMore, type MoreParts } from "../../authz/credential-parts.ts";
 import { HEADER_VALUE } from "../../authz/header-value.ts";
 import { clientHeaders } from "../../authz/server-headers.ts";
@@ -139,8 +140,21 @@ function namedTarget(resolver: Resolver, { endpoint, operation }: IncomingCall):
 }
 
 /** The value of a header that came exactly once, else null. */
-function single(copies: readonly string[] | undefined): string | null {
+export function single(copies: readonly string[] | undefined): string | null {
   return copies?.length === 1 ? (copies[0] ?? null) : null;
+}
+
+/** A server as one client reaches it: with the credential and the client's headers that pass. */
+export function reachedBy(
+  upstream: Upstream,
+  incoming: IncomingCall,
+  credentials: CredentialHeaders,
+): Step<Pick<RelayCall, "upstream" | "credential">> {
+  const listed = Object.entries(credentials).map(([name, value]) => [name, value === undefined ? undefined : [value]]);
+  const credential = credentialOf(upstream, Object.fromEntries(listed) as IncomingCall["headers"]);
+  if (!credential.ok) return credential;
+  const own = ownHeaders(incoming, upstream);
+  return own.ok ? pass({ upstream: passing(upstream, own.value.passed), credential: credential.value }) : own;
 }
 
 /** The credential that `serve` fetched; its header must be one that this server's chain fills. */

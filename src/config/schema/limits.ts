@@ -33,6 +33,7 @@ export const limitsSchema = z
       [1, 1024, 64],
       "calls of one caller under way at a time: at the broker, and at each `direct` server",
     ),
+    streamsPerCaller: within([1, 1024, 64], "streams of `subscriptions/listen` of one caller that are open at a time"),
     heldBytesPerCaller: within(
       [MIB, 512 * MIB, 32 * MIB],
       "bytes of answers that the broker holds for one caller who does not read them",
