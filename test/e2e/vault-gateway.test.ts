@@ -85,7 +85,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
         headers: { "x-who": "{username}" },
       },
       strict: { ...server(strict.url, own), callRouting: "broker" },
-      named: server(demo.url, { assertion: { audience: "intranet" } }),
+      named: server(other.url, { assertion: { audience: "intranet" } }),
       mixed: server(demo.url, own, { static: { file: "secrets/demo" } }),
     };
   }
@@ -126,7 +126,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
 
   it("CF-16: a server is told who calls, in words that it can verify with our published keys", async () => {
     expect((await call("alice", "named")).status).toBe(200);
-    const said = String(lab.demo.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");
+    const said = String(other.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");
     const keySet = createRemoteJWKSet(new URL(`http://127.0.0.1:${ports.ops}/.well-known/assertion-jwks.json`));
     const { payload } = await jwtVerify(said, keySet, { issuer: "https://gw.example.com", audience: "intranet" });
     expect([payload.sub, payload["idp"], (payload.exp ?? 0) - (payload.iat ?? 0)]).toEqual([
