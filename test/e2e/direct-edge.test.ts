@@ -423,6 +423,55 @@ describe("responses", () => {
   });
 });
 
+describe("bytes of a server that nobody expects", () => {
+  const GOOD = JSON.stringify({ jsonrpc: "2.0", id: 1, result: { content: [] } });
+  const OK = `Content-Type: application/json\r\nContent-Length: ${GOOD.length}\r\n`;
+  const chunked = `Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n`;
+  const chunks = `${GOOD.length.toString(16)}\r\n${GOOD}\r\n0\r\n`;
+  it.each<[string, string, number[]]>([
+    [
+      "103 before the answer",
+      `103 Early Hints\r\nSet-Cookie: a=evil\r\nLink: </evil>\r\n\r\nHTTP/1.1 200 OK\r\n${OK}\r\n${GOOD}`,
+      [200, 502],
+    ],
+    [
+      "101 that nobody asked for",
+      `101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: evil\r\n\r\nevil`,
+      [502, 503],
+    ],
+    ["trailers", `200 OK\r\n${chunked}Trailer: x-evil\r\n\r\n${chunks}X-Evil: evil\r\nSet-Cookie: evil\r\n\r\n`, [200]],
+    ["two values of retry-after", `429 Busy\r\nRetry-After: 7\r\nRetry-After: evil\r\n${OK}\r\n${GOOD}`, [429]],
+    ["two types", `200 OK\r\nContent-Type: text/html;evil\r\n${OK}\r\n${GOOD}`, [502]],
+    ["a type and another", `200 OK\r\n${OK}Content-Type: text/html;evil\r\n\r\n${GOOD}`, [502]],
+    ["two encodings", `200 OK\r\nContent-Encoding: identity\r\nContent-Encoding: evil\r\n${OK}\r\n${GOOD}`, [502]],
+    [
+      "it says it is Envoy",
+      `503 No\r\nX-MCP-Origin: overload\r\nx-mcp-origin: evil\r\nX-Envoy-Overloaded: evil\r\n${OK}\r\n${GOOD}`,
+      [502, 503],
+    ],
+    ["a folded line", `200 OK\r\nSet-Cookie: b\r\n evil: evil\r\n${OK}\r\n${GOOD}`, [200, 502]],
+    ["two lengths", `200 OK\r\nContent-Length: 4\r\n${OK}\r\n${GOOD}evil`, [502]],
+    ["a length and chunks", `200 OK\r\nContent-Length: 4\r\n${chunked}\r\n${chunks}\r\nevil`, [200, 502]],
+    ["another answer behind", `200 OK\r\n${OK}\r\n${GOOD}HTTP/1.1 200 OK\r\nX-Evil: evil\r\n\r\nevil`, [200]],
+  ])("%s", async (_, bytes, statuses) => {
+    for (const target of ["/servers/demo/mcp", "/servers/tickets/mcp"]) {
+      server.onCall = (_arrival, response) => void response.socket?.end(`HTTP/1.1 ${bytes}`);
+      const usual = [
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        `Authorization: Bearer ${alice}`,
+        "Connection: close",
+      ];
+      const reply = await rawRequest(ports.gateway, rawBytes({ target, body: CALL, headers: usual }), 5000);
+      server.onCall = answerOk;
+      expect([target, reply.text.includes("evil") ? reply.text : ""]).toEqual([target, ""]);
+      // A refusal of ours is under 200 for a client of an older revision.
+      const isFault = reply.text.includes('"reason":"upstream_unavailable"');
+      expect(statuses, reply.text).toContain(isFault ? 502 : reply.status);
+    }
+  });
+});
+
 it("B05: a header that takes rights away and is dropped is in the audit line and counted, on both routes alike", async () => {
   const dropped: unknown[] = [];
   const lines = ["X-Mcp-Readonly: true", "X-Mcp-Toolsets: none", "X-Tenant: t", "X-Nobody-Knows: x"];
