@@ -3,8 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Config } from "../config/load.ts";
 import { ConfigProblem } from "../files/config-problem.ts";
 import { unreadable } from "../files/read-error.ts";
-import { createTaskIds, type TaskIds } from "../authz/task-ids.ts";
-import { createSealer, type SealKey } from "../secret/seal.ts";
+import { createSealer, type Sealer, type SealKey } from "../secret/seal.ts";
 
 const KEY_BYTES = 32;
 
@@ -16,10 +15,25 @@ export function loadSealKeys({ sessions }: Pick<Config, "sessions">): SealKey[] 
   return sessions === null ? null : sessions.keys.map((key, i) => loadSealKey(key, `sessions.keys[${i}]`));
 }
 
-/** Ids of tasks, sealed with these keys; null without `sessions`: then no tasks are offered. @throws {ConfigProblem} */
-export function taskIdsOf(config: Pick<Config, "sessions">): TaskIds | null {
+/** A sealer whose keys can be replaced. */
+export interface LiveSealer extends Sealer {
+  /** Takes the keys of another configuration; without `sessions` in it, those that are there stay. @throws {ConfigProblem} */
+  reload(config: Pick<Config, "sessions">): void;
+}
+
+/** Null without `sessions`. @throws {ConfigProblem} */
+export function createLiveSealer(config: Pick<Config, "sessions">): LiveSealer | null {
   const keys = loadSealKeys(config);
-  return keys === null ? null : createTaskIds(createSealer(keys));
+  if (keys === null) return null;
+  let live = createSealer(keys);
+  return {
+    seal: (...what) => live.seal(...what),
+    open: (...what) => live.open(...what),
+    reload(next) {
+      const others = loadSealKeys(next);
+      if (others !== null) live = createSealer(others);
+    },
+  };
 }
 
 /** Reads one of the keys, as {@link loadSealKeys} does. */

@@ -10,6 +10,9 @@ const LIVE_KEYS = [
   "callRouting",
   "hosts",
   "cors",
+  "challenge",
+  "denial",
+  "outgoing",
   "allowHttp",
   "negativeTtlMs",
 ] as const;
@@ -17,14 +20,15 @@ const LIVE_KEYS = [
 /** The configuration in force, with the live keys of one that was just read. */
 export function withLiveKeys(config: Config, next: Config): Config {
   const live = Object.fromEntries(LIVE_KEYS.map((key) => [key, next[key]]));
-  // A key that leaked must be out in a moment.
-  return { ...config, ...live, identity: { ...config.identity, apiKeys: next.identity.apiKeys } };
+  const { revocationFile } = config.identity;
+  return { ...config, ...live, identity: { ...next.identity, revocationFile } };
 }
 
-/** The top-level keys that differ. Keys of wristbands and assertions are reloaded on their own. */
+/** The top-level keys that differ. Keys of wristbands, assertions and sessions are reloaded on their own. */
 export function changedKeys(before: Config, after: Config): string[] {
   const textOf = (config: Config, key: keyof Config) => {
-    if (key === "wristband" || key === "assertions") return configText({ ...config[key], keys: null });
+    if (key === "wristband" || key === "assertions" || (key === "sessions" && config[key] !== null))
+      return configText({ ...config[key], keys: null });
     return configText(config[key]);
   };
   return (Object.keys(after) as (keyof Config)[]).filter((key) => textOf(before, key) !== textOf(after, key));

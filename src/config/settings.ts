@@ -74,3 +74,18 @@ export function answerSettings(config: Config): RefusalResponseSettings {
   const { publicOrigin, challenge, denial } = config;
   return { publicOrigin, scopes: challenge.scopes, dpop: dpopOf(config) !== null, denial };
 }
+
+/** The settings of whatever is in force when they are used. */
+export function liveAnswers(current: () => RefusalResponseSettings): RefusalResponseSettings {
+  return {
+    get publicOrigin() {
+      return current().publicOrigin;
+    },
+    get scopes() {
+      return current().scopes;
+    },
+    get denial() {
+      return current().denial;
+    },
+  };
+}

@@ -99,27 +99,43 @@ async function start(): Promise<void> {
 const { request, response } = codecs(FULL_PROTO);
 const BODY = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: {} } });
 
-function token(): string {
+function token(of: FakeIssuer = idp): string {
   const now = Math.floor(Date.now() / 1000);
-  const claims = { iss: idp.issuer, aud: "a", sub: "alice", client_id: "c", jti: "1", iat: now, exp: now + 600 };
+  const claims = { iss: of.issuer, aud: "a", sub: "alice", client_id: "c", jti: "1", iat: now, exp: now + 600 };
   return compact(key, { alg: "ES256", typ: "at+jwt", kid: "idp" }, { ...claims, groups: ["engineering"] });
 }
 
-/** One Check with a token. @returns the credential that the server gets, or the HTTP status of the refusal */
-async function check(client: Client, bearer: string, server = "demo"): Promise<string> {
-  const headers = { authorization: `Bearer ${bearer}`, accept: "application/json, text/event-stream" };
-  const message = request.encode(checkMessage({ path: `/servers/${server}/mcp`, headers, body: BODY, form: "list" }));
+interface HeaderEntry {
+  readonly header: { readonly key: string; readonly value: string };
+}
+
+interface Answer {
+  readonly ok_response?: { readonly headers: readonly HeaderEntry[] };
+  readonly denied_response?: { readonly status: { readonly code: string }; readonly headers: readonly HeaderEntry[] };
+}
+
+async function asked(client: Client, message: Buffer): Promise<Answer> {
   const same = (bytes: Buffer) => bytes;
   const bytes = await new Promise<Buffer>((done, fail) => {
     client.makeUnaryRequest("/envoy.service.auth.v3.Authorization/Check", same, same, message, (error, value) =>
       error === null && value !== undefined ? done(value) : fail(error ?? new Error("nothing")),
     );
   });
-  interface Answer {
-    ok_response?: { headers: { header: { key: string; value: string; raw_value?: unknown } }[] };
-    denied_response?: { status: { code: string } };
-  }
-  const { ok_response: ok, denied_response: denied } = response.decode(bytes) as unknown as Answer;
+  return response.decode(bytes) as unknown as Answer;
+}
+
+/** The challenge of a Check without a token. */
+async function challengeOf(client: Client): Promise<string> {
+  const message = request.encode(checkMessage({ path: "/servers/demo/mcp", body: BODY, form: "list" }));
+  const { denied_response: denied } = await asked(client, message);
+  return denied?.headers.find(({ header }) => header.key === "www-authenticate")?.header.value ?? "";
+}
+
+/** One Check with a token. @returns the credential that the server gets, or the HTTP status of the refusal */
+async function check(client: Client, bearer: string, server = "demo"): Promise<string> {
+  const headers = { authorization: `Bearer ${bearer}`, accept: "application/json, text/event-stream" };
+  const message = request.encode(checkMessage({ path: `/servers/${server}/mcp`, headers, body: BODY, form: "list" }));
+  const { ok_response: ok, denied_response: denied } = await asked(client, message);
   const set = ok?.headers.find(({ header }) => header.key === "authorization")?.header;
   return set?.value ?? denied?.status.code ?? "nothing";
 }
@@ -189,6 +205,38 @@ it("one at fault is refused: what was in force stays, log, metric and /readyz sa
   expect(log.filter((line) => line.includes("reload_failed")).length).toBeGreaterThan(0);
   expect(log.join("\n")).not.toContain("c4n4ry");
   client.close();
+});
+
+it("issuers and what a challenge asks for: another takes over while Checks go on, and the one that is taken out is no more", async () => {
+  const other = await startIssuer(key);
+  const issuer = ({ issuer: name }: FakeIssuer) => ({ issuer: name, audiences: ["a"], algorithms: ["ES256"] });
+  mountSecret({ token: "one" });
+  mountConfig(configText());
+  await start();
+  const client = new Client(`127.0.0.1:${serve.authzPort}`, credentials.createInsecure());
+  const [old, young] = [token(), token(other)];
+  expect([await check(client, old), await check(client, young)]).toEqual(["Bearer one", "Unauthorized"]);
+  const fetches = idp.fetches;
+  const seen = new Set<string>();
+  const until = new AbortController();
+  const callers = Array.from({ length: 3 }, async () => {
+    while (!until.signal.aborted) seen.add(await check(client, old));
+  });
+  mountConfig(configText({ identity: { issuers: [issuer(idp), issuer(other)] } }));
+  await expect.poll(() => check(client, young), SOON).toBe("Bearer one");
+  until.abort();
+  await Promise.all(callers);
+  expect([...seen]).toEqual(["Bearer one"]);
+  // Its keys were here already.
+  expect(idp.fetches).toBe(fetches);
+  const challenge = { scopes: ["mcp:tools"] };
+  mountConfig(configText({ identity: { issuers: [issuer(other)] }, challenge }));
+  await expect.poll(() => check(client, old), SOON).toBe("Unauthorized");
+  expect(await check(client, young)).toBe("Bearer one");
+  await expect.poll(() => challengeOf(client), SOON).toContain('scope="mcp:tools"');
+  expect(await state()).toMatchObject({ stale: null, restartNeeded: [], status: 200 });
+  client.close();
+  await other.close();
 });
 
 it("watchFiles: false leaves it to SIGHUP", async () => {

@@ -9,7 +9,6 @@ import { createHeldBytes, type HeldBytes } from "../../broker/held-bytes.ts";
 import { createFindSchema } from "../../broker/relay/tool-schemas.ts";
 import { catalogReaderOf } from "../../catalog/token.ts";
 import type { Config } from "../../config/load.ts";
-import { answerSettings } from "../../config/settings.ts";
 import type { ListenAddress } from "../../http/listen.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
 import type { Log } from "../../ops/log.ts";
@@ -55,7 +54,7 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
     },
   });
   const { catalog } = live;
-  const parts = { monotonic, log, notices: changes.notices, policies: changes.policies };
+  const parts = { monotonic, log, sealer: live.sealer, notices: changes.notices, policies: changes.policies };
   const sessions = sessionsOf(config, { ...parts, onListChanged: (...what) => catalog.heard(...what) });
   const calls = callsOf(config, { log, metrics, catalog, kept: sessions?.kept ?? null });
   const verify = verifierOf(config, { keys, catalog, metrics });
@@ -111,7 +110,6 @@ function settingsOf(config: Config) {
   return {
     address: config.listen.broker,
     tls: tlsOf(config, "broker"),
-    answers: answerSettings(config),
     wristbandHeader: wristband.header,
     maxBodyBytes: limits.bodyBytes,
   };

@@ -1,5 +1,6 @@
 // Everything of the broker that follows the configuration's servers. SIGHUP puts other ones in place; calls under way end with
 // the connections that they began with.
+import { createTaskIds } from "../../authz/task-ids.ts";
 import type { McpEndpoint } from "../../authz/endpoint.ts";
 import type { Catalog, CatalogOptions } from "../../broker/catalog/snapshot.ts";
 import type { ListingOptions } from "../../broker/catalog/listing.ts";
@@ -8,9 +9,9 @@ import type { BrokerOptions } from "../../broker/server.ts";
 import { createUpstreams } from "../../broker/upstream/upstream.ts";
 import { changedKeys, configText } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
-import { checkSettings } from "../../config/settings.ts";
+import { answerSettings, checkSettings, liveAnswers } from "../../config/settings.ts";
 import { buildCatalog } from "./catalog.ts";
-import { taskIdsOf } from "../seal-keys.ts";
+import { createLiveSealer, type LiveSealer } from "../seal-keys.ts";
 import { upstreamSettings } from "./upstreams.ts";
 
 export interface LiveServers {
@@ -19,6 +20,10 @@ export interface LiveServers {
   readonly calls: AdmitCallOptions;
   readonly view: BrokerOptions["view"];
   readonly snapshot: BrokerOptions["snapshot"];
+  /** Those of the configuration in force. */
+  readonly answers: BrokerOptions["answers"];
+  /** With `sessions.keys`; null without. */
+  readonly sealer: LiveSealer | null;
   /** The names of the servers that readiness needs. */
   required(): string[];
   /**
@@ -36,6 +41,7 @@ export interface LiveServersDeps extends Required<Pick<CatalogOptions, "monotoni
 }
 
 export function createLiveServers(first: Config, deps: LiveServersDeps): LiveServers {
+  const sealer = createLiveSealer(first);
   const upstreams = createUpstreams(upstreamSettings(first));
   let live = partOf(first);
   const { outputSchemas } = deps;
@@ -43,10 +49,12 @@ export function createLiveServers(first: Config, deps: LiveServersDeps): LiveSer
   const { catalog } = built;
   return {
     catalog,
+    sealer,
+    answers: liveAnswers(() => live.answers),
     endpoints: { get: (path) => live.endpoints.get(path) },
     calls: {
       upstreams,
-      tasks: taskIdsOf(first),
+      tasks: sealer === null ? null : createTaskIds(sealer),
       get resolver() {
         return live.resolver;
       },
@@ -96,5 +104,5 @@ function partOf(config: Config) {
     wristband: { ...wristband, ...curation.narrow(wristband, virtualServer) },
     now: Date.now(),
   });
-  return { config, endpoints: endpoints.paths, resolver, curation, view };
+  return { config, answers: answerSettings(config), endpoints: endpoints.paths, resolver, curation, view };
 }

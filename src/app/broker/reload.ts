@@ -26,7 +26,7 @@ export interface BrokerReloadOptions {
 export interface Reloadable {
   readonly broker: Pick<Broker, "setTls">;
   readonly ops: Pick<OpsServer, "setTls">;
-  readonly live: Pick<LiveServers, "apply">;
+  readonly live: Pick<LiveServers, "apply" | "sealer">;
 }
 
 /** Longest wait for the lists of new servers: one that hangs must not hold up the others (B45). */
@@ -45,6 +45,7 @@ export function createReloads(
     waiting: (next) => changedKeys(inForce, next),
     parts: ({ next }) => ({
       ...tlsParts(config, { broker: broker.setTls, brokerOps: ops.setTls }),
+      ...(live.sealer !== null && { "session keys": () => live.sealer?.reload(next()) }),
       async servers() {
         const applied = withLiveKeys(inForce, next());
         // A server that hangs must not hold up the signal: it is listed all the same.

@@ -10,9 +10,8 @@ import type { SessionParts } from "../../broker/session-requests.ts";
 import type { Config } from "../../config/load.ts";
 import { readCaFile } from "../../files/ca.ts";
 import type { Log } from "../../ops/log.ts";
-import { createSealer } from "../../secret/seal.ts";
+import type { Sealer } from "../../secret/seal.ts";
 import { ownAddress } from "../own-address.ts";
-import { loadSealKeys } from "../seal-keys.ts";
 import { tlsOf } from "../tls-listeners.ts";
 
 export interface BuiltSessions extends SessionParts {
@@ -21,6 +20,7 @@ export interface BuiltSessions extends SessionParts {
 }
 
 export interface SessionDeps extends Pick<ClientSessionsOptions, "notices" | "policies" | "onListChanged"> {
+  readonly sealer: Sealer | null;
   readonly monotonic: () => number;
   readonly log: Log;
 }
@@ -28,13 +28,11 @@ export interface SessionDeps extends Pick<ClientSessionsOptions, "notices" | "po
 const SWEEP_MS = 10_000;
 
 /** Null without `sessions`. @throws {Error} that names the key at fault */
-export function sessionsOf(config: Config, { monotonic, log, ...changes }: SessionDeps): BuiltSessions | null {
+export function sessionsOf(config: Config, { sealer, monotonic, log, ...changes }: SessionDeps): BuiltSessions | null {
   const { sessions, limits } = config;
-  const keys = loadSealKeys(config);
-  if (sessions === null || keys === null) return null;
+  if (sessions === null || sealer === null) return null;
   const address = ownAddress(sessions.address ?? config.listen.broker);
   const absoluteMs = sessions.absoluteSeconds * 1000;
-  const sealer = createSealer(keys);
   const clients = createClientSessions({
     ids: createSessionIds({ sealer, owner: address, absoluteMs, now: Date.now }),
     events: createEventIds(sealer),

@@ -1,9 +1,10 @@
 // The pipeline with what follows the configuration's servers: SIGHUP puts a new one in place in one step, and Checks that are
 // under way end with the one that they began with. I/O through the credential sources.
 import { createCheck, type Check } from "../../authz/check.ts";
+import type { RefusalResponseSettings } from "../../authz/refusal-response.ts";
 import type { Ports } from "../../authz/ports.ts";
 import type { Config } from "../../config/load.ts";
-import { checkSettings } from "../../config/settings.ts";
+import { answerSettings, checkSettings, liveAnswers } from "../../config/settings.ts";
 import { createChains } from "../../credential/chain.ts";
 import type { Refetcher } from "../../credential/refetch.ts";
 import { identifyKeyOf } from "../api-keys.ts";
@@ -16,6 +17,8 @@ import { timedPorts } from "./timed-ports.ts";
 
 export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close"> {
   readonly check: Check;
+  /** Those of the configuration in force. */
+  readonly answers: RefusalResponseSettings;
   /** Keeps the calls whose credential may have to be fetched anew. */
   readonly refetcher: Refetcher;
   /** Puts another configuration in force. @throws {Error} that names the key at fault; what was in force stays */
@@ -34,6 +37,7 @@ export interface LiveCheckDeps extends CredentialDeps {
 const GRACE_MS = 1000;
 
 interface Part {
+  readonly answers: RefusalResponseSettings;
   readonly check: Check;
   readonly credentials: CredentialChains;
 }
@@ -61,6 +65,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
       identifyKey: identifyKey(of, deps),
     };
     return {
+      answers: answerSettings(of),
       credentials,
       check: createCheck(checkSettings(of), timedPorts(deps.metrics, { ...ports, ...own })),
     };
@@ -69,6 +74,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
   const leaving = new Map<Part, NodeJS.Timeout>();
   return {
     refetcher,
+    answers: liveAnswers(() => live.answers),
     check: (request, facts, signal) => live.check(request, facts, signal),
     start: () => live.credentials.start(),
     purge(isRevoked) {

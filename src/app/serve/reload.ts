@@ -1,4 +1,5 @@
 // What serve reads again while it runs: at SIGHUP, and when files of its configuration have changed. I/O by the parts.
+import type { TaskIds } from "../../authz/task-ids.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import { changedKeys, withLiveKeys } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
@@ -13,6 +14,7 @@ import type { SigningKey } from "../../wristband/keys.ts";
 import { createConfigWatch, type ConfigWatch } from "../config-source.ts";
 import { tlsParts } from "../tls-listeners.ts";
 import type { LiveCheck } from "./live-check.ts";
+import type { LiveIdentity } from "./live-identity.ts";
 import type { ServeOptions } from "./options.ts";
 
 /** The current keys that sign wristbands, and those that sign assertions. */
@@ -21,6 +23,10 @@ export interface SigningKeys {
   assertions(): readonly SigningKey[];
   /** As {@link reload}, for assertions. */
   reloadAssertions(config: Config): void;
+  /** Ids of tasks, sealed with `sessions.keys`; null without. */
+  readonly tasks: TaskIds | null;
+  /** As {@link reload}, for `sessions.keys`. */
+  reloadSealKeys(config: Config): void;
   /** @throws {Error} that names the key at fault; the current keys stay */
   reload(config: Config): void;
 }
@@ -33,6 +39,7 @@ export interface Reloadable {
   readonly audit: Pick<Audit, "reopen">;
   readonly revocations: Pick<Revocations, "poll">;
   readonly policy: Pick<PolicyStore, "release">;
+  readonly identity: Pick<LiveIdentity, "apply">;
   readonly live: Pick<LiveCheck, "apply">;
   readonly catalog: Pick<CatalogClient, "setServers">;
   readonly metrics: Pick<Metrics, "configReload">;
@@ -40,7 +47,7 @@ export interface Reloadable {
 
 /** Without a configuration that can be read, the parts that need none are read all the same. */
 export function createReloads({ config: first, log, reread, source }: ServeOptions, parts: Reloadable): ConfigWatch {
-  const { keys, grpc, ops, audit, revocations, policy, live, catalog, metrics } = parts;
+  const { keys, grpc, ops, audit, revocations, policy, identity, live, catalog, metrics } = parts;
   let config = first;
   const reloader = createReloader<Config>({
     log,
@@ -57,6 +64,7 @@ export function createReloads({ config: first, log, reread, source }: ServeOptio
       // A configuration that is just being edited must not prevent the rotation of the audit file.
       "wristband keys": () => keys.reload(next()),
       ...(config.assertions !== null && { "assertion keys": () => keys.reloadAssertions(withAssertions(next())) }),
+      ...(config.sessions !== null && { "session keys": () => keys.reloadSealKeys(next()) }),
       ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
       // These are what an operator asks for by hand.
       ...(cause === "signal" && {
@@ -64,6 +72,7 @@ export function createReloads({ config: first, log, reread, source }: ServeOptio
         revocations: revocations.poll,
         quarantine: policy.release,
       }),
+      issuers: () => identity.apply(withLiveKeys(config, next())),
       servers: async () => {
         const applied = withLiveKeys(config, next());
         if (changedKeys(config, applied).length === 0) return;

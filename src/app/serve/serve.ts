@@ -2,7 +2,6 @@
 import type { ServeOptions } from "./options.ts";
 import { randomUUID } from "node:crypto";
 import type { AuditDecision } from "../../authz/audit-record.ts";
-import type { Check } from "../../authz/check.ts";
 import type { InFlight } from "../../authz/in-flight.ts";
 import { refuse } from "../../authz/step.ts";
 import { newCheckFacts } from "../../authz/facts.ts";
@@ -13,8 +12,6 @@ import { toCheckResponse } from "../../envoy/to-check-response.ts";
 import { createCheckHandler } from "../../envoy/check-handler.ts";
 import { loadWireStack } from "../../envoy/wire-stack.ts";
 import { loadAssertionKeys } from "../assertion-keys.ts";
-import { createIdentity, type IdentityService } from "../../identity/identity.ts";
-import type { Revocations } from "../../identity/revocations.ts";
 import { auditFailure, createAudit, type Audit } from "../../ops/audit/log.ts";
 import { createGuard } from "../../ops/supervisor/heartbeat.ts";
 import { createInFlight } from "../../ops/supervisor/in-flight.ts";
@@ -28,16 +25,15 @@ import {
 } from "../../ops/supervisor/suspensions.ts";
 import { loadSigningKeys, publicKeySet } from "../../wristband/keys.ts";
 import { createSigner, type SignerOptions } from "../../wristband/sign.ts";
-import { answerSettings } from "../../config/settings.ts";
-import { clockFault } from "../../identity/clock-skew.ts";
+import { createLiveIdentity } from "./live-identity.ts";
 import { createLiveCheck, type LiveCheck } from "./live-check.ts";
 import { isReady, serveOps } from "./ops.ts";
-import { catalogFor, createListedNames, documentOf, startPolicy } from "./policy.ts";
+import { catalogFor, createListedNames, startPolicy } from "./policy.ts";
 import { createReloads, type SigningKeys } from "./reload.ts";
 import { createRefetchRoute, refetchAddress, type RefetchDeps } from "./refetch.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
-import { issuersOf } from "../issuers.ts";
-import { taskIdsOf } from "../seal-keys.ts";
+import { createLiveSealer } from "../seal-keys.ts";
+import { createTaskIds } from "../../authz/task-ids.ts";
 import { tlsOf } from "../tls-listeners.ts";
 
 export interface Serve {
@@ -67,18 +63,17 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const suspensions = suspensionsOf(handover);
   const kept: { live?: LiveCheck } = {}; // at the start nothing is kept of anybody who is revoked
   const revocations = await revocationsOf(options, metrics, (isRevoked) => kept.live?.purge(isRevoked));
-  const identity = identityOf(options, metrics, revocations);
-  const audit = auditOf(options);
-  const listed = createListedNames();
+  const identity = createLiveIdentity(options, metrics, revocations);
+  const [audit, listed] = [auditOf(options), createListedNames()];
   const ports = {
     ...{ note: inFlight.note.bind(inFlight), headerDropped: metrics.headerDropped },
     identify: refuseSuspended(identity.identify, suspensions),
-    ...{ decide: policy.decide, visible: policy.visible, openTask: taskIdsOf(config)?.open },
+    ...{ decide: policy.decide, visible: policy.visible, openTask: keys.tasks?.open },
     signWristband: signerOf(options, { keys: keys.current, listed: listed.find }, metrics),
   };
   const ownKeys = { assertionKeys: keys.assertions };
   const live = (kept.live = createLiveCheck(config, { ports, log, metrics, suspensions, revocations, ...ownKeys }));
-  const grpc = await grpcServer(config, { check: live.check, audit, metrics, inFlight });
+  const grpc = await grpcServer(config, { live, audit, metrics, inFlight });
   const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;
   let stopping = false;
@@ -87,7 +82,8 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     ...{ stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
     refetch: refetchRoute(config, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
   });
-  const reloads = createReloads(options, { keys, grpc, ops, audit, revocations, policy, live, catalog, metrics });
+  const parts = { keys, grpc, ops, audit, revocations, policy, identity, live, catalog, metrics };
+  const reloads = createReloads(options, parts);
   const [opsPort, authzPort] = [await ops.listen(), await grpc.listen()];
   await Promise.all([identity.start(), live.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
   for (const part of [policy, revocations, catalog, reloads]) part.watch(part === catalog ? CATALOG_POLL_MS : POLL_MS);
@@ -146,7 +142,10 @@ function isKept(catalog: CatalogClient): boolean {
 function signingKeys(config: Config): SigningKeys {
   let keys = loadSigningKeys(config.wristband.keys);
   let assertions = loadAssertionKeys(config);
+  const sealer = createLiveSealer(config);
   return {
+    tasks: sealer === null ? null : createTaskIds(sealer),
+    reloadSealKeys: (next) => sealer?.reload(next),
     current: () => keys,
     assertions: () => assertions,
     reload: (next) => void (keys = loadSigningKeys(next.wristband.keys)),
@@ -163,33 +162,6 @@ function auditOf({ config, log }: ServeOptions): Audit {
     onFailure: auditFailure(log, file),
     afterAnother: file !== null, // a process that was killed, or that found the disk full, may have left half a line
   });
-}
-
-function identityOf({ config, log, handover, tell }: ServeOptions, metrics: Metrics, revocations: Revocations) {
-  const identity: IdentityService = createIdentity({
-    issuers: issuersOf(config),
-    tokenCacheBytes: config.limits.tokenCacheBytes,
-    invalidTokensPerSecond: config.limits.invalidTokensPerSecond,
-    now: Date.now,
-    revoked: revocations.revoked,
-    onFetch: (issuer, error) => {
-      metrics.keyFetch(issuer, error === null);
-      if (error === null) log.debug("keys_fetched", { issuer });
-      else log.warn("keys_not_fetched", { issuer, message: error });
-      const clocks = clockFault(identity.status(), issuer, Date.now());
-      if (clocks !== null) log.warn("clock_differs", { ...clocks });
-    },
-    onCache: (result) => metrics.cache("token", result),
-    onKeys: (issuer, bytes) => tell(documentOf(handedOverKeys(config, issuer), { bytes, tag: "" })),
-    keptKeys: (issuer) => handover.documents[handedOverKeys(config, issuer)] ?? null,
-  });
-  return identity;
-}
-
-/** The name of an issuer's keys in the handover to the next thread. Another place of the keys is another name. */
-function handedOverKeys({ identity }: Pick<Config, "identity">, name: string): string {
-  const jwksUri = identity.issuers.find(({ issuer }) => issuer === name)?.jwksUri ?? "";
-  return `keys ${name} ${jwksUri}`;
 }
 
 function signerOf({ config, log }: ServeOptions, sources: Pick<SignerOptions, "keys" | "listed">, metrics: Metrics) {
@@ -209,14 +181,14 @@ function signerOf({ config, log }: ServeOptions, sources: Pick<SignerOptions, "k
 }
 
 interface CheckParts {
-  readonly check: Check;
+  readonly live: Pick<LiveCheck, "check" | "answers">;
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
 }
 
-async function grpcServer(config: Config, { check, audit, metrics, inFlight }: CheckParts): Promise<GrpcServer> {
-  const answers = answerSettings(config);
+async function grpcServer(config: Config, { live, audit, metrics, inFlight }: CheckParts): Promise<GrpcServer> {
+  const { check, answers } = live;
   const { codec, createServer } = await loadWireStack(config.listen.authzStack);
   const responses = { answers, encode: codec.encode };
   return createServer({
