@@ -56,6 +56,7 @@ function caFiles(config: Config): [NamedFile["reader"], string, string | null][]
   const { authz, broker } = config.envoy.tls;
   return [
     ...destinations(config).map(({ by, caKey, caFile }): ReturnType<typeof caFiles>[number] => [by, caKey, caFile]),
+    ["envoy", "envoy.tls.listen.clientCaFile", config.envoy.tls.listen?.clientCaFile ?? null],
     ["envoy", "envoy.tls.authz.caFile", authz?.caFile ?? null],
     ["envoy", "envoy.tls.broker.caFile", broker?.caFile ?? null],
   ];

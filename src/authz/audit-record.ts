@@ -16,7 +16,7 @@ export interface AuditRecord {
   readonly trace_id: string | null;
   readonly decision: AuditDecision;
   readonly reason: Reason | null;
-  /** How the caller came: `jwt`, or the kind of key. */
+  /** How the caller came: `jwt`, or the last part of an issuer of ours. */
   readonly auth: string | null;
   readonly issuer: string | null;
   readonly subject: string | null;

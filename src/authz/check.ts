@@ -103,7 +103,7 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     if (!presented.ok) return presented;
     const { publicOrigin } = settings.admit;
     const use = tokenUse({ request, publicOrigin, source }, endpoint, presented.value);
-    const identified = await identifyCaller(ports, [presented.value, use], signal);
+    const identified = await identifyCaller(ports, { presented: presented.value, use, endpoint, request }, signal);
     const identity = identified.ok ? admitTo(endpoint, identified.value) : identified;
     facts.identity = callerIn(identity);
     if (!identity.ok) return identity;

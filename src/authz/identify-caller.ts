@@ -5,20 +5,37 @@ import type { Ports } from "./ports.ts";
 import { refuse, type Step } from "./step.ts";
 import type { AuthzRequest, Identity, TokenUse, Visible } from "./types.ts";
 
+/** What is presented, how a token of it is used, and the request that brings it. */
+export interface CallerClaim {
+  readonly presented: Presented;
+  readonly use: TokenUse;
+  readonly endpoint: Pick<McpEndpoint, "server">;
+  readonly request: Pick<AuthzRequest, "peer" | "principal">;
+}
+
 /** Identifies the caller. A bearer text that is no key is an access token. */
 export function identifyCaller(
-  ports: Pick<Ports, "identify" | "identifyKey">,
-  [presented, use]: readonly [Presented, TokenUse],
+  ports: Pick<Ports, "identify" | "identifyKey" | "identifyTokenless">,
+  { presented, use, endpoint: { server }, request: { peer, principal = "" } }: CallerClaim,
   signal: AbortSignal,
 ): Step<Identity> | Promise<Step<Identity>> {
-  if (presented.by === "nothing") return refuse("token_missing");
+  if (presented.by === "nothing")
+    return ports.identifyTokenless?.({ by: "nothing", server, peer }) ?? refuse("token_missing");
+  if (presented.by === "proxy")
+    return ports.identifyTokenless?.({ ...presented, principal }) ?? refuse("token_invalid", "no proxy is trusted");
   if (presented.by === "dpop") return ports.identify(presented.token, use, signal);
-  const key =
-    ports.identifyKey?.(presented.by === "bearer" ? { by: "bearer", key: presented.token } : presented) ?? null;
+  return identifyKeyOrToken(ports, [presented, use], signal);
+}
+
+function identifyKeyOrToken(
+  ports: Pick<Ports, "identify" | "identifyKey">,
+  [presented, use]: readonly [Extract<Presented, { by: "bearer" | "key" | "basic" }>, TokenUse],
+  signal: AbortSignal,
+): Step<Identity> | Promise<Step<Identity>> {
+  const isBearer = presented.by === "bearer";
+  const key = ports.identifyKey?.(isBearer ? { by: "bearer", key: presented.token } : presented) ?? null;
   if (key !== null) return key;
-  return presented.by === "bearer"
-    ? ports.identify(presented.token, use, signal)
-    : refuse("token_invalid", "the key is unknown");
+  return isBearer ? ports.identify(presented.token, use, signal) : refuse("token_invalid", "the key is unknown");
 }
 
 /** How a token is used: with a proof, of this request to its public URL. */
@@ -44,7 +61,7 @@ export function opens(identity: Identity, server: string): boolean {
 /** Refuses a caller at the endpoint of a server that its key does not open, whatever is asked there. */
 export function admitTo({ server }: McpEndpoint, identity: Identity): Step<Identity> {
   if (server === null || opens(identity, server)) return { ok: true, value: identity };
-  return { ...refuse("policy_denied", "the caller's key does not open this server"), caller: identity };
+  return { ...refuse("policy_denied", "the caller may not reach this server"), caller: identity };
 }
 
 /** The names on servers that the caller's key opens. */

@@ -5,14 +5,16 @@ import { newCheckFacts } from "./facts.ts";
 import { Grant } from "./grant.ts";
 import type { Ports } from "./ports.ts";
 import { pass, refuse } from "./step.ts";
-import type { ApiKeyIdentity, Visible } from "./types.ts";
+import type { TokenlessIdentity, Visible } from "./types.ts";
 
-const JOB: ApiKeyIdentity = {
+const JOB: TokenlessIdentity = {
   ...{ method: "api_key", issuer: "urn:mcp-authz:api-key", subject: "job", username: null, groups: [], scopes: [] },
   ...{ kind: "machine", amr: [], acr: null, authTime: null, actors: [], claims: {}, expiresAt: 2_000_000_000 },
   opens: new Set(["s"]),
 };
-const SETTINGS = checkSettings({ presents: { keyHeaders: new Set(["x-key"]), basic: false, dpop: false } });
+const SETTINGS = checkSettings({
+  presents: { keyHeaders: new Set(["x-key"]), basic: false, dpop: false, proxyHeaders: new Set() },
+});
 const TOOLS: Visible = { tools: { s: ["read"], t: ["read"] }, prompts: { t: ["p"] }, resources: { t: ["a://b"] } };
 
 async function run(parts: RequestParts, more: Partial<Ports> = {}) {
@@ -104,5 +106,21 @@ describe("a key opens its servers alone, whatever policy says", () => {
   it("what it does open is there", async () => {
     const { shown } = await run({ path: "/mcp", message: list("tools/list") });
     expect(shown?.tools).toEqual({ s: ["read"] });
+  });
+});
+
+describe("a public server, and no other endpoint", () => {
+  const anonymous: TokenlessIdentity = { ...JOB, method: "anonymous", subject: "anonymous" };
+  const identifyTokenless: Ports["identifyTokenless"] = (asked) =>
+    asked.by === "nothing" && asked.server === "s" ? pass(anonymous) : refuse("token_missing");
+  it.each<[string, RequestParts, string]>([
+    ["its endpoint", {}, "server:s"],
+    ["with a token that does not hold", { token: "other" }, "token_invalid"],
+    ["with a key that does not hold", { headers: [["x-key", "other"]] }, "token_invalid"],
+    ["another server's endpoint", { path: "/servers/t/mcp" }, "token_missing"],
+    ["/mcp", { path: "/mcp", message: call("s_read") }, "token_missing"],
+    ["a virtual server", { path: "/servers/v/mcp", message: call("s_read") }, "token_missing"],
+  ])("%s: %s", async (_, parts, expected) => {
+    expect((await run({ headers: [], ...parts }, { identifyTokenless })).route).toBe(expected);
   });
 });

@@ -3,3 +3,11 @@
 export const OWN_ISSUER = "urn:mcp-authz:";
 
 export const API_KEY_ISSUER = `${OWN_ISSUER}api-key`;
+
+export const DEVELOPMENT_ISSUER = `${OWN_ISSUER}development`;
+
+export const ANONYMOUS_ISSUER = `${OWN_ISSUER}anonymous`;
+
+export function proxyIssuer(name: string): string {
+  return `${OWN_ISSUER}proxy:${name}`;
+}

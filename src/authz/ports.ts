@@ -29,6 +29,22 @@ export interface RelayedCall {
 /** A key as it was presented; a bearer text may be an access token as well. */
 export type KeyToIdentify = PresentedKey | { readonly by: "bearer"; readonly key: string };
 
+/** Headers in which a proxy names a caller; null for one that comes twice. */
+export interface NamedByProxy {
+  readonly by: "proxy";
+  /** Name in the proxy's verified certificate; "" without one. */
+  readonly principal: string;
+  readonly values: ReadonlyMap<string, string | null>;
+}
+
+/** A request without any credential. */
+export interface Nobody {
+  readonly by: "nothing";
+  /** The server whose own endpoint is asked; null for others. */
+  readonly server: string | null;
+  readonly peer: string;
+}
+
 /** The functions that the pipeline calls. Each refuses with a {@link Step}; none throws for expected faults. */
 export interface Ports {
   /** Records a Check whose caller is known and that is about to wait: its facts must outlive the serving thread. */
@@ -38,6 +54,8 @@ export interface Ports {
   identify(bearer: string, use: TokenUse, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
   /** Finds the caller of a key; null for a bearer text that is none. Absent without keys. */
   readonly identifyKey?: ((presented: KeyToIdentify) => Step<Identity> | null) | undefined;
+  /** Finds the caller whom a proxy names, or who needs no credential. Absent where there is none. */
+  readonly identifyTokenless?: ((asked: NamedByProxy | Nobody) => Step<Identity>) | undefined;
   /** @param check the Check that policy is asked for: a runaway evaluation counts against its caller */
   decide(input: PolicyInput, check: CheckFacts): Step<Decision>;
   /** The names that the caller may see, of the listed kind, on one server (on all if `input.mcp.server` is null). */

@@ -2,8 +2,13 @@ import { describe, expect, it } from "vitest";
 import { headersOf } from "../../test/fakes/authz.ts";
 import { readPresented, type PresentedSettings } from "./presented.ts";
 
-const NO_KEYS: PresentedSettings = { keyHeaders: new Set(), basic: false, dpop: false };
-const KEYS: PresentedSettings = { keyHeaders: new Set(["x-api-key", "x-key"]), basic: true, dpop: true };
+const NO_KEYS: PresentedSettings = { keyHeaders: new Set(), basic: false, dpop: false, proxyHeaders: new Set() };
+const KEYS: PresentedSettings = {
+  keyHeaders: new Set(["x-api-key", "x-key"]),
+  basic: true,
+  dpop: true,
+  proxyHeaders: new Set(["x-user", "x-groups"]),
+};
 
 function presented(pairs: readonly (readonly [string, string])[], settings = KEYS): string {
   const step = readPresented(headersOf(pairs), settings);

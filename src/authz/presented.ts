@@ -15,6 +15,8 @@ const VISIBLE = /^[\x21-\x7e]+$/;
 /** What a caller presents. Nothing in it is verified. */
 export type Presented =
   | { readonly by: "nothing" }
+  /** A proxy's words on the caller; null for a header that comes twice. */
+  | { readonly by: "proxy"; readonly values: ReadonlyMap<string, string | null> }
   /** An access token, or a key that is sent like one. */
   | { readonly by: "bearer"; readonly token: string }
   /** An access token with a proof of its key (RFC 9449 §7.1). */
@@ -31,6 +33,8 @@ export interface PresentedSettings {
   readonly keyHeaders: ReadonlySet<string>;
   /** True if a key may come as a password. */
   readonly basic: boolean;
+  /** Names of the headers in which trusted proxies name callers. */
+  readonly proxyHeaders: ReadonlySet<string>;
   /** True if an issuer's tokens may be bound to a key. */
   readonly dpop: boolean;
 }
@@ -42,7 +46,13 @@ export interface PresentedSettings {
 export function readPresented(headers: RequestHeaders, settings: PresentedSettings): Step<Presented> {
   const keyHeaders = [...settings.keyHeaders].filter((name) => headers.get(name) !== undefined);
   const isAuthorized = headers.get("authorization") !== undefined;
-  if (keyHeaders.length + (isAuthorized ? 1 : 0) > 1) return refuse("header_malformed", "two credentials at once");
+  const proxied = [...settings.proxyHeaders].filter((name) => headers.get(name) !== undefined);
+  const kinds = keyHeaders.length + (isAuthorized ? 1 : 0) + (proxied.length > 0 ? 1 : 0);
+  if (kinds > 1) return refuse("header_malformed", "two credentials at once");
+  if (proxied.length > 0) {
+    const valueOf = (name: string) => (headers.repeated(name) ? null : (headers.get(name) ?? null));
+    return pass({ by: "proxy", values: new Map(proxied.map((name) => [name, valueOf(name)])) });
+  }
   const [header] = keyHeaders;
   if (header !== undefined) return keyOf(headers, header);
   return isAuthorized ? authorizationOf(headers, settings) : pass({ by: "nothing" });

@@ -31,13 +31,15 @@ export interface AuthzRequest {
   readonly body: RequestBody;
   /** The TCP peer of the data plane, without port. */
   readonly peer: string;
+  /** Name in the peer's verified client certificate; absent or "" without one. */
+  readonly principal?: string;
 }
 
 /** How a caller proved who it is. */
 export type AuthMethod = Identity["method"];
 
 /** A verified caller. Only one that came with a token of its own has one that can be shown to others. */
-export type Identity = TokenIdentity | ApiKeyIdentity;
+export type Identity = TokenIdentity | TokenlessIdentity;
 
 /** The caller, from a token whose signature, issuer, audience, lifetime and type were verified. */
 export interface TokenIdentity extends Caller {
@@ -46,10 +48,10 @@ export interface TokenIdentity extends Caller {
   readonly token: Secret;
 }
 
-/** A caller with a key of the configuration. There is no token of its own, so nothing can be exchanged or passed on. */
-export interface ApiKeyIdentity extends Caller {
-  readonly method: "api_key";
-  /** Names of the servers that the key opens; null for all. */
+/** A caller with a key of the configuration, one whom a trusted proxy names, or one without any credential. There is no token of its own, so nothing can be exchanged or passed on. */
+export interface TokenlessIdentity extends Caller {
+  readonly method: "api_key" | "proxy" | "development" | "anonymous";
+  /** Names of the servers that may be reached; null for all. */
   readonly opens: ReadonlySet<string> | null;
 }
 

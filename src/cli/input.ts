@@ -1,5 +1,5 @@
 // `mcp-authz input`: what policy would be asked. I/O: reads a token, fetches the issuers' keys.
-import { identifyKeyOf } from "../app/api-keys.ts";
+import { identifyKeyOf } from "../app/callers.ts";
 import { issuersOf } from "../app/issuers.ts";
 import { createIdentity } from "../identity/identity.ts";
 import { CALL_OPTIONS, CALL_USAGE, callSpec } from "./call-options.ts";

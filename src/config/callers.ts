@@ -1,20 +1,21 @@
 // What a configuration says of callers without an access token, for the pipeline and for rules. Pure.
 import type { PresentedSettings } from "../authz/presented.ts";
-import { API_KEY_ISSUER } from "../authz/own-issuers.ts";
+import { ANONYMOUS_ISSUER, API_KEY_ISSUER, DEVELOPMENT_ISSUER, proxyIssuer } from "../authz/own-issuers.ts";
 import type { Config } from "./schema.ts";
-
-/** The alias of keys; no issuer may have it beside them. */
-const API_KEY_ALIAS = "api-key";
 
 type Callers = Pick<Config, "identity" | "servers">;
 
 /** Names of the headers in which callers present something; `authorization` aside. Each is removed before a server. */
 export function callerHeaders({ identity }: Pick<Config, "identity">): string[] {
-  return [...new Set([...keyHeaders(identity), ...(takesProofs(identity) ? ["dpop"] : [])])];
+  return [...new Set([...keyHeaders(identity), ...(takesProofs(identity) ? ["dpop"] : []), ...proxyHeaders(identity)])];
 }
 
 function keyHeaders({ apiKeys }: Config["identity"]): string[] {
   return apiKeys.flatMap(({ header }) => header ?? []);
+}
+
+export function proxyHeaders({ proxies }: Config["identity"]): string[] {
+  return proxies.flatMap(({ headers }) => Object.values(headers).filter((name) => name !== null));
 }
 
 function takesProofs({ issuers }: Config["identity"]): boolean {
@@ -32,22 +33,26 @@ export function presentedSettings({ identity }: Pick<Config, "identity">): Prese
     keyHeaders: new Set(keyHeaders(identity)),
     basic: identity.apiKeys.some(({ basic }) => basic),
     dpop: takesProofs(identity),
+    proxyHeaders: new Set(proxyHeaders(identity)),
   };
 }
 
 /** Aliases that no issuer of the configuration may have. */
-export function ownAliases({ identity }: Pick<Config, "identity">): ReadonlySet<string> {
-  const issuers = new Set(identity.issuers.map(({ issuer }) => issuer));
-  return new Set(
-    [...issuerAliases({ identity })].flatMap(([issuer, alias]) => (issuers.has(issuer) ? [] : (alias ?? []))),
-  );
+export function ownAliases(config: Callers): ReadonlySet<string> {
+  const issuers = new Set(config.identity.issuers.map(({ issuer }) => issuer));
+  return new Set([...issuerAliases(config)].flatMap(([issuer, alias]) => (issuers.has(issuer) ? [] : (alias ?? []))));
 }
 
 /** What `{issuerAlias}` stands for, by issuer; null where an issuer has none. */
-export function issuerAliases({ identity }: Pick<Config, "identity">): ReadonlyMap<string, string | null> {
+export function issuerAliases({ identity, servers }: Callers): ReadonlyMap<string, string | null> {
+  const { proxies, development } = identity;
+  const isPublic = Object.values(servers).some((server) => server.public);
   return new Map([
     ...identity.issuers.map(({ issuer, alias }) => [issuer, alias] as const),
-    ...(identity.apiKeys.length > 0 ? [[API_KEY_ISSUER, API_KEY_ALIAS] as const] : []),
+    ...(identity.apiKeys.length > 0 ? [[API_KEY_ISSUER, "api-key"] as const] : []),
+    ...proxies.map(({ name }) => [proxyIssuer(name), `proxy-${name}`] as const),
+    ...(development === null ? [] : [[DEVELOPMENT_ISSUER, "development"] as const]),
+    ...(isPublic ? [[ANONYMOUS_ISSUER, "anonymous"] as const] : []),
   ]);
 }
 

@@ -2,7 +2,7 @@
 import type { Problem, Reporter } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import { checkAssertions } from "./rules/assertion.ts";
-import { checkApiKeys } from "./rules/callers.ts";
+import { checkApiKeys, checkDevelopment, checkProxies, checkPublic } from "./rules/callers.ts";
 import { checkChains } from "./rules/chains.ts";
 import { checkCuration } from "./rules/curation.ts";
 import { checkExchange } from "./rules/exchange.ts";
@@ -25,6 +25,9 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkIssuers,
   checkProviders,
   checkApiKeys,
+  checkProxies,
+  checkDevelopment,
+  checkPublic,
   checkHeaders,
   checkVault,
   checkCredentialHeaders,

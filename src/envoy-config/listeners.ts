@@ -137,13 +137,15 @@ function earlyStrip(config: Config): object {
   });
 }
 
-function downstreamTls({ certFile, keyFile }: { certFile: string; keyFile: string }): object {
+function downstreamTls({ certFile, keyFile, clientCaFile }: NonNullable<Config["envoy"]["tls"]["listen"]>): object {
   return typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
     common_tls_context: {
       alpn_protocols: ["h2", "http/1.1"],
       tls_params: { tls_minimum_protocol_version: "TLSv1_2" },
       tls_certificates: [{ certificate_chain: { filename: certFile }, private_key: { filename: keyFile } }],
+      ...(clientCaFile !== null && { validation_context: { trusted_ca: { filename: clientCaFile } } }),
     },
+    ...(clientCaFile !== null && { require_client_certificate: false }),
   });
 }
 

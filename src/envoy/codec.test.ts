@@ -181,6 +181,9 @@ describe.each(CODECS)("headers, read by %s", (_codec, { decode }) => {
     ["a peer with two addresses", peer(field(1, socket("192.0.2.1")), field(1, socket("192.0.2.2")))],
     ["two kinds of address", peer(field(1, Buffer.concat([socket("192.0.2.1"), field(2, field(1, "/pipe"))])))],
     ["a pipe before a socket", peer(field(1, Buffer.concat([field(2, field(1, "/pipe")), socket("192.0.2.1")])))],
+    ["two principals", peer(field(4, "spiffe://a/proxy"), field(4, "spiffe://a/proxy"))],
+    ["an empty principal behind one", peer(field(4, "spiffe://a/proxy"), field(4, ""))],
+    ["a principal that is not UTF-8", peer(field(4, Buffer.from([0xff])))],
     ["an address that has two texts", peer(field(1, socket("192.0.2.1", "192.0.2.2")))],
     ["an empty text behind one", peer(field(1, socket("192.0.2.1", "")))],
   ])("F20: %s refuses the Check", (_, bytes) =>
@@ -188,6 +191,10 @@ describe.each(CODECS)("headers, read by %s", (_codec, { decode }) => {
   );
   it("F20: and each of them once is fine", () => {
     expect(fromCheckRequest(peer(field(1, socket("192.0.2.1"))), decode)).toMatchObject({ ok: true });
+    const named = peer(field(4, "spiffe://a/proxy"), field(1, socket("192.0.2.1")));
+    expect(fromCheckRequest(named, decode)).toMatchObject({
+      value: { principal: "spiffe://a/proxy", peer: "192.0.2.1" },
+    });
     expect(fromCheckRequest(http(...basics, one(key, raw)), decode)).toMatchObject({ ok: true });
   });
 

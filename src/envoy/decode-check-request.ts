@@ -19,12 +19,14 @@ export interface CheckRequestFields {
   body: Buffer | null;
   rawBody: Buffer | null;
   peer: string;
+  /** Name in the peer's verified certificate. */
+  principal: string;
 }
 
 /** Field numbers by message, as in protos/. */
 const CHECK_REQUEST = { attributes: 1 };
 const ATTRIBUTE_CONTEXT = { source: 1, request: 4 };
-const PEER = { address: 1 };
+const PEER = { address: 1, principal: 4 };
 const ADDRESS = { socketAddress: 1, pipe: 2, envoyInternalAddress: 3 };
 const SOCKET_ADDRESS = { address: 2 };
 const PIPE = { path: 1 };
@@ -63,6 +65,7 @@ class Decoder {
     body: null,
     rawBody: null,
     peer: "",
+    principal: "",
   };
   readonly #reader: FieldReader;
   readonly #headers: HeaderTable;
@@ -97,17 +100,19 @@ class Decoder {
     reader.leave(outer);
   }
 
-  /** Peer: of its address the IP address, or the path of a pipe. */
+  /** Peer: of its address the IP address, or the path of a pipe; and the name in its certificate. */
   #peer(): void {
     const reader = this.#reader;
     const outer = reader.enter();
     let seen = 0;
     while (reader.next()) {
-      if (reader.field !== PEER.address) reader.skip();
-      else {
+      if (reader.field === PEER.address) {
         seen = once(seen, PEER.address);
         this.#address();
-      }
+      } else if (reader.field === PEER.principal) {
+        seen = once(seen, PEER.principal);
+        this.fields.principal = reader.string();
+      } else reader.skip();
     }
     reader.leave(outer);
   }

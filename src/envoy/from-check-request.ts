@@ -29,6 +29,7 @@ export function fromCheckRequest(bytes: Buffer, decode: CheckCodec["decode"]): S
     headers,
     body: bodyOf(fields, headers.get("x-envoy-auth-partial-body"), headers.get("content-length")),
     peer: fields.peer,
+    principal: fields.principal,
   });
 }
 

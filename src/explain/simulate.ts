@@ -1,5 +1,5 @@
 // Sends one call through serve's own pipeline without its effects. I/O: keys of issuers, policy files, Vault if asked for.
-import { identifyKeyOf } from "../app/api-keys.ts";
+import { identifyKeyOf } from "../app/callers.ts";
 import { issuersOf } from "../app/issuers.ts";
 import { createCheck } from "../authz/check.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";

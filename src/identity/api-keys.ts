@@ -3,7 +3,7 @@ import { hash, timingSafeEqual } from "node:crypto";
 import { refuse, pass, type Step } from "../authz/step.ts";
 import { API_KEY_ISSUER } from "../authz/own-issuers.ts";
 import type { KeyToIdentify } from "../authz/ports.ts";
-import type { ApiKeyIdentity } from "../authz/types.ts";
+import type { TokenlessIdentity } from "../authz/types.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { RevocationMatch } from "./revocations.ts";
 
@@ -29,7 +29,7 @@ export interface ApiKey {
 export interface ApiKeyDeps {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  readonly revoked?: ((identity: ApiKeyIdentity) => RevocationMatch | null) | undefined;
+  readonly revoked?: ((identity: TokenlessIdentity) => RevocationMatch | null) | undefined;
 }
 
 /** Characters of 128 bits in base64: shorter keys were made by hand, and are never taken. */
@@ -40,7 +40,7 @@ interface Entry {
   readonly key: ApiKey;
   readonly digests: readonly Buffer[];
   /** The same object for an hour, so that what is made of it can be cached. */
-  identity: ApiKeyIdentity | null;
+  identity: TokenlessIdentity | null;
 }
 
 /**
@@ -52,7 +52,7 @@ export function createApiKeys(keys: readonly ApiKey[], deps: ApiKeyDeps) {
     const digests = key.sha256.map((hex) => Buffer.from(hex, "hex"));
     return { key, digests, identity: null };
   });
-  return (presented: KeyToIdentify): Step<ApiKeyIdentity> | null => {
+  return (presented: KeyToIdentify): Step<TokenlessIdentity> | null => {
     const entry = find(entries, presented.key);
     const isAccepted = entry !== null && accepts(entry.key, presented);
     if (isAccepted) return judge(entry, deps);
@@ -76,7 +76,7 @@ function accepts(key: ApiKey, presented: KeyToIdentify): boolean {
   return key.header === presented.header;
 }
 
-function judge(entry: Entry, { now, revoked }: ApiKeyDeps): Step<ApiKeyIdentity> {
+function judge(entry: Entry, { now, revoked }: ApiKeyDeps): Step<TokenlessIdentity> {
   const seconds = Math.floor(now() / 1000);
   const { expiresAt } = entry.key;
   const identity = currentIdentity(entry, seconds);
@@ -87,7 +87,7 @@ function judge(entry: Entry, { now, revoked }: ApiKeyDeps): Step<ApiKeyIdentity>
 }
 
 /** What is made for the caller, such as a stream, ends with the second hour from now at the latest. */
-function currentIdentity(entry: Entry, seconds: number): ApiKeyIdentity {
+function currentIdentity(entry: Entry, seconds: number): TokenlessIdentity {
   const { key } = entry;
   const expiresAt = Math.min((Math.floor(seconds / HOUR) + 2) * HOUR, key.expiresAt ?? Infinity);
   if (entry.identity?.expiresAt !== expiresAt) entry.identity = identityOf(key, expiresAt);
@@ -97,7 +97,7 @@ function currentIdentity(entry: Entry, seconds: number): ApiKeyIdentity {
 function identityOf(
   { name, username, groups, scopes, kind, claims, opens }: ApiKey,
   expiresAt: number,
-): ApiKeyIdentity {
+): TokenlessIdentity {
   return {
     method: "api_key",
     ...{ issuer: API_KEY_ISSUER, subject: name, username, groups, scopes, claims, kind },

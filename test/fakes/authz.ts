@@ -110,7 +110,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}, search = f
     },
     documents: { publicOrigin: ORIGIN, issuers: ["https://idp.example.com"], scopes: [] },
     headers: { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },
-    presents: { keyHeaders: new Set(), basic: false, dpop: false },
+    presents: { keyHeaders: new Set(), basic: false, dpop: false, proxyHeaders: new Set() },
     resolver: createResolver({ s: "s_", t: "t_" }),
     curation: createCuration({ servers: { s: UNCURATED, t: UNCURATED }, virtualServers: VIRTUAL }),
     routing: { s: "direct", t: "broker" },

@@ -26,13 +26,13 @@ export interface ExchangeSources {
 
 /** Makes one cache for all exchanges, and one client per token endpoint, whose `Retry-After` holds for every server. */
 export function createExchangeSources(
-  { negativeTtlMs, identity }: Config,
+  { negativeTtlMs, identity, servers }: Config,
   { log, metrics }: { log: Pick<Log, "error">; metrics: Pick<Metrics, "cache" | "exchange"> },
 ): ExchangeSources {
   const actors: Actor[] = [];
   const cache = createLookupCache({ count: (result) => metrics.cache("credential", result) });
   const endpoints = new Map<string, TokenEndpoint>();
-  const aliases = issuerAliases({ identity });
+  const aliases = issuerAliases({ identity, servers });
   const aliasOf = (issuer: string) => aliases.get(issuer) ?? null;
   const endpointOf = (entry: ExchangeConfig | ClientCredentialsConfig, key: string): TokenEndpoint => {
     const { kind, tokenEndpoint: url, caFile } = entry;

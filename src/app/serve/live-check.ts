@@ -3,11 +3,13 @@
 import { createCheck, type Check } from "../../authz/check.ts";
 import type { RefusalResponseSettings } from "../../authz/refusal-response.ts";
 import type { Ports } from "../../authz/ports.ts";
+import type { Step } from "../../authz/step.ts";
+import type { Identity } from "../../authz/types.ts";
 import type { Config } from "../../config/load.ts";
 import { answerSettings, checkSettings, liveAnswers } from "../../config/settings.ts";
 import { createChains } from "../../credential/chain.ts";
 import type { Refetcher } from "../../credential/refetch.ts";
-import { identifyKeyOf } from "../api-keys.ts";
+import { identifyKeyOf, identifyTokenlessOf } from "../callers.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
@@ -25,9 +27,11 @@ export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "c
   apply(config: Config): Promise<void>;
 }
 
+type CallerPorts = Pick<Ports, "identifyKey" | "identifyTokenless">;
+
 export interface LiveCheckDeps extends CredentialDeps {
   readonly metrics: Metrics;
-  readonly ports: Omit<Ports, "fetchCredential" | "relayed" | "identifyKey">;
+  readonly ports: Omit<Ports, "fetchCredential" | "relayed" | keyof CallerPorts>;
   readonly revocations: Pick<Revocations, "revoked">;
   /** Refuses callers that are suspended, however they came. */
   readonly suspensions: Pick<Suspensions, "refusal">;
@@ -42,15 +46,17 @@ interface Part {
   readonly credentials: CredentialChains;
 }
 
-function identifyKey(of: Config, { revocations, suspensions }: LiveCheckDeps): Ports["identifyKey"] {
-  const identify = identifyKeyOf(of, { now: Date.now, revoked: revocations.revoked });
-  return (
-    identify &&
-    ((presented) => {
-      const identified = identify(presented);
-      return identified?.ok === true ? (suspensions.refusal(identified.value) ?? identified) : identified;
-    })
-  );
+/** The ports of callers without an access token. */
+function callerPorts(of: Config, { revocations, suspensions }: LiveCheckDeps): CallerPorts {
+  const guards = { now: Date.now, revoked: revocations.revoked };
+  const judge = <T extends Step<Identity> | null>(identified: T) =>
+    identified?.ok === true ? (suspensions.refusal(identified.value) ?? identified) : identified;
+  const identifyKey = identifyKeyOf(of, guards);
+  const identifyTokenless = identifyTokenlessOf(of, guards);
+  return {
+    identifyKey: identifyKey && ((presented) => judge(identifyKey(presented))),
+    identifyTokenless: identifyTokenless && ((asked) => judge(identifyTokenless(asked))),
+  };
 }
 
 export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck {
@@ -59,10 +65,10 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
   const partOf = (of: Config): Part => {
     const credentials = credentialChains(of, deps);
     const ask = createChains(credentials.chains, credentialHelp(of));
-    const own: Pick<Ports, "fetchCredential" | "relayed" | "identifyKey"> = {
+    const own: Pick<Ports, "fetchCredential" | "relayed"> & CallerPorts = {
       fetchCredential: (server, identity, signal) => ask(server, { identity }, signal),
       relayed: (call) => refetcher.keep(call, ask),
-      identifyKey: identifyKey(of, deps),
+      ...callerPorts(of, deps),
     };
     return {
       answers: answerSettings(of),

@@ -18,7 +18,7 @@ export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports):
     note: ports.note,
     headerDropped: ports.headerDropped,
     identify: measure("identify", ports.identify),
-    identifyKey: ports.identifyKey,
+    ...{ identifyKey: ports.identifyKey, identifyTokenless: ports.identifyTokenless },
     decide: measure("decide", ports.decide),
     visible: measure("visible", ports.visible),
     openTask: ports.openTask,

@@ -29,8 +29,8 @@ interface Subject {
   readonly isQualified: boolean;
 }
 
-function checkSubject({ identity }: Config, { key, isQualified }: Subject, problem: Report): void {
-  if (!isQualified && issuerAliases({ identity }).size > 1)
+function checkSubject({ identity, servers }: Config, { key, isQualified }: Subject, problem: Report): void {
+  if (!isQualified && issuerAliases({ identity, servers }).size > 1)
     problem(
       `${key}.qualifySubject`,
       "must be true with several issuers, keys of callers among them: the same sub can be two people",

@@ -81,7 +81,7 @@ describe("keys of the configuration", () => {
           issuers: [{ issuer: "https://i.example.com", audiences: ["a"], algorithms: ["ES256"], alias: "api-key" }],
         },
       },
-      "stands for callers with a key",
+      "stands for callers without a token",
     ],
   ])("%s", (_, file, part) => {
     if (part === "") expect(problems(file)).toBe("");
@@ -121,4 +121,95 @@ describe("keys of the configuration", () => {
     const next = load(withKeys()).config;
     expect(withLiveKeys(config, next).identity.apiKeys).toEqual([]);
   });
+});
+
+const proxy = (more: object = {}) => ({
+  name: "sso",
+  sans: ["spiffe://mesh/sso"],
+  headers: { subject: "x-forwarded-user" },
+  ...more,
+});
+const withProxies = (...proxies: object[]) => ({ identity: { proxies } });
+const warningsOf = (file: File) =>
+  load(file)
+    .warnings.map((p) => `${p.key}: ${p.message}`)
+    .join("\n");
+
+describe("trusted proxies", () => {
+  it.each<[string, File, string]>([
+    ["a good one", withProxies(proxy()), ""],
+    ["two of one name", withProxies(proxy(), proxy({ sans: ["b"] })), "proxies[1].name: is another proxy's too"],
+    ["two of one certificate", withProxies(proxy(), proxy({ name: "b" })), "is listed twice"],
+    ["without a certificate", withProxies(proxy({ sans: [] })), "proxies[0].sans"],
+    ["without a subject", withProxies(proxy({ headers: { username: "x-user" } })), "headers.subject: is required"],
+    [
+      "one header for two facts",
+      withProxies(proxy({ headers: { subject: "x-user", groups: "x-user" } })),
+      "names a header twice",
+    ],
+    ...[
+      "authorization",
+      "cookie",
+      "host",
+      "x-forwarded-for",
+      "x-forwarded-host",
+      "x-envoy-peer",
+      "mcp-user",
+      "x-authorized-tools",
+    ].map((name): [string, File, string] => [
+      name,
+      withProxies(proxy({ headers: { subject: name } })),
+      "choose another header",
+    ]),
+    [
+      "the header of a key",
+      { identity: { proxies: [proxy({ headers: { subject: "x-api-key" } })], apiKeys: [key()] } },
+      "choose another header",
+    ],
+    [
+      "its headers for policy",
+      { ...withProxies(proxy({ headers: { subject: "x-who" } })), policy: { path: "p", headers: ["x-who"] } },
+      "x-who",
+    ],
+  ])("%s", (_, file, part) => {
+    if (part === "") expect(problems(file)).toBe("");
+    else expect(problems(file)).toContain(part);
+  });
+
+  it("its headers are managed, and an Envoy that asks for no certificate is warned of", () => {
+    expect(managedOf(load(withProxies(proxy())).config)).toContain("x-forwarded-user");
+    expect(warningsOf(withProxies(proxy()))).toContain("envoy.tls.listen.clientCaFile");
+  });
+});
+
+describe("MS-23: the development identity", () => {
+  const development = { subject: "dev" };
+  const local = {
+    publicOrigin: "http://localhost:8080",
+    identity: { development },
+    envoy: { listen: "127.0.0.1:8080" },
+  };
+
+  it("starts on loopback alone, with a warning", () => {
+    expect(problems(local)).toBe("");
+    expect(warningsOf(local)).toContain("DEVELOPMENT: whoever sends no credential is dev");
+  });
+
+  it.each<[string, File]>([
+    ["publicOrigin", { publicOrigin: "https://gw.example.com" }],
+    ["hosts", { hosts: ["gw.example.com"] }],
+    ["envoy.listen", { envoy: { listen: "0.0.0.0:8080" } }],
+    ["envoy.listen on another address", { envoy: { listen: "192.0.2.1:8080" } }],
+    ["envoy.opsListen", { envoy: { listen: "127.0.0.1:8080", opsListen: "0.0.0.0:9901" } }],
+    ["listen.authz", { listen: { authz: "0.0.0.0:9001", plaintext: true } }],
+    ["listen.broker", { listen: { broker: "10.0.0.1:9002", plaintext: true } }],
+  ])("and nowhere else: %s", (_, more) => {
+    expect(problems({ ...local, ...more })).toContain("identity.development");
+  });
+});
+
+it("a public server with a credential of the gateway's own is warned of", () => {
+  writeFileSync(join(folder, "pat"), "s3cret", { mode: 0o600 });
+  const file = { servers: { demo: server({ public: true, credential: [{ static: { file: "pat" } }] }) } };
+  expect(warningsOf(file)).toContain("servers.demo.public");
 });

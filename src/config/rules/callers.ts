@@ -1,9 +1,10 @@
 // Rules of callers without an access token. Pure.
 import { hash } from "node:crypto";
-import { callerHeaders, serversOfKey } from "../callers.ts";
+import { serversOfKey } from "../callers.ts";
 import { callerFault } from "./headers.ts";
 import type { Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
+import { isLoopback } from "../schema/values.ts";
 
 /** What somebody gets who hashes nothing, or a line break. */
 const EMPTY = new Set(["", "\n"].map((text) => hash("sha256", text)));
@@ -46,8 +47,64 @@ function checkDigests(at: string, { key, digests }: Digests, problem: Reporter["
 
 /** A header of callers is removed before a server, so it can be neither the wristband's nor the route's. */
 function checkPlaces(config: Config, problem: Reporter["problem"]): void {
-  const own = new Set([config.wristband.header, config.routeHeader ?? ""]);
-  for (const name of callerHeaders(config))
-    if (name !== "authorization" && callerFault(name, own) !== null)
-      problem("identity.apiKeys", `${name} has a meaning to HTTP, MCP or the gateway: choose another header`);
+  const own = ownHeaders(config);
+  for (const { header } of config.identity.apiKeys)
+    if (header !== null && header !== "authorization" && callerFault(header, own) !== null)
+      problem("identity.apiKeys", `${header} has a meaning to HTTP, MCP or the gateway: choose another header`);
+}
+
+function ownHeaders(config: Config): ReadonlySet<string> {
+  return new Set([config.wristband.header, config.routeHeader ?? ""]);
+}
+
+/** Of the names that data planes write, those that name a caller. */
+const FORWARDED = /^x-forwarded-(?:user|email|groups|preferred-username)$/;
+
+export function checkProxies(config: Config, { problem, warn }: Reporter): void {
+  const { proxies, apiKeys } = config.identity;
+  const [own, keyHeaders] = [ownHeaders(config), new Set(apiKeys.map(({ header }) => header))];
+  const [names, sans] = [new Set<string>(), new Set<string>()];
+  proxies.forEach((proxy, i) => {
+    const at = `identity.proxies[${i}]`;
+    if (names.has(proxy.name)) problem(`${at}.name`, "is another proxy's too");
+    names.add(proxy.name);
+    for (const san of proxy.sans) {
+      if (sans.has(san)) problem(`${at}.sans`, `${san} is listed twice: one certificate is one proxy`);
+      sans.add(san);
+    }
+    const headers = Object.values(proxy.headers).filter((name) => name !== null);
+    if (new Set(headers).size !== headers.length) problem(`${at}.headers`, "names a header twice");
+    for (const name of headers)
+      if (keyHeaders.has(name) || (!FORWARDED.test(name) && callerFault(name, own) !== null))
+        problem(`${at}.headers`, `${name} has a meaning to HTTP, MCP, keys or the gateway: choose another header`);
+  });
+  if (proxies.length > 0 && (config.envoy.tls.listen?.clientCaFile ?? null) === null)
+    warn(
+      "envoy.tls.listen.clientCaFile",
+      "is not set: the printed Envoy asks for no certificate, so no proxy is ever known",
+    );
+}
+
+/** The development identity is for one machine: whoever reaches a listener would be that caller. */
+export function checkDevelopment(config: Config, { problem, warn }: Reporter): void {
+  const { development } = config.identity;
+  if (development === null) return;
+  const { authz, ops, broker, brokerOps } = config.listen;
+  const listeners = { "envoy.listen": config.envoy.listen, "envoy.opsListen": config.envoy.opsListen };
+  const ours = { "listen.authz": authz, "listen.ops": ops, "listen.broker": broker, "listen.brokerOps": brokerOps };
+  for (const [key, address] of Object.entries({ ...listeners, ...ours }))
+    if (address.kind === "tcp" && !isLoopback(address.host))
+      problem("identity.development", `needs loopback everywhere, and ${key} is ${address.host}`);
+  for (const host of [URL.parse(config.publicOrigin)?.hostname ?? "", ...config.hosts])
+    if (!isLoopback(host)) problem("identity.development", `is for one machine: ${host} is a name that others reach`);
+  warn("identity.development", `DEVELOPMENT: whoever sends no credential is ${development.subject}`);
+}
+
+export function checkPublic({ servers }: Config, { warn }: Reporter): void {
+  for (const [name, server] of Object.entries(servers)) {
+    if (!server.public) continue;
+    const isShared = server.credential.some(({ kind }) => kind !== "none" && kind !== "exchange");
+    if (isShared)
+      warn(`servers.${name}.public`, "its callers without a credential use the gateway's own, as policy allows");
+  }
 }

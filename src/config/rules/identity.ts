@@ -55,7 +55,7 @@ function checkAliases(config: Config, problem: Report): void {
   config.identity.issuers.forEach(({ alias }, i) => {
     if (alias === null) return;
     if (own.has(alias))
-      problem(`identity.issuers[${i}].alias`, `${alias} stands for callers with a key: choose another`);
+      problem(`identity.issuers[${i}].alias`, `${alias} stands for callers without a token: choose another`);
     if (seen.has(alias)) problem(`identity.issuers[${i}].alias`, "is another issuer's too: an alias stands for one");
     seen.add(alias);
   });

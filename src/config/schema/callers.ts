@@ -55,3 +55,44 @@ export const apiKeysSchema = z
   .max(256)
   .default([])
   .meta({ description: "keys of callers without an access token ([callers](callers.md#keys))" });
+
+const proxyName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,54}$/, "must be 1 to 55 of a-z, 0-9 and '-'");
+const proxyHeader = (fact: string) =>
+  headerName
+    .nullable()
+    .default(null)
+    .meta({ description: `the header of its ${fact}`, unset: "none" });
+
+export const proxiesSchema = z
+  .array(
+    z.strictObject({
+      name: proxyName.meta({ description: "`input.identity.issuer` is `urn:mcp-authz:proxy:NAME`" }),
+      sans: z.array(z.string().min(1).max(512)).min(1).meta({
+        description: "names of its client certificate, whole: the first URI of its SAN, else the first DNS name",
+      }),
+      headers: z.strictObject({
+        subject: headerName.meta({ description: "the header of the caller's `subject`" }),
+        username: proxyHeader("username"),
+        groups: proxyHeader("groups, with commas between them"),
+        scopes: proxyHeader("scopes, with spaces between them"),
+      }),
+      kind: z.enum(["user", "machine"]).default("user").meta({ description: "`input.identity.kind` of its callers" }),
+    }),
+  )
+  .max(16)
+  .default([])
+  .meta({
+    description: "proxies that authenticate callers and name them in headers ([callers](callers.md#a-trusted-proxy))",
+  });
+
+export const developmentSchema = z
+  .strictObject({
+    subject: factText.meta({ description: "`input.identity.subject` of every request without a credential" }),
+    kind: z.enum(["user", "machine"]).default("user").meta({ description: "`input.identity.kind`" }),
+    ...factsSchema,
+  })
+  .nullable()
+  .default(null)
+  .meta({
+    description: "who comes without a credential, on one machine for development: every listener must be loopback",
+  });

@@ -59,6 +59,11 @@ function tlsSchema(file: FileSchema) {
         .strictObject({
           certFile: file.meta({ description: "the certificate that clients see", unset: "none" }),
           keyFile: file.meta({ description: "its private key", unset: "none" }),
+          clientCaFile: file.nullable().default(null).meta({
+            description:
+              "the CA of certificates that clients may show, such as those of `identity.proxies`; none must be shown",
+            unset: "no certificate is asked for",
+          }),
         })
         .nullable()
         .default(null),

@@ -1,6 +1,6 @@
 // The section `identity`: whose access tokens are accepted, and what is read of them. Pure.
 import { z } from "zod";
-import { apiKeysSchema } from "./callers.ts";
+import { apiKeysSchema, developmentSchema, proxiesSchema } from "./callers.ts";
 import { hostName, httpUrl, url, type FileSchema } from "./values.ts";
 
 const claimPath = z.string().min(1);
@@ -77,6 +77,8 @@ export const identitySchema = (file: FileSchema) =>
   z.strictObject({
     issuers: z.array(issuerSchema(file)).min(1),
     apiKeys: apiKeysSchema,
+    proxies: proxiesSchema,
+    development: developmentSchema,
     revocationFile: file
       .nullable()
       .default(null)

@@ -80,6 +80,10 @@ const endpointSchema = {
     description: "names of the only keys that open it; an empty list for none of them",
     unset: "all that name it, or no server",
   }),
+  public: z.boolean().default(false).meta({
+    description:
+      "let callers without any credential in at its own endpoint, as `urn:mcp-authz:anonymous`; policy decides all the same ([callers](callers.md#public-servers))",
+  }),
   allowQuery: z.boolean().default(false).meta({ description: "accept a query on its endpoint" }),
 };
 

@@ -17,9 +17,14 @@ import { ListedHeaders } from "./listed-headers.ts";
 /** A CheckRequest as proto-loader gives it: absent fields are undefined. */
 interface CheckRequest {
   readonly attributes?: {
-    readonly source?: { readonly address?: Address };
+    readonly source?: Source;
     readonly request?: { readonly http?: HttpRequest };
   };
+}
+
+interface Source {
+  readonly address?: Address;
+  readonly principal?: string;
 }
 
 interface Address {
@@ -79,12 +84,12 @@ function fieldsOf({ attributes }: CheckRequest, order: readonly string[]): Refer
     tooManyHeaders: false,
     body: http.body === undefined ? null : Buffer.from(http.body),
     rawBody: http.raw_body ?? null,
-    peer: peerOf(attributes?.source?.address),
+    ...peerOf(attributes?.source),
   };
 }
 
-function peerOf(address: Address | undefined): string {
-  return address?.socket_address?.address ?? address?.pipe?.path ?? "";
+function peerOf({ address, principal = "" }: Source = {}): Pick<CheckRequestFields, "peer" | "principal"> {
+  return { peer: address?.socket_address?.address ?? address?.pipe?.path ?? "", principal };
 }
 
 /** Of the map form or of the list form; null without any of both. */
@@ -102,7 +107,7 @@ function headersOf({ headers, header_map: list }: HttpRequest, order: readonly s
 
 /** True if both readers found the same. */
 function areEqual(one: CheckRequestFields, other: ReferenceFields): boolean {
-  const texts = ["method", "path", "host", "size", "peer"] as const;
+  const texts = ["method", "path", "host", "size", "peer", "principal"] as const;
   if (texts.some((name) => one[name] !== other[name])) return false;
   if (!areEqualBytes(one.body, other.body) || !areEqualBytes(one.rawBody, other.rawBody)) return false;
   if (one.headers === null || other.headers === null) return one.headers === other.headers;

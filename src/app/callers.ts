@@ -1,7 +1,8 @@
-// The keys of a configuration, as the port `identifyKey`. Pure.
+// The callers without an access token of a configuration, as ports. Pure.
 import type { Ports } from "../authz/ports.ts";
 import { serversOfKey } from "../config/callers.ts";
 import type { Config } from "../config/load.ts";
+import { createTokenless, type TokenlessDeps } from "../identity/tokenless.ts";
 import { createApiKeys, type ApiKeyDeps } from "../identity/api-keys.ts";
 
 export function identifyKeyOf(config: Config, deps: ApiKeyDeps): Ports["identifyKey"] {
@@ -15,4 +16,11 @@ export function identifyKeyOf(config: Config, deps: ApiKeyDeps): Ports["identify
     })),
     deps,
   );
+}
+
+export function identifyTokenlessOf({ identity, servers }: Config, deps: TokenlessDeps): Ports["identifyTokenless"] {
+  const publicServers = new Set(Object.entries(servers).flatMap(([name, server]) => (server.public ? [name] : [])));
+  const { proxies, development } = identity;
+  if (proxies.length === 0 && development === null && publicServers.size === 0) return undefined;
+  return createTokenless({ proxies, development, publicServers }, deps);
 }
