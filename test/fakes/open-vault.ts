@@ -1,5 +1,5 @@
 // Our side of a Vault for tests: the real adapter with what it told its log and metrics, and identities to ask for.
-import type { TokenIdentity } from "../../src/authz/types.ts";
+import type { Identity, TokenIdentity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createLookupCache } from "../../src/credential/lookup-cache.ts";
 import type { Lookup, CredentialSource } from "../../src/credential/source.ts";
@@ -78,11 +78,7 @@ export function person(username: string, more: Partial<TokenIdentity> = {}): Tok
 }
 
 /** What a source says, as one word and a detail; the header's value for *found*. */
-export async function ask(
-  source: CredentialSource,
-  identity: TokenIdentity,
-  timeoutMs = 10_000,
-): Promise<[string, string]> {
+export async function ask(source: CredentialSource, identity: Identity, timeoutMs = 10_000): Promise<[string, string]> {
   return shown(await source.get(identity, AbortSignal.timeout(timeoutMs)));
 }
 

@@ -35,11 +35,14 @@ export function createVaultSources(config: Config, deps: VaultSourcesDeps): Vaul
       const path = parsePath(entry.path);
       if (vault === null || typeof path === "string")
         throw new Error(`servers.${server}.credential: vault is not set up`);
-      const { mount, field, requireOwner, header, scheme, more } = entry;
+      const { mount, field, requireOwner, asCaller, header, scheme, more } = entry;
       const host = hostOf(config.servers[server]?.url ?? "");
-      return vault.source({ server, host, mount, path, field, requireOwner, header, scheme, more });
+      return vault.source({ server, host, mount, path, field, requireOwner, asCaller, header, scheme, more });
     },
-    purge: cache.purge,
+    purge(isRevoked) {
+      cache.purge(isRevoked);
+      vault?.purge(isRevoked);
+    },
     start: async () => vault?.start(),
     close: async () => vault?.close(),
   };
@@ -54,12 +57,12 @@ function authOf({ approle, kubernetes, token }: NonNullable<Config["vault"]>["au
 
 function vaultOf(config: Config, cache: LookupCache, { log, metrics }: VaultSourcesDeps): Vault | null {
   if (config.vault === null) return null;
-  const { address, namespace, caFile, timeoutMs, cacheTtlMs } = config.vault;
+  const { address, callerLogin, namespace, caFile, timeoutMs, cacheTtlMs } = config.vault;
   const auth = authOf(config.vault.auth);
   const aliases = issuerAliases(config);
   return createVault(
     {
-      ...{ address, auth, namespace, timeoutMs, cacheTtlMs, negativeTtlMs: config.negativeTtlMs },
+      ...{ address, auth, callerLogin, namespace, timeoutMs, cacheTtlMs, negativeTtlMs: config.negativeTtlMs },
       ca: readCaFile("vault.caFile", caFile),
       aliasOf: (issuer) => aliases.get(issuer) ?? null,
     },

@@ -41,6 +41,8 @@ type Entry = VaultEntryConfig & { readonly key: string; readonly host: string };
 function checkEntry(config: Config, entry: Entry, reporter: Reporter): void {
   const { problem } = reporter;
   if (config.vault === null) problem(entry.key, "needs the key vault (address and auth) at the top of the file");
+  if (entry.asCaller && config.vault?.callerLogin === null)
+    problem(`${entry.key}.asCaller`, "needs vault.callerLogin: where callers log in with their own tokens");
   const [root = ""] = entry.mount.split("/");
   if (RESERVED_MOUNTS.has(root)) problem(`${entry.key}.mount`, `${root} belongs to the Vault itself`);
   const path = parsePath(entry.path);

@@ -157,6 +157,10 @@ function vaultKind() {
         description: "several headers of one entry, in place of `field`, `header` and `scheme`",
         unset: "one header",
       }),
+      asCaller: z.boolean().default(false).meta({
+        description:
+          "ask with what the caller's own token got at `vault.callerLogin`, so that the Vault's policies decide",
+      }),
       requireOwner: z
         .boolean()
         .default(false)

@@ -8,6 +8,19 @@ export const vaultPath = z
   .string()
   .regex(/^[\w-][\w.-]{0,127}(\/[\w-][\w.-]{0,127})*$/, "must be segments of A-Z a-z 0-9 . _ - with / between them");
 
+const callerLogin = z
+  .strictObject({
+    mount: vaultPath.default("jwt").meta({ description: "where the method `jwt` is mounted" }),
+    role: vaultPath.meta({ description: "the role of the method" }),
+  })
+  .nullable()
+  .default(null)
+  .meta({
+    description:
+      "`{mount: jwt, role: …}`: where callers log in with their own tokens, for credentials with `asCaller`; the Vault sees them",
+    unset: "nowhere",
+  });
+
 export function vaultSchema(file: FileSchema, secret: SecretSchema) {
   return z.strictObject({
     address: origin.meta({ description: "of Vault or OpenBao: scheme, host and port" }),
@@ -40,6 +53,7 @@ export function vaultSchema(file: FileSchema, secret: SecretSchema) {
       )
       .partial()
       .refine((auth) => Object.keys(auth).length === 1, "must name exactly one of approle, kubernetes, token"),
+    callerLogin,
     namespace: vaultPath.nullable().default(null).meta({ description: "sent as `X-Vault-Namespace`" }),
     caFile: file
       .nullable()

@@ -8,6 +8,8 @@ export type EntryResult =
   | { readonly found: Entry }
   /** The entry was never written, or its newest version is deleted. */
   | { readonly none: string }
+  /** The Vault does not know this caller. */
+  | { readonly refused: string }
   /** The reason in words of this program: never a part of the response. */
   | { readonly cannotTell: string };
 

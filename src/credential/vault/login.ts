@@ -71,6 +71,15 @@ async function byKubernetes(
   return loggedIn(await newClient(null).loginByJwt(mount, role, token), newClient);
 }
 
+/** Logs one caller in by her own token. @param send guards the request */
+export async function logInByJwt(
+  { mount, role }: { readonly mount: string; readonly role: string },
+  token: Secret,
+  { newClient, send }: { newClient: NewClient; send: (ask: () => Promise<VaultResponse>) => Promise<VaultResponse> },
+): Promise<LoginResult> {
+  return loggedIn(await send(() => newClient(null).loginByJwt(mount, role, token)), newClient);
+}
+
 function loggedIn(response: VaultResponse, newClient: NewClient): LoginResult {
   if (!response.ok || response.status !== 200) return loginFailure(response);
   const auth = member(response.body, "auth");

@@ -69,7 +69,7 @@ function createGuardedRead(monotonic: () => number) {
 }
 
 /** True if a working Vault responded. A response that cannot be read may be due to one entry, and must not block the others. */
-function isOfWorkingVault(response: VaultResponse): boolean {
+export function isOfWorkingVault(response: VaultResponse): boolean {
   if (!response.ok) return response.responded;
   return response.status < 500 && ![429, 472, 473].includes(response.status);
 }

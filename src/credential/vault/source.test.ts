@@ -15,7 +15,7 @@ const found = (value: string, endsAt: number | null = null): EntryResult => ({
 
 function setUp(reading: (path: string) => EntryResult, random = 0.5) {
   const clock = { ms: 1 };
-  const read = vi.fn((_mount: string, path: string, _fields: readonly string[]) => Promise.resolve(reading(path)));
+  const read = vi.fn(({ path }: { path: string }) => Promise.resolve(reading(path)));
   const outcomes: string[] = [];
   const deps: VaultSourceDeps = {
     vaultId: "v",

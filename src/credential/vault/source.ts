@@ -4,6 +4,7 @@ import { cacheKey, type LookupCache, type CacheEntry } from "../lookup-cache.ts"
 import type { Lookup, CredentialSource } from "../source.ts";
 import { headerValue, type Placement } from "../static.ts";
 import type { Entry, EntryResult } from "./entry.ts";
+import { tokenDigest, type EntryPlace } from "./caller-sessions.ts";
 import { fillPath, type PathTemplate } from "./path.ts";
 
 /** The place of one server's credentials, and the header in which they are sent. */
@@ -16,6 +17,8 @@ export interface VaultEntry {
   readonly field: string;
   /** Further headers, of other fields of the entry. */
   readonly more?: readonly (Placement & { readonly field: string })[];
+  /** True: the Vault is asked with a token that the caller's own got there. */
+  readonly asCaller?: boolean;
   /** True if the entry's `custom_metadata` must name the caller as its owner. */
   readonly requireOwner: boolean;
   readonly header: string;
@@ -34,7 +37,7 @@ export interface EntryRead {
 export interface VaultSourceDeps {
   /** Address and namespace of the Vault. */
   readonly vaultId: string;
-  readonly read: (mount: string, path: string, fields: readonly [string, ...string[]]) => Promise<EntryResult>;
+  readonly read: (place: EntryPlace, fields: readonly [string, ...string[]], caller: Identity) => Promise<EntryResult>;
   readonly cache: LookupCache;
   readonly cacheTtlMs: number;
   /** Milliseconds for which *has none* is cached. */
@@ -57,28 +60,22 @@ const NOT_OWNER: Lookup = { refused: "the entry does not say that it is this cal
  * the caller's token: it is no part of that token, and it is only used after a token was verified in the same Check.
  */
 export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): CredentialSource {
-  const { server, mount, field, requireOwner, header, scheme, more = [] } = entry;
-  // Two JSON arrays in a row are injective too.
-  const fixed = cacheKey(
-    "vault",
-    deps.vaultId,
-    server,
-    mount,
-    field,
-    String(requireOwner),
-    header,
-    scheme,
-    JSON.stringify(more),
-  );
+  const { server, mount, field, requireOwner, more = [], asCaller = false } = entry;
+  const fixed = fixedKey(entry, deps.vaultId);
 
-  async function ask({ issuer, subject }: Identity, path: string): Promise<CacheEntry> {
+  async function ask(caller: Identity, path: string): Promise<CacheEntry> {
+    const { issuer, subject } = caller;
     const startedAt = deps.monotonic();
-    const result = await deps.read(mount, path, [field, ...more.map((one) => one.field)]);
+    const result = await deps.read({ mount, path }, [field, ...more.map((one) => one.field)], caller);
     const report = (outcome: EntryRead["outcome"], detail: string) =>
       deps.onRead(entry, { outcome, detail, ms: deps.monotonic() - startedAt });
     if ("cannotTell" in result) {
       report("unavailable", result.cannotTell);
       return { lookup: { cannotTell: result.cannotTell }, ttlMs: 0 };
+    }
+    if ("refused" in result) {
+      report("unavailable", result.refused);
+      return { lookup: { refused: result.refused }, ttlMs: deps.negativeTtlMs };
     }
     if ("none" in result) {
       report("none", result.none);
@@ -101,10 +98,17 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
       const issuerAlias = deps.aliasOf(issuer);
       const path = fillPath(entry.path, { username, subject, claims, issuerAlias, server, host: entry.host });
       if (path === null) return NO_PATH;
-      const key = `${fixed}${cacheKey(issuer, subject, path)}`;
+      const key = `${fixed}${cacheKey(issuer, subject, path, asCaller ? tokenDigest(identity) : null)}`;
       return deps.cache.get({ key, identity, ask: () => ask(identity, path), refused }, signal);
     },
   };
+}
+
+/** What all look-ups of an entry have in common. Two JSON arrays in a row are injective too. */
+function fixedKey(entry: VaultEntry, vaultId: string): string {
+  const { server, mount, field, requireOwner, header, scheme, more = [], asCaller = false } = entry;
+  const parts = [server, mount, field, String(requireOwner), header, scheme, JSON.stringify(more), String(asCaller)];
+  return cacheKey("vault", vaultId, ...parts);
 }
 
 /** @param values those of the further headers, in their order */
