@@ -1,8 +1,11 @@
 // The contract of test/contract/vault.ts, kept by the real OpenBao.
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { signCompactJws } from "../../src/jose/sign-compact.ts";
+import { Secret } from "../../src/secret/secret.ts";
 import { findTool } from "../../src/files/program.ts";
 import { vaultContract } from "../contract/vault.ts";
 import { ask, openVault, person } from "../fakes/open-vault.ts";
@@ -43,6 +46,46 @@ describe.skipIf(findTool("bao") === null)("with OpenBao", () => {
         rmSync(folder, { recursive: true, force: true });
       },
     };
+  });
+
+  it("G15: callers read with what their own tokens got: the Vault's policy decides, whatever path is asked for", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mcp-authz-vault-"));
+    const vault = await startVault({ port: await freePort(), folder });
+    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const made = async (path: string, body: unknown) => {
+      const { status } = await vault.api("POST", path, body);
+      expect(`${path} ${status < 300}`).toBe(`${path} true`);
+    };
+    await made("sys/auth/jwt", { type: "jwt" });
+    await made("auth/jwt/config", { jwt_validation_pubkeys: [publicKey.export({ type: "spki", format: "pem" })] });
+    const { body } = await vault.api("GET", "sys/auth");
+    const { accessor } = (body as { data: Record<string, { accessor: string }> }).data["jwt/"]!;
+    const policy = `path "secret/data/{{identity.entity.aliases.${accessor}.name}}/+" { capabilities = ["read"] }
+      path "auth/token/revoke-self" { capabilities = ["update"] }`;
+    await made("sys/policies/acl/caller", { policy });
+    const role = { role_type: "jwt", user_claim: "sub", bound_audiences: ["vault"], token_policies: ["caller"] };
+    await made("auth/jwt/role/caller", { ...role, token_no_default_policy: true, token_ttl: "1h" });
+    for (const who of ["alice", "bob"]) await vault.put(`${who}/api.github.com`, { token: `pat-of-${who}` });
+    const caller = (sub: string, wants: string, aud = "vault") => {
+      const exp = Math.floor(Date.now() / 1000) + 600;
+      const token = signCompactJws({ alg: "ES256", typ: "JWT" }, { sub, aud, exp, iat: exp - 600 }, privateKey);
+      return person(sub, { subject: sub, expiresAt: exp, token: new Secret(token), claims: { wants } });
+    };
+    const ours = openVault(vault, { callerLogin: { mount: "jwt", role: "caller" } });
+    const source = ours.source({ asCaller: true, path: "{claim:wants}/{host}" });
+    expect(await ask(source, caller("alice", "alice"))).toEqual(["found", "Bearer pat-of-alice"]);
+    expect(await ask(source, caller("bob", "bob"))).toEqual(["found", "Bearer pat-of-bob"]);
+    expect((await ask(source, caller("bob", "alice")))[0]).toBe("cannotTell");
+    expect((await ask(source, caller("alice", "alice", "another")))[0]).toBe("refused");
+    const tokens = async () => {
+      const { body: list } = await vault.api("LIST", "auth/token/accessors");
+      return (list as { data: { keys: string[] } }).data.keys.length;
+    };
+    const before = await tokens();
+    await ours.vault.close();
+    expect(before - (await tokens())).toBe(3);
+    await vault.stop();
+    rmSync(folder, { recursive: true, force: true });
   });
 
   it("G13: a namespace has its own log-in and its own entries", async () => {
