@@ -32,9 +32,16 @@ const RESERVED: ReadonlySet<string> = new Set([
 const FAMILIES = ["x-envoy-", "x-forwarded-", "access-control-", "x-mcp-", "x-upstream-", "mcp-"];
 /** Managed whatever the configuration says. */
 const FIXED: ReadonlySet<string> = new Set(managedHeaders("", null, []));
+/** Words of which a part of a name is one, alone or in the plural; the first ones also as its end: `x-authtoken`. */
+const SECRET_ENDS = "token|secret|password|cookie|jwt";
+const SECRET_WORDS = `${SECRET_ENDS}|authorization|authentication|credential|assertion|passwd|passphrase|pwd|bearer|otp|dpop`;
+/** What a key that opens something is called: `x-functions-key`, not `idempotency-key`. */
+const SECRET_KEYS =
+  "api|access|auth|private|secret|subscription|function|functions|master|account|license|shared|signing|encryption|app|application|client|user|session|admin|security|service";
 /** Names of headers that carry a client's credentials. Policy sees the identity, never the credential. */
-const SECRET =
-  /(^|-)(authorization|cookie|token|secret|password|credential|credentials|assertion|jwt|apikey|api-key)(-|$)/;
+const SECRET = new RegExp(
+  `(?:^|-)(?:${SECRET_WORDS})s?\\d*(?:-|$)|[a-z](?:${SECRET_ENDS})s?(?:-|$)|(?:^|-)(?:auth|pass)\\d*$|(?:^|-)(?:${SECRET_KEYS})-?keys?(?:-|$)`,
+);
 
 const UNDERSCORE = "must not hold '_': Envoy refuses such headers";
 
@@ -83,6 +90,7 @@ function policyFault(name: string, managed: ReadonlySet<string>): string | null 
   if (name.startsWith("mcp-param-"))
     return `${name} is not compared with the body: let policy read input.mcp.arguments`;
   if (managed.has(name)) return `${name} never reaches policy: the gateway writes or removes it`;
+  if (name.startsWith("proxy-")) return `${name} is of one hop (RFC 9110)`;
   return SECRET.test(name) ? `${name} carries a credential: policy reads who the caller is in input.identity` : null;
 }
 
