@@ -24,6 +24,15 @@ const folder = mkdtempSync(join(tmpdir(), "mcp-authz-page-"));
 const opaPath = findTool("opa");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** What a piece that is no whole policy stands below. */
+const PACKAGE = "package mcp.authz\n\nimport data.mcp_authz\n\n";
+const WITHIN = "package mcp.authz\n\nallow if within_limits\n\n";
+const BEFORE: Readonly<Record<string, string>> = {
+  deny: `${PACKAGE}granted if input.mcp.name != "secret"\n\n`,
+  wrong: WITHIN,
+  right: WITHIN,
+};
+
 /** By folder: "" for the policy that the page builds, another for a piece that stands alone. */
 const pieces = Map.groupBy(page.matchAll(/^<!-- (\S+) -->\n```\w+\n((?:[^`]|`(?!``))*)```/gm), ([, name = ""]) => name);
 /** The policy that the page builds stands in a folder of its own, for data is read in subfolders too. */
@@ -32,7 +41,9 @@ const folders = [...new Set([...pieces.keys()].map((name) => dirname(name)))].fi
 for (const [name, blocks] of pieces) {
   const target = join(name.includes("/") ? folder : main, name);
   mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(target, blocks.map(([, , text]) => text).join("\n"));
+  const head = BEFORE[dirname(name)] ?? "";
+  const text = blocks.map(([, , block]) => block).join("\n");
+  writeFileSync(target, name.endsWith(".rego") ? `${head}${text}` : text);
 }
 
 const input: PolicyInput = {
@@ -63,6 +74,11 @@ it("the page has all of a policy", () =>
     "policy_test.rego",
   ]));
 
+it("the page runs each of its rules", () => {
+  const blocks = [...page.matchAll(/^(.*)\n```(?:rego|yaml)\n/gm)].map(([, before]) => before);
+  expect(blocks.filter((before) => before?.startsWith("<!-- ") !== true)).toEqual([]);
+});
+
 it.skipIf(opaPath === null)("its policy passes its tests", async () => {
   const { passed, output } = await testPolicy({ dir: main, rego: "v1", findOpa, only: null, verbose: false });
   expect([passed, output]).toEqual([true, expect.stringMatching(/PASS: \d+\/\d+/)]);
@@ -79,6 +95,26 @@ it.skipIf(opaPath === null)("its policy compiles, is formatted, and refuses with
 
 /** Each piece that stands alone: calls and what becomes of them. */
 const ALONE: Readonly<Record<string, readonly (readonly [object, boolean])[]>> = {
+  deny: [
+    [{ name: "echo" }, true],
+    [{ name: "drop_table" }, false],
+    [{ name: "delete_repo" }, false],
+    [{ name: "secret" }, false],
+    [{ name: "delete_repo", server: "tickets" }, true],
+    // Neither is there a list for it, nor would `not matches` see that.
+    [{ name: "echo", server: "other" }, false],
+  ],
+  wrong: [
+    [{ arguments: { Force: true } }, true],
+    [{ arguments: { forced: true } }, true],
+    [{ arguments: { force: true } }, false],
+  ],
+  right: [
+    [{ arguments: { force: false, path: "/a" } }, true],
+    [{ arguments: { Force: true, force: false } }, false],
+    [{ arguments: { force: "no" } }, false],
+    [{ arguments: {} }, false],
+  ],
   hours: [
     [{ name: "refund", time: "2026-11-30T07:00:00Z" }, true],
     [{ name: "refund", time: "2026-11-30T17:00:00Z" }, false],
