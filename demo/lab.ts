@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import { requireTool } from "../src/files/program.ts";
 import { logPath, startChild, waitReady, type Child } from "./child.ts";
-import { startDemoServer, type DemoServer } from "./demo-server.ts";
+import { startDemoServer, type DemoServer, type DemoServerOptions } from "./demo-server.ts";
 import { startIdp, type Idp } from "./idp.ts";
 import type { Ports } from "./ports.ts";
 import { known } from "./server-gate.ts";
@@ -39,8 +39,8 @@ export interface LabOptions {
   readonly progress: (line: string) => void;
   /** True: the whole demo, with OpenBao, token exchange and four servers. Else one server and a static credential. */
   readonly world?: boolean;
-  /** Further credentials that the server "demo" serves. */
-  readonly alsoKnown?: readonly string[];
+  /** Further credentials that the server "demo" serves, or that it serves whoever comes. */
+  readonly alsoKnown?: readonly string[] | "everybody";
   /** Added to the environment of `serve`. */
   readonly serveEnv?: Readonly<Record<string, string>>;
   /** Added to the environment of `broker`. */
@@ -84,9 +84,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const exchange = exchangeOptions(ports);
   const idp = await startIdp({ port: ports.idp, gateway, ttlSeconds: TOKEN_HOURS * 3600, exchange });
   progress(`MCP server "demo"       http://127.0.0.1:${ports.demo}/mcp`);
-  const accepted = [DEMO_CREDENTIAL, ALICE_PAT, DISCOVERY_CREDENTIAL, ...(options.alsoKnown ?? [])];
-  const tokens = { audience: demoUrl(ports), keys: tokenKeys(ports) };
-  const demo = await startDemoServer(ports.demo, { serves: { known: known(...accepted), tokens } });
+  const demo = await startDemoServer(ports.demo, servedBy(options));
   writeSecrets(folder);
   let world: World | null = null;
   const stop = async () => {
@@ -119,6 +117,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     restartBroker: () => processes.restart("broker"),
     stop,
   };
+}
+
+/** Whom the server "demo" serves. */
+function servedBy({ ports, alsoKnown = [] }: LabOptions): DemoServerOptions {
+  if (alsoKnown === "everybody") return {};
+  const accepted = known(DEMO_CREDENTIAL, ALICE_PAT, DISCOVERY_CREDENTIAL, ...alsoKnown);
+  return { serves: { known: accepted, tokens: { audience: demoUrl(ports), keys: tokenKeys(ports) } } };
 }
 
 type ProcessName = keyof Lab["children"];

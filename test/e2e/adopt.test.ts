@@ -26,7 +26,8 @@ beforeAll(async () => {
     tree["clientAddress"] = "x-envoy-external-address";
     tree["envoy"] = { ...(tree["envoy"] as object), trustedHops: 1 };
   };
-  lab = await startLab({ folder, ports, policyFolder: null, progress: () => {}, config });
+  // Beside the traffic: its callers bring what the server knows already, here their own tokens.
+  lab = await startLab({ folder, ports, policyFolder: null, alsoKnown: "everybody", progress: () => {}, config });
   alice = await lab.idp.mint("alice");
 });
 afterAll(async () => {
