@@ -4,6 +4,7 @@ import type { Owner } from "../../credential/lookup-cache.ts";
 import { issuerAliases } from "../../config/callers.ts";
 import { headersOf } from "../../config/names.ts";
 import { withCallerHeaders } from "../../credential/caller-headers.ts";
+import { watchEntry } from "../../credential/chain-watch.ts";
 import { noneSource } from "../../credential/none.ts";
 import type { CredentialSource } from "../../credential/source.ts";
 import { staticSource } from "../../credential/static.ts";
@@ -40,6 +41,12 @@ export function credentialHelp({ servers }: Config): ReadonlyMap<string, string>
   );
 }
 
+function reportSilent(key: string, log: Log): void {
+  const message =
+    "has never found anything, and the next of the chain serves everybody: is its mount, path or issuer right?";
+  log.warn("credential_never_found", { key, message });
+}
+
 /** Makes the chains; each credential kind has one row here. @throws {Error} that names the key at fault */
 export function credentialChains(config: Config, deps: CredentialDeps): CredentialChains {
   const vault = createVaultSources(config, deps);
@@ -58,8 +65,11 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
       Object.entries(config.servers).map(([name, server]) => [
         name,
         server.credential.map((entry, i) => {
-          const made = source(entry, name, `servers.${name}.credential[${i}]`);
-          return withCallerHeaders(made, headersOf(server).ofCaller, aliasOf);
+          const key = `servers.${name}.credential[${i}]`;
+          const made = source(entry, name, key);
+          const isLast = i === server.credential.length - 1;
+          const watched = isLast ? made : watchEntry(made, () => reportSilent(key, deps.log));
+          return withCallerHeaders(watched, headersOf(server).ofCaller, aliasOf);
         }),
       ]),
     ),
