@@ -1,7 +1,8 @@
 // Routes of the printed Envoy: only metadata of the Check chooses one. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_components.proto
-import { endpointPath, endpointTable, WELL_KNOWN } from "../authz/endpoint.ts";
+import { endpointPath, endpointTable, WELL_KNOWN, legacySsePath } from "../authz/endpoint.ts";
 import { hasSessions } from "../config/settings.ts";
+import { callerHeaders } from "../config/callers.ts";
 import type { Config, ServerConfig } from "../config/schema.ts";
 import { partsOf } from "../http/url.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
@@ -38,7 +39,7 @@ function routes(config: Config): object[] {
     ...endpoints.map((path) => brokerRoute(config, { path })),
     ...streams.flatMap((path) => legacyRoutes(config, path)),
     // Before the Check a request matches one of these; it stays there if the Check names no route.
-    ...endpoints.map((path) => ({ match: { path, headers: HAS_A_BODY }, ...notFound(-32_601) })),
+    ...endpoints.flatMap((path) => bodyMatches(config, { path }).map((match) => ({ match, ...notFound(-32_601) }))),
     ...endpoints.map((path) => ({ match: { path }, ...notFound(-32_601), ...UNBUFFERED })),
     // The Check responds; without a route Envoy would respond 404 without asking it.
     ...documents.map((path) => ({ match: { path }, direct_response: { status: 404 }, ...UNBUFFERED })),
@@ -46,11 +47,18 @@ function routes(config: Config): object[] {
   ];
 }
 
-/** The Check reads the body of these requests only: without a token it refuses before. */
-const HAS_A_BODY = [
-  { name: ":method", string_match: { exact: "POST" } },
-  { name: "authorization", present_match: true },
-];
+const POST = { name: ":method", string_match: { exact: "POST" } };
+
+/** The Check reads the body of these requests only: without a credential it refuses before, where one is needed. */
+function bodyMatches(config: Config, place: { readonly path: string } | { readonly prefix: string }): object[] {
+  const open = Object.entries(config.servers).flatMap(([name, server]) => (server.public ? [endpointPath(name)] : []));
+  const path = "path" in place ? place.path : place.prefix.slice(0, -1);
+  const isOpen =
+    config.identity.development !== null || open.some((one) => one === path || legacySsePath(one) === path);
+  if (isOpen) return [{ ...place, headers: [POST] }];
+  const presented = new Set(["authorization", ...callerHeaders(config)]);
+  return [...presented].map((name) => ({ ...place, headers: [POST, { name, present_match: true }] }));
+}
 
 /** The Check runs before the body has arrived: Envoy buffers nothing. */
 const UNBUFFERED = {
@@ -80,7 +88,7 @@ function legacyRoutes(config: Config, path: string): object[] {
   const messages = { prefix: `${path}/` };
   return [
     ...[{ path }, messages].map((place) => brokerRoute(config, place)),
-    { match: { ...messages, headers: HAS_A_BODY }, ...notFound(-32_601) },
+    ...bodyMatches(config, messages).map((match) => ({ match, ...notFound(-32_601) })),
     ...[{ path }, messages].map((match) => ({ match, ...notFound(-32_601), ...UNBUFFERED })),
   ];
 }
