@@ -8,7 +8,6 @@ import { ConfigProblem } from "../files/config-problem.ts";
 import { readTlsFiles } from "../files/tls.ts";
 import { isWithoutOpa, loadPolicy } from "../policy/load.ts";
 import { findOpa } from "../policy/opa.ts";
-import { OPEN_TO_ALL } from "../policy/self-test.ts";
 import { unreadable } from "../files/read-error.ts";
 import { loadAssertionKeys } from "./assertion-keys.ts";
 import { loadSigningKey } from "../wristband/keys.ts";
@@ -150,8 +149,8 @@ interface PolicyVerdict {
 
 async function tryPolicy({ policy }: Config): Promise<PolicyVerdict> {
   try {
-    const { tried, findings } = await loadPolicy({ ...policy, findOpa });
-    const warnings = [...(tried.allowsStrangers ? [OPEN_TO_ALL] : []), ...findings];
+    const { open, findings } = await loadPolicy({ ...policy, findOpa });
+    const warnings = [...(open === null ? [] : [open]), ...findings];
     return { fault: null, warnings: warnings.map((message) => ({ key: "policy.path", message })) };
   } catch (error) {
     const problem = asProblem(policyError(policy.path, error));

@@ -8,7 +8,7 @@ import { readBundle } from "./artifact.ts";
 import { buildBundle } from "./build.ts";
 import { packBundle } from "./bundle.ts";
 import { compileRules } from "./compile.ts";
-import { readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
+import { openPlace, readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
 import { loadPolicy } from "./load.ts";
 import { findOpa } from "./opa.ts";
 import { testPolicy } from "./test-policy.ts";
@@ -100,6 +100,16 @@ describe("data at the path of a rule", () => {
     expect(refused(data(text))).toBe(""),
   );
 });
+
+it.each([
+  ["package mcp.authz\nx := 1\nallow := true\n", "p.rego:3: "],
+  ["package mcp.authz\nallow if input.x\ndefault allow := true\n", "p.rego:3: "],
+  ["package mcp.authz\nallow if input.x\nallow if true\n", "p.rego:3: "],
+  ["package mcp.authz\nallow = true # all\n", "p.rego:2: "],
+  ["package mcp.authz\n\nallow if {\n\ttrue\n}\n", "p.rego:3: "],
+  ["package mcp.authz\nallow if input.mcp\n", "p.rego:2: "],
+  ["package other\n", ""],
+])("where a policy lets everybody in: %j", (text, place) => expect(openPlace([rego(text)], "v1")).toBe(place));
 
 it("a rule that reads the caller is found, comments aside", () => {
   expect(readsCaller([rego("allow = true\n# input.auth\nnames = x { x := input.auth.identity }\n")])).toBe("p.rego:3");

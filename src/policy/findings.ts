@@ -35,6 +35,15 @@ export function ruleFindings(files: readonly SourceFile[], rego: Rego): string[]
   ];
 }
 
+/** Where a policy lets everybody in: the first definition of `allow` that asks for nothing, else the first one; "" where there is none. */
+export function openPlace(files: readonly SourceFile[], rego: Rego): string {
+  const allows = headsOf(files, rego).filter(({ path }) => path.join(".") === "mcp.authz.allow");
+  const asksNothing = (head: PlacedHead) =>
+    /allow\s*(?::?=\s*true\s*(?:#.*)?$|if\s*\{?\s*true\b)/.test(lineOf(files, head));
+  const at = allows.find(asksNothing) ?? allows[0];
+  return at === undefined ? "" : `${at.file}:${at.line}: `;
+}
+
 function lineOf(files: readonly SourceFile[], { file, line }: PlacedHead): string {
   return files.find(({ path }) => path === file)?.text.split("\n")[line - 1] ?? "";
 }

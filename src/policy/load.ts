@@ -6,10 +6,10 @@ import { artifact, withSettings, type Artifact } from "./artifact.ts";
 import { readPolicyBundle, type AuthoredRules } from "./bundle.ts";
 import { compileData, compileRules, type CompiledRules } from "./compile.ts";
 import { differences, readCompiled } from "./compiled-folder.ts";
-import { readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
+import { openPlace, readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
 import type { FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
-import { selfTest, type SelfTestResult } from "./self-test.ts";
+import { OPEN_TO_ALL, selfTest, type SelfTestResult } from "./self-test.ts";
 import { settingsText, type PolicySettings } from "./settings.ts";
 import { authoredRules, policyHash, readSources, unreadData, type SourceFile } from "./sources.ts";
 
@@ -36,6 +36,8 @@ interface Candidate {
 /** A policy that passed its self-test. */
 export interface LoadedPolicy extends Candidate {
   readonly tried: SelfTestResult;
+  /** For people, with file and line: null where the policy asks for something. */
+  readonly open: string | null;
   /** Hash of the files that it was made from. */
   readonly sources: string;
 }
@@ -58,11 +60,17 @@ export function readPolicy(source: PolicySource): PolicyFiles {
     async load(live) {
       const { artifact: made, ...candidate } = await load(live);
       const settled = withSettings(made, source);
-      const loaded = { ...candidate, artifact: settled, tried: await selfTest(settled), sources: hash };
+      const tried = await selfTest(settled);
+      const open = tried.allowsStrangers ? `${placeOf(candidate.rules)}${OPEN_TO_ALL}` : null;
+      const loaded = { ...candidate, artifact: settled, tried, open, sources: hash };
       refuseUnreadRules(source, loaded);
       return loaded;
     },
   };
+}
+
+function placeOf(rules: AuthoredRules | null): string {
+  return rules === null ? "" : openPlace(rules.files, rules.rego);
 }
 
 interface Found {

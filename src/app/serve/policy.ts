@@ -8,7 +8,6 @@ import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import type { FromThread } from "../../ops/supervisor/messages.ts";
 import type { Guard } from "../../policy/evaluator.ts";
-import { OPEN_TO_ALL } from "../../policy/self-test.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
 import { keepRevision } from "../../policy/revisions.ts";
 import { createPolicyStore, type PolicyOptions, type PolicyStore } from "../../policy/store.ts";
@@ -80,8 +79,8 @@ export function documentOf(
 }
 
 function warnOfOpenness(store: PolicyStore, log: Log): void {
-  if (store.live().tried.allowsStrangers)
-    log.warn("policy_open_to_all", { revision: store.revision(), message: OPEN_TO_ALL });
+  const { open } = store.live();
+  if (open !== null) log.warn("policy_open_to_all", { revision: store.revision(), message: open });
   for (const message of store.live().findings) log.warn("policy_finding", { revision: store.revision(), message });
 }
 
