@@ -85,6 +85,13 @@ describe.each(["modern", "sessions"] as const)("P2.4-5: a server (%s) that answe
   });
 });
 
+it.each([403, 404, 500, 503])("a handshake that ends with %i asks for nothing", async (status) => {
+  const { broker, server, asked } = await setup("sessions", () => NEW, CREDENTIAL);
+  server.onAny = (_, response) => (json(response, status, "{}"), true);
+  expect((await broker.call()).status).toBeGreaterThanOrEqual(500);
+  expect(asked).toEqual([]);
+});
+
 it("never once a part of the answer was passed on, nor for the rest of a stream", async () => {
   const { broker, server, asked } = await setup("sessions", () => NEW, CREDENTIAL);
   const progress = `id: 1\nretry: 500\ndata: ${JSON.stringify({ jsonrpc: "2.0", method: "notifications/message", params: { level: "info", data: "x" } })}\n\n`;
