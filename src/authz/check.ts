@@ -5,6 +5,7 @@ import { findEndpoint, type EndpointTable, type McpEndpoint } from "./endpoint.t
 import { Grant, type HeaderSettings } from "./grant.ts";
 import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
 import { createLargeBodies, isLarge } from "./large-bodies.ts";
+import { tellOnStream } from "./told-refusal.ts";
 import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
 import { admitTo, identifyCaller, openNames, opens, tokenUse } from "./identify-caller.ts";
 import { heldScopes } from "./held-scopes.ts";
@@ -110,10 +111,20 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     if (request.method !== "POST") return decideBodiless(context, endpoint, identity.value);
 
     const asked: CallerRequest = { endpoint, identity: identity.value, caller: callerOf(identity.value) };
-    if (!isLarge(request.body)) return decide(context, asked);
+    if (!isLarge(request.body)) return told(context, asked, decide(context, asked));
     ports.note(facts);
-    return inTurn(identity.value, async () => decide(context, asked), signal);
+    return told(
+      context,
+      asked,
+      inTurn(identity.value, async () => decide(context, asked), signal),
+    );
   };
+}
+
+/** A client of HTTP+SSE is told on her stream what is refused of her. */
+function told(context: CheckContext, { endpoint, identity }: CallerRequest, outcome: Outcome | Promise<Outcome>) {
+  if ((endpoint.legacySse?.session ?? null) === null) return outcome;
+  return Promise.resolve(outcome).then((decided) => tellOnStream({ ...context, identity }, decided));
 }
 
 /** A request whose caller is verified and whose body is not read yet. */

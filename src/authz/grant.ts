@@ -5,7 +5,7 @@ import { CREDENTIAL_SET_HEADER } from "./credential-set.ts";
 import type { Secret } from "../secret/secret.ts";
 import { HEADER_VALUE } from "./header-value.ts";
 import { writtenHeaders, type ClientHeaders, type ServerHeaders } from "./server-headers.ts";
-import { pass, refuse, type Step } from "./step.ts";
+import { pass, refuse, type Refused, type Step } from "./step.ts";
 
 /** Removed from every request: credentials of the client that no server may receive. */
 const ALWAYS_REMOVED = ["cookie", "proxy-authorization", "x-vault-token", "x-vault-namespace", "x-mcp-subject"];
@@ -40,12 +40,15 @@ export class Grant {
   readonly route: string;
   /** Added to the upstream's response: CORS for a listed origin. */
   readonly responseHeaders: ReadonlyMap<string, string>;
+  /** The refusal that the broker tells the client; null for what is allowed. */
+  readonly refused: Refused | null = null;
 
   private constructor(route: Route, set: ReadonlyMap<string, string>, remove: readonly string[]) {
     this.set = set;
     this.remove = remove;
     this.route = routeOf(route);
     this.responseHeaders = route.responseHeaders;
+    if (route.to === "broker") this.refused = route.refused ?? null;
   }
 
   static is(value: unknown): value is Grant {
@@ -73,10 +76,13 @@ export class Grant {
   }
 }
 
-/** The proof that an allow needs. Housekeeping (handshake and lists) has no decision of policy: lists are filtered. */
+/**
+ * The proof that an allow needs. Housekeeping (handshake and lists) has no decision of policy: lists are filtered. What is
+ * refused goes to the broker alone, which tells it.
+ */
 export interface Proof {
   readonly identity: Identity;
-  readonly decision: AllowDecision | "housekeeping";
+  readonly decision: AllowDecision | "housekeeping" | "refused";
 }
 
 /** Destination of a request, and the headers of its response. */
@@ -109,6 +115,8 @@ export type Destination =
       readonly to: "broker";
       /** For a stream that tells of resources: the caller's credentials for their servers. */
       readonly credentials?: Secret | null;
+      /** Answered with this refusal, and nothing else. */
+      readonly refused?: Refused;
     });
 
 interface ToBroker {

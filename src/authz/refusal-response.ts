@@ -91,7 +91,8 @@ function isOk(settings: RefusalResponseSettings, refused: Refused, { rpc }: Refu
   return isLegacy || REFUSALS[reason].rpc === null;
 }
 
-function keepsStatus(reason: Reason): boolean {
+/** True for what clients act on by status, code or challenge. */
+export function keepsStatus(reason: Reason): boolean {
   return REFUSALS[reason].http === 401 || PROTOCOLS_OWN.has(reason);
 }
 

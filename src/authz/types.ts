@@ -1,4 +1,5 @@
 // The values that the pipeline and its ports exchange. Types only.
+import type { Reason } from "./refusal.ts";
 import type { JsonObject } from "../json/types.ts";
 import type { Kind } from "../mcp/operation.ts";
 import type { LocalTimes } from "./local-time.ts";
@@ -181,7 +182,30 @@ export type WristbandUse =
   /** For the one stream of `subscriptions/listen` that this body asks for: it names the resources that it tells of. */
   | { readonly use: "listen"; readonly body: Uint8Array; readonly policy?: string | undefined }
   /** For the caller's own MCP session: it names nothing. */
-  | { readonly use: "session" };
+  | { readonly use: "session" }
+  | RefusalWristbandUse;
+
+/**
+ * The use of a wristband of a refused request, which the broker tells her on her stream of HTTP+SSE. It names nothing and
+ * allows nothing.
+ */
+export interface RefusalWristbandUse {
+  readonly use: "refusal";
+  readonly refusal: ToldRefusal;
+}
+
+/** What a client is told of a refusal (step.ts). */
+export interface ToldRefusal {
+  readonly reason: Reason;
+  /** Of the Check that refused. */
+  readonly requestId: string;
+  readonly rpcCode?: number | undefined;
+  readonly help?: string | undefined;
+  readonly about?: string | undefined;
+  readonly extension?: string | undefined;
+  readonly limitBytes?: number | undefined;
+  readonly retryAfterSeconds?: number | undefined;
+}
 
 export interface Wristband {
   readonly jws: string;

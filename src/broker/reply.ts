@@ -60,6 +60,8 @@ interface CallReply {
 
 /** The facts of a refusal, and the method for the metrics; written as they become known. */
 export interface RequestFacts extends RefusalFacts {
+  /** Of the Check that refused, for what serve refused. */
+  requestId: string;
   endpoint: RefusalFacts["endpoint"];
   rpc: RefusalFacts["rpc"];
   method: string | null;

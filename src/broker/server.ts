@@ -138,12 +138,10 @@ async function decide(options: BrokerOptions, context: RequestContext, located: 
   if (!received.ok) return received;
   const body = received.value;
   const read = readMeantOperation(body, headersOf(request), endpoint.search);
-  if (!read.ok) {
-    facts.rpc = read.rpc;
-    return refuseBody(read.fault);
-  }
+  facts.rpc = read.ok ? rpcContextOf(read.operation) : read.rpc;
+  if (wristband.value.use === "refusal") return tellRefusal(options, context, { ...asked, body });
+  if (!read.ok) return refuseBody(read.fault);
   const { operation, params } = read;
-  facts.rpc = rpcContextOf(operation);
   facts.method = operation.method;
   const jws = request.headersDistinct[options.wristbandHeader]?.[0] ?? "";
   return inSession(options, { ...asked, operation, body, jws, session: null }, { params, hold, response: sink });
@@ -169,6 +167,27 @@ function inSession(
   }
   if (session !== null) enterSession(session, incoming.wristband, parsed.response);
   return authorized(options, { ...incoming, session }, parsed);
+}
+
+/** Tells the client on her stream what serve has refused. */
+function tellRefusal(
+  options: BrokerOptions,
+  { sink, facts }: RequestContext,
+  { body, ...asked }: Asked & Pick<IncomingCall, "body">,
+): Step<Reply> {
+  const { wristband } = asked;
+  if (wristband.use !== "refusal" || !(sink instanceof MessageResponse))
+    return refuse("wristband_invalid", "another use");
+  const found = sessionOf(options.sessions, asked, facts.rpc?.version ?? "");
+  if (!found.ok) return found;
+  const { session, owner } = found.value ?? NO_SESSION;
+  if (owner !== null) return pass({ kind: "forward", owner, body });
+  const stream = session?.streams.last ?? null;
+  if (stream === null) return refuse("session_unknown", "its stream has ended");
+  sink.attach(stream);
+  const { requestId, ...refused } = wristband.refusal;
+  facts.requestId = requestId;
+  return { ok: false, ...refused };
 }
 
 /** GET opens a stream of a session, DELETE ends it. */

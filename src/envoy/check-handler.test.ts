@@ -90,6 +90,37 @@ async function run(
   return { seen, records, counts };
 }
 
+describe("a refusal that the broker tells", () => {
+  const refused = refuse("policy_denied", "by policy");
+  function toldGrant() {
+    const wristband = { jws: "wrist.band.jws", jti: "j1", leftOut: [] };
+    const route = { to: "broker" as const, wristband, sessionId: null, responseHeaders: new Map(), refused };
+    const step = Grant.of({ identity: ALICE, decision: "refused" }, route, {
+      managed: MANAGED,
+      wristbandHeader: "x-authorized-tools",
+      routeHeader: null,
+    });
+    if (!step.ok) throw new Error("no grant");
+    return step;
+  }
+  const check: Check = () => Promise.resolve(toldGrant());
+
+  it("goes on to the broker, and is a refusal in audit, count and metadata", async () => {
+    const { seen, records, counts } = await run(check);
+    expect(seen.status.code).toBe(0);
+    expect(records).toMatchObject([{ decision: "deny", reason: "policy_denied" }]);
+    expect(counts).toEqual(["deny policy_denied"]);
+    expect(JSON.stringify(seen)).toContain('"deny"');
+  });
+
+  it("leaves as an allow does: after its record, and in time", async () => {
+    const unwritten = await run(check, { audit: () => Promise.resolve(false) });
+    expect([unwritten.seen.status.code === 0, unwritten.counts]).toEqual([false, ["fail audit_unavailable"]]);
+    const late = await run(check, { deadlineMs: 0, now: () => 5 });
+    expect(late.seen.status.code).not.toBe(0);
+  });
+});
+
 describe("a whole Check", () => {
   it("allows with exactly the grant's headers, after its record was written", async () => {
     const { seen, records, counts } = await run(createCheck(checkSettings(), allowingPorts()));

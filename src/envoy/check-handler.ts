@@ -151,7 +151,8 @@ class CheckCall {
   #decided(outcome: Outcome): void {
     if (this.#phase !== "deciding") return;
     const built = toCheckResponse(this.#responses, outcome, this.#facts);
-    if (built.decision !== "allow") {
+    // A grant also tells a refusal, on a stream of HTTP+SSE: it leaves as an allow does.
+    if (built.isGrant !== true) {
       void this.#write(built);
       this.#finish(built);
     } else if (this.#isOver()) this.#refuse(refuse("deadline"));

@@ -14,6 +14,8 @@ import { isAllow, isRefusal } from "./verify-response.ts";
 /** The bytes of a CheckResponse, with the verdict that they carry. */
 export interface EncodedResponse extends Verdict {
   readonly bytes: Buffer;
+  /** True for status 0: the request goes on. */
+  readonly isGrant?: boolean;
 }
 
 export interface ResponseSettings {
@@ -63,7 +65,7 @@ function build({ answers, encode }: ResponseSettings, outcome: Outcome, facts: C
   const [response, { decision, reason, detail }] = outcome.ok
     ? accepted(answers, outcome.value, facts)
     : refusal(answers, outcome, facts);
-  return { bytes: encode(response), decision, reason, detail };
+  return { bytes: encode(response), decision, reason, detail, isGrant: response.kind === "ok" };
 }
 
 /** A response, and the verdict that it carries. */
@@ -71,10 +73,11 @@ type Built = readonly [response: CheckResponse, verdict: Verdict];
 
 function accepted(settings: RefusalResponseSettings, value: Grant | Publication, facts: CheckFacts): Built {
   if (Grant.is(value)) {
-    const { set, remove, responseHeaders, route } = value;
+    const { set, remove, responseHeaders, route, refused } = value;
+    const verdict = refused === null ? ALLOW : verdictOf(refused);
     const fault = route === "broker" ? [] : faultOf(settings, facts);
-    const metadata = [...metadataOf(facts, ALLOW, route), ...fault];
-    return [{ kind: "ok", set, remove, responseHeaders, metadata }, ALLOW];
+    const metadata = [...metadataOf(facts, verdict, route), ...fault];
+    return [{ kind: "ok", set, remove, responseHeaders, metadata }, verdict];
   }
   const { headers, body, published } = value;
   if (!published) throw new TypeError("neither a grant nor a publication");
@@ -84,12 +87,15 @@ function accepted(settings: RefusalResponseSettings, value: Grant | Publication,
 
 function refusal(settings: RefusalResponseSettings, refused: Refused, facts: CheckFacts): Built {
   const { status: http, headers, body } = refusalResponse(settings, refused, facts);
-  const { reason, detail = null } = refused;
-  const verdict: Verdict = { decision: decisionOf(reason), reason, detail };
+  const verdict = verdictOf(refused);
   return [
-    { kind: "denied", code: grpcCode(reason), http, headers, body, metadata: metadataOf(facts, verdict, null) },
+    { kind: "denied", code: grpcCode(refused.reason), http, headers, body, metadata: metadataOf(facts, verdict, null) },
     verdict,
   ];
+}
+
+function verdictOf({ reason, detail }: Refused): Verdict {
+  return { decision: decisionOf(reason), reason, detail: detail ?? null };
 }
 
 function grpcCode(reason: Reason): number {

@@ -2,6 +2,7 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
 import { MAX_CLIENT } from "../authz/client-id.ts";
+import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { REVISION_CHARS } from "./compact-names.ts";
 import { SERVER_NAME, type Target } from "../mcp/resolver.ts";
@@ -50,9 +51,23 @@ const common = z.strictObject({
   resources: names,
 });
 
+const told = z.string().max(8192);
+/** What the caller is told of a refused request. */
+const refusal = z.strictObject({
+  reason: z.enum(Object.keys(REFUSALS) as [Reason, ...Reason[]]),
+  requestId: text,
+  about: told.optional(),
+  help: told.optional(),
+  extension: told.optional(),
+  rpcCode: z.int().optional(),
+  limitBytes: seconds.optional(),
+  retryAfterSeconds: z.number().nonnegative().optional(),
+});
+
 /**
  * The claims: the caller, the caller's issuer, and the names that the caller may see, per server and sorted. `use` is `list` to
- * show the names, `call` for the one call that is named, `listen` for the one stream that tells of what is named, or `session` for the caller's own MCP session, which names nothing. A
+ * show the names, `call` for the one call that is named, `listen` for the one stream that tells of what is named, `session` for
+ * the caller's own MCP session, or `refusal` for a request that is refused, which both name nothing. A
  * wristband of one use is never accepted for another.
  */
 export const signedClaims = z.discriminatedUnion("use", [
@@ -63,6 +78,7 @@ export const signedClaims = z.discriminatedUnion("use", [
     cat: z.record(server, z.string().length(REVISION_CHARS)).default({}),
   }),
   common.extend({ use: z.literal("session"), tools: nothing, prompts: nothing, resources: nothing }),
+  common.extend({ use: z.literal("refusal"), tools: nothing, prompts: nothing, resources: nothing, refusal }),
   common.extend({
     use: z.literal("call"),
     body: digest,

@@ -4,7 +4,7 @@ import { hash, randomUUID, sign as signBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { clientOf } from "../authz/client-id.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
-import type { Identity, Visible, Wristband, WristbandUse } from "../authz/types.ts";
+import type { Identity, RefusalWristbandUse, Visible, Wristband, WristbandUse } from "../authz/types.ts";
 import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type SignedClaims } from "./claims.ts";
 import { packNames, type PackedNames, type RevisedNames } from "./compact-names.ts";
 import { fitNames } from "./fitting.ts";
@@ -51,6 +51,7 @@ export function createSigner(
     const signing = signingFor(options, identity);
     if (!signing.ok) return signing;
     const draft: Draft = { options, identity, visible, ...signing.value };
+    if (use.use === "refusal") return refusalWristband(draft, use);
     return "body" in use ? boundWristband(draft, use) : reusableWristband(draft, use, reusable);
   };
 }
@@ -89,9 +90,14 @@ function boundWristband({ options, identity, visible, key, times }: Draft, use: 
   return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
 }
 
+function refusalWristband({ options, identity, key, times }: Draft, use: RefusalWristbandUse): Step<Wristband> {
+  const entry = signClaims(key, { ...callerClaims(options, identity), ...sortedNames(NO_NAMES), ...use, ...times });
+  return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
+}
+
 function reusableWristband(
   draft: Draft,
-  use: Exclude<WristbandUse, BoundUse>,
+  use: Exclude<WristbandUse, BoundUse | RefusalWristbandUse>,
   reusable: LRUCache<string, CacheEntry>,
 ): Step<Wristband> {
   const { options, identity, key, times } = draft;

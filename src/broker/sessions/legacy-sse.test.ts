@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { startTestBroker, type BrokerLimits } from "../../../test/fakes/broker.ts";
 import { event, json, result, startEraServer } from "../../../test/fakes/mcp-server.ts";
 import { relayFixture } from "../../../test/fakes/relay.ts";
+import { claimsOf, wristband } from "../../../test/fakes/wristband.ts";
 import { proofOf, sdkSseClient } from "../../../test/fakes/sdk-session-client.ts";
 
 const { closing } = relayFixture();
@@ -139,6 +140,68 @@ describe("AP-03: the id in the URL authorizes nobody", () => {
   });
 });
 
+describe("AP-01: what serve refuses comes on the stream", () => {
+  const refusal = { reason: "credential_missing", requestId: "req-of-serve", help: "Ask the help desk" };
+  /** As serve lets it through. */
+  const refusedPost = async (url: string, message: object, claims: object = {}) => {
+    const headers = {
+      "content-type": "application/json",
+      "x-authorized-tools": wristband(claimsOf({ use: "refusal", refusal, ...claims })),
+    };
+    const body = JSON.stringify({ jsonrpc: "2.0", ...message });
+    const response = await fetch(url, { method: "POST", headers, body });
+    return { status: response.status, text: await response.text() };
+  };
+
+  it("with her id and serve's words, under 202, and no server hears of it; the session goes on", async () => {
+    const { upstream, origin } = await setup();
+    upstream.onCall = (arrival, response) => json(response, 200, result(arrival, { content: [] }));
+    const { path, heard, end } = await openStream(origin);
+    const before = upstream.requests.length;
+    expect(await refusedPost(origin + path, CALL)).toEqual({ status: 202, text: "" });
+    const large = { ...CALL, id: 6, params: { name: "echo", arguments: { n: 2 ** 60 } } };
+    const malformed = {
+      reason: "body_malformed",
+      requestId: "r2",
+      about: "an integer beyond 2^53 - 1: send it as text",
+    };
+    expect((await refusedPost(origin + path, large, { refusal: malformed })).status).toBe(202);
+    await vi.waitFor(() => expect(heard.text).toContain("r2"));
+    const messages = heard.text
+      .split("\n\n")
+      .filter((part) => part.startsWith("event: message\n"))
+      .map((part) => JSON.parse(part.slice("event: message\ndata: ".length)) as object);
+    expect(messages).toMatchObject([
+      { id: 5, error: { code: 403, message: expect.stringContaining("Ask the help desk"), data: refusal } },
+      { id: 6, error: { message: expect.stringContaining("send it as text"), data: { reason: "body_malformed" } } },
+    ]);
+    expect(upstream.requests).toHaveLength(before);
+    expect((await post(origin + path, { ...CALL, id: 7 })).status).toBe(202);
+    await vi.waitFor(() => expect(heard.text).toContain('"id":7'));
+    end();
+  });
+
+  it("allows nothing anywhere else, and opens nobody else's session", async () => {
+    const { upstream, origin } = await setup();
+    const { path, heard, end } = await openStream(origin);
+    const before = upstream.requests.length;
+    for (const url of ["/servers/s/mcp", "/mcp"]) expect((await refusedPost(origin + url, CALL)).status).toBe(403);
+    for (const who of [{ sub: "bob" }, { client: "other" }])
+      expect((await refusedPost(origin + path, CALL, who)).status).toBe(404);
+    const accept = {
+      accept: "text/event-stream",
+      "x-authorized-tools": wristband(claimsOf({ use: "refusal", refusal })),
+    };
+    expect((await fetch(`${origin}/servers/s/sse`, { headers: accept })).status).toBe(403);
+    expect((await refusedPost(origin + path, CALL, { tools: { s: ["echo"] } })).status).toBe(403);
+    const unknown = { refusal: { ...refusal, reason: "made_up" } };
+    expect((await refusedPost(origin + path, CALL, unknown)).status).toBe(403);
+    expect(upstream.requests).toHaveLength(before);
+    expect(heard.text).not.toContain("credential_missing");
+    end();
+  });
+});
+
 describe("hostile clients and bad luck", () => {
   it("a stream that is closed mid-call ends the call at the server", async () => {
     const { upstream, origin } = await setup();
@@ -185,11 +248,13 @@ describe("hostile clients and bad luck", () => {
     expect((await post(origin + path, { id: 6, method: "ping" })).status).toBe(202);
     await vi.waitFor(() => expect(heard.text).toMatch(/"id": 5/), 5000);
     await vi.waitFor(() => expect(heard.text).toContain(":\n\n"));
-    const messages = heard.text
-      .split("\n\n")
-      .filter((part) => part.startsWith("event: message\n"))
-      .map((part) => JSON.parse(part.slice("event: message\ndata: ".length)) as { id: number });
-    expect(new Set(messages.map(({ id }) => id))).toEqual(new Set([5, 6]));
+    const ids = () =>
+      heard.text
+        .split("\n\n")
+        .slice(0, -1)
+        .filter((part) => part.startsWith("event: message\n"))
+        .map((part) => (JSON.parse(part.slice("event: message\ndata: ".length)) as { id: number }).id);
+    await vi.waitFor(() => expect(new Set(ids())).toEqual(new Set([5, 6])), 5000);
     end();
   });
 });
