@@ -162,11 +162,11 @@ describe("AP-01: what serve refuses comes on the stream", () => {
     const large = { ...CALL, id: 6, params: { name: "echo", arguments: { n: 2 ** 60 } } };
     const malformed = {
       reason: "body_malformed",
-      requestId: "r2",
+      requestId: "req two",
       about: "an integer beyond 2^53 - 1: send it as text",
     };
     expect((await refusedPost(origin + path, large, { refusal: malformed })).status).toBe(202);
-    await vi.waitFor(() => expect(heard.text).toContain("r2"));
+    await vi.waitFor(() => expect(heard.text).toContain("req two"));
     const messages = heard.text
       .split("\n\n")
       .filter((part) => part.startsWith("event: message\n"))
