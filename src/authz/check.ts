@@ -111,13 +111,12 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     if (request.method !== "POST") return decideBodiless(context, endpoint, identity.value);
 
     const asked: CallerRequest = { endpoint, identity: identity.value, caller: callerOf(identity.value) };
-    if (!isLarge(request.body)) return told(context, asked, decide(context, asked));
-    ports.note(facts);
-    return told(
-      context,
-      asked,
-      inTurn(identity.value, async () => decide(context, asked), signal),
-    );
+    const isTurned = isLarge(request.body);
+    if (isTurned) ports.note(facts);
+    const decided = isTurned
+      ? inTurn(identity.value, async () => decide(context, asked), signal)
+      : decide(context, asked);
+    return told(context, asked, decided);
   };
 }
 
