@@ -5,7 +5,11 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Client as OldClient } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
+import {
+  ResourceListChangedNotificationSchema,
+  ResourceUpdatedNotificationSchema,
+  ToolListChangedNotificationSchema,
+} from "@modelcontextprotocol/sdk/types.js";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
@@ -191,6 +195,35 @@ it("N-06: a client of today hears which of the resources that policy shows have 
   modern.updated();
   expect(told).toHaveLength(before);
   grant(GRANTS);
+});
+
+it("a client with a session hears of the resource that she subscribed to while policy shows it", async () => {
+  const told: string[] = [];
+  const client = new OldClient({ name: "e2e", version: "1" });
+  const listed: string[][] = [];
+  client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => void told.push(params.uri));
+  client.setNotificationHandler(ResourceListChangedNotificationSchema, async () => {
+    listed.push((await client.listResources()).resources.map(({ uri }) => uri));
+  });
+  const transport = new OldTransport(new URL(`${lab.gateway}/servers/old/mcp`), requestInit());
+  await client.connect(transport as never);
+  closing.push(() => client.close());
+  await client.subscribeResource({ uri: "docs://page" });
+  const hears = async () => {
+    const before = told.length;
+    await expect.poll(() => (old.updated(), told.length), SOON).toBeGreaterThan(before);
+  };
+  await hears();
+  grant({ ...GRANTS, old: { tool: ["read"] } });
+  await expect.poll(() => listed.at(-1), SOON).toEqual([]);
+  const before = told.length;
+  for (let i = 0; i < 5; i += 1) old.updated();
+  await new Promise((done) => setTimeout(done, 500));
+  expect(told).toHaveLength(before);
+  grant(GRANTS); // she lists anew, which proves it
+  await expect.poll(() => listed.at(-1), SOON).toEqual(["docs://page"]);
+  await hears();
+  expect(new Set(told)).toEqual(new Set(["docs://page"]));
 });
 
 /** Edits the servers of the configuration, and has serve, Envoy and the broker take them, in the order of docs/operations.md. */

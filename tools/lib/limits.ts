@@ -138,6 +138,7 @@ const LIMITS: readonly (readonly [what: string, limit: string, beyond: string])[
   ],
   ["Calls of one caller at a time, through the broker", keyed("callsPerCaller"), "`rate_limited`"],
   ["of those, at one server", count(MAX_CALLS_PER_SERVER), "`rate_limited`"],
+  ["Streams of `subscriptions/listen` of one caller at a time", keyed("streamsPerCaller"), "`rate_limited`"],
   ["Bytes that the broker holds for one caller", keyed("heldBytesPerCaller", sizeOf), "waits, then `rate_limited`"],
   ["Bytes that the broker holds for all callers", keyed("heldBytes", sizeOf), "waits, then `rate_limited`"],
   ["Notifications of one call", `${keyed("notificationsPerSecond")} per second`, "dropped and counted"],
