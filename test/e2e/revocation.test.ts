@@ -138,7 +138,7 @@ describe("why", () => {
       const { code, out } = await why("--request-id", id);
       expect([code, out.split("\n")[0]]).toEqual([1, "refuse policy_denied"]);
       expect(out).toContain(`request ${requestId}`);
-      expect(out).toContain("The policy is still the same revision.");
+      expect(out).toMatch(/The policy is still the same revision\.|by the revision that decided then, which is kept/);
     }
     const args = ["--token-file", tokenFile, "--args", '{"to":"x","amount":5000}'];
     const { out } = await why("--request-id", requestId, ...args);
