@@ -65,6 +65,7 @@ export async function startRefusalLab(folder: string): Promise<RefusalLab> {
     folder,
     ports: await freePorts(),
     policyFolder: import.meta.dirname,
+    alsoKnown: "everybody",
     progress: () => {},
     config: (config) => configure(config, folder, { slow: slow.url, gone }),
   });
