@@ -36,9 +36,6 @@ export interface AuthzRequest {
   readonly principal?: string;
 }
 
-/** How a caller proved who it is. */
-export type AuthMethod = Identity["method"];
-
 /** A verified caller. Only one that came with a token of its own has one that can be shown to others. */
 export type Identity = TokenIdentity | TokenlessIdentity;
 

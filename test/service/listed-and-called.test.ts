@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { freePorts } from "../../demo/ports.ts";
 import { startBroker } from "../../src/app/broker/broker.ts";
-import { loadConfig } from "../../src/config/load.ts";
+import { loadConfig, type Config } from "../../src/config/load.ts";
 import { virtualHosts } from "../../src/envoy-config/routes.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { bodyDigest } from "../../src/wristband/claims.ts";
@@ -40,6 +40,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** On a direct route, but for the URLs that none can have. */
 function configOf(url: string, broker: number, brokerOps: number) {
   const file = join(folder, "mcp-authz.yaml");
   const text = stringify({
@@ -54,11 +55,19 @@ function configOf(url: string, broker: number, brokerOps: number) {
   return loadConfig(file, {}).config;
 }
 
+function mapRelayed(servers: Config["servers"]): Config["servers"] {
+  return Object.fromEntries(
+    Object.entries(servers).map(([name, server]) => [name, { ...server, callRouting: "broker" }]),
+  );
+}
+
 /** Starts a broker before this server, and gives what became of one list and one call. */
 async function listAndCall(upstream: FakeServer, url: string) {
   const ports = await freePorts();
+  const config = configOf(url, ports.broker, ports.brokerOps);
   const broker = await startBroker(
-    configOf(url, ports.broker, ports.brokerOps),
+    // A server of a direct route is asked for its older revisions too, when it is listed.
+    { ...config, callRouting: "broker", servers: mapRelayed(config.servers) },
     createLog(() => {}, "info", Date.now),
   );
   opened.push(() => broker.stop());
