@@ -84,6 +84,9 @@ export function liveAnswers(current: () => RefusalResponseSettings): RefusalResp
     get scopes() {
       return current().scopes;
     },
+    get dpop() {
+      return current().dpop ?? false;
+    },
     get denial() {
       return current().denial;
     },

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compact, hmacCompact, makeKey, startIssuer, type FakeIssuer, type TestKey } from "../../test/fakes/issuer.ts";
 import { createIdentity, type IssuerOptions } from "./identity.ts";
 import { createProofCheck, type ProofCheckOptions } from "./dpop.ts";
+import { createPossession } from "./possession.ts";
 
 const NOW = 1_790_000_000;
 const TOKEN = "aaa.bbb.ccc";
@@ -48,6 +49,24 @@ describe("F88: a proof that holds", () => {
     const bound = { token: TOKEN, jkt: await calculateJwkThumbprint(publicJwk(one)) };
     expect(await checker()(request(proof), bound)).toBeNull();
   });
+});
+
+it("F88: where the request's own URL is too long to be compared, no proof holds", async () => {
+  const url = `${ENDPOINT}/${"a".repeat(3000)}`;
+  for (const htu of [url, "no url at all", `${url}b`])
+    expect(await checker()({ proof: proofOf({ htu }), method: "POST", url }, { token: TOKEN, jkt })).toBe("htu");
+});
+
+it("F88: a proof that was used counts no more for a verifier that takes the place of the one before", async () => {
+  const possession = createPossession({ now: () => NOW * 1000 });
+  const proof = proofOf();
+  const ask = () => {
+    const use = { resources: [ENDPOINT], source: "192.0.2.1", proof: request(proof) };
+    const identity = { subject: "alice" } as never;
+    const signal = new AbortController().signal;
+    return possession({ token: TOKEN, identity, jkt, mode: "accepted", use, signal } as never);
+  };
+  expect([(await ask()).ok, (await ask()).ok]).toEqual([true, false]);
 });
 
 describe("F88: a proof that does not", () => {

@@ -88,7 +88,8 @@ async function isSigned(proof: string, { jwk, alg }: ProofKey): Promise<boolean>
 function faultOfClaims({ jti, htm, htu, ath }: JsonObject, request: ProofOfRequest, bound: BoundToken): string | null {
   if (typeof jti !== "string" || jti === "" || jti.length > 256) return "jti";
   if (htm !== request.method) return "htm";
-  if (typeof htu !== "string" || withoutQuery(htu) !== withoutQuery(request.url)) return "htu";
+  const url = withoutQuery(request.url);
+  if (url === null || typeof htu !== "string" || withoutQuery(htu) !== url) return "htu";
   return ath === hash("sha256", bound.token, "base64url") ? null : "ath";
 }
 

@@ -17,7 +17,7 @@ import type { VerificationKey } from "../jose/key-set.ts";
 import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
 import type { RevocationMatch } from "./revocations.ts";
 import { createTokenCache, type TokenCache, type VerifiedToken } from "./token-cache.ts";
-import { createPossession } from "./possession.ts";
+import { createPossession, type Possession } from "./possession.ts";
 import { checkHeader } from "./token-header.ts";
 
 export interface IssuerOptions extends ClaimRules {
@@ -49,6 +49,8 @@ export interface IdentityOptions {
   readonly onKeys?: IssuerKeysDeps["onKeys"];
   readonly keptKeys?: IssuerKeysDeps["kept"];
   readonly onCache?: (result: "hit" | "miss") => void;
+  /** Given where another verifier may take this one's place; its own otherwise. */
+  readonly possession?: Possession;
   /** Returns the kind of revocation that applies to a verified token, or null. Called at each use, also of cached tokens. */
   readonly revoked?: (identity: TokenIdentity) => RevocationMatch | null;
 }
@@ -155,7 +157,7 @@ class TokenVerifier {
   readonly #options: IdentityOptions;
   readonly #cache: TokenCache;
   readonly #budget: SourceBudget;
-  readonly #possession: ReturnType<typeof createPossession>;
+  readonly #possession: Possession;
   readonly #turns: FairTurns = createFairTurns(UNVERIFIED);
   readonly #awaiting: FairTurns = createFairTurns(AWAITING_KEYS);
 
@@ -164,7 +166,7 @@ class TokenVerifier {
     const { invalidTokensPerSecond: perSecond = INVALID_TOKENS_PER_SECOND } = options;
     this.#issuers = issuers;
     this.#options = options;
-    this.#possession = createPossession({ now: options.now });
+    this.#possession = options.possession ?? createPossession({ now: options.now });
     this.#cache = createTokenCache({ maxBytes, monotonic });
     this.#budget = createSourceBudget({ perSecond, monotonic });
   }

@@ -23,6 +23,9 @@ export interface Possessed {
 const PROOFS = { perTurn: 2, maxActive: 16, maxPerKey: 1024, maxWaiting: 2048 };
 const CROWDED = refuse("rate_limited", "too many proofs wait for their verification");
 
+/** Judges whether a token came with what it is bound to. It remembers used proofs, so that it must outlive a change of issuers. */
+export type Possession = ReturnType<typeof createPossession>;
+
 /** Makes the judgement. A bound token without its proof is refused whatever the issuer's mode is. */
 export function createPossession(options: ProofCheckOptions) {
   const check = createProofCheck(options);

@@ -151,7 +151,7 @@ describe("TLS files", () => {
         .toSorted((a, b) => (a < b ? -1 : 1)),
     ).toEqual([
       "tls.broker, tls.brokerOps, servers",
-      "wristband keys, tls.authz, tls.ops, audit file, revocations, quarantine, issuers, servers",
+      "wristband keys, tls.authz, tls.ops, audit file, revocations, quarantine, issuers and servers",
     ]);
     expect(await Promise.all(open.map((ask) => ask()))).toEqual(expected);
     expect(await grpc.call()).toBe("ok");

@@ -14,6 +14,7 @@ import type { Revocations } from "../../identity/revocations.ts";
 import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { credentialChains, credentialHelp, type CredentialChains, type CredentialDeps } from "./credentials.ts";
+import type { Prepared } from "./prepared.ts";
 import { refetcherOf } from "./refetch.ts";
 import { timedPorts } from "./timed-ports.ts";
 
@@ -23,8 +24,8 @@ export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "c
   readonly answers: RefusalResponseSettings;
   /** Keeps the calls whose credential may have to be fetched anew. */
   readonly refetcher: Refetcher;
-  /** Puts another configuration in force. @throws {Error} that names the key at fault; what was in force stays */
-  apply(config: Config): Promise<void>;
+  /** Makes another configuration ready. @throws {Error} that names the key at fault; what is in force stays */
+  prepare(config: Config): Promise<Prepared>;
 }
 
 type CallerPorts = Pick<Ports, "identifyKey" | "identifyTokenless">;
@@ -87,16 +88,19 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
       refetcher.purge(isRevoked);
       for (const { credentials } of [live, ...leaving.keys()]) credentials.purge(isRevoked);
     },
-    async apply(next) {
+    async prepare(next) {
       const part = partOf(next);
       await part.credentials.start();
-      const before = live;
-      live = part;
-      const end = () => {
-        leaving.delete(before);
-        void before.credentials.close();
+      const putInForce = () => {
+        const before = live;
+        live = part;
+        const end = () => {
+          leaving.delete(before);
+          void before.credentials.close();
+        };
+        leaving.set(before, setTimeout(end, config.checkTimeoutMs + GRACE_MS));
       };
-      leaving.set(before, setTimeout(end, config.checkTimeoutMs + GRACE_MS));
+      return { putInForce, drop: () => void part.credentials.close() };
     },
     async close() {
       for (const timer of leaving.values()) clearTimeout(timer);

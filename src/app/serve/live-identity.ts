@@ -4,15 +4,17 @@ import { configText } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
 import { clockFault } from "../../identity/clock-skew.ts";
 import { createIdentity, type IdentityService, type IssuerOptions } from "../../identity/identity.ts";
+import { createPossession } from "../../identity/possession.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { issuersOf } from "../issuers.ts";
 import type { ServeOptions } from "./options.ts";
+import type { Prepared } from "./prepared.ts";
 import { documentOf } from "./policy.ts";
 
 export interface LiveIdentity extends IdentityService {
-  /** Puts the issuers of another configuration in force. @throws {Error} that names the key at fault; what was in force stays */
-  apply(config: Config): Promise<void>;
+  /** Makes the issuers of another configuration ready; null where they are the same. @throws {Error} that names the key at fault */
+  prepare(config: Config): Promise<Prepared | null>;
 }
 
 /** Checks that began before a change may still wait for keys. */
@@ -26,6 +28,8 @@ interface Part {
 export function createLiveIdentity(options: ServeOptions, metrics: Metrics, revocations: Revocations): LiveIdentity {
   const { config: first } = options;
   const kept = createKeptKeys(options);
+  // One for all verifiers: a proof that was used counts no more, whoever verifies it.
+  const possession = createPossession({ now: Date.now });
   const partOf = (config: Config, issuers: readonly IssuerOptions[]): Part => {
     const service: IdentityService = createIdentity({
       issuers,
@@ -33,6 +37,7 @@ export function createLiveIdentity(options: ServeOptions, metrics: Metrics, revo
       invalidTokensPerSecond: first.limits.invalidTokensPerSecond,
       now: Date.now,
       revoked: revocations.revoked,
+      possession,
       onFetch: (issuer, error) => reportFetch(options, metrics, { issuer, error, service }),
       onCache: (result) => metrics.cache("token", result),
       onKeys: (issuer, bytes) => kept.set(nameOfKeys(config, issuer), bytes),
@@ -48,18 +53,21 @@ export function createLiveIdentity(options: ServeOptions, metrics: Metrics, revo
     start: () => live.service.start(),
     ready: () => live.service.ready(),
     status: () => live.service.status(),
-    async apply(next) {
+    async prepare(next) {
       const issuers = issuersOf(next);
-      if (textOf(next, issuers) === live.issuers) return;
+      if (textOf(next, issuers) === live.issuers) return null;
       const part = partOf(next, issuers);
       await part.service.start();
-      const { service: before } = live;
-      live = part;
-      const end = () => {
-        leaving.delete(before);
-        before.close();
+      const putInForce = () => {
+        const { service: before } = live;
+        live = part;
+        const end = () => {
+          leaving.delete(before);
+          before.close();
+        };
+        leaving.set(before, setTimeout(end, first.checkTimeoutMs + GRACE_MS));
       };
-      leaving.set(before, setTimeout(end, first.checkTimeoutMs + GRACE_MS));
+      return { putInForce, drop: () => part.service.close() };
     },
     close() {
       for (const timer of leaving.values()) clearTimeout(timer);

@@ -16,6 +16,7 @@ import { tlsParts } from "../tls-listeners.ts";
 import type { LiveCheck } from "./live-check.ts";
 import type { LiveIdentity } from "./live-identity.ts";
 import type { ServeOptions } from "./options.ts";
+import { putInForce } from "./prepared.ts";
 
 /** The current keys that sign wristbands, and those that sign assertions. */
 export interface SigningKeys {
@@ -39,8 +40,8 @@ export interface Reloadable {
   readonly audit: Pick<Audit, "reopen">;
   readonly revocations: Pick<Revocations, "poll">;
   readonly policy: Pick<PolicyStore, "release">;
-  readonly identity: Pick<LiveIdentity, "apply">;
-  readonly live: Pick<LiveCheck, "apply">;
+  readonly identity: Pick<LiveIdentity, "prepare">;
+  readonly live: Pick<LiveCheck, "prepare">;
   readonly catalog: Pick<CatalogClient, "setServers">;
   readonly metrics: Pick<Metrics, "configReload">;
 }
@@ -72,11 +73,12 @@ export function createReloads({ config: first, log, reread, source }: ServeOptio
         revocations: revocations.poll,
         quarantine: policy.release,
       }),
-      issuers: () => identity.apply(withLiveKeys(config, next())),
-      servers: async () => {
+      // In one step: rules tell users of several issuers apart in credentials and headers of both together.
+      "issuers and servers": async () => {
         const applied = withLiveKeys(config, next());
-        if (changedKeys(config, applied).length === 0) return;
-        await live.apply(applied);
+        const hasChanged = changedKeys(config, applied).length > 0;
+        await putInForce([() => identity.prepare(applied), ...(hasChanged ? [() => live.prepare(applied)] : [])]);
+        if (!hasChanged) return;
         config = applied;
         await catalog.setServers(new Set(Object.keys(config.servers)));
       },
