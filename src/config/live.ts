@@ -20,8 +20,9 @@ const LIVE_KEYS = [
 /** The configuration in force, with the live keys of one that was just read. */
 export function withLiveKeys(config: Config, next: Config): Config {
   const live = Object.fromEntries(LIVE_KEYS.map((key) => [key, next[key]]));
-  const { revocationFile } = config.identity;
-  return { ...config, ...live, identity: { ...next.identity, revocationFile } };
+  // The development identity is judged against the listeners, which are not live.
+  const { revocationFile, development } = config.identity;
+  return { ...config, ...live, identity: { ...next.identity, revocationFile, development } };
 }
 
 /** The top-level keys that differ. Keys of wristbands, assertions and sessions are reloaded on their own. */

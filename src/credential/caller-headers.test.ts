@@ -81,10 +81,23 @@ it("P4: two callers with other values never get one text, as long as one placeho
   );
 });
 
-it.each(["{claim:}", "{claim:a b}", "{subject:hex}", "{user}", "{Subject}", "{claim:a}{claim:b}"])(
-  "%s is a slip",
-  (text) => expect(templateFault(`x${text}`)).toEqual(expect.any(String)),
-);
-it.each(["plain", '{"a": 1}', "{}", "{claim:a}-{claim:b}", "a{subject}"])("%s is none", (text) =>
-  expect(templateFault(text)).toBeNull(),
-);
+it.each([
+  "{claim:}",
+  "{claim:a b}",
+  "{subject:hex}",
+  "{user}",
+  "{Subject}",
+  "{claim:a}{claim:b}",
+  "{claim:a}-{claim:b}",
+  "{issuerAlias}.@_{subject}",
+  "{claim:a}/{claim:b}x{claim:c}",
+])("%s is a slip", (text) => expect(templateFault(`x${text}`)).toEqual(expect.any(String)));
+it.each([
+  "plain",
+  '{"a": 1}',
+  "{}",
+  "{claim:a}/{claim:b}",
+  "{issuerAlias}: {subject}",
+  "{claim:a}-|-{claim:b}",
+  "a{subject}",
+])("%s is none", (text) => expect(templateFault(text)).toBeNull());

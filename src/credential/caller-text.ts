@@ -78,8 +78,18 @@ export function templateFault(text: string): string | null {
   const slip = parts.find((part) => typeof part === "string" && /^\{[A-Za-z]+[^{}"]*\}$/.test(part));
   if (typeof slip === "string")
     return `${slip} is no placeholder; there are {username}, {subject}, {issuerAlias}, {claim:NAME}, and :base32`;
-  const touching = parts.some((part, i) => typeof part !== "string" && typeof (parts[i + 1] ?? "") !== "string");
-  return touching ? "has two placeholders without a text between them: two callers could have one value" : null;
+  return isApart(parts)
+    ? null
+    : "has two placeholders, and between them no character that no value has, such as / or : or |: two callers could have one value";
+}
+
+/** True where what stands between two placeholders can be in no value, so that a text is made of one set of values only. */
+function isApart(parts: CallerTemplate): boolean {
+  const places = parts.flatMap((part, i) => (typeof part === "string" ? [] : [i]));
+  return places.slice(1).every((to, i) => {
+    const between = parts.slice((places[i] ?? 0) + 1, to);
+    return between.some((part) => typeof part === "string" && /[^A-Za-z0-9._@-]/.test(part));
+  });
 }
 
 /** Fills the values in; null where one is absent or could be read as more than one value. */

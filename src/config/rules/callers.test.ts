@@ -208,6 +208,36 @@ describe("MS-23: the development identity", () => {
   });
 });
 
+it("the development identity does not come or go while we run: it is judged against listeners, which stay", () => {
+  const dev = { identity: { development: { subject: "dev" } } };
+  const local = { publicOrigin: "http://localhost:8080", envoy: { listen: "127.0.0.1:8080" } };
+  const [far, near] = [load({}).config, load({ ...local, ...dev }).config];
+  expect(withLiveKeys(far, near).identity.development).toBeNull();
+  expect(withLiveKeys(near, far).identity.development?.subject).toBe("dev");
+});
+
+it.each([
+  ["keys: [] and public", { public: true, apiKeys: [] }, "say one of both"],
+  ["a stream that belongs to one caller", { public: true, legacySse: true }, "say legacySse: false"],
+])("a public server with %s is none", (_, more, words) => {
+  expect(problems({ servers: { demo: server(more) } })).toContain(words);
+});
+
+describe("headers that name callers, where callers come from several issuers", () => {
+  const named = (value: string, more: object) =>
+    problems({ ...more, servers: { demo: server({ headers: { "x-who": value } }) } });
+  const TWO = /servers\.demo\.headers\.x-who: .*can be two people/;
+  it.each(["{username}", "{subject}", "u {subject:base32}"])("%s", (value) => {
+    expect(named(value, withKeys(key()))).toMatch(TWO);
+    expect(named(value, {})).toBe("");
+  });
+  it("with the alias of the issuer, or of a claim alone", () => {
+    const issuers = [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"], alias: "corp" }];
+    for (const value of ["{issuerAlias}/{subject}", "{claim:tenant}"])
+      expect(named(value, { identity: { issuers, apiKeys: [key()] } })).toBe("");
+  });
+});
+
 it("a public server with a credential of the gateway's own is warned of", () => {
   writeFileSync(join(folder, "pat"), "s3cret", { mode: 0o600 });
   const file = { servers: { demo: server({ public: true, credential: [{ static: { file: "pat" } }] }) } };

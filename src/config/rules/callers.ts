@@ -100,9 +100,19 @@ export function checkDevelopment(config: Config, { problem, warn }: Reporter): v
   warn("identity.development", `DEVELOPMENT: whoever sends no credential is ${development.subject}`);
 }
 
-export function checkPublic({ servers }: Config, { warn }: Reporter): void {
-  for (const [name, server] of Object.entries(servers)) {
+export function checkPublic(config: Config, { problem, warn }: Reporter): void {
+  for (const [name, server] of Object.entries(config.servers)) {
     if (!server.public) continue;
+    if (server.apiKeys?.length === 0)
+      problem(
+        `servers.${name}.public`,
+        "lets in who brings no key, and apiKeys: [] nobody who brings one: say one of both",
+      );
+    if (server.legacySse ?? config.legacySse)
+      problem(
+        `servers.${name}.public`,
+        "has callers whom nothing tells apart, and a stream of HTTP+SSE belongs to one caller: say legacySse: false",
+      );
     const isShared = server.credential.some(({ kind }) => kind !== "none" && kind !== "exchange");
     if (isShared)
       warn(`servers.${name}.public`, "its callers without a credential use the gateway's own, as policy allows");

@@ -2,9 +2,9 @@
 import { managedHeaders } from "../../authz/grant.ts";
 import { HEADER_VALUE } from "../../authz/header-value.ts";
 import { parameterOf } from "../../authz/credential-parts.ts";
-import { templateFault } from "../../credential/caller-text.ts";
+import { readTemplate, templateFault } from "../../credential/caller-text.ts";
 import { placesOf } from "../names.ts";
-import { callerHeaders } from "../callers.ts";
+import { callerHeaders, issuerAliases } from "../callers.ts";
 import type { Report, Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 
@@ -102,6 +102,15 @@ export function aliasFault({ identity }: Config, text: string): string | null {
     : null;
 }
 
+/** Why a header that names a caller names two: with callers of several issuers a subject alone is no one person. */
+function unqualifiedFault(config: Config, text: string): string | null {
+  if (text.includes("{issuerAlias}") || issuerAliases(config).size <= 1) return null;
+  const places = readTemplate(text).flatMap((part) => (typeof part === "string" ? [] : [part.of]));
+  return places.some((name) => name === "username" || name === "subject")
+    ? "callers come from several issuers, API keys and proxies included, and the same name can be two people: write {issuerAlias}/ in front of it"
+    : null;
+}
+
 export function checkHeaders(config: Config, { problem }: Reporter): void {
   const say = (key: string, fault: string | null) => fault !== null && problem(key, fault);
   const { header } = config.wristband;
@@ -118,7 +127,10 @@ export function checkHeaders(config: Config, { problem }: Reporter): void {
     for (const [name, value] of Object.entries(headers))
       say(
         `servers.${server}.headers.${name}`,
-        serverFault(name, managed) ?? templateFault(value) ?? aliasFault(config, value),
+        serverFault(name, managed) ??
+          templateFault(value) ??
+          aliasFault(config, value) ??
+          unqualifiedFault(config, value),
       );
     for (const name of passHeaders) {
       const fault = name in headers ? `${name} is fixed in headers: the client's cannot pass` : null;
