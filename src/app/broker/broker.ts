@@ -19,7 +19,7 @@ import { brokerMetrics, brokerOps, type BrokerMetrics, type BrokerOpsSources } f
 import { listingReporter } from "./listing-reporter.ts";
 import { createReloads, LISTS_MS, type BrokerSource } from "./reload.ts";
 import { buildRelay, type RelayDeps, type RelayParts } from "./relay.ts";
-import { sessionsOf } from "./sessions.ts";
+import { createSessionEnd, sessionsOf } from "./sessions.ts";
 import { keyFinder, publicKeysOf, verifierOf } from "./wristbands.ts";
 
 export interface RunningBroker {
@@ -43,6 +43,7 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
   const keys = publicKeysOf(config, monotonic);
   const outputSchemas = createOutputSchemas();
   const changes = createChanges(monotonic);
+  const endSessions = createSessionEnd(config, () => sessions?.clients ?? null);
   const live = createLiveServers(config, {
     ...{ monotonic, outputSchemas, onListed: listingReporter(metrics, log), onChanged: changes.onChanged },
     onApplied(next, changed) {
@@ -50,7 +51,7 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
       calls.apply(next, changed);
       changes.onApplied();
       listeners.endWatching();
-      sessions?.clients.endAt((server) => changed.has(server) || !Object.hasOwn(next.servers, server));
+      endSessions(next, changed);
     },
   });
   const { catalog } = live;
@@ -63,18 +64,16 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
   const own = { verify, lists, listeners, relay: calls.relay, sessions, held, observe: metrics.observeRequest };
   const broker = createBroker({ ...settingsOf(config), ...own, ...live });
   let started = false;
-  const { breakerState } = calls;
-  const configState = () => reloads.state();
-  const sources = { metrics, configState, keys, held, breakerState, started: () => started, onRead: changes.onRead };
-  const ops = opsOf(config, { ...sources, ...live });
+  const told = { breakerState: calls.breakerState, configState: () => reloads.state(), onRead: changes.onRead };
+  const ops = opsOf(config, { metrics, keys, held, started: () => started, ...told, ...live });
   const reloads = createReloads({ config, log, source, metrics }, { broker, ops, live });
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(LISTS_MS, null, { ref: false })])]);
   await broker.listen();
   started = true;
   reloads.watch(POLL_MS);
-  const [servers, ready] = [catalog.states().length, keys.status().keys > 0];
-  log.info("listening", { broker: textOf(config.listen.broker), servers, ready });
+  const counts = { servers: catalog.states().length, ready: keys.status().keys > 0 };
+  log.info("listening", { broker: textOf(config.listen.broker), ...counts });
   return {
     reload: reloads.reload,
     async stop() {

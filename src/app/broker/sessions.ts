@@ -1,5 +1,9 @@
 // Builds the sessions of clients from the configuration: their keys, limits, and the way to other replicas. I/O: files.
-import { createClientSessions, type ClientSessionsOptions } from "../../broker/sessions/client-sessions.ts";
+import {
+  createClientSessions,
+  type ClientSessions,
+  type ClientSessionsOptions,
+} from "../../broker/sessions/client-sessions.ts";
 import { createEventIds } from "../../broker/sessions/event-ids.ts";
 import { createKeptCalls, type KeptCalls } from "../../broker/relay/kept-calls.ts";
 import { createForwarder, type ForwarderTls } from "../../broker/sessions/forward.ts";
@@ -7,6 +11,7 @@ import { createSessionIds } from "../../broker/sessions/session-id.ts";
 import { createPacer } from "../../broker/upstream/brake.ts";
 import { createReadMessage } from "../../broker/upstream/message.ts";
 import type { SessionParts } from "../../broker/session-requests.ts";
+import { configText } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
 import { readCaFile } from "../../files/ca.ts";
 import type { Log } from "../../ops/log.ts";
@@ -62,6 +67,31 @@ export function sessionsOf(config: Config, { sealer, monotonic, log, ...changes 
       forwarder.close();
     },
   };
+}
+
+type Ending = Pick<ClientSessions, "endAll" | "endAt">;
+
+/**
+ * Makes what ends sessions at a change of the configuration: those at servers that changed or left, and all where other callers are
+ * let in. A caller who may have lost her right hears no more; her next request shows who she is.
+ */
+export function createSessionEnd(first: Config, sessions: () => Ending | null) {
+  let config = first;
+  return (next: Config, changed: ReadonlySet<string>): void => {
+    const before = config;
+    config = next;
+    if (hasOtherCallers(before, next)) sessions()?.endAll();
+    else sessions()?.endAt((server) => changed.has(server) || !Object.hasOwn(next.servers, server));
+  };
+}
+
+/** True where somebody may have lost a right, or has another identity. A server that comes or goes changes nobody's. */
+function hasOtherCallers(before: Config, next: Config): boolean {
+  if (configText(before.identity) !== configText(next.identity)) return true;
+  return Object.entries(next.servers).some(([name, { apiKeys, public: isPublic }]) => {
+    const known = before.servers[name];
+    return known !== undefined && configText([apiKeys, isPublic]) !== configText([known.apiKeys, known.public]);
+  });
 }
 
 /** A replica is spoken to as Envoy speaks to it; it shows the certificate of its own listener. */

@@ -27,6 +27,8 @@ export interface ClientSessions {
    * old server must not go on to speak to the client.
    */
   endAt(isGone: (server: string) => boolean): void;
+  /** Ends all sessions; their clients begin anew. */
+  endAll(): void;
   /** Ends sessions that were idle, or have lived, for their time. */
   sweep(): void;
   /** Ends all sessions, at their servers too; best effort. */
@@ -125,12 +127,16 @@ class OwnedSessions implements ClientSessions {
       if (session.upstreams.names().some((server) => isGone(server))) session.end();
   }
 
+  endAll(): void {
+    for (const { session } of this.#entries.values()) session.end();
+  }
+
   sweep(): void {
     for (const entry of this.#entries.values()) if (this.#isOver(entry)) entry.session.end();
   }
 
   async close(): Promise<void> {
-    for (const { session } of this.#entries.values()) session.end();
+    this.endAll();
     await Promise.all(this.#deletions);
   }
 
