@@ -170,7 +170,9 @@ test_scopes_and_log_in_together if {
 
 test_labels if {
 	labels_of({"allow": true}) == []
-	labels_of({"allow": true, "labels": {"a", "b"}}) == ["a", "b"]
+
+	# WebAssembly has another order of sets.
+	{"a", "b"} == {label | some label in labels_of({"allow": true, "labels": {"a", "b"}})}
 	labels_of({"allow": false, "labels": ["a", 1, null]}) == ["a"]
 	every odd in [null, "a", 1, {"a": "b"}] { labels_of({"allow": true, "labels": odd}) == [] }
 }

@@ -1,6 +1,7 @@
 // Where the parts of a credential stand: headers, or the query of a server that wants it there; and their form on the way to
 // the broker. Pure.
 import { hash } from "node:crypto";
+import { parseJson } from "../json/parse.ts";
 import { Secret } from "../secret/secret.ts";
 import type { Credential, HeaderPart } from "./types.ts";
 
@@ -64,7 +65,7 @@ export function relayHeaders(credential: Credential): Map<string, string> {
 export function readMore(text: string): MoreParts | null {
   let json: unknown;
   try {
-    json = JSON.parse(Buffer.from(text, "base64url").toString());
+    json = parseJson(Buffer.from(text, "base64url").toString());
   } catch {
     return null;
   }

@@ -208,13 +208,13 @@ describe("E03, E05, E06, E16: an evaluation that fails refuses, and its instance
 
   it("E05: data beyond the memory is refused at load, in words", () => {
     const data = JSON.stringify({ grants: { engineering: { demo: { tool: huge } } } });
-    expect(() => createEvaluator(demo(data), null, UNWATCHED)).toThrow(/cannot be loaded/);
+    expect(() => createEvaluator(demo(data), null, UNWATCHED)).toThrow(/data is too large: its 40\.0 MiB/);
   });
 
   it("M9: a catalogue that does not fit leaves the one before", () => {
     const catalog = (tools: readonly string[]) => ({ servers: { demo: { tools, prompts: [], resources: [] } } });
     const small = createEvaluator(demo(), catalog(["echo"]), UNWATCHED);
-    expect(() => small.withCatalog(catalog(huge))).toThrow(/cannot be loaded/);
+    expect(() => small.withCatalog(catalog(huge))).toThrow(/data is too large: its 40\.0 MiB/);
     expect(visible(small, INPUT)).toMatchObject({ ok: true, value: { tools: { demo: ["echo"] } } });
   });
 });

@@ -12,6 +12,7 @@ const RENDERING = new Set([
   "authz/step.ts", // of the sender's own message, for the sender
   "broker/relay/relay.ts",
   "cli/input.ts",
+  "credential/vault/caller-sessions.ts",
   "credential/vault/reports.ts",
   "credential/vault/vault.ts",
   "identity/revocation-lines.ts",

@@ -55,7 +55,11 @@ function sources() {
     counts,
     logged,
     ...createExchangeSources(
-      { negativeTtlMs: 5000, identity: { issuers: [] as object[], apiKeys: [] as object[] } } as Config,
+      {
+        negativeTtlMs: 5000,
+        identity: { issuers: [] as object[], apiKeys: [] as object[], proxies: [] as object[], development: null },
+        servers: {},
+      } as unknown as Config,
       {
         log,
         metrics,
