@@ -91,6 +91,8 @@ it.each([
   "{claim:a}-{claim:b}",
   "{issuerAlias}.@_{subject}",
   "{claim:a}/{claim:b}x{claim:c}",
+  "{claim:a:base32}a{subject}",
+  "{claim:a}@{subject:base32}.{claim:b}",
 ])("%s is a slip", (text) => expect(templateFault(`x${text}`)).toEqual(expect.any(String)));
 it.each([
   "plain",
@@ -99,5 +101,7 @@ it.each([
   "{claim:a}/{claim:b}",
   "{issuerAlias}: {subject}",
   "{claim:a}-|-{claim:b}",
+  "{subject}@{claim:a:base32}",
+  "{claim:a:base32}.{subject}-{claim:b:base32}",
   "a{subject}",
 ])("%s is none", (text) => expect(templateFault(text)).toBeNull());

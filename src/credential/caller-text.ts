@@ -83,12 +83,17 @@ export function templateFault(text: string): string | null {
     : "has two placeholders, and between them no character that no value has, such as / or : or |: two callers could have one value";
 }
 
-/** True where what stands between two placeholders can be in no value, so that a text is made of one set of values only. */
+/**
+ * True where a text is made of one set of values only: between each two placeholders stands a character that no value has; or all
+ * values but one are base32, and between each two stands what base32 does not have.
+ */
 function isApart(parts: CallerTemplate): boolean {
-  const places = parts.flatMap((part, i) => (typeof part === "string" ? [] : [i]));
-  return places.slice(1).every((to, i) => {
-    const between = parts.slice((places[i] ?? 0) + 1, to);
-    return between.some((part) => typeof part === "string" && /[^A-Za-z0-9._@-]/.test(part));
+  const places = parts.flatMap((part, i) => (typeof part === "string" ? [] : [{ i, isPlain: !part.isBase32 }]));
+  const onePlain = places.filter(({ isPlain }) => isPlain).length <= 1;
+  const separator = onePlain ? /[^a-z2-7]/ : /[^A-Za-z0-9._@-]/;
+  return places.slice(1).every(({ i: to }, n) => {
+    const between = parts.slice((places[n]?.i ?? 0) + 1, to);
+    return between.some((part) => typeof part === "string" && separator.test(part));
   });
 }
 

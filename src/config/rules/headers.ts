@@ -104,7 +104,7 @@ export function aliasFault({ identity }: Config, text: string): string | null {
 
 /** Why a header that names a caller names two: with callers of several issuers a subject alone is no one person. */
 function unqualifiedFault(config: Config, text: string): string | null {
-  if (text.includes("{issuerAlias}") || issuerAliases(config).size <= 1) return null;
+  if (/\{issuerAlias[:}]|\{claim:iss[:}]/.test(text) || issuerAliases(config).size <= 1) return null;
   const places = readTemplate(text).flatMap((part) => (typeof part === "string" ? [] : [part.of]));
   return places.some((name) => name === "username" || name === "subject")
     ? "callers come from several issuers, API keys and proxies included, and the same name can be two people: write {issuerAlias}/ in front of it"
