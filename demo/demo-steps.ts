@@ -48,7 +48,7 @@ export const WORLD_STEPS: readonly DemoStep[] = [
     person: "carol",
     path: "/mcp",
     ...tool("tickets_whoami"),
-    shows: ["HTTP/1.1 403", '"reason":"credential_missing"', '"help":"In this demo'],
+    shows: ["HTTP/1.1 200", '"code":403', '"reason":"credential_missing"', '"help":"In this demo'],
   },
   {
     title: "bob's list is empty:",

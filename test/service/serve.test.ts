@@ -249,7 +249,7 @@ describe("SIGHUP applies the servers", () => {
       expect(await statuses()).toEqual([401, 404]);
     }
     const failed = log.filter((line) => line.includes("reload_failed"));
-    expect(failed.filter((line) => line.includes('"servers"')).length).toBeGreaterThan(0);
+    expect(failed.filter((line) => line.includes('"issuers and servers"')).length).toBeGreaterThan(0);
   });
 
   it("the catalogue is read anew for them", async () => {
