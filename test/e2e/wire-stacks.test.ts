@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
 import { freePorts } from "../../demo/ports.ts";
 import { legacy, post, reasonOf } from "./client.ts";
@@ -48,6 +48,6 @@ describe.each(["http2", "grpc-js"])("listen.authzStack: %s", (authzStack) => {
     expect([denied.status, reasonOf(denied), denied.message?.["id"]]).toEqual([200, "policy_denied", 1]);
     const malformed = await post(lab.gateway, '{"jsonrpc":"2.0","id":1,"id":2}', { token });
     expect([malformed.status, reasonOf(malformed)]).toEqual([400, "body_malformed"]);
-    expect(lastLine()).toMatchObject({ decision: "deny", reason: "body_malformed" });
+    await vi.waitFor(() => expect(lastLine()).toMatchObject({ decision: "deny", reason: "body_malformed" }));
   });
 });
