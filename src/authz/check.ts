@@ -1,46 +1,31 @@
-// The pipeline that decides one request: endpoint, admission, token, body, policy, credential, wristband. Pure: all I/O is
-// behind the ports.
+// The pipeline behind ext_authz, which decides one HTTP request: endpoint, admission, token, body, then the operation by judge.ts,
+// headers, credential, wristband. Pure: all I/O is behind the ports.
 import { admit, admitBody, admitMedia, type AdmitSettings } from "./admit.ts";
 import { findEndpoint, type EndpointTable, type McpEndpoint } from "./endpoint.ts";
-import { Grant, type HeaderSettings } from "./grant.ts";
-import { createCredentialWaits, type CredentialWaits } from "./credential-waits.ts";
-import { createLargeBodies, isLarge } from "./large-bodies.ts";
+import { Grant, type HeaderSettings, type Proof } from "./grant.ts";
+import { isLarge } from "./large-bodies.ts";
 import { tellOnStream } from "./told-refusal.ts";
 import { admitBodiless, revisionOf, sessionIdOf } from "./session-request.ts";
-import { admitTo, identifyCaller, openNames, opens, tokenUse } from "./identify-caller.ts";
-import { heldScopes } from "./held-scopes.ts";
+import { admitTo, identifyCaller, tokenUse } from "./identify-caller.ts";
+import { createShared, credentialFor, judge, noteOperation, type JudgeContext, type JudgeSettings } from "./judge.ts";
+import type { Shared } from "./judge.ts";
+import { permits, type Permit, type PermitOf } from "./permit.ts";
 import { readPresented, type PresentedSettings } from "./presented.ts";
-import { pass, refuse, refuseBody, refuseByPolicy, type Step } from "./step.ts";
+import { pass, refuse, refuseBody, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
-import { createLocalTimes, type LocalTimes } from "./local-time.ts";
-import { createPolicyCallers, inputOf } from "./policy-input.ts";
 import { relayedCall } from "./relayed-call.ts";
-import type {
-  PolicyCaller,
-  PolicyInput,
-  PolicyOperation,
-  AllowDecision,
-  Decision,
-  AuthzRequest,
-  Credential,
-  Identity,
-  Visible,
-  WristbandUse,
-} from "./types.ts";
+import type { AuthzRequest, Identity, Visible, WristbandUse } from "./types.ts";
 import type { Ports } from "./ports.ts";
 import { corsHeaders, documentResponse, preflightResponse, type DocumentSettings } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { isOfTask } from "../mcp/method-table.ts";
-import { knownTarget, offeredTarget, type Target, type TargetSettings } from "./target.ts";
-import { isWatching, judgeWatched } from "./listen-request.ts";
-import { taskTarget, type TaskRequest } from "./task-request.ts";
-import { readOperation, rpcContextOf } from "../mcp/read-operation.ts";
+import { readOperation } from "../mcp/read-operation.ts";
 import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import type { Secret } from "../secret/secret.ts";
 import { readSearchMode } from "../mcp/search-mode.ts";
 
-export interface CheckSettings extends TargetSettings {
+export interface CheckSettings extends JudgeSettings {
   readonly endpoints: EndpointTable;
   readonly admit: AdmitSettings;
   readonly documents: DocumentSettings;
@@ -48,43 +33,30 @@ export interface CheckSettings extends TargetSettings {
   readonly presents: PresentedSettings;
   /** The way of each server's calls: relayed by the broker, or straight. */
   readonly routing: Readonly<Record<string, "broker" | "direct">>;
-  readonly policyHeaders: readonly string[];
-  /** A challenge for scopes names those too that the token has. */
-  readonly challengesHeldScopes: boolean;
   /** By server: what it gets beside the credential. */
   readonly serverHeaders: Readonly<Record<string, ServerHeaders>>;
   /** Headers that are counted when they do not reach a server. */
   readonly watchedHeaders: ReadonlySet<string>;
-  readonly compat: "authorino" | null;
-  /** Time zones in which policy sees the time. */
-  readonly zones: readonly string[];
   readonly clientAddress: "peer" | "x-envoy-external-address";
-  /** Checks of one caller with a body above 32 KiB that are under way at a time. */
-  readonly largeBodiesPerCaller: number;
 }
 
 /** Decides one request, and writes each fact into `facts` as soon as it is proven. */
 export type Check = (request: AuthzRequest, facts: CheckFacts, signal: AbortSignal) => Promise<Outcome>;
 
 /** The values that all steps of one Check share. Made once per Check. */
-interface CheckContext {
+interface CheckContext extends JudgeContext {
   readonly settings: CheckSettings;
-  readonly localTimes: (seconds: number) => LocalTimes | null;
   readonly ports: Ports;
   readonly request: AuthzRequest;
-  readonly facts: CheckFacts;
-  readonly signal: AbortSignal;
-  readonly waits: CredentialWaits;
 }
 
-/** Makes the pipeline: each step returns its value, or the one reason that ends the Check. */
-export function createCheck(settings: CheckSettings, ports: Ports): Check {
-  const callerOf = createPolicyCallers();
-  const localTimes = createLocalTimes(settings.zones);
-  const inTurn = createLargeBodies(settings.largeBodiesPerCaller);
-  const waits = createCredentialWaits();
+/**
+ * Makes the pipeline: each step returns its value, or the one reason that ends the Check.
+ * @param shared of all doors of this process
+ */
+export function createCheck(settings: CheckSettings, ports: Ports, shared: Shared = createShared(settings)): Check {
   return async (request, facts, signal) => {
-    const context: CheckContext = { settings, localTimes, ports, request, facts, signal, waits };
+    const context: CheckContext = { settings, shared, ports, request, facts, signal };
     const source = sourceIp(context);
     facts.sourceIp = source;
     const located = findEndpoint(settings.endpoints, request.host, request.path);
@@ -110,11 +82,11 @@ export function createCheck(settings: CheckSettings, ports: Ports): Check {
     if (!identity.ok) return identity;
     if (request.method !== "POST") return decideBodiless(context, endpoint, identity.value);
 
-    const asked: CallerRequest = { endpoint, identity: identity.value, caller: callerOf(identity.value) };
+    const asked: CallerRequest = { endpoint, identity: identity.value };
     const isTurned = isLarge(request.body);
     if (isTurned) ports.note(facts);
     const decided = isTurned
-      ? inTurn(identity.value, async () => decide(context, asked), signal)
+      ? shared.inTurn(identity.value, async () => decide(context, asked), signal)
       : decide(context, asked);
     return told(context, asked, decided);
   };
@@ -130,40 +102,32 @@ function told(context: CheckContext, { endpoint, identity }: CallerRequest, outc
 interface CallerRequest {
   readonly endpoint: McpEndpoint;
   readonly identity: Identity;
-  readonly caller: PolicyCaller;
+}
+
+/** A request whose operation is read. */
+interface Read {
+  readonly endpoint: McpEndpoint;
+  readonly operation: Operation;
+  readonly sessionId: string | null;
 }
 
 /** Reads the body and decides its operation. */
-function decide(context: CheckContext, { endpoint, identity, caller }: CallerRequest): Outcome | Promise<Outcome> {
+function decide(context: CheckContext, { endpoint, identity }: CallerRequest): Outcome | Promise<Outcome> {
   const operation = operationOf(context, endpoint);
   if (!operation.ok) return operation;
   if (operation.value.class === "session" && !endpoint.sessions) return refuse("method_unknown", "no sessions");
   const session = sessionIdOf(context.request, endpoint, operation.value.version);
   if (!session.ok) return session;
-  const target = targetOf(context, { endpoint, identity, operation: operation.value });
-  if (!target.ok) return target;
-  // The Check has already been answered: an evaluation would have no use, and no caller to count against.
-  if (context.signal.aborted) return refuse("deadline", "before policy was asked");
-  const input = inputOf(context, caller, target.value);
-  const asked = { endpoint, identity, input, sessionId: session.value };
-  if (isWatching(operation.value)) return decideWatching(context, { ...asked, caller }, operation.value);
-  return operation.value.class === "named"
-    ? decideCall(context, { ...asked, operation: target.value })
-    : decideHousekeeping(context, { ...asked, class: operation.value.class });
+  const read = { endpoint, operation: operation.value, sessionId: session.value };
+  const judged = judge(context, { endpoint, identity, operation: operation.value });
+  const granted = (permit: Step<Permit>) => (permit.ok ? grant(context, read, permit.value) : permit);
+  return judged instanceof Promise ? judged.then(granted) : granted(judged);
 }
 
-/** The server and its own name for what is asked, if the configuration offers it. */
-function targetOf({ settings, ports, facts }: CheckContext, asked: TaskRequest): Step<Target> {
-  const target = isOfTask(asked.operation.method)
-    ? taskTarget(ports, facts, asked)
-    : knownTarget(settings, facts, asked);
-  const offered = target.ok ? offeredTarget(settings, asked.endpoint, target.value) : target;
-  if (!offered.ok) return offered;
-  const { server } = offered.value;
-  return server === null || opens(asked.identity, server) ? offered : refuse("policy_denied", KEY_DOES_NOT_OPEN);
+function grant(context: CheckContext, read: Read, permit: Permit): Promise<Outcome> {
+  if (permits(permit, "call")) return grantCall(context, read, permit);
+  return permits(permit, "watch") ? grantWatch(context, read, permit) : grantHousekeeping(context, read, permit);
 }
-
-const KEY_DOES_NOT_OPEN = "the caller's key does not open this server";
 
 /** Decides GET and DELETE: they act on the caller's own session, of which the broker alone knows. */
 function decideBodiless(context: CheckContext, endpoint: McpEndpoint, identity: Identity): Outcome | Promise<Outcome> {
@@ -172,11 +136,12 @@ function decideBodiless(context: CheckContext, endpoint: McpEndpoint, identity: 
   const sessionId = admitBodiless(request, endpoint);
   if (!sessionId.ok) return sessionId;
   facts.method = request.method;
-  return grantHousekeeping(context, { identity, sessionId: sessionId.value }, [NO_NAMES, { use: "session" }]);
+  const proof: Proof = { identity, decision: "housekeeping" };
+  return grantToBroker(context, { proof, sessionId: sessionId.value }, [NO_NAMES, { use: "session" }]);
 }
 
 /** The caller for the audit line: also that of a token with a valid signature that was refused for another reason. */
-function callerIn(identified: Step<Identity>): Identity | null {
+export function callerIn(identified: Step<Identity>): Identity | null {
   return identified.ok ? identified.value : (identified.caller ?? null);
 }
 
@@ -199,106 +164,64 @@ function operationOf({ settings, request, facts }: CheckContext, { search }: Mcp
     facts.rpc = read.rpc;
     return refuseBody(read.fault);
   }
-  const { operation } = read;
-  facts.rpc = rpcContextOf(operation);
-  facts.method = operation.method;
-  facts.kind = operation.kind;
-  facts.name = operation.name;
-  if (!search) return pass(operation);
-  const meant = readSearchMode(operation);
+  noteOperation(facts, read.operation);
+  if (!search) return pass(read.operation);
+  const meant = readSearchMode(read.operation);
   return meant.ok ? pass(meant.operation) : { ok: false, ...meant.fault };
 }
 
 const NO_NAMES: Visible = { tools: {}, prompts: {}, resources: {} };
 
-interface Housekeeping {
-  readonly endpoint: McpEndpoint;
-  readonly identity: Identity;
-  readonly input: PolicyInput;
-  readonly sessionId: string | null;
-  readonly class: Exclude<Operation["class"], "named">;
-  /** For the servers of a stream that tells of resources. */
-  readonly credentials?: Secret | null;
-}
-
-/** Decides a housekeeping request: the broker answers it, and shows only the names in the wristband. */
-async function decideHousekeeping(context: CheckContext, asked: Housekeeping): Promise<Outcome> {
-  const { ports, facts, signal } = context;
-  const { endpoint, identity, input } = asked;
-  if (asked.class === "session") return grantHousekeeping(context, asked, [NO_NAMES, { use: "session" }]);
-  const isList = asked.class === "list" || asked.class === "listen";
-  if (isList) ports.note(facts); // the next step may wait for a turn
-  const listed = isList ? await ports.visible(input, signal, facts) : null;
-  if (listed?.ok === false) return listed;
-  facts.policy = listed?.value.revision ?? null;
-  const open = openNames(identity, listed?.value.names ?? NO_NAMES);
-  const visible = context.settings.curation.narrow(open, endpoint.virtualServer);
-  return grantHousekeeping(context, asked, [
-    visible,
-    { use: "list", merged: input.mcp.server === null, policy: facts.policy ?? undefined },
-  ]);
-}
-
-/** Decides a stream that names resources: each by itself. The wristband has those that are allowed, and nothing else. */
-async function decideWatching(
+/** Lets a housekeeping request through: the broker answers it, and shows only the names in the wristband. */
+function grantHousekeeping(
   context: CheckContext,
-  { endpoint, identity, caller, sessionId }: CallerRequest & Pick<Housekeeping, "sessionId">,
-  operation: Operation,
+  { endpoint, operation, sessionId }: Read,
+  permit: Permit,
 ): Promise<Outcome> {
-  const { settings, ports, facts, signal } = context;
+  const names = permits(permit, "list") ? permit.what.names : NO_NAMES;
+  const use: WristbandUse =
+    operation.class === "session"
+      ? { use: "session" }
+      : { use: "list", merged: endpoint.server === null, policy: context.facts.policy ?? undefined };
+  return grantToBroker(context, { proof: proofOf(permit), sessionId }, [names, use]);
+}
+
+/** Lets a stream that names resources through: the wristband has those that are permitted. */
+async function grantWatch(context: CheckContext, { sessionId }: Read, permit: PermitOf<"watch">): Promise<Outcome> {
+  const { settings, facts } = context;
   const body = admitBody(settings.admit, context.request);
   if (!body.ok) return body;
-  ports.note(facts); // the next steps may wait
-  const judged = await judgeWatched(
-    {
-      ...{ resolver: settings.resolver, curation: settings.curation, signal },
-      opens: (server) => opens(identity, server),
-      decide: (target) => ports.decide(inputOf(context, caller, target), facts),
-      fetchCredential: async (server) => credentialFor(context, identity, server),
-    },
-    endpoint,
-    operation,
-  );
-  if (!judged.ok) return judged;
-  const { names, policy, note, credentials } = judged.value;
-  facts.policy = policy;
-  const use = { use: "listen" as const, body: body.value, policy: policy ?? undefined };
-  const granted = await grantHousekeeping(context, { identity, sessionId, credentials }, [names, use]);
+  const { names, note, credentials } = permit.what;
+  const use = { use: "listen" as const, body: body.value, policy: facts.policy ?? undefined };
+  const granted = await grantToBroker(context, { proof: proofOf(permit), sessionId, credentials }, [names, use]);
   facts.note = note;
   return granted;
 }
 
-function credentialFor(
-  { ports, signal, waits }: CheckContext,
-  identity: Identity,
-  server: string,
-): Step<Credential> | Promise<Step<Credential>> {
-  const asked = ports.fetchCredential(server, identity, signal);
-  return asked instanceof Promise ? waits(identity, asked, signal) : asked;
+function proofOf({ identity, decision }: Permit): Proof {
+  return { identity, decision };
+}
+
+interface ToBroker {
+  readonly proof: Proof;
+  readonly sessionId: string | null;
+  /** For the servers of a stream that tells of resources. */
+  readonly credentials?: Secret | null;
 }
 
 /** Lets a request through to the broker, with a wristband of these names and this use. */
-async function grantHousekeeping(
+async function grantToBroker(
   { settings, ports, facts }: CheckContext,
-  { identity, sessionId, credentials = null }: Pick<Housekeeping, "identity" | "sessionId" | "credentials">,
+  { proof, sessionId, credentials = null }: ToBroker,
   [visible, use]: readonly [Visible, WristbandUse],
 ): Promise<Outcome> {
-  const signed = await ports.signWristband(identity, visible, use);
+  const signed = await ports.signWristband(proof.identity, visible, use);
   if (!signed.ok) return signed;
   const wristband = signed.value;
   facts.wristband = wristband.jti;
   if (wristband.leftOut.length > 0) facts.note = `too large for the list: ${wristband.leftOut.join(", ")}`;
-  const proof = { identity, decision: "housekeeping" as const };
   const route = { to: "broker" as const, wristband, sessionId, credentials };
   return Grant.of(proof, { ...route, responseHeaders: corsOf(facts) }, settings.headers);
-}
-
-interface Call {
-  readonly endpoint: McpEndpoint;
-  readonly identity: Identity;
-  readonly input: PolicyInput;
-  readonly sessionId: string | null;
-  readonly operation: PolicyOperation & { readonly server: string | null };
 }
 
 /**
@@ -306,33 +229,22 @@ interface Call {
  * arguments under names that only the tool's schema has, so they cannot be compared with the body here (threat model:
  * B23). The broker has the schema and makes them anew, and sends none for a client of an older revision.
  */
-function goesStraight({ settings, request: { headers } }: CheckContext, { endpoint, operation }: Call): boolean {
+function goesStraight({ settings, request: { headers } }: CheckContext, { endpoint, operation }: Read): boolean {
   const { server } = endpoint;
   if (server === null || settings.routing[server] !== "direct" || isOfTask(operation.method)) return false;
   for (const name of headers.names()) if (name.startsWith("mcp-param-")) return false;
   return true;
 }
 
-function noteDecision(facts: CheckFacts, { revision, note, labels }: Decision): void {
-  facts.policy = revision;
-  facts.note = note;
-  facts.labels = labels ?? null;
-}
-
-/** Decides a named operation: policy, then the credential, then the wristband if the broker relays it. */
-async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
+/** Lets a permitted call through: its headers, the credential, then the wristband if the broker relays it. */
+async function grantCall(context: CheckContext, read: Read, permit: PermitOf<"call">): Promise<Outcome> {
   const { settings, ports, facts } = context;
-  const { identity } = call;
-  const { server } = call.operation;
-  if (server === null) return refuse("internal", "a named operation without a server");
-  const decision = ports.decide(call.input, facts);
-  if (!decision.ok) return decision;
-  noteDecision(facts, decision.value);
-  if (!decision.value.allow) return refuseByPolicy(decision.value, heldScopes(identity, settings.challengesHeldScopes));
-
+  const { identity } = permit;
+  const { target } = permit.what;
+  const { server } = target;
   const headers = settings.serverHeaders[server] ?? NO_SERVER_HEADERS;
   const received = context.request.headers;
-  const client = clientHeaders(received, headers, call.operation.version);
+  const client = clientHeaders(received, headers, target.version);
   if (!client.ok) return client;
   facts.droppedHeaders = droppedHeaders(received, headers, settings.watchedHeaders);
   for (const name of facts.droppedHeaders) ports.headerDropped(name);
@@ -343,14 +255,14 @@ async function decideCall(context: CheckContext, call: Call): Promise<Outcome> {
   const credential = fetched.value;
   facts.credential = credential.kind;
   facts.origin = credential.origin ?? null;
-  const proof = { identity, decision: decision.value satisfies AllowDecision };
   const responseHeaders = corsOf(facts);
-  if (goesStraight(context, call)) {
+  if (goesStraight(context, read)) {
     const direct = { to: "server" as const, server, credential, received, client: client.value, headers };
-    return Grant.of(proof, { ...direct, responseHeaders }, settings.headers);
+    return Grant.of(proofOf(permit), { ...direct, responseHeaders }, settings.headers);
   }
+  const call = { identity, operation: target, sessionId: read.sessionId };
   const relayed = await relayedCall(context, call, { server, credential });
-  return relayed.ok ? Grant.of(proof, { ...relayed.value, responseHeaders }, settings.headers) : relayed;
+  return relayed.ok ? Grant.of(proofOf(permit), { ...relayed.value, responseHeaders }, settings.headers) : relayed;
 }
 
 function corsOf(facts: CheckFacts): Map<string, string> {

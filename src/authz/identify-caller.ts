@@ -44,7 +44,11 @@ export function tokenUse(
     request,
     publicOrigin,
     source,
-  }: { readonly request: AuthzRequest; readonly publicOrigin: string; readonly source: string },
+  }: {
+    readonly request: Pick<AuthzRequest, "method" | "path">;
+    readonly publicOrigin: string;
+    readonly source: string;
+  },
   { resource, namedResource = null }: McpEndpoint,
   presented: Presented,
 ): TokenUse {

@@ -1,7 +1,6 @@
 // Schedules Checks with large bodies, which take milliseconds to read: one per turn of the event loop. Pure.
 import { createFairTurns } from "./fair-turns.ts";
-import { refuse } from "./step.ts";
-import type { Outcome } from "./outcome.ts";
+import { refuse, type Refused } from "./step.ts";
 import type { Identity, RequestBody } from "./types.ts";
 
 /** Bodies up to this size, nearly all tool calls, are read at once. */
@@ -10,7 +9,11 @@ export const SMALL_BODY_BYTES = 32 * 1024;
 const MAX_WAITING = 256;
 
 /** Decides a Check with a large body when the turn of its caller has come. */
-export type LargeBodies = (caller: Identity, decide: () => Promise<Outcome>, signal: AbortSignal) => Promise<Outcome>;
+export type LargeBodies = <T extends object>(
+  caller: Identity,
+  decide: () => Promise<T>,
+  signal: AbortSignal,
+) => Promise<T | Refused>;
 
 const TOO_MANY = refuse("rate_limited", "too many large bodies of this caller are under way");
 const LATE = refuse("deadline", "before the large body's turn came");
@@ -35,5 +38,5 @@ export function createLargeBodies(perCaller: number): LargeBodies {
 }
 
 export function isLarge(body: RequestBody): boolean {
-  return (body.kind === "bytes" || body.kind === "text") && body.bytes.length > SMALL_BODY_BYTES;
+  return "bytes" in body && body.bytes.length > SMALL_BODY_BYTES;
 }

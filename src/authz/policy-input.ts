@@ -26,17 +26,23 @@ function policyInput(facts: PolicyFacts, compat: "authorino" | null): PolicyInpu
   return compat === "authorino" ? { ...facts, auth: { identity: facts.identity.claims } } : facts;
 }
 
+export interface InputSettings {
+  /** Headers that policy sees. */
+  readonly policyHeaders: readonly string[];
+  readonly compat: "authorino" | null;
+}
+
 /** What the input of one Check is made of. */
 export interface InputSources {
-  readonly settings: { readonly policyHeaders: readonly string[]; readonly compat: "authorino" | null };
-  readonly localTimes: (seconds: number) => LocalTimes | null;
-  readonly request: AuthzRequest;
+  readonly settings: InputSettings;
+  readonly shared: { readonly localTimes: (seconds: number) => LocalTimes | null };
+  readonly request: Pick<AuthzRequest, "host" | "path" | "headers">;
   readonly facts: Pick<CheckFacts, "path" | "sourceIp" | "arrivedAt">;
 }
 
 /** The policy input for one operation of a Check. */
 export function inputOf(
-  { settings, localTimes, request, facts }: InputSources,
+  { settings, shared, request, facts }: InputSources,
   identity: PolicyCaller,
   mcp: PolicyOperation,
 ): PolicyInput {
@@ -48,7 +54,7 @@ export function inputOf(
   const { host } = request;
   const path = facts.path ?? request.path;
   const time = Math.floor(facts.arrivedAt / 1000);
-  const local = localTimes(time);
+  const local = shared.localTimes(time);
   const described = { host, path, sourceIp: facts.sourceIp ?? "", time, headers, ...(local !== null && { local }) };
   return policyInput({ identity, mcp, request: described }, settings.compat);
 }

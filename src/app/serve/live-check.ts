@@ -1,6 +1,6 @@
 // The pipeline with what follows the configuration's servers: SIGHUP puts a new one in place in one step, and Checks that are
 // under way end with the one that they began with. I/O through the credential sources.
-import { createCheck, type Check } from "../../authz/check.ts";
+import { createPipeline, type Pipeline } from "../../authz/pipeline.ts";
 import type { RefusalResponseSettings } from "../../authz/refusal-response.ts";
 import type { Ports } from "../../authz/ports.ts";
 import type { Step } from "../../authz/step.ts";
@@ -19,7 +19,8 @@ import { refetcherOf } from "./refetch.ts";
 import { timedPorts } from "./timed-ports.ts";
 
 export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close"> {
-  readonly check: Check;
+  /** That of the configuration in force. A front door takes it once for each call. */
+  pipeline(): Pipeline;
   /** Those of the configuration in force. */
   readonly answers: RefusalResponseSettings;
   /** Keeps the calls whose credential may have to be fetched anew. */
@@ -43,7 +44,7 @@ const GRACE_MS = 1000;
 
 interface Part {
   readonly answers: RefusalResponseSettings;
-  readonly check: Check;
+  readonly pipeline: Pipeline;
   readonly credentials: CredentialChains;
 }
 
@@ -74,7 +75,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
     return {
       answers: answerSettings(of),
       credentials,
-      check: createCheck(checkSettings(of), timedPorts(deps.metrics, { ...ports, ...own })),
+      pipeline: createPipeline(checkSettings(of), timedPorts(deps.metrics, { ...ports, ...own })),
     };
   };
   let live = partOf(config);
@@ -82,7 +83,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
   return {
     refetcher,
     answers: liveAnswers(() => live.answers),
-    check: (request, facts, signal) => live.check(request, facts, signal),
+    pipeline: () => live.pipeline,
     start: () => live.credentials.start(),
     purge(isRevoked) {
       refetcher.purge(isRevoked);

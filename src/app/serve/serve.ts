@@ -181,21 +181,21 @@ function signerOf({ config, log }: ServeOptions, sources: Pick<SignerOptions, "k
 }
 
 interface CheckParts {
-  readonly live: Pick<LiveCheck, "check" | "answers">;
+  readonly live: Pick<LiveCheck, "pipeline" | "answers">;
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
 }
 
 async function grpcServer(config: Config, { live, audit, metrics, inFlight }: CheckParts): Promise<GrpcServer> {
-  const { check, answers } = live;
+  const { pipeline, answers } = live;
   const { codec, createServer } = await loadWireStack(config.listen.authzStack);
   const responses = { answers, encode: codec.encode };
   return createServer({
     address: config.listen.authz,
     tls: tlsOf(config, "authz"),
     handler: createCheckHandler({
-      check,
+      check: (request, facts, signal) => pipeline().check(request, facts, signal),
       codec,
       answers,
       audit: (record) => audit.write(record),
