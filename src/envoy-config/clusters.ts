@@ -13,8 +13,15 @@ const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
  * As many connections as the broker accepts. Each call holds one while it lasts, each stream of a session for hours: with
  * Envoy's default of 1024, four callers at the limit of one caller would fill them.
  */
+export const BROKER_CALLS = { connections: 16_384, pending: 4096 } as const;
 const BROKER_LIMITS = {
-  thresholds: [{ max_connections: 16_384, max_pending_requests: 4096, max_requests: 16_384 }],
+  thresholds: [
+    {
+      max_connections: BROKER_CALLS.connections,
+      max_pending_requests: BROKER_CALLS.pending,
+      max_requests: BROKER_CALLS.connections,
+    },
+  ],
 };
 
 /**

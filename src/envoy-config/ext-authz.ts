@@ -8,6 +8,15 @@ const TIMEOUT_FACTOR = 1.25;
 /** For the network, both ways. */
 const NETWORK_MARGIN_MS = 200;
 
+/** What no decision may change of a request. */
+export const MUTATION_RULES = {
+  disallow_expression: {
+    regex: "(:.*|host|content-length|transfer-encoding|connection|te|trailer|upgrade|keep-alive|proxy-connection)",
+  },
+  allow_envoy: true,
+  disallow_is_error: true,
+} as const;
+
 /** Envoy's timeout for a decision. */
 export function decisionTimeoutMs({ checkTimeoutMs }: Config): number {
   return Math.ceil(checkTimeoutMs * TIMEOUT_FACTOR) + NETWORK_MARGIN_MS;
@@ -33,13 +42,7 @@ export function extAuthzFilter(config: Config): object {
     },
     encode_raw_headers: true,
     validate_mutations: true,
-    decoder_header_mutation_rules: {
-      disallow_expression: {
-        regex: "(:.*|host|content-length|transfer-encoding|connection|te|trailer|upgrade|keep-alive|proxy-connection)",
-      },
-      allow_envoy: true,
-      disallow_is_error: true,
-    },
+    decoder_header_mutation_rules: MUTATION_RULES,
     clear_route_cache: true, // so that the routes see the metadata of the decision
     emit_filter_state_stats: true,
     max_denied_response_body_bytes: 65_536,

@@ -125,14 +125,21 @@ function connectionManager(config: Config, routes: object): object {
   };
 }
 
-/** Early header mutation: before routing and before every filter. */
-function earlyStrip(config: Config): object {
+/** Names of the client's headers that nobody behind Envoy may see, serve among them; all that begin with x-envoy- beside them. */
+export function strippedHeaders(config: Config): string[] {
   const read = new Set([...CHECK_READS, ...callerHeaders(config)]);
-  const names = [...new Set([...managedOf(config), ...TRUSTED_BY_UPSTREAMS])].filter((name) => !read.has(name)).sort();
+  return [...new Set([...managedOf(config), ...TRUSTED_BY_UPSTREAMS])].filter((name) => !read.has(name)).sort();
+}
+
+export const STRIPPED_PREFIX = "x-envoy-";
+
+/** Early header mutation: before routing and before every filter. */
+export function earlyStrip(config: Config): object {
+  const names = strippedHeaders(config);
   return typed("strip_managed", "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", {
     mutations: [
       ...names.map((remove) => ({ remove })),
-      { remove_on_match: { key_matcher: { prefix: "x-envoy-", ignore_case: true } } },
+      { remove_on_match: { key_matcher: { prefix: STRIPPED_PREFIX, ignore_case: true } } },
     ],
   });
 }

@@ -62,25 +62,30 @@ export function localReplies(config: Config): object {
   };
 }
 
+/** What each data plane of ours logs of a request: no query, no credentials. */
+export const ACCESS_FIELDS = {
+  time: "%START_TIME%",
+  request_id: "%REQ(X-REQUEST-ID)%",
+  method: "%REQ(:METHOD)%",
+  path: "%PATH(NQ)%",
+  protocol: "%PROTOCOL%",
+  code: "%RESPONSE_CODE%",
+  details: "%RESPONSE_CODE_DETAILS%",
+  flags: "%RESPONSE_FLAGS%",
+  received: "%BYTES_RECEIVED%",
+  sent: "%BYTES_SENT%",
+  ms: "%DURATION%",
+  cluster: "%UPSTREAM_CLUSTER%",
+  client: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+} as const;
+
 /** One JSON line per request: the decision by its named fields, no query, no credentials. */
 export function accessLog(): object {
   const fact = (name: string) => `%DYNAMIC_METADATA(${EXT_AUTHZ}:mcp:${name})%`;
   return typed("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
     log_format: {
       json_format: {
-        time: "%START_TIME%",
-        request_id: "%REQ(X-REQUEST-ID)%",
-        method: "%REQ(:METHOD)%",
-        path: "%PATH(NQ)%",
-        protocol: "%PROTOCOL%",
-        code: "%RESPONSE_CODE%",
-        details: "%RESPONSE_CODE_DETAILS%",
-        flags: "%RESPONSE_FLAGS%",
-        received: "%BYTES_RECEIVED%",
-        sent: "%BYTES_SENT%",
-        ms: "%DURATION%",
-        cluster: "%UPSTREAM_CLUSTER%",
-        client: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        ...ACCESS_FIELDS,
         decision: fact("decision"),
         reason: fact("reason"),
         route: fact("route"),

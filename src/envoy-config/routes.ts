@@ -20,6 +20,11 @@ const UPSTREAM_ONLY = [
   "x-envoy-upstream-service-time",
 ];
 
+/** Headers of the broker's responses that no client gets. */
+export function brokerOnlyHeaders({ wristband }: Config): string[] {
+  return [...UPSTREAM_ONLY, wristband.header];
+}
+
 /** Request headers that no server needs. The Check cannot remove them: Envoy refuses that (ext-authz.ts), or routes by them. */
 const HOP_HEADERS = ["te", "trailer", "keep-alive", "proxy-connection", "x-forwarded-proto"];
 
@@ -124,7 +129,7 @@ function brokerRoute(config: Config, place: Parameters<typeof named>[0]): object
   return {
     match: named(place, "broker"),
     route: { cluster: "mcp_broker", ...sessionAffinity(config), ...streaming(config) },
-    response_headers_to_remove: [...UPSTREAM_ONLY, config.wristband.header],
+    response_headers_to_remove: brokerOnlyHeaders(config),
   };
 }
 
