@@ -7,6 +7,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command 
   broker: () => import("./broker.ts"),
   "check-config": () => import("./check-config.ts"),
   "envoy-config": () => import("./envoy-config.ts"),
+  "lint-envoy": () => import("./lint-envoy.ts"),
   "build-policy": () => import("./build-policy.ts"),
   "test-policy": () => import("./test-policy.ts"),
   "policy-schema": () => import("./policy-schema.ts"),

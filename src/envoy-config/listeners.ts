@@ -16,7 +16,7 @@ const ROUTER = typed("envoy.filters.http.router", "envoy.extensions.filters.http
 });
 
 /** Managed headers that the Check reads; all others are removed before routing. */
-const CHECK_READS = new Set(["authorization", "mcp-session-id"]);
+export const CHECK_READS = new Set(["authorization", "mcp-session-id"]);
 /** Headers that upstream servers are known to trust. */
 const TRUSTED_BY_UPSTREAMS = [
   "x-request-id",
