@@ -17,6 +17,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["authz"],
   ["mcp", "jose"],
   ["json"],
+  ["http2"],
   ["http", "async", "files", "secret"],
 ];
 const FLOOR_OF = new Map(FLOORS.flatMap((folders, floor) => folders.map((folder) => [folder, floor] as const)));
