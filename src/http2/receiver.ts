@@ -1,0 +1,84 @@
+// The way in of bodies: DATA into the streams, and the windows that we open (RFC 9113 §5.2, §6.1). Pure.
+import { ConnectionFault, ERROR, StreamFault } from "./fault.ts";
+import { windowUpdateFrame, type Frame } from "./frame.ts";
+import { withoutPadding } from "./header-block.ts";
+import { CONNECTION_WINDOW, HELD_BYTES, STREAM_WINDOW } from "./limits.ts";
+import type { Stream } from "./stream.ts";
+
+export class Receiver {
+  readonly #write: (bytes: Buffer) => void;
+  readonly #maxBodyBytes: number;
+  /** Bytes that the client may still send. */
+  #window = CONNECTION_WINDOW;
+  /** Bytes of bodies that are not whole. */
+  #held = 0;
+
+  constructor(write: (bytes: Buffer) => void, maxBodyBytes: number) {
+    this.#write = write;
+    this.#maxBodyBytes = maxBodyBytes;
+  }
+
+  /** Counts DATA against the connection's window, whatever becomes of it. */
+  count({ start, end }: Frame): void {
+    this.#window -= end - start;
+    if (this.#window < 0) throw new ConnectionFault(ERROR.flowControl, "DATA beyond the connection's window");
+    this.#open();
+  }
+
+  /** Takes DATA of an open stream. @param isLast with END_STREAM */
+  data(stream: Stream, frame: Frame, isLast: boolean): void {
+    stream.receiveWindow -= frame.end - frame.start;
+    if (stream.receiveWindow < 0) throw new StreamFault(ERROR.flowControl, "DATA beyond the stream's window");
+    const { start, end } = withoutPadding(frame);
+    stream.bodyBytes += end - start;
+    const { contentLength } = stream.head;
+    if (contentLength !== null && stream.bodyBytes > contentLength) {
+      throw new StreamFault(ERROR.protocol, "more DATA than content-length says");
+    }
+    if (stream.body !== null && end > start) this.#keep(stream, frame.bytes.subarray(start, end), isLast);
+    if (!isLast && stream.receiveWindow < STREAM_WINDOW / 2) {
+      this.#write(windowUpdateFrame(stream.id, STREAM_WINDOW - stream.receiveWindow));
+      stream.receiveWindow = STREAM_WINDOW;
+    }
+  }
+
+  /** END_STREAM of the client. */
+  end(stream: Stream): void {
+    stream.isReading = false;
+    const { contentLength } = stream.head;
+    if (contentLength !== null && stream.bodyBytes !== contentLength) {
+      throw new StreamFault(ERROR.protocol, "less DATA than content-length says");
+    }
+    const { body } = stream;
+    if (body === null) return;
+    this.drop(stream);
+    stream.listener?.onBody(body.take());
+  }
+
+  /** The body is not wanted any more. */
+  drop(stream: Stream): void {
+    if (stream.body === null) return;
+    this.#held -= stream.body.length;
+    stream.body = null;
+    this.#open();
+  }
+
+  #keep(stream: Stream, part: Buffer, isLast: boolean): void {
+    const body = stream.body;
+    if (body === null) return;
+    if (body.length + part.length > this.#maxBodyBytes) {
+      this.drop(stream);
+      stream.listener?.onBody(null);
+      return;
+    }
+    // A part that stays is copied: else one byte would hold all that was read with it.
+    body.push(isLast ? part : Buffer.from(part));
+    this.#held += part.length;
+  }
+
+  #open(): void {
+    if (this.#window > CONNECTION_WINDOW / 2 || this.#held > HELD_BYTES) return;
+    this.#write(windowUpdateFrame(0, CONNECTION_WINDOW - this.#window));
+    this.#window = CONNECTION_WINDOW;
+  }
+}
