@@ -1,16 +1,16 @@
 // grpc.health.v1.Health by hand: two messages of one field each are less than a dependency. I/O on the stream only.
 // https://github.com/grpc/grpc/blob/master/doc/health-checking.md
-import type { ServerHttp2Stream } from "node:http2";
-import { respond, respondStatus, GRPC_STATUS, openResponse, readMessage } from "./message.ts";
+import { respond, respondStatus, GRPC_STATUS, openResponse, messageOf, type Call } from "./message.ts";
 import { HEALTH_SERVICES, WATCH_EVERY_MS, type Health } from "./grpc-server.ts";
 import { BackwardWriter, FieldReader, once, WireFault } from "../protobuf.ts";
 
 /** ServingStatus. */
 const SERVING = 1;
 const NOT_SERVING = 2;
-const LIMITS = { maxBytes: 1024, timeoutMs: 5000 };
+/** A request names one service. */
+const MAX_BYTES = 1024;
 
-type Method = (health: Health, stream: ServerHttp2Stream) => void;
+type Method = (health: Health, call: Call) => void;
 
 /** Method by path. */
 export const HEALTH_METHODS: ReadonlyMap<string, Method> = new Map([
@@ -18,17 +18,22 @@ export const HEALTH_METHODS: ReadonlyMap<string, Method> = new Map([
   ["/grpc.health.v1.Health/Watch", watch],
 ]);
 
-function check(health: Health, stream: ServerHttp2Stream): void {
-  readMessage(stream, LIMITS, (message) => {
-    if (message !== null && HEALTH_SERVICES.has(serviceName(message))) respond(stream, stateOf(health));
-    else respondStatus(stream, GRPC_STATUS.notFound, "unknown service");
-  });
+function check(health: Health, call: Call): void {
+  call.stream.listener = {
+    onBody: (body) => {
+      const message = messageOf(body);
+      const isKnown = message !== null && message.length <= MAX_BYTES && HEALTH_SERVICES.has(serviceName(message));
+      if (isKnown) respond(call, stateOf(health));
+      else respondStatus(call, GRPC_STATUS.notFound, "unknown service");
+    },
+    onGone: () => {},
+  };
 }
 
 /** Sends the state of the whole server, now and after each change. */
-function watch(health: Health, stream: ServerHttp2Stream): void {
-  stream.resume();
-  const send = openResponse(stream);
+function watch(health: Health, call: Call): void {
+  call.connection.discardBody(call.stream);
+  const send = openResponse(call);
   let last: boolean | null = null;
   const tick = () => {
     if (last === health.serving) return;
@@ -37,7 +42,7 @@ function watch(health: Health, stream: ServerHttp2Stream): void {
   };
   tick();
   const timer = setInterval(tick, WATCH_EVERY_MS);
-  stream.on("close", () => clearInterval(timer));
+  call.stream.listener = { onBody: () => {}, onGone: () => clearInterval(timer) };
 }
 
 function stateOf({ serving }: Health): Buffer {
