@@ -27,6 +27,7 @@ const TASKS = {
   fuzz: ["test/fuzz/fuzz.ts"],
   "fuzz:coverage": ["test/fuzz/coverage.ts"],
   "fuzz:stacks": ["test/fuzz/stacks/stacks.ts"],
+  "fuzz:http2": ["test/fuzz/http2/fuzz-http2.ts"],
 };
 
 function say(text) {
