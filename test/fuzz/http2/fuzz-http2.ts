@@ -28,11 +28,12 @@ const total = newReport();
 const [sessions, seed] = [Number(values.sessions), Number(values.seed)];
 for (let at = 0; at < sessions && total.unnamed.length < UNNAMED_SHOWN; at += SESSIONS_AT_ONCE) {
   const pair = await openHttp2Pair(folder);
-  add(total, await compareSessions(pair, seed + at, Math.min(SESSIONS_AT_ONCE, sessions - at)));
+  const part = await compareSessions(pair, seed + at, Math.min(SESSIONS_AT_ONCE, sessions - at));
   await pair.close();
+  for (const { difference, session } of part.unnamed) console.log(JSON.stringify(difference), session);
+  add(total, part);
   console.log(`${total.sessions} sessions, ${total.answered} calls answered alike, ${total.unnamed.length} unnamed`);
 }
 rmSync(folder, { recursive: true, force: true });
 for (const [name, count] of [...total.named].toSorted(([, a], [, b]) => b - a)) console.log(`${count}  ${name}`);
-for (const { difference, session } of total.unnamed) console.log(JSON.stringify(difference), session);
 process.exit(total.unnamed.length > 0 ? 1 : 0);
