@@ -104,7 +104,7 @@ export class HeadReader {
     if (BAD_VALUE.test(value)) return "a value with a control character or a blank at its end";
     if (CONNECTION_FIELDS.has(name)) return "a field of a connection";
     if (name === "host") return this.#addHost(value);
-    if (name === "te") return value === "trailers" ? null : "te is not trailers";
+    if (name === "te") return value.toLowerCase() === "trailers" ? null : "te is not trailers";
     if (name === "content-length") return this.#once("length", this.#contentLength, value);
     if (name === "content-type") return this.#once("type", this.#contentType, value);
     if (name === "grpc-timeout") {
