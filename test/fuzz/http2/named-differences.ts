@@ -18,6 +18,7 @@ interface Named {
   applies(difference: Difference, session: Session, ours: Outcome): boolean;
 }
 
+const INITIAL_WINDOW_SIZE = 4;
 const NO_RFC7540_PRIORITIES = 9;
 const MESSAGE_FAULTS = ["grpc-status=8", "grpc-status=12", "grpc-status=13"];
 const isReset = (text: string) => text.startsWith("reset");
@@ -122,6 +123,12 @@ export const NAMED_DIFFERENCES: readonly Named[] = [
     why: "RFC 9110 §7.2: malformed; nghttp2 drops some of them",
     applies: ({ stream, ours }, session) =>
       ours === "reset 1" && (fieldsOf(session, stream) ?? []).some(([name]) => name === "host"),
+  },
+  {
+    name: "a window that closes behind the call",
+    why: "the answer of the faster one had left before SETTINGS_INITIAL_WINDOW_SIZE was read",
+    applies: ({ ours, reference }, session) =>
+      (ours === "none" || reference === "none") && settingsWith(session, INITIAL_WINDOW_SIZE) > 0,
   },
   {
     name: "a health request that is none",
