@@ -139,6 +139,13 @@ export const NAMED_DIFFERENCES: readonly Named[] = [
       (fieldsOf(session, stream) ?? []).some(([name, value]) => name === ":path" && HEALTH_METHODS.has(value)),
   },
   {
+    name: "a verb that is not POST",
+    why: "gRPC over HTTP/2 knows POST alone: we answer 405, grpc-js does not look",
+    applies: ({ stream, ours }, session) =>
+      ours.startsWith(":status=405") &&
+      !(fieldsOf(session, stream) ?? []).some(([name, value]) => name === ":method" && value === "POST"),
+  },
+  {
     name: "content-type twice",
     why: "RFC 9110 §8.3: it is one; which of two counts is nobody's to guess, grpc-js takes the first",
     applies: ({ stream, ours }, session) =>
