@@ -10,6 +10,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command 
   "lint-envoy": () => import("./lint-envoy.ts"),
   "build-policy": () => import("./build-policy.ts"),
   "test-policy": () => import("./test-policy.ts"),
+  import: () => import("./import.ts"),
   "policy-schema": () => import("./policy-schema.ts"),
   "policy-capabilities": () => import("./policy-capabilities.ts"),
   input: () => import("./input.ts"),

@@ -9,7 +9,7 @@ const SRC = resolve(import.meta.dirname, "../../src");
 /** Each folder imports from folders of lower lines only. */
 const FLOORS: readonly (readonly string[])[] = [
   ["cli", "api"],
-  ["explain"],
+  ["explain", "import"],
   ["app"],
   ["broker", "envoy-config"],
   ["config", "catalog"],
