@@ -1,19 +1,18 @@
 // `mcp-authz envoy-config`: prints what Envoy is started with, or writes it as files that Envoy watches. I/O.
 import { setTimeout as delay } from "node:timers/promises";
 import { envoyConfigYaml } from "../envoy-config/envoy-config.ts";
-import { MESH_NAMES, meshManifests } from "../envoy-config/mesh/mesh.ts";
-import { ConfigError, loadConfig, type Config } from "../config/load.ts";
+import { loadConfig, type Config } from "../config/load.ts";
 import {
   CONFIG_USAGE,
   configPath,
   EXIT,
-  InputError,
   loadWithWarnings,
   textOption,
   UsageError,
   type Arguments,
   type Command,
 } from "./command.ts";
+import { manifestsOf, MESH_OPTIONS, MESH_USAGE, meshChoice } from "./mesh-options.ts";
 import { writeXdsFolder } from "./xds-folder.ts";
 
 const WATCH_MS = 1000;
@@ -23,14 +22,13 @@ export const command: Command = {
   usage: [
     "--config FILE > envoy.yaml",
     "       mcp-authz envoy-config --config FILE --xds FOLDER [--watch]",
-    "       mcp-authz envoy-config --config FILE --for MESH [--namespace NAME] > mesh.yaml",
+    "       mcp-authz envoy-config --config FILE --for MESH [--namespace NAME] [--selector LABEL=VALUE] > mesh.yaml",
     "",
     CONFIG_USAGE,
     "  --xds FOLDER        write files instead: envoy.json, and the clusters, listeners and routes that Envoy watches.",
     "                      Run it again when servers have changed: Envoy follows without a restart",
     "  --watch             with --xds: stay, and write them again whenever the configuration changes",
-    `  --for MESH          print Kubernetes manifests instead, for a data plane that another configures: ${MESH_NAMES.join(", ")}`,
-    "  --namespace NAME    with --for: where they go; default the namespace of serve's Service, or mcp",
+    ...MESH_USAGE,
     "",
     "Run it with: envoy -c envoy.yaml, or envoy -c FOLDER/envoy.json --reject-unknown-dynamic-fields. Warnings go to",
     "standard error. Exit code 2 when the configuration is at fault; nothing is written then.",
@@ -39,16 +37,17 @@ export const command: Command = {
     config: { type: "string", short: "c" },
     xds: { type: "string" },
     watch: { type: "boolean" },
-    for: { type: "string" },
-    namespace: { type: "string" },
+    ...MESH_OPTIONS,
   },
   positionals: { min: 0, max: 0 },
   async run(args) {
     const folder = textOption(args, "xds");
     if (folder === undefined && args.values["watch"] === true) throw new UsageError("--watch needs --xds FOLDER");
-    const mesh = meshOption(args, folder);
+    const mesh = meshChoice(args);
+    if (mesh !== null && folder !== undefined)
+      throw new UsageError("--for prints manifests, --xds writes files: choose one");
     const config = loadWithWarnings(configPath(args));
-    if (mesh !== null) process.stdout.write(manifestsOf(args, config, mesh));
+    if (mesh !== null) process.stdout.write(manifestsOf(configPath(args), config, mesh));
     else if (folder === undefined) process.stdout.write(envoyConfigYaml(config));
     else {
       await write(config, folder);
@@ -57,33 +56,6 @@ export const command: Command = {
     return EXIT.ok;
   },
 };
-
-/** @throws {UsageError} for options that do not go together @throws {InputError} for an unknown value */
-function meshOption(args: Arguments, folder: string | undefined): MeshChoice | null {
-  const name = textOption(args, "for");
-  const namespace = textOption(args, "namespace") ?? null;
-  if (name === undefined && namespace !== null) throw new UsageError("--namespace needs --for MESH");
-  if (name === undefined) return null;
-  if (folder !== undefined) throw new UsageError("--for prints manifests, --xds writes files for an Envoy: choose one");
-  const mesh = MESH_NAMES.find((known) => known === name);
-  if (mesh === undefined) throw new InputError(`--for must be one of: ${MESH_NAMES.join(", ")}`);
-  if (namespace !== null && !/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace))
-    throw new InputError("--namespace is 1 to 63 of a-z, 0-9 and '-', and begins and ends with a letter or digit");
-  return { mesh, namespace };
-}
-
-interface MeshChoice {
-  readonly mesh: (typeof MESH_NAMES)[number];
-  readonly namespace: string | null;
-}
-
-/** @throws {ConfigError} with all that the mesh's kinds cannot say */
-function manifestsOf(args: Arguments, config: Config, { mesh, namespace }: MeshChoice): string {
-  const { text, problems, warnings } = meshManifests(config, mesh, { namespace });
-  if (text === null) throw new ConfigError(configPath(args), problems);
-  for (const { key, message } of warnings) console.error(`warning: ${key}: ${message}`);
-  return text;
-}
 
 async function write(config: Config, folder: string): Promise<void> {
   const written = await writeXdsFolder(config, folder);

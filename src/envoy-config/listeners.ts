@@ -10,7 +10,7 @@ import { accessLog, localReplies } from "./local-replies.ts";
 import { serverResponseFilter } from "./server-responses.ts";
 import { duration, PAUSE_SECONDS, REQUEST_SECONDS, socketAddress, typed } from "./values.ts";
 
-const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+export const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER = typed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {
   suppress_envoy_headers: true, // towards servers and clients
 });

@@ -22,6 +22,7 @@ export const TLS_OBJECTS = {
   clientCa: "mcp-client-ca",
   client: "mcp-gateway-client",
   ca: { authz: "mcp-authz-ca", broker: "mcp-broker-ca" },
+  towards: { authz: "mcp-authz-tls", broker: "mcp-broker-tls" },
 } as const;
 
 /** The filter that ends a body over the limit before anything else sees it. Its type is one that meshes do not know by name. */
@@ -89,11 +90,11 @@ export function namespaceOf(to: Destination, own: string): string {
 /** Lets our routes and policies name Services of other namespaces. */
 export function referenceGrants(
   { namespace, authz, broker }: Placement,
-  kinds: Readonly<Record<MeshPart, object>>,
+  kinds: Readonly<Record<MeshPart, object | null>>,
 ): Manifest[] {
   return MESH_PARTS.flatMap((part) => {
     const to = { authz, broker }[part];
-    if (to.kind !== "service" || to.namespace === namespace) return [];
+    if (kinds[part] === null || to.kind !== "service" || to.namespace === namespace) return [];
     return [
       {
         apiVersion: `${GATEWAY_API}/v1beta1`,

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { parseAllDocuments, stringify } from "yaml";
+import { parse, parseAllDocuments, stringify } from "yaml";
 import { loadConfig } from "../../config/load.ts";
 import { MESH_NAMES, meshManifests, type MeshName } from "./mesh.ts";
-import { gatewayDuration } from "./placement.ts";
+import { gatewayDuration, type MeshOptions } from "./placement.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-mesh-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -15,7 +15,11 @@ const ADDRESSES = {
   brokerAddress: "mcp-broker.mcp-system.svc.cluster.local:9003",
 };
 
-function printed(mesh: MeshName, more: Readonly<Record<string, unknown>> = {}, namespace: string | null = null) {
+function printed(
+  mesh: MeshName,
+  more: Readonly<Record<string, unknown>> = {},
+  { namespace = null, ...options }: Partial<MeshOptions> = {},
+) {
   const file = join(folder, "mcp-authz.yaml");
   const tree = {
     publicOrigin: "https://gw.example.com",
@@ -28,7 +32,7 @@ function printed(mesh: MeshName, more: Readonly<Record<string, unknown>> = {}, n
     file,
     stringify({ ...tree, ...more, envoy: { ...ADDRESSES, ...(more["envoy"] as object | undefined) } }),
   );
-  return meshManifests(loadConfig(file, {}).config, mesh, { namespace });
+  return meshManifests(loadConfig(file, {}).config, mesh, { namespace, ...options });
 }
 
 const documents = (text: string | null) =>
@@ -83,7 +87,7 @@ describe.each(MESH_NAMES)("%s", (mesh) => {
   });
 
   it("puts everything of ours into the namespace", () => {
-    for (const { kind, metadata } of documents(printed(mesh, {}, "edge").text)) {
+    for (const { kind, metadata } of documents(printed(mesh, {}, { namespace: "edge" }).text)) {
       if (kind === "GatewayClass") continue;
       const isAtService = ["ReferenceGrant", "BackendTLSPolicy"].includes(kind);
       expect({ kind, ...metadata }).toMatchObject({ kind, namespace: isAtService ? "mcp-system" : "edge" });
@@ -128,6 +132,48 @@ describe("Envoy Gateway: names of headers that are removed before routing", () =
   it("more than both take are a problem", () => {
     const { text, problems } = printed("envoy-gateway", { servers: servers(120) });
     expect([text, problems.map(({ key }) => key)]).toEqual([null, ["servers"]]);
+  });
+});
+
+describe("Istio", () => {
+  const specOf = (text: string | null, kind: string) => documents(text).find((one) => one.kind === kind)?.spec;
+
+  it("MeshConfig names serve: fail closed, 503, bytes, a time limit", () => {
+    const { meshConfig } = printed("istio");
+    const service = "mcp-authz.mcp-system.svc.cluster.local";
+    expect(parse(meshConfig ?? "")).toMatchObject({
+      extensionProviders: [
+        {
+          name: "mcp-authz",
+          envoyExtAuthzGrpc: {
+            ...{ service, port: 9001, failOpen: false, statusOnError: "503", timeout: "1.2s" },
+            includeRequestBodyInCheck: { allowPartialMessage: false, packAsBytes: true },
+          },
+        },
+        { name: "mcp-access-log" },
+      ],
+    });
+  });
+
+  it("every request is asked about", () => {
+    const { text } = printed("istio");
+    expect(specOf(text, "AuthorizationPolicy")).toMatchObject({ action: "CUSTOM", rules: [{}] });
+  });
+
+  it("a gateway that is there is chosen by the label of its pods, with Istio's own kinds", () => {
+    const selector = { key: "istio", value: "ingressgateway" };
+    const { text } = printed("istio", {}, { namespace: "istio-ingress", selector });
+    const label = { istio: "ingressgateway" };
+    expect(kinds(text)).not.toContain("HTTPRoute");
+    expect(specOf(text, "Gateway")).toMatchObject({ selector: label });
+    expect(specOf(text, "VirtualService")).toMatchObject({ http: [{ retries: { attempts: 0 } }] });
+    expect(specOf(text, "AuthorizationPolicy")).toMatchObject({ selector: { matchLabels: label } });
+    expect(specOf(text, "EnvoyFilter")).toMatchObject({ workloadSelector: { labels: label } });
+  });
+
+  it("certificates of clients are a problem", () => {
+    const listen = { certFile: "g.pem", keyFile: "g.key", clientCaFile: "ca.pem" };
+    expect(keys("istio", { envoy: { tls: { listen } } })).toEqual(["envoy.tls.listen.clientCaFile"]);
   });
 });
 

@@ -4,24 +4,44 @@ import type { Problem, Report } from "../../config/problem.ts";
 import type { Config } from "../../config/schema.ts";
 import { tlsCommands, type Manifest } from "./common.ts";
 import { checkEnvoyGateway, envoyGatewayManifests } from "./envoy-gateway.ts";
+import { checkIstio, istioManifests, istioMeshConfig, istioSecrets } from "./istio.ts";
 import { isLoopback, placementOf, type MeshOptions, type Placement } from "./placement.ts";
 
 interface Mesh {
   /** Tells what the mesh cannot say. */
   readonly check: (config: Config, problem: Report) => void;
   readonly manifests: (config: Config, placement: Placement) => Manifest[];
-  /** What must be so before, as sentences. */
-  readonly needs: readonly string[];
+  /** What goes into the configuration of the mesh itself. */
+  readonly meshConfig?: (config: Config, placement: Placement) => object;
+  /** Commands that make the objects with certificates. */
+  readonly commands: (config: Config, placement: Placement) => string[];
+  /** What must be so before, as lines. */
+  readonly needs: (config: Config, placement: Placement) => readonly string[];
 }
 
 const MESHES = {
   "envoy-gateway": {
     check: checkEnvoyGateway,
     manifests: envoyGatewayManifests,
-    needs: [
+    commands: tlsCommands,
+    needs: () => [
       "Envoy Gateway 1.9 or newer with extensionApis.enableEnvoyPatchPolicy: true in its configuration, and enableBackend:",
       "true where serve or the broker is no Service. Afterwards EnvoyPatchPolicy mcp must say Programmed: True; while it does",
       "not, serve refuses every body.",
+    ],
+  },
+  istio: {
+    check: checkIstio,
+    manifests: istioManifests,
+    meshConfig: istioMeshConfig,
+    commands: istioSecrets,
+    needs: (config, placement) => [
+      "Istio 1.27 or newer. This goes into its MeshConfig first, beside the providers that are there:",
+      ...stringify(istioMeshConfig(config, placement), { lineWidth: 0 })
+        .trimEnd()
+        .split("\n")
+        .map((line) => `  ${line}`),
+      "Clients that wait for 100 Continue get it with ENABLE_100_CONTINUE_HEADERS=false in the environment of istiod.",
     ],
   },
 } satisfies Record<string, Mesh>;
@@ -32,6 +52,8 @@ export const MESH_NAMES = Object.keys(MESHES) as readonly MeshName[];
 export interface Printed {
   /** The manifests as one stream of YAML; null where the configuration cannot be mapped. */
   readonly text: string | null;
+  /** Istio: its part of MeshConfig, as YAML; null for others. */
+  readonly meshConfig: string | null;
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 }
@@ -42,23 +64,25 @@ export function meshManifests(config: Config, name: MeshName, options: MeshOptio
   const mesh: Mesh = MESHES[name];
   const placement = placementOf(config, options, problem);
   mesh.check(config, problem);
-  if (placement === null || problems.length > 0) return { text: null, problems, warnings: [] };
+  if (placement === null || problems.length > 0) return { text: null, meshConfig: null, problems, warnings: [] };
   const documents = mesh
     .manifests(config, placement)
     .map((manifest) => stringify(manifest, { aliasDuplicateObjects: false, lineWidth: 0 }));
   return {
     text: head(config, name, placement) + documents.join("---\n"),
+    meshConfig: mesh.meshConfig === undefined ? null : stringify(mesh.meshConfig(config, placement), { lineWidth: 0 }),
     problems,
     warnings: warningsOf(config, placement),
   };
 }
 
 function head(config: Config, name: MeshName, placement: Placement): string {
-  const commands = tlsCommands(config, placement);
+  const mesh: Mesh = MESHES[name];
+  const commands = mesh.commands(config, placement);
   const lines = [
     `Manifests of mcp-authz for ${name}, printed by \`mcp-authz envoy-config --for ${name}\`. Do not edit: print them anew.`,
     "Apply: kubectl apply -f THIS_FILE",
-    ...MESHES[name].needs,
+    ...mesh.needs(config, placement),
     ...(commands.length > 0
       ? ["Certificates come from these objects; make them first:", ...commands.map((line) => `  ${line}`)]
       : []),

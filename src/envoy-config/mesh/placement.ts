@@ -8,6 +8,13 @@ import type { ListenAddress } from "../../http/listen.ts";
 export interface MeshOptions {
   /** Namespace of what is printed; null: that of serve's Service, or `mcp`. */
   readonly namespace: string | null;
+  /** Istio: the label of the pods of a gateway that is there already; null: a Gateway of its own, by Gateway API. */
+  readonly selector?: Label | null | undefined;
+}
+
+export interface Label {
+  readonly key: string;
+  readonly value: string;
 }
 
 /** What a mesh sends requests to. */
@@ -24,6 +31,7 @@ export interface Placement {
   readonly port: number;
   readonly authz: Destination;
   readonly broker: Destination;
+  readonly selector: Label | null;
 }
 
 const SERVICE =
@@ -48,7 +56,14 @@ export function placementOf(config: Config, options: MeshOptions, problem: Repor
     tell("envoy.listen", "is a socket, and clients of a mesh come by TCP: name a port, such as 0.0.0.0:8080");
   if (faults > 0 || authz === null || broker === null || envoy.listen.kind === "unix") return null;
   const own = authz.kind === "service" ? authz.namespace : DEFAULT_NAMESPACE;
-  return { namespace: options.namespace ?? own, hostnames, port: envoy.listen.port, authz, broker };
+  return {
+    namespace: options.namespace ?? own,
+    hostnames,
+    port: envoy.listen.port,
+    authz,
+    broker,
+    selector: options.selector ?? null,
+  };
 }
 
 /**
