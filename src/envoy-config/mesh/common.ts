@@ -87,6 +87,34 @@ export function namespaceOf(to: Destination, own: string): string {
   return to.kind === "service" ? to.namespace : own;
 }
 
+/**
+ * Verified TLS towards serve and the broker, where the configuration has it.
+ * @param targetOf the object that a policy is for; the name of a Service, or null for a destination that is none
+ */
+export function backendTlsPolicies(
+  { envoy: { tls } }: Config,
+  placement: Placement,
+  targetOf: (part: MeshPart, service: string | null) => object,
+): Manifest[] {
+  return MESH_PARTS.flatMap((part) => {
+    const to = placement[part];
+    const said = tls[part];
+    if (said === null) return [];
+    const caCertificateRefs = [{ group: "", kind: "ConfigMap", name: TLS_OBJECTS.ca[part] }];
+    return [
+      {
+        apiVersion: `${GATEWAY_API}/v1`,
+        kind: "BackendTLSPolicy",
+        metadata: { name: `${NAME}-${part}`, namespace: namespaceOf(to, placement.namespace) },
+        spec: {
+          targetRefs: [targetOf(part, to.kind === "service" ? to.name : null)],
+          validation: { caCertificateRefs, hostname: said.serverName },
+        },
+      },
+    ];
+  });
+}
+
 /** Lets our routes and policies name Services of other namespaces. */
 export function referenceGrants(
   { namespace, authz, broker }: Placement,

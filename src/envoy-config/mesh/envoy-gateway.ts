@@ -8,12 +8,12 @@ import { MAX_STREAMS, STRIPPED_PREFIX, strippedHeaders } from "../listeners.ts";
 import { ACCESS_FIELDS } from "../local-replies.ts";
 import { PAUSE_SECONDS, REQUEST_SECONDS } from "../values.ts";
 import {
+  backendTlsPolicies,
   bodyLimitFilter,
   checkBackendTls,
   GATEWAY_API,
   MESH_PARTS,
   NAME,
-  namespaceOf,
   referenceGrants,
   showsCertificate,
   TLS_OBJECTS,
@@ -67,7 +67,11 @@ export function envoyGatewayManifests(config: Config, placement: Placement): Man
       authz: { group: GROUP, kind: "SecurityPolicy" },
       broker: { group: GATEWAY_API, kind: "HTTPRoute" },
     }),
-    ...backendTls(config, placement),
+    ...backendTlsPolicies(config, placement, (part, service) =>
+      service === null
+        ? { group: GROUP, kind: "Backend", name: `${NAME}-${part}` }
+        : { group: "", kind: "Service", name: service },
+    ),
     own("ClientTrafficPolicy", clientTraffic(config)),
     own("SecurityPolicy", security(config, placement)),
     own("EnvoyPatchPolicy", patches(config, placement)),
@@ -116,32 +120,6 @@ function refTo(part: MeshPart, placement: Placement): object {
   if (to.kind !== "service") return { group: GROUP, kind: "Backend", name: `${NAME}-${part}`, port: to.port };
   const { name, namespace, port } = to;
   return { group: "", kind: "Service", name, namespace, port };
-}
-
-function backendTls({ envoy: { tls } }: Config, placement: Placement): Manifest[] {
-  return MESH_PARTS.flatMap((part) => {
-    const to = placement[part];
-    const said = tls[part];
-    if (said === null) return [];
-    const target =
-      to.kind === "service"
-        ? { group: "", kind: "Service", name: to.name }
-        : { group: GROUP, kind: "Backend", name: `${NAME}-${part}` };
-    return [
-      {
-        apiVersion: `${GATEWAY_API}/v1`,
-        kind: "BackendTLSPolicy",
-        metadata: { name: `${NAME}-${part}`, namespace: namespaceOf(to, placement.namespace) },
-        spec: {
-          targetRefs: [target],
-          validation: {
-            caCertificateRefs: [{ group: "", kind: "ConfigMap", name: TLS_OBJECTS.ca[part] }],
-            hostname: said.serverName,
-          },
-        },
-      },
-    ];
-  });
 }
 
 function clientTraffic(config: Config): object {

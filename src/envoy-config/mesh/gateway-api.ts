@@ -10,7 +10,11 @@ export function listenerName({ envoy: { tls } }: Config): "http" | "https" {
   return tls.listen === null ? "http" : "https";
 }
 
-export function gateway(config: Config, { namespace, port }: Placement, more: { gatewayClassName: string }): Manifest {
+export function gateway(
+  config: Config,
+  { namespace, port }: Placement,
+  more: { gatewayClassName: string; tls?: object },
+): Manifest {
   const name = listenerName(config);
   return {
     apiVersion: `${GATEWAY_API}/v1`,

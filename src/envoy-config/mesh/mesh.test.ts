@@ -28,9 +28,10 @@ function printed(
     wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k1", file: "w.pem" }] },
     servers: { s: { url: "https://s.example.com/mcp", credential: [{ none: {} }] } },
   };
+  const limits = { bodyBytes: 60_000 };
   writeFileSync(
     file,
-    stringify({ ...tree, ...more, envoy: { ...ADDRESSES, ...(more["envoy"] as object | undefined) } }),
+    stringify({ ...tree, limits, ...more, envoy: { ...ADDRESSES, ...(more["envoy"] as object | undefined) } }),
   );
   return meshManifests(loadConfig(file, {}).config, mesh, { namespace, ...options });
 }
@@ -81,10 +82,8 @@ describe.each(MESH_NAMES)("%s", (mesh) => {
     ]);
   });
 
-  it("warns of loopback and of accepted text", () => {
-    const { warnings } = printed(mesh, { acceptTextBody: true, envoy: { authzAddress: "127.0.0.1:9001" } });
-    expect(warnings.map(({ key }) => key)).toEqual(["envoy.authzAddress", "acceptTextBody"]);
-  });
+  it("warns of accepted text", () =>
+    expect(printed(mesh, { acceptTextBody: true }).warnings.map(({ key }) => key)).toEqual(["acceptTextBody"]));
 
   it("puts everything of ours into the namespace", () => {
     for (const { kind, metadata } of documents(printed(mesh, {}, { namespace: "edge" }).text)) {
@@ -135,6 +134,11 @@ describe("Envoy Gateway: names of headers that are removed before routing", () =
   });
 });
 
+it.each(["envoy-gateway", "istio"] as const)("%s: loopback is warned of", (mesh) => {
+  const { warnings } = printed(mesh, { envoy: { authzAddress: "127.0.0.1:9001" } });
+  expect(warnings.map(({ key }) => key)).toEqual(["envoy.authzAddress"]);
+});
+
 describe("Istio", () => {
   const specOf = (text: string | null, kind: string) => documents(text).find((one) => one.kind === kind)?.spec;
 
@@ -175,6 +179,29 @@ describe("Istio", () => {
     const listen = { certFile: "g.pem", keyFile: "g.key", clientCaFile: "ca.pem" };
     expect(keys("istio", { envoy: { tls: { listen } } })).toEqual(["envoy.tls.listen.clientCaFile"]);
   });
+});
+
+describe("Kubernetes", () => {
+  it("each request is asked about, with its body and all its headers", () => {
+    const { text } = printed("kubernetes");
+    const spec = documents(text).find(({ kind }) => kind === "HTTPRoute")?.spec as { rules: { filters: object[] }[] };
+    const backendRef = { kind: "Service", name: "mcp-authz", namespace: "mcp-system", port: 9001 };
+    const externalAuth = {
+      protocol: "GRPC",
+      backendRef,
+      grpc: { allowedHeaders: [] },
+      forwardBody: { maxSize: 60_000 },
+    };
+    expect(spec.rules).toHaveLength(1);
+    expect(spec.rules[0]?.filters[0]).toMatchObject({ type: "ExternalAuth", externalAuth });
+  });
+
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ["limits.bodyBytes", { limits: { bodyBytes: 65_536 } }],
+    ["envoy.trustedHops", { envoy: { trustedHops: 1 } }],
+    ["envoy.authzAddress", { envoy: { authzAddress: "10.0.0.7:9001" } }],
+    ["envoy.brokerAddress", { envoy: { brokerAddress: "broker.example.com:9003" } }],
+  ])("%s is a problem where Gateway API cannot say it", (key, more) => expect(keys("kubernetes", more)).toEqual([key]));
 });
 
 it.each([

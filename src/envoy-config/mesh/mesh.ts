@@ -5,11 +5,13 @@ import type { Config } from "../../config/schema.ts";
 import { tlsCommands, type Manifest } from "./common.ts";
 import { checkEnvoyGateway, envoyGatewayManifests } from "./envoy-gateway.ts";
 import { checkIstio, istioManifests, istioMeshConfig, istioSecrets } from "./istio.ts";
+import { checkKubernetes, checkServices, kubernetesManifests } from "./kubernetes.ts";
 import { isLoopback, placementOf, type MeshOptions, type Placement } from "./placement.ts";
 
 interface Mesh {
   /** Tells what the mesh cannot say. */
   readonly check: (config: Config, problem: Report) => void;
+  readonly checkPlaces?: (placement: Placement, problem: Report) => void;
   readonly manifests: (config: Config, placement: Placement) => Manifest[];
   /** What goes into the configuration of the mesh itself. */
   readonly meshConfig?: (config: Config, placement: Placement) => object;
@@ -44,6 +46,16 @@ const MESHES = {
       "Clients that wait for 100 Continue get it with ENABLE_100_CONTINUE_HEADERS=false in the environment of istiod.",
     ],
   },
+  kubernetes: {
+    check: checkKubernetes,
+    checkPlaces: checkServices,
+    manifests: kubernetesManifests,
+    commands: tlsCommands,
+    needs: () => [
+      "A GatewayClass mcp of an implementation with the features HTTPRouteExternalAuthGRPC and HTTPRouteExternalAuthForwardBody,",
+      "and Gateway API 1.6 of the experimental channel. Gateway API does not say whether a body goes as bytes: serve refuses text.",
+    ],
+  },
 } satisfies Record<string, Mesh>;
 
 export type MeshName = keyof typeof MESHES;
@@ -64,6 +76,7 @@ export function meshManifests(config: Config, name: MeshName, options: MeshOptio
   const mesh: Mesh = MESHES[name];
   const placement = placementOf(config, options, problem);
   mesh.check(config, problem);
+  if (placement !== null) mesh.checkPlaces?.(placement, problem);
   if (placement === null || problems.length > 0) return { text: null, meshConfig: null, problems, warnings: [] };
   const documents = mesh
     .manifests(config, placement)
