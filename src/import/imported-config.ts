@@ -43,14 +43,18 @@ export function configOf(parts: Parts): ImportedConfig {
   const route = { name: document.route ?? "server", url: `${NOWHERE}/mcp` };
   const servers = options.servers.length > 0 ? options.servers : [route];
   const names = new Map(servers.map(({ name }) => [ourName(name), name] as const));
+  const urls = [
+    ...servers.map(({ url }) => url),
+    ...issuers.flatMap(({ issuer, jwksUri }) => [issuer, jwksUri ?? issuer]),
+    ...credentials.urls,
+  ];
+  const allowHttp = plainHosts(urls);
   const tree = {
     publicOrigin,
     ...(denial !== null && { denial }),
+    ...(allowHttp.length > 0 && { allowHttp }),
     identity: {
-      issuers:
-        issuers.length > 0
-          ? issuers.map((one) => issuerOf(one, options.audiences, publicOrigin))
-          : [issuerOf(NO_ISSUER, [], publicOrigin)],
+      issuers: issuers.length > 0 ? issuers.map((one) => issuerOf(one, parts)) : [issuerOf(NO_ISSUER, parts)],
     },
     policy: {
       path: "policy",
@@ -60,23 +64,42 @@ export function configOf(parts: Parts): ImportedConfig {
     wristband: wristbandOf(wristband, publicOrigin),
     ...(credentials.vault !== null && { vault: credentials.vault }),
     servers: Object.fromEntries(
-      servers.map(({ name, url }) => [ourName(name), { url, credential: credentials.chain }]),
+      servers.map(({ name, url }) => [ourName(name), { url, ...credentials.of({ source: name }) }]),
     ),
   };
-  return { tree, headers: policy.headers, servers: names, open: openPlaces(parts) };
+  return {
+    tree,
+    headers: policy.headers,
+    servers: names,
+    open: [
+      ...openPlaces(parts),
+      ...credentials.open,
+      ...allowHttp.map((host) => `allowHttp: ${host} is asked by plain http, as in the source: use https where it can`),
+    ],
+  };
 }
 
 const NO_ISSUER: ImportedIssuer = { issuer: NOWHERE, jwksUri: null, audiences: [] };
 
-function issuerOf({ issuer, jwksUri, audiences }: ImportedIssuer, given: readonly string[], origin: string) {
-  const all = [...new Set([...audiences, ...given])];
+function issuerOf({ issuer, jwksUri, audiences }: ImportedIssuer, { options, credentials }: Parts) {
+  const all = [...new Set([...audiences, ...options.audiences])];
   return {
     issuer,
-    audiences: all.length > 0 ? all : [origin],
+    audiences: all.length > 0 ? all : [options.origin ?? NOWHERE],
     algorithms: ["RS256", "ES256"],
     tokenType: "jwt",
     ...(jwksUri !== null && { jwksUri }),
+    ...(credentials.username !== null && { claims: { username: credentials.username } }),
   };
+}
+
+/** Hosts beyond loopback that the source asks by plain http. */
+function plainHosts(urls: readonly string[]): string[] {
+  const hosts = urls.flatMap((url) => {
+    const parsed = URL.parse(url);
+    return parsed?.protocol === "http:" ? [parsed.hostname] : [];
+  });
+  return [...new Set(hosts.filter((host) => !/^(?:127\.|localhost$|\[::1\]$)/.test(host)))].toSorted();
 }
 
 function wristbandOf(wristband: ImportedWristband | null, origin: string) {

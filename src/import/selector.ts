@@ -96,3 +96,10 @@ export function selectedValue(selector: Field, translation: Translation): Term {
     { value: "null", when: [`not ${there}`] },
   ]);
 }
+
+/** A path of names as CEL, for what is read as an expression; null for another selector. */
+export function selectedPath(selector: string): string | null {
+  const segments = segmentsOf(selector);
+  if (segments === null) return null;
+  return segments.map((segment, i) => (i === 0 ? segment : `[${JSON.stringify(segment)}]`)).join("");
+}
