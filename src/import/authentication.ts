@@ -32,11 +32,17 @@ export function importAuthentication(
   const entries = rules?.entries ?? [];
   if (entries.length === 0)
     context.report.unmapped(owner, "has no authentication: every caller needs a token here, so name an issuer");
-  const issuers = entries.flatMap(([, entry]) => oneEntry(entry, context, issuer) ?? []);
+  const seen = new Set<string>();
+  const issuers = entries.flatMap(([, entry]) => {
+    const found = oneEntry(entry, context, issuer);
+    if (found === null) return [];
+    // With conditions or claims of each, nobody could say which entry a token came by.
+    if (seen.has(found.issuer))
+      context.report.unmapped(entry, `has the issuer ${found.issuer}, which comes twice: make one entry of them`);
+    return seen.size < seen.add(found.issuer).size ? [found] : [];
+  });
   if (issuers.length === 0) context.rules.line("authenticated if 1 == 2", "", "identity := {} if 1 == 2");
-  const first = new Map<string, ImportedIssuer>();
-  for (const one of issuers) first.set(one.issuer, first.get(one.issuer) ?? one);
-  return [...first.values()];
+  return issuers;
 }
 
 function oneEntry(entry: Field, context: ConditionContext, issuer: string | null): ImportedIssuer | null {
