@@ -28,7 +28,7 @@ export function checkReads(block: Block, { report, vocabulary }: { report: Repor
   const bare = withoutTexts(block.lines);
   if (/\$["`]/.test(bare)) report.unmapped(block.place, "template strings hide what they read: use concat");
   for (const { index } of bare.matchAll(/(?<![\w.])(?:input|data)\b/g)) {
-    const line = block.place.firstLine + block.lines.slice(0, index).split("\n").length - 1;
+    const line = block.place.lineAt(block.lines.slice(0, index).split("\n").length - 1);
     const fault = readFault(block.lines, index, vocabulary);
     if (fault !== null) report.unmapped({ line, key: block.place.key }, fault);
   }
@@ -82,4 +82,44 @@ export function blockText(block: Block): string {
 /** The author's rules by themselves, below one line, as a policy for this product. */
 export function trialText({ lines, rego }: Block): string {
   return `package mcp.authz\n${lines.trimEnd()}\n${rego === "v0" ? "default allow = false" : "default allow := false"}\n`;
+}
+
+/** Values that a place may have when it is tried whether anything of it makes a rule refuse. */
+const VALUES: readonly unknown[] = [undefined, true, false, null, 0, 1e9, -1, "", "x", [], {}];
+const MAX_LITERALS = 50;
+
+/**
+ * Files of a policy that lets everybody in only if the block allows whatever stands at the places that it reads: one that
+ * refuses somebody, as a list of those who are shut out, is no constant.
+ */
+export function restrictionTrial(block: Block): Readonly<Record<string, string>> {
+  const bare = withoutTexts(block.lines);
+  const places = [...bare.matchAll(/(?<![\w.])input\b/g)].map(
+    ({ index }) => reference(block.lines, index + "input".length).path,
+  );
+  const texts = [...block.lines.matchAll(/"((?:[^"\\\n])*)"/g)].map(([, text = ""]) => text).slice(0, MAX_LITERALS);
+  const values = [
+    ...VALUES,
+    ...texts,
+    ...texts.map((text) => [text]),
+    texts,
+    Object.fromEntries(texts.map((text) => [text, texts])),
+  ];
+  const documents = values.map((value) => {
+    const document = {};
+    for (const place of places) putAt(document, place, value);
+    return `\t${JSON.stringify(document)},\n`;
+  });
+  const asked = "count([1 | some document in documents; data.authpolicy.trial.allow == true with input as document])";
+  const policy = `package mcp.authz\n\nimport rego.v1\n\ndocuments := [\n${documents.join("")}]\n\nallow if ${asked} == count(documents)\n`;
+  return { "p.rego": policy, "trial.rego": blockText({ ...block, packageName: "authpolicy.trial" }) };
+}
+
+function putAt(document: object, [name, ...more]: readonly string[], value: unknown): void {
+  if (name === undefined || name === "__proto__") return;
+  const at = document as Record<string, unknown>;
+  const here = at[name];
+  if (more.length === 0) at[name] ??= value;
+  else if (typeof here === "object" && here !== null) putAt(here, more, value);
+  else putAt((at[name] = {}), more, value);
 }

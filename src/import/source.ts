@@ -73,9 +73,15 @@ export class Field implements Place {
 
   /** The line of a text's first line: a block stands below its key. */
   get firstLine(): number {
+    return this.lineAt(0);
+  }
+
+  /** The line of a row of the text, from 0: quoted text has all its rows in one place. */
+  lineAt(row: number): number {
     if (!isScalar(this.#node)) return this.line;
     const begin = this.#lineOf(this.#node);
-    return this.#node.type === "BLOCK_LITERAL" || this.#node.type === "BLOCK_FOLDED" ? begin + 1 : begin;
+    const isBlock = this.#node.type === "BLOCK_LITERAL" || this.#node.type === "BLOCK_FOLDED";
+    return isBlock ? begin + 1 + row : begin;
   }
 
   /** Names every key that is not among the known ones. */

@@ -180,12 +180,12 @@ async function expectImported(
   await expectDecisions(file, rows);
 }
 
-const policy = (rules: string) => `apiVersion: kuadrant.io/v1
+const policy = (rules: string, around = "") => `apiVersion: kuadrant.io/v1
 kind: AuthPolicy
 metadata: {name: p, namespace: mcp-test}
 spec:
   targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: g}
-  rules:
+${around}  rules:
     authentication:
       idp:
         jwt: {issuerUrl: "ISSUER"}
@@ -249,22 +249,113 @@ describe.skipIf(findTool("opa") === null)("decides as the source means it", { ti
   });
 });
 
-describe.skipIf(findTool("opa") === null)("refuses, by line", { timeout: 60_000 }, () => {
-  it("B06: a constant allow beside rules that read the caller; nothing is written", async () => {
-    const { code, text, file } = await importOf(
-      policy(`authorization:
-  capabilities:
+describe.skipIf(findTool("opa") === null)("every kind of condition", { timeout: 120_000 }, () => {
+  const around = `  patterns:
+    members:
+      allOf: [{selector: auth.identity.realm.roles, operator: incl, value: member}]
+`;
+  const rules = `    defaults: {tier: {value: free}}
+    overrides: {team: {selector: auth.identity.org.team}}
+authorization:
+  members: {patternMatching: {patterns: [{patternRef: members}]}}
+  not-banned: {patternMatching: {patterns: [{selector: auth.identity.flags, operator: excl, value: banned}]}}
+  writers:
+    when: [{predicate: "request.headers['x-mcp-toolname'].startsWith('write_')"}]
+    patternMatching:
+      patterns:
+        - any:
+            - predicate: auth.identity.tier == 'paid'
+            - all: [{selector: auth.identity.sub, operator: matches, value: "^root$"}, {predicate: "auth.identity.team != 'guests'"}]
+  tenant: {patternMatching: {patterns: [{predicate: "auth.identity.tenants.exists(t, t.lowerAscii() == request.headers['x-tenant'])"}]}}
+  not-suspended:
     opa:
-      allValues: true
+      version: v1
       rego: |
-        allow = true
-        names[server] = list { input.auth.identity.resource_access[server]; list := [r | r := input.auth.identity.resource_access[server].roles[_]] }
-`),
+        allow if not input.auth.identity.suspended
+  small:
+    opa:
+      rego: |
+        default limit = 3
+        allow { count(object.get(input.request.headers, "x-tenant", "")) <= limit }
+`;
+  const good = { realm: { roles: ["member"] }, tenants: ["ACM"], org: { team: "core" } };
+  const acm = { "x-tenant": "acm" };
+  it("as Authorino has them, and what fails refuses", async () => {
+    const call = (more: object, name = "read", headers: Record<string, string> = acm): Call => ({
+      claims: { ...good, ...more },
+      name,
+      headers,
+    });
+    await expectImported(policy(rules, around), [
+      [true, call({})],
+      [true, call({ realm: { roles: "member" } })],
+      [false, call({ realm: { roles: ["members"] } })],
+      [false, call({ realm: "member" })],
+      [false, call({ realm: null })],
+      [true, call({ flags: null })],
+      [true, call({ flags: ["new"] })],
+      [false, call({ flags: ["new", "banned"] })],
+      [false, call({ flags: "banned" })],
+      [false, call({}, "write_file")],
+      [true, call({ tier: "paid" }, "write_file")],
+      [false, call({ tier: ["paid"] }, "write_file")],
+      [true, call({ sub: "root" }, "write_file")],
+      [false, call({ sub: "root", org: { team: "guests" } }, "write_file")],
+      // An override takes the place of the claim of that name.
+      [false, call({ sub: "root", team: "core", org: { team: "guests" } }, "write_file")],
+      [true, call({ sub: "root", team: "guests" }, "write_file")],
+      [false, call({ suspended: true })],
+      [true, call({ suspended: false })],
+      [false, call({ tenants: [] })],
+      [false, call({ tenants: "ACM" })],
+      [false, call({}, "read", {})],
+      [false, call({ tenants: ["LONG"] }, "read", { "x-tenant": "long" })],
+      // The Kelvin sign: its small letter is an ASCII k, in Rego and not in CEL.
+      [false, call({ tenants: ["\u212a"] }, "read", { "x-tenant": "k" })],
+      // A condition that fails: Authorino would leave the entry out, here it counts.
+      [false, { ...call({}), method: "prompts/get", name: "hello" }],
+      [true, { ...call({ tier: "paid" }), method: "prompts/get", name: "hello" }],
+    ]);
+  });
+});
+
+describe.skipIf(findTool("opa") === null)("refuses, by line", { timeout: 60_000 }, () => {
+  it("B06: a constant allow beside rules that read the caller, in whatever spelling; nothing is written", async () => {
+    const reads =
+      "names[server] = list { input.auth.identity.resource_access[server]; list := [r | r := input.auth.identity.resource_access[server].roles[_]] }";
+    const spellings = [
+      "allow = true",
+      "allow { true }",
+      "allow { not false }",
+      "allow { names }",
+      "allow { count(names) >= 0 }",
+      "yes = true\nallow { yes }",
+    ];
+    const entries = spellings.map(
+      (allow, i) => `  x${i}: {opa: {allValues: true, rego: ${JSON.stringify(`${allow}\n${reads}\n`)}}}\n`,
     );
+    const { code, text, file } = await importOf(policy(`authorization:\n${entries.join("")}`));
     expect(code).toBe(2);
-    expect(text).toContain(
-      `${file}:16: spec.rules.authorization.capabilities.opa.rego: a rule reads the caller, but only \`allow\``,
-    );
+    for (const i of spellings.keys())
+      expect(text).toContain(
+        `${file}:${11 + i}: spec.rules.authorization.x${i}.opa.rego: a rule reads the caller, but only \`allow\``,
+      );
     expect(text).toContain("nothing is written");
   });
 });
+
+it.skipIf(findTool("opa") === null)(
+  "--partial: the rest is written, marked, and refuses what it touches",
+  { timeout: 60_000 },
+  async () => {
+    const source = policy(`authorization:
+  path: {patternMatching: {patterns: [{predicate: "request.path != '/admin'"}]}}
+`);
+    const { code, text, out } = await importOf(source, "--partial");
+    expect([code, text]).toEqual([2, expect.stringContaining("the rest is written")]);
+    expect(readFileSync(join(out, "mcp-authz.yaml"), "utf8")).toContain("NOT MAPPED, and refused until it is");
+    const file = await complete(out);
+    expect((await run("check-config", file)).code).toBe(0);
+    await expectDecisions(file, [[false, { claims: {}, name: "greet" }]]);
+  },
+);
