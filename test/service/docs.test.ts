@@ -5,6 +5,7 @@ import { GATEWAY_POLICY } from "../../demo/vault.ts";
 import { parse } from "yaml";
 import { withTable } from "../../tools/lib/page-tables.ts";
 import { limitsTable } from "../../tools/lib/limits.ts";
+import { planesTable } from "../../tools/lib/planes.ts";
 import { refusalsPage } from "../../tools/lib/refusals.ts";
 import { UPSTREAM_STATES } from "../../src/broker/catalog/snapshot.ts";
 import { CHANGE_REASONS, DROP_REASONS } from "../../src/broker/catalog/remarks.ts";
@@ -22,9 +23,10 @@ it("docs/credentials.md gives the Vault policy that the tests run with", () =>
 
 it("the README has at most 150 lines", () => expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150));
 
-const PAGES = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)].filter((name) =>
-  name.endsWith(".md"),
-);
+const PAGES = [
+  "README.md",
+  ...["docs", "docs/mesh"].flatMap((folder) => readdirSync(join(root, folder)).map((name) => `${folder}/${name}`)),
+].filter((name) => name.endsWith(".md"));
 
 /** Headings as GitHub's anchors. */
 function anchors(text: string): string[] {
@@ -54,6 +56,11 @@ it.each(PAGES)("the commands of %s need only npm, and are there", (page) => {
 it("docs/limits.md has the limits of the code: npm run docs", () => {
   const page = read("docs/limits.md");
   expect(withTable(page, "limits", limitsTable())).toBe(page);
+});
+
+it("docs/mesh/README.md has what the data planes answered: npm run docs", () => {
+  const page = read("docs/mesh/README.md");
+  expect(withTable(page, "planes", planesTable())).toBe(page);
 });
 
 describe("docs/adopt.md", () => {

@@ -24,6 +24,8 @@ const PROGRAMS = {
     // Clients parse it.
     settings: ["k8s.io/component-base/version.gitVersion=v1.37.2"],
   },
+  "envoy-gateway": { package: "github.com/envoyproxy/gateway/cmd/envoy-gateway", version: "1.9.1", minutes: 6 },
+  "istiod-files": { package: ".", version: "1.31-dev", minutes: 4 },
 } as const satisfies Readonly<Record<string, GoProgram>>;
 
 export type GoProgramName = keyof typeof PROGRAMS;
@@ -37,6 +39,11 @@ export function goProgram(name: GoProgramName): string {
   const built = join(TOOL_FOLDER, name);
   if (!existsSync(built)) throw new Error(`${name} is not there. Run: npm run tools ${name}`);
   return built;
+}
+
+/** True if it can be run: it was built, or a variable names it. */
+export function hasGoProgram(name: GoProgramName): boolean {
+  return (process.env[variableOf(name)] ?? "") !== "" || existsSync(join(TOOL_FOLDER, name));
 }
 
 /** Builds it unless it stands there already. @throws {ToolError} without Go, or when it does not build */
