@@ -6,6 +6,7 @@ import { configSchemaFile, withKeyTables } from "./lib/config.ts";
 import { withTable } from "./lib/page-tables.ts";
 import { limitsTable } from "./lib/limits.ts";
 import { metricsTable } from "./lib/metrics.ts";
+import { planesTable } from "./lib/planes.ts";
 import { refusalsPage } from "./lib/refusals.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -23,5 +24,6 @@ const metrics = await metricsTable();
 write("docs/refusals.md", refusalsPage);
 write("docs/limits.md", (page) => withTable(page, "limits", limitsTable()));
 write("docs/operations.md", (page) => withTable(page, "metrics", metrics));
+write("docs/mesh/README.md", (page) => withTable(page, "planes", planesTable()));
 write("docs/configuration.md", withKeyTables);
 write("docs/mcp-authz.schema.json", configSchemaFile);

@@ -88,7 +88,8 @@ describe.each(PLANES)("%s", (name, isHere, start) => {
       const reached = callsOf(lab).slice(arrivals);
       judge(question, reply, JSON.stringify(reached.map(({ headers }) => headers)));
       expect(reached).toHaveLength(question.kind === "allow" ? 1 : 0);
-      record(title, `${saysOf(reply)}; ${(await checksOf(ports)) - checks} Checks`);
+      const made = (await checksOf(ports)) - checks;
+      record(title, `${saysOf(reply)}; ${made} Check${made === 1 ? "" : "s"}`);
     },
   );
 
