@@ -9,7 +9,7 @@ import { freePorts, type Ports } from "../../demo/ports.ts";
 import { hasGoProgram } from "../../tools/lib/go-programs.ts";
 import type { RawReply } from "../e2e/raw-http.ts";
 import { startIstio } from "./istio.ts";
-import { startEnvoyGateway, type Plane, type Setting } from "./planes.ts";
+import { HOST, startEnvoyGateway, type Plane, type Setting } from "./planes.ts";
 import { openStream, QUESTIONS, type Asked, type Question } from "./questions.ts";
 
 const RESULTS = join(import.meta.dirname, "results.json");
@@ -30,6 +30,7 @@ let tokens: Asked["tokens"];
 beforeAll(async () => {
   ports = await freePorts();
   const config = (tree: Record<string, unknown>) => {
+    tree["hosts"] = ["localhost", HOST];
     tree["cors"] = { origins: [ORIGIN] };
     tree["limits"] = { bodyBytes: BODY_BYTES };
     tree["callRouting"] = "broker";

@@ -54,6 +54,8 @@ async function inTurn(children: readonly Child[]): Promise<void> {
   for (const child of children) await child.stop();
 }
 
+/** The gateway's own, for istiod alone: with that of serve and the broker here, it would be taken for their pod. */
+const GATEWAY_IP = "10.9.0.1";
 /** This Envoy has neither Istio's agent nor its filters. */
 const PLAIN_ENVOY = { enableAutoMtls: false, defaultProviders: {} };
 const ENV = {
@@ -83,8 +85,8 @@ function clusterObjects(port: number): string {
       metadata: { name: "gw", namespace: "mcp", labels: name },
       spec: { containers: [{ name: "p", image: "p" }] },
       status: {
-        podIP: "127.0.0.1",
-        podIPs: [{ ip: "127.0.0.1" }],
+        podIP: GATEWAY_IP,
+        podIPs: [{ ip: GATEWAY_IP }],
         phase: "Running",
         conditions: [{ type: "Ready", status: "True" }],
       },
@@ -96,7 +98,7 @@ function clusterObjects(port: number): string {
       addressType: "IPv4",
       endpoints: [
         {
-          addresses: ["127.0.0.1"],
+          addresses: [GATEWAY_IP],
           conditions: { ready: true },
           targetRef: { kind: "Pod", name: "gw", namespace: "mcp" },
         },
@@ -128,7 +130,7 @@ function bootstrap({ namespace, labels, xds, admin }: Bootstrap): string {
   const http = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
   return stringify({
     node: {
-      id: `router~127.0.0.1~gw.${namespace}~${namespace}.svc.cluster.local`,
+      id: `router~${GATEWAY_IP}~gw.${namespace}~${namespace}.svc.cluster.local`,
       cluster: `gw.${namespace}`,
       metadata: {
         NAMESPACE: namespace,
@@ -136,7 +138,7 @@ function bootstrap({ namespace, labels, xds, admin }: Bootstrap): string {
         LABELS: labels,
         SERVICE_ACCOUNT: "gw",
         CLUSTER_ID: "Kubernetes",
-        INSTANCE_IPS: "127.0.0.1",
+        INSTANCE_IPS: GATEWAY_IP,
       },
     },
     admin: { address: socket(admin) },

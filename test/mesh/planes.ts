@@ -12,6 +12,8 @@ import { freePort, type Ports } from "../../demo/ports.ts";
 import { goProgram } from "../../tools/lib/go-programs.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
+/** What clients call every data plane; the lab accepts it. */
+export const HOST = "mcp.example.com";
 const READY_MS = 60_000;
 
 export interface Plane {
@@ -35,7 +37,7 @@ export function meshConfigFile({ folder, configFile, ports }: Setting, port: num
   const local = (number: number) => `127.0.0.1:${number}`;
   const envoy = { listen: local(port), authzAddress: local(ports.authz), brokerAddress: local(ports.broker) };
   const file = join(folder, `mesh-${port}.yaml`);
-  writeFileSync(file, stringify({ ...config, publicOrigin: `http://localhost:${port}`, hosts: [], envoy }));
+  writeFileSync(file, stringify({ ...config, publicOrigin: `https://${HOST}`, hosts: [], envoy }));
   return file;
 }
 

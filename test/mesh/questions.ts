@@ -1,5 +1,7 @@
 // One list of questions, put to every data plane with the configuration that we print for it.
+import { request, type IncomingMessage } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
+import { HOST } from "./planes.ts";
 import { http2Post, rawBytes, rawRequest, type RawParts, type RawReply } from "../e2e/raw-http.ts";
 
 /** What a question may use: one stack behind every data plane, and the data plane in front of it. */
@@ -36,7 +38,7 @@ function send(parts: RawParts, who: "alice" | "bob" | null = "alice"): Question[
     const bearer = who === null ? [] : [`Authorization: Bearer ${tokens[who]}`];
     const headers = [JSON_TYPE, ACCEPT, ...bearer, ...(parts.headers ?? [])];
     if (!headers.some((line) => line.startsWith("Connection:"))) headers.push("Connection: close"); // the response ends it
-    return rawRequest(port, rawBytes({ host: "localhost", body: call(), ...parts, headers }), QUIET_MS);
+    return rawRequest(port, rawBytes({ host: HOST, body: call(), ...parts, headers }), QUIET_MS);
   };
 }
 
@@ -70,7 +72,7 @@ const expecting: Question["ask"] = async ({ port, tokens }) => {
     "Expect: 100-continue",
     "Connection: close",
   ];
-  const bytes = rawBytes({ host: "localhost", headers: head, body: call() });
+  const bytes = rawBytes({ host: HOST, headers: head, body: call() });
   return rawRequest(port, bytes, QUIET_MS);
 };
 
@@ -121,7 +123,7 @@ export const QUESTIONS: readonly Question[] = [
     kind: "refuse",
     ask: ({ port, tokens, bodyBytes }) => {
       const frames = [Buffer.from(call().padEnd(bodyBytes - 100)), Buffer.alloc(5000, 32)];
-      return http2Post(port, { ":authority": "localhost", authorization: `Bearer ${tokens.alice}` }, frames);
+      return http2Post(port, { ":authority": HOST, authorization: `Bearer ${tokens.alice}` }, frames);
     },
     statuses: [413, 0],
   },
@@ -163,7 +165,7 @@ export const QUESTIONS: readonly Question[] = [
         asked.port,
         rawBytes({
           method: "OPTIONS",
-          host: "localhost",
+          host: HOST,
           headers: [`Origin: ${asked.origin}`, "Access-Control-Request-Method: POST", "Connection: close"],
           body: "",
         }),
@@ -191,45 +193,57 @@ export const QUESTIONS: readonly Question[] = [
   {
     title: "CONNECT",
     kind: "refuse",
-    ask: send({ method: "CONNECT", target: "localhost:80", body: "" }),
+    ask: send({ method: "CONNECT", target: `${HOST}:80`, body: "" }),
     statuses: [400, 404, 405],
   },
 ];
 
 /** A stream of a session: opened early, asked late whether it is open still. */
-export async function openStream({ port, tokens }: Asked) {
-  const url = `http://localhost:${port}/servers/demo/mcp`;
-  const headers = {
-    authorization: `Bearer ${tokens.alice}`,
-    accept: "application/json, text/event-stream",
-    "content-type": "application/json",
-  };
+export async function openStream(asked: Asked) {
   const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } };
-  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params });
-  const opened = await fetch(url, { method: "POST", headers, body });
-  await opened.text();
-  const session = opened.headers.get("mcp-session-id") ?? "";
-  const stop = new AbortController();
-  const stream = await fetch(url, {
-    headers: { ...headers, "mcp-session-id": session, "mcp-protocol-version": "2025-11-25" },
-    signal: stop.signal,
-  });
+  const initialize = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params });
+  const opened = await requestTo(asked, { method: "POST", body: initialize });
+  opened.resume();
+  const session = String(opened.headers["mcp-session-id"]);
+  const headers = { "mcp-session-id": session, "mcp-protocol-version": "2025-11-25" };
+  const stream = await requestTo(asked, { method: "GET", headers });
   const since = Date.now();
   let ended = false;
-  void stream.body
-    ?.pipeTo(new WritableStream())
-    .catch(() => {})
-    .then(() => {
-      ended = true;
-    });
+  stream.on("close", () => {
+    ended = true;
+  });
+  stream.on("error", () => {});
+  stream.resume();
   return {
-    status: stream.status,
-    type: stream.headers.get("content-type"),
+    status: stream.statusCode,
+    type: stream.headers["content-type"],
     /** True if the stream has outlived this time. */
     async outlives(ms: number): Promise<boolean> {
       await delay(Math.max(0, since + ms - Date.now()));
       return !ended;
     },
-    close: () => stop.abort(),
+    close: () => void stream.destroy(),
   };
+}
+
+interface Sent {
+  readonly method: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+function requestTo({ port, tokens }: Asked, { method, headers = {}, body = "" }: Sent): Promise<IncomingMessage> {
+  return new Promise((done, fail) => {
+    const sent = request({
+      ...{ host: "127.0.0.1", port, method, path: "/servers/demo/mcp" },
+      headers: {
+        ...{ host: HOST, authorization: `Bearer ${tokens.alice}`, "content-type": "application/json" },
+        accept: "application/json, text/event-stream",
+        ...headers,
+      },
+    });
+    sent.on("response", done);
+    sent.on("error", fail);
+    sent.end(body);
+  });
 }

@@ -35,6 +35,18 @@ export function checkIstio(config: Config, problem: Report): void {
     );
 }
 
+/** Istio's own Gateway refuses short names. */
+export function checkIstioHosts({ selector, hostnames: [own, ...others] }: Placement, problem: Report): void {
+  if (selector === null) return;
+  const tell = (key: string, name: string) =>
+    problem(
+      key,
+      `"${name}" is a short name, which Istio's own Gateway does not take: name it in full, or leave out --selector`,
+    );
+  if (own !== undefined && !own.includes(".")) tell("publicOrigin", own);
+  for (const name of others) if (!name.includes(".")) tell("hosts", name);
+}
+
 export function istioManifests(config: Config, placement: Placement): Manifest[] {
   const { namespace } = placement;
   const own = (apiVersion: string, kind: string, spec: object): Manifest => ({

@@ -175,6 +175,13 @@ describe("Istio", () => {
     expect(specOf(text, "EnvoyFilter")).toMatchObject({ workloadSelector: { labels: label } });
   });
 
+  it("a short name is a problem there", () => {
+    const options = { namespace: "istio-ingress", selector: { key: "istio", value: "ingressgateway" } };
+    const more = { publicOrigin: "http://localhost:8080", hosts: ["mcp", "gw.example.com"] };
+    expect(printed("istio", more, options).problems.map(({ key }) => key)).toEqual(["publicOrigin", "hosts"]);
+    expect(printed("istio", more).problems).toEqual([]);
+  });
+
   it("certificates of clients are a problem", () => {
     const listen = { certFile: "g.pem", keyFile: "g.key", clientCaFile: "ca.pem" };
     expect(keys("istio", { envoy: { tls: { listen } } })).toEqual(["envoy.tls.listen.clientCaFile"]);

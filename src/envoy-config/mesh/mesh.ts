@@ -4,7 +4,7 @@ import type { Problem, Report } from "../../config/problem.ts";
 import type { Config } from "../../config/schema.ts";
 import { tlsCommands, type Manifest } from "./common.ts";
 import { checkEnvoyGateway, envoyGatewayManifests } from "./envoy-gateway.ts";
-import { checkIstio, istioManifests, istioMeshConfig, istioSecrets } from "./istio.ts";
+import { checkIstio, checkIstioHosts, istioManifests, istioMeshConfig, istioSecrets } from "./istio.ts";
 import { checkKubernetes, checkServices, kubernetesManifests } from "./kubernetes.ts";
 import { isLoopback, placementOf, type MeshOptions, type Placement } from "./placement.ts";
 
@@ -34,6 +34,7 @@ const MESHES = {
   },
   istio: {
     check: checkIstio,
+    checkPlaces: checkIstioHosts,
     manifests: istioManifests,
     meshConfig: istioMeshConfig,
     commands: istioSecrets,
