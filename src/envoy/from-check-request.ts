@@ -50,6 +50,7 @@ function bodyOf(
 }
 
 function isWhole(size: number, received: number, partial: string | undefined): boolean {
+  if (size < 0) return false; // agentgateway's word for a body that it cut; the header beside it is the client's own
   if (partial === undefined) return size === received;
   // The header may come several times: each copy must say "false".
   return size <= received && partial.split(",").every((copy) => copy.trim() === "false");
