@@ -174,6 +174,28 @@ export function wireStackContract(name: WireStackName): void {
         }
       });
 
+      it("F71: methods of another service are served beside Check, under the same limits; what cannot be read has a result", async () => {
+        const lengths: number[] = [];
+        const handler = (bytes: Buffer) => (
+          lengths.push(bytes.length),
+          Promise.resolve(Buffer.from([bytes.length > 0 ? 1 : 2]))
+        );
+        const refusal = () => Buffer.from([3]);
+        const further = new Map(["/x.Y/A", "/x.Y/B"].map((path) => [path, { handler, refusal }]));
+        const { session, port } = await connected({ further });
+        const answerOf = async (parts: Buffer[], path = "/x.Y/A") => {
+          const { body, grpc } = await send(session, parts, { ":path": path }).seen;
+          return [grpc, body.at(-1)];
+        };
+        expect(await answerOf([framed(Buffer.from("abc"))])).toEqual(["0", 1]);
+        expect(await answerOf([framed(Buffer.from("abc"))], "/x.Y/B")).toEqual(["0", 1]);
+        expect(await answerOf([])).toEqual(["0", 2]);
+        expect(await answerOf([framed(Buffer.from("abc")), framed(Buffer.from("abc"))])).toEqual(["0", 2]);
+        expect((await call(client(`127.0.0.1:${port}`), GOOD, { method: "/x.Y/C" })).grpc).toBe(status.UNIMPLEMENTED);
+        expect((await call(client(`127.0.0.1:${port}`), GOOD)).code).toBe(0);
+        expect(lengths).toEqual([3, 3, 0, 0]);
+      });
+
       it("D05, D16: clients that give up harm nobody else, and each Check has its record", async () => {
         const { port } = await start({}, async (...args) => {
           await new Promise((done) => setTimeout(done, 20));

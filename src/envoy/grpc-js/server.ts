@@ -17,6 +17,7 @@ import {
   type GrpcServer,
   type GrpcServerOptions,
   type Health,
+  type UnaryMethod,
 } from "../grpc/grpc-server.ts";
 import { addHealth } from "./health.ts";
 
@@ -28,32 +29,30 @@ const LIMITS = {
   "grpc.enable_channelz": 0,
 };
 
-type CheckMethod = (call: ServerReadableStream<Buffer, Buffer>, respond: sendUnaryData<Buffer>) => void;
+type ByteMethod = (call: ServerReadableStream<Buffer, Buffer>, respond: sendUnaryData<Buffer>) => void;
 
 /**
  * Check as a stream of messages of bytes: so no message, and a second one, come to the handler as refusals, and the time
  * runs from the headers on. The codec reads the bytes inside the handler, where a fault is a refusal too.
  */
 const bytes = (message: Buffer) => message;
-const CHECK = {
-  Check: {
-    path: CHECK_PATH,
-    requestStream: true,
-    responseStream: false,
-    requestSerialize: bytes,
-    requestDeserialize: bytes,
-    responseSerialize: bytes,
-    responseDeserialize: bytes,
-  },
-};
+const methodAt = (path: string) => ({
+  path,
+  requestStream: true,
+  responseStream: false,
+  requestSerialize: bytes,
+  requestDeserialize: bytes,
+  responseSerialize: bytes,
+  responseDeserialize: bytes,
+});
 
 export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
   const health: Health = { serving: true };
   const { tls } = options;
   const calls = new OpenCalls();
-  const known = service(checkMethod(options, calls), health);
+  const known = service(options, (method) => unaryMethod(options, method, calls), health);
   // A client without one of the names has connections of its own, on which no Check is decided.
-  const unknown = service((_call, respond) => respond(null, options.unknownClientResponse()), health);
+  const unknown = service(options, (method) => (_call, respond) => respond(null, method.refusal()), health);
   const secure = tls === null ? null : createTlsServer({ ...KEEP_ALIVE, ...tlsOptions(tls), ALPNProtocols: ["h2"] });
   const listener = secure ?? createTcpServer(KEEP_ALIVE);
   const sockets = openSockets(listener);
@@ -83,18 +82,24 @@ interface Service {
 }
 
 /** A grpc-js server that is given connections instead of listening: TLS, socket files and the end are ours. */
-function service(check: CheckMethod, health: Health): Service {
+function service(
+  { handler, unknownClientResponse, further = new Map<string, UnaryMethod>() }: GrpcServerOptions,
+  serve: (method: UnaryMethod) => ByteMethod,
+  health: Health,
+): Service {
   const server = new Server(LIMITS);
-  server.addService(CHECK, { Check: check });
+  server.addService({ Check: methodAt(CHECK_PATH) }, { Check: serve({ handler, refusal: unknownClientResponse }) });
+  for (const [path, method] of further) server.addService({ [path]: methodAt(path) }, { [path]: serve(method) });
   addHealth(server, health);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   return { server, accept: (socket) => injector.injectConnection(socket) };
 }
 
-function checkMethod(
-  { handler, unknownClientResponse, checkTimeoutMs }: GrpcServerOptions,
+function unaryMethod(
+  { checkTimeoutMs }: GrpcServerOptions,
+  { handler, refusal }: UnaryMethod,
   calls: OpenCalls,
-): CheckMethod {
+): ByteMethod {
   return (call, respond) => {
     const arrived = performance.now();
     const timeoutMs = Math.min(checkTimeoutMs, (Number(call.getDeadline()) - Date.now()) * SHARE_OF_DEADLINE);
@@ -110,7 +115,7 @@ function checkMethod(
         respond(null, response);
       };
       calls.begin();
-      handler(message ?? NO_MESSAGE, { deadlineMs, onGone }).then(end, () => end(unknownClientResponse()));
+      handler(message ?? NO_MESSAGE, { deadlineMs, onGone }).then(end, () => end(refusal()));
     });
   };
 }

@@ -10,6 +10,14 @@ export interface GrpcServerOptions {
   /** CheckResponse for a client whose certificate has none of the names. */
   readonly unknownClientResponse: () => Buffer;
   readonly checkTimeoutMs: number;
+  /** Methods of other services on the same listener, by path, under the same limits. */
+  readonly further?: ReadonlyMap<string, UnaryMethod>;
+}
+
+/** A method of bytes to bytes, and its response to a client whose certificate has none of the names. */
+export interface UnaryMethod {
+  readonly handler: CheckHandler;
+  readonly refusal: () => Buffer;
 }
 
 export interface GrpcServer {

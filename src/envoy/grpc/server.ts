@@ -13,6 +13,7 @@ import {
   type GrpcServer,
   type GrpcServerOptions,
   type Health,
+  type UnaryMethod,
 } from "./grpc-server.ts";
 import { HEALTH_METHODS } from "./health.ts";
 import {
@@ -74,14 +75,21 @@ function dispatch(context: ServerContext, call: Call, isExpected: boolean): void
   const { method: verb, path, contentType } = call.stream.head;
   if (verb !== "POST") atItsEnd(call, () => respondHttp(call, 405));
   else if (!/^application\/grpc(?:[+;]|$)/.test(contentType)) atItsEnd(call, () => respondHttp(call, 415));
-  else if (path === CHECK_PATH) {
-    if (isExpected) check(context, call);
-    else atItsEnd(call, () => respond(call, context.options.unknownClientResponse()));
-  } else {
+  else {
+    const unary = unaryMethod(context.options, path);
     const method = HEALTH_METHODS.get(path);
-    if (method === undefined) atItsEnd(call, () => respondStatus(call, GRPC_STATUS.unimplemented, "unknown method"));
+    if (unary !== undefined && isExpected) serve(context, unary, call);
+    else if (unary !== undefined) atItsEnd(call, () => respond(call, unary.refusal()));
+    else if (method === undefined) atItsEnd(call, () => respondStatus(call, GRPC_STATUS.unimplemented, "unknown method"));
     else method(context.health, call);
   }
+}
+
+function unaryMethod(
+  { handler, unknownClientResponse, further }: GrpcServerOptions,
+  path: string,
+): UnaryMethod | undefined {
+  return path === CHECK_PATH ? { handler, refusal: unknownClientResponse } : further?.get(path);
 }
 
 /** Answers when the request is whole, whatever its body is: an earlier answer would have to reset the stream behind it. */
@@ -90,8 +98,8 @@ function atItsEnd({ stream }: Call, answer: () => void): void {
 }
 
 /** Waits for the message, for no longer than the caller does, and hands it to the handler. */
-function check({ options, calls }: ServerContext, call: Call): void {
-  const { handler, unknownClientResponse, checkTimeoutMs } = options;
+function serve({ options, calls }: ServerContext, { handler, refusal }: UnaryMethod, call: Call): void {
+  const { checkTimeoutMs } = options;
   const { connection, stream } = call;
   const arrived = performance.now();
   const timeoutMs = Math.min(checkTimeoutMs, parseTimeout(stream.head.grpcTimeout) * SHARE_OF_DEADLINE);
@@ -111,7 +119,7 @@ function check({ options, calls }: ServerContext, call: Call): void {
         else onGone = listener;
       },
     };
-    handler(message ?? NO_MESSAGE, context).then(end, () => end(unknownClientResponse()));
+    handler(message ?? NO_MESSAGE, context).then(end, () => end(refusal()));
   };
   const timer = setTimeout(() => decide(null), timeoutMs);
   stream.listener = {
