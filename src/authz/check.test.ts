@@ -5,7 +5,7 @@ import { Grant } from "./grant.ts";
 import { pass, refuse, type Refused } from "./step.ts";
 import type { PolicyInput, Identity, Visible } from "./types.ts";
 import type { Ports } from "./ports.ts";
-import { newCheckFacts } from "./facts.ts";
+import { newCheckFacts, type AuditedCaller } from "./facts.ts";
 
 async function run(parts: RequestParts = {}, ports: Partial<Ports> = {}, settings = checkSettings()) {
   const facts = newCheckFacts("req-1", 1_790_000_000_123);
@@ -60,7 +60,7 @@ it("whose token is not taken stands in the facts once its signature was verified
 });
 
 it("P15: a Check whose large body waits for its turn is noted with its caller, a small one is not", async () => {
-  const noted: (Identity | null)[] = [];
+  const noted: (AuditedCaller | null)[] = [];
   const note: Ports["note"] = ({ identity }) => void noted.push(identity);
   const bodyOf = (text: string) => ({
     kind: "bytes" as const,

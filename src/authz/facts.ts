@@ -18,7 +18,7 @@ export interface CheckFacts {
   endpoint: Endpoint | null;
   /** The listed cross-origin `Origin` of the request, whose response gets CORS headers. */
   corsOrigin: string | null;
-  identity: Identity | null;
+  identity: AuditedCaller | null;
   rpc: RpcContext | null;
   server: string | null;
   method: string | null;
@@ -41,6 +41,9 @@ export interface CheckFacts {
   /** Trace id of a well-formed `traceparent` (W3C Trace Context §3.2.2.3). */
   traceId: string | null;
 }
+
+/** A verified caller, as far as its audit line says it. */
+export type AuditedCaller = Pick<Identity, "issuer" | "subject" | "actors">;
 
 export const NO_SLOT = -1;
 

@@ -10,7 +10,7 @@ const MAX_WAITING = 256;
 
 /** Decides a Check with a large body when the turn of its caller has come. */
 export type LargeBodies = <T extends object>(
-  caller: Identity,
+  caller: Pick<Identity, "issuer" | "subject">,
   decide: () => Promise<T>,
   signal: AbortSignal,
 ) => Promise<T | Refused>;

@@ -1,7 +1,7 @@
 // Makes the policy input of a Check. Pure.
 import type { CheckFacts } from "./facts.ts";
 import type { LocalTimes } from "./local-time.ts";
-import type { AuthzRequest, Identity, PolicyCaller, PolicyFacts, PolicyInput, PolicyOperation } from "./types.ts";
+import type { AskedOfPolicy, AuthzRequest, Identity, PolicyCaller, PolicyFacts, PolicyInput } from "./types.ts";
 
 /**
  * Makes the part of an identity that policy sees, without the token. The same identity gives the same object, so that its
@@ -40,17 +40,26 @@ export interface InputSources {
   readonly facts: Pick<CheckFacts, "path" | "sourceIp" | "arrivedAt">;
 }
 
+/** The headers that policy sees. */
+export function policyHeadersOf(
+  { policyHeaders }: Pick<InputSettings, "policyHeaders">,
+  received: AuthzRequest["headers"],
+): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const name of policyHeaders) {
+    const value = received.get(name);
+    if (value !== undefined) headers[name] = value;
+  }
+  return headers;
+}
+
 /** The policy input for one operation of a Check. */
 export function inputOf(
   { settings, shared, request, facts }: InputSources,
   identity: PolicyCaller,
-  mcp: PolicyOperation,
+  mcp: AskedOfPolicy,
 ): PolicyInput {
-  const headers: Record<string, string> = {};
-  for (const name of settings.policyHeaders) {
-    const value = request.headers.get(name);
-    if (value !== undefined) headers[name] = value;
-  }
+  const headers = policyHeadersOf(settings, request.headers);
   const { host } = request;
   const path = facts.path ?? request.path;
   const time = Math.floor(facts.arrivedAt / 1000);

@@ -240,7 +240,7 @@ export interface PolicyInput extends PolicyFacts {
 /** The part of the policy input that does not depend on `policy.compat`. */
 export interface PolicyFacts {
   readonly identity: PolicyCaller;
-  readonly mcp: PolicyOperation;
+  readonly mcp: AskedOfPolicy;
   readonly request: PolicyRequest;
 }
 
@@ -259,6 +259,9 @@ export interface PolicyOperation {
   readonly arguments: JsonObject;
   readonly version: string;
 }
+
+/** The same; with `listing`, the name is asked for to be listed, not called. */
+export type AskedOfPolicy = PolicyOperation & { readonly listing?: true };
 
 export interface PolicyRequest {
   readonly host: string;

@@ -68,6 +68,25 @@ export function readEnvelope(bytes: Uint8Array): ReadEnvelope {
   };
 }
 
+/** Id of a message that a data plane has taken apart: it does not say it, and the answer needs none. */
+const NO_ID = 0;
+
+/**
+ * Reads a message that a data plane has taken apart: its method, and the bytes of its `params`, or null without any. What they
+ * hold is judged as in {@link readEnvelope}.
+ */
+export function readParams(method: string, bytes: Uint8Array | null): ReadEnvelope {
+  const json = bytes === null ? NO_PARAMS : readJson(bytes, LIMITS);
+  if (!json.ok) return fault("body_malformed", json.detail);
+  const message: Record<string, JsonValue> = { jsonrpc: "2.0", method, params: json.value };
+  const wrong = faultOf(message, null);
+  if (wrong !== null) return { ok: false, fault: wrong, id: null };
+  const params = isObject(json.value) ? withoutNulls(json.value) : {};
+  return { ok: true, envelope: { id: method.startsWith("notifications/") ? null : NO_ID, method, params } };
+}
+
+const NO_PARAMS = { ok: true, value: null } as const;
+
 /** Id of a request whose only fault is a number that has no one reading: a model that sent it can mend that. */
 function askedBy(bytes: Uint8Array): { readonly id: RpcId | null; readonly isToolCall?: boolean } {
   const json = readJson(bytes, DEFAULT_LIMITS);

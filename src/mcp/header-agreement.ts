@@ -13,6 +13,7 @@ export type Agreement =
 const META_VERSION = "io.modelcontextprotocol/protocolVersion";
 export const META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 const SINGLE = ["mcp-protocol-version", "mcp-method"];
+const MIRRORS = [...SINGLE, "mcp-name"];
 /** RFC 9110 §5.5 without obs-text. */
 const FIELD_VALUE = /^[\t\x20-\x7e]*$/;
 
@@ -32,6 +33,16 @@ export function checkHeaders(envelope: Envelope, name: string | null, headers: M
     faultOfMethod(envelope.method, headers, version) ??
     faultOfName(name, headers, version);
   return fault === null ? { ok: true, version } : { ok: false, fault, version };
+}
+
+/** Finds the revision where no other header mirrors the body. */
+export function revisionAlone(headers: McpHeaders): Agreement {
+  const version = versionOf(undefined, revisionIn(headers));
+  const name = "mcp-protocol-version";
+  if (malformedHeader(headers, [name]) !== null)
+    return { ok: false, fault: { reason: "header_malformed", detail: name }, version };
+  if (SUPPORTED_VERSIONS.includes(version)) return { ok: true, version };
+  return { ok: false, fault: { reason: "version_unsupported", detail: "revision" }, version };
 }
 
 function metaOf(envelope: Envelope): JsonObject | undefined {
@@ -85,8 +96,8 @@ export function versionOf(inBody: unknown, inHeader: string | undefined): string
   return inHeader ?? (typeof inBody === "string" ? inBody : ASSUMED);
 }
 
-function malformedHeader(headers: McpHeaders): string | null {
-  for (const name of [...SINGLE, "mcp-name"]) {
+function malformedHeader(headers: McpHeaders, names: readonly string[] = MIRRORS): string | null {
+  for (const name of names) {
     const value = headers.get(name);
     if (value === undefined) continue;
     if (headers.repeated(name) || !FIELD_VALUE.test(value)) return name;

@@ -1,6 +1,6 @@
 // Reads an HTTP body with its headers as one MCP operation. Pure; serve and broker share it.
-import { isObject, readEnvelope, type Envelope } from "./envelope.ts";
-import { checkHeaders, META_CAPABILITIES, revisionIn, versionOf } from "./header-agreement.ts";
+import { isObject, readEnvelope, readParams, type Envelope, type ReadEnvelope } from "./envelope.ts";
+import { checkHeaders, META_CAPABILITIES, revisionAlone, revisionIn, versionOf } from "./header-agreement.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { faultOfFilter, watchedIn } from "./listen-filter.ts";
 import { MAX_URI } from "./merged-names.ts";
@@ -19,7 +19,22 @@ const INVALID_REQUEST = -32600;
  * this error rather than one about headers); parameters; headers that disagree.
  */
 export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOperation {
-  const read = readEnvelope(bytes);
+  return operationIn(readEnvelope(bytes), headers, checkHeaders);
+}
+
+/**
+ * The same for a message that a data plane has taken apart and puts together again: its headers do not mirror what goes on, so
+ * that of the revision alone counts.
+ * @param params bytes of `params`; null without any
+ */
+export function readTakenApart(
+  { method, params }: { readonly method: string; readonly params: Uint8Array | null },
+  headers: McpHeaders,
+): ReadOperation {
+  return operationIn(readParams(method, params), headers, (_, __, received) => revisionAlone(received));
+}
+
+function operationIn(read: ReadEnvelope, headers: McpHeaders, agree: typeof checkHeaders): ReadOperation {
   const fallback = versionOf(undefined, revisionIn(headers));
   if (!read.ok) return { ok: false, fault: read.fault, rpc: contextOfFault(read, fallback) };
   const { envelope } = read;
@@ -37,7 +52,7 @@ export function readOperation(bytes: Uint8Array, headers: McpHeaders): ReadOpera
   const wrongParams = faultOfParams(envelope, row);
   if (wrongParams !== null) return refuse(wrongParams);
   const named = nameOf(envelope, row);
-  const agreement = checkHeaders(envelope, row.nameHeader ? named.name : null, headers);
+  const agreement = agree(envelope, row.nameHeader ? named.name : null, headers);
   if (!agreement.ok) return refuse(agreement.fault, agreement.version);
   return {
     ok: true,

@@ -23,11 +23,11 @@ describe("what is read is what was written", () => {
     fc.assert(
       fc.property(text, text, name, fc.option(name), (method, called, subject, actor) => {
         const buffer = newInFlight(2);
-        const claims = actor === null ? {} : { act: { sub: actor } };
+        const actors = actor === null ? [] : [actor];
         const facts = trailOf({
           ...{ meshRequestId: "m", traceId: "t", sourceIp: "192.0.2.1", server: "demo", kind: "tool" },
           ...{ method: method === "" ? null : method, name: called === "" ? null : called },
-          identity: { ...ALICE, subject, claims },
+          identity: { issuer: ALICE.issuer, subject, actors },
         });
         const table = createInFlight(buffer);
         table.begin(facts);
