@@ -13,6 +13,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["app"],
   ["broker", "envoy-config"],
   ["config", "catalog"],
+  ["extmcp"],
   ["envoy", "identity", "policy", "credential", "wristband", "ops"],
   ["authz"],
   ["mcp", "jose"],

@@ -2,6 +2,8 @@
 import type { ServeOptions } from "./options.ts";
 import { randomUUID } from "node:crypto";
 import type { AuditDecision } from "../../authz/audit-record.ts";
+import type { Check } from "../../authz/check.ts";
+import type { DecisionPorts } from "../../authz/decision-call.ts";
 import type { InFlight } from "../../authz/in-flight.ts";
 import { refuse } from "../../authz/step.ts";
 import { newCheckFacts } from "../../authz/facts.ts";
@@ -10,6 +12,8 @@ import type { Config } from "../../config/load.ts";
 import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
 import { toCheckResponse } from "../../envoy/to-check-response.ts";
 import { createCheckHandler } from "../../envoy/check-handler.ts";
+import { createExtMcp } from "../../extmcp/handler.ts";
+import { createTickets } from "../../extmcp/ticket.ts";
 import { loadWireStack } from "../../envoy/wire-stack.ts";
 import { loadAssertionKeys } from "../assertion-keys.ts";
 import { auditFailure, createAudit, type Audit } from "../../ops/audit/log.ts";
@@ -23,7 +27,7 @@ import {
   type Suspension,
   type Suspensions,
 } from "../../ops/supervisor/suspensions.ts";
-import { loadSigningKeys, publicKeySet } from "../../wristband/keys.ts";
+import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
 import { createSigner, type SignerOptions } from "../../wristband/sign.ts";
 import { createLiveIdentity } from "./live-identity.ts";
 import { createLiveCheck, type LiveCheck } from "./live-check.ts";
@@ -73,7 +77,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   };
   const ownKeys = { assertionKeys: keys.assertions };
   const live = (kept.live = createLiveCheck(config, { ports, log, metrics, suspensions, revocations, ...ownKeys }));
-  const grpc = await grpcServer(config, { live, audit, metrics, inFlight });
+  const grpc = await grpcServer(config, { live, audit, metrics, inFlight, keys: keys.current });
   const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;
   let stopping = false;
@@ -185,25 +189,28 @@ interface CheckParts {
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
+  /** Those that sign wristbands. */
+  readonly keys: () => readonly SigningKey[];
 }
 
-async function grpcServer(config: Config, { live, audit, metrics, inFlight }: CheckParts): Promise<GrpcServer> {
+async function grpcServer(config: Config, { live, audit, metrics, inFlight, keys }: CheckParts): Promise<GrpcServer> {
   const { pipeline, answers } = live;
   const { codec, createServer } = await loadWireStack(config.listen.authzStack);
   const responses = { answers, encode: codec.encode };
+  const check: Check = (request, facts, signal) => pipeline().check(request, facts, signal);
+  const decisions: DecisionPorts = {
+    audit: (record) => audit.write(record),
+    inFlight,
+    observe: (decision: AuditDecision, reason, seconds) => metrics.observeCheck(decision, reason, seconds),
+    now: Date.now,
+    newRequestId: randomUUID,
+  };
+  const { prefixMode } = config.extMcp;
   return createServer({
     address: config.listen.authz,
     tls: tlsOf(config, "authz"),
-    handler: createCheckHandler({
-      check: (request, facts, signal) => pipeline().check(request, facts, signal),
-      codec,
-      answers,
-      audit: (record) => audit.write(record),
-      inFlight,
-      observe: (decision: AuditDecision, reason, seconds) => metrics.observeCheck(decision, reason, seconds),
-      now: Date.now,
-      newRequestId: randomUUID,
-    }),
+    handler: createCheckHandler({ ...decisions, check, codec, answers }),
+    further: createExtMcp({ ...decisions, pipeline, answers, prefixMode, tickets: createTickets(keys, Date.now) }),
     unknownClientResponse: () =>
       toCheckResponse(responses, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
     checkTimeoutMs: config.checkTimeoutMs,

@@ -67,6 +67,15 @@ export const listsSchema = z
   })
   .prefault({});
 
+export const extMcpSchema = z
+  .strictObject({
+    prefixMode: z.enum(["conditional", "always"]).default("conditional").meta({
+      description:
+        "agentgateway's `mcp.prefixMode`, of whose lists names are taken apart: `conditional`, where names of several targets have a prefix, or `always` ([agentgateway](mesh/agentgateway.md))",
+    }),
+  })
+  .prefault({});
+
 export const auditSchema = (file: FileSchema) =>
   z
     .strictObject({

@@ -1,0 +1,135 @@
+// What becomes of an McpResponse: a list loses what its caller may not see; every other answer passes or not. Pure but for the pipeline.
+import type { CheckFacts } from "../authz/facts.ts";
+import type { McpEndpoint } from "../authz/endpoint.ts";
+import type { Pipeline } from "../authz/pipeline.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
+import type { JsonObject, JsonValue } from "../json/types.ts";
+import { readJson } from "../json/strict-reader.ts";
+import type { Kind } from "../mcp/operation.ts";
+import type { McpMessage } from "./decode.ts";
+import { METADATA } from "./request-phase.ts";
+import { ownName, type PrefixMode } from "./shown-names.ts";
+import { headersOf, type Ticket, type Tickets } from "./ticket.ts";
+
+/** An answer that its client gets. */
+export interface Passed {
+  readonly ticket: Ticket;
+  /** The list in its place; null for the answer as it is. */
+  readonly json: string | null;
+}
+
+export interface ResponsePorts {
+  readonly pipeline: () => Pipeline;
+  readonly tickets: Tickets;
+  readonly prefixMode: PrefixMode;
+}
+
+/** Methods whose result is a list, with its member, and the member of an entry that names it. */
+const LISTS: ReadonlyMap<string, { readonly kind: Kind; readonly member: string; readonly key: string }> = new Map([
+  ["tools/list", { kind: "tool", member: "tools", key: "name" }],
+  ["prompts/list", { kind: "prompt", member: "prompts", key: "name" }],
+  ["resources/list", { kind: "resource", member: "resources", key: "uri" }],
+  ["resources/templates/list", { kind: "resource", member: "resourceTemplates", key: "uriTemplate" }],
+]);
+/** A list of a thousand tools with their schemas. It comes from a server, and only its names are judged. */
+const LIMITS = { maxDepth: 128, maxMembers: 1_000_000, verbatim: true };
+/** Names of one kind and server that are judged; a catalogue has as many. */
+const MAX_NAMES = 1000;
+
+/** Judges one answer. Without the ticket of its request nothing passes. */
+export async function judgeResponse(
+  ports: ResponsePorts,
+  message: McpMessage,
+  [facts, signal]: readonly [CheckFacts, AbortSignal],
+): Promise<Step<Passed>> {
+  const { method, services, metadata, json } = message;
+  facts.method = method;
+  const [server] = services;
+  facts.server = services.length === 1 ? (server ?? null) : null;
+  const ticket = ports.tickets.open(metadata.get(METADATA.ticket) ?? "", message);
+  if (ticket === null) return refuse("policy_denied", "an answer without the ticket of its request");
+  const { caller, actors, requestId, sourceIp } = ticket.admitted;
+  facts.identity = { issuer: caller.issuer, subject: caller.subject, actors };
+  facts.wristband = requestId;
+  facts.sourceIp = sourceIp;
+  const list = LISTS.get(method);
+  if (list === undefined) return pass({ ticket, json: null });
+  facts.kind = list.kind;
+  const result = json === null ? null : readJson(json, LIMITS);
+  if (result?.ok !== true || !isObject(result.value)) return refuse("upstream_unavailable", "the list is malformed");
+  const shown = await filtered({ ports, ticket, message, list }, result.value, [facts, signal]);
+  if (!shown.ok) return shown;
+  const { entries, all } = shown.value;
+  facts.note = `shows ${entries.length} of ${all}`;
+  return pass({
+    ticket,
+    json: entries.length === all ? null : JSON.stringify({ ...result.value, [list.member]: entries }),
+  });
+}
+
+interface Filter {
+  readonly ports: ResponsePorts;
+  readonly ticket: Ticket;
+  readonly message: McpMessage;
+  readonly list: { readonly kind: Kind; readonly member: string; readonly key: string };
+}
+
+/** The entries that are shown, as they came, in their order. */
+async function filtered(
+  { ports, ticket, message, list }: Filter,
+  result: JsonObject,
+  [facts, signal]: readonly [CheckFacts, AbortSignal],
+): Promise<Step<{ readonly entries: readonly JsonValue[]; readonly all: number }>> {
+  const found = result[list.member];
+  if (!Array.isArray(found)) return refuse("upstream_unavailable", "the list is malformed");
+  const entries: readonly JsonValue[] = found;
+  const { services } = message;
+  const named = entries.map((entry) =>
+    ownName({ services, mode: ports.prefixMode }, list.kind, nameIn(entry, list.key)),
+  );
+  const pipeline = ports.pipeline();
+  const visible = new Map<string, ReadonlySet<string>>();
+  for (const server of services) {
+    const names = named.flatMap((own) => (own?.server === server ? [own.name] : []));
+    if (names.length > MAX_NAMES) return refuse("answer_too_large", "too many names in a list");
+    const endpoint = endpointOf(pipeline, ticket, server);
+    if (!endpoint.ok) return endpoint;
+    const { caller, opens, version, host, path } = ticket.admitted;
+    const asked = {
+      endpoint: endpoint.value,
+      kind: list.kind,
+      names,
+      version,
+      caller,
+      bytes: message.json?.length ?? 0,
+    };
+    const request = { host, path, headers: headersOf(ticket.admitted) };
+    facts.path = path;
+    const seen = await pipeline.visibleOf(
+      { ...asked, request, opens: opens === null ? null : new Set(opens) },
+      facts,
+      signal,
+    );
+    if (!seen.ok) return seen;
+    visible.set(server, seen.value);
+  }
+  const shown = entries.filter((_, i) => {
+    const own = named[i] ?? null;
+    return own !== null && visible.get(own.server)?.has(own.name) === true;
+  });
+  return pass({ entries: shown, all: entries.length });
+}
+
+function endpointOf(pipeline: Pipeline, { admitted: { virtualServer } }: Ticket, server: string): Step<McpEndpoint> {
+  const endpoint = pipeline.endpointOf(server);
+  return endpoint.ok ? pass({ ...endpoint.value, virtualServer }) : endpoint;
+}
+
+function nameIn(entry: JsonValue, key: string): string {
+  const name = isObject(entry) ? entry[key] : undefined;
+  return typeof name === "string" ? name : "";
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
