@@ -80,7 +80,8 @@ function dispatch(context: ServerContext, call: Call, isExpected: boolean): void
     const method = HEALTH_METHODS.get(path);
     if (unary !== undefined && isExpected) serve(context, unary, call);
     else if (unary !== undefined) atItsEnd(call, () => respond(call, unary.refusal()));
-    else if (method === undefined) atItsEnd(call, () => respondStatus(call, GRPC_STATUS.unimplemented, "unknown method"));
+    else if (method === undefined)
+      atItsEnd(call, () => respondStatus(call, GRPC_STATUS.unimplemented, "unknown method"));
     else method(context.health, call);
   }
 }
