@@ -106,23 +106,22 @@ interface Result {
 /** Both results have the same fields; that of a response has fewer. */
 export function effectOf(bytes: Buffer): Effect {
   const seen = service.CheckRequest.responseDeserialize(bytes) as Result;
-  if (seen.result === "pass") {
-    const { set = [], remove = [] } = seen.header_mutation ?? {};
-    return {
-      kind: "pass",
-      set: Object.fromEntries(set.map(({ key, value }) => [key, value.toString("latin1")])),
-      remove,
-      ticket: seen.metadata?.fields?.["mcp_authz"]?.stringValue ?? "",
-    };
-  }
-  if (seen.result === "mutated") {
-    const text = seen.mutated?.toString() ?? "";
-    return { kind: "mutated", json: JSON.parse(text), text };
-  }
-  if (seen.result !== "error") return { kind: "violation" };
-  const { code = "UNKNOWN", reason = "", mcp_error: data = Buffer.from("{}") } = seen.error ?? {};
+  if (seen.result === "pass") return passOf(seen);
+  if (seen.result === "error") return errorOf(seen.error ?? {});
+  if (seen.result !== "mutated") return { kind: "violation" };
+  const text = seen.mutated?.toString() ?? "";
+  return { kind: "mutated", json: JSON.parse(text), text };
+}
+
+function passOf({ header_mutation: mutation, metadata }: Result): Effect {
+  const { set = [], remove = [] } = mutation ?? {};
+  const values = Object.fromEntries(set.map(({ key, value }) => [key, value.toString("latin1")]));
+  return { kind: "pass", set: values, remove, ticket: metadata?.fields?.["mcp_authz"]?.stringValue ?? "" };
+}
+
+function errorOf({ code = "UNKNOWN", reason = "", mcp_error: data }: NonNullable<Result["error"]>): Effect {
   return {
     ...{ kind: "error", code: RPC_CODES[code] ?? -32_603, message: reason },
-    data: JSON.parse(data.toString()) as Record<string, unknown>,
+    data: JSON.parse(data?.toString() ?? "{}") as Record<string, unknown>,
   };
 }
