@@ -1,8 +1,6 @@
 // `node bench/list.ts`: where the time of a list goes, step by step, against the decision of one call. All in one process.
 import { createPolicyCallers } from "../src/authz/policy-input.ts";
 import { createPublicKey } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { createCheck } from "../src/authz/check.ts";
 import { pass } from "../src/authz/step.ts";
@@ -15,6 +13,7 @@ import { decide, visible } from "../src/policy/decision.ts";
 import { createEvaluator, UNWATCHED } from "../src/policy/evaluator.ts";
 import { createSigner } from "../src/wristband/sign.ts";
 import { createVerifier } from "../src/wristband/verify.ts";
+import { compiledDemo } from "../test/fakes/demo-policy.ts";
 import { ALICE, allowingPorts, checkSettings, requestOf } from "../test/fakes/authz.ts";
 import { listingOf, tool } from "../test/fakes/listing.ts";
 import { WRISTBAND } from "../test/fakes/wristband.ts";
@@ -53,12 +52,12 @@ await catalog.start();
 catalog.close();
 const snapshot = catalog.current();
 
-const wasm = readFileSync(join(resolve(import.meta.dirname, ".."), "policies/demo/.compiled/policy.wasm"));
+const rules = compiledDemo();
 const data = JSON.stringify({
   grants: { engineering: { s: { tool: ["search_*", "read"] } } },
   limits: { transfer: 1 },
 });
-const evaluator = createEvaluator(artifact(wasm, data), snapshot.names, UNWATCHED);
+const evaluator = createEvaluator(artifact(rules, data), snapshot.names, UNWATCHED);
 const callerOf = createPolicyCallers();
 const inputFor = (mcp: Partial<PolicyOperation>): PolicyInput => {
   const operation = {

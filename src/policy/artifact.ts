@@ -1,13 +1,21 @@
 // A compiled policy with its data, and the OPA bundle that holds both (openpolicyagent.org/docs/management-bundles). Pure.
 import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
+import { z } from "zod";
 import { parseJson } from "../json/parse.ts";
+import { policyReadsSchema, type PolicyReads } from "./reads.ts";
 import { settingsText, type PolicySettings } from "./settings.ts";
 import { untar } from "./tar.ts";
 
-/** A compiled policy: what `opa build -t wasm` makes. */
-export interface Artifact {
+/** Compiled rules: what `opa build -t wasm` makes, and what they read. */
+export interface Rules {
   readonly wasm: Uint8Array;
+  /** What the rules can read of the input; null where that is not known, and they may read all of it. */
+  readonly reads: PolicyReads | null;
+}
+
+/** A compiled policy. */
+export interface Artifact extends Rules {
   /** The author's data, as JSON text: an object without our own keys. */
   readonly data: string;
   /** SHA-256 of both and of the settings that change answers, in hex: what audit and metrics call the policy's revision. */
@@ -20,9 +28,9 @@ export interface Artifact {
 export const RESERVED: readonly string[] = ["mcp_authz", "catalog"];
 
 /** @throws {Error} when the data would stand where rules or the catalogue are */
-export function artifact(wasm: Uint8Array, data: string, rules: string | null = null): Artifact {
+export function artifact({ wasm, reads }: Rules, data: string, rules: string | null = null): Artifact {
   checkData(data);
-  return { wasm, data, revision: revisionOf({ wasm, data }, {}), rules };
+  return { wasm, reads, data, revision: revisionOf({ wasm, data }, {}), rules };
 }
 
 /** The same rules and data under these settings: another revision where a setting is not the default. */
@@ -67,7 +75,27 @@ export function unpack(bytes: Uint8Array): ReadonlyMap<string, Buffer> {
 export function artifactOf(members: ReadonlyMap<string, Buffer>): Artifact {
   const wasm = members.get("policy.wasm");
   if (wasm === undefined) throw new Error("the bundle holds no policy.wasm: build it with mcp-authz build-policy");
-  return artifact(wasm, members.get("data.json")?.toString("utf8") ?? "{}");
+  return artifact({ wasm, reads: readsIn(members, wasm) }, members.get("data.json")?.toString("utf8") ?? "{}");
+}
+
+const READS = "reads.json";
+const readsSchema = z.strictObject({ wasm: z.string(), reads: policyReadsSchema });
+
+/** What rules read, as a member of their bundle: it names the rules that it is true of. */
+export function readsMember({ wasm, reads }: Artifact): readonly (readonly [string, string])[] {
+  return reads === null ? [] : [[READS, JSON.stringify({ wasm: sha256(wasm), reads })]];
+}
+
+/** Null where the bundle does not say it, or says it of other rules. */
+function readsIn(members: ReadonlyMap<string, Buffer>, wasm: Uint8Array): PolicyReads | null {
+  const text = members.get(READS);
+  const parsed = text === undefined ? undefined : readsSchema.safeParse(parseJson(text.toString("utf8")));
+  if (parsed?.success === false) throw new Error(`the bundle's ${READS} is not what mcp-authz build-policy writes`);
+  return parsed?.data.wasm === sha256(wasm) ? parsed.data.reads : null;
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function unzip(bytes: Uint8Array): Buffer {

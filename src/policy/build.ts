@@ -30,8 +30,8 @@ export async function buildBundle(
 
 /** Writes the compiled rules into the policy folder itself, so that it starts without opa while its rules stay as they are. */
 export async function buildCompiled(options: BuildOptions): Promise<{ revision: string }> {
-  const { wasm, revision } = (await build(options)).artifact;
-  writeCompiled(options.dir, wasm, { files: readSources(options.dir), rego: options.rego });
+  const { wasm, reads, revision } = (await build(options)).artifact;
+  writeCompiled(options.dir, { wasm, reads }, { files: readSources(options.dir), rego: options.rego });
   return { revision };
 }
 

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { z } from "zod";
 import { parseJson } from "../json/parse.ts";
-import { artifactOf, unpack, type Artifact } from "./artifact.ts";
+import { artifactOf, readsMember, unpack, type Artifact } from "./artifact.ts";
 import type { SourceFile } from "./data.ts";
 import { tar } from "./tar.ts";
 
@@ -44,6 +44,7 @@ const compress = promisify(gzip);
 export function packBundle({ artifact, rules }: Bundle, more: readonly (readonly [string, string])[] = []) {
   const texts = [
     ["data.json", artifact.data] as const,
+    ...readsMember(artifact),
     ...(rules === null ? [] : [[RULES, JSON.stringify(rules)] as const]),
     ...more,
   ];

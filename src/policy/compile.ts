@@ -6,20 +6,20 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { errorCode } from "../files/read-error.ts";
 import { parseJson } from "../json/parse.ts";
-import { artifact, readBundle, RESERVED, type Artifact } from "./artifact.ts";
+import { artifact, readBundle, RESERVED, unpack, type Artifact, type Rules } from "./artifact.ts";
 import { checkRules, type LaidOut } from "./check-rules.ts";
 import { isData, readData, type SourceFile } from "./data.ts";
 import type { DataResult } from "./data-worker.ts";
+import { ENTRYPOINTS } from "./entrypoints.ts";
 import { inputSchema } from "./input-schema.ts";
 import { COMPILING, opaIsGone, requireOpa, type FindOpa } from "./opa.ts";
+import { planReads } from "./plan-reads.ts";
 import { PolicyError } from "./policy-error.ts";
+import type { PolicyReads } from "./reads.ts";
 import { lacksPackage } from "./rule-heads.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, rulesHash } from "./sources.ts";
 import type { PolicySettings } from "./settings.ts";
 import { onThread } from "./thread.ts";
-
-/** Entrypoints of a compiled policy: the library's rules that give its answers. */
-export const ENTRYPOINTS = ["mcp_authz/decision", "mcp_authz/visible"] as const;
 
 export interface RulesSource {
   readonly files: readonly SourceFile[];
@@ -31,8 +31,7 @@ export interface CompileOptions extends RulesSource, Pick<PolicySettings, "compa
   readonly findOpa: FindOpa;
 }
 
-export interface CompiledRules {
-  readonly wasm: Uint8Array;
+export interface CompiledRules extends Rules {
   /** References to the input that it never has, and comparisons that can never hold: lines as `policy.rego:12: …`. */
   readonly findings: readonly string[];
 }
@@ -68,7 +67,7 @@ function isOutOfMemory(error: unknown): boolean {
 /** Compiles rules and data (docs/policy.md). @throws {PolicyError} whose lines are for the author */
 export async function compilePolicy(options: CompileOptions): Promise<Artifact> {
   const data = await compileData(options.files);
-  return artifact((await compileRules(options)).wasm, data, rulesHash(options.files, options.rego));
+  return artifact(await compileRules(options), data, rulesHash(options.files, options.rego));
 }
 
 /**
@@ -82,24 +81,34 @@ export async function compileRules({
   ...source
 }: CompileOptions): Promise<CompiledRules> {
   const opaPath = await requireOpa(findOpa, COMPILING);
-  const { rego } = source;
   const folder = await mkdtemp(join(tmpdir(), "mcp-authz-policy-"));
   try {
     await layOut(folder, source, null);
     const rules = { opaPath, folder, ...source };
     await requireGoodRules(rules);
     const findings = await schemaFindings(rules, { compat, zones });
-    await opa(opaPath, folder, [
-      "build",
-      ...["-t", "wasm", "--prune-unused", "--ignore", "*_test.rego", "--capabilities", CAPABILITIES_FILE],
-      ...(rego === "v0" ? ["--v0-compatible"] : []),
-      ...ENTRYPOINTS.flatMap((name) => ["-e", name]),
-      ...["-o", "bundle.tar.gz", "mcp_authz", "policy"],
-    ]);
-    return { wasm: readBundle(await readFile(join(folder, "bundle.tar.gz"))).wasm, findings };
+    const { wasm } = readBundle(await buildRules(rules, "wasm"));
+    return { wasm, reads: readsIn(await buildRules(rules, "plan")), findings };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** The bundle that opa makes of rules and library: WebAssembly, or the plan that this is compiled from. */
+async function buildRules({ opaPath, folder, rego }: LaidOut, target: "wasm" | "plan"): Promise<Uint8Array> {
+  await opa(opaPath, folder, [
+    "build",
+    ...["-t", target, "--prune-unused", "--ignore", "*_test.rego", "--capabilities", CAPABILITIES_FILE],
+    ...(rego === "v0" ? ["--v0-compatible"] : []),
+    ...ENTRYPOINTS.flatMap((name) => ["-e", name]),
+    ...["-o", `${target}.tar.gz`, "mcp_authz", "policy"],
+  ]);
+  return readFile(join(folder, `${target}.tar.gz`));
+}
+
+function readsIn(bundle: Uint8Array): PolicyReads | null {
+  const plan = unpack(bundle).get("plan.json");
+  return plan === undefined ? null : planReads(parseJson(plan.toString("utf8")));
 }
 
 async function schemaFindings(rules: LaidOut, settings: PolicySettings): Promise<readonly string[]> {

@@ -5,6 +5,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { parseJson } from "../json/parse.ts";
+import type { Rules } from "./artifact.ts";
+import { policyReadsSchema } from "./reads.ts";
 import { isTest, rulesHash, type SourceFile } from "./sources.ts";
 
 const manifestSchema = z.object({
@@ -14,12 +16,14 @@ const manifestSchema = z.object({
   wasm: z.string(),
   /** SHA-256 of each file of rules. */
   files: z.record(z.string(), z.string()),
+  /** What these rules read; absent in what an earlier version wrote, and where it is not known. */
+  reads: policyReadsSchema.optional(),
 });
 type Manifest = z.output<typeof manifestSchema>;
 
 const FOLDER = ".compiled";
 
-export function writeCompiled(policyFolder: string, wasm: Uint8Array, source: RulesOf): void {
+export function writeCompiled(policyFolder: string, { wasm, reads }: Rules, source: RulesOf): void {
   const folder = join(policyFolder, FOLDER);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "policy.wasm"), wasm);
@@ -27,6 +31,7 @@ export function writeCompiled(policyFolder: string, wasm: Uint8Array, source: Ru
     rules: rulesHash(source.files, source.rego),
     wasm: sha256(wasm),
     files: sums(source.files),
+    ...(reads !== null && { reads }),
   };
   writeFileSync(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 }
@@ -37,14 +42,14 @@ interface RulesOf {
 }
 
 /** The compiled rules, or null where there are none of this hash. @throws {Error} where the folder was tampered with */
-export function readCompiled(policyFolder: string, rules: string): Uint8Array | null {
+export function readCompiled(policyFolder: string, rules: string): Rules | null {
   const manifest = readManifest(policyFolder);
   if (manifest?.rules !== rules) return null;
   const folder = join(policyFolder, FOLDER);
   const wasm = readFileSync(join(folder, "policy.wasm"));
   if (sha256(wasm) !== manifest.wasm)
     throw new Error(`${folder} does not match its manifest: restore it, or delete the folder`);
-  return wasm;
+  return { wasm, reads: manifest.reads ?? null };
 }
 
 /** Changes with what stands in `.compiled`: a hash of its contents, whole or not; null where there is nothing to read. */

@@ -8,7 +8,8 @@ import type { PolicyInput } from "../authz/types.ts";
 import { findTool } from "../files/program.ts";
 import type { JsonValue } from "../json/types.ts";
 import { createLocalTimes } from "../authz/local-time.ts";
-import { artifact } from "./artifact.ts";
+import { compiledDemo } from "../../test/fakes/demo-policy.ts";
+import { artifact, type Rules } from "./artifact.ts";
 import { compileRules } from "./compile.ts";
 import { readData } from "./data.ts";
 import { decide } from "./decision.ts";
@@ -17,7 +18,7 @@ import { findOpa } from "./opa.ts";
 
 const DEMO = resolve(join(import.meta.dirname, "../../policies/demo"));
 const demo = {
-  wasm: readFileSync(join(DEMO, ".compiled/policy.wasm")),
+  rules: compiledDemo(),
   data: JSON.parse(readData([{ path: "data.yaml", text: readFileSync(join(DEMO, "data.yaml"), "utf8") }])) as JsonValue,
 };
 
@@ -112,8 +113,8 @@ const SLIPS: readonly (readonly [string, (value: JsonValue) => JsonValue | undef
 const slip = fc.constantFrom(...SLIPS);
 
 /** With one instance for all its calls. */
-function allower(wasm: Uint8Array, data: JsonValue): (asked: Call) => boolean {
-  const evaluator = createEvaluator(artifact(wasm, JSON.stringify(data)), null, UNWATCHED);
+function allower(rules: Rules, data: JsonValue): (asked: Call) => boolean {
+  const evaluator = createEvaluator(artifact(rules, JSON.stringify(data)), null, UNWATCHED);
   return (asked) => {
     const decided = decide(evaluator, inputOf(asked));
     return decided.ok && decided.value.allow;
@@ -123,8 +124,8 @@ function allower(wasm: Uint8Array, data: JsonValue): (asked: Call) => boolean {
 /** Places where another number is another limit, and another text another pattern: no slip that anybody could tell. */
 const isMeant = (before: JsonValue, after: JsonValue) => typeof before === typeof after && !isNode(before);
 
-function neverMore(wasm: Uint8Array, data: JsonValue) {
-  const before = allower(wasm, data);
+function neverMore(rules: Rules, data: JsonValue) {
+  const before = allower(rules, data);
   return fc.property(slip, fc.nat(), caller, ([, change], at, one) => {
     let meant = false;
     const after = slipped(data, at, (value) => {
@@ -134,25 +135,25 @@ function neverMore(wasm: Uint8Array, data: JsonValue) {
       return changed;
     });
     if (meant) return true;
-    const allows = allower(wasm, after);
+    const allows = allower(rules, after);
     return callsOf(one).every((each) => before(each) || !allows(each));
   });
 }
 
 describe("a slip in data", () => {
-  it("allows nothing more with the demo's policy", () => fc.assert(neverMore(demo.wasm, demo.data), { numRuns: 300 }));
+  it("allows nothing more with the demo's policy", () => fc.assert(neverMore(demo.rules, demo.data), { numRuns: 300 }));
 
   it.skipIf(findTool("opa") === null)("allows nothing more with the deny list of the page", async () => {
-    const { wasm } = await compileRules({ files: [{ path: "p.rego", text: RECIPE }], rego: "v1", findOpa });
+    const rules = await compileRules({ files: [{ path: "p.rego", text: RECIPE }], rego: "v1", findOpa });
     const fine: Call = { name: "echo", server: "demo", groups: [], scopes: ["admin"], amount: 1 };
-    expect(allower(wasm, RECIPE_DATA)(fine)).toBe(true);
-    fc.assert(neverMore(wasm, RECIPE_DATA), { numRuns: 250 });
+    expect(allower(rules, RECIPE_DATA)(fine)).toBe(true);
+    fc.assert(neverMore(rules, RECIPE_DATA), { numRuns: 250 });
   });
 
   it.skipIf(findTool("opa") === null)("would, with `not matches`: the property tells", async () => {
     const text = RECIPE.replace("mcp_authz.matches_none", "not mcp_authz.matches");
-    const { wasm } = await compileRules({ files: [{ path: "p.rego", text }], rego: "v1", findOpa });
-    expect(fc.check(neverMore(wasm, RECIPE_DATA), { numRuns: 2000 }).failed).toBe(true);
+    const rules = await compileRules({ files: [{ path: "p.rego", text }], rego: "v1", findOpa });
+    expect(fc.check(neverMore(rules, RECIPE_DATA), { numRuns: 2000 }).failed).toBe(true);
   });
 });
 
@@ -195,27 +196,24 @@ describe.skipIf(findTool("opa") === null)("times in data", () => {
     const whole = inputOf({ name: "echo", server: "demo", groups: [], scopes: [], amount: 1 });
     return { ...whole, request: { ...whole.request, time, local: localTimes(time) ?? {} } };
   };
-  const at = (data: JsonValue, wasm: Uint8Array) => {
-    const evaluator = createEvaluator(artifact(wasm, JSON.stringify(data)), null, UNWATCHED);
+  const at = (data: JsonValue, rules: Rules) => {
+    const evaluator = createEvaluator(artifact(rules, JSON.stringify(data)), null, UNWATCHED);
     return (time: string) => decide(evaluator, inputAt(Date.parse(time) / 1000));
   };
   const allows = (step: ReturnType<typeof decide>) => step.ok && step.value.allow;
 
   it("hold over midnight and on the days of change", async () => {
-    const ask = at(HOURS_DATA, (await compiled).wasm);
+    const ask = at(HOURS_DATA, await compiled);
     const hours = ["2026-07-03T19:59:00Z", "2026-07-03T20:00:00Z", "2026-07-05T22:00:00Z", "2026-07-06T04:00:00Z"];
     expect(hours.map((time) => allows(ask(time)))).toEqual([false, true, true, false]);
-    const everyDay = at(
-      { ...HOURS_DATA, hours: { from: "02:00", to: "03:00", days: "sunday" } },
-      (await compiled).wasm,
-    );
+    const everyDay = at({ ...HOURS_DATA, hours: { from: "02:00", to: "03:00", days: "sunday" } }, await compiled);
     // 02:30 comes twice in October, and not at all in March.
     const half = ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:00:00Z", "2026-03-29T01:00:00Z"];
     expect(half.map((time) => allows(everyDay(time)))).toEqual([true, true, false, false]);
   });
 
   it("with a slip allow at no time more", async () => {
-    const { wasm } = await compiled;
+    const rules = await compiled;
     const office = { ...HOURS_DATA, hours: { from: "09:00", to: "17:00", days: "tuesday" } };
     const [first, last] = ["2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z"].map((time) => Date.parse(time)) as [
       number,
@@ -228,7 +226,7 @@ describe.skipIf(findTool("opa") === null)("times in data", () => {
       fc.constantFrom(HOURS_DATA, office),
       fc.array(time, { minLength: 5, maxLength: 5 }),
       (...[[, change], place, data, times]) => {
-        const [before, after] = [at(data, wasm), at(slipped(data, place, change), wasm)];
+        const [before, after] = [at(data, rules), at(slipped(data, place, change), rules)];
         return times.every((one) => allows(before(one)) || !allows(after(one)));
       },
     );
@@ -263,7 +261,7 @@ describe.skipIf(findTool("opa") === null)("times in data", () => {
     ],
   ])("of another form refuse, and the detail names the place: %s", async (_, wrong, detail) => {
     const data = { ...HOURS_DATA, other: { name: "echo", days: 5 }, ...wrong } as JsonValue;
-    const step = at(data, (await compiled).wasm)("2026-07-03T21:00:00Z");
+    const step = at(data, await compiled)("2026-07-03T21:00:00Z");
     expect(step).toEqual({ ok: false, reason: "policy_unavailable", detail });
   });
 });
@@ -272,7 +270,7 @@ describe("patterns of another form", () => {
   const grants = (tool: JsonValue) => ({ grants: { engineering: { demo: { tool } } }, limits: { transfer: 1000 } });
   const asked = inputOf({ name: "echo", server: "demo", groups: ["engineering"], scopes: [], amount: 1 });
   const decided = (data: JsonValue) =>
-    decide(createEvaluator(artifact(demo.wasm, JSON.stringify(data)), null, UNWATCHED), asked);
+    decide(createEvaluator(artifact(demo.rules, JSON.stringify(data)), null, UNWATCHED), asked);
 
   it.each<[JsonValue, string]>([
     [1, "data.grants.engineering.demo.tool is a number"],
@@ -301,7 +299,7 @@ describe("patterns of another form", () => {
   });
 
   it("after many searches the places found are repeated", () => {
-    const evaluator = createEvaluator(artifact(demo.wasm, JSON.stringify(grants([3]))), null, UNWATCHED);
+    const evaluator = createEvaluator(artifact(demo.rules, JSON.stringify(grants([3]))), null, UNWATCHED);
     const details = Array.from({ length: 40 }, () => decide(evaluator, asked)).map((step) =>
       step.ok ? "" : step.detail,
     );

@@ -2,14 +2,12 @@
 import { createRequire } from "node:module";
 import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
 import { parseJson } from "../json/parse.ts";
-import { ENTRYPOINTS } from "./compile.ts";
+import { ENTRYPOINTS, type Entrypoint } from "./entrypoints.ts";
 
 // Its ES module entry imports a CommonJS default in a way that loses the names; require gives them.
 const { loadPolicySync } = createRequire(import.meta.url)("@open-policy-agent/opa-wasm") as {
   loadPolicySync: (wasm: WebAssembly.Module, memory: { initial: number; maximum: number }) => LoadedPolicy;
 };
-
-export type Entrypoint = (typeof ENTRYPOINTS)[number];
 
 /** One instance of a policy, with its data. */
 export interface Engine {

@@ -62,8 +62,8 @@ reason := input.mcp.arguments.say if input.mcp.name == "said"
 const DATA = { tools: ["get"], label: "tool table", words: { no: "ask the owner\n" } };
 
 describe.skipIf(findTool("opa") === null)("reason and labels", () => {
-  const made = compileRules({ files: [{ path: "p.rego", text: REGO }], rego: "v1", findOpa }).then(({ wasm }) =>
-    createEvaluator(artifact(wasm, JSON.stringify(DATA)), null, UNWATCHED),
+  const made = compileRules({ files: [{ path: "p.rego", text: REGO }], rego: "v1", findOpa }).then((rules) =>
+    createEvaluator(artifact(rules, JSON.stringify(DATA)), null, UNWATCHED),
   );
 
   it.each([
@@ -110,8 +110,8 @@ describe.skipIf(findTool("opa") === null)("reason and labels", () => {
 
   it("16 labels at most, in order", async () => {
     const text = `package mcp.authz\nlabels contains l if some l in ${JSON.stringify(Array.from({ length: 40 }, (_, i) => `l${i + 10}`))}\n`;
-    const { wasm } = await compileRules({ files: [{ path: "p.rego", text }], rego: "v1", findOpa });
-    const step = said(createEvaluator(artifact(wasm, "{}"), null, UNWATCHED), "x");
+    const rules = await compileRules({ files: [{ path: "p.rego", text }], rego: "v1", findOpa });
+    const step = said(createEvaluator(artifact(rules, "{}"), null, UNWATCHED), "x");
     expect(step).toMatchObject({ labels: Array.from({ length: 16 }, (_, i) => `l${i + 10}`) });
   });
 });

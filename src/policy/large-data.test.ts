@@ -1,13 +1,11 @@
 // Megabytes of data: bounded in size, time and memory, and refused with the limit.
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { expect, it } from "vitest";
+import { compiledDemo } from "../../test/fakes/demo-policy.ts";
 import { artifact } from "./artifact.ts";
 import { createEvaluator, UNWATCHED } from "./evaluator.ts";
 import { MAX_YAML_BYTES, readData } from "./data.ts";
 import { onThread } from "./thread.ts";
 
-const DEMO = resolve(import.meta.dirname, "../../policies/demo/.compiled/policy.wasm");
 const MIB = 1024 * 1024;
 
 const refusal = (read: () => unknown): string => {
@@ -49,7 +47,7 @@ it("data that the memory of a policy does not hold is refused with sizes and a w
     JSON.stringify({
       grants: Object.fromEntries(Array.from({ length: groups }, (_, i) => [`g${i}`, ["a", "b", `t${i}`]])),
     });
-  const make = (groups: number) => () => createEvaluator(artifact(readFileSync(DEMO), data(groups)), null, UNWATCHED);
+  const make = (groups: number) => () => createEvaluator(artifact(compiledDemo(), data(groups)), null, UNWATCHED);
   expect(refusal(make(10_000))).toBe("");
   // Beyond the memory; within it, but without room for an input.
   for (const groups of [150_000, 85_000])

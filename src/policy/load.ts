@@ -98,10 +98,10 @@ function folderAt(source: PolicySource): Found {
     files: policyHash(files, rules.hash),
     async load(live) {
       const data = await compileData(files);
-      const known = live?.rules === rules.hash ? live.wasm : readCompiled(path, rules.hash);
-      const made = known === null ? await compiled(source, files) : { wasm: known, findings: [] };
+      const known = live?.rules === rules.hash ? live : readCompiled(path, rules.hash);
+      const made = known === null ? await compiled(source, files) : { ...known, findings: [] };
       const findings = [...unreadData(path), ...ruleFindings(files, rego), ...made.findings];
-      const candidate = artifact(made.wasm, data, rules.hash);
+      const candidate = artifact(made, data, rules.hash);
       refuseHiddenData(files, rego);
       return { artifact: candidate, rules, findings };
     },

@@ -1,15 +1,14 @@
 import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
-import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PolicyInput, PolicyOperation, Visible } from "../authz/types.ts";
+import { compiledDemo } from "../../test/fakes/demo-policy.ts";
 import { artifact } from "./artifact.ts";
 import { decide, visible } from "./decision.ts";
 import { createEvaluator, UNWATCHED } from "./evaluator.ts";
 
 // P8, E15: the demo's rules over random data, asked as WASM and as the sentences below say.
-const wasm = readFileSync(resolve(join(import.meta.dirname, "../../policies/demo/.compiled/policy.wasm")));
+const rules = compiledDemo();
 const KINDS = [
   ["tool", "tools", "tools/call"],
   ["prompt", "prompts", "prompts/get"],
@@ -81,7 +80,7 @@ function asked({ caller }: World, mcp: PolicyOperation): PolicyInput {
 
 const evaluatorOf = ({ grants, catalog, limit }: World) =>
   createEvaluator(
-    artifact(wasm, JSON.stringify({ grants, limits: { transfer: limit } })),
+    artifact(rules, JSON.stringify({ grants, limits: { transfer: limit } })),
     { servers: catalog },
     UNWATCHED,
   );

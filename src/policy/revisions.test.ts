@@ -25,7 +25,7 @@ beforeEach(() => (folder = join(root, `r${(n += 1)}`)));
 
 const rules = { rego: "v1", hash: "h", files: [{ path: "p.rego", text: "package mcp.authz\n" }] } as const;
 function policy(data: object, settings: PolicySettings = {}): KeptPolicy {
-  const made = artifact(new Uint8Array([0, 1, 2]), JSON.stringify(data));
+  const made = artifact({ wasm: new Uint8Array([0, 1, 2]), reads: null }, JSON.stringify(data));
   return { artifact: withSettings(made, settings), rules, settings };
 }
 const fileOf = ({ artifact: { revision } }: KeptPolicy) => join(folder, `${revision}.tar.gz`);

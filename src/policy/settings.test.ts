@@ -14,7 +14,8 @@ const source = (more: Partial<PolicySource> = {}): PolicySource => ({
   findOpa: noOpa,
   ...more,
 });
-const revision = (settings: PolicySettings) => withSettings(artifact(new Uint8Array([1]), "{}"), settings).revision;
+const revision = (settings: PolicySettings) =>
+  withSettings(artifact({ wasm: new Uint8Array([1]), reads: null }, "{}"), settings).revision;
 
 it("what changes answers changes the revision", () => {
   const differing = [
@@ -27,7 +28,9 @@ it("what changes answers changes the revision", () => {
     revision({ headers: ["UTC"] }),
   ];
   expect(new Set(differing).size).toBe(differing.length);
-  expect(revision({ compat: null, headers: [] })).toBe(artifact(new Uint8Array([1]), "{}").revision);
+  expect(revision({ compat: null, headers: [] })).toBe(
+    artifact({ wasm: new Uint8Array([1]), reads: null }, "{}").revision,
+  );
   expect(revision({ headers: ["x-tenant", "x-a", "x-a"] })).toBe(differing[3]);
 });
 

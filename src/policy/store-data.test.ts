@@ -176,7 +176,7 @@ describe("an edit of rules without opa", () => {
     writeFileSync(join(folder, "policy.rego"), OTHER_RULES);
     await store.poll();
     // What opa would make of the new rules does not matter here.
-    writeCompiled(folder, demo, { files: readSources(folder), rego: "v1" });
+    writeCompiled(folder, { wasm: demo, reads: null }, { files: readSources(folder), rego: "v1" });
     const whole = readFileSync(manifest ?? "");
     for (const content of [whole.subarray(0, 40), whole]) {
       writeFileSync(wasm ?? "", demo.subarray(0, 1000));

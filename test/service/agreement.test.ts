@@ -10,7 +10,7 @@ import { createCatalog, type Snapshot } from "../../src/broker/catalog/snapshot.
 import { LISTS, type ListKind } from "../../src/broker/catalog/kinds.ts";
 import type { Operation } from "../../src/mcp/operation.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
-import { artifact } from "../../src/policy/artifact.ts";
+import { artifact, type Rules } from "../../src/policy/artifact.ts";
 import { findOpa } from "../../src/policy/opa.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { decide, visible } from "../../src/policy/decision.ts";
@@ -49,7 +49,7 @@ interface World {
   readonly callers: Caller[];
 }
 interface Compiled extends RandomPolicy {
-  readonly wasm: Uint8Array;
+  readonly rules: Rules;
 }
 
 const names = (...list: string[]) => fc.subarray(list);
@@ -84,7 +84,7 @@ async function compiled(positive: boolean, count: number): Promise<Compiled[]> {
   const made: Compiled[] = [];
   for (const policy of policies) {
     const files = [{ path: "policy.rego", text: policy.rego }];
-    made.push({ ...policy, wasm: (await compilePolicy({ files, rego: "v1", findOpa })).wasm });
+    made.push({ ...policy, rules: await compilePolicy({ files, rego: "v1", findOpa }) });
   }
   return made;
 }
@@ -106,8 +106,8 @@ async function snapshotOf(offers: World["offers"]): Promise<Snapshot> {
   return catalog.current();
 }
 
-const evaluatorOf = ({ wasm }: Compiled, granted: Grants, snapshot: Snapshot): Evaluator =>
-  createEvaluator(artifact(wasm, JSON.stringify({ grants: granted })), snapshot.names, UNWATCHED);
+const evaluatorOf = ({ rules }: Compiled, granted: Grants, snapshot: Snapshot): Evaluator =>
+  createEvaluator(artifact(rules, JSON.stringify({ grants: granted })), snapshot.names, UNWATCHED);
 
 function inputOf({ dept, ...who }: Caller, mcp: PolicyOperation): PolicyInput {
   return {
