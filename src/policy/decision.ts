@@ -1,6 +1,8 @@
 // Asks an evaluator, and takes only a whole, well-formed answer: anything else is a refusal. Pure but for the evaluator.
 import { pass, refuse, type Step } from "../authz/step.ts";
+import type { CheckFacts } from "../authz/facts.ts";
 import type { PolicyInput, Decision, StepUp, Visible } from "../authz/types.ts";
+import type { Entrypoint } from "./entrypoints.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { faultKind, type ArgumentKind } from "./pattern-fault.ts";
 
@@ -16,8 +18,8 @@ const COMPUTED = "(computed)";
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
 /** Asks policy about one operation. Only a whole, well-formed answer with `allow === true` allows (E01–E03). */
-export function decide(evaluator: Evaluator, input: PolicyInput): Step<Decision> {
-  const result = evaluate(evaluator, "mcp_authz/decision", input);
+export function decide(evaluator: Evaluator, input: PolicyInput, check?: CheckFacts): Step<Decision> {
+  const result = evaluate([evaluator, "mcp_authz/decision", input], check);
   if (!result.ok) return result;
   if (!isDecision(result.value)) return refuse("policy_unavailable", "the decision is malformed");
   const { allow, scope_insufficient: insufficient, required_scopes: scopes } = result.value;
@@ -40,8 +42,8 @@ function saidOf(
 }
 
 /** Asks policy what the caller may see. WASM gives sets in no order, so everything is sorted here. */
-export function visible(evaluator: Evaluator, input: PolicyInput): Step<Visible> {
-  const result = evaluate(evaluator, "mcp_authz/visible", input);
+export function visible(evaluator: Evaluator, input: PolicyInput, check?: CheckFacts): Step<Visible> {
+  const result = evaluate([evaluator, "mcp_authz/visible", input], check);
   if (!result.ok) return result;
   if (!isVisible(result.value)) return refuse("policy_unavailable", "the list is malformed");
   const { tools, prompts, resources } = result.value;
@@ -151,22 +153,21 @@ function isList(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
-function evaluate(
-  evaluator: Evaluator,
-  entrypoint: "mcp_authz/decision" | "mcp_authz/visible",
-  input: PolicyInput,
-): Step<unknown> {
+type Question = readonly [evaluator: Evaluator, entrypoint: Entrypoint, input: PolicyInput];
+
+function evaluate(question: Question, check: CheckFacts | undefined): Step<unknown> {
+  const [evaluator, entrypoint, input] = question;
   try {
-    return pass(evaluator.evaluate(entrypoint, input));
+    return pass(evaluator.evaluate(entrypoint, input, check));
   } catch (error) {
     const kind = faultKind(error);
-    if (kind !== null) return refuse("policy_unavailable", argumentFault(kind, [evaluator, entrypoint, input]));
+    if (kind !== null) return refuse("policy_unavailable", argumentFault(kind, question));
     // opa-wasm throws strings ("policy.rego:5:1: var assignment conflict"), plain objects and errors.
     return refuse("policy_unavailable", thrownText(error));
   }
 }
 
-function argumentFault(kind: ArgumentKind, [evaluator, entrypoint, input]: Parameters<typeof evaluate>): string {
+function argumentFault(kind: ArgumentKind, [evaluator, entrypoint, input]: Question): string {
   try {
     return evaluator.argumentFault(kind, entrypoint, input);
   } catch {

@@ -6,7 +6,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PolicyInput } from "../authz/types.ts";
 import { readData } from "./data.ts";
-import { createEngine, type Entrypoint } from "./engine.ts";
+import { createEngine } from "./engine.ts";
+import type { Entrypoint } from "./entrypoints.ts";
 import { createInputText } from "./input-text.ts";
 import { readSources } from "./sources.ts";
 
@@ -68,11 +69,11 @@ describe("the engine, against opa-wasm's own evaluate", () => {
     const reference = loadPolicySync(wasm, 16);
     reference.setData(data);
     const engine = createEngine(wasm, bytes());
-    const inputText = createInputText();
+    const inputText = createInputText(null);
     fc.assert(
       fc.property(inputs, entrypoints, (input, entrypoint) => {
         const expected: unknown = reference.evaluate(input, entrypoint);
-        expect(ordered(JSON.parse(engine.evaluate(entrypoint, inputText(input))))).toEqual(ordered(expected));
+        expect(ordered(JSON.parse(engine.evaluate(entrypoint, inputText(input).text())))).toEqual(ordered(expected));
       }),
       { numRuns: 500 },
     );
@@ -92,17 +93,17 @@ describe("the engine, against opa-wasm's own evaluate", () => {
 
 describe("the text of an input", () => {
   it("means what JSON.stringify means, the second time too", () => {
-    const inputText = createInputText();
+    const inputText = createInputText(null);
     fc.assert(
       fc.property(inputs, fc.boolean(), (input, compat) => {
         const whole = compat ? { ...input, auth: { identity: input.identity.claims } } : input;
-        for (let i = 0; i < 2; i += 1) expect(inputText(whole)).toBe(JSON.stringify(whole));
+        for (let i = 0; i < 2; i += 1) expect(inputText(whole).text()).toBe(JSON.stringify(whole));
       }),
     );
   });
 
   it.each([undefined, null, 0, "", false, {}, [], { identity: {} }, { identity: null, mcp: {}, request: {} }])(
     "less than a whole input, %j, is written as it is",
-    (input) => expect(createInputText()(input as never)).toBe(JSON.stringify(input ?? null)),
+    (input) => expect(createInputText(null)(input as never).text()).toBe(JSON.stringify(input ?? null)),
   );
 });

@@ -4,8 +4,10 @@ import type { CheckFacts } from "../authz/facts.ts";
 import { parseJson } from "../json/parse.ts";
 import type { Artifact } from "./artifact.ts";
 import { createAuthorTexts } from "./author-texts.ts";
-import { createEngine, type Engine, type Entrypoint } from "./engine.ts";
+import { createEngine, type Engine } from "./engine.ts";
+import type { Entrypoint } from "./entrypoints.ts";
 import { createInputText } from "./input-text.ts";
+import { createAnswerMemory } from "./memory.ts";
 import { faultKind, findFault, type ArgumentKind } from "./pattern-fault.ts";
 
 /** Called around every evaluation: by it the supervisor tells a runaway policy from a busy thread. */
@@ -22,10 +24,12 @@ export const UNWATCHED: Guard = { attribute: () => {}, enter: () => {}, leave: (
 export interface Evaluator {
   readonly revision: string;
   /**
-   * The answer of the entrypoint: a frozen value, or undefined.
+   * The answer of the entrypoint: a frozen value, or undefined. An input that says the same in all that the policy reads has
+   * the answer that it had before, without an evaluation.
+   * @param check whom a runaway evaluation counts against; without it, the policy itself
    * @throws anything at all: opa-wasm throws strings and plain objects
    */
-  evaluate(entrypoint: Entrypoint, input: PolicyInput): unknown;
+  evaluate(entrypoint: Entrypoint, input: PolicyInput, check?: CheckFacts): unknown;
   /** After an evaluation that a fault of this kind ended: the place in the data that is at fault. */
   argumentFault(kind: ArgumentKind, entrypoint: Entrypoint, input: PolicyInput): string;
   /** True for a text that stands in the rules or in the author's data, whole. */
@@ -38,37 +42,35 @@ export interface Evaluator {
  * Makes an artifact ready for evaluation. Nothing of the author runs here; the self-test is what tries it.
  * @throws {Error} that says why the artifact cannot be used
  */
-export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unknown, guard: Guard): Evaluator {
+export function createEvaluator({ wasm, reads, data, revision }: Artifact, catalog: unknown, guard: Guard): Evaluator {
   const module = compileModule(wasm);
   const authored = parseJson(data) as object;
-  const inputText = createInputText();
+  const texts = byEntrypoint((entrypoint) => createInputText(reads?.[entrypoint] ?? null));
   const faults = createFaultFinder(data.length, authored, guard);
   const isAuthors = createAuthorTexts(wasm, authored, data.length);
   const readResult = createResultReader();
   const build = (entries: unknown): Evaluator => {
     const all = encode(entries === null ? authored : { ...authored, catalog: entries });
-    let ready: Engine | null = createEngine(module, all);
+    const ask = createInstance(() => createEngine(module, all), guard);
+    const memories = byEntrypoint(createAnswerMemory);
     return {
       revision,
       isAuthors,
       withCatalog: build,
-      evaluate(entrypoint, input) {
-        guard.enter();
-        try {
-          const engine = ready ?? createEngine(module, all);
-          ready = null; // until it has answered: after an exception its heap may be broken (E16)
-          const result = readResult(engine.evaluate(entrypoint, inputText(input)));
-          ready = engine;
-          return result;
-        } catch (error) {
-          ready = createEngine(module, all); // now, so that the failing request pays for it and not the next one
-          throw error;
-        } finally {
-          guard.leave();
-        }
+      evaluate(entrypoint, input, check) {
+        const { key, text } = texts[entrypoint](input);
+        const memory = memories[entrypoint];
+        const known = memory.get(key);
+        if (known !== undefined) return known.value;
+        const asked = text();
+        if (check !== undefined) guard.attribute(check);
+        const result = ask(entrypoint, asked);
+        const value = readResult(result);
+        memory.set(key, { value }, result.length);
+        return value;
       },
       argumentFault(kind, entrypoint, input) {
-        const text = inputText(input);
+        const text = texts[entrypoint](input).text();
         return faults(kind, (other) => {
           const engine = createEngine(module, encode(entries === null ? other : { ...other, catalog: entries }));
           engine.evaluate(entrypoint, text);
@@ -77,6 +79,30 @@ export function createEvaluator({ wasm, data, revision }: Artifact, catalog: unk
     };
   };
   return build(catalog);
+}
+
+/** One instance, made anew after a fault. It gives the text of a result set. */
+function createInstance(make: () => Engine, guard: Guard): Engine["evaluate"] {
+  let ready: Engine | null = make();
+  return (entrypoint, input) => {
+    guard.enter();
+    try {
+      const engine = ready ?? make();
+      ready = null; // until it has answered: after an exception its heap may be broken (E16)
+      const result = engine.evaluate(entrypoint, input);
+      ready = engine;
+      return result;
+    } catch (error) {
+      ready = make(); // now, so that the failing request pays for it and not the next one
+      throw error;
+    } finally {
+      guard.leave();
+    }
+  };
+}
+
+function byEntrypoint<T>(make: (entrypoint: Entrypoint) => T): Readonly<Record<Entrypoint, T>> {
+  return { "mcp_authz/decision": make("mcp_authz/decision"), "mcp_authz/visible": make("mcp_authz/visible") };
 }
 
 /** Beyond these, no place is looked for: it is the serving thread that looks. */
@@ -137,7 +163,7 @@ const MAX_KNOWN_LENGTH = 1024;
 function createResultReader(): (text: string) => unknown {
   const known = new Map<string, unknown>();
   return (text) => {
-    if (text.length > MAX_KNOWN_LENGTH) return singleResult(parseJson(text));
+    if (text.length > MAX_KNOWN_LENGTH) return frozen(singleResult(parseJson(text)));
     const before = known.get(text);
     if (before !== undefined) return before;
     const result = frozen(singleResult(parseJson(text)));

@@ -402,13 +402,16 @@ describe("reload", () => {
     };
     const { store } = await open(folder, { guard });
     const check = (slot: number) => ({ ...newCheckFacts("r", 0), slot });
-    store.decide(inputOf(), check(1));
-    store.decide(inputOf());
+    const call = inputOf();
+    store.decide(call, check(1));
+    store.decide(call, check(4)); // remembered: nothing that could run away
+    store.decide(inputOf({ name: "other" }));
     const names = Array.from({ length: 400 }, (_, i) => `t${i}`);
     const servers = Object.fromEntries(["a", "b"].map((name) => [name, { tools: names, prompts: [], resources: [] }]));
     store.setCatalog({ servers });
     const list = inputOf({ method: "tools/list", server: null, name: null });
-    await Promise.all([store.visible(list, never, check(2)), store.visible(list, never, check(3))]);
+    const another = inputOf({ method: "tools/list", server: null, name: null });
+    await Promise.all([store.visible(list, never, check(2)), store.visible(another, never, check(3))]);
     expect([slots.slice(0, 2), slots.slice(2).toSorted((a, b) => Number(a) - Number(b))]).toEqual([
       [1, null],
       [2, 2, 3, 3],

@@ -137,8 +137,7 @@ class LivePolicy {
 
   decide(input: PolicyInput, check?: CheckFacts): Step<Decision> {
     if (this.#quarantined) return quarantine();
-    if (check !== undefined) this.#guard.attribute(check);
-    return decide(this.#evaluator, input);
+    return decide(this.#evaluator, input, check);
   }
 
   /** One revision answers for the whole list, whatever goes live meanwhile. */
@@ -148,10 +147,7 @@ class LivePolicy {
     const evaluator = this.#evaluator;
     const { issuer, subject } = input.identity;
     const key = JSON.stringify([issuer, subject]);
-    const ask = async (question: PolicyInput) => {
-      if (check !== undefined) this.#guard.attribute(check);
-      return visible(evaluator, question);
-    };
+    const ask = async (question: PolicyInput) => visible(evaluator, question, check);
     const inTurn = async (question: PolicyInput) => {
       const step = await this.#lists.run(key, () => ask(question), signal);
       if (typeof step === "object") return step;

@@ -1,0 +1,30 @@
+// Leaves out of a policy's input what the policy does not read, so that its answer stays the same (plan-reads.ts). Pure.
+import type { Reads } from "./reads.ts";
+
+export type Narrow = (value: unknown) => unknown;
+
+/** A value of the same kind that says nothing else. */
+function typeAlone(value: unknown): unknown {
+  if (typeof value === "string") return "";
+  if (typeof value === "number") return 0;
+  if (Array.isArray(value)) return [];
+  return isObject(value) ? {} : value;
+}
+
+/** Makes the function that leaves out what is not read; null stands for a value that is not read at all. */
+export function narrowBy(reads: Reads | null): Narrow {
+  if (reads === null) return typeAlone;
+  if (reads === "value") return (value) => value;
+  if (reads === "type") return typeAlone;
+  const members = Object.entries(reads).map(([name, part]) => [name, narrowBy(part)] as const);
+  return (value) => {
+    if (!isObject(value)) return value;
+    const narrowed = Object.create(null) as Record<string, unknown>;
+    for (const [name, narrow] of members) if (Object.hasOwn(value, name)) narrowed[name] = narrow(value[name]);
+    return narrowed;
+  };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
