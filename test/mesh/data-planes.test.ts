@@ -9,7 +9,7 @@ import { freePorts, type Ports } from "../../demo/ports.ts";
 import { hasGoProgram } from "../../tools/lib/go-programs.ts";
 import type { RawReply } from "../e2e/raw-http.ts";
 import { startIstio } from "./istio.ts";
-import { HOST, startEnvoyGateway, type Plane, type Setting } from "./planes.ts";
+import { HOST, startEnvoyGateway, type Document, type Plane, type Setting } from "./planes.ts";
 import { openStream, QUESTIONS, type Asked, type Question } from "./questions.ts";
 
 const RESULTS = join(import.meta.dirname, "results.json");
@@ -48,7 +48,7 @@ afterAll(async () => {
 
 const PLANES: readonly (readonly [string, boolean, (setting: Setting) => Promise<Plane>])[] = [
   ["Envoy 1.40", true, () => Promise.resolve({ port: ports.gateway, stop: () => Promise.resolve() })],
-  ["Envoy Gateway 1.9", hasGoProgram("envoy-gateway"), startEnvoyGateway],
+  ["Envoy Gateway 1.9", hasGoProgram("envoy-gateway"), (setting) => startEnvoyGateway(setting)],
   ["Istio, Gateway API", hasGoProgram("istiod-files"), (setting) => startIstio(setting, "gateway-api")],
   ["Istio, own kinds", hasGoProgram("istiod-files"), (setting) => startIstio(setting, "classic")],
 ];
@@ -122,6 +122,52 @@ describe.each(PLANES)("%s", (name, isHere, start) => {
       timeout: 20_000,
       interval: 200,
     });
+  });
+});
+
+describe.skipIf(!hasGoProgram("envoy-gateway"))("Envoy Gateway, where somebody or something takes a part away", () => {
+  const corsAtRoute = {
+    apiVersion: "gateway.envoyproxy.io/v1alpha1",
+    kind: "SecurityPolicy",
+    metadata: { name: "cors", namespace: "mcp" },
+    spec: {
+      targetRefs: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", name: "mcp" }],
+      cors: { allowOrigins: ["https://app.example.com"] },
+    },
+  };
+  const patchesOf = (documents: Document[]) =>
+    documents.find(({ kind }) => kind === "EnvoyPatchPolicy")?.spec as {
+      jsonPatches: { operation: { path: string } }[];
+    };
+  const lastFrame = QUESTIONS.find(({ title }) => title.startsWith("HTTP/2"));
+
+  it.each<[string, (documents: Document[]) => void, string, Question | undefined]>([
+    [
+      "the check of the route, by a policy of its own",
+      (documents) => documents.push(corsAtRoute),
+      "wristband_invalid",
+      QUESTIONS[0],
+    ],
+    ["bodies as bytes", (documents) => patchesOf(documents).jsonPatches.shift(), "body_malformed", QUESTIONS[0]],
+    ["the limit of bodies", (documents) => patchesOf(documents).jsonPatches.pop(), "body_too_large", lastFrame],
+  ])("%s: no call passes", async (_, edit, reason, question) => {
+    const plane = await startEnvoyGateway({ folder, configFile: lab.configFile, ports }, edit);
+    try {
+      const asked = { port: plane.port, tokens, bodyBytes: BODY_BYTES, origin: ORIGIN };
+      const before = callsOf(lab).length;
+      const reply = await vi.waitFor(
+        async () => {
+          const text = (await question?.ask(asked))?.text ?? "";
+          expect(text).toContain('"reason"');
+          return text;
+        },
+        { timeout: 30_000, interval: 300 },
+      );
+      expect(reply).toContain(`"reason":"${reason}"`);
+      expect(callsOf(lab)).toHaveLength(before);
+    } finally {
+      await plane.stop();
+    }
   });
 });
 

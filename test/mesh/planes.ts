@@ -29,7 +29,7 @@ export interface Setting {
   readonly ports: Ports;
 }
 
-type Document = { kind: string; metadata: { name: string }; spec: Record<string, unknown> };
+export type Document = { kind: string; metadata: { name: string }; spec: Record<string, unknown> };
 
 /** The configuration of the lab, for a mesh: by names in place of addresses, with the addresses of serve and of the broker. */
 export function meshConfigFile({ folder, configFile, ports }: Setting, port: number): string {
@@ -48,9 +48,9 @@ export function printed(file: string, args: readonly string[]): string {
 }
 
 /** https://gateway.envoyproxy.io/docs/tasks/operations/standalone-deployment-mode/ */
-export async function startEnvoyGateway(setting: Setting): Promise<Plane> {
+export async function startEnvoyGateway(setting: Setting, edit?: (documents: Document[]) => void): Promise<Plane> {
   const port = await freePort();
-  const folder = join(setting.folder, "envoy-gateway");
+  const folder = join(setting.folder, `envoy-gateway-${port}`);
   const bin = join(folder, "state/data/envoy-versions/1.40.0/bin");
   for (const path of [bin, join(folder, "resources")]) mkdirSync(path, { recursive: true });
   symlinkSync(requireTool("envoy"), join(bin, "envoy")); // then nothing is downloaded
@@ -63,6 +63,7 @@ export async function startEnvoyGateway(setting: Setting): Promise<Plane> {
     // In a cluster it makes Deployments; here it starts this Envoy.
     if (kind === "EnvoyProxy") spec["provider"] = { type: "Host", host: { envoyVersion: "1.40.0" } };
   }
+  edit?.(documents);
   writeFileSync(join(folder, "resources/mcp.yaml"), documents.map((one) => stringify(one)).join("---\n"));
   writeFileSync(join(folder, "envoy-gateway.yaml"), stringify(standalone(folder)));
   const command = goProgram("envoy-gateway");

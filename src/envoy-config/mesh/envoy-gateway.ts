@@ -181,8 +181,8 @@ function security(config: Config, placement: Placement): object {
 }
 
 /**
- * What Envoy Gateway has no field for. One policy on purpose: a patch that fails takes all of them away, and then serve gets
- * text in place of bytes and refuses every body, so that none of them can be missing unseen.
+ * What Envoy Gateway has no field for. A patch that fails is left out, without a word to clients: serve then refuses what the
+ * patch would have kept away, bodies as text and cut bodies, and checks each value that it sets by itself.
  */
 function patches(config: Config, { namespace }: Placement): object {
   const filter = "..http_filters[?(@.typed_config.with_request_body)].typed_config";

@@ -28,8 +28,8 @@ const MESHES = {
     commands: tlsCommands,
     needs: () => [
       "Envoy Gateway 1.9 or newer with extensionApis.enableEnvoyPatchPolicy: true in its configuration, and enableBackend:",
-      "true where serve or the broker is no Service. Afterwards EnvoyPatchPolicy mcp must say Programmed: True; while it does",
-      "not, serve refuses every body.",
+      "true where serve or the broker is no Service. Afterwards EnvoyPatchPolicy mcp must say Programmed: True: without it bodies",
+      "come as text, and serve refuses them.",
     ],
   },
   istio: {
