@@ -12,7 +12,7 @@ import {
   type Samples,
 } from "./harness.ts";
 import type { Target } from "./target.ts";
-import { chosen } from "./targets.ts";
+import { chosen, peerOf } from "./targets.ts";
 import { createWorld } from "./world.ts";
 
 const { values, positionals } = parseArgs({
@@ -22,6 +22,7 @@ const { values, positionals } = parseArgs({
     "in-flight": { type: "string", default: "64" },
     "warm-ms": { type: "string", default: "3000" },
     calls: { type: "string", default: "0" },
+    peer: { type: "string", multiple: true, default: [] },
   },
   allowPositionals: true,
 });
@@ -39,7 +40,7 @@ async function run(): Promise<void> {
   const world = await createWorld();
   try {
     const entries: Entry[] = [];
-    for (const target of chosen(positionals))
+    for (const target of chosen(positionals, values.peer.map(peerOf)))
       entries.push({ target, running: await target.start(world), samples: { perSecond: [], cpuMicros: [] } });
     console.log(`${load.inFlight} in flight, ${windows} windows of ${load.windowMs} ms each, taking turns`);
     for (const { running } of entries) await drive(running.call, load.inFlight, { ms: Number(values["warm-ms"]) });

@@ -1,20 +1,29 @@
 // The Check that is measured: a tool call of alice, decided by serve.
-import { checkBytes, checkCall } from "./grpc-call.ts";
+import { checkBytes, checkCall, requireRefusals } from "./grpc-call.ts";
 import type { Target } from "./target.ts";
 
-const BODY = JSON.stringify({
-  jsonrpc: "2.0",
-  id: 7,
-  method: "tools/call",
-  params: { name: "search_docs", arguments: { query: "how to measure" } },
-});
+const bodyOf = (name: string) =>
+  JSON.stringify({
+    jsonrpc: "2.0",
+    id: 7,
+    method: "tools/call",
+    params: { name, arguments: { query: "how to measure" } },
+  });
+const BODY = bodyOf("search_docs");
+
+/** Checks that must be refused, so that nobody is measured who allows everything. */
+export const refusedCalls = (token: string): readonly Buffer[] => [
+  toolCall(token, bodyOf("delete_everything")),
+  toolCall(`${token.slice(0, -8)}AAAAAAAA`),
+  toolCall(""),
+];
 
 /** With the headers that Envoy sends along. */
-export function toolCall(token: string): Buffer {
+export function toolCall(token: string, body = BODY): Buffer {
   return checkBytes({
     path: "/servers/demo/mcp",
     host: "127.0.0.1",
-    body: BODY,
+    body,
     headers: {
       authorization: `Bearer ${token}`,
       accept: "application/json, text/event-stream",
@@ -45,6 +54,7 @@ export const decisionTarget: Target = {
   against: "noop",
   async start(world) {
     const { child, address } = await world.start("serve");
+    await requireRefusals(address, refusedCalls(world.token));
     return { child, call: checkCall(address, toolCall(world.token)) };
   },
 };

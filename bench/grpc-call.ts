@@ -26,6 +26,16 @@ export function checkCall(address: string, bytes: Buffer): Call {
   };
 }
 
+/** @throws {Error} where one of these Checks is allowed: then the work that is measured is another one */
+export async function requireRefusals(address: string, checks: readonly Buffer[]): Promise<void> {
+  const client = new Client(address, credentials.createInsecure());
+  for (const check of checks) {
+    const { status } = response.decode(await send(client, check)) as { status: { code: number } };
+    if (status.code === 0) throw new Error(`${address} allows what it must refuse: nothing to measure`);
+  }
+  client.close();
+}
+
 function send(client: Client, bytes: Buffer): Promise<Buffer> {
   return new Promise((done, fail) => {
     client.makeUnaryRequest(

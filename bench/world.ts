@@ -28,6 +28,8 @@ export interface World {
     service: "serve" | "broker",
     config?: Readonly<Record<string, unknown>> & { readonly listen?: object },
   ): Promise<{ readonly child: ChildProcess; readonly address: string }>;
+  /** Has a program of somebody else ended with ours. */
+  adopt(child: ChildProcess): void;
   close(): Promise<void>;
 }
 
@@ -48,6 +50,7 @@ export async function createWorld(): Promise<World> {
     token: sign("at+jwt", aliceClaims(issuer.issuer)),
     sign,
     spawn: startChild,
+    adopt: (child) => void children.push(child),
     async start(service, config = {}) {
       const ports = await freePorts();
       const file = join(folder, `mcp-authz-${children.length}.yaml`);
@@ -94,7 +97,7 @@ function configuration({ issuer }: FakeIssuer, ports: Awaited<ReturnType<typeof 
   };
 }
 
-function aliceClaims(issuer: string): object {
+export function aliceClaims(issuer: string): object {
   const now = Math.floor(Date.now() / 1000);
   return {
     iss: issuer,
@@ -113,7 +116,7 @@ export function firstLine(child: ChildProcess): Promise<string> {
   return new Promise((done) => child.stdout?.once("data", (data: Buffer) => done(data.toString().trim())));
 }
 
-async function waitUntilOk(child: ChildProcess, url: string): Promise<void> {
+export async function waitUntilOk(child: ChildProcess, url: string): Promise<void> {
   const end = Date.now() + START_MS;
   for (;;) {
     const ok = await fetch(url).then(
