@@ -69,7 +69,7 @@ const denied =
 const tools = (...names: string[]) => ({ tools: names.map((name) => ({ name, inputSchema: { type: "object" } })) });
 
 describe("a request", () => {
-  it("F71: an allowed call goes on with the credential of its server, and without what is the client's", async () => {
+  it("an allowed call goes on with the credential of its server, and without what is the client's", async () => {
     const { request, records, inputs } = world();
     const headers = [...clientHeaders("token"), ["x-sudo", "root"], ["cookie", "a=b"]] as [string, string][];
     const effect = await request({ headers });
@@ -82,7 +82,7 @@ describe("a request", () => {
     ]);
   });
 
-  it("F71: a refusal has the words and the reason that it has behind Envoy", async () => {
+  it("a refusal has the words and the reason that it has behind Envoy", async () => {
     const { request, records } = world({ ports: { decide: denied("read") } });
     expect(await request()).toEqual({
       ...{ kind: "error", code: -32_001, message: "Not allowed" },
@@ -291,7 +291,7 @@ describe("a request", () => {
 });
 
 describe("the answer to a list", () => {
-  it("F71: loses what its caller may not see, and keeps all else as it came", async () => {
+  it("loses what its caller may not see, and keeps all else as it came", async () => {
     const { list, records } = world({ ports: { decide: denied("write") } });
     const result = {
       ...tools("read", "write", "grep"),

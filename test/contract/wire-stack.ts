@@ -174,7 +174,7 @@ export function wireStackContract(name: WireStackName): void {
         }
       });
 
-      it("F71: methods of another service are served beside Check, under the same limits; what cannot be read has a result", async () => {
+      it("methods of another service are served beside Check, under the same limits; what cannot be read has a result", async () => {
         const lengths: number[] = [];
         const handler = (bytes: Buffer) => (
           lengths.push(bytes.length),

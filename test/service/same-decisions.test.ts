@@ -262,7 +262,7 @@ async function byWhy(of: Question): Promise<Told> {
 const judgedBy = (request: AuthzRequest, ports: Partial<Ports>) =>
   createCheck(settings, allowingPorts(ports))(request, newCheckFacts("why", Date.now()), new AbortController().signal);
 
-describe("F71, F86: one corpus through every door", () => {
+describe("one corpus through every door", () => {
   const corpus = fc.sample(question, { numRuns: CASES, seed: SEED });
 
   it(`${CASES} (identity, call): ext_authz by both wire stacks, ExtMcp and why tell the same`, async () => {
