@@ -99,8 +99,8 @@ interface Told {
 
 let evaluator: Evaluator;
 beforeAll(async () => {
-  const { wasm } = await compilePolicy({ files: [{ path: "policy.rego", text: POLICY }], rego: "v1", findOpa });
-  evaluator = createEvaluator(artifact(wasm, "{}"), { servers: NAMES }, UNWATCHED);
+  const rules = await compilePolicy({ files: [{ path: "policy.rego", text: POLICY }], rego: "v1", findOpa });
+  evaluator = createEvaluator(artifact(rules, "{}"), { servers: NAMES }, UNWATCHED);
 });
 
 const METHODS = { tool: "tools/call", prompt: "prompts/get", resource: "resources/read" } as const;
