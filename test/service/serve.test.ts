@@ -372,6 +372,29 @@ it("P15: the first audit line is whole, also where the process before left half 
   await expect.poll(() => readFileSync(audit, "utf8").split("\n")[1]).toMatch(/^\{"time":"[^"]+",.*\}$/);
 });
 
+it("drainDelayMs: after SIGTERM it says that it is not ready, and decides until the time is over", async () => {
+  configure(["k1"], { drainDelayMs: 3000 });
+  await start();
+  let isOver = false;
+  const stopping = serve?.stop().then(() => (isOver = true));
+  serve = { ...serve!, stop: async () => void (await stopping) };
+  expect((await ops("/readyz")).status).toBe(503);
+  const client = new Client(`127.0.0.1:${serve.authzPort}`, credentials.createInsecure());
+  const same = (bytes: Buffer) => bytes;
+  const asked = async (method: string, message: Buffer) =>
+    new Promise<Buffer>((done, fail) => {
+      client.makeUnaryRequest(method, same, same, message, (error, value) =>
+        error === null && value !== undefined ? done(value) : fail(error ?? new Error("nothing")),
+      );
+    });
+  const health = await asked("/grpc.health.v1.Health/Check", Buffer.alloc(0));
+  expect([...health]).toEqual([8, 2]); // NOT_SERVING
+  expect((await asked("/envoy.service.auth.v3.Authorization/Check", Buffer.alloc(0))).length).toBeGreaterThan(0);
+  expect(isOver).toBe(false);
+  client.close();
+  await stopping;
+});
+
 describe("the catalogue", () => {
   const names = { servers: { demo: { tools: ["echo", "whoami"], prompts: [], resources: ["docs://a"] } } };
 

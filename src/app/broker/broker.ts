@@ -77,12 +77,13 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
   return {
     reload: reloads.reload,
     async stop() {
+      started = false;
+      await delay(config.drainDelayMs);
       reloads.close();
       // Streams of sessions have no end of their own.
       await Promise.all([broker.close(GRACE_MS), sessions?.close()]);
       await calls.close();
-      keys.close();
-      live.close();
+      for (const part of [keys, live]) part.close();
       await outputSchemas.close();
       await ops.close();
     },

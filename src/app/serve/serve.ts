@@ -1,6 +1,7 @@
 // The composition root of `serve`: settings in, parts in order, closed in reverse. I/O through the parts.
 import type { ServeOptions } from "./options.ts";
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { AuditDecision } from "../../authz/audit-record.ts";
 import type { Check } from "../../authz/check.ts";
 import type { DecisionPorts } from "../../authz/decision-call.ts";
@@ -100,7 +101,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     suspend: suspensions.suspend,
     async stop() {
       stopping = true;
-      await grpc.drain(config.drainMs);
+      await leave(grpc, config);
       for (const part of [reloads, catalog, policy, revocations, identity]) part.close();
       await live.close();
       await audit.close();
@@ -215,4 +216,11 @@ async function grpcServer(config: Config, { live, audit, metrics, inFlight, keys
       toCheckResponse(responses, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
     checkTimeoutMs: config.checkTimeoutMs,
   });
+}
+
+/** Says that it is not serving, and serves until those who ask have found out; then the calls under way end. */
+async function leave(grpc: GrpcServer, { drainDelayMs, drainMs }: Config): Promise<void> {
+  grpc.setServing(false);
+  await delay(drainDelayMs);
+  await grpc.drain(drainMs);
 }

@@ -17,5 +17,9 @@ export const requestKeys = {
         "how a refused request looks: `jsonrpc` is 200 with a JSON-RPC error; `http` is the refusal's status; `isError` makes of each refused `tools/call` a tool's result that the model reads; or `{legacy: …, modern: …}` by the client's revision ([refusals.md](refusals.md))",
     }),
   checkTimeoutMs: positive.default(800).meta({ description: "time for one decision; later is refused" }),
+  drainDelayMs: z.int().min(0).max(600_000).default(0).meta({
+    description:
+      "time after SIGTERM in which it says that it is not ready and still serves everybody, so that what sends it requests finds out ([runbook](runbook.md#upgrade))",
+  }),
   drainMs: positive.default(10_000).meta({ description: "time for the last requests after SIGTERM" }),
 };
