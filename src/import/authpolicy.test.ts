@@ -242,6 +242,34 @@ describe("credentials", () => {
     expect(lines.map(({ key }) => key)).toContain("spec.rules.metadata.swap.when[0].predicate");
   });
 
+  it.each([
+    ["in an entry", "has(auth.metadata.vault.data) && has(auth.metadata.vault.data.data.approved)"],
+    ["of a version", "has(auth.metadata.vault.data.metadata.approved)"],
+    ["by its type", "type(auth.metadata.vault.data.data.approved) == bool"],
+    ["of another call", "auth.metadata.exists(p, p == 'other')"],
+  ])("a condition on another part of an answer restricts somebody, and is not dropped: %s", (_, asked) => {
+    const guard = `authorization: {found: {patternMatching: {patterns: [{predicate: ${JSON.stringify(asked)}}]}}}\n`;
+    const one = header('"Bearer " + auth.metadata.vault.data.data.token');
+    expect(chain(rules(`${vault}${guard}${one}`)).faults).not.toEqual([]);
+    const when = exchange.replace("!has(auth.metadata.vault.data)", asked);
+    expect(chain(rules(`${vault}${when}${header('"Bearer " + auth.metadata.swap.access_token')}`)).faults).not.toEqual(
+      [],
+    );
+    const two = header(
+      `"Bearer " + (${asked} ? auth.metadata.vault.data.data.token : auth.metadata.swap.access_token)`,
+    );
+    expect(chain(rules(`${vault}${exchange}${two}`)).faults).not.toEqual([]);
+  });
+
+  it("headers with names of JavaScript's own are headers", () =>
+    expect(
+      faults(
+        rules(
+          "authorization: {x: {patternMatching: {patterns: [{predicate: \"request.headers['constructor'] == 'a'\"}]}}}",
+        ),
+      ),
+    ).toEqual([]));
+
   it("an entry that asks for a credential is what the chain says, unless it asks for one of several", () => {
     const guard = `authorization: {found: {patternMatching: {patterns: [{predicate: ${JSON.stringify(found)}}]}}}\n`;
     const one = header('"Bearer " + auth.metadata.vault.data.data.token');

@@ -3,7 +3,13 @@ import type { ASTNode } from "@marcbachmann/cel-js";
 import { templateOf, templateText, type ServerNames, type TemplatePart } from "./caller-template.ts";
 import { parseCel, pathOf } from "./cel.ts";
 import type { ConditionContext } from "./conditions.ts";
-import { asksMetadataOnly, metadataSource, parsedField, type MetadataSource } from "./metadata-source.ts";
+import {
+  asksMetadataOnly,
+  metadataPlaces,
+  metadataSource,
+  parsedField,
+  type MetadataSource,
+} from "./metadata-source.ts";
 import type { PolicyDocument } from "./policy-document.ts";
 import { selectedPath } from "./selector.ts";
 import type { Field } from "./source.ts";
@@ -41,7 +47,6 @@ export function readCredentials(document: PolicyDocument, context: ConditionCont
   const sources = new Map(
     document.metadata.flatMap(([name, entry]) => {
       const source = metadataSource(entry, context);
-      checkWhen(entry, context);
       return source === null ? [] : [[name, source] as const];
     }),
   );
@@ -50,6 +55,7 @@ export function readCredentials(document: PolicyDocument, context: ConditionCont
     entry.get("wristband") === null ? (headerOf(name, entry, { context, sources, fixed }) ?? []) : [],
   );
   const chain = carried[0] ?? unused(document, sources, context);
+  for (const [, entry] of document.metadata) checkWhen(entry, { context, sources, links: chain?.links ?? [] });
   for (const [name, entry] of document.headers)
     if (carried.slice(1).some(({ header }) => header === name.toLowerCase()))
       context.report.unmapped(
@@ -65,16 +71,37 @@ export function readCredentials(document: PolicyDocument, context: ConditionCont
 }
 
 /** A condition of a call: only what the order of a chain keeps. */
-function checkWhen(entry: Field, { report }: ConditionContext): void {
+function checkWhen(
+  entry: Field,
+  { context: { report }, ...known }: Known & { readonly context: ConditionContext },
+): void {
   for (const item of entry.get("when")?.items ?? []) {
     const predicate = item.get("predicate");
     const ast = parsedField(predicate, report);
-    if (ast !== null && (asksMetadataOnly(ast) || asksOwnAudience(ast))) continue;
+    if (ast !== null && ((asksMetadataOnly(ast) && asksOfFound(ast, known)) || asksOwnAudience(ast))) continue;
     report.unmapped(
       predicate ?? item,
       "decides whether a credential is fetched; here a chain is asked for every allowed call: name it by hand",
     );
   }
+}
+
+/** What is fetched, and what of it goes on. */
+interface Known {
+  readonly sources: Sources;
+  readonly links: readonly Link[];
+}
+
+/** True for a condition that asks only whether that was found which goes on: of another part of an answer it would restrict somebody. */
+function asksOfFound(node: ASTNode, { sources, links }: Known): boolean {
+  const found = [
+    ...links.map(({ name, source, field }) => [name, ...(source.kind === "vault" ? ["data", "data"] : []), field]),
+    ...[...sources].flatMap(([name, { kind }]) => {
+      if (kind === "login") return [[name, "auth", "client_token"]];
+      return kind === "client" ? [[name, "access_token"]] : [];
+    }),
+  ];
+  return metadataPlaces(node).every((place) => found.some((one) => place.every((part, i) => one[i] === part)));
 }
 
 /** True for a condition on the token's own audience: such a token is exchanged too here. */
@@ -130,15 +157,21 @@ function valueNode(plain: Field, { report }: ConditionContext): ASTNode | null {
 
 /** The chain that an expression asks in order; null for any other. */
 function linksOf(node: ASTNode, sources: Sources): readonly Link[] | null {
-  if (node.op === "?:") {
-    const [condition, yes, no] = node.args;
-    const [first, second] = [linksOf(yes, sources), linksOf(no, sources)];
-    return first === null || second === null || !isFoundGuard(condition) ? null : [...first, ...second];
-  }
+  if (node.op === "?:") return choiceOf(node.args, sources);
   const [auth, metadata, name = "", ...path] = pathOf(node) ?? [];
   const source = auth === "auth" && metadata === "metadata" ? sources.get(name) : undefined;
   const field = source === undefined ? null : fieldOf(source, path);
   return source === undefined || field === null ? null : [{ name, source, field }];
+}
+
+/** `found ? one : other`. */
+function choiceOf(
+  [condition, yes, no]: readonly [ASTNode, ASTNode, ASTNode],
+  sources: Sources,
+): readonly Link[] | null {
+  const [first, second] = [linksOf(yes, sources), linksOf(no, sources)];
+  if (first === null || second === null || !isFoundGuard(condition)) return null;
+  return asksOfFound(condition, { sources, links: first }) ? [...first, ...second] : null;
 }
 
 /** The part of an answer that is a credential; null for another part. */
@@ -204,7 +237,7 @@ function written({ sources, chain, fixed }: Found, { report }: ConditionContext)
           : links.map((link) => credentialOf(link, { place, server, claim, asCaller: login?.caller === true })),
     }),
     isGuard: (entry) => {
-      const needed = guardedBy(entry, report);
+      const needed = guardedBy(entry, report, { sources, links });
       if (needed === null) return false;
       if (links.length > 1)
         report.unmapped(entry, "demands one of several credentials: take the others out, or this entry");
@@ -290,12 +323,14 @@ function openClient({ source }: Link): string[] {
 }
 
 /** True where an entry asks, of every call that policy is asked of, that a credential was found; null for another entry. */
-function guardedBy(entry: Field, report: ConditionContext["report"]): true | null {
+function guardedBy(entry: Field, report: ConditionContext["report"], known: Known): true | null {
   const names = entry.entries.map(([name]) => name);
   if (names.some((name) => !["patternMatching", "priority", "metrics", "cache"].includes(name))) return null;
   const items = entry.at("patternMatching", "patterns")?.items ?? [];
   const asts = items.map((item) => {
     return parsedField(item.get("predicate"), report);
   });
-  return asts.length > 0 && asts.every((ast) => ast !== null && isFoundGuard(ast)) ? true : null;
+  return asts.length > 0 && asts.every((ast) => ast !== null && isFoundGuard(ast) && asksOfFound(ast, known))
+    ? true
+    : null;
 }

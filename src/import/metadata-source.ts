@@ -207,6 +207,24 @@ function asksForOne(node: ASTNode): boolean {
   return asksMetadataOnly(node.args[1]) && body?.op === "==" && body.args[0].op === "id" && body.args[1].op === "value";
 }
 
+/** The places below `auth.metadata` that a condition asks of, each from the entry's name on. */
+export function metadataPlaces(node: ASTNode): readonly (readonly string[])[] {
+  const path = pathOf(node);
+  if (path !== null) return path[0] === "auth" && path[1] === "metadata" ? [path.slice(2)] : [];
+  if (node.op === "rcall") return placesByName(node.args);
+  if (node.op === "!_") return metadataPlaces(node.args);
+  if (node.op === "call") return node.args[1].flatMap(metadataPlaces);
+  const isPair = node.op === "&&" || node.op === "||" || node.op === "==" || node.op === "!=";
+  return isPair ? node.args.flatMap(metadataPlaces) : [];
+}
+
+/** Of `auth.metadata.exists(p, p == "vault")`. */
+function placesByName([, of, args]: readonly [string, ASTNode, readonly ASTNode[]]): readonly (readonly string[])[] {
+  const [, body] = args;
+  const name = body?.op === "==" && body.args[1].op === "value" ? String(body.args[1].args) : "";
+  return metadataPlaces(of).map((place) => [...place, name]);
+}
+
 function asksType(node: ASTNode): boolean {
   return node.op === "call" && node.args[0] === "type" && node.args[1].every(asksMetadataOnly);
 }

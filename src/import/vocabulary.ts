@@ -28,7 +28,7 @@ export class Vocabulary {
 
   /** The names that `policy.headers` must have. */
   get policyHeaders(): readonly string[] {
-    return [...this.#headers].filter((name) => !(name in ROUTED)).toSorted();
+    return [...this.#headers].filter((name) => !Object.hasOwn(ROUTED, name)).toSorted();
   }
 
   get usesServerNames(): boolean {
@@ -38,7 +38,10 @@ export class Vocabulary {
   /** Rules for `headers`, as Authorino shows them: names in lower case. */
   headerRules(): string[] {
     const rules = [...this.#headers].toSorted().map((name) => {
-      const [value, condition] = ROUTED[name] ?? [`input.request.headers[${literal(name)}]`, null];
+      const [value, condition] = (Object.hasOwn(ROUTED, name) ? ROUTED[name] : undefined) ?? [
+        `input.request.headers[${literal(name)}]`,
+        null,
+      ];
       return `headers[${literal(name)}] := ${value}${condition === null ? "" : ` if ${condition}`}`;
     });
     return rules.length === 0 ? ["headers := {}"] : rules;
@@ -46,7 +49,7 @@ export class Vocabulary {
 }
 
 function headerFault(name: string): string | null {
-  if (name in ROUTED) return null;
+  if (Object.hasOwn(ROUTED, name)) return null;
   if (name !== name.toLowerCase()) return `${name} is never there: header names are in lower case`;
   if (name === "authorization" || name === "cookie" || name.startsWith("proxy-"))
     return `${name} carries a credential, which no rule sees here: read auth.identity`;
