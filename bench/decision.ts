@@ -43,7 +43,7 @@ export const decisionByGrpcJsTarget: Target = {
   against: "decision",
   async start(world) {
     const { child, address } = await world.start("serve", { listen: { authzStack: "grpc-js" } });
-    return { child, call: checkCall(address, toolCall(world.token)) };
+    return { child, call: await checkCall(address, toolCall(world.token)) };
   },
 };
 
@@ -55,6 +55,6 @@ export const decisionTarget: Target = {
   async start(world) {
     const { child, address } = await world.start("serve");
     await requireRefusals(address, refusedCalls(world.token));
-    return { child, call: checkCall(address, toolCall(world.token)) };
+    return { child, call: await checkCall(address, toolCall(world.token)) };
   },
 };

@@ -1,6 +1,7 @@
 // A Check over gRPC, as the bench sends it.
 import { Client, credentials } from "@grpc/grpc-js";
 import type { Call } from "./harness.ts";
+import { wireCall } from "./wire-client.ts";
 import { checkMessage, codecs, FULL_PROTO, type CheckParts } from "../test/fakes/check-request.ts";
 
 const { request, response } = codecs(FULL_PROTO);
@@ -12,26 +13,22 @@ export function checkBytes(parts: CheckParts): Buffer {
   return request.encode(checkMessage(parts));
 }
 
+const CHECK = "/envoy.service.auth.v3.Authorization/Check";
+
 /**
  * A call that sends the same Check each time. The first answer must be an allow, and each further one as long as it, so
  * that refusals are not measured.
  */
-export function checkCall(address: string, bytes: Buffer): Call {
-  const client = new Client(address, credentials.createInsecure());
-  let expected: number | null = null;
-  return async () => {
-    const answer = await send(client, bytes);
-    expected ??= allowedLength(answer);
-    if (answer.length !== expected) throw new Error(`${address}: another answer than the first`);
-  };
+export function checkCall(address: string, bytes: Buffer): Promise<Call> {
+  return wireCall([address, CHECK], bytes, isAllow);
 }
 
 /** @throws {Error} where one of these Checks is allowed: then the work that is measured is another one */
 export async function requireRefusals(address: string, checks: readonly Buffer[]): Promise<void> {
   const client = new Client(address, credentials.createInsecure());
   for (const check of checks) {
-    const { status } = response.decode(await send(client, check)) as { status: { code: number } };
-    if (status.code === 0) throw new Error(`${address} allows what it must refuse: nothing to measure`);
+    if (isAllow(await send(client, check)))
+      throw new Error(`${address} allows what it must refuse: nothing to measure`);
   }
   client.close();
 }
@@ -39,7 +36,7 @@ export async function requireRefusals(address: string, checks: readonly Buffer[]
 function send(client: Client, bytes: Buffer): Promise<Buffer> {
   return new Promise((done, fail) => {
     client.makeUnaryRequest(
-      "/envoy.service.auth.v3.Authorization/Check",
+      CHECK,
       identity,
       identity,
       bytes,
@@ -52,8 +49,7 @@ function send(client: Client, bytes: Buffer): Promise<Buffer> {
   });
 }
 
-function allowedLength(answer: Buffer): number {
+function isAllow(answer: Buffer): boolean {
   const { status } = response.decode(answer) as { status: { code: number } };
-  if (status.code !== 0) throw new Error("the request of the bench is refused: nothing to measure");
-  return answer.length;
+  return status.code === 0;
 }

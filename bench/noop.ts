@@ -11,6 +11,6 @@ export const noopTarget: Target = {
   async start(world) {
     const child = world.spawn(["bench/noop-server.ts"]);
     const port = await firstLine(child);
-    return { child, call: checkCall(`127.0.0.1:${port}`, toolCall(world.token)) };
+    return { child, call: await checkCall(`127.0.0.1:${port}`, toolCall(world.token)) };
   },
 };

@@ -19,6 +19,6 @@ export const vaultTarget: Target = {
       vault: { address: vault.address, auth: { token: { file: "vault-token" } }, timeoutMs: 700 },
       servers: { demo: { url: "http://127.0.0.1:1/mcp", callRouting: "direct", credential } },
     });
-    return { child, call: checkCall(address, toolCall(world.token)) };
+    return { child, call: await checkCall(address, toolCall(world.token)) };
   },
 };

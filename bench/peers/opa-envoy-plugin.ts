@@ -41,7 +41,7 @@ export function opaEnvoyPlugin(path: string): Target {
       world.adopt(child);
       await waitUntilOk(child, `http://127.0.0.1:${ops}/health`);
       await requireRefusals(address, refusedCalls(token));
-      return { child, call: checkCall(address, toolCall(token)) };
+      return { child, call: await checkCall(address, toolCall(token)) };
     },
   };
 }
