@@ -1,7 +1,7 @@
 // Reads every file that a configuration names, before the start and for `check-config`. I/O: files only.
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { destinations } from "../config/destinations.ts";
+import { destinations, type Destination } from "../config/destinations.ts";
 import { ConfigError, type Config } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
 import { ConfigProblem } from "../files/config-problem.ts";
@@ -54,11 +54,17 @@ function namedFiles(config: Config): NamedFile[] {
 function caFiles(config: Config): [NamedFile["reader"], string, string | null][] {
   const { authz, broker } = config.envoy.tls;
   return [
-    ...destinations(config).map(({ by, caKey, caFile }): ReturnType<typeof caFiles>[number] => [by, caKey, caFile]),
+    ...destinations(config).flatMap(({ by, caKey, caFile }) =>
+      readersOf(by).map((reader): ReturnType<typeof caFiles>[number] => [reader, caKey, caFile]),
+    ),
     ["envoy", "envoy.tls.listen.clientCaFile", config.envoy.tls.listen?.clientCaFile ?? null],
     ["envoy", "envoy.tls.authz.caFile", authz?.caFile ?? null],
     ["envoy", "envoy.tls.broker.caFile", broker?.caFile ?? null],
   ];
+}
+
+function readersOf(by: Destination["by"]): readonly Exclude<Destination["by"], "both">[] {
+  return by === "both" ? ["serve", "broker"] : [by];
 }
 
 function envoyPairs({ envoy }: Config): NamedFile[] {

@@ -258,7 +258,11 @@ async function grantCall(context: CheckContext, read: Read, permit: PermitOf<"ca
   const responseHeaders = corsOf(facts);
   if (goesStraight(context, read)) {
     const direct = { to: "server" as const, server, credential, received, client: client.value, headers };
-    return Grant.of(proofOf(permit), { ...direct, responseHeaders }, settings.headers);
+    return Grant.of(
+      proofOf(permit),
+      { ...direct, traceparent: facts.span?.traceparent, responseHeaders },
+      settings.headers,
+    );
   }
   const call = { identity, operation: target, sessionId: read.sessionId };
   const relayed = await relayedCall(context, call, { server, credential });

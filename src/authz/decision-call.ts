@@ -2,6 +2,7 @@
 // through. No I/O of its own: its ports do it.
 import { auditRecord, createIsoTime, type AuditClock, type AuditDecision } from "./audit-record.ts";
 import type { AuditRecord, Verdict } from "./audit-record.ts";
+import { endDecisionSpan } from "./decision-span.ts";
 import { newCheckFacts, type CheckFacts } from "./facts.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Reason } from "./refusal.ts";
@@ -165,6 +166,7 @@ class DecisionCall<O, T extends Answer> {
   #finish(answer: T): void {
     this.#phase = "done";
     clearTimeout(this.#timer);
+    if (this.#facts.span !== null) endDecisionSpan(this.#facts.span, this.#facts, answer);
     this.#ports.observe(answer.decision, answer.reason, (this.#ports.now() - this.#facts.arrivedAt) / 1000);
     this.#release();
     this.#completion.resolve(answer);
@@ -177,6 +179,7 @@ class DecisionCall<O, T extends Answer> {
   /** Resolves to true once the record is written, to false in every other case. */
   async #write(what: T): Promise<boolean> {
     this.#writing += 1;
+    const span = this.#facts.span === null ? null : this.#facts.span.child("audit");
     try {
       this.#ports.inFlight.note(this.#facts);
       this.#ports.inFlight.answered(this.#facts, what);
@@ -184,6 +187,7 @@ class DecisionCall<O, T extends Answer> {
     } catch {
       return false;
     } finally {
+      span?.end();
       this.#writing -= 1;
       this.#release();
     }

@@ -1,5 +1,6 @@
 // The facts of one Check, for its response and its audit line. Types and the empty record; pure.
 import type { Kind, RpcContext } from "../mcp/operation.ts";
+import type { Span } from "../telemetry/span.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { CredentialKind, CredentialOrigin, Identity } from "./types.ts";
 
@@ -40,6 +41,8 @@ export interface CheckFacts {
   meshRequestId: string | null;
   /** Trace id of a well-formed `traceparent` (W3C Trace Context §3.2.2.3). */
   traceId: string | null;
+  /** Null for a call that is not sampled. */
+  span: Span | null;
 }
 
 /** A verified caller, as far as its audit line says it. */
@@ -71,5 +74,6 @@ export function newCheckFacts(requestId: string, arrivedAt: number): CheckFacts 
     sourceIp: null,
     meshRequestId: null,
     traceId: null,
+    span: null,
   };
 }

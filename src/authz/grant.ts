@@ -107,6 +107,8 @@ export type Destination =
       readonly received: RequestHeaders;
       readonly client: ClientHeaders;
       readonly headers: Pick<ServerHeaders, "fixed">;
+      /** Of the Check's span, in place of the client's; absent for a Check that is not sampled. */
+      readonly traceparent?: string | undefined;
     }
   /** A call that the broker relays. */
   | (ToBroker & { readonly to: "relay"; readonly server: string; readonly credential: Credential })
@@ -156,6 +158,7 @@ function headersOf(destination: Destination, settings: HeaderSettings): Map<stri
   const set = new Map<string, string>();
   if (destination.to === "server") {
     putWritten(set, destination.received);
+    if (destination.traceparent !== undefined) set.set("traceparent", destination.traceparent);
     for (const [name, value] of destination.headers.fixed) set.set(name, value);
     putCredential(set, destination.credential);
   } else {

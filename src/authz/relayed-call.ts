@@ -52,5 +52,11 @@ function relayWristband(
   const body = admitBody(settings.admit, request);
   if (!body.ok) return body;
   const policy = facts.policy ?? undefined;
-  return ports.signWristband(identity, visible, { use: "call", body: body.value, policy, isRefetchable });
+  return ports.signWristband(identity, visible, {
+    use: "call",
+    body: body.value,
+    policy,
+    isRefetchable,
+    trace: facts.span?.traceparent,
+  });
 }

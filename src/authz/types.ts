@@ -169,6 +169,8 @@ export interface CallWristbandUse {
   readonly policy?: string | undefined;
   /** Its credential came out of a cache, and can be fetched anew if the server refuses it. */
   readonly isRefetchable?: boolean;
+  /** `traceparent` of the Check's span, so that the broker records the call too; absent for a call that is not sampled. */
+  readonly trace?: string | undefined;
 }
 
 /** The use of a wristband. `policy`: the revision that allowed the names. */

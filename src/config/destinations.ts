@@ -4,7 +4,7 @@ import type { Config } from "./schema.ts";
 
 /** One outgoing connection. TLS is always verified, CA and host name. */
 export interface Destination {
-  readonly by: "serve" | "broker";
+  readonly by: "serve" | "broker" | "both";
   readonly urlKey: string;
   /** Null where a URL must be named: the listener is a socket. */
   readonly url: string | null;
@@ -16,7 +16,7 @@ export interface Destination {
 
 /** Every connection to others and between our processes, in the order of the file. */
 export function destinations(config: Config): Destination[] {
-  const { identity, wristband, catalog, vault, servers } = config;
+  const { identity, wristband, catalog, traces, vault, servers } = config;
   return [
     ...identity.issuers.map(({ issuer, jwksUri, caFile }, i): Destination => {
       const key = `identity.issuers[${i}]`;
@@ -35,6 +35,9 @@ export function destinations(config: Config): Destination[] {
       ...withDefault(catalog.url, "brokerOps", () => catalogUrlOf(config)),
       ...{ caKey: "catalog.caFile", caFile: catalog.caFile },
     },
+    ...(traces === null
+      ? []
+      : [of("both", "traces", { urlName: "endpoint", url: traces.endpoint, caFile: traces.caFile })]),
     ...(vault === null ? [] : [of("serve", "vault", { urlName: "address", url: vault.address, caFile: vault.caFile })]),
     ...Object.entries(servers).flatMap(([name, { url, caFile, credential }]) => [
       of("broker", `servers.${name}`, { urlName: "url", url, caFile }),

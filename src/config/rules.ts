@@ -13,6 +13,7 @@ import { checkOAuthClients } from "./rules/oauth-client.ts";
 import { checkProviders } from "./rules/providers.ts";
 import { checkServers } from "./rules/servers.ts";
 import { checkSessions } from "./rules/sessions.ts";
+import { checkTraces } from "./rules/traces.ts";
 import { checkUrls } from "./rules/urls.ts";
 import { checkVault } from "./rules/vault.ts";
 
@@ -30,6 +31,7 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkPublic,
   checkHeaders,
   checkVault,
+  checkTraces,
   checkCredentialHeaders,
   checkExchange,
   checkAssertions,

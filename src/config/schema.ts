@@ -24,6 +24,7 @@ import {
   watchFilesSchema,
 } from "./schema/small.ts";
 import { assertionsSchema } from "./schema/assertion.ts";
+import { tracesSchema } from "./schema/traces.ts";
 import { vaultSchema } from "./schema/vault.ts";
 import { wristbandSchema } from "./schema/wristband.ts";
 
@@ -63,6 +64,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
       .default(null)
       .meta({ description: "for data planes that route by header: the name of the header that carries the route" }),
     audit: auditSchema(file),
+    traces: tracesSchema(file, secret).nullable().default(null).meta({ unset: "none" }),
     identity: identitySchema(file),
     policy: policySchema(file),
     wristband: wristbandSchema(file),

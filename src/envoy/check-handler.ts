@@ -3,7 +3,8 @@ import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import type { Check } from "../authz/check.ts";
 import { createDecisions, type CallContext, type DecisionPorts } from "../authz/decision-call.ts";
 import type { Outcome } from "../authz/outcome.ts";
-import { traceId } from "../http/traceparent.ts";
+import { traceId } from "../telemetry/traceparent.ts";
+import { recorded, type BeginSpan } from "../authz/decision-span.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import type { CheckCodec } from "./check-codec.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
@@ -17,11 +18,16 @@ export interface CheckHandlerPorts extends DecisionPorts {
   /** The protobuf codec of the wire stack. */
   readonly codec: CheckCodec;
   readonly answers: RefusalResponseSettings;
+  /** Absent where nothing is recorded. */
+  readonly beginSpan?: BeginSpan | undefined;
 }
+
+/** OpenTelemetry's form: the full name of the method. */
+const CHECK_METHOD = "envoy.service.auth.v3.Authorization/Check";
 
 /** Makes the handler that both wire stacks call. Whatever happens inside, a Check has one response. */
 export function createCheckHandler(ports: CheckHandlerPorts): CheckHandler {
-  const { check, codec, answers } = ports;
+  const { check, codec, answers, beginSpan } = ports;
   const decisions = createDecisions(ports);
   const responses = { answers, encode: codec.encode };
   return (bytes, call) => {
@@ -29,8 +35,11 @@ export function createCheckHandler(ports: CheckHandlerPorts): CheckHandler {
       const request = fromCheckRequest(bytes, codec.decode);
       if (!request.ok) return request;
       facts.meshRequestId = printable(request.value.headers.get("x-request-id"));
-      facts.traceId = traceId(request.value.headers.get("traceparent"));
-      return check(request.value, facts, signal);
+      const traceparent = request.value.headers.get("traceparent");
+      facts.traceId = traceId(traceparent);
+      if (beginSpan === undefined) return check(request.value, facts, signal);
+      const work = () => check(request.value, facts, signal);
+      return recorded(beginSpan, facts, { method: CHECK_METHOD, traceparent, work });
     };
     const answer = (outcome: Outcome, facts: CheckFacts) => toCheckResponse(responses, outcome, facts);
     return decisions({ decide, answer }, call).then((built) => built.bytes);

@@ -1,11 +1,12 @@
 // agentgateway's ExtMcp, one call from bytes to bytes: one deadline, one result, one audit record, one count, as for a Check. No I/O of
 // its own: its ports do it.
 import { createDecisions, type CallContext, type DecisionPorts, type Door } from "../authz/decision-call.ts";
+import { recorded, type BeginSpan } from "../authz/decision-span.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import { WireFault } from "../envoy/protobuf.ts";
-import { traceId } from "../http/traceparent.ts";
+import { traceId } from "../telemetry/traceparent.ts";
 import { LAST_RESORT, requestResult, responseResult, type EncodedResult } from "./answer.ts";
 import { decodeMcp, type McpMessage } from "./decode.ts";
 import { judgeRequest, type Admission, type RequestPorts } from "./request-phase.ts";
@@ -13,6 +14,8 @@ import { judgeResponse, type Passed, type ResponsePorts } from "./response-phase
 
 export interface ExtMcpPorts extends DecisionPorts, RequestPorts, ResponsePorts {
   readonly answers: RefusalResponseSettings;
+  /** Absent where nothing is recorded. */
+  readonly beginSpan?: BeginSpan | undefined;
 }
 
 type Handler = (bytes: Buffer, call: CallContext) => Promise<Buffer>;
@@ -30,14 +33,16 @@ export function createExtMcp(ports: ExtMcpPorts): ReadonlyMap<string, Method> {
   const decisions = createDecisions(ports);
   const { answers } = ports;
   const methodOf = <T>(phase: Phase<T>): Method => ({
-    handler: async (bytes, call) => (await decisions(doorOf(bytes, phase), call)).bytes,
+    handler: async (bytes, call) => (await decisions(doorOf(bytes, phase, ports.beginSpan), call)).bytes,
     refusal: () => LAST_RESORT.bytes,
   });
   const request = methodOf<Admission>({
+    name: `${EXT_MCP_SERVICE}/CheckRequest`,
     judge: (message, proven) => judgeRequest(ports, message, proven),
     answer: (outcome, facts) => requestResult(answers, outcome, facts),
   });
   const response = methodOf<Passed>({
+    name: `${EXT_MCP_SERVICE}/CheckResponse`,
     judge: (message, proven) => judgeResponse(ports, message, proven),
     answer: (outcome, facts) => responseResult(answers, outcome, facts),
   });
@@ -48,19 +53,27 @@ export function createExtMcp(ports: ExtMcpPorts): ReadonlyMap<string, Method> {
 }
 
 interface Phase<T> {
+  /** Of its gRPC method. */
+  readonly name: string;
   readonly judge: (message: McpMessage, proven: readonly [CheckFacts, AbortSignal]) => Promise<Step<T>>;
   readonly answer: (outcome: Step<T>, facts: CheckFacts) => EncodedResult;
 }
 
-function doorOf<T>(bytes: Buffer, { judge, answer }: Phase<T>): Door<Step<T>, EncodedResult> {
+function doorOf<T>(
+  bytes: Buffer,
+  { name, judge, answer }: Phase<T>,
+  beginSpan: BeginSpan | undefined,
+): Door<Step<T>, EncodedResult> {
   return {
     async decide(facts, signal) {
       const message = messageIn(bytes);
       if (!message.ok) return message;
       const { headers } = message.value;
       facts.meshRequestId = printable(headers.get("x-request-id"));
-      facts.traceId = traceId(headers.get("traceparent"));
-      return judge(message.value, [facts, signal]);
+      const traceparent = headers.get("traceparent");
+      facts.traceId = traceId(traceparent);
+      const work = () => judge(message.value, [facts, signal]);
+      return beginSpan === undefined ? work() : recorded(beginSpan, facts, { method: name, traceparent, work });
     },
     answer: (outcome: Step<T> | Refused, facts) => answer(outcome, facts),
   };

@@ -5,6 +5,7 @@ import { buildConnector, Client, Pool, type Dispatcher } from "undici";
 import { createByteCollector } from "./byte-collector.ts";
 import { faultOf, HttpFault } from "./fault.ts";
 import { createGuard, type ChosenBy, type Guard, type Outgoing } from "./outgoing.ts";
+import { peerOf, withSpans } from "./request-span.ts";
 
 export { faultOf, HttpFault } from "./fault.ts";
 
@@ -23,6 +24,8 @@ export interface HttpClientOptions {
   /** `configured` unless told. */
   readonly chosenBy?: ChosenBy;
   readonly outgoing?: Outgoing | undefined;
+  /** What it is, for the spans of its requests: a name of the configuration or a word of ours. */
+  readonly name?: string;
 }
 
 export interface HttpRequest {
@@ -72,8 +75,9 @@ const LINGER_MS = 1000;
  * nothing. The signal is the only time limit but for 10 s until a connection is there.
  */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const { origin, ca, maxConnections = 256, chosenBy = "configured", outgoing, ...tls } = options;
-  const { origin: base, host, hostname } = new URL(origin);
+  const { origin, ca, maxConnections = 256, chosenBy = "configured", outgoing, name = null, ...tls } = options;
+  const url = new URL(origin);
+  const { origin: base, host, hostname } = url;
   const guard = createGuard(hostname, chosenBy, outgoing);
   const connect = connectorOf({ ca, ...tls }, guard);
   const closing = new AbortController();
@@ -88,7 +92,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     bodyTimeout: 0,
   });
 
-  function open({ method, path, headers, body, signal }: HttpRequest): Promise<HttpResponse> {
+  function send({ method, path, headers, body, signal }: HttpRequest): Promise<HttpResponse> {
     return new Promise((done, fail) => {
       // undici would take an absolute URL, too.
       if (!path.startsWith("/")) throw new HttpFault("invalid_request");
@@ -105,6 +109,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     });
   }
 
+  const open = withSpans(peerOf(name, url), send);
   return {
     open: (request) => open(request).catch((error: unknown) => Promise.reject(faultOf(error))),
     async fetch(request, maxBytes) {

@@ -21,7 +21,7 @@ export function createFetch(ca: Buffer | null, { maxBytes, timeoutMs } = DOCUMEN
   return async (url, chosenBy = "configured") => {
     const [sent = ""] = url.split("#", 1); // a fragment is not sent (RFC 9110 §7.1)
     const { origin, path } = partsOf(sent);
-    const http = createHttpClient({ origin, ca, maxConnections: 1, chosenBy, outgoing });
+    const http = createHttpClient({ origin, ca, maxConnections: 1, chosenBy, outgoing, name: "document" });
     const headers = { accept: "application/json" };
     try {
       const signal = AbortSignal.timeout(timeoutMs);

@@ -16,6 +16,9 @@ export const MAX_LIFETIME_SECONDS = 3600;
 /** An address of a listener: a name, an IPv4 address, or an IPv6 address in brackets. */
 const HOST_AND_PORT = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
 
+/** Of version 00, and sampled. */
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/;
+
 const text = z.string().min(1).max(2048);
 const seconds = z.int().positive();
 const server = z.string().regex(SERVER_NAME);
@@ -84,6 +87,8 @@ export const signedClaims = z.discriminatedUnion("use", [
     body: digest,
     /** Where serve fetches the call's credential anew, `host:port`; absent for one that was fetched for this call. */
     refetch: z.string().max(300).regex(HOST_AND_PORT).optional(),
+    /** `traceparent` of the Check's span (W3C Trace Context); absent for a call that is not sampled. */
+    trace: z.string().regex(TRACEPARENT).optional(),
   }),
   common.extend({ use: z.literal("listen"), body: digest, tools: nothing, prompts: nothing }),
 ]);

@@ -8,6 +8,7 @@ import { createListResults } from "../../src/broker/list-results.ts";
 import { createListeners, type Listeners } from "../../src/broker/listen.ts";
 import { createHeldBytes, type HeldBytes } from "../../src/broker/held-bytes.ts";
 import type { Refetch } from "../../src/broker/relay/refetch.ts";
+import type { ResumeSpan } from "../../src/broker/relay/traced.ts";
 import type { FindSchema } from "../../src/broker/relay/request.ts";
 import { createBreaker, type Breaker, type BreakerSettings } from "../../src/broker/relay/breaker.ts";
 import { createKeptCalls, type KeptCalls, type KeptCallsOptions } from "../../src/broker/relay/kept-calls.ts";
@@ -68,6 +69,7 @@ export interface BrokerLimits {
   readonly tasks?: TaskIds;
   readonly search?: boolean;
   readonly refetch?: Refetch;
+  readonly resumeSpan?: ResumeSpan;
   /** 0 for any. */
   readonly port?: number;
   /** Sessions of clients; none without. */
@@ -338,6 +340,7 @@ function relayLimits(limits: BrokerLimits) {
   const { maxCallsPerCaller, maxCallsPerServer, notificationsPerSecond, keepAliveMs } = limits;
   return {
     ...(limits.refetch !== undefined && { refetch: limits.refetch }),
+    resumeSpan: limits.resumeSpan,
     keepAliveMs: keepAliveMs ?? 15_000,
     maxCallsPerCaller: maxCallsPerCaller ?? 1000,
     maxCallsPerServer: maxCallsPerServer ?? 1000,

@@ -20,6 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["json"],
   ["http2"],
   ["http", "async", "files", "secret"],
+  ["telemetry"],
 ];
 const FLOOR_OF = new Map(FLOORS.flatMap((folders, floor) => folders.map((folder) => [folder, floor] as const)));
 
@@ -65,6 +66,7 @@ describe("floors", () => {
     ["authz/check.ts", "policy/store.ts"],
     ["identity/identity.ts", "policy/store.ts"],
     ["http/client.ts", "json/types.ts"],
+    ["telemetry/span.ts", "http/client.ts"],
     ["app/serve/serve.ts", "cli/serve.ts"],
     ["mcp/uri.ts", "../test/fakes/vault.ts"],
     ["new/thing.ts", "json/types.ts"],

@@ -1,6 +1,7 @@
 // What Prometheus would see: every registry of ours, each metric used once so that its labels show, and the table of
 // docs/operations.md made of them. A new metric with labels gets its line here.
 import { createBrokerMetrics } from "../../src/ops/metrics/broker.ts";
+import { NO_TRACES } from "../../src/ops/metrics/traces.ts";
 import { createMetrics } from "../../src/ops/metrics/serve.ts";
 
 export interface MetricFacts {
@@ -41,7 +42,14 @@ function brokerText(): Promise<string> {
   const upstreams = [
     { server: "demo", state: "healthy", ageSeconds: 1, ...counts, directFaults: ["needs_session"], isRefused: false },
   ];
-  return broker.render({ revision: "r", keysFailing: false, heldBytes: 0, configStale: false, upstreams });
+  return broker.render({
+    revision: "r",
+    keysFailing: false,
+    heldBytes: 0,
+    configStale: false,
+    traces: NO_TRACES,
+    upstreams,
+  });
 }
 
 /** Every metric of ours, in the order of the registries; those of the process are Node's usual ones. */

@@ -13,6 +13,7 @@ import type { ListenAddress } from "../../http/listen.ts";
 import type { RemoteKeySet } from "../../jose/remote-key-set.ts";
 import type { Log } from "../../ops/log.ts";
 import { tlsOf } from "../tls-listeners.ts";
+import { createTraces } from "../traces.ts";
 import { createChanges, type Changes } from "./changes.ts";
 import { createLiveServers, type LiveServers } from "./live-servers.ts";
 import { brokerMetrics, brokerOps, type BrokerMetrics, type BrokerOpsSources } from "./ops.ts";
@@ -57,7 +58,8 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
   const { catalog } = live;
   const parts = { monotonic, log, sealer: live.sealer, notices: changes.notices, policies: changes.policies };
   const sessions = sessionsOf(config, { ...parts, onListChanged: (...what) => catalog.heard(...what) });
-  const calls = callsOf(config, { log, metrics, catalog, kept: sessions?.kept ?? null });
+  const traces = createTraces(config, { service: "mcp-authz-broker", log });
+  const calls = callsOf(config, { log, metrics, catalog, kept: sessions?.kept ?? null, resumeSpan: traces.resume });
   const verify = verifierOf(config, { keys, catalog, metrics });
   const listeners = listenersOf(config, changes, calls.eras);
   const [held, lists] = [heldBytesOf(config), createListResults(Date.now)];
@@ -65,7 +67,7 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
   const broker = createBroker({ ...settingsOf(config), ...own, ...live });
   let started = false;
   const told = { breakerState: calls.breakerState, configState: () => reloads.state(), onRead: changes.onRead };
-  const ops = opsOf(config, { metrics, keys, held, started: () => started, ...told, ...live });
+  const ops = opsOf(config, { metrics, keys, held, traces, started: () => started, ...told, ...live });
   const reloads = createReloads({ config, log, source, metrics }, { broker, ops, live });
   await ops.listen();
   await Promise.all([keys.start(), Promise.race([catalog.start(), delay(LISTS_MS, null, { ref: false })])]);
@@ -84,8 +86,7 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
       await Promise.all([broker.close(GRACE_MS), sessions?.close()]);
       await calls.close();
       for (const part of [keys, live]) part.close();
-      await outputSchemas.close();
-      await ops.close();
+      await Promise.all([outputSchemas.close(), traces.close(), ops.close()]);
     },
   };
 }
@@ -94,15 +95,15 @@ function unwatched(config: Config): BrokerSource {
   return { read: () => config };
 }
 
-interface CallDeps extends Pick<RelayDeps, "log" | "kept"> {
+interface CallDeps extends Pick<RelayDeps, "log" | "kept" | "resumeSpan"> {
   readonly metrics: BrokerMetrics;
   readonly catalog: LiveServers["catalog"];
 }
 
-function callsOf(config: Config, { log, kept, metrics, catalog }: CallDeps): RelayParts {
+function callsOf(config: Config, { log, kept, metrics, catalog, resumeSpan }: CallDeps): RelayParts {
   const findSchema = createFindSchema(() => catalog.current());
   const observers = { observer: metrics.calls, onRefetch: metrics.refetched };
-  return buildRelay(config, { monotonic, log, findSchema, kept, ...observers });
+  return buildRelay(config, { monotonic, log, findSchema, kept, resumeSpan, ...observers });
 }
 
 function settingsOf(config: Config) {

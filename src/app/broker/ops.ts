@@ -12,6 +12,7 @@ import { METHOD_NAMES } from "../../mcp/method-table.ts";
 import { createBrokerMetrics, type BrokerMetrics as Metrics, type UpstreamReading } from "../../ops/metrics/broker.ts";
 import { WRISTBAND_FAULTS, type WristbandFault } from "../../wristband/verify.ts";
 import type { ConfigState } from "../../ops/reload.ts";
+import type { Traces } from "../traces.ts";
 import { createOpsServer, type OpsResponse, type OpsServerOptions } from "../../ops/ops-server.ts";
 
 export type BrokerMetrics = Metrics<"ok" | WristbandFault>;
@@ -35,6 +36,7 @@ export interface BrokerOpsSources {
   readonly required: () => readonly string[];
   readonly keys: { status(): KeySetStatus };
   readonly held: Pick<HeldBytes, "bytes">;
+  readonly traces: Pick<Traces, "counts">;
   readonly breakerState: (server: string) => BreakerState;
   /** What operators should know of the configuration: names by what is odd about them, such as disabled servers. */
   readonly notes?: () => Readonly<Record<string, readonly string[]>>;
@@ -85,6 +87,7 @@ export function brokerOps(listener: Pick<OpsServerOptions, "address" | "tls">, s
           keysFailing: keys.status().lastError !== null,
           heldBytes: held.bytes,
           configStale: sources.configState().stale !== null,
+          traces: sources.traces.counts(),
         };
         return { status: 200, contentType: metrics.contentType, body: await metrics.render(reading) };
       },

@@ -6,6 +6,7 @@ import { createBreaker, type Breaker, type BreakerState } from "../../broker/rel
 import { createRefetching, type Refetching, type RefetchOptions } from "../../broker/relay/refetch.ts";
 import type { KeptCalls } from "../../broker/relay/kept-calls.ts";
 import { createRelay, type Relay, type RelayObserver } from "../../broker/relay/relay.ts";
+import type { ResumeSpan } from "../../broker/relay/traced.ts";
 import { createSessionPool } from "../../broker/upstream/session-pool.ts";
 import { jwksUrlOf } from "../../config/destinations.ts";
 import type { Config } from "../../config/load.ts";
@@ -27,6 +28,8 @@ export interface RelayDeps {
   readonly findSchema: FindSchema;
   readonly kept: KeptCalls | null;
   readonly observer?: RelayObserver;
+  /** Absent where nothing is recorded. */
+  readonly resumeSpan?: ResumeSpan | undefined;
   /** Counts the credentials that were asked for anew. */
   readonly onRefetch?: RefetchOptions["observe"];
 }
@@ -40,7 +43,7 @@ const NO_OBSERVER: RelayObserver = { observe: () => {}, dropped: () => {}, thinn
 
 export function buildRelay(
   config: Config,
-  { monotonic, log, findSchema, kept, observer = NO_OBSERVER, onRefetch = () => {} }: RelayDeps,
+  { monotonic, log, findSchema, kept, observer = NO_OBSERVER, onRefetch = () => {}, resumeSpan }: RelayDeps,
 ): RelayParts {
   const sessions = createSessionPool({ maxSessions: MAX_SESSIONS, idleMs: SESSION_IDLE_MS, monotonic });
   const sweeper = setInterval(() => sessions.sweep(), SWEEP_MS);
@@ -56,6 +59,7 @@ export function buildRelay(
     kept,
     refetch: refetching.refetch,
     observer,
+    resumeSpan,
     log,
     now: Date.now,
     monotonic,

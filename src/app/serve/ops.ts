@@ -12,6 +12,7 @@ import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import { REFETCH_PATH } from "../../wristband/refetch.ts";
 import { tlsOf } from "../tls-listeners.ts";
+import type { Traces } from "../traces.ts";
 
 /** The parts whose state the listener shows. */
 export interface ServeParts {
@@ -22,6 +23,7 @@ export interface ServeParts {
   readonly catalog: CatalogClient;
   readonly audit: Pick<Audit, "stats">;
   readonly suspensions: Pick<Suspensions, "size">;
+  readonly traces: Pick<Traces, "counts">;
   readonly stopping: () => boolean;
   readonly configState: () => ConfigState;
   /** Answers a broker whose server refused a credential. */
@@ -49,6 +51,7 @@ export function serveOps(config: Config, parts: ServeParts) {
         metrics.catalog(catalog.state());
         metrics.policyQuarantined(policy.quarantined());
         metrics.suspended(suspensions.size);
+        metrics.traces(parts.traces.counts());
         metrics.configStale(parts.configState().stale !== null);
         const { entries, stale } = revocations.status();
         metrics.revocations(entries, stale !== null);

@@ -40,6 +40,7 @@ import { startRevocations, type RevocationStart } from "./revocations.ts";
 import { createLiveSealer } from "../seal-keys.ts";
 import { createTaskIds } from "../../authz/task-ids.ts";
 import { tlsOf } from "../tls-listeners.ts";
+import { createTraces, type Traces } from "../traces.ts";
 
 export interface Serve {
   readonly authzPort: number;
@@ -69,7 +70,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const kept: { live?: LiveCheck } = {}; // at the start nothing is kept of anybody who is revoked
   const revocations = await revocationsOf(options, metrics, (isRevoked) => kept.live?.purge(isRevoked));
   const identity = createLiveIdentity(options, metrics, revocations);
-  const [audit, listed] = [auditOf(options), createListedNames()];
+  const [audit, listed, traces] = [auditOf(options), createListedNames(), tracesOf(options)];
   const ports = {
     ...{ note: inFlight.note.bind(inFlight), headerDropped: metrics.headerDropped },
     identify: refuseSuspended(identity.identify, suspensions),
@@ -78,13 +79,13 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   };
   const ownKeys = { assertionKeys: keys.assertions };
   const live = (kept.live = createLiveCheck(config, { ports, log, metrics, suspensions, revocations, ...ownKeys }));
-  const grpc = await grpcServer(config, { live, audit, metrics, inFlight, keys: keys.current });
+  const grpc = await grpcServer(config, { live, audit, metrics, inFlight, traces, keys: keys.current });
   const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;
   let stopping = false;
   const ops = serveOps(config, {
     ...{ metrics, policy, identity, revocations, catalog, audit, suspensions, configState: () => reloads.state() },
-    ...{ stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
+    ...{ traces, stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
     refetch: refetchRoute(config, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
   });
   const parts = { keys, grpc, ops, audit, revocations, policy, identity, live, catalog, metrics };
@@ -104,7 +105,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
       await leave(grpc, config);
       for (const part of [reloads, catalog, policy, revocations, identity]) part.close();
       await live.close();
-      await audit.close();
+      await Promise.all([audit.close(), traces.close()]);
       await ops.close();
     },
   };
@@ -158,6 +159,10 @@ function signingKeys(config: Config): SigningKeys {
   };
 }
 
+function tracesOf({ config, log }: ServeOptions): Traces {
+  return createTraces(config, { service: "mcp-authz-serve", log });
+}
+
 function auditOf({ config, log }: ServeOptions): Audit {
   const { file } = config.audit;
   return createAudit({
@@ -190,11 +195,15 @@ interface CheckParts {
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
+  readonly traces: Pick<Traces, "begin">;
   /** Those that sign wristbands. */
   readonly keys: () => readonly SigningKey[];
 }
 
-async function grpcServer(config: Config, { live, audit, metrics, inFlight, keys }: CheckParts): Promise<GrpcServer> {
+async function grpcServer(
+  config: Config,
+  { live, audit, metrics, inFlight, traces, keys }: CheckParts,
+): Promise<GrpcServer> {
   const { pipeline, answers } = live;
   const { codec, createServer } = await loadWireStack(config.listen.authzStack);
   const responses = { answers, encode: codec.encode };
@@ -206,12 +215,20 @@ async function grpcServer(config: Config, { live, audit, metrics, inFlight, keys
     now: Date.now,
     newRequestId: randomUUID,
   };
+  const beginSpan = traces.begin;
   const { prefixMode } = config.extMcp;
   return createServer({
     address: config.listen.authz,
     tls: tlsOf(config, "authz"),
-    handler: createCheckHandler({ ...decisions, check, codec, answers }),
-    further: createExtMcp({ ...decisions, pipeline, answers, prefixMode, tickets: createTickets(keys, Date.now) }),
+    handler: createCheckHandler({ ...decisions, check, codec, answers, beginSpan }),
+    further: createExtMcp({
+      ...decisions,
+      pipeline,
+      answers,
+      prefixMode,
+      beginSpan,
+      tickets: createTickets(keys, Date.now),
+    }),
     unknownClientResponse: () =>
       toCheckResponse(responses, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
     checkTimeoutMs: config.checkTimeoutMs,

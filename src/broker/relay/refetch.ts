@@ -86,7 +86,7 @@ function clientOf(clients: Map<string, HttpClient>, at: string, { isTls, ca, ser
     clients.delete(oldest[0]);
   }
   const origin = `${isTls ? "https" : "http"}://${at}`;
-  const client = createHttpClient({ origin, ca, serverName, maxConnections: MAX_CONNECTIONS });
+  const client = createHttpClient({ origin, ca, serverName, maxConnections: MAX_CONNECTIONS, name: "refetch" });
   clients.set(at, client);
   return client;
 }

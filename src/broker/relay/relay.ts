@@ -1,7 +1,7 @@
 // Relays calls: bounds those of each caller, gives each its time limits, and reports how each ended. What one call does is in
 // attempt.ts. I/O by its parts.
 import { refuse, type Refused } from "../../authz/step.ts";
-import type { Reason } from "../../authz/refusal.ts";
+import { REFUSALS, type Reason } from "../../authz/refusal.ts";
 import { HttpFault } from "../../http/client.ts";
 import type { RpcId } from "../../mcp/operation.ts";
 import { hasLookalikeArgument } from "../../mcp/argument-names.ts";
@@ -28,6 +28,7 @@ import { NO_ROOM } from "../room.ts";
 import type { Admission, Breaker } from "./breaker.ts";
 import { healthAfter, watch, type SeenRequest } from "./health.ts";
 import { createConcurrencyLimit } from "./concurrency-limit.ts";
+import { endCallSpan, traced, type ResumeSpan } from "./traced.ts";
 
 /** The `outcome` label: {@link CallEnd}, with the reason of a refusal. An error of the server's is an answer. */
 export type RelayOutcome = Exclude<CallEnd["kind"], "refused"> | Reason;
@@ -58,6 +59,8 @@ export interface RelayOptions {
   /** Another credential for a call whose server refuses the one that it came with; absent where there is none. */
   readonly refetch?: Refetch;
   readonly observer: RelayObserver;
+  /** Absent where nothing is recorded. */
+  readonly resumeSpan?: ResumeSpan | undefined;
   readonly log: RelayLog;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -113,7 +116,8 @@ export function createRelay(options: RelayOptions): Relay {
       const { keepAliveMs } = options;
       const caller = new CallClient(client, { onLeft: () => timeout.end(LEFT), keepAliveMs });
       const first = caller.begin();
-      const carried = carry(shared, { call, client: caller, timeout });
+      const work = () => carry(shared, { call, client: caller, timeout });
+      const carried = traced(options.resumeSpan, { call, requestId: client.requestId, work });
       carried.then(
         (refused) => caller.end(refused),
         () => caller.end(refuse("internal")),
@@ -287,6 +291,7 @@ function report(
   const { upstream, operation } = call;
   const outcome: RelayOutcome = end.kind === "refused" ? end.refused.reason : end.kind;
   observer.observe(upstream.name, outcome, ms / 1000);
+  endCallSpan(outcome, end.kind === "refused" && REFUSALS[end.refused.reason].kind === "fail");
   const fields = { request_id: client.requestId, server: upstream.name, method: operation.method, outcome };
   if (end.kind === "refused")
     log.warn("relay_failed", { ...fields, detail: end.refused.detail ?? "", ms: Math.round(ms) });

@@ -66,6 +66,7 @@ export function createForwarder({ tls, onFault }: ForwarderOptions): Forwarder {
       origin: `${tls === null ? "http" : "https"}://${owner}`,
       ca: tls?.ca ?? null,
       maxConnections: MAX_CONNECTIONS,
+      name: "owner",
       ...(tls !== null && { certificate: tls.client, serverName: tls.serverName }),
     });
     clients.set(owner, client);

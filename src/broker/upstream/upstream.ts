@@ -134,7 +134,7 @@ function openUpstream(name: string, whole: UpstreamSettings): OpenedUpstream {
   const { url, ca, headers = {}, ...settings } = whole;
   const { origin, path } = partsOf(url);
   const maxConnections = CALL_CONNECTIONS + CALL_STREAMS + 2 * (LIST_CONNECTIONS + LIST_STREAMS) + SESSION_STREAMS;
-  const pool = createHttpClient({ origin, ca, maxConnections });
+  const pool = createHttpClient({ origin, ca, maxConnections, name });
   const openOne = withQuery(pool.open);
   const memory = createTransportMemory(() => performance.now());
   const maxBytes = settings.maxResponseBytes;

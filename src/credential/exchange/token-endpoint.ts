@@ -40,7 +40,7 @@ export function createTokenEndpoint({
   monotonic = () => performance.now(),
 }: TokenEndpointOptions): TokenEndpoint {
   const { origin, path } = partsOf(url);
-  const http = createHttpClient({ origin, ca });
+  const http = createHttpClient({ origin, ca, name: "token endpoint" });
   const breaker = createBreaker(monotonic);
   let pausedUntil = Number.NEGATIVE_INFINITY;
 

@@ -56,7 +56,7 @@ export interface Vault {
 export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
   const { monotonic = () => performance.now(), random = Math.random } = deps;
   const { address: origin, auth, namespace, timeoutMs } = settings;
-  const http = createHttpClient({ origin, ca: settings.ca });
+  const http = createHttpClient({ origin, ca: settings.ca, name: "vault" });
   const newClient: NewClient = (token) => createVaultClient({ http, origin, namespace, timeoutMs, token });
   const reports = createReports(auth, { ...deps, monotonic });
   const usedMounts = new Set<string>();

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { createBrokerMetrics, type BrokerReading } from "./broker.ts";
+import { NO_TRACES } from "./traces.ts";
 
 const make = () =>
   createBrokerMetrics({
@@ -23,6 +24,7 @@ const reading: BrokerReading = {
   upstreams: [upstream],
   keysFailing: true,
   configStale: false,
+  traces: NO_TRACES,
   heldBytes: 7,
 };
 
@@ -54,6 +56,7 @@ it("what is gone is gone from the next reading", async () => {
     revision: "r2",
     keysFailing: false,
     configStale: false,
+    traces: NO_TRACES,
     heldBytes: 0,
     upstreams: [{ ...upstream, ageSeconds: null, dropped: {}, changed: {} }],
   });

@@ -1,6 +1,7 @@
 // Prometheus metrics of the broker (docs/operations.md). No I/O; labels come from closed sets only.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { createConfigMetrics, type ConfigMetrics } from "./config.ts";
+import { createTraceMetrics, type TraceTotals } from "./traces.ts";
 import type { Reason } from "../../authz/refusal.ts";
 
 /** End of a relayed call: `answered` (also with an error of the server), `left` (the client closed), or the refusal's reason. */
@@ -31,6 +32,7 @@ export interface BrokerReading {
   readonly heldBytes: number;
   /** True while an older configuration is in force than stands in its files. */
   readonly configStale: boolean;
+  readonly traces: TraceTotals;
 }
 
 export interface BrokerMetrics<WristbandResult extends string> extends Pick<ConfigMetrics, "configReload"> {
@@ -76,6 +78,7 @@ export function createBrokerMetrics<WristbandResult extends string>(
   const counted = countersOf(registry);
   const gauges = gaugesOf(registry);
   const config = createConfigMetrics([registry]);
+  const { traces } = createTraceMetrics([registry]);
   const known = { servers: new Set(options.servers), methods: new Set(options.methods) };
   const serverOf = (name: string) => (known.servers.has(name) ? name : OTHER);
   const results: ReadonlySet<string> = new Set(options.wristbandResults);
@@ -111,6 +114,7 @@ export function createBrokerMetrics<WristbandResult extends string>(
     render(reading) {
       gauges.read(reading, options.states);
       config.configStale(reading.configStale);
+      traces(reading.traces);
       return registry.metrics();
     },
   };

@@ -6,10 +6,11 @@ import { createConfigMetrics, type ConfigMetrics } from "./config.ts";
 import { createCredentialMetrics, type CredentialMetrics } from "./credential.ts";
 import { createHotCounter, createHotHistogram, type Cell, type Series } from "./hot-path.ts";
 import { createRevocationMetrics, type RevocationMetrics } from "./revocation.ts";
+import { createTraceMetrics, type TraceMetrics } from "./traces.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
 
-export interface Metrics extends ConfigMetrics, CredentialMetrics, RevocationMetrics {
+export interface Metrics extends ConfigMetrics, CredentialMetrics, RevocationMetrics, TraceMetrics {
   observeCheck(decision: AuditDecision, reason: Reason | null, seconds: number): void;
   observeStep(step: StepName, seconds: number): void;
   cache(name: "token" | "credential" | "wristband", result: "hit" | "miss" | "joined"): void;
@@ -87,6 +88,7 @@ export function createMetrics(): Metrics {
     keyFetch: (issuer, ok) => keys.inc({ issuer, result: ok ? "ok" : "failed" }),
     ...totals(registers),
     ...createConfigMetrics(registers),
+    ...createTraceMetrics(registers),
     ...listMetrics(registers),
     render: () => registry.metrics(),
   };
