@@ -11,6 +11,7 @@ import { createPipeline } from "../authz/pipeline.ts";
 import type { Ports } from "../authz/ports.ts";
 import { pass, refuse } from "../authz/step.ts";
 import type { PolicyInput } from "../authz/types.ts";
+import { createResolver } from "../mcp/resolver.ts";
 import { Secret } from "../secret/secret.ts";
 import type { SigningKey } from "../wristband/keys.ts";
 import { createExtMcp } from "./handler.ts";
@@ -254,6 +255,26 @@ describe("a request", () => {
     const { request, inputs } = world();
     await request({ params: { name: "s_read" } });
     expect(inputs[0]?.mcp).toMatchObject({ server: "s", name: "s_read" });
+  });
+
+  it("an alias is the broker's: what policy is asked about is what goes on", async () => {
+    const resolver = createResolver({ s: "s_", t: "t_" }, { s: { read: "get" } });
+    const { request, list, inputs } = world({ settings: { resolver } });
+    for (const name of ["read", "get"]) await request({ params: { name } });
+    await list({ result: tools("read", "get") });
+    expect(inputs.map(({ mcp }) => mcp.name)).toEqual(["read", "get", "read", "get"]);
+  });
+
+  it("a caller whose key opens another server alone gets no credential and sees no name of this one", async () => {
+    const { token: _token, ...claims } = ALICE;
+    const opens = new Set(["t"]);
+    const identify: Ports["identify"] = () => pass({ ...claims, method: "api_key", opens });
+    const { request, list } = world({ ports: { identify } });
+    expect(await request()).toMatchObject({ kind: "error", data: { reason: "policy_denied" } });
+    const asked = await request({ method: "tools/list", params: undefined });
+    expect(asked.kind === "pass" && asked.set["authorization"]).toBeUndefined();
+    const effect = await list({ services: ["s", "t"], result: tools("s_read", "t_x") });
+    expect(effect).toMatchObject({ json: tools("t_x") });
   });
 
   it("policy sees the arguments that go on", async () => {
