@@ -11,6 +11,7 @@ import {
   type TargetProcess,
   type Samples,
 } from "./harness.ts";
+import { latencyText, openLoop } from "./open-loop.ts";
 import type { Target } from "./target.ts";
 import { chosen, peerOf } from "./targets.ts";
 import { createWorld } from "./world.ts";
@@ -22,6 +23,7 @@ const { values, positionals } = parseArgs({
     "in-flight": { type: "string", default: "64" },
     "warm-ms": { type: "string", default: "3000" },
     calls: { type: "string", default: "0" },
+    rates: { type: "string", default: "" },
     peer: { type: "string", multiple: true, default: [] },
   },
   allowPositionals: true,
@@ -29,6 +31,7 @@ const { values, positionals } = parseArgs({
 const windows = Number(values.windows);
 const load: Load = { inFlight: Number(values["in-flight"]), windowMs: Number(values["window-ms"]) };
 const calls = Number(values.calls);
+const rates = values.rates.split(",").filter(Boolean).map(Number);
 
 interface Entry {
   readonly target: Target;
@@ -46,11 +49,25 @@ async function run(): Promise<void> {
     for (const { running } of entries) await drive(running.call, load.inFlight, { ms: Number(values["warm-ms"]) });
     await inTurns(entries, windows, ({ running, samples }) => measure(running, load, samples));
     console.log(report(entries));
+    for (const rate of rates) console.log(await latency(entries, rate));
     const isAsked = ({ target }: Entry) => positionals.length === 0 || positionals.includes(target.name);
     if (calls > 0) for (const entry of entries.filter(isAsked)) console.log(await memory(entry));
   } finally {
     await world.close();
   }
+}
+
+const LATENCY_WINDOWS = 3;
+
+/** Three windows at this rate for each target, taking turns: `p50 / p99 / longest` of each, in milliseconds. */
+async function latency(entries: readonly Entry[], rate: number): Promise<string> {
+  const found = new Map<Entry, string[]>(entries.map((entry) => [entry, []]));
+  await inTurns(entries, LATENCY_WINDOWS, async (entry) => {
+    const window = await openLoop(entry.running.call, rate, 3 * load.windowMs);
+    found.get(entry)?.push(latencyText(window));
+  });
+  const lines = [...found].map(([{ target }, windows]) => `  ${target.title.padEnd(36)} ${windows.join("   ")}`);
+  return [`${rate} calls a second, p50 / p99 / longest in ms:`, ...lines].join("\n");
 }
 
 /** The table, and each row compared, window by window, with the one that it is measured against. */
