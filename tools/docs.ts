@@ -2,6 +2,7 @@
 // tests compare.
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { valuesSchemaFile } from "./lib/chart.ts";
 import { configSchemaFile, withKeyTables } from "./lib/config.ts";
 import { withTable } from "./lib/page-tables.ts";
 import { limitsTable } from "./lib/limits.ts";
@@ -27,3 +28,4 @@ write("docs/operations.md", (page) => withTable(page, "metrics", metrics));
 write("docs/mesh/README.md", (page) => withTable(page, "planes", planesTable()));
 write("docs/configuration.md", withKeyTables);
 write("docs/mcp-authz.schema.json", configSchemaFile);
+write("deploy/helm/mcp-authz/values.schema.json", valuesSchemaFile);
