@@ -77,7 +77,8 @@ function isHopByHopSafe(connection: string | undefined): boolean {
   return names.every((name, i) => CONNECTION.has(name) || (i === 0 && name === ""));
 }
 
-function checkNames(settings: AdmitSettings, request: AuthzRequest): Step<true> {
+/** Checks the names of headers, and those that `Connection` names. */
+export function checkNames(settings: Pick<AdmitSettings, "lookalikes">, request: AuthzRequest): Step<true> {
   if (!isHopByHopSafe(request.headers.get("connection"))) return refuse("header_malformed", "connection");
   for (const name of request.headers.names()) {
     if (name.includes("_") && settings.lookalikes.has(name.replaceAll("-", "_"))) {

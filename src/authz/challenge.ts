@@ -28,14 +28,18 @@ function stepUpParts({ acrValues, maxAge, scopes }: StepUp): string[] {
 /**
  * Makes the header of a 401, or of a 403 that a token with more scopes would solve.
  * The origin comes from the configuration; the path is one of the endpoint table.
- * @param path the endpoint's path
+ * @param path the endpoint's path; null where no document is about it
  */
-export function challenge(settings: ChallengeSettings, path: string, { reason, scopes, stepUp }: Refused): string {
-  const metadata = `${settings.publicOrigin}${WELL_KNOWN}${path}`;
+export function challenge(
+  settings: ChallengeSettings,
+  path: string | null,
+  { reason, scopes, stepUp }: Refused,
+): string {
+  const metadata = path === null ? [] : [`resource_metadata="${settings.publicOrigin}${WELL_KNOWN}${path}"`];
   const algorithms = `algs="${PROOF_ALGORITHMS.join(" ")}"`;
-  const where = [`realm="${settings.publicOrigin}"`, `resource_metadata="${metadata}"`];
+  const where = [`realm="${settings.publicOrigin}"`, ...metadata];
   if (reason === "proof_invalid") return `DPoP ${[...where, 'error="invalid_dpop_proof"', algorithms].join(", ")}`;
-  const parts = [`Bearer realm="${settings.publicOrigin}"`, `resource_metadata="${metadata}"`];
+  const parts = [`Bearer realm="${settings.publicOrigin}"`, ...metadata];
   if (stepUp !== undefined) parts.push(...stepUpParts(stepUp));
   else if (reason === "scope_insufficient")
     parts.push('error="insufficient_scope"', `scope="${(scopes ?? []).join(" ")}"`);

@@ -13,6 +13,8 @@ import { permits, type Permit, type PermitOf } from "./permit.ts";
 import { readPresented, type PresentedSettings } from "./presented.ts";
 import { pass, refuse, refuseBody, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
+import { createHostPaths, type HostPathSettings } from "./host-paths.ts";
+import { describedRequest } from "./policy-input.ts";
 import { relayedCall } from "./relayed-call.ts";
 import type { AuthzRequest, Identity, Visible, WristbandUse } from "./types.ts";
 import type { Ports } from "./ports.ts";
@@ -25,7 +27,7 @@ import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } 
 import type { Secret } from "../secret/secret.ts";
 import { readSearchMode } from "../mcp/search-mode.ts";
 
-export interface CheckSettings extends JudgeSettings {
+export interface CheckSettings extends JudgeSettings, HostPathSettings {
   readonly endpoints: EndpointTable;
   readonly admit: AdmitSettings;
   readonly documents: DocumentSettings;
@@ -55,6 +57,7 @@ interface CheckContext extends JudgeContext {
  * @param shared of all doors of this process
  */
 export function createCheck(settings: CheckSettings, ports: Ports, shared: Shared = createShared(settings)): Check {
+  const decideHostPath = createHostPaths({ settings, ports, shared });
   return async (request, facts, signal) => {
     const context: CheckContext = { settings, shared, ports, request, facts, signal };
     const source = sourceIp(context);
@@ -64,6 +67,7 @@ export function createCheck(settings: CheckSettings, ports: Ports, shared: Share
     const { endpoint, path } = located.value;
     facts.endpoint = endpoint;
     if (endpoint.kind === "document") return documentResponse(settings.documents, request.method, endpoint.resource);
+    if (endpoint.kind === "host") return decideHostPath({ ...context, described: () => describedRequest(context) });
     facts.path = path;
     facts.server = endpoint.server;
 

@@ -12,7 +12,9 @@ const table = endpointTable({
 
 function resourceAt(host: string, path: string): string | null {
   const found = findEndpoint(table, host, path);
-  return found.ok ? `${found.value.endpoint.kind} ${found.value.endpoint.resource}` : null;
+  return found.ok && "resource" in found.value.endpoint
+    ? `${found.value.endpoint.kind} ${found.value.endpoint.resource}`
+    : null;
 }
 
 describe("paths are compared byte by byte", () => {
@@ -163,7 +165,10 @@ describe("B13: an endpoint that issuers know by another name", () => {
       search: false,
       hasSessions: () => false,
     });
-    const document = (path: string) => paths.get(`/.well-known/oauth-protected-resource${path}`)?.resource;
+    const document = (path: string) => {
+      const endpoint = paths.get(`/.well-known/oauth-protected-resource${path}`);
+      return endpoint?.kind === "document" ? endpoint.resource : undefined;
+    };
     const accepted = (path: string) => {
       const endpoint = paths.get(path);
       return endpoint?.kind === "mcp" ? [endpoint.resource, endpoint.namedResource ?? null] : [];

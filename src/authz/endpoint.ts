@@ -21,7 +21,11 @@ export type Endpoint =
       /** What is served here of the transport HTTP+SSE (2024-11-05); null at an endpoint of streamable HTTP. */
       readonly legacySse: LegacySse | null;
     }
-  | { readonly kind: "document"; readonly resource: string };
+  | { readonly kind: "document"; readonly resource: string }
+  /** Any other path of the host, where a policy of the form of opa-envoy-plugin decides those (docs/opa-envoy.md). */
+  | typeof HOST_PATH;
+
+export const HOST_PATH = { kind: "host" } as const;
 
 /** The stream, or where its messages are posted: then with the session's id, which stands in the path. */
 export type LegacySse = { readonly session: string | null };
@@ -31,6 +35,8 @@ export type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 export interface EndpointTable {
   readonly hosts: ReadonlySet<string>;
   readonly paths: ReadonlyMap<string, Endpoint>;
+  /** True if policy decides paths that are none of these. */
+  readonly hostPaths?: boolean;
 }
 
 export const WELL_KNOWN = "/.well-known/oauth-protected-resource";
@@ -50,6 +56,8 @@ export interface EndpointSettings {
   readonly search: boolean;
   /** True if clients of a server's endpoint get a session; null asks for endpoints of several servers. */
   readonly hasSessions: (server: string | null) => boolean;
+  /** `policy.envoy`: who decides the host's other paths. */
+  readonly policy?: { readonly mode?: "mcp" | "envoy"; readonly envoy?: object | null };
 }
 
 interface EndpointOfServer {
@@ -94,7 +102,12 @@ export function endpointTable(settings: EndpointSettings): EndpointTable {
     add(endpointPath(name), { server: name, virtualServer: null, search: false, allowQuery });
   const merged = paths.get(`${WELL_KNOWN}/mcp`);
   if (merged !== undefined) paths.set(WELL_KNOWN, merged);
-  return { hosts: new Set([new URL(publicOrigin).hostname, ...hosts].map((host) => host.toLowerCase())), paths };
+  const isAlone = settings.policy?.mode === "envoy";
+  return {
+    hosts: new Set([new URL(publicOrigin).hostname, ...hosts].map((host) => host.toLowerCase())),
+    paths: isAlone ? new Map() : paths,
+    ...((isAlone || (settings.policy?.envoy ?? null) !== null) && { hostPaths: true }),
+  };
 }
 
 /** An endpoint, and its path as the configuration has it: without a session's id. */
@@ -107,7 +120,15 @@ export interface Located {
 export function findEndpoint(table: EndpointTable, host: string, path: string): Step<Located> {
   if (!table.hosts.has(hostName(host))) return refuse("route_unknown", "host");
   const found = endpointAt(table.paths, path);
-  return found === null ? unknownPath(table, path) : pass(found);
+  if (found !== null) return pass(found);
+  return table.hostPaths === true && !isNear(table, path)
+    ? pass({ endpoint: HOST_PATH, path })
+    : unknownPath(table, path);
+}
+
+/** True for a path that is an endpoint's but for letters' case or slashes at its end: some server may take one for the other. */
+function isNear({ paths }: EndpointTable, path: string): boolean {
+  return endpointAt(paths, path.toLowerCase().replace(/\/+$/, "")) !== null;
 }
 
 /** Says where the endpoint is to whoever wrote one slash behind its path: clients that guess on end in other protocols. */

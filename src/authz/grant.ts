@@ -4,6 +4,8 @@ import { headersAmong, parameterOf, partsOf, relayHeaders } from "./credential-p
 import { CREDENTIAL_SET_HEADER } from "./credential-set.ts";
 import type { Secret } from "../secret/secret.ts";
 import { HEADER_VALUE } from "./header-value.ts";
+import type { HeaderLines, HostAllow, QueryChange } from "./host-decision.ts";
+import type { JsonObject } from "../json/types.ts";
 import { writtenHeaders, type ClientHeaders, type ServerHeaders } from "./server-headers.ts";
 import { pass, refuse, type Refused, type Step } from "./step.ts";
 
@@ -36,19 +38,27 @@ export class Grant {
   readonly #proven = true;
   readonly set: ReadonlyMap<string, string>;
   readonly remove: readonly string[];
-  /** `server:<name>` or `broker`: Envoy's route, sent as dynamic metadata. */
+  /** `server:<name>`, `broker` or `host`: Envoy's route, sent as dynamic metadata. */
   readonly route: string;
-  /** Added to the upstream's response: CORS for a listed origin. */
-  readonly responseHeaders: ReadonlyMap<string, string>;
+  /** Added to the upstream's response: CORS for a listed origin, or what the policy of the host's paths says. */
+  readonly responseHeaders: HeaderMap;
+  /** For a path of the host: changes of the query. */
+  readonly query: QueryChange | null = null;
+  /** For a path of the host: what its policy says to the data plane, beside our own. */
+  readonly metadata: JsonObject | null = null;
   /** The refusal that the broker tells the client; null for what is allowed. */
   readonly refused: Refused | null = null;
 
-  private constructor(route: Route, set: ReadonlyMap<string, string>, remove: readonly string[]) {
+  private constructor(route: Route | HostRoute, set: ReadonlyMap<string, string>, remove: readonly string[]) {
     this.set = set;
     this.remove = remove;
     this.route = routeOf(route);
     this.responseHeaders = route.responseHeaders;
     if (route.to === "broker") this.refused = route.refused ?? null;
+    if (route.to === "host") {
+      this.query = route.query;
+      this.metadata = route.metadata;
+    }
   }
 
   static is(value: unknown): value is Grant {
@@ -74,7 +84,68 @@ export class Grant {
     }
     return pass(new Grant(route, set, remove));
   }
+
+  /**
+   * The only way to a grant for a path of the host: the proof is the decision itself. Refuses with `policy_unavailable` what
+   * policy may not write: the gateway's own headers, those of the data plane, and what no header can carry.
+   * @param passes managed headers of the client's that this request may keep
+   */
+  static forHost(decision: HostAllow, passes: ReadonlySet<string>, settings: HeaderSettings): Step<Grant> {
+    const managed = new Set(settings.managed);
+    const fault = hostFault(decision, managed);
+    if (fault !== null) return refuse("policy_unavailable", fault);
+    const removed = new Set(decision.remove);
+    // A name that is both is removed, as Envoy does it.
+    const set = new Map([...joined(decision.headers)].filter(([name]) => !removed.has(name)));
+    if (settings.routeHeader !== null) set.set(settings.routeHeader, HOST);
+    const own = settings.managed.filter((name) => !passes.has(name) && !set.has(name));
+    const { query, metadata } = decision;
+    const route: HostRoute = { to: HOST, responseHeaders: joined(decision.responseHeaders), query, metadata };
+    return pass(new Grant(route, set, [...new Set([...own, ...removed])]));
+  }
 }
+
+const HOST = "host";
+
+/** Several values of one name as one (RFC 9110 §5.3). */
+function joined(lines: HeaderLines): Map<string, string> {
+  return new Map(Array.from(lines, ([name, values]) => [name, values.join(", ")]));
+}
+
+/** What is wrong with what policy writes; null for nothing. A name of the policy's is no secret. */
+function hostFault(decision: HostAllow, managed: ReadonlySet<string>): string | null {
+  for (const [lines, isResponse] of [
+    [decision.headers, false],
+    [decision.responseHeaders, true],
+  ] as const)
+    for (const [name, values] of lines) {
+      if (isForeignTo(name, managed)) return `policy may not write the header ${name}`;
+      if (isResponse && name === "set-cookie" && values.length > 1) return "policy writes several set-cookie";
+      if (values.join(", ").length > MAX_VALUE_BYTES) return `policy writes too much into the header ${name}`;
+    }
+  const kept = decision.remove.find((name) => DATA_PLANE_HEADERS.has(name) || name.startsWith(":"));
+  return kept === undefined ? null : `policy may not remove the header ${kept}`;
+}
+
+/** Names that are ours, the data plane's, or read as one of ours by a server that takes "_" for "-" (threat model: C02). */
+function isForeignTo(name: string, managed: ReadonlySet<string>): boolean {
+  const meant = name.replaceAll("_", "-");
+  return (
+    [managed, DATA_PLANE_HEADERS].some((names) => names.has(name) || names.has(meant)) ||
+    name.startsWith(":") ||
+    meant.startsWith("x-envoy-")
+  );
+}
+
+/** A path of the host, to a server that knows nothing of callers: no credential and no wristband goes there. */
+interface HostRoute {
+  readonly to: "host";
+  readonly responseHeaders: HeaderMap;
+  readonly query: QueryChange;
+  readonly metadata: JsonObject;
+}
+
+type HeaderMap = ReadonlyMap<string, string>;
 
 /**
  * The proof that an allow needs. Housekeeping (handshake and lists) has no decision of policy: lists are filtered. What is
@@ -150,7 +221,8 @@ function foreignHeaders({ received, client }: Direct, known: ReadonlySet<string>
   return [...received.names()].filter((name) => !name.startsWith(":") && !passing.some((names) => names.has(name)));
 }
 
-function routeOf(destination: Destination): string {
+function routeOf(destination: Destination | HostRoute): string {
+  if (destination.to === HOST) return HOST;
   return destination.to === "server" ? `server:${destination.server}` : "broker";
 }
 

@@ -49,7 +49,7 @@ export function tokenUse(
     readonly publicOrigin: string;
     readonly source: string;
   },
-  { resource, namedResource = null }: McpEndpoint,
+  { resource, namedResource = null }: Pick<McpEndpoint, "resource" | "namedResource">,
   presented: Presented,
 ): TokenUse {
   const use = { resource, namedResource, source };

@@ -1,7 +1,15 @@
 // Makes the policy input of a Check. Pure.
 import type { CheckFacts } from "./facts.ts";
 import type { LocalTimes } from "./local-time.ts";
-import type { AskedOfPolicy, AuthzRequest, Identity, PolicyCaller, PolicyFacts, PolicyInput } from "./types.ts";
+import type {
+  AskedOfPolicy,
+  AuthzRequest,
+  Identity,
+  PolicyCaller,
+  PolicyFacts,
+  PolicyInput,
+  PolicyRequest,
+} from "./types.ts";
 
 /**
  * Makes the part of an identity that policy sees, without the token. The same identity gives the same object, so that its
@@ -54,16 +62,16 @@ export function policyHeadersOf(
 }
 
 /** The policy input for one operation of a Check. */
-export function inputOf(
-  { settings, shared, request, facts }: InputSources,
-  identity: PolicyCaller,
-  mcp: AskedOfPolicy,
-): PolicyInput {
+export function inputOf(sources: InputSources, identity: PolicyCaller, mcp: AskedOfPolicy): PolicyInput {
+  return policyInput({ identity, mcp, request: describedRequest(sources) }, sources.settings.compat);
+}
+
+/** The part of the input that says what was requested, when and from where. */
+export function describedRequest({ settings, shared, request, facts }: InputSources): PolicyRequest {
   const headers = policyHeadersOf(settings, request.headers);
   const { host } = request;
   const path = facts.path ?? request.path;
   const time = Math.floor(facts.arrivedAt / 1000);
   const local = shared.localTimes(time);
-  const described = { host, path, sourceIp: facts.sourceIp ?? "", time, headers, ...(local !== null && { local }) };
-  return policyInput({ identity, mcp, request: described }, settings.compat);
+  return { host, path, sourceIp: facts.sourceIp ?? "", time, headers, ...(local !== null && { local }) };
 }

@@ -1,5 +1,6 @@
 // The ports of the pipeline; each adapter implements one function. Types only.
 import type { CheckFacts } from "./facts.ts";
+import type { HostDecision, HostQuestion } from "./host-decision.ts";
 import type { PresentedKey } from "./presented.ts";
 import type { Step } from "./step.ts";
 import type { TaskIds } from "./task-ids.ts";
@@ -60,6 +61,8 @@ export interface Ports {
   decide(input: PolicyInput, check: CheckFacts): Step<Decision>;
   /** The names that the caller may see, of the listed kind, on one server (on all if `input.mcp.server` is null). */
   visible(input: PolicyInput, signal: AbortSignal, check: CheckFacts): Step<ListDecision> | Promise<Step<ListDecision>>;
+  /** Asks the policy of the host's other paths. Absent where there is none. */
+  readonly decideHost?: ((asked: HostQuestion, check: CheckFacts) => Step<HostDecision>) | undefined;
   /** Finds the task that an id of ours means for this caller. Absent where tasks are not offered. */
   readonly openTask?: TaskIds["open"] | undefined;
   fetchCredential(

@@ -4,6 +4,7 @@ import { REFUSALS, type Reason } from "./refusal.ts";
 import type { Refused } from "./step.ts";
 import { corsHeaders } from "./public-document.ts";
 import type { CheckFacts } from "./facts.ts";
+import type { PolicyAnswer } from "./host-decision.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 
 /** The HTTP response of a refusal. Header names are in lower case and unique. */
@@ -36,6 +37,7 @@ export function refusalResponse(
   refused: Refused,
   facts: RefusalFacts,
 ): RefusalResponse {
+  if (refused.answer !== undefined) return policysResponse(refused.answer);
   const refusal = REFUSALS[refused.reason];
   const headers = new Map([
     ["content-type", "application/json"],
@@ -44,7 +46,7 @@ export function refusalResponse(
   ]);
   if (facts.corsOrigin !== null) for (const [name, value] of corsHeaders(facts.corsOrigin)) headers.set(name, value);
   if (refusal.http === 401 || refused.reason === "scope_insufficient") {
-    headers.set("www-authenticate", challenge(settings, facts.path ?? "/mcp", refused));
+    headers.set("www-authenticate", challenge(settings, isHostPath(facts) ? null : (facts.path ?? "/mcp"), refused));
   }
   if (refusal.http === 405) headers.set("allow", allowedMethods(facts));
   if ([429, 503].includes(ownStatus(refused)))
@@ -52,12 +54,29 @@ export function refusalResponse(
   return { status: status(settings, refused, facts), headers, body: JSON.stringify(body(settings, refused, facts)) };
 }
 
+function isHostPath({ endpoint }: RefusalFacts): boolean {
+  return endpoint?.kind === "host";
+}
+
+/** The response that the policy of the host's paths gives: nobody keeps it, unless it says so. */
+function policysResponse({ status, headers, body }: PolicyAnswer): RefusalResponse {
+  const own = [
+    ["cache-control", "no-store"],
+    ["x-content-type-options", "nosniff"],
+  ] as const;
+  return { status, headers: new Map([...own, ...Array.from(headers, joinedLine)]), body };
+}
+
+function joinedLine([name, values]: readonly [string, readonly string[]]): [string, string] {
+  return [name, values.join(", ")];
+}
+
 /** The stateless revision has POST only, with or without sessions (MCP 2026-07-28, Streamable HTTP). */
 function allowedMethods({ endpoint, rpc }: RefusalFacts): string {
   if (endpoint?.kind === "document") return "GET, HEAD, OPTIONS";
   if (endpoint?.kind === "mcp" && endpoint.legacySse !== null)
     return endpoint.legacySse.session === null ? "GET" : "POST";
-  return endpoint?.sessions === true && rpc?.version !== MODERN ? "GET, POST, DELETE" : "POST";
+  return endpoint?.kind === "mcp" && endpoint.sessions && rpc?.version !== MODERN ? "GET, POST, DELETE" : "POST";
 }
 
 /** A server that is not called for a while is 503: the caller is told for how long. */

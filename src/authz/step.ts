@@ -1,6 +1,8 @@
 // The result of a step of the pipeline. Pure.
 import type { OperationFault } from "../mcp/operation.ts";
 import type { Reason } from "./refusal.ts";
+import type { JsonObject } from "../json/types.ts";
+import type { PolicyAnswer } from "./host-decision.ts";
 import type { DenyDecision, Identity, StepUp } from "./types.ts";
 
 /** The result of a step: its value, or the reason for which the request is refused. */
@@ -29,6 +31,10 @@ export interface Refused {
   readonly limitBytes?: number | undefined;
   /** Seconds until the caller may try again, if known: `Retry-After` (RFC 9110 §10.2.3). */
   readonly retryAfterSeconds?: number | undefined;
+  /** The words of the policy of the host's other paths to the client, in place of ours. */
+  readonly answer?: PolicyAnswer | undefined;
+  /** What that policy says to the data plane, beside our own. */
+  readonly metadata?: JsonObject | undefined;
   /** Set when the signature was valid but the token was refused (expired, revoked, wrong audience). For the audit log only. */
   readonly caller?: Identity | undefined;
 }

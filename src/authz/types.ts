@@ -34,6 +34,8 @@ export interface AuthzRequest {
   readonly peer: string;
   /** Name in the peer's verified client certificate; absent or "" without one. */
   readonly principal?: string;
+  /** The rest of the data plane's description, read when it is asked for: null if it is malformed; absent where there is none. */
+  readonly attributes?: () => JsonObject | null;
 }
 
 /** A verified caller. Only one that came with a token of its own has one that can be shown to others. */

@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import type { z } from "zod";
 import { checkRules } from "./rules.ts";
+import { hostPolicyOf } from "./rules/host-policy.ts";
 import type { Problem } from "./problem.ts";
 import { configSchema, type Config } from "./schema.ts";
 import { errorCode, unreadable } from "../files/read-error.ts";
@@ -67,7 +68,8 @@ export function loadConfig(
 /** Rules hold for disabled servers too; nothing else ever sees one. */
 function withoutDisabled(config: Config): Config {
   const servers = Object.entries(config.servers).filter(([, { disabled }]) => !disabled);
-  return { ...config, servers: Object.fromEntries(servers) };
+  const policy = { ...config.policy, envoy: hostPolicyOf(config) };
+  return { ...config, policy, servers: Object.fromEntries(servers) };
 }
 
 function readYaml(path: string): unknown {

@@ -7,6 +7,7 @@ import { checkChains } from "./rules/chains.ts";
 import { checkCuration } from "./rules/curation.ts";
 import { checkExchange } from "./rules/exchange.ts";
 import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
+import { checkHostPolicy } from "./rules/host-policy.ts";
 import { checkIssuers } from "./rules/identity.ts";
 import { checkEnvoyListeners, checkListeners, checkPeers } from "./rules/listen.ts";
 import { checkOAuthClients } from "./rules/oauth-client.ts";
@@ -40,6 +41,7 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkServers,
   checkSessions,
   checkCuration,
+  checkHostPolicy,
 ];
 
 /** Everything that the rules find, not the first problem alone. */

@@ -47,6 +47,7 @@ export function checkSettings(config: Config): CheckSettings {
     policyHeaders: config.policy.headers.filter((name) => !managed.includes(name)),
     serverHeaders,
     watchedHeaders: watchedHeaders(Object.values(serverHeaders)),
+    hostPasses: new Set(config.policy.envoy?.passHeaders),
     compat: config.policy.compat,
     zones: config.policy.zones,
     clientAddress: config.clientAddress,

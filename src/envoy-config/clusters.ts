@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import type { Config, ServerConfig } from "../config/schema.ts";
 import type { ListenAddress } from "../http/listen.ts";
 import { shardLimits, shardNames } from "./caller-shards.ts";
+import { hostCluster } from "./host-routes.ts";
 import { serverCluster, socketAddress, typed } from "./values.ts";
 
 const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
@@ -36,12 +37,7 @@ export function clusters(config: Config): object[] {
   const { envoy, listen } = config;
   return [
     authzCluster(envoy.authzAddress ?? listen.authz, envoy.tls.authz),
-    {
-      ...cluster("mcp_broker", envoy.brokerAddress ?? listen.broker),
-      ...(config.sessions !== null && { lb_policy: "RING_HASH" }),
-      circuit_breakers: BROKER_LIMITS,
-      ...(envoy.tls.broker !== null && { transport_socket: clientTls(envoy.tls.broker, ["http/1.1"]) }),
-    },
+    ...(config.policy.mode === "envoy" ? [] : [brokerCluster(config)]),
     ...Object.entries(config.servers).flatMap(([name, server]) =>
       shardNames(config, name).map((shard) => ({
         ...upstreamCluster(shard, server),
@@ -49,8 +45,18 @@ export function clusters(config: Config): object[] {
         circuit_breakers: shardLimits(config),
       })),
     ),
+    ...envoy.upstreams.map((upstream, i) => upstreamCluster(hostCluster(i), upstream)),
     cluster("admin", { kind: "unix", path: envoy.adminSocket }),
   ];
+}
+
+function brokerCluster({ envoy, listen, sessions }: Config): object {
+  return {
+    ...cluster("mcp_broker", envoy.brokerAddress ?? listen.broker),
+    ...(sessions !== null && { lb_policy: "RING_HASH" }),
+    circuit_breakers: BROKER_LIMITS,
+    ...(envoy.tls.broker !== null && { transport_socket: clientTls(envoy.tls.broker, ["http/1.1"]) }),
+  };
 }
 
 function cluster(name: string, address: ListenAddress): object {
@@ -105,7 +111,7 @@ function clientTls(tls: NonNullable<ClientTls>, alpn: readonly string[]): object
 }
 
 /** Always verified: its CA, and that the certificate is for this host. */
-function upstreamCluster(name: string, server: ServerConfig): object {
+function upstreamCluster(name: string, server: Pick<ServerConfig, "url" | "caFile">): object {
   const url = new URL(server.url);
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);

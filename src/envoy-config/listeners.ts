@@ -127,7 +127,9 @@ function connectionManager(config: Config, routes: object): object {
 
 /** Names of the client's headers that nobody behind Envoy may see, serve among them; all that begin with x-envoy- beside them. */
 export function strippedHeaders(config: Config): string[] {
-  const read = new Set([...CHECK_READS, ...callerHeaders(config)]);
+  // The Check removes them again, from what goes to an MCP endpoint.
+  const passing = config.policy.envoy?.passHeaders ?? [];
+  const read = new Set([...CHECK_READS, ...callerHeaders(config), ...passing]);
   return [...new Set([...managedOf(config), ...TRUSTED_BY_UPSTREAMS])].filter((name) => !read.has(name)).sort();
 }
 

@@ -6,6 +6,7 @@ import { callerHeaders } from "../config/callers.ts";
 import type { Config, ServerConfig } from "../config/schema.ts";
 import { partsOf } from "../http/url.ts";
 import { BODY_BUDGET } from "./body-budget.ts";
+import { hostMatches, hostUpstreams } from "./host-routes.ts";
 import { shardOf } from "./caller-shards.ts";
 import { ORIGIN, serverResponses } from "./server-responses.ts";
 import { duration, EXT_AUTHZ } from "./values.ts";
@@ -35,6 +36,17 @@ export function virtualHosts(config: Config): object[] {
 }
 
 function routes(config: Config): object[] {
+  const hosts = hostUpstreams(config).map((upstream) => hostRoute(config, upstream));
+  const others = [
+    ...hostMatches(config, UNBUFFERED),
+    { match: { prefix: "/" }, direct_response: NO_PATH, ...UNBUFFERED },
+  ];
+  return [...hosts, ...(config.policy.mode === "envoy" ? [] : mcpRoutes(config)), ...others];
+}
+
+const NO_PATH = { status: 404 };
+
+function mcpRoutes(config: Config): object[] {
   const names = [...Object.keys(config.servers), ...Object.keys(config.virtualServers)];
   const endpoints = ["/mcp", ...names.map(endpointPath)];
   const streams = legacyStreams(config);
@@ -47,8 +59,7 @@ function routes(config: Config): object[] {
     ...endpoints.flatMap((path) => bodyMatches(config, { path }).map((match) => ({ match, ...notFound(-32_601) }))),
     ...endpoints.map((path) => ({ match: { path }, ...notFound(-32_601), ...UNBUFFERED })),
     // The Check responds; without a route Envoy would respond 404 without asking it.
-    ...documents.map((path) => ({ match: { path }, direct_response: { status: 404 }, ...UNBUFFERED })),
-    { match: { prefix: "/" }, direct_response: { status: 404 }, ...UNBUFFERED },
+    ...documents.map((path) => ({ match: { path }, direct_response: NO_PATH, ...UNBUFFERED })),
   ];
 }
 
@@ -99,7 +110,7 @@ function legacyRoutes(config: Config, path: string): object[] {
 }
 
 /** Matches by dynamic metadata, which only the response to a Check sets: no header of a client does. */
-function named(place: { readonly path: string } | { readonly prefix: string }, route: string): object {
+function named(place: Readonly<Record<string, string>>, route: string): object {
   return {
     ...place,
     dynamic_metadata: [
@@ -125,7 +136,12 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
   };
 }
 
-function brokerRoute(config: Config, place: Parameters<typeof named>[0]): object {
+/** The path, the query and the host stay as they are: policy has decided about them. */
+function hostRoute(config: Config, { cluster, place }: ReturnType<typeof hostUpstreams>[number]): object {
+  return { match: named(place, "host"), route: { cluster, ...streaming(config) } };
+}
+
+function brokerRoute(config: Config, place: { readonly path: string } | { readonly prefix: string }): object {
   return {
     match: named(place, "broker"),
     route: { cluster: "mcp_broker", ...sessionAffinity(config), ...streaming(config) },

@@ -1,6 +1,7 @@
 // A Check's bytes as a request of the pipeline. Pure.
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { AuthzRequest, RequestBody } from "../authz/types.ts";
+import { readAttributes } from "./attributes.ts";
 import type { CheckCodec } from "./check-codec.ts";
 import type { CheckRequestFields } from "./decode-check-request.ts";
 import { WireFault } from "./protobuf.ts";
@@ -30,6 +31,7 @@ export function fromCheckRequest(bytes: Buffer, decode: CheckCodec["decode"]): S
     body: bodyOf(fields, headers.get("x-envoy-auth-partial-body"), headers.get("content-length")),
     peer: fields.peer,
     principal: fields.principal,
+    attributes: () => readAttributes(bytes),
   });
 }
 

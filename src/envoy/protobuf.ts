@@ -111,6 +111,13 @@ export class FieldReader {
     throw new WireFault("varint too long");
   }
 
+  double(): number {
+    this.#expect(I64);
+    const start = this.#at;
+    this.#advance(8);
+    return this.bytes.readDoubleLE(start);
+  }
+
   skip(): void {
     if (this.#wireType === VARINT) this.int64();
     else if (this.#wireType === LEN) this.span();
@@ -209,6 +216,13 @@ export class BackwardWriter {
   int32(field: number, value: number): void {
     this.#varint(value);
     this.#varint(field * 8 + VARINT);
+  }
+
+  double(field: number, value: number): void {
+    this.#reserve(8);
+    this.#at -= 8;
+    this.#bytes.writeDoubleLE(value, this.#at);
+    this.#varint(field * 8 + I64);
   }
 
   /** Text that is well-formed. */

@@ -8,6 +8,7 @@ import type { Publication } from "../authz/public-document.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import { CHECK_CODEC, type CheckCodec } from "./check-codec.ts";
+import type { JsonObject } from "../json/types.ts";
 import type { CheckResponse, Metadata } from "./encode-check-response.ts";
 import { isAllow, isRefusal } from "./verify-response.ts";
 
@@ -73,11 +74,12 @@ type Built = readonly [response: CheckResponse, verdict: Verdict];
 
 function accepted(settings: RefusalResponseSettings, value: Grant | Publication, facts: CheckFacts): Built {
   if (Grant.is(value)) {
-    const { set, remove, responseHeaders, route, refused } = value;
+    const { set, remove, responseHeaders, query, route, refused } = value;
     const verdict = refused === null ? ALLOW : verdictOf(refused);
     const fault = route === "broker" ? [] : faultOf(settings, facts);
     const metadata = [...metadataOf(facts, verdict, route), ...fault];
-    return [{ kind: "ok", set, remove, responseHeaders, metadata }, verdict];
+    const more = moreOf(facts, value.metadata);
+    return [{ kind: "ok", set, remove, responseHeaders, query, metadata, more }, verdict];
   }
   const { headers, body, published } = value;
   if (!published) throw new TypeError("neither a grant nor a publication");
@@ -88,10 +90,14 @@ function accepted(settings: RefusalResponseSettings, value: Grant | Publication,
 function refusal(settings: RefusalResponseSettings, refused: Refused, facts: CheckFacts): Built {
   const { status: http, headers, body } = refusalResponse(settings, refused, facts);
   const verdict = verdictOf(refused);
-  return [
-    { kind: "denied", code: grpcCode(refused.reason), http, headers, body, metadata: metadataOf(facts, verdict, null) },
-    verdict,
-  ];
+  const metadata = metadataOf(facts, verdict, null);
+  const more = moreOf(facts, refused.metadata ?? null);
+  return [{ kind: "denied", code: grpcCode(refused.reason), http, headers, body, metadata, more }, verdict];
+}
+
+/** What the policy of the host's paths says to the data plane, with the id that its audit line has. */
+function moreOf({ endpoint, requestId }: CheckFacts, said: JsonObject | null): JsonObject | null {
+  return endpoint?.kind === "host" ? { ...said, decision_id: requestId } : null;
 }
 
 function verdictOf({ reason, detail }: Refused): Verdict {

@@ -15,7 +15,7 @@ const OVERWRITE_IF_EXISTS_OR_ADD = 2;
 /** Field numbers by message, as in protos/. */
 const CHECK_RESPONSE = { status: 1, deniedResponse: 2, okResponse: 3, dynamicMetadata: 4 };
 const DENIED = { status: 1 };
-const OK = { headers: 2, headersToRemove: 5, responseHeadersToAdd: 6 };
+const OK = { headers: 2, headersToRemove: 5, responseHeadersToAdd: 6, queryToSet: 7, queryToRemove: 8 };
 const HEADER_OPTION = { header: 1, append: 2, appendAction: 3 };
 const HEADER_VALUE = { key: 1, value: 2 };
 /** `code` of Status and HttpStatus, `value` of BoolValue. */
@@ -67,25 +67,48 @@ export function isRefusal(bytes: Buffer): boolean {
   return code !== 0 && denials === 1 && http >= 200 && http < 600 && http !== 204;
 }
 
-/** Walks an OkHttpResponse and its grant side by side, in order: so nothing can come twice. */
-function isGranted(reader: FieldReader, { set, remove }: Grant): boolean {
-  const expected = [...set];
+/** Walks an OkHttpResponse and its grant side by side, each list in its order: so nothing can come twice. */
+function isGranted(reader: FieldReader, { set, remove, query }: Grant): boolean {
+  const headers = [...set];
+  const lists: Readonly<Record<number, Walk>> = {
+    [OK.headers]: {
+      length: headers.length,
+      isNext: (at) => {
+        const [name, value] = headers[at] ?? NOTHING;
+        return isHeader(reader, name, value) && !remove.includes(name);
+      },
+    },
+    [OK.headersToRemove]: { length: remove.length, isNext: (at) => isRemoval(reader, remove, at) },
+    [OK.queryToSet]: {
+      length: query?.set.length ?? 0,
+      isNext: (at) => isNameAndValue(reader, ...(query?.set[at] ?? NOTHING)),
+    },
+    [OK.queryToRemove]: {
+      length: query?.remove.length ?? 0,
+      isNext: (at) => reader.equals(query?.remove[at] ?? ""),
+    },
+  };
+  const seen: Record<number, number> = {};
   const outer = reader.enter();
-  let sets = 0;
-  let removals = 0;
   while (reader.next()) {
-    if (reader.field === OK.headers) {
-      const [name, value] = expected[sets] ?? NOTHING;
-      if (!isHeader(reader, name, value) || remove.includes(name)) return false;
-      sets += 1;
-    } else if (reader.field === OK.headersToRemove) {
-      if (!isRemoval(reader, remove, removals)) return false;
-      removals += 1;
-    } else if (reader.field === OK.responseHeadersToAdd) reader.skip();
-    else return false;
+    const { field } = reader;
+    if (field === OK.responseHeadersToAdd) {
+      reader.skip();
+      continue;
+    }
+    const at = seen[field] ?? 0;
+    const list = lists[field];
+    if (list === undefined || at >= list.length || !list.isNext(at)) return false;
+    seen[field] = at + 1;
   }
   reader.leave(outer);
-  return sets === expected.length && removals === remove.length;
+  return Object.entries(lists).every(([field, { length }]) => (seen[Number(field)] ?? 0) === length);
+}
+
+/** One list of a grant, and whether what the reader is at is its member at an index. */
+interface Walk {
+  readonly length: number;
+  readonly isNext: (at: number) => boolean;
 }
 
 const NOTHING: readonly [string, string] = ["", ""];

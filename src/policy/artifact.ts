@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import { z } from "zod";
 import { parseJson } from "../json/parse.ts";
+import { entrypointOf } from "./envoy/entrypoint.ts";
 import { policyReadsSchema, type PolicyReads } from "./reads.ts";
 import { settingsText, type PolicySettings } from "./settings.ts";
 import { untar } from "./tar.ts";
@@ -22,6 +23,8 @@ export interface Artifact extends Rules {
   readonly revision: string;
   /** Hash of the rules that `wasm` was compiled from; null where it came without them. */
   readonly rules: string | null;
+  /** The rule of `policy.envoy`, as `envoy/authz/allow`; absent or null without one. */
+  readonly entrypoint?: string | null;
 }
 
 /** Roots of `data` that only the product fills: its library, and the catalogue. */
@@ -35,7 +38,8 @@ export function artifact({ wasm, reads }: Rules, data: string, rules: string | n
 
 /** The same rules and data under these settings: another revision where a setting is not the default. */
 export function withSettings(of: Artifact, settings: PolicySettings): Artifact {
-  return { ...of, revision: revisionOf(of, settings) };
+  const entrypoint = settings.envoy ? entrypointOf(settings.envoy) : null;
+  return { ...of, revision: revisionOf(of, settings), ...(entrypoint !== null && { entrypoint }) };
 }
 
 /** The data is one JSON text, so what follows it cannot pass for a part of it. */

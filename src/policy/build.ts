@@ -7,10 +7,11 @@ import { compilePolicy } from "./compile.ts";
 import { writeCompiled } from "./compiled-folder.ts";
 import { refuseHiddenData } from "./findings.ts";
 import type { FindOpa } from "./opa.ts";
+import type { PolicySettings } from "./settings.ts";
 import { selfTest } from "./self-test.ts";
 import { authoredRules, readSources } from "./sources.ts";
 
-export interface BuildOptions {
+export interface BuildOptions extends Pick<PolicySettings, "mode" | "envoy"> {
   readonly dir: string;
   readonly rego: "v0" | "v1";
   readonly findOpa: FindOpa;
@@ -35,11 +36,11 @@ export async function buildCompiled(options: BuildOptions): Promise<{ revision: 
   return { revision };
 }
 
-async function build({ dir, rego, findOpa }: BuildOptions): Promise<Bundle> {
+async function build({ dir, rego, findOpa, mode = "mcp", envoy = null }: BuildOptions): Promise<Bundle> {
   if (!existsSync(dir)) throw new Error(`${dir} does not exist`);
   const files = readSources(dir);
-  const built = await compilePolicy({ files, rego, findOpa });
+  const built = await compilePolicy({ files, rego, findOpa, mode, envoy });
   refuseHiddenData(files, rego);
   await selfTest(built);
-  return { artifact: built, rules: authoredRules(files, rego) };
+  return { artifact: built, rules: authoredRules(files, rego, built.entrypoint ?? null) };
 }

@@ -12,6 +12,8 @@ import { tar } from "./tar.ts";
 export interface AuthoredRules {
   readonly files: readonly SourceFile[];
   readonly rego: "v0" | "v1";
+  /** The rule of `policy.envoy`, as `envoy/authz/allow`; absent without one. */
+  readonly entrypoint?: string | undefined;
   /** `rulesHash` of them, with the library and the built-ins of that time. */
   readonly hash: string;
 }
@@ -25,6 +27,7 @@ export interface Bundle {
 const RULES = "rules.json";
 const rulesSchema = z.strictObject({
   rego: z.enum(["v0", "v1"]),
+  entrypoint: z.string().optional(),
   hash: z.string(),
   files: z.array(z.strictObject({ path: z.string(), text: z.string() })),
 });

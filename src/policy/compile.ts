@@ -11,12 +11,13 @@ import { checkRules, type LaidOut } from "./check-rules.ts";
 import { isData, readData, type SourceFile } from "./data.ts";
 import type { DataResult } from "./data-worker.ts";
 import { ENTRYPOINTS } from "./entrypoints.ts";
+import { entrypointOf, type EnvoyRule } from "./envoy/entrypoint.ts";
 import { inputSchema } from "./input-schema.ts";
 import { COMPILING, opaIsGone, requireOpa, type FindOpa } from "./opa.ts";
 import { planReads } from "./plan-reads.ts";
 import { PolicyError } from "./policy-error.ts";
 import type { PolicyReads } from "./reads.ts";
-import { lacksPackage } from "./rule-heads.ts";
+import { lacksPackage, ruleHeads } from "./rule-heads.ts";
 import { CAPABILITIES_FILE, isTest, LIBRARY_FOLDER, rulesHash } from "./sources.ts";
 import type { PolicySettings } from "./settings.ts";
 import { onThread } from "./thread.ts";
@@ -26,8 +27,8 @@ export interface RulesSource {
   readonly rego: "v0" | "v1";
 }
 
-/** The settings say what the input has besides. */
-export interface CompileOptions extends RulesSource, Pick<PolicySettings, "compat" | "zones"> {
+/** The settings say what the input has besides, and which rules are asked. */
+export interface CompileOptions extends RulesSource, Pick<PolicySettings, "compat" | "zones" | "mode" | "envoy"> {
   readonly findOpa: FindOpa;
 }
 
@@ -67,7 +68,10 @@ function isOutOfMemory(error: unknown): boolean {
 /** Compiles rules and data (docs/policy.md). @throws {PolicyError} whose lines are for the author */
 export async function compilePolicy(options: CompileOptions): Promise<Artifact> {
   const data = await compileData(options.files);
-  return artifact(await compileRules(options), data, rulesHash(options.files, options.rego));
+  const { files, rego, envoy = null } = options;
+  const entrypoint = envoy === null ? null : entrypointOf(envoy);
+  const made = artifact(await compileRules(options), data, rulesHash(files, rego, entrypoint));
+  return entrypoint === null ? made : { ...made, entrypoint };
 }
 
 /**
@@ -78,6 +82,8 @@ export async function compileRules({
   findOpa,
   compat = null,
   zones = [],
+  mode = "mcp",
+  envoy = null,
   ...source
 }: CompileOptions): Promise<CompiledRules> {
   const opaPath = await requireOpa(findOpa, COMPILING);
@@ -85,22 +91,29 @@ export async function compileRules({
   try {
     await layOut(folder, source, null);
     const rules = { opaPath, folder, ...source };
-    await requireGoodRules(rules);
-    const findings = await schemaFindings(rules, { compat, zones });
-    const { wasm } = readBundle(await buildRules(rules, "wasm"));
+    await requireGoodRules(rules, { mode, envoy });
+    const findings = await schemaFindings(rules, { compat, zones, envoy });
+    const { wasm } = readBundle(await buildRules(rules, "wasm", envoy === null ? [] : [entrypointOf(envoy)]));
     return { wasm, reads: readsIn(await buildRules(rules, "plan")), findings };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** The bundle that opa makes of rules and library: WebAssembly, or the plan that this is compiled from. */
-async function buildRules({ opaPath, folder, rego }: LaidOut, target: "wasm" | "plan"): Promise<Uint8Array> {
+/**
+ * The bundle that opa makes of rules and library: WebAssembly, or the plan that this is compiled from.
+ * @param more the rule of `policy.envoy`, where there is one
+ */
+async function buildRules(
+  { opaPath, folder, rego }: LaidOut,
+  target: "wasm" | "plan",
+  more: readonly string[] = [],
+): Promise<Uint8Array> {
   await opa(opaPath, folder, [
     "build",
     ...["-t", target, "--prune-unused", "--ignore", "*_test.rego", "--capabilities", CAPABILITIES_FILE],
     ...(rego === "v0" ? ["--v0-compatible"] : []),
-    ...ENTRYPOINTS.flatMap((name) => ["-e", name]),
+    ...[...ENTRYPOINTS, ...more].flatMap((name) => ["-e", name]),
     ...["-o", `${target}.tar.gz`, "mcp_authz", "policy"],
   ]);
   return readFile(join(folder, `${target}.tar.gz`));
@@ -120,13 +133,13 @@ async function schemaFindings(rules: LaidOut, settings: PolicySettings): Promise
 }
 
 /** @throws {PolicyError} with every fault that opa finds, where it finds one */
-async function requireGoodRules(rules: LaidOut): Promise<void> {
+async function requireGoodRules(rules: LaidOut, asked: AskedPackages): Promise<void> {
   const faults = async () => {
     const lines = await checkRules(rules);
     if (lines !== null && lines.length > 0) throw new PolicyError("rules_invalid", lines);
   };
   try {
-    await checkPackages(rules.opaPath, rules.folder, rules.rego);
+    await checkPackages(rules, asked);
   } catch (error) {
     // It cannot tell the packages of what it cannot parse.
     if (error instanceof PolicyError && error.cause !== undefined) await faults();
@@ -159,10 +172,18 @@ function withPackage(text: string, rego: "v0" | "v1"): string {
   return lacksPackage(text, rego) ? `package mcp.authz\n${text}` : text;
 }
 
-/** The library and the catalogue are ours: a file of the author in their place could allow anything. */
-async function checkPackages(opaPath: string, folder: string, rego: "v0" | "v1"): Promise<void> {
+/** @throws {PolicyError} where a package that is asked is not there, or one is ours */
+async function checkPackages({ opaPath, folder, rego, files }: LaidOut, { mode, envoy }: AskedPackages): Promise<void> {
   const args = ["inspect", "-f", "json", ...(rego === "v0" ? ["--v0-compatible"] : []), "policy"];
   const { namespaces = {} } = parseJson(await opa(opaPath, folder, args)) as { namespaces?: Record<string, string[]> };
+  refuseReserved(namespaces);
+  if (mode !== "envoy" && !("data.mcp.authz" in namespaces))
+    throw new PolicyError("rules_invalid", ["no file has `package mcp.authz`: that is where `allow` is looked for"]);
+  if (envoy !== null) checkEnvoyRule(Object.keys(namespaces), { files, rego }, envoy);
+}
+
+/** The library and the catalogue are ours: a file of the author in their place could allow anything. */
+function refuseReserved(namespaces: Readonly<Record<string, string[]>>): void {
   for (const [name, where] of Object.entries(namespaces)) {
     const root = /^data\.?(?:([A-Za-z0-9_]+)|\["([^"]*)"\])?/.exec(name);
     const taken = root?.[1] ?? root?.[2] ?? "";
@@ -171,8 +192,22 @@ async function checkPackages(opaPath: string, folder: string, rego: "v0" | "v1")
         `${where[0]?.replace(/^policy\//, "") ?? "?"}: the package ${taken} is reserved; use package mcp.authz`,
       ]);
   }
-  if (!("data.mcp.authz" in namespaces))
-    throw new PolicyError("rules_invalid", ["no file has `package mcp.authz`: that is where `allow` is looked for"]);
+}
+
+/** The packages that must be there. */
+type AskedPackages = Required<Pick<PolicySettings, "mode" | "envoy">>;
+
+/** @throws {PolicyError} where the rule of `policy.envoy` is not there: then every path would be refused */
+function checkEnvoyRule(packages: readonly string[], { files, rego }: RulesSource, { package: name, rule }: EnvoyRule) {
+  if (!packages.includes(`data.${name}`))
+    throw new PolicyError("rules_invalid", [`no file has \`package ${name}\`, which policy.envoy.package names`]);
+  if (rule === null) return;
+  const path = `${name}.${rule}`;
+  const heads = files.filter((file) => !isTest(file.path)).flatMap((file) => ruleHeads(file, rego));
+  if (!heads.some((head) => `${head.path.join(".")}.`.startsWith(`${path}.`)))
+    throw new PolicyError("rules_invalid", [
+      `the package ${name} has no rule \`${rule}\`: name the rule that decides as policy.envoy.rule`,
+    ]);
 }
 
 async function opa(opaPath: string, cwd: string, args: readonly string[]): Promise<string> {

@@ -28,7 +28,7 @@ export function writeCompiled(policyFolder: string, { wasm, reads }: Rules, sour
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "policy.wasm"), wasm);
   const manifest: Manifest = {
-    rules: rulesHash(source.files, source.rego),
+    rules: rulesHash(source.files, source.rego, source.entrypoint ?? null),
     wasm: sha256(wasm),
     files: sums(source.files),
     ...(reads !== null && { reads }),
@@ -39,6 +39,8 @@ export function writeCompiled(policyFolder: string, { wasm, reads }: Rules, sour
 interface RulesOf {
   readonly files: readonly SourceFile[];
   readonly rego: "v0" | "v1";
+  /** The rule of `policy.envoy`. */
+  readonly entrypoint?: string | null;
 }
 
 /** The compiled rules, or null where there are none of this hash. @throws {Error} where the folder was tampered with */

@@ -176,7 +176,7 @@ function argumentFault(kind: ArgumentKind, [evaluator, entrypoint, input]: Quest
 }
 
 /** The engine's own words are places in the policy; an Error's message may quote the result, so its name has to do. */
-function thrownText(error: unknown): string {
+export function thrownText(error: unknown): string {
   if (typeof error === "string") return error.slice(0, 200);
   return error instanceof Error ? `the evaluation failed: ${error.name}` : "the evaluation failed";
 }

@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import type { LoadedPolicy } from "@open-policy-agent/opa-wasm";
 import { parseJson } from "../json/parse.ts";
-import { ENTRYPOINTS, type Entrypoint } from "./entrypoints.ts";
+import { ENTRYPOINTS } from "./entrypoints.ts";
 
 // Its ES module entry imports a CommonJS default in a way that loses the names; require gives them.
 const { loadPolicySync } = createRequire(import.meta.url)("@open-policy-agent/opa-wasm") as {
@@ -16,7 +16,7 @@ export interface Engine {
    * @returns JSON text of the result set
    * @throws anything at all: opa-wasm throws strings and plain objects
    */
-  evaluate(entrypoint: Entrypoint, input: string): string;
+  evaluate(entrypoint: string, input: string): string;
 }
 
 /** Exports of the module that the engine uses (openpolicyagent.org/docs/wasm, ABI 1.2). */
@@ -44,12 +44,13 @@ const MIB = 1024 * 1024;
  * Makes an instance ready. opa-wasm loads it: memory, ABI, data, aborts. Its `evaluate` is one call of the ABI between a
  * JSON.stringify, a byte-wise search and a JSON.parse; here is the call alone, so that the caller keeps the texts that do
  * not change (decision record 003).
+ * @param more the rule of `policy.envoy`, where it has one
  * @throws {Error} that says why the policy cannot be used
  */
-export function createEngine(module: WebAssembly.Module, data: ArrayBuffer): Engine {
-  const policy = load(module, data);
+export function createEngine(module: WebAssembly.Module, data: ArrayBuffer, more: string | null = null): Engine {
+  const policy = load(module, data, more);
   const exports = exportsOf(policy);
-  const ids = policy.entrypoints as Readonly<Record<Entrypoint, number>>;
+  const ids = policy.entrypoints as Readonly<Record<string, number>>;
   const { mem } = policy;
   const { dataAddr, dataHeapPtr } = policy as unknown as Internals;
   let view = Buffer.from(mem.buffer);
@@ -62,13 +63,15 @@ export function createEngine(module: WebAssembly.Module, data: ArrayBuffer): Eng
       if (lacking > 0) mem.grow(Math.ceil(lacking / PAGE));
       memory().write(input, dataHeapPtr);
       const heap = dataHeapPtr + length;
-      const result = exports.opa_eval(0, ids[entrypoint], dataAddr, dataHeapPtr, length, heap, 0);
+      const id = ids[entrypoint];
+      if (id === undefined) throw new Error("an entrypoint that the policy does not have");
+      const result = exports.opa_eval(0, id, dataAddr, dataHeapPtr, length, heap, 0);
       return memory().toString("utf8", result, memory().indexOf(0, result));
     },
   };
 }
 
-function load(module: WebAssembly.Module, data: ArrayBuffer): LoadedPolicy {
+function load(module: WebAssembly.Module, data: ArrayBuffer, more: string | null): LoadedPolicy {
   let policy: LoadedPolicy;
   try {
     policy = loadPolicySync(module, PAGES);
@@ -82,15 +85,24 @@ function load(module: WebAssembly.Module, data: ArrayBuffer): LoadedPolicy {
   const { minorVersion, dataHeapPtr } = policy as unknown as Internals;
   if (dataHeapPtr > (PAGES.maximum - FREE_PAGES) * PAGE) throw tooMuch(data);
   if (minorVersion < 2) throw new Error("the policy was built by an opa that is too old: its ABI is below 1.2");
-  const names = Object.keys(policy.entrypoints as object).sort();
-  if (names.join() !== [...ENTRYPOINTS].sort().join()) {
-    throw new Error(
-      `the policy was not built for mcp-authz: it answers ${names.join(", ")}. Build it with mcp-authz build-policy`,
-    );
-  }
+  checkEntrypoints(Object.keys(policy.entrypoints as object).sort(), more);
   const foreign = hostBuiltins(policy);
   if (foreign.length > 0) throw new Error(`the policy uses built-ins that are not available: ${foreign.join(", ")}`);
   return policy;
+}
+
+/** Exactly ours, and the rule of `policy.envoy`. */
+function checkEntrypoints(names: readonly string[], more: string | null): void {
+  const rule = more?.replaceAll("/", ".") ?? null;
+  if (more !== null && !names.includes(more))
+    throw new Error(
+      `the policy was built without ${rule}, which policy.envoy names: build it with mcp-authz build-policy --envoy ${rule}`,
+    );
+  const wanted = [...ENTRYPOINTS, ...(more === null ? [] : [more])];
+  if (names.join() !== wanted.sort().join())
+    throw new Error(
+      `the policy was not built for mcp-authz: it answers ${names.join(", ")}. Build it with mcp-authz build-policy`,
+    );
 }
 
 function tooMuch({ byteLength }: ArrayBuffer, cause?: unknown): Error {

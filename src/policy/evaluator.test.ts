@@ -109,6 +109,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     const evaluator: Evaluator = {
       revision: "r",
       evaluate: () => result,
+      evaluateHost: () => undefined,
       argumentFault: () => "",
       isAuthors: () => true,
       withCatalog: () => evaluator,
@@ -127,6 +128,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     const evaluator: Evaluator = {
       revision: "r",
       evaluate: () => result,
+      evaluateHost: () => undefined,
       argumentFault: () => "",
       isAuthors: () => true,
       withCatalog: () => evaluator,
@@ -139,6 +141,7 @@ describe("E01, E02: what is not a whole decision with allow === true never allow
     const evaluator: Evaluator = {
       revision: "r",
       evaluate: () => result,
+      evaluateHost: () => undefined,
       argumentFault: () => "",
       isAuthors: () => true,
       withCatalog: () => evaluator,

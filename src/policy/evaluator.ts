@@ -6,6 +6,7 @@ import type { Artifact } from "./artifact.ts";
 import { createAuthorTexts } from "./author-texts.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import type { Entrypoint } from "./entrypoints.ts";
+import type { HostInput } from "./envoy/input.ts";
 import { createInputText } from "./input-text.ts";
 import { createAnswerMemory } from "./memory.ts";
 import { faultKind, findFault, type ArgumentKind } from "./pattern-fault.ts";
@@ -30,6 +31,11 @@ export interface Evaluator {
    * @throws anything at all: opa-wasm throws strings and plain objects
    */
   evaluate(entrypoint: Entrypoint, input: PolicyInput, check?: CheckFacts): unknown;
+  /**
+   * The answer of the rule of `policy.envoy`. It is not kept: paths and bodies hardly come twice.
+   * @throws anything at all, as `evaluate`; and where the policy has no such rule
+   */
+  evaluateHost(input: HostInput, check?: CheckFacts): unknown;
   /** After an evaluation that a fault of this kind ended: the place in the data that is at fault. */
   argumentFault(kind: ArgumentKind, entrypoint: Entrypoint, input: PolicyInput): string;
   /** True for a text that stands in the rules or in the author's data, whole. */
@@ -42,7 +48,11 @@ export interface Evaluator {
  * Makes an artifact ready for evaluation. Nothing of the author runs here; the self-test is what tries it.
  * @throws {Error} that says why the artifact cannot be used
  */
-export function createEvaluator({ wasm, reads, data, revision }: Artifact, catalog: unknown, guard: Guard): Evaluator {
+export function createEvaluator(
+  { wasm, reads, data, revision, entrypoint: hostRule = null }: Artifact,
+  catalog: unknown,
+  guard: Guard,
+): Evaluator {
   const module = compileModule(wasm);
   const authored = parseJson(data) as object;
   const texts = byEntrypoint((entrypoint) => createInputText(reads?.[entrypoint] ?? null));
@@ -51,7 +61,8 @@ export function createEvaluator({ wasm, reads, data, revision }: Artifact, catal
   const readResult = createResultReader();
   const build = (entries: unknown): Evaluator => {
     const all = encode(entries === null ? authored : { ...authored, catalog: entries });
-    const ask = createInstance(() => createEngine(module, all), guard);
+    const engineOf = (encoded: ArrayBuffer) => createEngine(module, encoded, hostRule);
+    const ask = createInstance(() => engineOf(all), guard);
     const memories = byEntrypoint(createAnswerMemory);
     return {
       revision,
@@ -69,10 +80,16 @@ export function createEvaluator({ wasm, reads, data, revision }: Artifact, catal
         memory.set(key, { value }, result.length);
         return value;
       },
+      evaluateHost(input, check) {
+        if (hostRule === null) throw new Error("the policy was not compiled with the rule of policy.envoy");
+        const asked = JSON.stringify(input);
+        if (check !== undefined) guard.attribute(check);
+        return readResult(ask(hostRule, asked));
+      },
       argumentFault(kind, entrypoint, input) {
         const text = texts[entrypoint](input).text();
         return faults(kind, (other) => {
-          const engine = createEngine(module, encode(entries === null ? other : { ...other, catalog: entries }));
+          const engine = engineOf(encode(entries === null ? other : { ...other, catalog: entries }));
           engine.evaluate(entrypoint, text);
         });
       },

@@ -65,7 +65,7 @@ export async function explainRules(
   input: PolicyInput,
 ): Promise<Explanation> {
   if (rules === null) return { unknown: "the bundle does not hold its rules: build it with mcp-authz build-policy" };
-  if (rulesHash(rules.files, rules.rego) !== rules.hash)
+  if (rulesHash(rules.files, rules.rego, rules.entrypoint ?? null) !== rules.hash)
     return { unknown: "they were compiled with another version of the library, which may hold otherwise" };
   return explain({ ...rules, ...more }, input);
 }

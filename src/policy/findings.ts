@@ -18,15 +18,28 @@ function headsOf(files: readonly SourceFile[], rego: Rego): PlacedHead[] {
     .flatMap((file) => ruleHeads(file, rego).map((head) => ({ ...head, file: file.path })));
 }
 
+/** What is odd in rules of the form of opa-envoy-plugin. @param takesCut bodies that are cut off reach policy */
+export function hostFindings(files: readonly SourceFile[], takesCut: boolean): string[] {
+  if (takesCut) return [];
+  return files.flatMap(({ path, text }) => {
+    const line = isTest(path) ? -1 : text.split("\n").findIndex((one) => /^[^#]*\btruncated_body\b/.test(one));
+    return line === -1
+      ? []
+      : [
+          `${path}:${line + 1}: truncated_body is never true: a body that is cut off is refused, unless policy.envoy.truncatedBody is \`ask\``,
+        ];
+  });
+}
+
 /** @returns lines as `policy.rego:12: …`, for rules that load and do not say what their author means */
-export function ruleFindings(files: readonly SourceFile[], rego: Rego): string[] {
+export function ruleFindings(files: readonly SourceFile[], rego: Rego, decidesMcp = true): string[] {
   const heads = headsOf(files, rego);
   const allows = heads.filter(({ path }) => path.join(".") === "mcp.authz.allow");
   const inPackage = heads.find(({ path }) => path.length === 3 && path.slice(0, 2).join(".") === "mcp.authz");
   const nobody = allows.every((head) => head.isDefault && !/:?=\s*true\b/.test(lineOf(files, head)));
   const first = allows[0] ?? inPackage;
   return [
-    ...(nobody
+    ...(nobody && decidesMcp
       ? [
           `${first === undefined ? "" : `${first.file}:${first.line}: `}the policy allows nobody: package mcp.authz has no rule \`allow\`${allows.length > 0 ? " but its default" : ""}`,
         ]

@@ -1,6 +1,7 @@
 // The JSON Schema of the policy input, for `opa check --schema` and editors: the one table of its fields. Pure.
 import type { LocalTime } from "../authz/local-time.ts";
 import type { PolicyCaller, PolicyOperation, PolicyRequest } from "../authz/types.ts";
+import type { HostInput } from "./envoy/input.ts";
 import type { PolicySettings } from "./settings.ts";
 
 const TEXT = { type: "string" } as const;
@@ -45,10 +46,21 @@ const REQUEST = {
 
 const LOCAL = { date: TEXT, clock: TEXT, weekday: TEXT } satisfies Record<keyof LocalTime, object>;
 
+/** What a policy of the form of opa-envoy-plugin has beside `identity` and `request`. */
+const ENVOY = {
+  attributes: OPEN,
+  parsed_path: TEXTS,
+  parsed_query: { type: "object", additionalProperties: TEXTS },
+  parsed_body: { description: "any value" },
+  truncated_body: { type: "boolean" },
+  source_principal: TEXT,
+  version: { type: "object", additionalProperties: TEXT },
+} satisfies Record<Exclude<keyof HostInput, "identity" | "request">, object>;
+
 const closed = (properties: object) => ({ type: "object", properties, additionalProperties: false });
 
 /** @param settings `compat` adds `input.auth.identity`, `zones` the members of `input.request.local` */
-export function inputSchema({ compat = null, zones = [] }: PolicySettings): object {
+export function inputSchema({ compat = null, zones = [], envoy = null }: PolicySettings): object {
   const local = closed(Object.fromEntries(zones.map((zone) => [zone, closed(LOCAL)])));
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
@@ -58,6 +70,7 @@ export function inputSchema({ compat = null, zones = [] }: PolicySettings): obje
       mcp: closed({ ...MCP, listing: { type: "boolean" } }),
       request: closed({ ...REQUEST, local }),
       ...(compat === "authorino" ? { auth: closed({ identity: OPEN }) } : {}),
+      ...(envoy === null ? {} : ENVOY),
     }),
   };
 }

@@ -132,6 +132,7 @@ it("a policy of an older library has no labels, and is taken", () => {
   const evaluator = (value: object): Evaluator => ({
     revision: "r",
     evaluate: () => value,
+    evaluateHost: () => undefined,
     argumentFault: () => "",
     isAuthors: () => true,
     withCatalog: () => evaluator(value),

@@ -6,7 +6,8 @@ import { artifact, withSettings, type Artifact } from "./artifact.ts";
 import { readPolicyBundle, type AuthoredRules } from "./bundle.ts";
 import { compileData, compileRules, type CompiledRules } from "./compile.ts";
 import { differences, readCompiled } from "./compiled-folder.ts";
-import { openPlace, readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
+import { entrypointOf } from "./envoy/entrypoint.ts";
+import { hostFindings, openPlace, readsCaller, refuseHiddenData, ruleFindings } from "./findings.ts";
 import type { FindOpa } from "./opa.ts";
 import { PolicyError } from "./policy-error.ts";
 import { OPEN_TO_ALL, selfTest, type SelfTestResult } from "./self-test.ts";
@@ -53,7 +54,7 @@ export interface PolicyFiles {
 export function readPolicy(source: PolicySource): PolicyFiles {
   const { path } = source;
   if (!existsSync(path)) throw new ConfigProblem("policy.path", `${path} does not exist`);
-  const { files, load } = statSync(path).isDirectory() ? folderAt(source) : bundleAt(path);
+  const { files, load } = statSync(path).isDirectory() ? folderAt(source) : bundleAt(source);
   const hash = judgedBy(source, files);
   return {
     hash,
@@ -62,11 +63,31 @@ export function readPolicy(source: PolicySource): PolicyFiles {
       const settled = withSettings(made, source);
       const tried = await selfTest(settled);
       const open = tried.allowsStrangers ? `${placeOf(candidate.rules)}${OPEN_TO_ALL}` : null;
-      const loaded = { ...candidate, artifact: settled, tried, open, sources: hash };
+      const findings = [...candidate.findings, ...openPaths(source, tried)];
+      const loaded = { ...candidate, findings, artifact: settled, tried, open, sources: hash };
       refuseUnreadRules(source, loaded);
       return loaded;
     },
   };
+}
+
+/** `policy.openToAll` says that it is meant. */
+function openPaths(
+  { envoy = null, openToAll = false }: PolicySource,
+  { allowsAnyPath = false }: SelfTestResult,
+): string[] {
+  if (envoy === null || !allowsAnyPath || openToAll) return [];
+  return [
+    `${entrypointOf(envoy).replaceAll("/", ".")} allows a DELETE without a token of a path that nobody has: if that is not the purpose, begin with \`default ${envoy.rule ?? "allowed"} := false\` and name what is allowed`,
+  ];
+}
+
+/** With `mode: envoy` there is no package of ours that could allow nobody. */
+function findingsOf({ mode = "mcp", rego, envoy = null }: PolicySource, files: readonly SourceFile[]): string[] {
+  return [
+    ...ruleFindings(files, rego, mode === "mcp"),
+    ...(envoy === null ? [] : hostFindings(files, envoy.truncatedBody === "ask")),
+  ];
 }
 
 function placeOf(rules: AuthoredRules | null): string {
@@ -79,28 +100,29 @@ interface Found {
   readonly load: (live: Artifact | null) => Promise<Candidate>;
 }
 
-function bundleAt(path: string): Found {
+function bundleAt(source: PolicySource): Found {
+  const { path } = source;
   const bytes = readFileSync(path);
   const files = createHash("sha256").update(bytes).digest("hex");
   const load = async () => {
     const bundle = readPolicyBundle(bytes);
     const { rules } = bundle;
-    return { ...bundle, findings: rules === null ? [] : ruleFindings(rules.files, rules.rego) };
+    return { ...bundle, findings: rules === null ? [] : findingsOf({ ...source, rego: rules.rego }, rules.files) };
   };
   return { files, load };
 }
 
 function folderAt(source: PolicySource): Found {
-  const { path, rego } = source;
+  const { path, rego, envoy = null } = source;
   const files = readSources(path);
-  const rules = authoredRules(files, rego);
+  const rules = authoredRules(files, rego, envoy === null ? null : entrypointOf(envoy));
   return {
     files: policyHash(files, rules.hash),
     async load(live) {
       const data = await compileData(files);
       const known = live?.rules === rules.hash ? live : readCompiled(path, rules.hash);
       const made = known === null ? await compiled(source, files) : { ...known, findings: [] };
-      const findings = [...unreadData(path), ...ruleFindings(files, rego), ...made.findings];
+      const findings = [...unreadData(path), ...findingsOf(source, files), ...made.findings];
       const candidate = artifact(made, data, rules.hash);
       refuseHiddenData(files, rego);
       return { artifact: candidate, rules, findings };
@@ -137,13 +159,13 @@ export function loadPolicy(source: PolicySource): Promise<LoadedPolicy> {
 }
 
 async function compiled(
-  { path, rego, findOpa, compat = null, zones = [] }: PolicySource,
+  { path, rego, findOpa, compat = null, zones = [], mode = "mcp", envoy = null }: PolicySource,
   files: readonly SourceFile[],
 ): Promise<CompiledRules> {
   if (!files.some((file) => file.path.endsWith(".rego")))
     throw new ConfigProblem("policy.path", `${path} holds no .rego file`);
   try {
-    return await compileRules({ files, rego, findOpa, compat, zones });
+    return await compileRules({ files, rego, findOpa, compat, zones, mode, envoy });
   } catch (error) {
     if (!isWithoutOpa(error)) throw error;
     const differing = differences(path, files);

@@ -33,8 +33,19 @@ export interface KeptPolicy extends Bundle {
 export async function keepRevision(folder: string, { artifact, rules, settings }: KeptPolicy): Promise<void> {
   const file = join(folder, `${artifact.revision}.tar.gz`);
   const part = `${file}.${randomUUID()}`;
-  const { compat = null, headers = [], zones = [] } = settings;
-  const bytes = await packBundle({ artifact, rules }, [[SETTINGS, JSON.stringify({ compat, headers, zones })]]);
+  const { compat = null, headers = [], zones = [], mode = "mcp", envoy = null } = settings;
+  const bytes = await packBundle({ artifact, rules }, [
+    [
+      SETTINGS,
+      JSON.stringify({
+        compat,
+        headers,
+        zones,
+        ...(mode !== "mcp" && { mode }),
+        ...(envoy !== null && { envoy: ruleOf(envoy) }),
+      }),
+    ],
+  ]);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
     await writeFile(part, bytes, { mode: 0o600, flag: "wx" });
@@ -44,6 +55,11 @@ export async function keepRevision(folder: string, { artifact, rules, settings }
     throw error;
   }
   await prune(folder, artifact.revision);
+}
+
+/** Without what changes no answer. */
+function ruleOf({ package: name, rule, truncatedBody }: NonNullable<PolicySettings["envoy"]>) {
+  return { package: name, rule, truncatedBody };
 }
 
 interface KeptFile {
@@ -85,6 +101,11 @@ const settingsSchema = z.strictObject({
   compat: z.enum(["authorino"]).nullable(),
   headers: z.array(z.string()),
   zones: z.array(z.string()).default([]),
+  mode: z.enum(["mcp", "envoy"]).default("mcp"),
+  envoy: z
+    .strictObject({ package: z.string(), rule: z.string().nullable(), truncatedBody: z.enum(["refuse", "ask"]) })
+    .nullable()
+    .default(null),
 });
 
 /**

@@ -2,7 +2,9 @@
 import type { PolicyInput } from "../authz/types.ts";
 import type { Artifact } from "./artifact.ts";
 import { decide, visible } from "./decision.ts";
-import { createEvaluator, UNWATCHED } from "./evaluator.ts";
+import { readAnswer } from "./envoy/answer.ts";
+import { hostInput } from "./envoy/input.ts";
+import { createEvaluator, UNWATCHED, type Evaluator } from "./evaluator.ts";
 import { onThread } from "./thread.ts";
 
 const SELF_TEST_MS = 10_000;
@@ -11,6 +13,8 @@ const SELF_TEST_MS = 10_000;
 export interface SelfTestResult {
   /** The policy allows a caller of whom only a name is known, with a tool that no server has: every caller, every tool. */
   readonly allowsStrangers: boolean;
+  /** The rule of `policy.envoy` allows a DELETE without any header of a path that nobody has. */
+  readonly allowsAnyPath?: boolean;
 }
 
 /** For people: what {@link SelfTestResult.allowsStrangers} means, and what to do if that is no purpose. */
@@ -56,5 +60,23 @@ export function tryOut(artifact: Artifact): SelfTestResult {
   for (const answer of [stranger, visible(evaluator, asked)]) {
     if (!answer.ok) throw new Error(`the self-test failed: ${answer.detail ?? answer.reason}`);
   }
-  return { allowsStrangers: stranger.ok && stranger.value.allow };
+  return { allowsStrangers: stranger.ok && stranger.value.allow, ...tryHost(artifact, evaluator) };
 }
+
+const NO_HEADERS = { get: () => undefined, repeated: () => false, names: () => [] };
+
+/** The rule of `policy.envoy` must answer, or be undefined: then the path is refused. @throws {Error} for any other answer */
+function tryHost({ entrypoint = null }: Artifact, evaluator: Evaluator): Pick<SelfTestResult, "allowsAnyPath"> {
+  if (entrypoint === null) return {};
+  const http = { method: "DELETE", path: "/self-test", query: null, host: "self-test" };
+  const request = { ...http, headers: NO_HEADERS, body: NO_BODY, peer: "192.0.2.1", attributes: () => ({}) };
+  const asked = { request, caller: null, described: STRANGER.request, hidden: new Set<string>() };
+  const input = hostInput(asked, false);
+  const result = input.ok ? evaluator.evaluateHost(input.value) : undefined;
+  if (result === undefined) return { allowsAnyPath: false };
+  const answer = readAnswer(result, "");
+  if (!answer.ok) throw new Error(`the self-test failed: ${entrypoint.replaceAll("/", ".")}: ${answer.detail ?? ""}`);
+  return { allowsAnyPath: answer.value.allow };
+}
+
+const NO_BODY = { kind: "none" } as const;

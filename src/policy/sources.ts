@@ -60,13 +60,21 @@ const dataPath = (name: string) => `data.${stem(name).replaceAll("/", ".")}`;
 const isRule = ({ path }: SourceFile) => path.endsWith(".rego") && !isTest(path);
 
 /** The rules of a folder, for whoever has only their compiled form. */
-export function authoredRules(files: readonly SourceFile[], rego: "v0" | "v1"): AuthoredRules {
-  return { files: files.filter(isRule), rego, hash: rulesHash(files, rego) };
+export function authoredRules(
+  files: readonly SourceFile[],
+  rego: "v0" | "v1",
+  entrypoint: string | null = null,
+): AuthoredRules {
+  const named = entrypoint === null ? {} : { entrypoint };
+  return { files: files.filter(isRule), rego, ...named, hash: rulesHash(files, rego, entrypoint) };
 }
 
-/** Hash of all that the compiled rules depend on: the author's rules, our library, the built-ins, the dialect; not the data. */
-export function rulesHash(files: readonly SourceFile[], rego: "v0" | "v1"): string {
-  return hashOf("rules", rego, [
+/**
+ * Hash of all that the compiled rules depend on: the author's rules, our library, the built-ins, the dialect, the rule of
+ * `policy.envoy`; not the data.
+ */
+export function rulesHash(files: readonly SourceFile[], rego: "v0" | "v1", entrypoint: string | null = null): string {
+  return hashOf("rules", entrypoint === null ? rego : `${rego} ${entrypoint}`, [
     { path: "", text: readFileSync(CAPABILITIES_FILE, "utf8") },
     ...readSources(LIBRARY_FOLDER).filter(isRule),
     { path: "", text: "" }, // no author's file can pass for one of the library

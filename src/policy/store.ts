@@ -5,6 +5,8 @@ import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Decision, ListDecision, PolicyInput, Visible } from "../authz/types.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import { compiledState } from "./compiled-folder.ts";
+import type { HostDecision, HostQuestion } from "../authz/host-decision.ts";
+import { decideHost } from "./envoy/decide-host.ts";
 import { decide, visible, visibleByServer } from "./decision.ts";
 import { createEvaluator, type Evaluator, type Guard } from "./evaluator.ts";
 import {
@@ -36,6 +38,8 @@ export interface CatalogData {
 export interface PolicyStore extends Poller {
   /** @param check whom a runaway evaluation counts against; without it, the policy itself */
   decide(input: PolicyInput, check?: CheckFacts): Step<Decision>;
+  /** Asks the rule of `policy.envoy` about a path that is no MCP endpoint. */
+  decideHost(asked: HostQuestion, check?: CheckFacts): Step<HostDecision>;
   /** A list of one server, or of all where `input.mcp.server` is null. */
   visible(input: PolicyInput, signal: AbortSignal, check?: CheckFacts): Promise<Step<ListDecision>>;
   /** Null when there is none: then lists are refused. */
@@ -65,6 +69,7 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
   const poller = createPoller(() => files.look());
   return {
     decide: (input, check) => live.decide(input, check),
+    decideHost: (asked, check) => live.decideHost(asked, check),
     visible: (input, signal, check) => live.visible(input, signal, check),
     setCatalog: (catalog) => live.setCatalog(catalog),
     revision: () => live.revision,
@@ -94,14 +99,16 @@ const LATE = refuse("deadline", "before the list's turn came");
 /** The policy and the catalogue that decide now. */
 class LivePolicy {
   readonly #guard: Guard;
+  readonly #takesCut: boolean;
   #policy: LoadedPolicy;
   #evaluator: Evaluator;
   #quarantined: boolean;
   #catalog: CatalogData | null = null;
   readonly #lists: FairTurns = createFairTurns(LISTS);
 
-  constructor({ guard, quarantined }: PolicyOptions, policy: LoadedPolicy) {
+  constructor({ guard, quarantined, envoy = null }: PolicyOptions, policy: LoadedPolicy) {
     this.#guard = guard;
+    this.#takesCut = envoy?.truncatedBody === "ask";
     this.#policy = policy;
     this.#evaluator = createEvaluator(policy.artifact, null, guard);
     this.#quarantined = policy.artifact.revision === quarantined;
@@ -138,6 +145,11 @@ class LivePolicy {
   decide(input: PolicyInput, check?: CheckFacts): Step<Decision> {
     if (this.#quarantined) return quarantine();
     return decide(this.#evaluator, input, check);
+  }
+
+  decideHost(asked: HostQuestion, check?: CheckFacts): Step<HostDecision> {
+    if (this.#quarantined) return quarantine();
+    return decideHost(this.#evaluator, asked, { takesCut: this.#takesCut, check });
   }
 
   /** One revision answers for the whole list, whatever goes live meanwhile. */

@@ -74,7 +74,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const ports = {
     ...{ note: inFlight.note.bind(inFlight), headerDropped: metrics.headerDropped },
     identify: refuseSuspended(identity.identify, suspensions),
-    ...{ decide: policy.decide, visible: policy.visible, openTask: keys.tasks?.open },
+    ...{ decide: policy.decide, visible: policy.visible, decideHost: policy.decideHost, openTask: keys.tasks?.open },
     signWristband: signerOf(options, { keys: keys.current, listed: listed.find }, metrics),
   };
   const ownKeys = { assertionKeys: keys.assertions };

@@ -27,6 +27,7 @@ export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports):
     ...{ identifyKey: ports.identifyKey, identifyTokenless: ports.identifyTokenless },
     decide: measure("decide", ports.decide),
     visible: measure("visible", ports.visible),
+    decideHost: ports.decideHost && measure("decide", ports.decideHost),
     openTask: ports.openTask,
     fetchCredential: measure("credential", ports.fetchCredential),
     relayed: ports.relayed,

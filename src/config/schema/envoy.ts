@@ -1,6 +1,6 @@
 // The section `envoy`: what `envoy-config` prints and the services do not need. Pure.
 import { z } from "zod";
-import { address, positive, type FileSchema } from "./values.ts";
+import { address, httpUrl, positive, type FileSchema } from "./values.ts";
 
 export function envoySchema(file: FileSchema) {
   return z
@@ -28,6 +28,7 @@ export function envoySchema(file: FileSchema) {
         description:
           "the heap that Envoy may use: near it, it refuses new work and ends the streams that hold the most; give its container a third more",
       }),
+      upstreams: upstreamsSchema(file),
       maxConnections: z
         .int()
         .min(16)
@@ -36,6 +37,39 @@ export function envoySchema(file: FileSchema) {
         .meta({ description: "connections of clients at a time" }),
     })
     .prefault({});
+}
+
+/** Where paths go that are no MCP endpoint. */
+function upstreamsSchema(file: FileSchema) {
+  return z
+    .array(
+      z.strictObject({
+        prefix: z
+          .string()
+          .regex(/^\/[!$&'()*+,=:@A-Za-z0-9._~/-]*$/, "must be a path, without escapes")
+          .meta({
+            description: "paths that begin with this go there; the longest that fits, where it ends a segment",
+          }),
+        url: httpUrl
+          .refine(
+            (text) => URL.parse(text)?.pathname === "/" && !/[?]/.test(text),
+            "must be an origin: paths go there as they are",
+          )
+          .meta({ description: "the server of these paths" }),
+        body: z.boolean().default(true).meta({
+          description: "policy sees bodies; `false` for a policy that reads none, then Envoy holds none back",
+        }),
+        caFile: file.nullable().default(null).meta({
+          description: "TLS is always verified, CA and host name",
+          unset: "the system's",
+        }),
+      }),
+    )
+    .max(64)
+    .default([])
+    .meta({
+      description: "where paths go that `policy.envoy` allows ([opa-envoy](opa-envoy.md)); others of them are 404",
+    });
 }
 
 /** Towards clients, serve and the broker. */

@@ -4,6 +4,7 @@
 import type { RequestHeaders } from "../../authz/types.ts";
 import type { CheckCodec } from "../check-codec.ts";
 import { decodeCheckRequest, type CheckRequestFields } from "../decode-check-request.ts";
+import type { JsonObject, JsonValue } from "../../json/types.ts";
 import {
   METADATA_NAMESPACE,
   OVERWRITE_IF_EXISTS_OR_ADD,
@@ -127,13 +128,15 @@ function areEqualHeaders(one: RequestHeaders, other: ListedHeaders): boolean {
 }
 
 function messageOf(response: CheckResponse): object {
-  const dynamic_metadata = structOf(response.metadata);
+  const dynamic_metadata = structOf(response.metadata, response.more ?? {});
   if (response.kind === "ok") {
-    const { set, remove, responseHeaders } = response;
+    const { set, remove, responseHeaders, query = null } = response;
     const ok_response = {
       headers: optionsOf(set),
       headers_to_remove: remove,
       response_headers_to_add: optionsOf(responseHeaders),
+      query_parameters_to_set: query?.set.map(([key, value]) => ({ key, value })) ?? [],
+      query_parameters_to_remove: query?.remove ?? [],
     };
     return { status: {}, ok_response, dynamic_metadata };
   }
@@ -158,8 +161,26 @@ function optionsOf(headers: ReadonlyMap<string, string>): object[] {
  * google.protobuf.Struct, which protobufjs brings along: its fields have camelCase names, whatever `keepCase` says.
  * In the order that our own encoder writes, so that the bytes of both codecs can be compared.
  */
-function structOf(metadata: Metadata): object {
+function structOf(metadata: Metadata, more: JsonObject): object {
   const entries = [...metadata].toReversed();
   const fields = Object.fromEntries(entries.map(([name, value]) => [name, { stringValue: value }]));
-  return { fields: { [METADATA_NAMESPACE]: { structValue: { fields } } } };
+  const others = Object.entries(more).filter(([name]) => name !== METADATA_NAMESPACE);
+  const members = Object.fromEntries(others.map(([name, value]) => [name, valueOf(value)]));
+  return { fields: { ...members, [METADATA_NAMESPACE]: { structValue: { fields } } } };
+}
+
+/** google.protobuf.Value. */
+function valueOf(value: JsonValue): object {
+  if (value === null) return { nullValue: 0 };
+  if (typeof value === "string") return { stringValue: value.toWellFormed() };
+  if (typeof value === "number") return { numberValue: value };
+  if (typeof value === "boolean") return { boolValue: value };
+  if (isList(value)) return { listValue: { values: value.map(valueOf) } };
+  return {
+    structValue: { fields: Object.fromEntries(Object.entries(value).map(([name, one]) => [name, valueOf(one)])) },
+  };
+}
+
+function isList(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value);
 }
