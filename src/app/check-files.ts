@@ -28,7 +28,10 @@ interface NamedFile {
 /** Lists the files. Secret files are not among them: they are read with the configuration itself. */
 function namedFiles(config: Config): NamedFile[] {
   return [
-    ...(["authz", "ops"] as const).map((name): NamedFile => ({ reader: "serve", read: () => tlsOf(config, name) })),
+    ...(["authz", "ops", "authzen"] as const).map((name): NamedFile => ({
+      reader: "serve",
+      read: () => tlsOf(config, name),
+    })),
     ...(["broker", "brokerOps"] as const).map((name): NamedFile => ({
       reader: "broker",
       read: () => tlsOf(config, name),

@@ -2,7 +2,7 @@
 import type { CredentialOrigin, Identity } from "./types.ts";
 import { OWN_ISSUER } from "./own-issuers.ts";
 import { REFUSALS, type Reason } from "./refusal.ts";
-import type { CheckFacts } from "./facts.ts";
+import type { CheckFacts, Door } from "./facts.ts";
 
 /** The end of a Check. `fail`: no decision was possible, so it was refused. `public`: a document or preflight. */
 export type AuditDecision = "allow" | "deny" | "fail" | "public";
@@ -14,6 +14,9 @@ export interface AuditRecord {
   readonly mesh_request_id: string | null;
   /** Trace id of a well-formed `traceparent` (W3C Trace Context). */
   readonly trace_id: string | null;
+  readonly door: Door;
+  /** Who asked about the caller, where that is another. */
+  readonly asked_by: string | null;
   readonly decision: AuditDecision;
   readonly reason: Reason | null;
   /** How the caller came: `jwt`, or the last part of an issuer of ours. */
@@ -77,6 +80,8 @@ export function auditRecord(facts: AuditFacts, { decision, reason, detail }: Ver
     request_id: facts.requestId,
     mesh_request_id: capped(facts.meshRequestId),
     trace_id: facts.traceId,
+    door: facts.door,
+    asked_by: capped(facts.askedBy),
     decision,
     reason,
     ...callerOf(facts.identity),

@@ -4,6 +4,9 @@ import type { Span } from "../telemetry/span.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { CredentialKind, CredentialOrigin, Identity } from "./types.ts";
 
+/** The front door through which a request came. */
+export type Door = "ext_authz" | "extmcp" | "authzen";
+
 /**
  * The facts that the pipeline has proven of one Check so far. Only the pipeline writes to it, and only facts: an identity
  * is set when its token is verified, never before.
@@ -13,6 +16,9 @@ export interface CheckFacts {
   readonly requestId: string;
   /** Milliseconds since the epoch at which the Check arrived. */
   readonly arrivedAt: number;
+  door: Door;
+  /** Who asked about the caller, where that is another: a trusted party at the door of AuthZEN. */
+  askedBy: string | null;
   /** Slot of this Check in the supervisor's table of Checks in flight; {@link NO_SLOT} before and after. */
   slot: number;
   path: string | null;
@@ -54,6 +60,8 @@ export function newCheckFacts(requestId: string, arrivedAt: number): CheckFacts 
   return {
     requestId,
     arrivedAt,
+    door: "ext_authz",
+    askedBy: null,
     slot: NO_SLOT,
     path: null,
     endpoint: null,

@@ -29,6 +29,8 @@ export interface DecisionRequest extends Asked {
   readonly bytes: number;
   /** True where names are the servers' own, without aliases, and lists are filtered when they are there ({@link Pipeline.visibleOf}). */
   readonly behindGateway?: boolean;
+  /** False for a server whose credential is not fetched: the door gives none, and it could not be had without a token. */
+  readonly wantsCredential?: (server: string) => boolean;
 }
 
 /** A permit, with the credential of a call. */
@@ -174,7 +176,9 @@ async function decided(context: JudgeContext, asked: DecisionRequest): Promise<S
   if (!permitted.ok) return permitted;
   const permit = permitted.value;
   if (!permits(permit, "call")) return pass({ permit, credential: null });
-  const credential = await credentialFor(context, permit.identity, permit.what.target.server);
+  const { server } = permit.what.target;
+  if (asked.wantsCredential?.(server) === false) return pass({ permit, credential: null });
+  const credential = await credentialFor(context, permit.identity, server);
   if (!credential.ok) return credential;
   const { kind, origin } = credential.value;
   context.facts.credential = kind;

@@ -21,7 +21,14 @@ export function createPolicyCallers(): (identity: Identity) => PolicyCaller {
     let caller = callers.get(identity);
     if (caller === undefined) {
       const { issuer, subject, username, groups, scopes, kind, method, amr, acr, authTime, claims } = identity;
-      const authentication = { kind, method, amr, acr, auth_time: authTime };
+      // Vouched for are the facts of a verified token: policy sees what it sees of the token itself.
+      const authentication = {
+        kind,
+        method: method === "vouched" ? ("jwt" as const) : method,
+        amr,
+        acr,
+        auth_time: authTime,
+      };
       caller = { issuer, subject, username, groups, scopes, ...authentication, claims };
       callers.set(identity, caller);
     }

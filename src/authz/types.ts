@@ -48,9 +48,12 @@ export interface TokenIdentity extends Caller {
   readonly token: Secret;
 }
 
-/** A caller with a key of the configuration, one whom a trusted proxy names, or one without any credential. There is no token of its own, so nothing can be exchanged or passed on. */
+/**
+ * A caller with a key of the configuration, one whom a trusted proxy names, one without any credential, or one whose token a
+ * trusted party has verified (`vouched`, AuthZEN). There is no token of its own, so nothing can be exchanged or passed on.
+ */
 export interface TokenlessIdentity extends Caller {
-  readonly method: "api_key" | "proxy" | "development" | "anonymous";
+  readonly method: "api_key" | "proxy" | "development" | "anonymous" | "vouched";
   /** Names of the servers that may be reached; null for all. */
   readonly opens: ReadonlySet<string> | null;
 }

@@ -5,7 +5,7 @@ import type { Config } from "./schema.ts";
 /** Keys, certificates and CAs. Secrets are read with the configuration; policy and revocations have watches of their own. */
 export function rereadFiles(config: Config): string[] {
   const { wristband, assertions, sessions, tls } = config;
-  const listeners = [tls.authz, tls.ops, tls.broker, tls.brokerOps];
+  const listeners = [tls.authz, tls.ops, tls.broker, tls.brokerOps, tls.authzen];
   const files = [
     ...[...wristband.keys, ...(assertions?.keys ?? []), ...(sessions?.keys ?? [])].map(({ file }) => file),
     ...listeners.flatMap((one) => [one?.certFile, one?.keyFile, one?.clientCaFile]),

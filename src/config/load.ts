@@ -135,7 +135,7 @@ function readSecretFile(path: string, warnings: Problem[]): string {
 
 /** Warns of private keys, which are read later: any user who can read one can sign for the gateway (threat model: F07). */
 function openKeys({ wristband, assertions, tls, sessions }: Config): Problem[] {
-  const listeners = [tls.authz, tls.ops, tls.broker, tls.brokerOps];
+  const listeners = [tls.authz, tls.ops, tls.broker, tls.brokerOps, tls.authzen];
   const ours = [...wristband.keys, ...(assertions?.keys ?? []), ...(sessions?.keys ?? [])].map(({ file }) => file);
   const files = [...ours, ...listeners.flatMap((one) => one?.keyFile ?? [])];
   return files.filter(isOpenToAll).map(openFile);

@@ -9,7 +9,7 @@ import { checkExchange } from "./rules/exchange.ts";
 import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
 import { checkHostPolicy } from "./rules/host-policy.ts";
 import { checkIssuers } from "./rules/identity.ts";
-import { checkEnvoyListeners, checkListeners, checkPeers } from "./rules/listen.ts";
+import { checkAuthzen, checkEnvoyListeners, checkListeners, checkPeers } from "./rules/listen.ts";
 import { checkOAuthClients } from "./rules/oauth-client.ts";
 import { checkProviders } from "./rules/providers.ts";
 import { checkServers } from "./rules/servers.ts";
@@ -24,6 +24,7 @@ const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkListeners,
   checkPeers,
   checkEnvoyListeners,
+  checkAuthzen,
   checkIssuers,
   checkProviders,
   checkApiKeys,

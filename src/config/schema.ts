@@ -15,6 +15,7 @@ import { headerName, hostName, origin, positive } from "./schema/values.ts";
 import { legacySseSchema, sessionsSchema } from "./schema/sessions.ts";
 import {
   auditSchema,
+  authzenSchema,
   catalogSchema,
   challengeSchema,
   corsSchema,
@@ -63,8 +64,8 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
       .nullable()
       .default(null)
       .meta({ description: "for data planes that route by header: the name of the header that carries the route" }),
-    audit: auditSchema(file),
     traces: tracesSchema(file, secret).nullable().default(null).meta({ unset: "none" }),
+    ...{ audit: auditSchema(file), authzen: authzenSchema },
     identity: identitySchema(file),
     policy: policySchema(file),
     wristband: wristbandSchema(file),

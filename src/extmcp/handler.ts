@@ -69,6 +69,7 @@ function doorOf<T>(
       const message = messageIn(bytes);
       if (!message.ok) return message;
       const { headers } = message.value;
+      facts.door = "extmcp";
       facts.meshRequestId = printable(headers.get("x-request-id"));
       const traceparent = headers.get("traceparent");
       facts.traceId = traceId(traceparent);

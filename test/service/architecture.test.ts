@@ -14,7 +14,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["broker", "envoy-config"],
   ["config", "catalog"],
   ["extmcp"],
-  ["envoy", "identity", "policy", "credential", "wristband", "ops"],
+  ["envoy", "authzen", "identity", "policy", "credential", "wristband", "ops"],
   ["authz"],
   ["mcp", "jose"],
   ["json"],

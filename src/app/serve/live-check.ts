@@ -4,6 +4,7 @@ import { createPipeline, type Pipeline } from "../../authz/pipeline.ts";
 import type { RefusalResponseSettings } from "../../authz/refusal-response.ts";
 import type { Ports } from "../../authz/ports.ts";
 import type { Step } from "../../authz/step.ts";
+import type { AboutOthers } from "../../authzen/evaluate.ts";
 import type { Identity } from "../../authz/types.ts";
 import type { Config } from "../../config/load.ts";
 import { answerSettings, checkSettings, liveAnswers } from "../../config/settings.ts";
@@ -16,11 +17,14 @@ import type { Metrics } from "../../ops/metrics/serve.ts";
 import { credentialChains, credentialHelp, type CredentialChains, type CredentialDeps } from "./credentials.ts";
 import type { Prepared } from "./prepared.ts";
 import { refetcherOf } from "./refetch.ts";
+import { aboutOthers } from "./about-others.ts";
 import { timedPorts } from "./timed-ports.ts";
 
 export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close"> {
   /** That of the configuration in force. A front door takes it once for each call. */
   pipeline(): Pipeline;
+  /** The same, with what the configuration says of callers whom another party has verified. */
+  readonly inForce: () => AboutOthers & { readonly pipeline: Pipeline };
   /** Those of the configuration in force. */
   readonly answers: RefusalResponseSettings;
   /** Keeps the calls whose credential may have to be fetched anew. */
@@ -45,6 +49,7 @@ const GRACE_MS = 1000;
 interface Part {
   readonly answers: RefusalResponseSettings;
   readonly pipeline: Pipeline;
+  readonly about: AboutOthers;
   readonly credentials: CredentialChains;
 }
 
@@ -75,6 +80,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
     return {
       answers: answerSettings(of),
       credentials,
+      about: aboutOthers(of, { now: Date.now, revoked: deps.revocations.revoked, suspensions: deps.suspensions }),
       pipeline: createPipeline(checkSettings(of), timedPorts(deps.metrics, { ...ports, ...own })),
     };
   };
@@ -83,7 +89,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
   return {
     refetcher,
     answers: liveAnswers(() => live.answers),
-    pipeline: () => live.pipeline,
+    ...{ pipeline: () => live.pipeline, inForce: () => ({ ...live.about, pipeline: live.pipeline }) },
     start: () => live.credentials.start(),
     purge(isRevoked) {
       refetcher.purge(isRevoked);

@@ -5,6 +5,7 @@ import { changedKeys, withLiveKeys } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
 import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
 import type { Revocations } from "../../identity/revocations.ts";
+import type { AuthzenServer } from "../../authzen/server.ts";
 import type { Audit } from "../../ops/audit/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import type { OpsServer } from "../../ops/ops-server.ts";
@@ -37,6 +38,7 @@ export interface Reloadable {
   readonly keys: SigningKeys;
   readonly grpc: Pick<GrpcServer, "setTls">;
   readonly ops: Pick<OpsServer, "setTls">;
+  readonly authzen: Pick<AuthzenServer, "setTls"> | null;
   readonly audit: Pick<Audit, "reopen">;
   readonly revocations: Pick<Revocations, "poll">;
   readonly policy: Pick<PolicyStore, "release">;
@@ -48,7 +50,7 @@ export interface Reloadable {
 
 /** Without a configuration that can be read, the parts that need none are read all the same. */
 export function createReloads({ config: first, log, reread, source }: ServeOptions, parts: Reloadable): ConfigWatch {
-  const { keys, grpc, ops, audit, revocations, policy, identity, live, catalog, metrics } = parts;
+  const { keys, grpc, ops, authzen, audit, revocations, policy, identity, live, catalog, metrics } = parts;
   let config = first;
   const reloader = createReloader<Config>({
     log,
@@ -66,7 +68,10 @@ export function createReloads({ config: first, log, reread, source }: ServeOptio
       "wristband keys": () => keys.reload(next()),
       ...(config.assertions !== null && { "assertion keys": () => keys.reloadAssertions(withAssertions(next())) }),
       ...(config.sessions !== null && { "session keys": () => keys.reloadSealKeys(next()) }),
-      ...tlsParts(config, { authz: grpc.setTls, ops: ops.setTls }),
+      ...tlsParts(config, {
+        ...{ authz: grpc.setTls, ops: ops.setTls },
+        ...(authzen !== null && { authzen: authzen.setTls }),
+      }),
       // These are what an operator asks for by hand.
       ...(cause === "signal" && {
         "audit file": audit.reopen,

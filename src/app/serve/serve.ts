@@ -4,10 +4,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { AuditDecision } from "../../authz/audit-record.ts";
 import type { Check } from "../../authz/check.ts";
-import type { DecisionPorts } from "../../authz/decision-call.ts";
+import { createDecisions, type DecisionPorts } from "../../authz/decision-call.ts";
 import type { InFlight } from "../../authz/in-flight.ts";
 import { refuse } from "../../authz/step.ts";
 import { newCheckFacts } from "../../authz/facts.ts";
+import type { Ports } from "../../authz/ports.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
@@ -30,6 +31,7 @@ import {
 } from "../../ops/supervisor/suspensions.ts";
 import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
 import { createSigner, type SignerOptions } from "../../wristband/sign.ts";
+import { authzenOf } from "./authzen.ts";
 import { createLiveIdentity } from "./live-identity.ts";
 import { createLiveCheck, type LiveCheck } from "./live-check.ts";
 import { isReady, serveOps } from "./ops.ts";
@@ -45,6 +47,8 @@ import { createTraces, type Traces } from "../traces.ts";
 export interface Serve {
   readonly authzPort: number;
   readonly opsPort: number;
+  /** Null without the listener. */
+  readonly authzenPort: number | null;
   /** Reads wristband keys, TLS files and revocations again and reopens the audit file (SIGHUP). A failed part stays as it was. */
   reload(): Promise<void>;
   /** Refuses this caller for a while. */
@@ -79,7 +83,8 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   };
   const ownKeys = { assertionKeys: keys.assertions };
   const live = (kept.live = createLiveCheck(config, { ports, log, metrics, suspensions, revocations, ...ownKeys }));
-  const grpc = await grpcServer(config, { live, audit, metrics, inFlight, traces, keys: keys.current });
+  const doorParts = { live, keys: keys.current, identify: ports.identify, beginSpan: traces.begin };
+  const doors = await frontDoors(config, doorParts, decisionPorts({ audit, metrics, inFlight }));
   const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;
   let stopping = false;
@@ -88,27 +93,31 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
     ...{ traces, stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
     refetch: refetchRoute(config, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
   });
-  const parts = { keys, grpc, ops, audit, revocations, policy, identity, live, catalog, metrics };
+  const parts = { keys, ...doors, ops, audit, revocations, policy, identity, live, catalog, metrics };
   const reloads = createReloads(options, parts);
-  const [opsPort, authzPort] = [await ops.listen(), await grpc.listen()];
+  const opened = { opsPort: await ops.listen(), ...(await doors.listen()) };
   await Promise.all([identity.start(), live.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
   for (const part of [policy, revocations, catalog, reloads]) part.watch(part === catalog ? CATALOG_POLL_MS : POLL_MS);
   const ready = isReady({ identity, revocations, policy });
-  log.info("listening", { authz: authzPort, ops: opsPort, policy: policy.revision(), ready });
+  log.info("listening", { ...portsOf(opened), policy: policy.revision(), ready });
   return {
-    authzPort,
-    opsPort,
+    ...opened,
     reload: reloads.reload,
     suspend: suspensions.suspend,
     async stop() {
       stopping = true;
-      await leave(grpc, config);
+      await leave(doors, config);
       for (const part of [reloads, catalog, policy, revocations, identity]) part.close();
       await live.close();
       await Promise.all([audit.close(), traces.close()]);
       await ops.close();
     },
   };
+}
+
+/** As the log names them. */
+function portsOf({ authzPort: authz, opsPort: ops, authzenPort: authzen }: Omit<Serve, "reload" | "suspend" | "stop">) {
+  return { authz, ops, ...(authzen !== null && { authzen }) };
 }
 
 function refetchRoute(
@@ -190,32 +199,52 @@ function signerOf({ config, log }: ServeOptions, sources: Pick<SignerOptions, "k
   return createSigner({ issuer, audience, ttlSeconds, ...sources, refetchAt, now: Date.now, onCache, onLeftOut });
 }
 
-interface CheckParts {
-  readonly live: Pick<LiveCheck, "pipeline" | "answers">;
+function decisionPorts({
+  audit,
+  metrics,
+  inFlight,
+}: {
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
-  readonly traces: Pick<Traces, "begin">;
-  /** Those that sign wristbands. */
-  readonly keys: () => readonly SigningKey[];
-}
-
-async function grpcServer(
-  config: Config,
-  { live, audit, metrics, inFlight, traces, keys }: CheckParts,
-): Promise<GrpcServer> {
-  const { pipeline, answers } = live;
-  const { codec, createServer } = await loadWireStack(config.listen.authzStack);
-  const responses = { answers, encode: codec.encode };
-  const check: Check = (request, facts, signal) => pipeline().check(request, facts, signal);
-  const decisions: DecisionPorts = {
+}): DecisionPorts {
+  return {
     audit: (record) => audit.write(record),
     inFlight,
     observe: (decision: AuditDecision, reason, seconds) => metrics.observeCheck(decision, reason, seconds),
     now: Date.now,
     newRequestId: randomUUID,
   };
-  const beginSpan = traces.begin;
+}
+
+interface DoorParts {
+  readonly live: LiveCheck;
+  readonly identify: Ports["identify"];
+  readonly beginSpan: Traces["begin"];
+  /** Those that sign wristbands. */
+  readonly keys: () => readonly SigningKey[];
+}
+
+/** The listeners at which decisions are asked for. */
+async function frontDoors(config: Config, { identify, ...parts }: DoorParts, ports: DecisionPorts) {
+  const { live } = parts;
+  const grpc = await grpcServer(config, parts, ports);
+  const authzen = authzenOf(config, { decisions: createDecisions(ports), live, identify });
+  return {
+    ...{ grpc, authzen },
+    listen: async () => ({ authzPort: await grpc.listen(), authzenPort: (await authzen?.listen()) ?? null }),
+    drain: async (graceMs: number) => void (await Promise.all([grpc.drain(graceMs), authzen?.close(graceMs)])),
+  };
+}
+
+async function grpcServer(
+  config: Config,
+  { live: { pipeline, answers }, keys, beginSpan }: Omit<DoorParts, "identify">,
+  decisions: DecisionPorts,
+): Promise<GrpcServer> {
+  const { codec, createServer } = await loadWireStack(config.listen.authzStack);
+  const responses = { answers, encode: codec.encode };
+  const check: Check = (request, facts, signal) => pipeline().check(request, facts, signal);
   const { prefixMode } = config.extMcp;
   return createServer({
     address: config.listen.authz,
@@ -236,8 +265,11 @@ async function grpcServer(
 }
 
 /** Says that it is not serving, and serves until those who ask have found out; then the calls under way end. */
-async function leave(grpc: GrpcServer, { drainDelayMs, drainMs }: Config): Promise<void> {
+async function leave(
+  { grpc, drain }: Awaited<ReturnType<typeof frontDoors>>,
+  { drainDelayMs, drainMs }: Config,
+): Promise<void> {
   grpc.setServing(false);
   await delay(drainDelayMs);
-  await grpc.drain(drainMs);
+  await drain(drainMs);
 }

@@ -89,11 +89,11 @@ export function checkProxies(config: Config, { problem, warn }: Reporter): void 
 export function checkDevelopment(config: Config, { problem, warn }: Reporter): void {
   const { development } = config.identity;
   if (development === null) return;
-  const { authz, ops, broker, brokerOps } = config.listen;
+  const { authz, ops, broker, brokerOps, authzen } = config.listen;
   const listeners = { "envoy.listen": config.envoy.listen, "envoy.opsListen": config.envoy.opsListen };
   const ours = { "listen.authz": authz, "listen.ops": ops, "listen.broker": broker, "listen.brokerOps": brokerOps };
-  for (const [key, address] of Object.entries({ ...listeners, ...ours }))
-    if (address.kind === "tcp" && !isLoopback(address.host))
+  for (const [key, address] of Object.entries({ ...listeners, ...ours, "listen.authzen": authzen }))
+    if (address?.kind === "tcp" && !isLoopback(address.host))
       problem("identity.development", `needs loopback everywhere, and ${key} is ${address.host}`);
   for (const host of [URL.parse(config.publicOrigin)?.hostname ?? "", ...config.hosts])
     if (!isLoopback(host)) problem("identity.development", `is for one machine: ${host} is a name that others reach`);

@@ -5,16 +5,25 @@ import type { Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 import { isLoopback } from "../schema/values.ts";
 
+const LISTENERS = ["authz", "ops", "broker", "brokerOps", "authzen"] as const;
+
 export function checkListeners(config: Config, { problem }: Reporter): void {
-  for (const name of ["authz", "ops", "broker", "brokerOps"] as const) {
+  for (const name of LISTENERS) {
     const listen = config.listen[name];
-    if (listen.kind === "unix" || isLoopback(listen.host) || config.tls[name] || config.listen.plaintext) continue;
+    if (
+      listen === null ||
+      listen.kind === "unix" ||
+      isLoopback(listen.host) ||
+      config.tls[name] ||
+      config.listen.plaintext
+    )
+      continue;
     problem(
       `listen.${name}`,
       `${listen.host} is not loopback: give tls.${name}, or say listen.plaintext: true where a mesh's sidecar encrypts`,
     );
   }
-  for (const name of ["authz", "ops", "broker", "brokerOps"] as const) {
+  for (const name of LISTENERS) {
     const tls = config.tls[name];
     if (tls && tls.clientSans.length > 0 && tls.clientCaFile === null) {
       problem(
@@ -23,6 +32,12 @@ export function checkListeners(config: Config, { problem }: Reporter): void {
       );
     }
   }
+}
+
+/** A decision point hands out its own URL, which nobody can tell from an address that others do not see. */
+export function checkAuthzen({ listen: { authzen }, authzen: { origin } }: Config, { problem }: Reporter): void {
+  if (authzen === null || origin !== null || (authzen.kind === "tcp" && isLoopback(authzen.host))) return;
+  problem("authzen.origin", "is needed where listen.authzen is not on loopback: the URL under which others reach it");
 }
 
 /** Envoy resolves no name to listen on, and takes each address once. */

@@ -14,6 +14,10 @@ export const listenSchema = z
       .meta({ description: "`/healthz`, `/readyz`, `/metrics`, `/.well-known/jwks.json` of serve" }),
     broker: address.prefault("127.0.0.1:9003").meta({ description: "the broker's MCP endpoints" }),
     brokerOps: address.prefault("127.0.0.1:9004").meta({ description: "the broker's health, metrics and catalogue" }),
+    authzen: address.nullable().default(null).meta({
+      description: "decisions for whoever is no proxy, by [AuthZEN](authzen.md)",
+      unset: "nobody can ask",
+    }),
     plaintext: z
       .boolean()
       .default(false)
@@ -32,7 +36,7 @@ export function tlsSchema(file: FileSchema) {
     }),
   });
   return z
-    .strictObject({ authz: listener, ops: listener, broker: listener, brokerOps: listener })
+    .strictObject({ authz: listener, ops: listener, broker: listener, brokerOps: listener, authzen: listener })
     .partial()
     .prefault({});
 }

@@ -21,6 +21,17 @@ export const challengeSchema = z
   })
   .prefault({});
 
+export const authzenSchema = z
+  .strictObject({
+    origin: origin.nullable().default(null).meta({
+      description:
+        "where others reach `listen.authzen`: the name of this decision point, and an audience of tokens for it",
+      unset: "its address",
+    }),
+    scope: scope.default("authzen").meta({ description: "what a token must hold whose bearer may ask about others" }),
+  })
+  .prefault({});
+
 export const outgoingSchema = z
   .strictObject({
     allow: z

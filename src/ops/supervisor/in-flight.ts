@@ -3,7 +3,7 @@
 import type { AuditFacts, Verdict } from "../../authz/audit-record.ts";
 import type { Caller, InFlight } from "../../authz/in-flight.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
-import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
+import { newCheckFacts, NO_SLOT, type CheckFacts, type Door } from "../../authz/facts.ts";
 import type { Kind } from "../../mcp/operation.ts";
 
 /** Checks in flight at most, those included whose audit line is not written yet. */
@@ -23,6 +23,7 @@ const ROOM = {
   actor: 256,
   method: 257,
   kind: 16,
+  door: 16,
   name: 257,
 } as const;
 type Field = keyof typeof ROOM;
@@ -102,6 +103,7 @@ class SharedTable implements InFlight {
     if (slot === NO_SLOT) return;
     this.#put(slot, FIELD.meshRequestId, facts.meshRequestId);
     this.#put(slot, FIELD.traceId, facts.traceId);
+    this.#put(slot, FIELD.door, facts.door);
     this.#put(slot, FIELD.sourceIp, facts.sourceIp);
     this.#put(slot, FIELD.server, facts.server);
     this.#put(slot, FIELD.method, facts.method);
@@ -188,6 +190,7 @@ function factsAt(views: Views, slot: number): AuditFacts {
       issuer === null ? null : { issuer, subject: text("subject") ?? "", actors: actor === null ? [] : [actor] },
     meshRequestId: text("meshRequestId"),
     traceId: text("traceId"),
+    door: (text("door") ?? "ext_authz") as Door,
     sourceIp: text("sourceIp"),
     server: text("server"),
     method: text("method"),

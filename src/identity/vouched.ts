@@ -1,0 +1,102 @@
+// Callers whose token another party has verified, and whose facts it tells us: checked as the claims of a token are. Pure.
+import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
+import type { TokenlessIdentity } from "../authz/types.ts";
+import { actorsOf } from "../jose/act-claim.ts";
+import type { JsonObject } from "../json/types.ts";
+import { authenticationOf } from "./authentication.ts";
+import { checkClaims, SKEW_SECONDS, type CheckedClaims } from "./claims.ts";
+import type { IssuerOptions } from "./identity.ts";
+import type { RevocationMatch } from "./revocations.ts";
+
+/** What the party says. */
+export interface VouchedFor {
+  readonly subject: string;
+  readonly kind: "user" | "machine";
+  /** Null for the one issuer of the configuration. */
+  readonly issuer: string | null;
+  /** The claims of the token, from which the rest is read; null where the party names the rest one by one. */
+  readonly claims: JsonObject | null;
+  /** Under the names of the issuer's claims. */
+  readonly said: Readonly<Record<"username" | "groups" | "scopes", JsonObject[string] | undefined>>;
+}
+
+export interface VouchedDeps {
+  readonly issuers: readonly Pick<
+    IssuerOptions,
+    "issuer" | "audiences" | "claims" | "tokenType" | "dpop" | "machine"
+  >[];
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly revoked: (identity: TokenlessIdentity) => RevocationMatch | null;
+}
+
+const HOUR = 3600;
+const CLAIMS = { username: "username", groups: "groups", scopes: "scope" };
+
+/** @param resources names of the endpoint, any of which a token's audience may be */
+export function createVouched({ issuers, now, revoked }: VouchedDeps) {
+  return (of: VouchedFor, resources: readonly string[]): Step<TokenlessIdentity> => {
+    const issuer = issuerOf(issuers, of.issuer);
+    if (issuer === undefined) return refuse("token_invalid", "issuer is not configured");
+    const seconds = now() / 1000;
+    const claims = claimsOf(of, issuer.issuer, seconds);
+    if (typeof claims === "string") return refuse("token_invalid", claims);
+    // What is said one by one has our own names, not those of the issuer.
+    const rules = of.claims === null ? { ...issuer, claims: CLAIMS, audienceClaim: null } : issuer;
+    const checked = checkClaims(claims, rules, seconds);
+    if (typeof checked === "string") return refuse("token_invalid", `claim: ${checked}`);
+    const identity = identityOf(of, checked, issuer);
+    const fault = faultOfTimes(checked, seconds) ?? faultOfRevocation(revoked(identity));
+    if (fault !== null) return { ...fault, caller: identity };
+    const isForUs = checked.audiences.some((name) => resources.includes(name) || issuer.audiences.includes(name));
+    return "aud" in identity.claims && !isForUs ? { ...refuse("token_audience"), caller: identity } : pass(identity);
+  };
+}
+
+type VouchedIssuer = VouchedDeps["issuers"][number];
+
+function issuerOf(issuers: VouchedDeps["issuers"], name: string | null): VouchedIssuer | undefined {
+  return name === null && issuers.length === 1 ? issuers[0] : issuers.find(({ issuer }) => issuer === name);
+}
+
+function identityOf(of: VouchedFor, checked: CheckedClaims, issuer: VouchedIssuer): TokenlessIdentity {
+  const { subject, username, groups, scopes, expiresAt } = checked;
+  const said = of.claims ?? {};
+  return {
+    ...{ method: "vouched", issuer: issuer.issuer, subject, username, groups, scopes, opens: null, expiresAt },
+    ...authenticationOf(said, issuer.machine ?? null),
+    ...(of.claims === null && { kind: of.kind }),
+    ...{ actors: actorsOf(said), claims: said },
+  };
+}
+
+function faultOfTimes({ expiresAt, notBefore }: CheckedClaims, seconds: number): Refused | null {
+  if (expiresAt + SKEW_SECONDS <= seconds) return refuse("token_expired");
+  return notBefore !== null && notBefore - SKEW_SECONDS > seconds ? refuse("token_invalid", "not valid yet") : null;
+}
+
+function faultOfRevocation(by: RevocationMatch | null): Refused | null {
+  if (by === "unavailable") return refuse("revocations_unavailable", "the revocation file");
+  return by === null ? null : refuse("token_revoked", `by ${by}`);
+}
+
+/** Claims that can be checked, or the fault. What a token must say and a party need not is filled in. */
+function claimsOf({ subject, claims, said, issuer }: VouchedFor, ours: string, seconds: number): JsonObject | string {
+  const filled = { aud: ours, exp: (Math.floor(seconds / HOUR) + 2) * HOUR };
+  if (claims === null) {
+    const { username, groups, scopes } = said;
+    return {
+      ...filled,
+      iss: ours,
+      sub: subject,
+      username: username ?? null,
+      groups: groups ?? [],
+      scope: scopes ?? [],
+    };
+  }
+  if (Object.values(said).some((value) => value !== undefined))
+    return "facts are said twice: in claims and beside them";
+  if ("sub" in claims && claims["sub"] !== subject) return "sub is another than the subject's id";
+  if ("iss" in claims && claims["iss"] !== (issuer ?? ours)) return "iss is another than the subject's issuer";
+  return { ...filled, ...claims, sub: subject };
+}
