@@ -4,7 +4,7 @@ import { gunzipSync } from "node:zlib";
 import { z } from "zod";
 import { parseJson } from "../json/parse.ts";
 import { entrypointOf } from "./envoy/entrypoint.ts";
-import { policyReadsSchema, type PolicyReads } from "./reads.ts";
+import { readStored, storedReads, type PolicyReads } from "./reads.ts";
 import { settingsText, type PolicySettings } from "./settings.ts";
 import { untar } from "./tar.ts";
 
@@ -83,11 +83,11 @@ export function artifactOf(members: ReadonlyMap<string, Buffer>): Artifact {
 }
 
 const READS = "reads.json";
-const readsSchema = z.strictObject({ wasm: z.string(), reads: policyReadsSchema });
+const readsSchema = z.strictObject({ wasm: z.string(), reads: z.unknown() });
 
 /** What rules read, as a member of their bundle: it names the rules that it is true of. */
 export function readsMember({ wasm, reads }: Artifact): readonly (readonly [string, string])[] {
-  return reads === null ? [] : [[READS, JSON.stringify({ wasm: sha256(wasm), reads })]];
+  return reads === null ? [] : [[READS, JSON.stringify({ wasm: sha256(wasm), reads: storedReads(reads) })]];
 }
 
 /** Null where the bundle does not say it, or says it of other rules. */
@@ -95,7 +95,7 @@ function readsIn(members: ReadonlyMap<string, Buffer>, wasm: Uint8Array): Policy
   const text = members.get(READS);
   const parsed = text === undefined ? undefined : readsSchema.safeParse(parseJson(text.toString("utf8")));
   if (parsed?.success === false) throw new Error(`the bundle's ${READS} is not what mcp-authz build-policy writes`);
-  return parsed?.data.wasm === sha256(wasm) ? parsed.data.reads : null;
+  return parsed?.data.wasm === sha256(wasm) ? readStored(parsed.data.reads) : null;
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { parseJson } from "../json/parse.ts";
 import type { Rules } from "./artifact.ts";
-import { policyReadsSchema } from "./reads.ts";
+import { readStored, storedReads } from "./reads.ts";
 import { isTest, rulesHash, type SourceFile } from "./sources.ts";
 
 const manifestSchema = z.object({
@@ -17,7 +17,7 @@ const manifestSchema = z.object({
   /** SHA-256 of each file of rules. */
   files: z.record(z.string(), z.string()),
   /** What these rules read; absent in what an earlier version wrote, and where it is not known. */
-  reads: policyReadsSchema.optional(),
+  reads: z.unknown().optional(),
 });
 type Manifest = z.output<typeof manifestSchema>;
 
@@ -31,7 +31,7 @@ export function writeCompiled(policyFolder: string, { wasm, reads }: Rules, sour
     rules: rulesHash(source.files, source.rego, source.entrypoint ?? null),
     wasm: sha256(wasm),
     files: sums(source.files),
-    ...(reads !== null && { reads }),
+    ...(reads !== null && { reads: storedReads(reads) }),
   };
   writeFileSync(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 }
@@ -51,7 +51,7 @@ export function readCompiled(policyFolder: string, rules: string): Rules | null 
   const wasm = readFileSync(join(folder, "policy.wasm"));
   if (sha256(wasm) !== manifest.wasm)
     throw new Error(`${folder} does not match its manifest: restore it, or delete the folder`);
-  return { wasm, reads: manifest.reads ?? null };
+  return { wasm, reads: readStored(manifest.reads) };
 }
 
 /** Changes with what stands in `.compiled`: a hash of its contents, whole or not; null where there is nothing to read. */

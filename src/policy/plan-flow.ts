@@ -92,7 +92,7 @@ export class Flow {
 
   /** How much is known: it only grows. */
   size(): number {
-    return [...this.#all.values()].reduce((sum, places) => sum + places.size + 1, 0);
+    return [...this.#all.values(), ...this.locals.values()].reduce((sum, places) => sum + places.size + 1, 0);
   }
 }
 

@@ -212,16 +212,19 @@ class Reader {
     for (const exit of left.exits) for (let each = exit; each >= 0; each -= 1) flow.exits.add(each);
   }
 
-  /** A member by a name that stands in the policy is a place of its own; by a computed one, any may be read. */
-  #dot(stmt: Statement, flow: Flow, otherwise = NO_PLACES): boolean {
+  /**
+   * A member by a name that stands in the policy is a place of its own; by a computed one, any may be read.
+   * @param otherwise for `object.get`, which has a value where there is no such member
+   */
+  #dot(stmt: Statement, flow: Flow, otherwise: Places | null = null): boolean {
     const name = this.#text(stmt["key"]);
     const sources = flow.places(stmt["source"]);
     readAll(flow.places(stmt["key"]));
     if (name === null) readAll(sources);
-    else if (sources.size === 1 && sources.has(DATA) && NEVER_IN_DATA.has(name)) return false;
+    else if (otherwise === null && sources.size === 1 && sources.has(DATA) && NEVER_IN_DATA.has(name)) return false;
     const members =
       name === null ? [] : [...sources].filter((place) => place !== DATA).map((place) => place.member(name));
-    flow.assign(stmt["target"], new Set([...members, ...otherwise]));
+    flow.assign(stmt["target"], new Set([...members, ...(otherwise ?? NO_PLACES)]));
     return true;
   }
 
@@ -236,7 +239,7 @@ class Reader {
       return answer !== null;
     }
     if (name === "object.get" && this.#text(args[1]) !== null)
-      return this.#dot({ source: args[0], key: args[1], target: result }, flow, values[2]);
+      return this.#dot({ source: args[0], key: args[1], target: result }, flow, values[2] ?? NO_PLACES);
     if (!OF_TYPE.has(name)) for (const places of values) readAll(places);
     flow.assign(result, NO_PLACES);
     return true;

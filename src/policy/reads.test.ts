@@ -1,15 +1,22 @@
 // What a policy reads of its input, and that nothing else changes its answers.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import type { PolicyInput } from "../authz/types.ts";
 import { findTool } from "../files/program.ts";
 import { artifact, type Rules } from "./artifact.ts";
+import { packBundle, readPolicyBundle } from "./bundle.ts";
+import { readCompiled, writeCompiled } from "./compiled-folder.ts";
 import { compileRules } from "./compile.ts";
 import { decide } from "./decision.ts";
 import { createEvaluator, UNWATCHED, type Evaluator } from "./evaluator.ts";
 import { narrowBy } from "./narrow.ts";
 import { findOpa } from "./opa.ts";
 import { planReads } from "./plan-reads.ts";
+import { readStored } from "./reads.ts";
+import { rulesHash } from "./sources.ts";
 
 const DATA = { limits: { echo: 5 }, members: ["alice", "10.0.0.1", "en"], hours: { from: 10, to: 20 } };
 
@@ -149,6 +156,39 @@ describe.skipIf(findTool("opa") === null)("an answer from memory", () => {
       expect(evaluations).toBe(3);
     }
   });
+});
+
+describe.skipIf(findTool("opa") === null)("what is read, as it is written beside the rules", () => {
+  const GUARD = 'allow if { input.mcp.name == "write"; not input.mcp.arguments["__proto__"] }';
+  const root = mkdtempSync(join(tmpdir(), "mcp-authz-reads-test-"));
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+  it("is the same when it is read, whatever a member is called", async () => {
+    const rules = await compile(GUARD);
+    const source = { files: [{ path: "p.rego", text: "package mcp.authz\n" }], rego: "v1" } as const;
+    writeCompiled(root, rules, source);
+    const folder = readCompiled(root, rulesHash(source.files, source.rego));
+    const bundle = readPolicyBundle(await packBundle({ artifact: artifact(rules, "{}"), rules: null })).artifact;
+    const asked = JSON.parse('{"arguments":{"__proto__":{"admin":true}}}') as object;
+    const input = {
+      identity: CALLERS[0],
+      mcp: { method: "tools/call", server: "a", kind: "tool", name: "write", version: "2025-11-25", ...asked },
+      request: { host: "h", path: "/mcp", sourceIp: "192.0.2.1", time: 1, headers: {} },
+    } as unknown as PolicyInput;
+    for (const kept of [rules, folder, bundle]) {
+      expect(JSON.stringify(kept?.reads)).toBe(JSON.stringify(rules.reads));
+      const evaluator = createEvaluator(artifact(kept ?? rules, "{}"), null, UNWATCHED);
+      expect(decide(evaluator, input)).toMatchObject({ ok: true, value: { allow: false } });
+    }
+  });
+
+  it.each<[string, unknown]>([
+    ["of another version", { version: 0, "mcp_authz/decision": "type", "mcp_authz/visible": "type" }],
+    ["without one", { "mcp_authz/decision": "type", "mcp_authz/visible": "type" }],
+    ["of another form", { version: 1, "mcp_authz/decision": { mcp: "nothing" }, "mcp_authz/visible": "type" }],
+    ["of one entrypoint", { version: 1, "mcp_authz/decision": "type" }],
+    ["nothing", undefined],
+  ])("is not taken where it is %s", (_, stored) => expect(readStored(stored)).toBeNull());
 });
 
 describe("what cannot be told", () => {

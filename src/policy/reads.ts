@@ -1,5 +1,4 @@
 // What a policy reads of its input, as it stands beside the compiled rules. Pure.
-import { z } from "zod";
 
 /** What is read of one value: all of it, at most its type, or members of it (then its type too). */
 export type Reads = "value" | "type" | { readonly [member: string]: Reads };
@@ -10,14 +9,38 @@ export interface PolicyReads {
   readonly "mcp_authz/visible": Reads;
 }
 
-const readsSchema: z.ZodType<Reads> = z.lazy(() =>
-  z.union([z.enum(["value", "type"]), z.record(z.string(), readsSchema)]),
-);
+/** Of the way in which they are found (plan-reads.ts): what another one found is not taken. */
+const VERSION = 1;
 
-export const policyReadsSchema: z.ZodType<PolicyReads> = z.strictObject({
-  "mcp_authz/decision": readsSchema,
-  "mcp_authz/visible": readsSchema,
-});
+/** As it is written beside compiled rules. */
+export interface StoredReads extends PolicyReads {
+  readonly version: number;
+}
+
+export function storedReads(reads: PolicyReads): StoredReads {
+  return { version: VERSION, ...reads };
+}
+
+/**
+ * What was written, or null where it is of another version or form: then all may be read. By hand, since a member may have
+ * any name, `__proto__` too, and a schema library leaves that one out.
+ */
+export function readStored(stored: unknown): PolicyReads | null {
+  if (!isObject(stored) || stored["version"] !== VERSION) return null;
+  const [decision, visible] = [stored["mcp_authz/decision"], stored["mcp_authz/visible"]];
+  return isReads(decision) && isReads(visible)
+    ? { "mcp_authz/decision": decision, "mcp_authz/visible": visible }
+    : null;
+}
+
+function isReads(value: unknown): value is Reads {
+  if (value === "value" || value === "type") return true;
+  return isObject(value) && Object.values(value).every(isReads);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 /** What is read of a member, or null where it is not read at all. */
 export function readsOf(reads: Reads, member: string): Reads | null {
