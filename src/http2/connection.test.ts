@@ -398,7 +398,6 @@ describe("floods", () => {
     ["resets", (index) => Buffer.concat([headers(index * 2 + 1), reset(index * 2 + 1)])],
     ["streams that break a rule", (index) => headers(index * 2 + 1, [["x", "1"]], WHOLE)],
     ["PING", () => frame({ type: FRAME.ping, payload: Buffer.alloc(8) })],
-    ["SETTINGS", () => settings()],
     ["DATA without bytes", (index) => (index === 0 ? headers(1) : data(1, "", 0))],
     ["PRIORITY", () => frame({ type: FRAME.priority, stream: 1, payload: Buffer.alloc(5) })],
     ["unknown frames", () => frame({ type: 0xee })],
@@ -414,6 +413,58 @@ describe("floods", () => {
       slow.wait(1000);
     }
     expect(slow.events).not.toContain("end");
+  });
+
+  it("SETTINGS: 101 at once end the connection, one each second do not", () => {
+    const greeted = session();
+    greeted.send(HELLO);
+    const sent = greeted.send(...Array.from({ length: 100 }, (_, i) => settings([4, i % 2])));
+    expect(sent.at(-1)).toMatch(/^goaway \d+ 11$/);
+    const slow = session();
+    slow.send(HELLO);
+    for (let second = 0; second < 200; second += 1) {
+      slow.send(settings([4, second % 2]));
+      slow.wait(1000);
+    }
+    expect(slow.events).not.toContain("end");
+  });
+});
+
+describe("what a client owes", () => {
+  it("an answer that its windows hold back, until they let it through or the call is taken back", () => {
+    const { connection, send } = session();
+    send(PREFACE, settings([4, 0]), headers(1), data(1), headers(3), data(3));
+    expect(connection.isWaiting).toBe(true);
+    send(window(1, 100));
+    expect(connection.isWaiting).toBe(true);
+    send(reset(3));
+    expect(connection.isWaiting).toBe(false);
+  });
+
+  it("streams whose own window is closed wait for no other: each goes on with its own", () => {
+    const { send } = session({ message: "x".repeat(70_000) });
+    send(PREFACE, settings([4, 0]), headers(1), data(1), headers(3), data(3));
+    expect(send(window(0, 30_000))).toEqual([]);
+    expect(send(window(3, 70_000)).at(-1)).toBe("headers 3 end");
+    expect(send(window(1, 70_000))).not.toContain("headers 1 end");
+    expect(send(window(0, 100_000)).at(-1)).toBe("headers 1 end");
+  });
+});
+
+describe("a body that is not wanted", () => {
+  it("is not kept; its end is told, and a limit of the stream's own ends it earlier", () => {
+    const { connection, streams, bodies, events, send } = session();
+    send(HELLO, headers(1));
+    const [stream] = streams;
+    if (stream === undefined || stream.listener === null) throw new Error("no stream");
+    connection.discardBody(stream);
+    stream.listener.onEnd = () => events.push("whole");
+    send(data(1, "x".repeat(10_000), 0), data(1));
+    expect([bodies, events]).toEqual([[], ["whole"]]);
+    send(headers(3));
+    for (const open of streams) open.maxBodyBytes = 5;
+    send(data(3, "123456", 0));
+    expect(bodies).toEqual([null]);
   });
 });
 

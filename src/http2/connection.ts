@@ -20,7 +20,7 @@ import { checkFrame } from "./frame-rules.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { dependsOnItself, HeaderBlocks, type HeaderBlock } from "./header-block.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
-import { CONNECTION_WINDOW, IDLE_FRAMES, MAX_STREAMS, RESETS, STREAM_WINDOW } from "./limits.ts";
+import { CONNECTION_WINDOW, IDLE_FRAMES, MAX_STREAMS, RESETS, SETTINGS_FRAMES, STREAM_WINDOW } from "./limits.ts";
 import { Receiver } from "./receiver.ts";
 import { HeadReader, HEADER_LIST_BYTES } from "./request-head.ts";
 import { ResetStreams } from "./reset-streams.ts";
@@ -63,6 +63,7 @@ export class Connection {
   readonly #reset = new ResetStreams();
   readonly #resets: Budget;
   readonly #idleFrames: Budget;
+  readonly #settingsFrames: Budget;
   /** The highest number of a stream that the client has opened. */
   #lastStream = 0;
   /** Streams above it are refused: what the last GOAWAY said. */
@@ -74,15 +75,17 @@ export class Connection {
   constructor(ports: ConnectionPorts) {
     this.#ports = ports;
     this.#sender = new Sender(ports.write, (stream) => this.#responded(stream));
-    this.#receiver = new Receiver(ports.write, ports.maxBodyBytes);
+    this.#receiver = new Receiver(ports.write);
     this.#resets = new Budget(RESETS, ports.now);
     this.#idleFrames = new Budget(IDLE_FRAMES, ports.now);
+    this.#settingsFrames = new Budget(SETTINGS_FRAMES, ports.now);
     ports.write(GREETING);
   }
 
-  /** True where the client has begun something that it must go on with. */
+  /** True where the client has begun something that it must go on with, or does not take an answer. */
   get isWaiting(): boolean {
-    return !this.#isOver && (this.#frames.isWaiting || this.#blocks.isOpen || !this.#hasSettings);
+    const isBegun = this.#frames.isWaiting || this.#blocks.isOpen || !this.#hasSettings;
+    return !this.#isOver && (isBegun || this.#sender.isWaiting);
   }
 
   /** Takes bytes of the client. A fault of the connection ends it with GOAWAY. */
@@ -329,6 +332,7 @@ export class Connection {
       if (frame.end > frame.start) throw new ConnectionFault(ERROR.frameSize, "an acknowledgement with settings");
       return;
     }
+    this.#charge(this.#settingsFrames);
     this.#hasSettings = true;
     const { initialWindow, frameBytes } = readSettings(frame);
     this.#ports.write(SETTINGS_ACK);

@@ -24,6 +24,8 @@ export const RESET_STREAMS = 1024;
 export const RESETS: Rate = { burst: 10_000, perSecond: 10_000 };
 /** Frames that carry no request further: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, DATA without bytes, unknown ones (CVE-2019-9512 and its kin). */
 export const IDLE_FRAMES: Rate = { burst: 20_000, perSecond: 20_000 };
+/** SETTINGS: each may change the windows of all streams, and a client has something to set once or twice. */
+export const SETTINGS_FRAMES: Rate = { burst: 100, perSecond: 10 };
 /** Bytes that wait for a client to read them. Above it we read nothing more from it. */
 export const UNREAD_BYTES = 1024 * 1024;
 /** Milliseconds for a preface, a frame or a header block that has begun, for the end of a handshake, and for a client that does not read. */

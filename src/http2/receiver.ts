@@ -7,15 +7,13 @@ import type { Stream } from "./stream.ts";
 
 export class Receiver {
   readonly #write: (bytes: Buffer) => void;
-  readonly #maxBodyBytes: number;
   /** Bytes that the client may still send. */
   #window = CONNECTION_WINDOW;
   /** Bytes of bodies that are not whole. */
   #held = 0;
 
-  constructor(write: (bytes: Buffer) => void, maxBodyBytes: number) {
+  constructor(write: (bytes: Buffer) => void) {
     this.#write = write;
-    this.#maxBodyBytes = maxBodyBytes;
   }
 
   /** Counts DATA against the connection's window, whatever becomes of it. */
@@ -50,7 +48,10 @@ export class Receiver {
       throw new StreamFault(ERROR.protocol, "less DATA than content-length says");
     }
     const { body } = stream;
-    if (body === null) return;
+    if (body === null) {
+      stream.listener?.onEnd?.();
+      return;
+    }
     this.drop(stream);
     stream.listener?.onBody(body.take());
   }
@@ -66,7 +67,7 @@ export class Receiver {
   #keep(stream: Stream, part: Buffer, isLast: boolean): void {
     const body = stream.body;
     if (body === null) return;
-    if (body.length + part.length > this.#maxBodyBytes) {
+    if (body.length + part.length > stream.maxBodyBytes) {
       this.drop(stream);
       stream.listener?.onBody(null);
       return;

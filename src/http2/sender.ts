@@ -19,7 +19,9 @@ export class Sender {
   #window = DEFAULT_WINDOW;
   #initialWindow = DEFAULT_WINDOW;
   #frameBytes = FRAME_BYTES;
-  /** Streams with DATA that waits, in their order. */
+  /** Streams with DATA that waits. */
+  readonly #waiting = new Set<Stream>();
+  /** Those of them that wait for the connection's window alone, in their order. */
   readonly #blocked = new Set<Stream>();
 
   constructor(write: (bytes: Buffer) => void, onEnd: (stream: Stream) => void) {
@@ -30,6 +32,11 @@ export class Sender {
   /** What the next stream begins with. */
   get initialWindow(): number {
     return this.#initialWindow;
+  }
+
+  /** True where an answer waits for a window of the client. */
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
   }
 
   set frameBytes(bytes: number) {
@@ -45,7 +52,7 @@ export class Sender {
   data(stream: Stream, bytes: Buffer): void {
     if (stream.waiting.length > 0 || !this.#fits(stream, bytes.length)) {
       stream.waiting.push(bytes);
-      this.#blocked.add(stream);
+      this.#waiting.add(stream);
       this.#pump(stream);
       return;
     }
@@ -85,8 +92,9 @@ export class Sender {
     if (bytes === 0 || this.#window + bytes > MAX_WINDOW) {
       throw new ConnectionFault(bytes === 0 ? ERROR.protocol : ERROR.flowControl, "a window update of 0 or too far");
     }
+    const wasOpen = this.#window > 0;
     this.#window += bytes;
-    this.#pumpAll();
+    if (!wasOpen) this.#pumpAll();
   }
 
   /** WINDOW_UPDATE of a stream. */
@@ -106,13 +114,14 @@ export class Sender {
       stream.sendWindow += difference;
       if (stream.sendWindow > MAX_WINDOW) throw new ConnectionFault(ERROR.flowControl, "a stream's window too far");
     }
-    if (difference > 0) this.#pumpAll();
+    if (difference > 0) for (const stream of [...this.#waiting]) this.#pump(stream);
   }
 
   /** Forgets a stream that is closed. */
   drop(stream: Stream): void {
     stream.waiting.length = 0;
     stream.trailers = null;
+    this.#waiting.delete(stream);
     this.#blocked.delete(stream);
   }
 
@@ -143,11 +152,16 @@ export class Sender {
   #pump(stream: Stream): void {
     for (let next = stream.waiting[0]; next !== undefined; next = stream.waiting[0]) {
       const bytes = Math.min(next.length, this.#window, stream.sendWindow, this.#frameBytes);
-      if (bytes <= 0) return;
+      if (bytes <= 0) {
+        if (stream.sendWindow > 0) this.#blocked.add(stream);
+        else this.#blocked.delete(stream);
+        return;
+      }
       this.#dataFrame(stream, next.subarray(0, bytes));
       if (bytes === next.length) stream.waiting.shift();
       else stream.waiting[0] = next.subarray(bytes);
     }
+    this.#waiting.delete(stream);
     this.#blocked.delete(stream);
     this.#finish(stream);
   }

@@ -102,9 +102,11 @@ class Session {
     else if (now - this.#owesSince > STALL_MS) this.#stalled();
   }
 
+  /** A client that does not read takes no GOAWAY either. */
   #stalled(): void {
     this.#connection.fail(ERROR.enhanceYourCalm);
-    this.#socket.destroySoon();
+    if (this.#socket.writableLength > 0) this.#socket.destroy();
+    else this.#socket.destroySoon();
   }
 
   #read(part: Buffer): void {

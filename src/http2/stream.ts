@@ -7,6 +7,8 @@ import type { RequestHead } from "./request-head.ts";
 export interface StreamListener {
   /** Called once, with the whole body, or with null for one that is too long. */
   onBody(body: Buffer | null): void;
+  /** Called in its place where the body was discarded before its end: the request is whole. */
+  onEnd?(): void;
   /** The stream ended before its response did: the client reset it, broke a rule, or is gone. */
   onGone(): void;
 }
@@ -26,6 +28,8 @@ export class Stream {
   sendWindow: number;
   /** The body as far as it came; null once it was handed over or is not wanted. */
   body: ByteCollector | null;
+  /** Bytes above which the body is too long. */
+  maxBodyBytes: number;
   /** Bytes of the body that came, against `content-length`. */
   bodyBytes = 0;
   /** DATA that waits for a window, and the trailers behind it. */
@@ -40,6 +44,7 @@ export class Stream {
     this.id = id;
     this.head = head;
     this.sendWindow = sendWindow;
+    this.maxBodyBytes = maxBodyBytes;
     this.body = createByteCollector(maxBodyBytes);
   }
 }

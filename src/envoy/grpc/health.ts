@@ -1,6 +1,6 @@
 // grpc.health.v1.Health by hand: two messages of one field each are less than a dependency. I/O on the stream only.
 // https://github.com/grpc/grpc/blob/master/doc/health-checking.md
-import { respond, respondStatus, GRPC_STATUS, openResponse, messageOf, type Call } from "./message.ts";
+import { respond, respondStatus, GRPC_STATUS, openResponse, messageOf, PREFIX_BYTES, type Call } from "./message.ts";
 import { HEALTH_SERVICES, WATCH_EVERY_MS, type Health } from "./grpc-server.ts";
 import { BackwardWriter, FieldReader, once, WireFault } from "../protobuf.ts";
 
@@ -19,6 +19,7 @@ export const HEALTH_METHODS: ReadonlyMap<string, Method> = new Map([
 ]);
 
 function check(health: Health, call: Call): void {
+  call.stream.maxBodyBytes = PREFIX_BYTES + MAX_BYTES;
   call.stream.listener = {
     onBody: (body) => {
       const message = messageOf(body);

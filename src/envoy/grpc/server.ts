@@ -73,15 +73,15 @@ interface ServerContext {
 
 function dispatch(context: ServerContext, call: Call, isExpected: boolean): void {
   const { method: verb, path, contentType } = call.stream.head;
-  if (verb !== "POST") atItsEnd(call, () => respondHttp(call, 405));
-  else if (!/^application\/grpc(?:[+;]|$)/.test(contentType)) atItsEnd(call, () => respondHttp(call, 415));
+  if (verb !== "POST") atItsEnd(context, call, () => respondHttp(call, 405));
+  else if (!/^application\/grpc(?:[+;]|$)/.test(contentType)) atItsEnd(context, call, () => respondHttp(call, 415));
   else {
     const unary = unaryMethod(context.options, path);
     const method = HEALTH_METHODS.get(path);
     if (unary !== undefined && isExpected) serve(context, unary, call);
-    else if (unary !== undefined) atItsEnd(call, () => respond(call, unary.refusal()));
+    else if (unary !== undefined) atItsEnd(context, call, () => respond(call, unary.refusal()));
     else if (method === undefined)
-      atItsEnd(call, () => respondStatus(call, GRPC_STATUS.unimplemented, "unknown method"));
+      atItsEnd(context, call, () => respondStatus(call, GRPC_STATUS.unimplemented, "unknown method"));
     else method(context.health, call);
   }
 }
@@ -93,9 +93,22 @@ function unaryMethod(
   return path === CHECK_PATH ? { handler, refusal: unknownClientResponse } : further?.get(path);
 }
 
-/** Answers when the request is whole, whatever its body is: an earlier answer would have to reset the stream behind it. */
-function atItsEnd({ stream }: Call, answer: () => void): void {
-  stream.listener = { onBody: answer, onGone: () => {} };
+/**
+ * Answers when the request is whole, whatever its body is: an earlier answer would have to reset the stream behind it. Nothing
+ * of the body is kept, and a request without an end is answered in the time of a Check.
+ */
+function atItsEnd(
+  { options: { checkTimeoutMs } }: ServerContext,
+  { connection, stream }: Call,
+  answer: () => void,
+): void {
+  connection.discardBody(stream);
+  const timer = setTimeout(answer, checkTimeoutMs);
+  const end = () => {
+    clearTimeout(timer);
+    answer();
+  };
+  stream.listener = { onBody: end, onEnd: end, onGone: () => clearTimeout(timer) };
 }
 
 /** Waits for the message, for no longer than the caller does, and hands it to the handler. */
