@@ -46,7 +46,7 @@ it("gives back what was live: rules, data and settings; readable for this user a
       kept.artifact.data,
       revision,
       rules,
-      kept.settings,
+      { ...kept.settings, mode: "mcp", envoy: null },
     ]);
   }
   expect((statSync(folder).mode & 0o777).toString(8)).toBe("700");

@@ -84,6 +84,7 @@ describe("what is in it", () => {
         ...["CHANGELOG.md", "LICENSE", "NOTICE", "README.md", "package.json", "bin/mcp-authz.mjs"],
         ...["docs/mcp-authz.schema.json", "policies/capabilities.json"],
         ...["protos/envoy/service/auth/v3/mcp_authz.proto", "protos/grpc/health/v1/health.proto"],
+        "protos/agentgateway/ext_mcp.proto",
         ...readdirSync(join(ROOT, "policies/mcp_authz"))
           .filter((name) => !name.endsWith("_test.rego"))
           .map((name) => `policies/mcp_authz/${name}`),
