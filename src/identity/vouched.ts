@@ -2,9 +2,10 @@
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { TokenlessIdentity } from "../authz/types.ts";
 import { actorsOf } from "../jose/act-claim.ts";
+import { claimAt } from "../jose/claim.ts";
 import type { JsonObject } from "../json/types.ts";
 import { authenticationOf } from "./authentication.ts";
-import { checkClaims, SKEW_SECONDS, type CheckedClaims } from "./claims.ts";
+import { checkClaims, SKEW_SECONDS, type CheckedClaims, type ClaimRules } from "./claims.ts";
 import type { IssuerOptions } from "./identity.ts";
 import type { RevocationMatch } from "./revocations.ts";
 
@@ -23,7 +24,7 @@ export interface VouchedFor {
 export interface VouchedDeps {
   readonly issuers: readonly Pick<
     IssuerOptions,
-    "issuer" | "audiences" | "claims" | "tokenType" | "dpop" | "machine"
+    "issuer" | "audiences" | "claims" | "audienceClaim" | "tokenType" | "dpop" | "machine"
   >[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -39,18 +40,37 @@ export function createVouched({ issuers, now, revoked }: VouchedDeps) {
     const issuer = issuerOf(issuers, of.issuer);
     if (issuer === undefined) return refuse("token_invalid", "issuer is not configured");
     const seconds = now() / 1000;
-    const claims = claimsOf(of, issuer.issuer, seconds);
+    const claims = claimsOf(of, issuer, seconds);
     if (typeof claims === "string") return refuse("token_invalid", claims);
-    // What is said one by one has our own names, not those of the issuer.
-    const rules = of.claims === null ? { ...issuer, claims: CLAIMS, audienceClaim: null } : issuer;
-    const checked = checkClaims(claims, rules, seconds);
+    const checked = checkClaims(claims, rulesFor(of, issuer), seconds);
     if (typeof checked === "string") return refuse("token_invalid", `claim: ${checked}`);
     const identity = identityOf(of, checked, issuer);
     const fault = faultOfTimes(checked, seconds) ?? faultOfRevocation(revoked(identity));
     if (fault !== null) return { ...fault, caller: identity };
     const isForUs = checked.audiences.some((name) => resources.includes(name) || issuer.audiences.includes(name));
-    return "aud" in identity.claims && !isForUs ? { ...refuse("token_audience"), caller: identity } : pass(identity);
+    if (saysAudience(of.claims, issuer) && !isForUs) return { ...refuse("token_audience"), caller: identity };
+    return isBound(of.claims, issuer) ? pass(identity) : { ...UNBOUND, caller: identity };
   };
+}
+
+const UNBOUND = refuse("proof_invalid", "the issuer's tokens must be bound to a key");
+
+/** By `cnf`: the party has seen the proof. What is said one by one is of no token. */
+function isBound(claims: JsonObject | null, { dpop }: VouchedIssuer): boolean {
+  return claims === null || dpop !== "required" || "cnf" in claims;
+}
+
+/** The header that says `at+jwt` is not here: the claims alone tell an access token from others. */
+function rulesFor({ claims }: VouchedFor, issuer: VouchedIssuer): ClaimRules {
+  const rules = { ...issuer, tokenType: "jwt" } as const;
+  // What is said one by one has our own names, not those of the issuer.
+  return claims === null ? { ...rules, claims: CLAIMS, audienceClaim: null } : rules;
+}
+
+/** Whether there is a claim that a Check would read the audience from. */
+function saysAudience(claims: JsonObject | null, { audienceClaim = null }: VouchedIssuer): boolean {
+  if (claims === null) return false;
+  return "aud" in claims || (audienceClaim !== null && claimAt(claims, audienceClaim) !== undefined);
 }
 
 type VouchedIssuer = VouchedDeps["issuers"][number];
@@ -81,8 +101,12 @@ function faultOfRevocation(by: RevocationMatch | null): Refused | null {
 }
 
 /** Claims that can be checked, or the fault. What a token must say and a party need not is filled in. */
-function claimsOf({ subject, claims, said, issuer }: VouchedFor, ours: string, seconds: number): JsonObject | string {
-  const filled = { aud: ours, exp: (Math.floor(seconds / HOUR) + 2) * HOUR };
+function claimsOf(of: VouchedFor, by: VouchedIssuer, seconds: number): JsonObject | string {
+  const { subject, claims, said, issuer } = of;
+  const ours = by.issuer;
+  // An `aud` of ours would hide the issuer's own claim of the audience.
+  const aud = saysAudience(claims, by) ? {} : { aud: ours };
+  const filled = { ...aud, exp: (Math.floor(seconds / HOUR) + 2) * HOUR };
   if (claims === null) {
     const { username, groups, scopes } = said;
     return {
