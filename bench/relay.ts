@@ -1,5 +1,6 @@
 // A small call through the broker's relay, against the same bytes through a proxy of node:http that does nothing else.
 import { Agent, request as httpRequest } from "node:http";
+import { destinationOf } from "../src/authz/destination.ts";
 import { bodyDigest } from "../src/wristband/claims.ts";
 import type { Call } from "./harness.ts";
 import type { Target } from "./target.ts";
@@ -66,20 +67,27 @@ export const relayTarget: Target = {
   title: "the broker's relay",
   against: "proxy",
   async start(world) {
+    const url = await startUpstream(world);
     const { child, address } = await world.start("broker", {
       limits: { callsPerCaller: 1024 }, // there is one caller
-      servers: { demo: { url: await startUpstream(world), credential: [{ static: { file: "pat" } }] } },
+      servers: { demo: { url, credential: [{ static: { file: "pat" } }] } },
     });
-    return { child, call: post(address, { ...HEADERS, ...granted(world) }) };
+    return { child, call: post(address, { ...HEADERS, ...granted(world, url) }) };
   },
 };
 
 /** The headers that Envoy sets for `serve`. */
-function granted({ sign }: World): Record<string, string> {
+function granted({ sign }: World, url: string): Record<string, string> {
   const now = Math.floor(Date.now() / 1000);
   const wristband = sign("wristband+jwt", {
     ...{ iss: ORIGIN, aud: "mcp-broker", sub: "alice", idp: ORIGIN, iat: now, exp: now + 3600, jti: "j" },
-    ...{ use: "call", client: "bench", body: bodyDigest(BODY), caller_exp: now + 3600 },
+    ...{
+      use: "call",
+      client: "bench",
+      body: bodyDigest(BODY),
+      destinations: { demo: destinationOf(url) },
+      caller_exp: now + 3600,
+    },
     ...{ tools: { demo: ["search_docs"] }, prompts: {}, resources: {} },
   });
   return {

@@ -1,4 +1,5 @@
 // What the façades add to the parts behind them: faults that cannot be taken for an answer. The parts have tests of their own.
+import { destinationOf } from "../authz/destination.ts";
 import { BY_TOKEN } from "../../test/fakes/identity.ts";
 import { describe, expect, it } from "vitest";
 import { demoBundle } from "../../test/fakes/demo-bundle.ts";
@@ -49,7 +50,9 @@ describe("wristband", () => {
   const parties = { issuer: "https://gw.example.com", audience: "mcp-broker" };
   const key = makeKey("w");
   const body = Buffer.from("{}");
-  const call = { server: "demo", kind: "tool", name: "echo", body } as const;
+  const url = "https://demo.example.com/mcp";
+  const destinations = { demo: destinationOf(url) };
+  const call = { server: "demo", kind: "tool", name: "echo", url, body } as const;
   const keySet = (...keys: object[]) => Buffer.from(JSON.stringify({ keys }));
   const alice: Identity = {
     ...{ issuer: "https://idp.example.com", subject: "alice", username: "alice", groups: [], scopes: [], claims: {} },
@@ -69,7 +72,7 @@ describe("wristband", () => {
     verifier.setKeys(keySet(key.jwk));
     return verifier;
   };
-  const carried = jwsOf({ use: "call", body });
+  const carried = jwsOf({ use: "call", body, destinations });
   const shown = jwsOf({ use: "list", merged: false });
 
   it("each serves its own use", () => {
@@ -83,8 +86,9 @@ describe("wristband", () => {
     ["another name", carried, { ...call, name: "delete_repo" }],
     ["another server", carried, { ...call, server: "tickets" }],
     ["another kind", carried, { ...call, kind: "prompt" as const }],
+    ["another URL of this server", carried, { ...call, url: `${url}/` }],
     ["another body", carried, { ...call, body: Buffer.from("{ }") }],
-    ["more than this call", jwsOf({ use: "call", body }, { demo: ["echo", "whoami"] }), call],
+    ["more than this call", jwsOf({ use: "call", body, destinations }, { demo: ["echo", "whoami"] }), call],
     ["no wristband", "", call],
   ])("%s is refused", (_, jws, asked) => expect(() => verifierOf().call(jws, asked)).toThrow(WristbandError));
 

@@ -2,8 +2,9 @@
 // Compact JWS (RFC 7515) with ES256, keys as JWK Set (RFC 7517).
 import type { KeyObject } from "node:crypto";
 import { readWholeKeySet, withSameObjects, type KeySet } from "../jose/key-set.ts";
+import { destinationOf } from "../authz/destination.ts";
 import type { Kind } from "../mcp/operation.ts";
-import { bodyDigest, namesExactly, type WristbandClaims } from "../wristband/claims.ts";
+import { bodyDigest, destinationIn, namesExactly, type WristbandClaims } from "../wristband/claims.ts";
 import { createVerifier } from "../wristband/verify.ts";
 
 export { namesOf, type WristbandClaims } from "../wristband/claims.ts";
@@ -27,6 +28,8 @@ export interface WristbandCall {
   readonly kind: Kind;
   /** Without the server's prefix. */
   readonly name: string;
+  /** `servers.NAME.url` as it is written for the server that you would call: the credential is for no other. */
+  readonly url: string;
   /** The request's body, byte for byte as it came. */
   readonly body: Uint8Array;
 }
@@ -63,10 +66,11 @@ export function createWristbandVerifier(options: WristbandVerifierOptions): Wris
       keys = withSameObjects(read, keys);
     },
     list: (jws) => claimsOf(jws, "list"),
-    call(jws, { server, kind, name, body }) {
+    call(jws, { server, kind, name, url, body }) {
       const claims = claimsOf(jws, "call");
       if (!namesExactly(claims, kind, { server, name })) throw new WristbandError("another operation");
       if (claims.use !== "call" || claims.body !== bodyDigest(body)) throw new WristbandError("another body");
+      if (destinationIn(claims, server) !== destinationOf(url)) throw new WristbandError("another URL of this server");
       return claims;
     },
   };

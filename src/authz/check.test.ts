@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { ALICE, allowingPorts, checkSettings, ORIGIN, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
+import {
+  ALICE,
+  allowingPorts,
+  checkSettings,
+  ORIGIN,
+  requestOf,
+  THERE,
+  type RequestParts,
+} from "../../test/fakes/authz.ts";
 import { createCheck } from "./check.ts";
 import { Grant } from "./grant.ts";
 import { pass, refuse, type Refused } from "./step.ts";
@@ -192,17 +200,17 @@ describe("header names", () => {
     expect(performance.now() - from).toBeLessThan(1000);
   });
   it.each(["keep-alive", "close", "Keep-Alive, TE", "te"])("Connection: %s is fine", async (value) =>
-    expect(await reasonOf({ headers: [["connection", value]] })).toBe("grant server:s"),
+    expect(await reasonOf({ headers: [["connection", value]] })).toBe(`grant server:s:${THERE}`),
   );
   it("an ordinary header with an underscore is none of our business", async () =>
-    expect(await reasonOf({ headers: [["x_other", "1"]] })).toBe("grant server:s"));
+    expect(await reasonOf({ headers: [["x_other", "1"]] })).toBe(`grant server:s:${THERE}`));
 });
 
 describe("who goes where", () => {
   it.each<[string, RequestParts, string]>([
-    ["a call on a direct server", {}, "grant server:s"],
+    ["a call on a direct server", {}, `grant server:s:${THERE}`],
     ["B23: with a parameter in a header", { headers: [["mcp-param-region", "eu"]] }, "grant broker"],
-    ["with another mcp- header", { headers: [["mcp-parameter", "eu"]] }, "grant server:s"],
+    ["with another mcp- header", { headers: [["mcp-parameter", "eu"]] }, `grant server:s:${THERE}`],
     ["a call on a relayed server", { path: "/servers/t/mcp" }, "grant broker"],
     ["a call on /mcp", { path: "/mcp", message: call("s_read") }, "grant broker"],
     ["a list", { message: { jsonrpc: "2.0", id: 1, method: "tools/list" } }, "grant broker"],
@@ -364,7 +372,7 @@ describe("documents and preflights", () => {
     [{ method: "OPTIONS", token: null, headers: [["origin", "https://evil.example.com"]] }, "origin_not_allowed"],
     [{ method: "OPTIONS", token: null }, "method_not_allowed"],
     [{ headers: [["origin", "null"]] }, "origin_not_allowed"],
-    [{ headers: [["origin", ORIGIN]] }, "grant server:s"],
+    [{ headers: [["origin", ORIGIN]] }, `grant server:s:${THERE}`],
     [
       {
         headers: [

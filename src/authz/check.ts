@@ -195,8 +195,8 @@ async function grantWatch(context: CheckContext, { sessionId }: Read, permit: Pe
   const { settings, facts } = context;
   const body = admitBody(settings.admit, context.request);
   if (!body.ok) return body;
-  const { names, note, credentials } = permit.what;
-  const use = { use: "listen" as const, body: body.value, policy: facts.policy ?? undefined };
+  const { names, note, credentials, destinations } = permit.what;
+  const use = { use: "listen" as const, body: body.value, destinations, policy: facts.policy ?? undefined };
   const granted = await grantToBroker(context, { proof: proofOf(permit), sessionId, credentials }, [names, use]);
   facts.note = note;
   return granted;

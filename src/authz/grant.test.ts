@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ALICE, headersOf, MANAGED } from "../../test/fakes/authz.ts";
+import { ALICE, headersOf, MANAGED, THERE } from "../../test/fakes/authz.ts";
 import { Grant, managedHeaders, type Destination } from "./grant.ts";
 import { clientHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import { MODERN } from "../mcp/versions.ts";
@@ -9,7 +9,7 @@ import { Secret } from "../secret/secret.ts";
 const proof = { identity: ALICE, decision: "housekeeping" as const };
 const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null };
 const credential = (value: string | null, header = "authorization") =>
-  ({ kind: "static", header, value: value === null ? null : new Secret(value) }) as const;
+  ({ kind: "static", header, value: value === null ? null : new Secret(value), destination: THERE }) as const;
 const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const WRITTEN = [
   ["accept", "application/json, text/event-stream"],
@@ -42,7 +42,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
     const { set, remove, route } = granted(toServer("Bearer pat"));
     expect([...set]).toEqual([...WRITTEN, ["authorization", "Bearer pat"]]);
     expect(remove).toEqual(MANAGED.filter((name) => name !== "authorization"));
-    expect(route).toBe("server:s");
+    expect(route).toBe(`server:s:${THERE}`);
   });
 
   it("F6: of the client's headers a direct upstream gets those that the broker would pass on", () => {

@@ -1,8 +1,9 @@
 // The only way to an allow: a `Grant`, with the headers that Envoy sets and removes. Pure.
-import type { AllowDecision, Credential, Identity, RequestHeaders, Wristband } from "./types.ts";
+import type { AllowDecision, BoundCredential, Identity, RequestHeaders, Wristband } from "./types.ts";
 import { headersAmong, parameterOf, partsOf, relayHeaders } from "./credential-parts.ts";
 import { CREDENTIAL_SET_HEADER } from "./credential-set.ts";
 import type { Secret } from "../secret/secret.ts";
+import { directRoute } from "./destination.ts";
 import { HEADER_VALUE } from "./header-value.ts";
 import type { HeaderLines, HostAllow, QueryChange } from "./host-decision.ts";
 import type { JsonObject } from "../json/types.ts";
@@ -38,7 +39,7 @@ export class Grant {
   readonly #proven = true;
   readonly set: ReadonlyMap<string, string>;
   readonly remove: readonly string[];
-  /** `server:<name>`, `broker` or `host`: Envoy's route, sent as dynamic metadata. */
+  /** `server:<name>:<destination>`, `broker` or `host`: Envoy's route, sent as dynamic metadata. */
   readonly route: string;
   /** Added to the upstream's response: CORS for a listed origin, or what the policy of the host's paths says. */
   readonly responseHeaders: HeaderMap;
@@ -170,7 +171,7 @@ export type Destination =
   | {
       readonly to: "server";
       readonly server: string;
-      readonly credential: Credential;
+      readonly credential: BoundCredential;
       /**
        * All of the client's headers. What is not in `client` is removed: beside the gateway's credential a server may take
        * `sudo`, `impersonate-user` or `x-remote-user` for an order of the gateway.
@@ -182,7 +183,7 @@ export type Destination =
       readonly traceparent?: string | undefined;
     }
   /** A call that the broker relays. */
-  | (ToBroker & { readonly to: "relay"; readonly server: string; readonly credential: Credential })
+  | (ToBroker & { readonly to: "relay"; readonly server: string; readonly credential: BoundCredential })
   /** A request that the broker answers itself. */
   | (ToBroker & {
       readonly to: "broker";
@@ -223,7 +224,7 @@ function foreignHeaders({ received, client }: Direct, known: ReadonlySet<string>
 
 function routeOf(destination: Destination | HostRoute): string {
   if (destination.to === HOST) return HOST;
-  return destination.to === "server" ? `server:${destination.server}` : "broker";
+  return destination.to === "server" ? directRoute(destination.server, destination.credential.destination) : "broker";
 }
 
 function headersOf(destination: Destination, settings: HeaderSettings): Map<string, string> {
@@ -250,6 +251,6 @@ function putWritten(set: Map<string, string>, received: RequestHeaders): void {
   for (const [name, value] of writtenHeaders(received)) if (received.get(name) !== value) set.set(name, value);
 }
 
-function putCredential(set: Map<string, string>, credential: Credential): void {
+function putCredential(set: Map<string, string>, credential: BoundCredential): void {
   for (const { header, value } of partsOf(credential)) set.set(header, value.reveal());
 }

@@ -14,7 +14,7 @@ import type { Ports } from "./ports.ts";
 import { pass, refuse, refuseByPolicy, type Step } from "./step.ts";
 import { knownTarget, offeredTarget, type Target, type TargetSettings } from "./target.ts";
 import { taskTarget } from "./task-request.ts";
-import type { AuthzRequest, Credential, Decision, Identity, PolicyCaller, PolicyInput } from "./types.ts";
+import type { AuthzRequest, BoundCredential, Decision, Identity, PolicyCaller, PolicyInput } from "./types.ts";
 import { isOfTask } from "../mcp/method-table.ts";
 import { rpcContextOf } from "../mcp/read-operation.ts";
 import type { Operation } from "../mcp/operation.ts";
@@ -150,9 +150,9 @@ async function judgeStream(context: JudgeContext, { endpoint, identity, operatio
     operation,
   );
   if (!judged.ok) return judged;
-  const { names, policy, note, credentials } = judged.value;
+  const { names, policy, ...watched } = judged.value;
   facts.policy = policy;
-  return pass(Permit.ofHousekeeping(identity, { kind: "watch", names, credentials, note }));
+  return pass(Permit.ofHousekeeping(identity, { kind: "watch", names, ...watched }));
 }
 
 /** Fetches the caller's credential for a server. One caller cannot have all waits for a slow source. */
@@ -160,7 +160,7 @@ export function credentialFor(
   { ports, signal, shared }: Pick<JudgeContext, "ports" | "signal" | "shared">,
   identity: Identity,
   server: string,
-): Step<Credential> | Promise<Step<Credential>> {
+): Step<BoundCredential> | Promise<Step<BoundCredential>> {
   const asked = ports.fetchCredential(server, identity, signal);
   return asked instanceof Promise ? shared.waits(identity, asked, signal) : asked;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { allowingPorts, checkSettings, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
+import { allowingPorts, checkSettings, requestOf, THERE, type RequestParts } from "../../test/fakes/authz.ts";
 import { createCheck } from "./check.ts";
 import { newCheckFacts } from "./facts.ts";
 import { Grant } from "./grant.ts";
@@ -40,9 +40,9 @@ const list = (method: string) => ({ jsonrpc: "2.0", id: 1, method });
 
 describe("AP-02: a server takes keys and tokens, one at a time", () => {
   it.each<[string, RequestParts, string]>([
-    ["a key", {}, "server:s"],
-    ["a token", { token: "token", headers: [] }, "server:s"],
-    ["a key as bearer", { token: "secret", headers: [] }, "server:s"],
+    ["a key", {}, `server:s:${THERE}`],
+    ["a token", { token: "token", headers: [] }, `server:s:${THERE}`],
+    ["a key as bearer", { token: "secret", headers: [] }, `server:s:${THERE}`],
     ["both", { token: "token" }, "header_malformed"],
     ["nothing", { headers: [] }, "token_missing"],
     ["a wrong key", { headers: [["x-key", "other"]] }, "token_invalid"],
@@ -114,7 +114,7 @@ describe("a public server, and no other endpoint", () => {
   const identifyTokenless: Ports["identifyTokenless"] = (asked) =>
     asked.by === "nothing" && asked.server === "s" ? pass(anonymous) : refuse("token_missing");
   it.each<[string, RequestParts, string]>([
-    ["its endpoint", {}, "server:s"],
+    ["its endpoint", {}, `server:s:${THERE}`],
     ["with a token that does not hold", { token: "other" }, "token_invalid"],
     ["with a key that does not hold", { headers: [["x-key", "other"]] }, "token_invalid"],
     ["another server's endpoint", { path: "/servers/t/mcp" }, "token_missing"],

@@ -61,7 +61,7 @@ describe("F12: large bodies", () => {
 
   it("so many of one caller under way until they are decided: more are refused, others' and small ones are not", async () => {
     const held: (() => void)[] = [];
-    const credential = { kind: "none", header: "authorization", value: null } as const;
+    const credential = { kind: "none", header: "authorization", value: null, destination: "" } as const;
     const { ask } = lab({
       fetchCredential: (_, { subject }) =>
         subject === "a" ? new Promise((done) => held.push(() => done(pass(credential)))) : pass(credential),

@@ -1,6 +1,6 @@
 // A stream of `subscriptions/listen` that names resources, through the whole pipeline: each is judged as a subscription of its own.
 import { expect, it } from "vitest";
-import { ALICE, allowingPorts, checkSettings, requestOf } from "../../test/fakes/authz.ts";
+import { ALICE, allowingPorts, checkSettings, requestOf, THERE } from "../../test/fakes/authz.ts";
 import { Secret } from "../secret/secret.ts";
 import { createCheck } from "./check.ts";
 import { decodeCredentials, encodeCredentials } from "./credential-set.ts";
@@ -94,7 +94,7 @@ it("leaves out a server whose credential cannot be had, and refuses where policy
     fetchCredential: (server) =>
       server === "s"
         ? { ok: false, reason: "credential_unavailable" }
-        : { ok: true, value: { kind: "none", header: "authorization", value: null } },
+        : { ok: true, value: { kind: "none", header: "authorization", value: null, destination: THERE } },
   });
   expect(resourcesIn(none.signed)).toEqual([{ t: ["docs://b"] }]);
   const failing = await listen(["s+docs://a"], { decide: () => ({ ok: false, reason: "policy_unavailable" }) });

@@ -8,12 +8,13 @@ import { encodeCredentials, type CredentialSet } from "./credential-set.ts";
 import { pass, refuse, type Step } from "./step.ts";
 import { offeredTarget, resolveTarget, type Target, type TargetSettings } from "./target.ts";
 import type { McpEndpoint } from "./endpoint.ts";
-import type { Credential, Decision, Visible } from "./types.ts";
+import type { BoundCredential, Decision, Destinations, Visible } from "./types.ts";
 
 /** What may be watched, and the credentials for its servers. */
 export interface Watchable {
   readonly names: Visible;
   readonly credentials: CredentialSet["header"];
+  readonly destinations: Destinations;
   /** The revision of the policy that decided; null if it was not asked. */
   readonly policy: string | null;
   /** For the audit line. */
@@ -26,7 +27,7 @@ export interface JudgeOptions extends TargetSettings {
   /** Asks policy about one operation of this caller. */
   readonly decide: (target: Target) => Step<Decision>;
   /** The caller's credential for a server. */
-  readonly fetchCredential: (server: string) => Promise<Step<Credential>>;
+  readonly fetchCredential: (server: string) => Promise<Step<BoundCredential>>;
   readonly signal: AbortSignal;
 }
 
@@ -58,6 +59,7 @@ export async function judgeWatched(
   return pass({
     names: { tools: {}, prompts: {}, resources: Object.fromEntries(resources) },
     credentials: credentials.header,
+    destinations: credentials.destinations,
     policy,
     note: `watches ${kept} of ${uris.length} resources`,
   });
@@ -131,8 +133,15 @@ function targetOf(
   return target.ok ? offeredTarget(options, endpoint, target.value) : target;
 }
 
+interface BoundSet extends CredentialSet {
+  readonly destinations: Destinations;
+}
+
 /** Those that the caller has: a server without is left out, and so is one whose credential cannot be had now. */
-async function credentialsOf({ fetchCredential }: JudgeOptions, servers: readonly string[]): Promise<CredentialSet> {
+async function credentialsOf({ fetchCredential }: JudgeOptions, servers: readonly string[]): Promise<BoundSet> {
   const fetched = await Promise.all(servers.map(async (server) => [server, await fetchCredential(server)] as const));
-  return encodeCredentials(new Map(fetched.flatMap(([server, step]) => (step.ok ? [[server, step.value]] : []))));
+  const found = fetched.flatMap(([server, step]) => (step.ok ? [[server, step.value] as const] : []));
+  const set = encodeCredentials(new Map(found));
+  const sent = found.filter(([server]) => set.servers.has(server));
+  return { ...set, destinations: Object.fromEntries(sent.map(([server, { destination }]) => [server, destination])) };
 }

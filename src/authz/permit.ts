@@ -1,7 +1,7 @@
 // What the pipeline permits a verified caller, whatever door the request came through. Pure.
 import type { Secret } from "../secret/secret.ts";
 import type { Target } from "./target.ts";
-import type { AllowDecision, Identity, Visible } from "./types.ts";
+import type { AllowDecision, Destinations, Identity, Visible } from "./types.ts";
 
 /** A named operation at its server, as policy saw it. */
 export type CallTarget = Target & { readonly server: string };
@@ -13,7 +13,13 @@ export type Permitted =
   /** A list of these names and no others; on the servers' own names. `merged`: of several servers. */
   | { readonly kind: "list"; readonly names: Visible; readonly merged: boolean }
   /** A stream that tells of these resources, with the caller's credentials for their servers. */
-  | { readonly kind: "watch"; readonly names: Visible; readonly credentials: Secret | null; readonly note: string }
+  | {
+      readonly kind: "watch";
+      readonly names: Visible;
+      readonly credentials: Secret | null;
+      readonly destinations: Destinations;
+      readonly note: string;
+    }
   /** A handshake, a notification, or what acts on the caller's own MCP session: it names nothing. */
   | { readonly kind: "open" };
 

@@ -15,7 +15,7 @@ import { policyHeadersOf } from "./policy-input.ts";
 import { readPresented } from "./presented.ts";
 import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import { pass, refuse, type Step } from "./step.ts";
-import type { AuthzRequest, Credential, Identity, PolicyCaller } from "./types.ts";
+import type { AuthzRequest, BoundCredential, Identity, PolicyCaller } from "./types.ts";
 
 /** A request as a door describes it: what presents the caller, and what policy sees. */
 export type Described = Pick<AuthzRequest, "method" | "host" | "path" | "headers" | "peer" | "principal">;
@@ -37,7 +37,7 @@ export interface DecisionRequest extends Asked {
 export interface Decided {
   readonly permit: Permit;
   /** Null for what is no call. */
-  readonly credential: Credential | null;
+  readonly credential: BoundCredential | null;
 }
 
 /** A list that is there, and whose caller was verified before. */
@@ -72,7 +72,7 @@ export interface Pipeline {
   /** Decides one operation of a caller whom the door has verified, and fetches the credential of a call that is allowed. */
   decide(asked: DecisionRequest, facts: CheckFacts, signal: AbortSignal): Promise<Step<Decided>>;
   /** The credential of a caller for a server, where no call asks for it. */
-  credentialOf(server: string, identity: Identity, signal: AbortSignal): Promise<Step<Credential>>;
+  credentialOf(server: string, identity: Identity, signal: AbortSignal): Promise<Step<BoundCredential>>;
   /** The names of a list that its caller may see. */
   visibleOf(asked: ListAsked, facts: CheckFacts, signal: AbortSignal): Promise<Step<ReadonlySet<string>>>;
   /** The headers that policy sees of these. */
@@ -186,7 +186,7 @@ async function decided(context: JudgeContext, asked: DecisionRequest): Promise<S
   return pass({ permit, credential: credential.value });
 }
 
-const NO_CREDENTIAL: Credential = { kind: "none", header: "authorization", value: null };
+const NO_CREDENTIAL: BoundCredential = { kind: "none", header: "authorization", value: null, destination: "" };
 
 function serverHeadersOf({ serverHeaders }: CheckSettings, server: string | null): ServerHeaders {
   return (server === null ? undefined : serverHeaders[server]) ?? NO_SERVER_HEADERS;

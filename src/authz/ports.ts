@@ -5,7 +5,7 @@ import type { PresentedKey } from "./presented.ts";
 import type { Step } from "./step.ts";
 import type { TaskIds } from "./task-ids.ts";
 import type {
-  Credential,
+  BoundCredential,
   Decision,
   Identity,
   ListDecision,
@@ -22,7 +22,7 @@ export interface RelayedCall {
   readonly jti: string;
   readonly server: string;
   readonly identity: Identity;
-  readonly credential: Credential;
+  readonly credential: BoundCredential;
   /** Of its Check, for the audit line. */
   readonly facts: CheckFacts;
 }
@@ -69,7 +69,7 @@ export interface Ports {
     server: string,
     identity: Identity,
     signal: AbortSignal,
-  ): Step<Credential> | Promise<Step<Credential>>;
+  ): Step<BoundCredential> | Promise<Step<BoundCredential>>;
   /** Receives each call that goes to the broker with a credential out of a cache: its server may refuse it. */
   readonly relayed?: ((call: RelayedCall) => void) | undefined;
   /** @param use whether the wristband is for a list of these names or for one call with these bytes */

@@ -3,7 +3,7 @@ import { admitBody, type AdmitSettings } from "./admit.ts";
 import type { CheckFacts } from "./facts.ts";
 import type { Ports } from "./ports.ts";
 import { pass, type Step } from "./step.ts";
-import type { AuthzRequest, Credential, Identity, PolicyOperation, Wristband } from "./types.ts";
+import type { AuthzRequest, BoundCredential, Identity, PolicyOperation, Wristband } from "./types.ts";
 
 interface RelayContext {
   readonly settings: { readonly admit: AdmitSettings };
@@ -20,7 +20,7 @@ interface AllowedCall {
 
 interface RelayTarget {
   readonly server: string;
-  readonly credential: Credential;
+  readonly credential: BoundCredential;
 }
 
 /** The destination of an allowed call. One whose credential came out of a cache is kept: its server may refuse it. */
@@ -28,7 +28,7 @@ export async function relayedCall(context: RelayContext, call: AllowedCall, { se
   const { ports, facts } = context;
   const { identity, sessionId } = call;
   const isRefetchable = ports.relayed !== undefined && credential.isCached === true;
-  const signed = await relayWristband(context, call, { server, isRefetchable });
+  const signed = await relayWristband(context, call, { server, credential, isRefetchable });
   if (!signed.ok) return signed;
   const wristband = signed.value;
   const { jti } = wristband;
@@ -41,7 +41,7 @@ export async function relayedCall(context: RelayContext, call: AllowedCall, { se
 function relayWristband(
   { settings, ports, request, facts }: RelayContext,
   { identity, operation }: AllowedCall,
-  { server, isRefetchable }: { readonly server: string; readonly isRefetchable: boolean },
+  { server, credential, isRefetchable }: RelayTarget & { readonly isRefetchable: boolean },
 ): Step<Wristband> | Promise<Step<Wristband>> {
   const names = { [server]: operation.name === null ? [] : [operation.name] };
   const visible = {
@@ -55,6 +55,7 @@ function relayWristband(
   return ports.signWristband(identity, visible, {
     use: "call",
     body: body.value,
+    destinations: { [server]: credential.destination },
     policy,
     isRefetchable,
     trace: facts.span?.traceparent,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ALICE, allowingPorts, checkSettings, requestOf, type RequestParts } from "../../test/fakes/authz.ts";
+import { ALICE, allowingPorts, checkSettings, requestOf, THERE, type RequestParts } from "../../test/fakes/authz.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { createCheck } from "./check.ts";
 import { newCheckFacts } from "./facts.ts";
@@ -150,7 +150,7 @@ describe("where the session id goes", () => {
       for (const id of ["A-z", "a:b"]) {
         const headers: Pairs = [["mcp-session-id", id], ...more];
         const { grant } = await run({ path: "/servers/s/mcp", message, headers });
-        expect(grant?.route).toBe(more.length === 0 ? "server:s" : "broker");
+        expect(grant?.route).toBe(more.length === 0 ? `server:s:${THERE}` : "broker");
         expect(grant?.set.has("mcp-session-id")).toBe(false);
         expect(grant?.remove).toContain("mcp-session-id");
       }

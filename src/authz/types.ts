@@ -154,6 +154,11 @@ export interface Credential {
   readonly isCached?: boolean;
 }
 
+/** A credential, and the only place that it goes to (destination.ts). */
+export interface BoundCredential extends Credential {
+  readonly destination: string;
+}
+
 /** Names that a caller may see or use, per server; each list sorted. */
 export interface Visible {
   readonly tools: Readonly<Record<string, readonly string[]>>;
@@ -167,10 +172,14 @@ export interface ListDecision {
   readonly names: Visible;
 }
 
+/** Where the credentials of a request go, by server. */
+export type Destinations = Readonly<Record<string, string>>;
+
 /** The use of a wristband of one call. It holds the digest of the body that policy saw: the broker accepts no other. */
 export interface CallWristbandUse {
   readonly use: "call";
   readonly body: Uint8Array;
+  readonly destinations: Destinations;
   readonly policy?: string | undefined;
   /** Its credential came out of a cache, and can be fetched anew if the server refuses it. */
   readonly isRefetchable?: boolean;
@@ -184,7 +193,12 @@ export type WristbandUse =
   | { readonly use: "list"; readonly merged: boolean; readonly policy?: string | undefined }
   | CallWristbandUse
   /** For the one stream of `subscriptions/listen` that this body asks for: it names the resources that it tells of. */
-  | { readonly use: "listen"; readonly body: Uint8Array; readonly policy?: string | undefined }
+  | {
+      readonly use: "listen";
+      readonly body: Uint8Array;
+      readonly destinations: Destinations;
+      readonly policy?: string | undefined;
+    }
   /** For the caller's own MCP session: it names nothing. */
   | { readonly use: "session" }
   | RefusalWristbandUse;

@@ -69,7 +69,7 @@ describe("5.3: not having is not failing", () => {
   it("what helps is said to a caller who has none or is refused, and to nobody else", async () => {
     const help = new Map([["s", "Connect it at https://gw.example.com/connect"]]);
     const helped = (...answers: Lookup[]) =>
-      createCredentials(new Map([["s", answers.map((answer) => saying("vault", answer))]]), help)(
+      createCredentials(new Map([["s", answers.map((answer) => saying("vault", answer))]]), new Map(), help)(
         "s",
         ALICE,
         new AbortController().signal,

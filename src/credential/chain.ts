@@ -1,10 +1,10 @@
 // The port `fetchCredential`: asks the credential kinds of a server in order. Pure; each kind brings its own I/O.
 import { pass, refuse, type Step } from "../authz/step.ts";
-import type { Credential, CredentialKind, Identity } from "../authz/types.ts";
+import type { BoundCredential, Credential, CredentialKind, Identity } from "../authz/types.ts";
 import type { CredentialSource, Lookup, RefusedCredential } from "./source.ts";
 
 type Chain = readonly CredentialSource[];
-type CredentialStep = Step<Credential> | Promise<Step<Credential>>;
+type CredentialStep = Step<BoundCredential> | Promise<Step<BoundCredential>>;
 
 /** One look-up along the chain of a server. */
 export interface Asker {
@@ -17,19 +17,23 @@ export type AskChain = (server: string, asker: Asker, signal: AbortSignal) => Cr
 
 /**
  * Makes the look-ups for all servers of the configuration.
+ * @param destinations per server: the only place to which what is found may go. Without one it goes nowhere.
  * @param help per server: how a caller gets a credential. Said where the caller has none, never where that cannot be told.
  */
 export function createChains(
   chains: ReadonlyMap<string, Chain>,
+  destinations: ReadonlyMap<string, string> = new Map(),
   help: ReadonlyMap<string, string> = new Map(),
 ): AskChain {
   return (server, { identity, refused }, signal) => {
     const lookup = tryFrom(chains.get(server) ?? [], 0, (source) => source.get(identity, signal, refused));
+    const destination = destinations.get(server) ?? "";
     const text = help.get(server);
-    if (text === undefined) return lookup;
-    const helped = (step: Step<Credential>) =>
-      !step.ok && step.reason === "credential_missing" ? { ...step, help: text } : step;
-    return lookup instanceof Promise ? lookup.then(helped) : helped(lookup);
+    const bound = (step: Step<Credential>): Step<BoundCredential> => {
+      if (step.ok) return pass({ ...step.value, destination });
+      return text !== undefined && step.reason === "credential_missing" ? { ...step, help: text } : step;
+    };
+    return lookup instanceof Promise ? lookup.then(bound) : bound(lookup);
   };
 }
 
@@ -44,7 +48,7 @@ function tryFrom(
   chain: Chain,
   at: number,
   get: (source: CredentialSource) => Lookup | Promise<Lookup>,
-): CredentialStep {
+): Step<Credential> | Promise<Step<Credential>> {
   const source = chain[at];
   if (source === undefined) return refuse("credential_missing", "the chain has ended");
   const next = (lookup: Lookup) => stepOf(source.kind, lookup) ?? tryFrom(chain, at + 1, get);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ALICE as CALLER } from "../../test/fakes/authz.ts";
+import { ALICE as CALLER, THERE } from "../../test/fakes/authz.ts";
 import { newCheckFacts } from "../authz/facts.ts";
 import type { Credential, Identity } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
@@ -39,8 +39,10 @@ function world(kinds: (cached: CredentialSource) => readonly CredentialSource[] 
         signal,
       ),
   };
-  const ask = createChains(new Map([["s", kinds(cached)]]));
-  const refetcher = createRefetcher({ ttlMs: 300_000, timeoutMs: 1000, monotonic, maxCalls: 100 });
+  const ask = createChains(new Map([["s", kinds(cached)]]), new Map([["s", THERE]]));
+  const at = { destination: THERE };
+  const destinationOf = () => at.destination;
+  const refetcher = createRefetcher({ ttlMs: 300_000, timeoutMs: 1000, monotonic, destinationOf, maxCalls: 100 });
   let calls = 0;
   /** One Check that sends its call to the broker. @returns its jti */
   const check = async (identity: Identity = ALICE) => {
@@ -51,7 +53,7 @@ function world(kinds: (cached: CredentialSource) => readonly CredentialSource[] 
     refetcher.keep({ jti, server: "s", identity, credential: step.value, facts }, ask);
     return jti;
   };
-  return { clock, store, refetcher, check };
+  return { clock, store, refetcher, check, at };
 }
 
 function found(value: string): Lookup & { found: Credential } {
@@ -81,6 +83,15 @@ describe("P2.4-5: a 401 of a server fetches the credential of its call anew", ()
     expect(valueOf(await refetcher.refetch(jti, "s"))).toBe("new");
     expect(await refetcher.refetch(jti, "s")).toEqual({ result: "unknown" });
     expect(await refetcher.refetch("another", "s")).toEqual({ result: "unknown" });
+  });
+  it("F21: none once the server has moved, and the store is not asked for a call that goes to the old place", async () => {
+    const { store, refetcher, check, at } = world();
+    await check();
+    const jti = await check();
+    store.lookup = found("new");
+    at.destination = "0123456789abcdef";
+    expect(await refetcher.refetch(jti, "s")).toEqual({ result: "unavailable" });
+    expect(store.asked).toHaveLength(1);
   });
   it("CF-13: fifty refused calls of one caller ask once, and all get the new one", async () => {
     const { store, refetcher, check } = world();

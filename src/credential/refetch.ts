@@ -2,7 +2,7 @@
 // credential is fetched anew, once. Bounded in calls and in requests to stores; pure but for the look-up that is passed in.
 import { LRUCache } from "lru-cache";
 import type { RelayedCall } from "../authz/ports.ts";
-import type { Credential } from "../authz/types.ts";
+import type { BoundCredential, Credential } from "../authz/types.ts";
 import type { AskChain } from "./chain.ts";
 import { ownerOf, type Owner } from "./lookup-cache.ts";
 import { isSameCredential } from "./source.ts";
@@ -16,7 +16,7 @@ export const REFETCH_RESULTS = ["renewed", "same", "none", "unavailable", "unkno
 export type RefetchResult = (typeof REFETCH_RESULTS)[number];
 
 export type Refetched =
-  | { readonly result: "renewed"; readonly credential: Credential; readonly call: RelayedCall }
+  | { readonly result: "renewed"; readonly credential: BoundCredential; readonly call: RelayedCall }
   | { readonly result: Exclude<RefetchResult, "renewed"> };
 
 export interface Refetcher {
@@ -38,6 +38,8 @@ export interface RefetcherOptions {
   readonly ttlMs: number;
   /** Time for one refetch, in milliseconds. */
   readonly timeoutMs: number;
+  /** Where a server is now: what its store has by then is for that place, not for the one that a call under way goes to. */
+  readonly destinationOf: (server: string) => string | undefined;
   readonly maxCalls?: number;
   /** Milliseconds of a clock that never jumps. */
   readonly monotonic?: () => number;
@@ -92,6 +94,7 @@ export function createRefetcher(options: RefetcherOptions): Refetcher {
       if (found === undefined || found.call.server !== server) return { result: "unknown" };
       if (!isKnown(found.call.credential)) return { result: "unknown" };
       kept.delete(jti);
+      if (found.call.credential.destination !== options.destinationOf(server)) return unavailable();
       if (found.call.identity.expiresAt * 1000 <= now()) return { result: "unknown" };
       const isDone = begin(server);
       return isDone === null ? { result: "busy" } : await fetchAnew(found).catch(unavailable).finally(isDone);

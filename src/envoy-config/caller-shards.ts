@@ -1,16 +1,20 @@
 // A bound per caller on direct routes: callers are spread over clusters of one server, each with limits of its own. Pure.
 // Envoy 1.40 counts requests per cluster and not per caller; a caller's cluster is chosen by the hash of the subject.
-import type { Config } from "../config/schema.ts";
+import { destinationOf } from "../authz/destination.ts";
+import type { Config, ServerConfig } from "../config/schema.ts";
 import { EXT_AUTHZ, serverCluster, typed, UNLIMITED } from "./values.ts";
 
 /** A caller who fills a shard takes its calls from one in 16 other callers. */
 const SHARDS = 16;
 const CALLER = "mcp.caller";
 
-/** The clusters of a server, by name: one where no call goes straight. */
-export function shardNames(config: Config, server: string): string[] {
-  const cluster = serverCluster(server);
-  if ((config.servers[server]?.callRouting ?? config.callRouting) !== "direct") return [cluster];
+/**
+ * The clusters of a server, by name: one where no call goes straight. Another URL has other clusters: Envoy takes routes and
+ * clusters each at its own time.
+ */
+export function shardNames(config: Config, server: string, { url, callRouting }: ServerConfig): string[] {
+  const cluster = `${serverCluster(server)}_${destinationOf(url)}`;
+  if ((callRouting ?? config.callRouting) !== "direct") return [cluster];
   return Array.from({ length: SHARDS }, (_, i) => `${cluster}_${i}`);
 }
 
@@ -22,8 +26,8 @@ export function shardLimits({ limits: { callsPerCaller: calls } }: Config): obje
 }
 
 /** The cluster of a direct route, by the hash of the subject. */
-export function shardOf(config: Config, server: string): object {
-  const clusters = shardNames(config, server).map((name) => ({ name, weight: 1 }));
+export function shardOf(...of: Parameters<typeof shardNames>): object {
+  const clusters = shardNames(...of).map((name) => ({ name, weight: 1 }));
   return {
     weighted_clusters: { clusters, use_hash_policy: true },
     hash_policy: [{ filter_state: { key: CALLER }, terminal: true }],

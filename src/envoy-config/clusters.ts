@@ -39,7 +39,7 @@ export function clusters(config: Config): object[] {
     authzCluster(envoy.authzAddress ?? listen.authz, envoy.tls.authz),
     ...(config.policy.mode === "envoy" ? [] : [brokerCluster(config)]),
     ...Object.entries(config.servers).flatMap(([name, server]) =>
-      shardNames(config, name).map((shard) => ({
+      shardNames(config, name, server).map((shard) => ({
         ...upstreamCluster(shard, server),
         alt_stat_name: serverCluster(name),
         circuit_breakers: shardLimits(config),

@@ -1,5 +1,6 @@
 // Routes of the printed Envoy: only metadata of the Check chooses one. Pure.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_components.proto
+import { DIRECT_ROUTE, destinationOf, directRoute } from "../authz/destination.ts";
 import { endpointPath, endpointTable, WELL_KNOWN, legacySsePath } from "../authz/endpoint.ts";
 import { hasSessions } from "../config/settings.ts";
 import { callerHeaders } from "../config/callers.ts";
@@ -52,8 +53,9 @@ function mcpRoutes(config: Config): object[] {
   const streams = legacyStreams(config);
   const documents = [WELL_KNOWN, ...[...endpoints, ...streams].map((path) => WELL_KNOWN + path)];
   return [
-    ...Object.entries(config.servers).map((entry) => directRoute(config, entry)),
+    ...Object.entries(config.servers).map((entry) => serverRoute(config, entry)),
     ...endpoints.map((path) => brokerRoute(config, { path })),
+    ...Object.keys(config.servers).map((name) => elsewhere(endpointPath(name))),
     ...streams.flatMap((path) => legacyRoutes(config, path)),
     // Before the Check a request matches one of these; it stays there if the Check names no route.
     ...endpoints.flatMap((path) => bodyMatches(config, { path }).map((match) => ({ match, ...notFound(-32_601) }))),
@@ -66,7 +68,7 @@ function mcpRoutes(config: Config): object[] {
 const POST = { name: ":method", string_match: { exact: "POST" } };
 
 /** The Check reads the body of these requests only: without a credential it refuses before, where one is needed. */
-function bodyMatches(config: Config, place: { readonly path: string } | { readonly prefix: string }): object[] {
+function bodyMatches(config: Config, place: Place): object[] {
   const open = Object.entries(config.servers).flatMap(([name, server]) => (server.public ? [endpointPath(name)] : []));
   const path = "path" in place ? place.path : place.prefix.slice(0, -1);
   const isOpen =
@@ -109,22 +111,25 @@ function legacyRoutes(config: Config, path: string): object[] {
   ];
 }
 
+type Place = { readonly path: string } | { readonly prefix: string };
+
 /** Matches by dynamic metadata, which only the response to a Check sets: no header of a client does. */
-function named(place: Readonly<Record<string, string>>, route: string): object {
+function named(
+  place: Readonly<Record<string, string>>,
+  route: { readonly exact: string } | { readonly prefix: string },
+): object {
   return {
     ...place,
-    dynamic_metadata: [
-      { filter: EXT_AUTHZ, path: [{ key: "mcp" }, { key: "route" }], value: { string_match: { exact: route } } },
-    ],
+    dynamic_metadata: [{ filter: EXT_AUTHZ, path: [{ key: "mcp" }, { key: "route" }], value: { string_match: route } }],
   };
 }
 
-function directRoute(config: Config, [name, server]: [string, ServerConfig]): object {
+function serverRoute(config: Config, [name, server]: [string, ServerConfig]): object {
   const { origin, path } = partsOf(server.url);
   return {
-    match: named({ path: endpointPath(name) }, `server:${name}`),
+    match: named({ path: endpointPath(name) }, { exact: directRoute(name, destinationOf(server.url)) }),
     route: {
-      ...shardOf(config, name),
+      ...shardOf(config, name, server),
       prefix_rewrite: path,
       host_rewrite_literal: new URL(origin).host,
       ...streaming(config),
@@ -138,12 +143,12 @@ function directRoute(config: Config, [name, server]: [string, ServerConfig]): ob
 
 /** The path, the query and the host stay as they are: policy has decided about them. */
 function hostRoute(config: Config, { cluster, place }: ReturnType<typeof hostUpstreams>[number]): object {
-  return { match: named(place, "host"), route: { cluster, ...streaming(config) } };
+  return { match: named(place, { exact: "host" }), route: { cluster, ...streaming(config) } };
 }
 
-function brokerRoute(config: Config, place: { readonly path: string } | { readonly prefix: string }): object {
+function brokerRoute(config: Config, place: Place): object {
   return {
-    match: named(place, "broker"),
+    match: named(place, { exact: "broker" }),
     route: { cluster: "mcp_broker", ...sessionAffinity(config), ...streaming(config) },
     response_headers_to_remove: brokerOnlyHeaders(config),
   };
@@ -161,6 +166,14 @@ function sessionAffinity({ sessions }: Config): object {
 function streaming({ envoy }: Config): object {
   const seconds = `${envoy.maxStreamSeconds}s`;
   return { timeout: "0s", idle_timeout: seconds, max_stream_duration: { max_stream_duration: seconds } };
+}
+
+/**
+ * Behind the direct routes: the Check's answer is for a server that is not here, or for another URL of one. What it was given
+ * goes nowhere; once serve and Envoy have read the same, calls pass again (local-replies.ts has the words).
+ */
+function elsewhere(path: string): object {
+  return { match: named({ path }, { prefix: DIRECT_ROUTE }), direct_response: { status: 503 } };
 }
 
 function notFound(code: number): object {

@@ -1,6 +1,6 @@
 // agentgateway's extAuthz as it was recorded (main of 2026-08-21): the shapes in which its Checks differ from Envoy's.
 import { describe, expect, it } from "vitest";
-import { allowingPorts, checkSettings } from "../../test/fakes/authz.ts";
+import { allowingPorts, checkSettings, THERE } from "../../test/fakes/authz.ts";
 import { checkMessage, codecs, FULL_PROTO, type CheckParts } from "../../test/fakes/check-request.ts";
 import { someInFlight } from "../../test/fakes/handover.ts";
 import { createCheck } from "../authz/check.ts";
@@ -75,7 +75,8 @@ describe.each([
     "a credential %j, which it would drop and send the client's own, is refused",
     async (text) => {
       const value = new Secret(text);
-      const fetchCredential = () => pass({ kind: "static" as const, header: "authorization", value });
+      const fetchCredential = () =>
+        pass({ kind: "static" as const, header: "authorization", value, destination: THERE });
       expect(await asked({}, { fetchCredential })).toEqual([false, "credential_unavailable"]);
     },
   );

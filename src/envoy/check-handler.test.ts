@@ -1,7 +1,7 @@
 // The handler: one response, one record, one count for each Check, whatever its ports do.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ALICE, allowingPorts, checkSettings, headersOf, MANAGED } from "../../test/fakes/authz.ts";
+import { ALICE, allowingPorts, checkSettings, headersOf, MANAGED, THERE } from "../../test/fakes/authz.ts";
 import { checkMessage, codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
 import { someInFlight } from "../../test/fakes/handover.ts";
 import type { InFlight } from "../authz/in-flight.ts";
@@ -36,7 +36,10 @@ function realGrant() {
   const passage = {
     to: "server" as const,
     server: "s",
-    credential: { kind: "static" as const, header: "authorization", value: new Secret("Bearer pat") },
+    credential: {
+      ...{ kind: "static" as const, header: "authorization", value: new Secret("Bearer pat") },
+      destination: THERE,
+    },
     received: headersOf([]),
     client: { protocol: new Map(), passed: new Map() },
     headers: NO_SERVER_HEADERS,
@@ -135,7 +138,7 @@ describe("a whole Check", () => {
           mcp: {
             structValue: {
               fields: {
-                route: { stringValue: "server:s" },
+                route: { stringValue: `server:s:${THERE}` },
                 decision: { stringValue: "allow" },
                 subject: { stringValue: "alice-sub" },
               },
@@ -160,7 +163,7 @@ describe("a whole Check", () => {
   it("P2.4-6, P7.4-4: the line names user, path, version or audience, and request id, and no value", async () => {
     const value = new Secret("Bearer pat-canary");
     const lineFor = async (kind: "vault" | "exchange", origin: CredentialOrigin) => {
-      const fetchCredential = () => pass({ kind, header: "authorization", value, origin });
+      const fetchCredential = () => pass({ kind, header: "authorization", value, origin, destination: THERE });
       const { records } = await run(createCheck(checkSettings(), allowingPorts({ fetchCredential })));
       expect(JSON.stringify(records)).not.toContain("pat-canary");
       return records[0];
@@ -213,7 +216,12 @@ describe("a whole Check", () => {
 });
 
 describe("P1: zero is not allow", () => {
-  const look = { set: new Map([["authorization", "x"]]), remove: [], route: "server:s", responseHeaders: new Map() };
+  const look = {
+    set: new Map([["authorization", "x"]]),
+    remove: [],
+    route: `server:s:${THERE}`,
+    responseHeaders: new Map(),
+  };
   const outcomes: unknown[] = [
     undefined,
     null,

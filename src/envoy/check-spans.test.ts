@@ -1,6 +1,6 @@
 // The spans of Checks: which ones are recorded, how they nest and end, and what their trace is told to.
 import { describe, expect, it } from "vitest";
-import { allowingPorts, checkSettings } from "../../test/fakes/authz.ts";
+import { allowingPorts, checkSettings, THERE } from "../../test/fakes/authz.ts";
 import { checkMessage, codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
 import { someInFlight } from "../../test/fakes/handover.ts";
 import type { AuditRecord } from "../authz/audit-record.ts";
@@ -128,7 +128,12 @@ describe("a recorded Check", () => {
 
   it("P6: notes no argument, no credential and no claim", async () => {
     const fetchCredential = () =>
-      pass({ kind: "static" as const, header: "authorization", value: new Secret("Bearer pat-c4n4ry") });
+      pass({
+        kind: "static" as const,
+        header: "authorization",
+        value: new Secret("Bearer pat-c4n4ry"),
+        destination: THERE,
+      });
     const { spans } = await check({ ports: { fetchCredential } });
     const text = JSON.stringify(spans.map((span) => ({ ...span, attributes: [...span.attributes] })));
     expect(text).not.toMatch(/c4n4ry|alice|Bearer|wrist\.band/);

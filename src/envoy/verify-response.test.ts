@@ -1,6 +1,6 @@
 // The read-back takes the bytes of a grant as an allow, and no other bytes.
 import { describe, expect, it } from "vitest";
-import { ALICE, MANAGED } from "../../test/fakes/authz.ts";
+import { ALICE, MANAGED, THERE } from "../../test/fakes/authz.ts";
 import { codecs, FULL_PROTO } from "../../test/fakes/check-request.ts";
 import { Grant } from "../authz/grant.ts";
 import { Secret } from "../secret/secret.ts";
@@ -19,7 +19,7 @@ function granted(value = "Bearer pat"): Grant {
     to: "relay" as const,
     sessionId: null,
     server: "s",
-    credential,
+    credential: { ...credential, destination: THERE },
     wristband,
     responseHeaders: new Map(),
   };

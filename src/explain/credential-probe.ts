@@ -12,7 +12,7 @@ import type { Lookup, CredentialSource } from "../credential/source.ts";
 import { createStderrLog } from "../ops/log.ts";
 import type { SigningKey } from "../wristband/keys.ts";
 import { createMetrics } from "../ops/metrics/serve.ts";
-import { credentialChains, type CredentialChains } from "../app/serve/credentials.ts";
+import { credentialChains, credentialDestinations, type CredentialChains } from "../app/serve/credentials.ts";
 
 type CredentialConfig = Config["servers"][string]["credential"][number];
 
@@ -57,7 +57,7 @@ export function probeCredentials(config: Config, server: string, askVault: boole
       },
     };
   });
-  const fetch = createCredentials(new Map([[server, chain]]));
+  const fetch = createCredentials(new Map([[server, chain]]), credentialDestinations(config));
   return { fetch, notes, start: () => real.start(), close: () => real.close() };
 }
 

@@ -149,8 +149,10 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     remedy: "Store one for the caller where the server's `credential` looks, or let the issuer allow the exchange.",
   },
   credential_unavailable: {
-    meaning: "The credential could not be fetched, or what was fetched cannot be a header. Nothing else is tried then.",
-    remedy: "Read `detail` in the audit line: it names the kind and what failed. Look at Vault or the token endpoint.",
+    meaning:
+      "The credential could not be fetched, what was fetched cannot be a header, or it is for another URL of this server than the broker or Envoy has. Nothing else is tried then.",
+    remedy:
+      "Read `detail` in the audit line: it names the kind and what failed. Look at Vault or the token endpoint. If the audit line says *allow*, look whether serve, broker and Envoy have read the same `servers.*.url` (`config.stale` of `/readyz`).",
   },
   catalog_unavailable: {
     meaning: "There is no catalogue from the broker yet, so nobody's list can be made. Calls go on.",

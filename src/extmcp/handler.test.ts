@@ -1,6 +1,6 @@
 // ExtMcp as agentgateway speaks it: both phases, and what is hostile in them.
 import { describe, expect, it } from "vitest";
-import { ALICE, allowingPorts, checkSettings } from "../../test/fakes/authz.ts";
+import { ALICE, allowingPorts, checkSettings, THERE } from "../../test/fakes/authz.ts";
 import { clientHeaders, effectOf, mcpRequest, mcpResponse, PATHS } from "../../test/fakes/ext-mcp.ts";
 import type { RequestParts, ResponseParts } from "../../test/fakes/ext-mcp.ts";
 import { someInFlight } from "../../test/fakes/handover.ts";
@@ -286,7 +286,7 @@ describe("a request", () => {
   it("a credential that cannot be a header goes nowhere", async () => {
     const value = new Secret("Bearer pat\n");
     const { request } = world({
-      ports: { fetchCredential: () => pass({ kind: "static", header: "authorization", value }) },
+      ports: { fetchCredential: () => pass({ kind: "static", header: "authorization", value, destination: THERE }) },
     });
     expect(await request()).toMatchObject({ kind: "error", data: { reason: "credential_unavailable" } });
   });

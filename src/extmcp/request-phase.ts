@@ -8,7 +8,7 @@ import type { Decided, Passage, Pipeline } from "../authz/pipeline.ts";
 import { permits } from "../authz/permit.ts";
 import { createPolicyCallers } from "../authz/policy-input.ts";
 import { pass, refuse, refuseBody, type Step } from "../authz/step.ts";
-import type { AuthzRequest, Credential, Identity } from "../authz/types.ts";
+import type { AuthzRequest, BoundCredential, Identity } from "../authz/types.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { readTakenApart } from "../mcp/read-operation.ts";
 import type { McpMessage } from "./decode.ts";
@@ -126,7 +126,7 @@ async function passageOf(
   const isHousekeeping = !permits(permit, "call");
   const asked = isHousekeeping && server !== null && opens(identity, server);
   const found = asked ? await pipeline.credentialOf(server, identity, signal) : null;
-  const own: Credential | null = found?.ok === true ? found.value : credential;
+  const own: BoundCredential | null = found?.ok === true ? found.value : credential;
   return { permit, credential: own, server, version, headers };
 }
 

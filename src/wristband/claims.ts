@@ -2,6 +2,7 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
 import { MAX_CLIENT } from "../authz/client-id.ts";
+import { DESTINATION } from "../authz/destination.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { Kind } from "../mcp/operation.ts";
 import { REVISION_CHARS } from "./compact-names.ts";
@@ -33,6 +34,9 @@ const packed = z.record(server, z.union([names.valueType, z.string().regex(/^[A-
 const nothing = names.refine((servers) => Object.keys(servers).length === 0);
 
 const digest = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
+
+/** Where the credentials of a request go, by server: no broker that would send one elsewhere takes it. */
+const destinations = z.record(server, z.string().regex(DESTINATION));
 
 const common = z.strictObject({
   iss: text,
@@ -85,12 +89,13 @@ export const signedClaims = z.discriminatedUnion("use", [
   common.extend({
     use: z.literal("call"),
     body: digest,
+    destinations,
     /** Where serve fetches the call's credential anew, `host:port`; absent for one that was fetched for this call. */
     refetch: z.string().max(300).regex(HOST_AND_PORT).optional(),
     /** `traceparent` of the Check's span (W3C Trace Context); absent for a call that is not sampled. */
     trace: z.string().regex(TRACEPARENT).optional(),
   }),
-  common.extend({ use: z.literal("listen"), body: digest, tools: nothing, prompts: nothing }),
+  common.extend({ use: z.literal("listen"), body: digest, destinations, tools: nothing, prompts: nothing }),
 ]);
 
 /** Makes the key of a caller. JSON of a list of fixed length is injective. */
@@ -101,6 +106,12 @@ export function callerKey({ idp, sub }: Pick<WristbandClaims, "idp" | "sub">): s
 /** Makes the claim `body` of a call or stream: the SHA-256 of the body that the Check saw, in base64url. */
 export function bodyDigest(body: Uint8Array): string {
   return hash("sha256", body, "base64url");
+}
+
+/** Where the credential for a server may go, of a request that has one; own members only. */
+export function destinationIn(claims: WristbandClaims, server: string): string | null {
+  if (!("destinations" in claims) || !Object.hasOwn(claims.destinations, server)) return null;
+  return claims.destinations[server] ?? null;
 }
 
 /** The claims as they are signed: a list may be packed. */

@@ -2,6 +2,7 @@
 // that it knows the refused credential, serve answers with another one (docs/credentials.md). Pure.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
+import { DESTINATION } from "../authz/destination.ts";
 import { parseJson } from "../json/parse.ts";
 import type { Secret } from "../secret/secret.ts";
 
@@ -31,6 +32,8 @@ const answer = z.strictObject({
       value: z.string().min(1),
       /** As in `x-upstream-more`; null where there is nothing more. */
       more: z.string().min(1).nullable(),
+      /** The only place that it goes to. */
+      destination: z.string().regex(DESTINATION),
     })
     .nullable(),
 });

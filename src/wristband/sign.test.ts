@@ -174,7 +174,7 @@ describe("the same signature again", () => {
     const by = (policy?: string) => {
       const uses = [
         { use: "list", merged: true, policy } as const,
-        { use: "call", body: Buffer.from(""), policy } as const,
+        { use: "call", body: Buffer.from(""), destinations: {}, policy } as const,
       ];
       return uses.map((use) => sign(alice, shown, use)).map((step) => claimsOf(step.ok ? step.value.jws : "").policy);
     };
@@ -189,7 +189,7 @@ describe("the same signature again", () => {
 
   it("F18: never for a call: it names the bytes of its body", () => {
     const callOf = (body: string) => {
-      const step = sign(alice, shown, { use: "call", body: Buffer.from(body) });
+      const step = sign(alice, shown, { use: "call", body: Buffer.from(body), destinations: {} });
       return step.ok ? step.value.jws : step.reason;
     };
     const digest = createHash("sha256").update('{"a":1}').digest("base64url");

@@ -85,8 +85,16 @@ function boundWristband({ options, identity, visible, key, times }: Draft, use: 
   const { refetchAt = null } = options;
   const isRefetchable = use.use === "call" && use.isRefetchable === true;
   const refetch = isRefetchable && refetchAt !== null ? { refetch: refetchAt } : {};
+  const { destinations } = use;
   const trace = use.use === "call" && use.trace !== undefined ? { trace: use.trace } : {};
-  const bound = { use: use.use, body: bodyDigest(use.body), ...policyClaim(use.policy), ...refetch, ...trace };
+  const bound = {
+    use: use.use,
+    body: bodyDigest(use.body),
+    destinations,
+    ...policyClaim(use.policy),
+    ...refetch,
+    ...trace,
+  };
   const entry = signClaims(key, { ...callerClaims(options, identity), ...names, ...bound, ...times });
   return entry.ok ? pass({ ...wristbandOf(entry.value), leftOut: [] }) : entry;
 }

@@ -34,7 +34,7 @@ describe("B08: the claim client, so that two clients of one user are told apart"
     for (const use of [
       { use: "session" },
       { use: "list", merged: true },
-      { use: "call", body: Buffer.from("") },
+      { use: "call", body: Buffer.from(""), destinations: {} },
     ] as const)
       expect(claimsFor(claims, use).client).toBe(client);
   });

@@ -7,6 +7,7 @@ import { parse, stringify } from "yaml";
 import { startChild, waitReady, type Child } from "../../demo/child.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
 import { freePort, freePorts, type Ports } from "../../demo/ports.ts";
+import { destinationOf, directRoute } from "../../src/authz/destination.ts";
 import { encodeCheckResponse } from "../../src/envoy/encode-check-response.ts";
 import { createGrpcServer } from "../../src/envoy/grpc/server.ts";
 import type { GrpcServer } from "../../src/envoy/grpc/grpc-server.ts";
@@ -128,7 +129,7 @@ describe("MS-08: a Check that removes nothing", () => {
       remove: [],
       responseHeaders: new Map(),
       metadata: [
-        ["route", "server:demo"],
+        ["route", directRoute("demo", destinationOf(server.url))],
         ["decision", "allow"],
         ["subject", "alice"],
       ],

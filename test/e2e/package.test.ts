@@ -11,6 +11,7 @@ import { stringify } from "yaml";
 import { freePorts, type Ports } from "../../demo/ports.ts";
 import type { Identity } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
+import { destinationOf } from "../../src/authz/destination.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
 import { demoBundle } from "../fakes/demo-bundle.ts";
 import { compact, makeKey, startIssuer, type FakeIssuer } from "../fakes/issuer.ts";
@@ -234,7 +235,7 @@ function writeWristband(): void {
   const signed = sign(
     alice,
     { tools: { demo: ["echo"] }, prompts: {}, resources: {} },
-    { use: "call", body: Buffer.from(body) },
+    { use: "call", body: Buffer.from(body), destinations: { demo: destinationOf("https://demo.example.com/mcp") } },
   );
   writeFileSync(join(app, "body.json"), body);
   writeFileSync(join(app, "jwks.json"), JSON.stringify({ keys: [jwk] }));

@@ -1,6 +1,7 @@
 // Plain values for tests of the core: a request, an identity, ports that allow everything.
 import { BY_TOKEN } from "./identity.ts";
 import type { CheckSettings } from "../../src/authz/check.ts";
+import { destinationOf } from "../../src/authz/destination.ts";
 import { endpointTable } from "../../src/authz/endpoint.ts";
 import { managedHeaders } from "../../src/authz/grant.ts";
 import { pass, refuse } from "../../src/authz/step.ts";
@@ -72,6 +73,9 @@ export const ALICE: TokenIdentity = {
   token: new Secret("alice-token"),
 };
 
+/** Where every server of the tests is. */
+export const THERE = destinationOf("https://s.example.com/mcp");
+
 /** Ports that allow everything and inject `pat`. */
 export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
   return {
@@ -80,7 +84,8 @@ export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
     identify: (bearer) => (bearer === "token" ? pass(ALICE) : refuse("token_invalid")),
     decide: () => pass({ allow: true, revision: "r1", note: null }),
     visible: () => pass({ revision: "r2", names: { tools: { s: ["read"] }, prompts: {}, resources: {} } }),
-    fetchCredential: () => pass({ kind: "static", header: "authorization", value: new Secret("Bearer pat") }),
+    fetchCredential: () =>
+      pass({ kind: "static", header: "authorization", value: new Secret("Bearer pat"), destination: THERE }),
     signWristband: () => pass({ jws: "wrist.band.jws", jti: "j1", leftOut: [] }),
     ...overrides,
   };

@@ -1,7 +1,7 @@
 // A client of a test broker: says whatever a test wants, as Envoy would hand it on.
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import { bodyDigest } from "../../src/wristband/claims.ts";
-import { claimsOf, wristband } from "./wristband.ts";
+import { boundFor, claimsOf, wristband } from "./wristband.ts";
 
 export const CREDENTIAL = "Bearer upstream-credential-canary";
 
@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 /** What Envoy sends to the broker for an allowed call of `echo` on server `s`, unless said otherwise. */
-function arrivalOf(parts: CallParts): { path: string; headers: Record<string, string>; body: string } {
+function arrivalOf(port: number, parts: CallParts): { path: string; headers: Record<string, string>; body: string } {
   const { server = "s", name = "echo", method = "tools/call", modern = false, path } = parts;
   const sent = path === "/mcp" ? `${server}_${name}` : name;
   const mirrors = { "mcp-protocol-version": "2026-07-28", "mcp-method": method, "mcp-name": sent };
@@ -54,7 +54,11 @@ function arrivalOf(parts: CallParts): { path: string; headers: Record<string, st
   const kind = KINDS[method];
   const named = kind === undefined ? {} : { [kind]: { [server]: [name] } };
   const isList = parts.claims?.["use"] === "list";
-  const proof = { ...(!isList && { body: bodyDigest(Buffer.from(body)) }), ...parts.claims };
+  const servers = Object.values({ ...named, ...parts.claims }).flatMap((names) =>
+    isTable(names) ? Object.keys(names) : [],
+  );
+  const bound = { body: bodyDigest(Buffer.from(body)), ...boundFor(port, [server, ...servers]) };
+  const proof = { ...(!isList && bound), ...parts.claims };
   const headers = Object.entries({
     "content-type": "application/json",
     accept: "application/json, text/event-stream",
@@ -69,6 +73,10 @@ function arrivalOf(parts: CallParts): { path: string; headers: Record<string, st
     headers: Object.fromEntries(headers) as Record<string, string>,
     body,
   };
+}
+
+function isTable(names: unknown): names is object {
+  return typeof names === "object" && names !== null;
 }
 
 function bodyOf({ id = 1, modern = false, params }: CallParts, method: string, name: string): string {
@@ -95,7 +103,7 @@ function send(port: number, { http = "POST", path, headers, body }: Sent, signal
 
 /** Sends a call, and gives the answer as it comes. */
 export function open(port: number, parts: CallParts, signal?: AbortSignal): Promise<IncomingMessage> {
-  return send(port, arrivalOf(parts), signal);
+  return send(port, arrivalOf(port, parts), signal);
 }
 
 export interface BrokerRequest {

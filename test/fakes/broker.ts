@@ -34,7 +34,7 @@ import { open, replyOf, type BrokerReply, type CallParts } from "./broker-client
 import type { TestKey } from "./issuer.ts";
 import { listingOf, type Offered } from "./listing.ts";
 import type { PoliciesInForce } from "../../src/broker/policies-in-force.ts";
-import { KEY, publicKeysOf, READER, WRISTBAND, wristbandOf } from "./wristband.ts";
+import { KEY, publicKeysOf, READER, setDestinations, WRISTBAND, wristbandOf } from "./wristband.ts";
 
 export interface TestServer {
   /** Where its calls go. */
@@ -266,6 +266,7 @@ export async function startTestBroker(servers: TestServers, limits: BrokerLimits
   const listeners = listenersOf(parts);
   const broker = brokerOf(servers, limits, { ...parts, listeners });
   const port = await broker.listen();
+  setDestinations(port, Object.fromEntries(Object.entries(servers).map(([name, { url = NOWHERE }]) => [name, url])));
   return {
     port,
     catalog,
@@ -315,6 +316,7 @@ function curationOf(servers: TestServers, virtualServers: VirtualServers) {
 }
 
 const MIB = 1024 * 1024;
+const NOWHERE = "http://127.0.0.1:1/mcp";
 
 /** Where there are keys. */
 function keptCallsOf({ clientSessions }: BrokerLimits, now: () => number): KeptCalls | null {
@@ -388,7 +390,7 @@ function upstreamsOf(servers: TestServers): Upstreams {
   return createUpstreams(
     new Map(
       Object.entries(servers).map(
-        ([name, { url = "http://127.0.0.1:1/mcp", timeoutMs = 2000, headers = ["authorization"], ...more }]) => {
+        ([name, { url = NOWHERE, timeoutMs = 2000, headers = ["authorization"], ...more }]) => {
           const { maxResponseBytes = 8 * MIB, sessions = "client" } = more;
           const passed = { headers: more.fixed ?? {}, passHeaders: new Set(more.passHeaders) };
           const credentials = { credentialHeaders: new Set(headers), needsCredential: headers !== null };

@@ -5,7 +5,7 @@ import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import type { ClientCapabilities } from "@modelcontextprotocol/sdk/types.js";
 import { bodyDigest } from "../../src/wristband/claims.ts";
 import { CREDENTIAL } from "./broker-client.ts";
-import { claimsOf, wristband } from "./wristband.ts";
+import { boundFor, claimsOf, wristband } from "./wristband.ts";
 
 /** The same over HTTP+SSE. */
 export function sdkSseClient(port: number, capabilities: ClientCapabilities, who: object = {}) {
@@ -35,7 +35,13 @@ export function proofOf(init: RequestInit | undefined, who: object = {}): Record
   const message = text === "" ? {} : (JSON.parse(text) as { method?: string; params?: { name?: string } });
   if (message.method === "tools/call") {
     const names = { tools: { s: [message.params?.name ?? ""] } };
-    const claims = claimsOf({ ...who, use: "call", ...names, body: bodyDigest(Buffer.from(text)) });
+    const claims = claimsOf({
+      ...who,
+      use: "call",
+      ...names,
+      body: bodyDigest(Buffer.from(text)),
+      ...boundFor(null, ["s"]),
+    });
     return {
       "x-authorized-tools": wristband(claims),
       "x-upstream-authorization": CREDENTIAL,

@@ -2,7 +2,7 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { bodyDigest } from "../../src/wristband/claims.ts";
 import { CREDENTIAL, replyOf, type BrokerReply } from "./broker-client.ts";
-import { claimsOf, wristband } from "./wristband.ts";
+import { boundFor, claimsOf, wristband } from "./wristband.ts";
 
 export interface SessionClientOptions {
   readonly port: number;
@@ -118,7 +118,8 @@ export class SessionClient {
   #headers({ use = "list", names = {} }: SentRequest, text: string): Record<string, string> {
     const { server = "s", credential = CREDENTIAL, sub, client, idp } = this.#options;
     const who = Object.fromEntries(Object.entries({ sub, client, idp }).filter(([, value]) => value !== undefined));
-    const proof = use === "call" ? { body: bodyDigest(Buffer.from(text)) } : {};
+    const named = Object.values(names).flatMap((servers) => Object.keys((servers as object | undefined) ?? {}));
+    const proof = use === "call" ? { body: bodyDigest(Buffer.from(text)), ...boundFor(this.#options.port, named) } : {};
     return {
       accept: "application/json, text/event-stream",
       "mcp-protocol-version": "2025-11-25",

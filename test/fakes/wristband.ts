@@ -1,6 +1,7 @@
 // Wristbands for a test broker: of any claims, or as serve signs them for lists.
 import { BY_TOKEN } from "./identity.ts";
 import { createPublicKey, randomUUID, type KeyObject } from "node:crypto";
+import { destinationOf } from "../../src/authz/destination.ts";
 import type { Identity, Visible } from "../../src/authz/types.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { createSigner } from "../../src/wristband/sign.ts";
@@ -32,6 +33,22 @@ export function claimsOf(more: Readonly<Record<string, unknown>> = {}): Record<s
     resources: {},
     ...more,
   };
+}
+
+const destinations = new Map<number, Readonly<Record<string, string>>>();
+
+/** Keeps where the servers of a test broker are. */
+export function setDestinations(port: number, urls: Readonly<Record<string, string>>): void {
+  destinations.set(port, Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, destinationOf(url)])));
+}
+
+/** The claim that the broker at this port takes, for its servers of these names. @param port another's, or null, for the one that started last */
+export function boundFor(
+  port: number | null,
+  names: readonly (string | null)[],
+): { destinations: Record<string, string> } {
+  const known = Object.entries(destinations.get(port ?? 0) ?? [...destinations.values()].at(-1) ?? {});
+  return { destinations: Object.fromEntries(known.filter(([name]) => names.includes(name))) };
 }
 
 export const wristband = (claims: Readonly<Record<string, unknown>>) =>

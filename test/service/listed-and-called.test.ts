@@ -11,6 +11,7 @@ import { startBroker } from "../../src/app/broker/broker.ts";
 import { loadConfig, type Config } from "../../src/config/load.ts";
 import { virtualHosts } from "../../src/envoy-config/routes.ts";
 import { createLog } from "../../src/ops/log.ts";
+import { destinationOf } from "../../src/authz/destination.ts";
 import { bodyDigest } from "../../src/wristband/claims.ts";
 import { tool } from "../fakes/listing.ts";
 import { claimsOf, WRISTBAND } from "../fakes/wristband.ts";
@@ -74,7 +75,11 @@ async function listAndCall(upstream: FakeServer, url: string) {
   const listing = upstream.requests.splice(0);
   const ask = async (method: string, params: object, use: "list" | "call") => {
     const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
-    const proof = { use, tools: { s: ["t"] }, ...(use === "call" && { body: bodyDigest(Buffer.from(body)) }) };
+    const proof = {
+      use,
+      tools: { s: ["t"] },
+      ...(use === "call" && { body: bodyDigest(Buffer.from(body)), destinations: { s: destinationOf(url) } }),
+    };
     const wristband = compact(key, { alg: "ES256", typ: "wristband+jwt", kid: "k1" }, claimsOf(proof));
     const response = await fetch(`http://127.0.0.1:${ports.broker}/servers/s/mcp`, {
       method: "POST",

@@ -1,4 +1,5 @@
 // Composes the credential chains of all servers from the configuration. I/O through the sources.
+import { destinationOf } from "../../authz/destination.ts";
 import type { Config } from "../../config/load.ts";
 import type { Owner } from "../../credential/lookup-cache.ts";
 import { issuerAliases } from "../../config/callers.ts";
@@ -33,6 +34,11 @@ export interface CredentialDeps {
 }
 
 type CredentialConfig = Config["servers"][string]["credential"][number];
+
+/** Where the credentials of each server go. */
+export function credentialDestinations({ servers }: Config): ReadonlyMap<string, string> {
+  return new Map(Object.entries(servers).map(([name, { url }]) => [name, destinationOf(url)]));
+}
 
 /** Texts of the configuration for a caller who has no credential for a server, by server. */
 export function credentialHelp({ servers }: Config): ReadonlyMap<string, string> {

@@ -14,7 +14,13 @@ import { identifyKeyOf, identifyTokenlessOf } from "../callers.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
-import { credentialChains, credentialHelp, type CredentialChains, type CredentialDeps } from "./credentials.ts";
+import {
+  credentialChains,
+  credentialDestinations,
+  credentialHelp,
+  type CredentialChains,
+  type CredentialDeps,
+} from "./credentials.ts";
 import type { Prepared } from "./prepared.ts";
 import { refetcherOf } from "./refetch.ts";
 import { aboutOthers } from "./about-others.ts";
@@ -51,6 +57,7 @@ interface Part {
   readonly pipeline: Pipeline;
   readonly about: AboutOthers;
   readonly credentials: CredentialChains;
+  readonly destinations: ReadonlyMap<string, string>;
 }
 
 /** The ports of callers without an access token. */
@@ -68,19 +75,19 @@ function callerPorts(of: Config, { revocations, suspensions }: LiveCheckDeps): C
 
 export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck {
   const { ports } = deps;
-  const refetcher = refetcherOf(config);
+  const refetcher = refetcherOf(config, (server) => live.destinations.get(server));
   const partOf = (of: Config): Part => {
     const credentials = credentialChains(of, deps);
-    const ask = createChains(credentials.chains, credentialHelp(of));
+    const destinations = credentialDestinations(of);
+    const ask = createChains(credentials.chains, destinations, credentialHelp(of));
     const own: Pick<Ports, "fetchCredential" | "relayed"> & CallerPorts = {
       fetchCredential: (server, identity, signal) => ask(server, { identity }, signal),
       relayed: (call) => refetcher.keep(call, ask),
       ...callerPorts(of, deps),
     };
+    const about = aboutOthers(of, { now: Date.now, revoked: deps.revocations.revoked, suspensions: deps.suspensions });
     return {
-      answers: answerSettings(of),
-      credentials,
-      about: aboutOthers(of, { now: Date.now, revoked: deps.revocations.revoked, suspensions: deps.suspensions }),
+      ...{ answers: answerSettings(of), credentials, destinations, about },
       pipeline: createPipeline(checkSettings(of), timedPorts(deps.metrics, { ...ports, ...own })),
     };
   };

@@ -1,12 +1,12 @@
 // serve's side of the refetch, on its operator listener: who gets another credential, and who does not.
 import { createPublicKey } from "node:crypto";
 import { afterEach, describe, expect, it } from "vitest";
-import { ALICE } from "../../../test/fakes/authz.ts";
+import { ALICE, THERE } from "../../../test/fakes/authz.ts";
 import { makeKey } from "../../../test/fakes/issuer.ts";
 import { WRISTBAND } from "../../../test/fakes/wristband.ts";
 import type { AuditRecord } from "../../authz/audit-record.ts";
 import { newCheckFacts } from "../../authz/facts.ts";
-import type { Credential } from "../../authz/types.ts";
+import type { BoundCredential } from "../../authz/types.ts";
 import type { Config } from "../../config/load.ts";
 import { createChains } from "../../credential/chain.ts";
 import { createRefetcher } from "../../credential/refetch.ts";
@@ -19,7 +19,8 @@ import { createRefetchRoute, refetchAddress } from "./refetch.ts";
 
 const key = makeKey("k1");
 const signing = { kid: "k1", privateKey: key.privateKey, jwk: {} };
-const OLD: Credential = {
+const OLD: BoundCredential = {
+  destination: THERE,
   kind: "vault",
   header: "authorization",
   value: new Secret("Bearer old-canary"),
@@ -32,7 +33,10 @@ afterEach(async () => {
   for (const server of closing.splice(0)) await server.close();
 });
 
-function signed(use: object = { use: "call", body: Buffer.from("{}"), isRefetchable: true }, by = signing) {
+function signed(
+  use: object = { use: "call", body: Buffer.from("{}"), destinations: { s: THERE }, isRefetchable: true },
+  by = signing,
+) {
   const sign = createSigner({ ...WRISTBAND, ttlSeconds: 300, keys: () => [by], now: Date.now, refetchAt: "h:1" });
   const step = sign(who, { tools: { s: ["echo"] }, prompts: {}, resources: {} }, use as never);
   if (!step.ok) throw new Error(step.reason);
@@ -41,13 +45,14 @@ function signed(use: object = { use: "call", body: Buffer.from("{}"), isRefetcha
 
 /** A serve that has kept one call, and whose store has another value. */
 async function world({ written = true, value = "Bearer new-canary" } = {}) {
-  const refetcher = createRefetcher({ ttlMs: 60_000, timeoutMs: 500 });
+  const refetcher = createRefetcher({ ttlMs: 60_000, timeoutMs: 500, destinationOf: () => THERE });
   const { jws, jti } = signed();
   const store = { asked: 0 };
   const ask = createChains(
     new Map([
       ["s", [{ kind: "vault", get: () => ((store.asked += 1), { found: { ...OLD, value: new Secret(value) } }) }]],
     ]),
+    new Map([["s", THERE]]),
   );
   const facts = { ...newCheckFacts("r1", Date.now()), server: "s", identity: who, wristband: jti };
   refetcher.keep({ jti, server: "s", identity: who, credential: OLD, facts }, ask);
@@ -77,7 +82,9 @@ const NONE = { status: 200, text: '{"credential":null}\n' };
 
 it("P2.4-5: the call's other credential, once, after its audit line, which has no value in it", async () => {
   const { post, records, results } = await world();
-  const answer = { credential: { header: "authorization", value: "Bearer new-canary", more: null } };
+  const answer = {
+    credential: { header: "authorization", value: "Bearer new-canary", more: null, destination: THERE },
+  };
   expect(JSON.parse((await post()).text)).toEqual(answer);
   expect(records).toMatchObject([{ decision: "allow", subject: who.subject, server: "s", credential: "vault" }]);
   expect(records[0]?.request_id).not.toBe("r1");
@@ -139,7 +146,7 @@ it("a wristband names the place only for a call whose credential can be fetched 
     const verified = verify(signed(use).jws);
     return verified.ok && verified.value.use === "call" ? (verified.value.refetch ?? null) : verified;
   };
-  expect([placeIn(), placeIn({ use: "call", body: Buffer.from("{}") })]).toEqual(["h:1", null]);
+  expect([placeIn(), placeIn({ use: "call", body: Buffer.from("{}"), destinations: {} })]).toEqual(["h:1", null]);
 });
 
 it.each([

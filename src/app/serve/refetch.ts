@@ -5,7 +5,13 @@ import type { IncomingMessage } from "node:http";
 import { auditRecord, createIsoTime, type AuditRecord } from "../../authz/audit-record.ts";
 import { writeMore } from "../../authz/credential-parts.ts";
 import type { Config } from "../../config/load.ts";
-import { createRefetcher, type Refetched, type Refetcher, type RefetchResult } from "../../credential/refetch.ts";
+import {
+  createRefetcher,
+  type Refetched,
+  type Refetcher,
+  type RefetcherOptions,
+  type RefetchResult,
+} from "../../credential/refetch.ts";
 import type { OpsResponse } from "../../ops/ops-server.ts";
 import type { SigningKey } from "../../wristband/keys.ts";
 import { isProof, REFUSED_BY, REFUSED_PROOF, type RefetchAnswer } from "../../wristband/refetch.ts";
@@ -24,8 +30,11 @@ export interface RefetchDeps {
 }
 
 /** Keeps the calls of this process. A refetch has the time of a Check. */
-export function refetcherOf({ wristband, checkTimeoutMs }: Config): Refetcher {
-  return createRefetcher({ ttlMs: wristband.ttlSeconds * 1000, timeoutMs: checkTimeoutMs });
+export function refetcherOf(
+  { wristband, checkTimeoutMs }: Config,
+  destinationOf: RefetcherOptions["destinationOf"],
+): Refetcher {
+  return createRefetcher({ ttlMs: wristband.ttlSeconds * 1000, timeoutMs: checkTimeoutMs, destinationOf });
 }
 
 /** Where a broker reaches this process for a refetch; null where no other process can: a socket, or a port that is not known yet. */
@@ -74,10 +83,10 @@ export function createRefetchRoute({ wristband }: Config, deps: RefetchDeps) {
     const refetched = await refetch(request);
     deps.observe(refetched.result);
     if (refetched.result !== "renewed") return answered({ credential: null });
-    const { header, value } = refetched.credential;
+    const { header, value, destination } = refetched.credential;
     const more = writeMore(refetched.credential);
     if (value === null || !(await deps.audit(recordOf(refetched)))) return answered({ credential: null });
-    return answered({ credential: { header, value: value.reveal(), more } });
+    return answered({ credential: { header, value: value.reveal(), more, destination } });
   };
 }
 

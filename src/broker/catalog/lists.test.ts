@@ -390,7 +390,7 @@ describe("F01, F02, F04, B55: without a valid wristband nothing is shown and not
   });
 
   it("M14: the proof of one call shows nothing, not even what it names", async () => {
-    const wristbands = [sign({ ...claims(), use: "call", body: "A".repeat(43) })];
+    const wristbands = [sign({ ...claims(), use: "call", body: "A".repeat(43), destinations: {} })];
     for (const method of ["tools/list", "initialize", "ping", "notifications/initialized"]) {
       const isRequest = !method.startsWith("notifications/");
       const body = JSON.stringify({ jsonrpc: "2.0", ...(isRequest && { id: 1 }), method, params: {} });

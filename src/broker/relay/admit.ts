@@ -14,7 +14,7 @@ import { Secret } from "../../secret/secret.ts";
 import type { Curation } from "../../mcp/curation.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import type { Resolver, Target } from "../../mcp/resolver.ts";
-import { bodyDigest, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
+import { bodyDigest, destinationIn, namesExactly, type WristbandClaims } from "../../wristband/claims.ts";
 import type { ClientSession } from "../sessions/client-session.ts";
 import type { CallAsking } from "./asking.ts";
 import { passing, type Upstream, type UpstreamCredential, type Upstreams } from "../upstream/upstream.ts";
@@ -73,18 +73,15 @@ const OWN_MCP_HEADERS = new Set(["mcp-protocol-version", "mcp-method", "mcp-name
  * name this one operation and nothing else. The wristband of a list calls nothing.
  */
 export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): Step<RelayCall> {
-  const { resolver, curation, upstreams } = options;
+  const { resolver, upstreams } = options;
   const { operation, body, wristband, jws, headers } = incoming;
   const task = taskOf(options.tasks, operation, wristband);
   const target = targetOf(resolver, incoming, task);
   const upstream = target === null ? undefined : upstreams.get(target.server);
   if (target === null || upstream === undefined) return refuse("wristband_invalid", "no server");
-  if (single(headers["x-mcp-server"]) !== target.server) return refuse("wristband_invalid", "another server");
-  if (wristband.use !== "call" || !namesExactly(wristband, operation.kind, target))
-    return refuse("wristband_invalid", "another operation");
-  if (operation.kind === null || !curation.offers(operation.kind, target, incoming.endpoint.virtualServer))
-    return refuse("wristband_invalid", "not offered");
-  if (bodyDigest(body) !== wristband.body) return refuse("wristband_invalid", "another body");
+  const unproven = unprovenIn(options, incoming, target);
+  if (unproven !== null) return refuse("wristband_invalid", unproven);
+  if (!isMeantFor(wristband, upstream)) return ELSEWHERE;
   const credential = credentialOf(upstream, headers);
   if (!credential.ok) return credential;
   const own = ownHeaders(incoming, upstream);
@@ -104,6 +101,15 @@ export function admitCall(options: AdmitCallOptions, incoming: IncomingCall): St
     asking: null,
     forwarded: own.value.forwarded,
   });
+}
+
+/** What the wristband does not prove of this call; null where it proves it. */
+function unprovenIn({ curation }: AdmitCallOptions, incoming: IncomingCall, target: Target): string | null {
+  const { operation, body, wristband, headers, endpoint } = incoming;
+  if (single(headers["x-mcp-server"]) !== target.server) return "another server";
+  if (wristband.use !== "call" || !namesExactly(wristband, operation.kind, target)) return "another operation";
+  if (operation.kind === null || !curation.offers(operation.kind, target, endpoint.virtualServer)) return "not offered";
+  return bodyDigest(body) === wristband.body ? null : "another body";
 }
 
 /** The requests of one session, or without one of a caller's client at one endpoint: nobody else's call is among them. */
@@ -155,6 +161,11 @@ export function reachedBy(
   if (!credential.ok) return credential;
   const own = ownHeaders(incoming, upstream);
   return own.ok ? pass({ upstream: passing(upstream, own.value.passed), credential: credential.value }) : own;
+}
+
+/** False for what `serve` allowed for a server of this name at another URL: one of the two has the newer configuration. */
+export function isMeantFor(wristband: WristbandClaims, { name, destination }: Upstream): boolean {
+  return destinationIn(wristband, name) === destination;
 }
 
 /** The credential that `serve` fetched; its header must be one that this server's chain fills. */
@@ -213,6 +224,9 @@ function usable(upstream: Upstream, credential: UpstreamCredential): Step<Upstre
 function unusable(detail: string): Refused {
   return refuse("credential_unavailable", detail);
 }
+
+/** Nothing of the request goes anywhere; it passes once both have read the same. */
+export const ELSEWHERE = unusable("for another URL of this server");
 
 const NOT_IN_FORM = unusable("not in its form");
 

@@ -25,7 +25,7 @@ const WHO: Question = { id: "q-1", method: "elicitation/create", params: { messa
 /** A server that asks these one after another (each one a batch), and answers with all that it was answered. */
 async function setup(
   batches: readonly (readonly Question[])[] = [[WHO]],
-  limits: BrokerLimits = {},
+  { url, ...limits }: BrokerLimits & { readonly url?: string } = {},
   era: FakeEra = "sessions",
 ) {
   const answers: Arrival[] = [];
@@ -57,7 +57,7 @@ async function setup(
     hooks.onAnswer();
     return true;
   };
-  const servers: Record<string, TestServer> = { s: { url: upstream.url }, other: { url: upstream.url } };
+  const servers: Record<string, TestServer> = { s: { url: url ?? upstream.url }, other: { url: upstream.url } };
   const broker = await startTestBroker(servers, { clientSessions: {}, ...limits });
   closing.push(
     () => upstream.close(),
@@ -172,7 +172,7 @@ describe("over two replicas", () => {
     const port = await freePort();
     const address = `127.0.0.1:${port}`;
     const one = await setup([[WHO]], { port, clientSessions: { address } });
-    const two = await setup([[WHO]], { clientSessions: { address: "127.0.0.1:9" } });
+    const two = await setup([[WHO]], { clientSessions: { address: "127.0.0.1:9" }, url: one.upstream.url });
     const done = await two.goOn(await one.call(), { id: "there" });
     expect(done.messages.at(-1)).toMatchObject({ id: "there", result: { got: [{ action: "accept" }] } });
     expect([one.answers.length, two.upstream.requests.length, one.broker.kept()]).toEqual([1, 0, 0]);

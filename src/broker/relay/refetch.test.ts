@@ -11,11 +11,14 @@ import {
   stream,
   type Arrival,
 } from "../../../test/fakes/mcp-server.ts";
+import { destinationOf } from "../../authz/destination.ts";
 import { Secret } from "../../secret/secret.ts";
 import type { RelayCall } from "./admit.ts";
 import { createRefetching, type Refetch } from "./refetch.ts";
 
 const MORE = Buffer.from(JSON.stringify({ headers: [["x-admin", "1"]], session: null })).toString("base64url");
+/** For the destination of the server, which is known once it runs. */
+const HERE = "DESTINATION";
 const NEW = "Bearer renewed-credential-canary";
 const { closing } = relayFixture();
 
@@ -104,7 +107,9 @@ it("never once a part of the answer was passed on, nor for the rest of a stream"
 
 describe("the question to serve", () => {
   async function serve(answer: string, status = 200) {
-    const fake = await startFakeServer((_, response) => void response.writeHead(status).end(answer));
+    const fake = await startFakeServer(
+      (_, response) => void response.writeHead(status).end(answer.replaceAll(HERE, destinationOf(server.url))),
+    );
     closing.push(() => fake.close());
     const results: string[] = [];
     const options = { isTls: false, ca: null, serverName: null, timeoutMs: 500 };
@@ -121,7 +126,8 @@ describe("the question to serve", () => {
     const refetch = new URL(fake.url).host;
     return { fake, results, server, call: (claims: object = { refetch }) => broker.call({ claims: { ...claims } }) };
   }
-  const answer = (header: string, value: unknown) => JSON.stringify({ credential: { header, value, more: null } });
+  const answer = (header: string, value: unknown) =>
+    JSON.stringify({ credential: { header, value, more: null, destination: HERE } });
 
   it("goes where the wristband says, with the wristband and a proof, and without the credential", async () => {
     const { fake, call, results } = await serve(answer("authorization", NEW));
@@ -146,13 +152,19 @@ describe("the question to serve", () => {
     ["a header that is not of the server's chain", answer("x-admin", NEW), 200],
     ["a value that is no header value", answer("authorization", "a\r\nb: c"), 200],
     ["another type", answer("authorization", 7), 200],
-    ["a member more", `{"credential":{"header":"authorization","value":"${NEW}","more":null,"for":"bob"}}`, 200],
     [
-      "further parts that the chain does not fill",
-      JSON.stringify({ credential: { header: "authorization", value: NEW, more: MORE } }),
+      "a member more",
+      `{"credential":{"header":"authorization","value":"${NEW}","more":null,"destination":"${HERE}","for":"bob"}}`,
       200,
     ],
-    ["further parts in no form", `{"credential":{"header":"authorization","value":"${NEW}","more":"x"}}`, 200],
+    [
+      "further parts that the chain does not fill",
+      JSON.stringify({ credential: { header: "authorization", value: NEW, more: MORE, destination: HERE } }),
+      200,
+    ],
+    ["further parts in no form", answer("authorization", NEW).replace("null", '"x"'), 200],
+    ["no destination", `{"credential":{"header":"authorization","value":"${NEW}","more":null}}`, 200],
+    ["F21: another URL of the server", answer("authorization", NEW).replace(HERE, "0123456789abcdef"), 200],
     ["no JSON", "Bearer x", 200],
     ["nothing", "", 200],
     ["too much", `"${"x".repeat(400_000)}"`, 200],

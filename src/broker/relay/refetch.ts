@@ -56,7 +56,8 @@ export function createRefetching(options: RefetchOptions): Refetching {
     const request = { method: "POST", path: REFETCH_PATH, headers, body: null, signal: within };
     const { status, body } = await clientOf(clients, at, options).fetch(request, MAX_REFETCHED_BYTES);
     const other = status === 200 ? (readRefetchAnswer(body)?.credential ?? null) : null;
-    const usable = other === null ? null : credentialFrom(upstream, other);
+    const isOurs = other !== null && other.destination === upstream.destination;
+    const usable = isOurs ? credentialFrom(upstream, other) : null;
     return usable?.ok === true ? usable.value : null;
   }
 

@@ -130,7 +130,10 @@ function askForRest(
   headers: Record<string, string>,
 ): Promise<HttpResponse | null> {
   const { upstream, session } = call;
-  const now = session?.upstreams.open().find((open) => open.upstream.name === upstream.name);
+  const { name, destination } = upstream;
+  const now = session?.upstreams
+    .open()
+    .find((open) => open.upstream.name === name && open.upstream.destination === destination);
   const credential: UpstreamCredential | null = (now ?? call).credential;
   const all = { ...headers, ...credentialHeader(credential) };
   return upstream.streams.request({ method: "GET", headers: all, body: null, signal }).catch(() => null);

@@ -95,6 +95,7 @@ describe("createSessionPool", () => {
       owner({ idp: "i", sub: "alice,x" }),
       owner({ idp: 'i","alice', sub: "" }),
     ];
+    owners.push({ ...owner(), upstream: { ...owner().upstream, destination: "0123456789abcdef" } }); // the server has moved
     const ids = [];
     for (const one of owners) ids.push(await idOf(pool, one));
     expect(new Set(ids).size).toBe(owners.length);

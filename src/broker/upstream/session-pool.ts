@@ -136,6 +136,8 @@ function keyOf({ upstream, idp, sub, client, credential, capabilities = {} }: Se
   const passed = Object.entries(upstream.passed);
   return {
     caller,
-    whole: caller + hash("sha256", JSON.stringify([shared, secret, passed, capabilities]), "base64url"),
+    whole:
+      caller +
+      hash("sha256", JSON.stringify([upstream.destination, shared, secret, passed, capabilities]), "base64url"),
   };
 }

@@ -1,6 +1,7 @@
 // One MCP server behind the broker: one pool of connections, and the only reading of its configured URL. I/O.
 import { isDeepStrictEqual } from "node:util";
 import { later } from "../../async/later.ts";
+import { destinationOf } from "../../authz/destination.ts";
 import { parameterOf } from "../../authz/credential-parts.ts";
 import type { HeaderPart } from "../../authz/types.ts";
 import { createHttpClient, type HttpClient, type HttpRequest, type HttpResponse } from "../../http/client.ts";
@@ -43,6 +44,8 @@ export interface UpstreamConnections {
 /** A server behind the broker. Calls have connections of their own kind; lists cannot take them. */
 export interface Upstream extends Omit<UpstreamSettings, "url" | "ca" | "headers">, UpstreamConnections {
   readonly name: string;
+  /** What its credentials must be meant for (authz/destination.ts). */
+  readonly destination: string;
   /** The client's headers that go with each request, her session's too: another set is another session. */
   readonly passed: Readonly<Record<string, string>>;
   /** For lists: calls cannot take these. */
@@ -151,7 +154,8 @@ function openUpstream(name: string, whole: UpstreamSettings): OpenedUpstream {
     isChannel(request.headers["mcp-session-id"]) ? calls.request(request) : open({ ...request, path });
   const streams = withHeaders({ probeMs: calls.probeMs, request: listen }, headers);
   const listening = connections(LISTENING_CONNECTIONS, LIST_STREAMS);
-  return { settings: whole, pool, upstream: { ...settings, ...calls, name, passed: {}, lists, streams, listening } };
+  const own = { name, destination: destinationOf(url), passed: {} };
+  return { settings: whole, pool, upstream: { ...settings, ...calls, ...own, lists, streams, listening } };
 }
 
 /** Adds headers to every request: none of the protocol's or of a credential has such a name. */

@@ -2,7 +2,7 @@
 import { CREDENTIAL_SET_HEADER, decodeCredentials } from "../../authz/credential-set.ts";
 import { pass, refuse, type Step } from "../../authz/step.ts";
 import { bodyDigest, namesOf } from "../../wristband/claims.ts";
-import { reachedBy, single, type AdmitCallOptions, type IncomingCall } from "../relay/admit.ts";
+import { ELSEWHERE, isMeantFor, reachedBy, single, type AdmitCallOptions, type IncomingCall } from "../relay/admit.ts";
 import type { Upstream, UpstreamCredential } from "../upstream/upstream.ts";
 
 /** The resources of one server that a stream may tell of. */
@@ -28,7 +28,14 @@ export function admitWatched(options: AdmitCallOptions, incoming: IncomingCall):
   if (wristband.body !== bodyDigest(body)) return refuse("wristband_invalid", "another body");
   const set = single(headers[CREDENTIAL_SET_HEADER]);
   const credentials = set === null ? null : decodeCredentials(set);
-  const watched = [...allowedOf(options, incoming)].flatMap(([server, uris]) => {
+  const allowed = [...allowedOf(options, incoming)];
+  // Asked for again, it comes with all: a change of the configuration ends these streams, and clients come back at once.
+  const isElsewhere = ([server]: (typeof allowed)[number]) => {
+    const upstream = options.upstreams.get(server);
+    return upstream !== undefined && credentials?.has(server) === true && !isMeantFor(wristband, upstream);
+  };
+  if (allowed.some(isElsewhere)) return ELSEWHERE;
+  const watched = allowed.flatMap(([server, uris]) => {
     const upstream = options.upstreams.get(server);
     const own = credentials?.get(server);
     const reached = upstream === undefined || own === undefined ? null : reachedBy(upstream, incoming, own);

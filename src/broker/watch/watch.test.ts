@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { expect, it, vi } from "vitest";
+import { destinationOf } from "../../authz/destination.ts";
 import { startTestBroker } from "../../../test/fakes/broker.ts";
 import { event, startEraServer, type Arrival } from "../../../test/fakes/mcp-server.ts";
 import { reading } from "../../../test/fakes/reading.ts";
@@ -183,6 +184,18 @@ it.each([
   expect(response.statusCode).toBe(403);
   response.destroy();
   expect(s.heard).toEqual([]);
+});
+
+it("of a server that has moved for one of the two begins no stream: the client comes again", async () => {
+  const { s, t, broker } = await setup();
+  const both = { uris: ["s+docs://a", "t+docs://b"], resources: { s: ["docs://a"], t: ["docs://b"] } };
+  const destinations = { s: destinationOf(s.upstream.url), t: destinationOf("https://new.example.com/mcp") };
+  const response = await ask(broker, { ...both, claims: { destinations } });
+  expect([response.statusCode, response.headers["retry-after"]]).toEqual([503, "1"]);
+  response.destroy();
+  expect([...s.heard, ...t.heard]).toEqual([]);
+  const stream = await listen(broker, both);
+  expect(await stream.next(1)).toEqual([watching(["s+docs://a", "t+docs://b"])]);
 });
 
 it("a wristband of a stream lists and calls nothing", async () => {

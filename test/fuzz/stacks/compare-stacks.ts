@@ -12,7 +12,7 @@ import { CHECK_PATH } from "../../../src/envoy/grpc/grpc-server.ts";
 import { toCheckResponse } from "../../../src/envoy/to-check-response.ts";
 import { loadWireStack, type WireStackName } from "../../../src/envoy/wire-stack.ts";
 import { Secret } from "../../../src/secret/secret.ts";
-import { allowingPorts, checkSettings } from "../../fakes/authz.ts";
+import { allowingPorts, checkSettings, THERE } from "../../fakes/authz.ts";
 import { someInFlight } from "../../fakes/handover.ts";
 
 const ANSWERS = { publicOrigin: "https://gw.example.com", scopes: ["a"], denial: "jsonrpc" as const };
@@ -49,7 +49,8 @@ function portsByHash() {
       (asked = hashOf(input)),
       pass({ revision: "r1", names: { tools: { s: [asked] }, prompts: {}, resources: {} } })
     ),
-    fetchCredential: () => pass({ kind: "static", header: "authorization", value: new Secret(`Bearer ${asked}`) }),
+    fetchCredential: () =>
+      pass({ kind: "static", header: "authorization", value: new Secret(`Bearer ${asked}`), destination: THERE }),
     signWristband: (_identity, visible, use) => pass({ jws: `a.${hashOf([visible, use])}.c`, jti: "j1", leftOut: [] }),
   });
 }
