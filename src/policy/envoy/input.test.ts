@@ -98,7 +98,7 @@ describe("parsed_body and truncated_body", () => {
     expect(refused.ok || refused.reason).toBe("body_too_large");
   });
 
-  it.each([
+  it.each<[string, Parts]>([
     ["JSON that is none", { type: JSON_TYPE, body: '["foo" : 42}' }],
     ["a JSON name that comes twice", { type: JSON_TYPE, body: '{"role": "user", "role": "admin"}' }],
     ["JSON names that differ in case", { type: JSON_TYPE, body: '{"role": "user", "Role": "admin"}' }],
@@ -127,8 +127,65 @@ describe("parsed_body and truncated_body", () => {
       "a part with two dispositions",
       { type: PARTS, body: `${part("a", "b", 'x\r\nContent-Disposition: form-data; name="c"')}--foo--` },
     ],
+    ["a form whose type names JSON", { type: `${FORM}; x=application/json`, body: '{"a":"&role=admin&"}' }],
+    ["a form of another encoding", { type: `${FORM}; charset=utf-16le`, body: "a=b" }],
+    ["a form behind a byte order mark", { type: FORM, body: "\ufeffrole=admin&role=user" }],
+    ["a form that names its encoding", { type: FORM, body: "a=b&_charset_=utf-7" }],
+    ["JSON whose type names a form", { type: `application/json; x=${FORM}`, body: "1" }],
+    ["JSON in UTF-7", { type: "application/json; charset=utf-7", body: '{"a":"+ACI-"}' }],
+    ["JSON behind a byte order mark", { type: JSON_TYPE, body: "\ufeff{}" }],
+    ["JSON with two encodings", { type: "application/json; charset=utf-8; charset=utf-7", body: "1" }],
+    ["two types in one", { type: `application/json, ${FORM}`, body: "1" }],
+    ["two lines of types", { type: "text/plain", body: "1", headers: [["content-type", JSON_TYPE]] }],
+    ["a text whose type names JSON", { type: "text/plain; x=Application/JSON", body: "1" }],
+    ["a type that begins as JSON", { type: "application/jsonx", body: "1" }],
+    ["a boundary that names JSON", { type: 'multipart/form-data; boundary="application/json"', body: "--" }],
+    ["parts with a charset", { type: `${PARTS}; charset=utf-16le`, body: `${part("a", "b")}--foo--` }],
+    ["a part in UTF-16", { type: PARTS, body: `${part("a", "b", "text/plain; charset=utf-16le")}--foo--` }],
+    ["a part of JSON in UTF-7", { type: PARTS, body: `${part("a", "1", "application/json; charset=utf-7")}--foo--` }],
+    [
+      "a part of bytes without a file name",
+      { type: PARTS, body: `${part("a", "b", "application/octet-stream")}--foo--` },
+    ],
+    ["a part that is not UTF-8", { type: PARTS, body: Buffer.from(`${part("a", "\xe9")}--foo--`, "latin1") }],
+    ["a name that is not UTF-8", { type: PARTS, body: Buffer.from(`${part("\xe9", "a")}--foo--`, "latin1") }],
+    ["a part behind a byte order mark", { type: PARTS, body: `${part("a", "\ufeffb")}--foo--` }],
+    ["a part in another", { type: PARTS, body: `${part("a", `x\n${part("b", "c").trimEnd()}`)}--foo--` }],
+    ["parts that name their encoding", { type: PARTS, body: `${part("_charset_", "utf-16")}--foo--` }],
+    ["a text with an empty file name", { type: PARTS, body: `${part('a"; filename="', "b")}--foo--` }],
     ["a part of JSON that is none", { type: PARTS, body: `${part("a", "{", JSON_TYPE)}--foo--` }],
   ])("%s is refused", (_, parts) => expect(parsed(parts)).toBe("body_malformed"));
+
+  it.each([
+    [JSON_TYPE, '{"a":1}'],
+    [FORM, "a=b"],
+    [PARTS, `${part("foo", "bar")}--foo--`],
+  ])("%s in a content-encoding is refused", (type, body) => {
+    const encoded = (encoding: string) => parsed({ type, body, headers: [["content-encoding", encoding]] });
+    for (const encoding of ["gzip", "deflate", "identity, br", "", "utf-8"])
+      expect(encoded(encoding)).toBe("body_malformed");
+    expect(encoded("Identity")).not.toBe("body_malformed");
+    const other = { type: "text/plain", body, headers: [["content-encoding", "gzip"] as const] };
+    expect(parsed(other)).toEqual([null, false]);
+  });
+
+  it.each([
+    ["application/json;charset=UTF-8", "1", 1],
+    ['application/json; charset="utf-8"', "1", 1],
+    ["application/json-patch+json", "[]", []],
+    [`${FORM}; charset=UTF-8`, "a=b&_charset_=UTF-8", { a: ["b"], _charset_: ["UTF-8"] }],
+    [PARTS, `${part("a", "b", "text/plain; charset=utf-8")}--foo--`, { a: ["b"] }],
+  ])("%s is read", (type, body, value) => expect(parsed({ type, body })).toEqual([value, false]));
+
+  it("a file is no text: its name, type and size are told", () => {
+    const file = (filename: string, value: string) => part(`role"; filename="${filename}`, value, "application/json");
+    expect(parsed({ type: PARTS, body: `${file("a.json", '"admin"')}${part("role", "user")}--foo--` })).toEqual([
+      { role: [{ filename: "a.json", contentType: "application/json", size: 7 }, "user"] },
+      false,
+    ]);
+    const none = { filename: "", contentType: "application/json", size: 0 };
+    expect(parsed({ type: PARTS, body: `${file("", "")}--foo--` })).toEqual([{ role: [none] }, false]);
+  });
 
   it("more pairs than a form of people has are refused", () => {
     const many = Array.from({ length: 1001 }, (_, i) => `n${i}=1`).join("&");
