@@ -440,6 +440,8 @@ describe("the answer to a list", () => {
     ["no JSON", Buffer.from("{"), "upstream_unavailable"],
     ["a list", [], "upstream_unavailable"],
     ["no tools", {}, "upstream_unavailable"],
+    ["too many bytes", { tools: [], text: "x".repeat(2 * 1024 * 1024) }, "upstream_unavailable"],
+    ["too many members", { tools: [], list: Array.from({ length: 100_001 }, () => 1) }, "upstream_unavailable"],
     ["tools that are no list", { tools: { name: "read" } }, "upstream_unavailable"],
     ["tools twice", Buffer.from('{"tools":[],"tools":[{"name":"write"}]}'), "upstream_unavailable"],
     ["too many tools", tools(...Array.from({ length: 1001 }, (_, i) => `t${i}`)), "answer_too_large"],

@@ -31,8 +31,9 @@ const LISTS: ReadonlyMap<string, { readonly kind: Kind; readonly member: string;
   ["resources/list", { kind: "resource", member: "resources", key: "uri" }],
   ["resources/templates/list", { kind: "resource", member: "resourceTemplates", key: "uriTemplate" }],
 ]);
-/** A list of a thousand tools with their schemas. It comes from a server, and only its names are judged. */
-const LIMITS = { maxDepth: 128, maxMembers: 1_000_000, verbatim: true };
+/** A list of a thousand tools with their schemas. It comes from a server, and is read on the thread that decides. */
+const LIMITS = { maxDepth: 128, maxMembers: 100_000, verbatim: true };
+const MAX_LIST_BYTES = 2 * 1024 * 1024;
 /** Names of one kind and server that are judged; a catalogue has as many. */
 const MAX_NAMES = 1000;
 
@@ -55,6 +56,8 @@ export async function judgeResponse(
   const list = LISTS.get(method);
   if (list === undefined) return pass({ ticket, json: null });
   facts.kind = list.kind;
+  if (json !== null && json.length > MAX_LIST_BYTES)
+    return { ...refuse("upstream_unavailable", "the list is too large"), limitBytes: MAX_LIST_BYTES };
   const result = json === null ? null : readJson(json, LIMITS);
   if (result?.ok !== true || !isObject(result.value)) return refuse("upstream_unavailable", "the list is malformed");
   const shown = await filtered({ ports, ticket, message, list }, result.value, [facts, signal]);

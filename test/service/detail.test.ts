@@ -9,9 +9,12 @@ const MODULES = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((
 /** The places that render `detail` into a log, an error, the audit line or a report. */
 const RENDERING = new Set([
   "api/policy.ts",
+  "authzen/read-request.ts", // of the sender's own message, for the sender
+  "authzen/server.ts",
   "authz/step.ts", // of the sender's own message, for the sender
   "broker/relay/relay.ts",
   "cli/input.ts",
+  "cli/lint-envoy.ts",
   "credential/vault/caller-sessions.ts",
   "credential/vault/reports.ts",
   "credential/vault/vault.ts",
@@ -21,6 +24,7 @@ const RENDERING = new Set([
   "json/parse.ts",
   "mcp/envelope.ts",
   "policy/data.ts",
+  "policy/envoy/body.ts",
   "policy/self-test.ts",
 ]);
 
