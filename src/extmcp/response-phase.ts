@@ -56,10 +56,8 @@ export async function judgeResponse(
   const list = LISTS.get(method);
   if (list === undefined) return pass({ ticket, json: null });
   facts.kind = list.kind;
-  if (json !== null && json.length > MAX_LIST_BYTES)
-    return { ...refuse("upstream_unavailable", "the list is too large"), limitBytes: MAX_LIST_BYTES };
-  const result = json === null ? null : readJson(json, LIMITS);
-  if (result?.ok !== true || !isObject(result.value)) return refuse("upstream_unavailable", "the list is malformed");
+  const result = readList(json);
+  if (!result.ok) return result;
   const shown = await filtered({ ports, ticket, message, list }, result.value, [facts, signal]);
   if (!shown.ok) return shown;
   const { entries, all } = shown.value;
@@ -68,6 +66,14 @@ export async function judgeResponse(
     ticket,
     json: entries.length === all ? null : JSON.stringify({ ...result.value, [list.member]: entries }),
   });
+}
+
+function readList(json: Buffer | null): Step<JsonObject> {
+  if (json !== null && json.length > MAX_LIST_BYTES)
+    return { ...refuse("upstream_unavailable", "the list is too large"), limitBytes: MAX_LIST_BYTES };
+  const result = json === null ? null : readJson(json, LIMITS);
+  if (result?.ok !== true || !isObject(result.value)) return refuse("upstream_unavailable", "the list is malformed");
+  return pass(result.value);
 }
 
 interface Filter {
