@@ -152,7 +152,7 @@ export function endpointAt(paths: Pick<ReadonlyMap<string, Endpoint>, "get">, pa
 }
 
 /** The host in lower case, without port and without one trailing dot; "" for any other form, which matches no host. */
-function hostName(host: string): string {
+export function hostName(host: string): string {
   const match = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::\d{1,5})?$/i.exec(host);
   return match?.[1]?.toLowerCase() ?? "";
 }

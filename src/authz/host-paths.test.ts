@@ -115,6 +115,11 @@ describe("which paths", () => {
   });
 });
 
+it("the host is told to policy in lower case, without dot and port", async () => {
+  const { question } = await ask({ parts: { host: "GW.Example.com.:8443" } });
+  expect(question?.described.host).toBe("gw.example.com");
+});
+
 describe("the caller", () => {
   it("needs no token; policy is told of none", async () => {
     const { outcome, facts, question } = await ask({});

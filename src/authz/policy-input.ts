@@ -1,4 +1,5 @@
 // Makes the policy input of a Check. Pure.
+import { hostName } from "./endpoint.ts";
 import type { CheckFacts } from "./facts.ts";
 import type { LocalTimes } from "./local-time.ts";
 import type {
@@ -76,7 +77,7 @@ export function inputOf(sources: InputSources, identity: PolicyCaller, mcp: Aske
 /** The part of the input that says what was requested, when and from where. */
 export function describedRequest({ settings, shared, request, facts }: InputSources): PolicyRequest {
   const headers = policyHeadersOf(settings, request.headers);
-  const { host } = request;
+  const host = hostName(request.host);
   const path = facts.path ?? request.path;
   const time = Math.floor(facts.arrivedAt / 1000);
   const local = shared.localTimes(time);

@@ -271,6 +271,21 @@ describe("who, and which API", () => {
     expect(input.ok && "identity" in input.value).toBe(false);
   });
 
+  it.each(["GW.Example.com", "gw.example.com.", "gw.example.com:443", "GW.EXAMPLE.COM.:8443"])(
+    "the host is told in one form: %s",
+    (host) => {
+      const headers = headersOf([
+        [":authority", host],
+        ["host", host],
+      ]);
+      const request = { ...requestOf({}), host, headers };
+      const input = hostInput({ request, caller: null, described: DESCRIBED, hidden: NONE }, false);
+      const name = "gw.example.com";
+      const http = { host: name, headers: { ":authority": name, host: name } };
+      expect(input.ok && input.value.attributes).toMatchObject({ request: { http } });
+    },
+  );
+
   it("a credential for the gateway is not shown", () => {
     const request = requestOf({
       headers: [

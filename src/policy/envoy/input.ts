@@ -1,4 +1,5 @@
 // The input of a policy of the form of opa-envoy-plugin (docs/opa-envoy.md): its members, with ours beside them. Pure.
+import { hostName } from "../../authz/endpoint.ts";
 import type { HostQuestion } from "../../authz/host-decision.ts";
 import { pass, refuse, type Step } from "../../authz/step.ts";
 import type { PolicyCaller, PolicyRequest } from "../../authz/types.ts";
@@ -58,18 +59,24 @@ function parsedPath(path: string): string[] | null {
 /** A credential of the caller's for this gateway: its scheme stays. */
 const VERIFIED = "(verified)";
 
+/** Where headers say the host again. */
+const HOST_HEADERS: ReadonlySet<string> = new Set([":authority", "host"]);
+
+/** The host has one form, as where it was found: a rule that names one to deny it meets each that a client writes. */
 function httpOf(
   { method, path, query, host, headers }: HostQuestion["request"],
   hidden: ReadonlySet<string>,
 ): JsonObject {
-  const shown = [...headers.names()].map((name) => {
-    const value = headers.get(name) ?? "";
+  const name = hostName(host);
+  const shown = [...headers.names()].map((header) => {
+    const value = headers.get(header) ?? "";
+    if (HOST_HEADERS.has(header)) return [header, name] as const;
     return [
-      name,
-      hidden.has(name) ? `${/^(?:bearer|dpop|basic) /i.exec(value)?.[0] ?? ""}${VERIFIED}` : value,
+      header,
+      hidden.has(header) ? `${/^(?:bearer|dpop|basic) /i.exec(value)?.[0] ?? ""}${VERIFIED}` : value,
     ] as const;
   });
-  return { method, path: query === null ? path : `${path}?${query}`, host, headers: Object.fromEntries(shown) };
+  return { method, path: query === null ? path : `${path}?${query}`, host: name, headers: Object.fromEntries(shown) };
 }
 
 function withHttp(attributes: JsonObject, own: JsonObject): JsonObject {
