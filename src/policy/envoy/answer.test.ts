@@ -149,6 +149,20 @@ describe("the query", () => {
     expect(allowed({ query_parameters_to_set: value })).toEqual({ ...NOTHING, query: { set, remove: [] } }),
   );
 
+  it.each([" ", "&", "=", "#", "+", "%", "%26", ";", "/", "\r\n", "\0", "\u007f", "\u00e9", "[]"])(
+    "query_parameters_to_set with %j in a name or a value is refused: it would be written as it is",
+    (text) => {
+      for (const set of [{ a: `b${text}c` }, { [`a${text}`]: "b" }, { a: ["b", text] }, [{ a: "b" }, { c: text }]])
+        expect(refused({ allowed: true, query_parameters_to_set: set })).toMatch(
+          /^policy_unavailable: .*query_parameters_to_set/,
+        );
+    },
+  );
+
+  it.each(["", "A.z_0-9~"])("query_parameters_to_set with the value %j", (value) =>
+    expect(allowed({ query_parameters_to_set: { a: value } })).toMatchObject({ query: { set: [["a", value]] } }),
+  );
+
   it.each(["invalid", { test: 123 }, { test: [123] }, { "": "x" }, { test: null }])(
     "query_parameters_to_set %j is refused",
     (value) => expect(refused({ allowed: true, query_parameters_to_set: value })).toContain("query_parameters_to_set"),

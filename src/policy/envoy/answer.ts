@@ -79,11 +79,15 @@ function answerOf(result: JsonObject): PolicyAnswer | null {
   return isOurs ? null : { status, headers, body };
 }
 
+/** Unreserved characters (RFC 3986 §2.3): the data plane writes what it gets, and any other could end the value or the line. */
+const RAW = /^[A-Za-z0-9._~-]*$/;
+
 function queryOf(result: JsonObject): QueryChange {
   const set = pairsOf(result["query_parameters_to_set"], "query_parameters_to_set").flatMap(([name, values]) =>
     values.map((value) => [name, value] as const),
   );
-  if (set.some(([name]) => name === "")) throw new Fault("a name without a letter in query_parameters_to_set");
+  if (set.some(([name, value]) => name === "" || !RAW.test(name + value)))
+    throw new Fault("a text in query_parameters_to_set that a query cannot carry as it is");
   return { set, remove: namesOf(result, "query_parameters_to_remove", /^.+$/s) };
 }
 
