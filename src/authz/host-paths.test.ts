@@ -274,3 +274,23 @@ describe("form", () => {
     expect(outcomes).toEqual(["allowed", "allowed", "allowed"]);
   });
 });
+
+describe("a source that is suspended", () => {
+  const refusalOf = vi.fn<NonNullable<Ports["refusalOf"]>>(({ subject }) =>
+    subject === "192.0.2.1" || subject === "2001:db8:1:2::/64" ? refuse("caller_suspended") : null,
+  );
+  it.each([
+    ["192.0.2.1", null, "caller_suspended"],
+    ["::ffff:192.0.2.1", null, "caller_suspended"],
+    ["2001:db8:1:2::9", null, "caller_suspended"],
+    ["192.0.2.2", null, "allowed"],
+    ["192.0.2.1", "token", "allowed"],
+  ])("%s with %s: %s", async (peer, token, expected) => {
+    const settings = { clientAddress: "x-envoy-external-address" } as const;
+    const headers = header("x-envoy-external-address", peer);
+    const { outcome, question } = await ask({ parts: { headers, token }, settings, ports: { refusalOf } });
+    expect(outcome.ok ? "allowed" : outcome.reason).toBe(expected);
+    expect(question === null).toBe(expected !== "allowed");
+    if (token === null) expect(refusalOf.mock.lastCall?.[0].issuer).toBe("");
+  });
+});

@@ -9,6 +9,7 @@ import { isLarge, type LargeBodies } from "./large-bodies.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Ports } from "./ports.ts";
 import { readPresented, type PresentedSettings } from "./presented.ts";
+import { sourceCaller } from "./source.ts";
 import { pass, refuse, type Step } from "./step.ts";
 import type { AuthzRequest, Identity, PolicyCaller, PolicyRequest } from "./types.ts";
 
@@ -48,11 +49,14 @@ export function createHostPaths(parts: HostPathParts): (asked: HostRequest) => P
     const caller = await hostCaller(parts, asked);
     facts.identity = caller.ok ? caller.value : (caller.caller ?? null);
     if (!caller.ok) return caller;
+    const source = sourceCaller(facts.sourceIp);
+    const suspended = caller.value === null ? (ports.refusalOf?.(source) ?? null) : null;
+    if (suspended !== null) return suspended;
     if (signal.aborted) return refuse("deadline", "before policy was asked");
     const decide = async () => decideHost(parts, asked, caller.value);
     if (!isLarge(request.body)) return decide();
     ports.note(facts);
-    return shared.inTurn(caller.value ?? { issuer: "", subject: facts.sourceIp ?? "" }, decide, signal);
+    return shared.inTurn(caller.value ?? source, decide, signal);
   };
 }
 

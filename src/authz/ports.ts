@@ -1,8 +1,9 @@
 // The ports of the pipeline; each adapter implements one function. Types only.
 import type { CheckFacts } from "./facts.ts";
 import type { HostDecision, HostQuestion } from "./host-decision.ts";
+import type { Caller } from "./in-flight.ts";
 import type { PresentedKey } from "./presented.ts";
-import type { Step } from "./step.ts";
+import type { Refused, Step } from "./step.ts";
 import type { TaskIds } from "./task-ids.ts";
 import type {
   BoundCredential,
@@ -63,6 +64,8 @@ export interface Ports {
   visible(input: PolicyInput, signal: AbortSignal, check: CheckFacts): Step<ListDecision> | Promise<Step<ListDecision>>;
   /** Asks the policy of the host's other paths. Absent where there is none. */
   readonly decideHost?: ((asked: HostQuestion, check: CheckFacts) => Step<HostDecision>) | undefined;
+  /** The refusal of a source without a credential for which policy ran away; null for all others. */
+  readonly refusalOf?: ((source: Caller) => Refused | null) | undefined;
   /** Finds the task that an id of ours means for this caller. Absent where tasks are not offered. */
   readonly openTask?: TaskIds["open"] | undefined;
   fetchCredential(

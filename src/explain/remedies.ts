@@ -173,7 +173,7 @@ export const REMEDIES: Readonly<Record<Reason, Remedy>> = {
     meaning:
       "The policy failed or ran out of its bounds for this request; or another caller's evaluation ran away meanwhile; or the policy is quarantined, because it ran away for several callers.",
     remedy:
-      "Read `detail` in the audit line and `policy.quarantined` in `/readyz` of serve, then mend the policy: a change is tried at once.",
+      "Read `detail` in the audit line, and `policy.quarantined` and `hostQuarantined` in `/readyz` of serve, then mend the policy: a change is tried at once.",
   },
   audit_unavailable: {
     meaning: "The audit log could not be written, so nothing is allowed.",

@@ -1,5 +1,6 @@
 // The port `identify`: verifies bearer JWTs of the configured issuers (RFC 9068, RFC 8725, RFC 7519). I/O only for keys.
 import { compactVerify, errors } from "jose";
+import { sourceOf } from "../authz/source.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { Reason } from "../authz/refusal.ts";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
@@ -14,7 +15,7 @@ import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
 import { createIssuerKeys, type IssuerKeysDeps, type IssuerKeyStatus } from "./issuer-keys.ts";
 import type { KeyLookup, RemoteKeySet } from "../jose/remote-key-set.ts";
 import type { VerificationKey } from "../jose/key-set.ts";
-import { createSourceBudget, sourceOf, type SourceBudget } from "./source-budget.ts";
+import { createSourceBudget, type SourceBudget } from "./source-budget.ts";
 import type { RevocationMatch } from "./revocations.ts";
 import { createTokenCache, type TokenCache, type VerifiedToken } from "./token-cache.ts";
 import { createPossession, type Possession } from "./possession.ts";

@@ -1,9 +1,9 @@
 // Whether a verified token may be used as it was sent: alone, or with a proof of its key (RFC 9449 §7). Pure but for the proofs' memory.
 import { createFairTurns } from "../authz/fair-turns.ts";
+import { sourceOf } from "../authz/source.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import type { TokenIdentity, TokenUse } from "../authz/types.ts";
 import { createProofCheck, type ProofCheckOptions } from "./dpop.ts";
-import { sourceOf } from "./source-budget.ts";
 
 /** Whether an issuer's tokens may be, or must be, bound to a key. */
 export type DpopMode = "off" | "accepted" | "required";

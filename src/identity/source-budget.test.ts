@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { createSourceBudget, sourceOf } from "./source-budget.ts";
+import { sourceOf } from "../authz/source.ts";
+import { createSourceBudget } from "./source-budget.ts";
 
 it("ten seconds' failures at once, then so many a second; the same after a rest", () => {
   const clock = { ms: 1 };

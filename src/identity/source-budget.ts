@@ -1,5 +1,4 @@
 // Bounds the failed verifications of one source address. Pure; time comes from the clock that is passed in.
-import { isIPv4, isIPv6 } from "node:net";
 import { LRUCache } from "lru-cache";
 
 export interface SourceBudget {
@@ -19,7 +18,6 @@ export interface SourceBudgetOptions {
 const BURST_SECONDS = 10;
 /** Sources that are counted; the one that failed longest ago is evicted. */
 const MAX_SOURCES = 10_000;
-const MAX_ADDRESS = 64;
 
 /** Makes a leaky bucket for each source that has failed: failures fill it, and it drains over time. */
 export function createSourceBudget({ perSecond, monotonic }: SourceBudgetOptions): SourceBudget {
@@ -42,20 +40,4 @@ export function createSourceBudget({ perSecond, monotonic }: SourceBudgetOptions
       sources.set(source, { level: Math.min(burst, level + 1), at: now });
     },
   };
-}
-
-/** The part of an address that one sender cannot change at will: an IPv4 address, or the /64 of an IPv6 one (RFC 6177). */
-export function sourceOf(address: string): string {
-  const plain = address.toLowerCase().replace(/%.*$/, "");
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1];
-  if (mapped !== undefined && isIPv4(mapped)) return mapped;
-  if (!isIPv6(plain)) return address.slice(0, MAX_ADDRESS);
-  const [head = "", tail] = plain.split("::");
-  const before = head === "" ? [] : head.split(":");
-  const after = tail === undefined || tail === "" ? [] : tail.split(":");
-  // An IPv4 address at the end stands for two groups.
-  const groups = before.length + after.length + (plain.includes(".") ? 1 : 0);
-  const zeros = tail === undefined ? 0 : 8 - groups;
-  const network = [...before, ...Array.from({ length: zeros }, () => "0"), ...after].slice(0, 4);
-  return `${network.map((group) => group.replace(/^0+(?=.)/, "")).join(":")}::/64`;
 }

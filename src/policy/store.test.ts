@@ -1,3 +1,4 @@
+import { requestOf } from "../../test/fakes/authz.ts";
 import { POLICY_BY_TOKEN } from "../../test/fakes/identity.ts";
 import { createHash } from "node:crypto";
 import {
@@ -426,6 +427,25 @@ describe("reload", () => {
       "policy_unavailable",
       false,
     ]);
+  });
+
+  withOpa("rules of the host's other paths are quarantined apart, until a release", async () => {
+    const folder = folderOf(policy('allow if input.mcp.name == "echo"'));
+    const { store } = await open(folder);
+    const again = await open(folder, { hostQuarantined: store.revision() });
+    const { request: described } = inputOf();
+    const asked = { request: requestOf(), caller: null, described, hidden: new Set<string>() };
+    const detail = () => (again.store.decideHost(asked) as { detail?: string }).detail?.startsWith("quarantined");
+    expect([verdict(again.store), detail(), again.store.quarantined(), again.store.hostQuarantined()]).toEqual([
+      "allow",
+      true,
+      false,
+      true,
+    ]);
+    again.store.release();
+    expect([detail(), again.store.hostQuarantined()]).toEqual([false, false]);
+    const mcp = await open(folder, { quarantined: store.revision() });
+    expect(mcp.store.hostQuarantined()).toBe(false);
   });
 });
 

@@ -24,6 +24,8 @@ export interface PolicyOptions extends PolicySource {
   readonly guard: Guard;
   /** A revision that ran away for several callers: it is not evaluated again until the policy's files change. */
   readonly quarantined: string | null;
+  /** One whose rules of the host's other paths did; those of MCP are evaluated. */
+  readonly hostQuarantined?: string | null;
   /** The policy that an earlier thread of this process had live: served at once, without opa and another self-test. */
   readonly kept: LoadedPolicy | null;
   readonly onReload: (result: "ok" | "failed", message: string) => void;
@@ -49,6 +51,8 @@ export interface PolicyStore extends Poller {
   live(): LoadedPolicy;
   /** True while the live revision is not evaluated. */
   quarantined(): boolean;
+  /** True while its rules of the host's other paths are not. */
+  hostQuarantined(): boolean;
   /** Evaluates a quarantined revision again, and has the next poll try files again that failed. */
   release(): void;
   /** The message of the last failed reload, or null when the files' policy is live. */
@@ -74,7 +78,8 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
     setCatalog: (catalog) => live.setCatalog(catalog),
     revision: () => live.revision,
     live: () => live.policy,
-    quarantined: () => live.quarantined,
+    quarantined: () => live.quarantined.mcp,
+    hostQuarantined: () => live.quarantined.host,
     release() {
       live.release();
       files.tryAgain();
@@ -96,22 +101,25 @@ export const LISTS = { perTurn: 1, maxActive: Infinity, maxPerKey: 256, maxWaiti
 const TOO_MANY = refuse("rate_limited", "too many lists are asked for");
 const LATE = refuse("deadline", "before the list's turn came");
 
+const NOT_QUARANTINED = { mcp: false, host: false };
+
 /** The policy and the catalogue that decide now. */
 class LivePolicy {
   readonly #guard: Guard;
   readonly #takesCut: boolean;
   #policy: LoadedPolicy;
   #evaluator: Evaluator;
-  #quarantined: boolean;
+  #quarantined: { readonly mcp: boolean; readonly host: boolean };
   #catalog: CatalogData | null = null;
   readonly #lists: FairTurns = createFairTurns(LISTS);
 
-  constructor({ guard, quarantined, envoy = null }: PolicyOptions, policy: LoadedPolicy) {
+  constructor({ guard, quarantined, hostQuarantined, envoy = null }: PolicyOptions, policy: LoadedPolicy) {
     this.#guard = guard;
     this.#takesCut = envoy?.truncatedBody === "ask";
     this.#policy = policy;
     this.#evaluator = createEvaluator(policy.artifact, null, guard);
-    this.#quarantined = policy.artifact.revision === quarantined;
+    const { revision } = policy.artifact;
+    this.#quarantined = { mcp: revision === quarantined, host: revision === hostQuarantined };
   }
 
   get policy(): LoadedPolicy {
@@ -122,19 +130,19 @@ class LivePolicy {
     return this.#evaluator.revision;
   }
 
-  get quarantined(): boolean {
+  get quarantined(): { readonly mcp: boolean; readonly host: boolean } {
     return this.#quarantined;
   }
 
   release(): void {
-    this.#quarantined = false;
+    this.#quarantined = NOT_QUARANTINED;
   }
 
   /** A change of the files ends a quarantine, also where only a comment is new and the revision the same. */
   replace(policy: LoadedPolicy): void {
     this.#evaluator = createEvaluator(policy.artifact, this.#catalog, this.#guard);
     this.#policy = policy;
-    this.#quarantined = false;
+    this.#quarantined = NOT_QUARANTINED;
   }
 
   setCatalog(catalog: CatalogData | null): void {
@@ -143,18 +151,18 @@ class LivePolicy {
   }
 
   decide(input: PolicyInput, check?: CheckFacts): Step<Decision> {
-    if (this.#quarantined) return quarantine();
+    if (this.#quarantined.mcp) return quarantine();
     return decide(this.#evaluator, input, check);
   }
 
   decideHost(asked: HostQuestion, check?: CheckFacts): Step<HostDecision> {
-    if (this.#quarantined) return quarantine();
+    if (this.#quarantined.host) return quarantine();
     return decideHost(this.#evaluator, asked, { takesCut: this.#takesCut, check });
   }
 
   /** One revision answers for the whole list, whatever goes live meanwhile. */
   async visible(input: PolicyInput, signal: AbortSignal, check?: CheckFacts): Promise<Step<ListDecision>> {
-    if (this.#quarantined) return quarantine();
+    if (this.#quarantined.mcp) return quarantine();
     if (this.#catalog === null) return refuse("catalog_unavailable", "no catalogue yet");
     const evaluator = this.#evaluator;
     const { issuer, subject } = input.identity;

@@ -10,6 +10,7 @@ export function firstHandover(more: Partial<Handover<LoadedPolicy>> = {}): Hando
     heartbeat: newHeartbeat(),
     inFlight: newInFlight(),
     quarantined: null,
+    hostQuarantined: null,
     suspended: [],
     restarts: 0,
     runaways: 0,

@@ -19,7 +19,7 @@ function forever(): void {
   for (;;);
 }
 
-/** A Check of this caller whose evaluation never ends. */
+/** A Check of this caller, or at a path of the host of this source, whose evaluation never ends. */
 function runAway({ heartbeat, inFlight }: Handover, subject: string | null, block = forever): void {
   const table = createInFlight(inFlight);
   const guard = createGuard(heartbeat, table);
@@ -29,8 +29,8 @@ function runAway({ heartbeat, inFlight }: Handover, subject: string | null, bloc
   if (subject !== null) {
     const facts = newCheckFacts("runaway", Date.now());
     table.begin(facts);
-    facts.identity = { ...ALICE, subject };
-    facts.name = "read";
+    if (subject.startsWith("192.0.2.")) Object.assign(facts, { endpoint: { kind: "host" }, sourceIp: subject });
+    else Object.assign(facts, { identity: { ...ALICE, subject }, name: "read" });
     guard.attribute(facts);
   }
   guard.enter();
@@ -45,6 +45,11 @@ const PLANS: Readonly<Record<string, (handover: Handover) => void>> = {
   "one caller": (handover) => handover.restarts < 5 && soon(() => runAway(handover, "mallory")),
   "three callers": (handover) =>
     handover.quarantined === null && soon(() => runAway(handover, `caller ${handover.restarts}`)),
+  "three sources": (handover) =>
+    handover.hostQuarantined === null && soon(() => runAway(handover, `192.0.2.${handover.restarts}`)),
+  "sources, then callers": ({ restarts, ...handover }) =>
+    restarts < 5 &&
+    soon(() => runAway({ ...handover, restarts }, restarts < 3 ? `192.0.2.${restarts}` : `${restarts}`)),
   "out of memory": (handover) =>
     handover.restarts === 0 && soon(() => runAway(handover, "mallory", () => process.exit(9))),
   slow: (handover) => soon(() => slowly(handover)),

@@ -325,6 +325,20 @@ describe("F1: a thread that takes over", () => {
     await serve?.reload();
     expect(await shown()).toEqual([200, false, "0"]);
   });
+
+  it("is ready while only its rules of the host's other paths are quarantined, which it tells", async () => {
+    configure(["k1"]);
+    await start();
+    await serve?.stop();
+    const before = kept();
+    await start({ ...before, hostQuarantined: before.policy?.artifact.revision ?? "?" });
+    const ready = await ops("/readyz");
+    expect([ready.status, JSON.parse(ready.text)]).toMatchObject([
+      200,
+      { ready: true, policy: { quarantined: false, hostQuarantined: true } },
+    ]);
+    expect((await ops("/metrics")).text).toMatch(/^mcp_authz_policy_quarantined 1$/m);
+  });
 });
 
 it("the catalogue over TLS: by its own CA, and by no other", async () => {

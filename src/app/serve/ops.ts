@@ -49,7 +49,7 @@ export function serveOps(config: Config, parts: ServeParts) {
       "/metrics": async () => {
         metrics.auditFailures(audit.stats.failed);
         metrics.catalog(catalog.state());
-        metrics.policyQuarantined(policy.quarantined());
+        metrics.policyQuarantined(policy.quarantined() || policy.hostQuarantined());
         metrics.suspended(suspensions.size);
         metrics.traces(parts.traces.counts());
         metrics.configStale(parts.configState().stale !== null);
@@ -63,7 +63,7 @@ export function serveOps(config: Config, parts: ServeParts) {
   });
 }
 
-/** True if tokens can be verified (keys of an issuer, and the revocations, are loaded) and policy is not in quarantine. */
+/** True if tokens can be verified (keys of an issuer, and the revocations, are loaded) and the policy of MCP is not in quarantine. */
 export function isReady({
   identity,
   revocations,
@@ -82,6 +82,7 @@ function readiness(parts: ServeParts): OpsResponse {
       revision: policy.revision(),
       stale: policy.stale(),
       quarantined: policy.quarantined(),
+      hostQuarantined: policy.hostQuarantined(),
       warnings: policy.live().findings,
     },
     issuers: identity.status().map(({ issuer, keys, lastError, clockAheadMs }) => ({

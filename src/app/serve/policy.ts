@@ -28,13 +28,13 @@ export async function startPolicy(options: ServeOptions, guard: Guard, metrics: 
     ...config.policy,
     findOpa: options.findOpa,
     guard,
-    quarantined: handover.quarantined,
+    ...{ quarantined: handover.quarantined, hostQuarantined: handover.hostQuarantined },
     kept: handover.policy,
     onReload: (result, message) => {
       metrics.policyReload(result);
       if (result === "ok") {
         metrics.policyRevision(store.revision());
-        if (!store.quarantined()) tellLive(store, options);
+        if (!store.quarantined() && !store.hostQuarantined()) tellLive(store, options);
         log.info("policy_live", { revision: store.revision() });
         keep(store.live());
         warnOfOpenness(store, log);

@@ -28,7 +28,7 @@ export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports):
     decide: measure("decide", ports.decide),
     visible: measure("visible", ports.visible),
     decideHost: ports.decideHost && measure("decide", ports.decideHost),
-    openTask: ports.openTask,
+    ...{ refusalOf: ports.refusalOf, openTask: ports.openTask },
     fetchCredential: measure("credential", ports.fetchCredential),
     relayed: ports.relayed,
     signWristband: measure("wristband", ports.signWristband),

@@ -128,7 +128,7 @@ function runawayMetrics(registers: Registry[]): RunawayMetrics {
   });
   const quarantined = new Gauge({
     name: "mcp_authz_policy_quarantined",
-    help: "1 while the live policy is not evaluated, because it ran away for several callers",
+    help: "1 while the live policy, or its rules of the host's other paths, are not evaluated, because it ran away for several callers",
     registers,
   });
   return {

@@ -4,7 +4,7 @@ import { ALICE } from "../../../test/fakes/authz.ts";
 import { auditRecord } from "../../authz/audit-record.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
 import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
-import { callerAt, createInFlight, newInFlight, readInFlight } from "./in-flight.ts";
+import { callerAt, createInFlight, newInFlight, readInFlight, ruleAt } from "./in-flight.ts";
 
 const clock = { now: () => 2000, isoTime: String };
 const FAIL = { decision: "fail" as const, reason: "internal" as const, detail: null };
@@ -55,6 +55,40 @@ describe("what is read is what was written", () => {
     });
     expect(callerAt(buffer, 0)).toBeNull();
   });
+
+  it.each([
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+    ["192.0.2.1", "192.0.2.1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    [null, ""],
+  ])(
+    "who presents nothing at a path of the host is the source, and nobody in the audit line: %s",
+    (sourceIp, subject) => {
+      const buffer = newInFlight(1);
+      const table = createInFlight(buffer);
+      const host = trailOf({ endpoint: { kind: "host" }, sourceIp });
+      const [mcp, verified] = [
+        trailOf({ sourceIp }),
+        trailOf({ endpoint: { kind: "host" }, sourceIp, identity: ALICE }),
+      ];
+      const read = [host, mcp, verified].map((facts) => {
+        table.begin(facts);
+        table.note(facts);
+        const found = [
+          ruleAt(buffer, 0),
+          callerAt(buffer, 0),
+          readInFlight(buffer)[0]?.facts.identity?.subject ?? null,
+        ];
+        table.end(facts);
+        return found;
+      });
+      expect(read).toEqual([
+        ["host", { issuer: "", subject }, null],
+        ["mcp", null, null],
+        ["host", { issuer: ALICE.issuer, subject: ALICE.subject }, ALICE.subject],
+      ]);
+    },
+  );
 
   it.each(Object.keys(REFUSALS) as Reason[])("what it was answered with: %s", (reason) => {
     const buffer = newInFlight(1);

@@ -4,7 +4,9 @@ import type { AuditFacts, Verdict } from "../../authz/audit-record.ts";
 import type { Caller, InFlight } from "../../authz/in-flight.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
 import { newCheckFacts, NO_SLOT, type CheckFacts, type Door } from "../../authz/facts.ts";
+import { sourceCaller } from "../../authz/source.ts";
 import type { Kind } from "../../mcp/operation.ts";
+import type { Rules } from "./runaways.ts";
 
 /** Checks in flight at most, those included whose audit line is not written yet. */
 export const SLOTS = 4096;
@@ -24,6 +26,8 @@ const ROOM = {
   method: 257,
   kind: 16,
   door: 16,
+  /** Kind of the endpoint. */
+  endpoint: 16,
   name: 257,
 } as const;
 type Field = keyof typeof ROOM;
@@ -104,6 +108,7 @@ class SharedTable implements InFlight {
     this.#put(slot, FIELD.meshRequestId, facts.meshRequestId);
     this.#put(slot, FIELD.traceId, facts.traceId);
     this.#put(slot, FIELD.door, facts.door);
+    this.#put(slot, FIELD.endpoint, facts.endpoint?.kind ?? null);
     this.#put(slot, FIELD.sourceIp, facts.sourceIp);
     this.#put(slot, FIELD.server, facts.server);
     this.#put(slot, FIELD.method, facts.method);
@@ -164,14 +169,25 @@ export function readInFlight(buffer: SharedArrayBuffer): UnrecordedCheck[] {
     .toSorted((a, b) => a.facts.arrivedAt - b.facts.arrivedAt);
 }
 
-/** The caller of this slot's Check; null if none is noted or the issuer may be cut. */
+/**
+ * The caller of this slot's Check; null if none is noted or the issuer may be cut. At a path of the host, whoever presents
+ * nothing is named by the source.
+ */
 export function callerAt(buffer: SharedArrayBuffer, slot: number): Caller | null {
   const views = viewsOf(buffer);
   if (slot < 0 || slot >= views.slots) return null;
   const issuer = textAt(views, slot, "issuer");
   const subject = textAt(views, slot, "subject");
+  if (issuer === null && ruleAt(buffer, slot) === "host") return sourceCaller(textAt(views, slot, "sourceIp"));
   if (issuer === null || subject === null || issuer.length === ROOM.issuer) return null;
   return { issuer, subject };
+}
+
+/** The rules that policy was asked by for this slot's Check: those of the host's other paths run away on their own. */
+export function ruleAt(buffer: SharedArrayBuffer, slot: number): Rules {
+  const views = viewsOf(buffer);
+  const isHost = slot >= 0 && slot < views.slots && textAt(views, slot, "endpoint") === "host";
+  return isHost ? "host" : "mcp";
 }
 
 /** True if this slot's Check names one tool, prompt or resource; a list names none. */

@@ -33,6 +33,8 @@ export interface Handover<P = unknown> {
   readonly inFlight: SharedArrayBuffer;
   /** The revision that is not evaluated, because it ran away for several callers; null if there is none. */
   readonly quarantined: string | null;
+  /** The same for the rules of the host's other paths alone: MCP goes on. */
+  readonly hostQuarantined: string | null;
   readonly suspended: readonly Suspension[];
   readonly restarts: number;
   readonly runaways: number;

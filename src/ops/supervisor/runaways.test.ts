@@ -36,6 +36,15 @@ describe("runaways", () => {
     expect([quarantined("e"), ((clock.now += 60_000), quarantined("f"))]).toEqual([false, false]);
   });
 
+  it("of the host's other paths are counted apart: neither quarantines the other", () => {
+    const { runaways } = begin();
+    const source = (n: number) => ({ issuer: "", subject: `192.0.2.${n}` });
+    const host = [1, 1, 1, 2, 3].map((n) => runaways.add(source(n), "r", "host"));
+    expect(host.map(({ quarantine }) => quarantine)).toEqual([false, false, false, false, true]);
+    expect(host.map(({ suspension }) => suspension?.subject)).toContain("192.0.2.3");
+    expect(["a", "b", "c"].map((subject) => runaways.add(of(subject), "r").quarantine)).toEqual([false, false, true]);
+  });
+
   it("without a caller it is the revision's own fault, each time", () => {
     const { runaways } = begin();
     expect([1, 2, 3].map(() => runaways.add(null, "r").quarantine)).toEqual([false, false, true]);
@@ -85,6 +94,17 @@ describe("suspensions", () => {
       expect(judged).toMatchObject({ reason: "caller_suspended" });
     for (const judged of [identify(bob), await later(bob)]) expect(judged).toEqual(pass(bob));
     expect([suspensions.size, ((now = 1500), suspensions.refusal(ALICE)), suspensions.size]).toEqual([1, null, 0]);
+  });
+
+  it("are of sources without a credential too, who are no caller", () => {
+    const suspensions = createSuspensions(() => 0);
+    const source = { issuer: "", subject: "192.0.2.7" };
+    suspensions.suspend({ ...source, forMs: 1500 });
+    const refused = suspensions.refusalOf(source);
+    expect(refused).toMatchObject({ reason: "caller_suspended", retryAfterSeconds: 2 });
+    expect(refused).not.toHaveProperty("caller");
+    expect(suspensions.refusalOf({ ...source, subject: "192.0.2.8" })).toBeNull();
+    expect(suspensions.refusal({ ...ALICE, subject: "192.0.2.7" })).toBeNull();
   });
 
   it("are bounded: the first one ends early", () => {

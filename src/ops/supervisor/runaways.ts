@@ -21,6 +21,9 @@ export interface RunawayOptions {
   readonly monotonic: () => number;
 }
 
+/** Rules of a policy that are quarantined apart: those of MCP, and those of the host's other paths, which anybody may ask. */
+export type Rules = "mcp" | "host";
+
 interface Offender {
   readonly caller: Caller;
   /** Suspensions so far. */
@@ -31,6 +34,7 @@ interface Offender {
 interface Runaway {
   readonly at: number;
   readonly revision: string | null;
+  readonly rules: Rules;
   /** Key of the caller; null without one: then each counts against the revision. */
   readonly by: string | null;
 }
@@ -53,14 +57,18 @@ export class Runaways {
     return this.#total;
   }
 
-  /** Counts a runaway. @returns the suspension of its caller, and whether to quarantine the revision */
-  add(caller: Caller | null, revision: string | null): { suspension: Suspension | null; quarantine: boolean } {
+  /** Counts a runaway. @returns the suspension of its caller, and whether to quarantine these rules of the revision */
+  add(
+    caller: Caller | null,
+    revision: string | null,
+    rules: Rules = "mcp",
+  ): { suspension: Suspension | null; quarantine: boolean } {
     const now = this.#monotonic();
     this.#total += 1;
     const by = caller === null ? null : callerKey(caller);
     if (by !== null) this.#slow.delete(by); // counted as slow before it ran away
-    this.#recent = [...this.#recent.filter(({ at }) => now - at < WINDOW_MS), { at: now, revision, by }];
-    const same = this.#recent.filter((one) => one.revision === revision);
+    this.#recent = [...this.#recent.filter(({ at }) => now - at < WINDOW_MS), { at: now, revision, rules, by }];
+    const same = this.#recent.filter((one) => one.revision === revision && one.rules === rules);
     const callers = new Set(same.flatMap((one) => one.by ?? [])).size;
     const own = same.filter((one) => one.by === null).length;
     return {

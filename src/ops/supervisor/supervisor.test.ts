@@ -67,6 +67,30 @@ describe("E04: an evaluation that does not end", () => {
     expect(await supervisor.ended).toBe(0);
   });
 
+  it("three sources without a credential stop the rules of the host's paths, and MCP goes on; each is suspended", async () => {
+    const { supervisor, events, logged } = run("three sources");
+    await until(() => events().length === 3);
+    await new Promise((done) => setTimeout(done, 400));
+    expect(logged().map(({ issuer, subject, suspendedSeconds }) => [issuer, subject, suspendedSeconds])).toEqual(
+      [0, 1, 2].map((n) => ["", `192.0.2.${n}`, 60]),
+    );
+    expect(logged().map(({ quarantined, hostQuarantined }) => [quarantined, hostQuarantined])).toEqual([
+      [null, null],
+      [null, null],
+      [null, "r1"],
+    ]);
+    supervisor.send({ type: "terminate" });
+    expect(await supervisor.ended).toBe(0);
+  });
+
+  it("sources never count against MCP together with callers", async () => {
+    const { supervisor, events, logged } = run("sources, then callers");
+    await until(() => events().length === 5);
+    expect(logged()[4]).toMatchObject({ quarantined: null, hostQuarantined: "r1" });
+    supervisor.send({ type: "terminate" });
+    expect(await supervisor.ended).toBe(0);
+  });
+
   it("P15: what was in flight is told before the next thread starts, with the one that ran away", async () => {
     const { supervisor, losses } = run("who is suspended");
     await supervisor.ended;

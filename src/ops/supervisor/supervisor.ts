@@ -4,9 +4,9 @@ import type { Caller } from "../../authz/in-flight.ts";
 import { NO_SLOT } from "../../authz/facts.ts";
 import type { FromThread, Handover, Loss, ToThread } from "./messages.ts";
 import { newHeartbeat } from "./heartbeat.ts";
-import { callerAt, isNamedAt, newInFlight } from "./in-flight.ts";
+import { callerAt, isNamedAt, newInFlight, ruleAt } from "./in-flight.ts";
 import type { Log } from "../log.ts";
-import { Runaways } from "./runaways.ts";
+import { Runaways, type Rules } from "./runaways.ts";
 import { makeThread, type SupervisedThread, type ThreadEnd } from "./thread.ts";
 import type { Suspension } from "./suspensions.ts";
 
@@ -29,6 +29,7 @@ export interface Supervisor {
 }
 
 const WINDOW_MS = 60_000;
+const NONE_QUARANTINED = { mcp: null, host: null };
 const MAX_CRASHES = 5;
 /**
  * An evaluation that takes this share of the limit is slow; several suspend the caller. Of 500 ms: one decision takes
@@ -61,7 +62,7 @@ class Supervision<T> {
   #inFlight = newInFlight();
   #revision: string | null = null;
   #policy: unknown = null;
-  #quarantined: string | null = null;
+  #quarantined: Readonly<Record<Rules, string | null>> = NONE_QUARANTINED;
   #restarts = 0;
   #crashes: number[] = [];
   #remembered: SharedArrayBuffer | null = null;
@@ -106,7 +107,8 @@ class Supervision<T> {
     return {
       heartbeat: newHeartbeat(),
       inFlight: this.#inFlight,
-      quarantined: this.#quarantined,
+      quarantined: this.#quarantined.mcp,
+      hostQuarantined: this.#quarantined.host,
       suspended: this.#runaways.suspended(),
       restarts: this.#restarts,
       runaways: this.#runaways.total,
@@ -140,7 +142,7 @@ class Supervision<T> {
 
   /** After a changed policy or SIGHUP: a quarantined revision is evaluated again. */
   #release(): void {
-    this.#quarantined = null;
+    this.#quarantined = NONE_QUARANTINED;
     this.#runaways.release();
   }
 
@@ -160,7 +162,7 @@ class Supervision<T> {
     await this.#options.onLoss({ inFlight: this.#inFlight, cause, slot: ranAway ?? NO_SLOT, revision });
     if (reported !== null) this.#end(reported);
     else if (this.#terminating) this.#end(ranAway === null ? code : 1);
-    else if (ranAway !== null) this.#afterRunaway(caller, revision);
+    else if (ranAway !== null) this.#afterRunaway(caller, revision, ruleAt(this.#inFlight, ranAway));
     else if (ready && this.#mayRestart()) this.#restart("thread_restarted", {});
     else this.#end(code === 0 ? 1 : code);
   }
@@ -173,14 +175,15 @@ class Supervision<T> {
 
   #restart(event: "policy_ran_away" | "thread_restarted", more: object): void {
     this.#restarts += 1;
-    const fields = { restarts: this.#restarts, revision: this.#revision, quarantined: this.#quarantined, ...more };
+    const { mcp: quarantined, host: hostQuarantined } = this.#quarantined;
+    const fields = { restarts: this.#restarts, revision: this.#revision, quarantined, hostQuarantined, ...more };
     this.#options.log.error(event, fields);
     this.start();
   }
 
-  #afterRunaway(caller: Caller | null, revision: string | null): void {
-    const { suspension, quarantine } = this.#runaways.add(caller, revision);
-    if (quarantine) this.#quarantined = revision;
+  #afterRunaway(caller: Caller | null, revision: string | null, rules: Rules): void {
+    const { suspension, quarantine } = this.#runaways.add(caller, revision, rules);
+    if (quarantine) this.#quarantined = { ...this.#quarantined, [rules]: revision };
     this.#restart("policy_ran_away", suspension === null ? {} : secondsOf(suspension));
   }
 

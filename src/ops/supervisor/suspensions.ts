@@ -17,6 +17,8 @@ export interface Suspensions {
   suspend(suspension: Suspension): void;
   /** The refusal of a suspended caller; null for all others. */
   refusal(identity: Identity): Refused | null;
+  /** The same for a source of requests without a credential. */
+  refusalOf(source: Caller): Refused | null;
   readonly size: number;
 }
 
@@ -28,13 +30,13 @@ export function callerKey({ issuer, subject }: Caller): string {
 /** @param monotonic milliseconds of a clock that never jumps */
 export function createSuspensions(monotonic: () => number, max: number = MAX_SUSPENDED): Suspensions {
   const until = new LRUCache<string, number>({ max });
-  const refusal = (identity: Identity): Refused | null => {
+  const refusalOf = (caller: Caller): Refused | null => {
     if (until.size === 0) return null; // the usual case costs no key
-    const key = callerKey(identity);
+    const key = callerKey(caller);
     const end = until.peek(key);
     if (end === undefined) return null;
     const leftMs = end - monotonic();
-    if (leftMs > 0) return suspended(identity, leftMs);
+    if (leftMs > 0) return suspended(leftMs);
     until.delete(key);
     return null;
   };
@@ -42,7 +44,11 @@ export function createSuspensions(monotonic: () => number, max: number = MAX_SUS
     suspend(suspension) {
       until.set(callerKey(suspension), monotonic() + suspension.forMs);
     },
-    refusal,
+    refusal(identity) {
+      const refused = refusalOf(identity);
+      return refused && { ...refused, caller: identity };
+    },
+    refusalOf,
     get size() {
       for (const [key, end] of until) if (end <= monotonic()) until.delete(key);
       return until.size;
@@ -50,9 +56,9 @@ export function createSuspensions(monotonic: () => number, max: number = MAX_SUS
   };
 }
 
-function suspended(caller: Identity, leftMs: number): Refused {
+function suspended(leftMs: number): Refused {
   const retryAfterSeconds = Math.ceil(leftMs / 1000);
-  return { ...refuse("caller_suspended", "an earlier evaluation of policy ran away"), retryAfterSeconds, caller };
+  return { ...refuse("caller_suspended", "an earlier evaluation of policy ran away"), retryAfterSeconds };
 }
 
 type Identified = Step<Identity> | Promise<Step<Identity>>;
