@@ -233,6 +233,38 @@ describe("what policy says", () => {
   });
 });
 
+describe("names that mean what policy decided about", () => {
+  const decision: HostAllow = {
+    ...ALLOW,
+    headers: new Map([["x-user", ["alice"]]]),
+    remove: ["x-debug", "x_old"],
+    query: { set: [["tenant", "acme"]], remove: ["admin", "a b"] },
+  };
+  it.each(["x_user", "x_debug", "x-old", "x.user", "x-user_"])("the header %s", async (name) => {
+    const isEvasive = name !== "x-user_";
+    const parts = { headers: header(name, "root") };
+    expect(await reasonOf({ decision, parts })).toBe(isEvasive ? "header_malformed" : "allowed");
+    expect(await reasonOf({ parts })).toBe("allowed");
+  });
+  it.each(["x-user", "x-debug", "x_old", "y_user"])("but not %s, which the data plane writes or knows", async (name) =>
+    expect(await reasonOf({ decision, parts: { headers: header(name) } })).toBe("allowed"),
+  );
+  it.each(["%61dmin=1", "x=1&%61dmin", "ten%61nt=evil", "Admin=1", "TENANT=x", "a+b=1", "a%20b=1"])(
+    "the query %s",
+    async (query) => {
+      expect(await reasonOf({ decision, parts: { query } })).toBe("header_malformed");
+      expect(await reasonOf({ parts: { query } })).toBe("allowed");
+    },
+  );
+  it.each(["admin=1&tenant=x", "page=%61dmin", "", "adminx=1"])("but not ?%s", async (query) =>
+    expect(await reasonOf({ decision, parts: { query } })).toBe("allowed"),
+  );
+  it("a denial stays one", async () => {
+    const denied = { allow: false as const, revision: "r3", metadata: {}, answer: null };
+    expect(await reasonOf({ decision: denied, parts: { headers: header("x_user") } })).toBe("policy_denied");
+  });
+});
+
 describe("headers of the client's that pass", () => {
   const settings = { hostPasses: new Set(["authorization", "cookie"]) };
   it("are removed unless the configuration names them", async () => {

@@ -1,6 +1,7 @@
 // Decides requests to paths of the host that are no MCP endpoint, by a policy of the form of opa-envoy-plugin
 // (docs/opa-envoy.md). Pure: what verifies and what decides is behind the ports.
 import { checkNames, type AdmitSettings } from "./admit.ts";
+import { checkEvasive } from "./evasive-names.ts";
 import type { CheckFacts } from "./facts.ts";
 import { Grant, type HeaderSettings } from "./grant.ts";
 import type { HostDecision } from "./host-decision.ts";
@@ -120,7 +121,8 @@ function decideHost(
   const decision = ports.decideHost?.(asked, facts) ?? refuse("internal", "no policy for the host's paths");
   if (!decision.ok) return decision;
   facts.policy = decision.value.revision;
-  return outcomeOf(settings, decision.value, hidden);
+  const evasive = decision.value.allow ? checkEvasive(request, decision.value) : pass(true);
+  return evasive.ok ? outcomeOf(settings, decision.value, hidden) : evasive;
 }
 
 const NONE: ReadonlySet<string> = new Set();
