@@ -48,28 +48,50 @@ const CALL = {
 const header = (name: string, value = "x") => [[name, value]] as const;
 
 describe("which paths", () => {
-  it.each(["/", "/app", "/app/", "/app/x.html", "/servers", "/servers/u/mcp", "/a%20b", "/%C3%A9", "/a:b@c,d=e"])(
-    "%s is the host's",
-    async (path) => {
-      const { outcome, facts, question } = await ask({ parts: { path } });
-      expect(outcome.ok).toBe(true);
-      expect([facts.endpoint?.kind, facts.path, facts.policy, question?.request.path]).toEqual([
-        "host",
-        null,
-        "r3",
-        path,
-      ]);
-    },
-  );
+  it.each([
+    "/",
+    "/app",
+    "/app/",
+    "/app/x.html",
+    "/servers",
+    "/servers/u/mcps",
+    "/servers/u",
+    "/mcp2",
+    "/a/mcp",
+    "/a%20b",
+    "/%C3%A9",
+    "/a:b@c,d=e",
+  ])("%s is the host's", async (path) => {
+    const { outcome, facts, question } = await ask({ parts: { path } });
+    expect(outcome.ok).toBe(true);
+    expect([facts.endpoint?.kind, facts.path, facts.policy, question?.request.path]).toEqual([
+      "host",
+      null,
+      "r3",
+      path,
+    ]);
+  });
 
   it.each(["/mcp", "/servers/s/mcp", "/.well-known/oauth-protected-resource/mcp"])("%s is not", async (path) => {
     const { question } = await ask({ parts: { path } });
     expect(question).toBeNull();
   });
 
-  it.each(["/mcp/", "/MCP", "/mcp//", "/Servers/S/mcp", "/servers/s/mcp/", "/.well-known/oauth-protected-resource/"])(
-    "%s, which some server may take for one that is not, stays 404",
-    async (path) => expect(await reasonOf({ parts: { path } })).toBe("route_unknown"),
+  it.each([
+    "/mcp/",
+    "/MCP",
+    "/mcp//",
+    "/Servers/S/mcp",
+    "/servers/s/mcp/",
+    "/servers/u/mcp",
+    "/servers/u/mcp/x",
+    "/servers/u/SSE",
+    "/servers/u/sse/id",
+    "/servers/a%20b/mcp",
+    "/mcp/x",
+    "/.well-known/oauth-protected-resource/",
+  ])("%s, which may be meant for one that is not, stays 404", async (path) =>
+    expect(await reasonOf({ parts: { path } })).toBe("route_unknown"),
   );
 
   it.each([
@@ -114,6 +136,14 @@ describe("which paths", () => {
     expect(await reasonOf({ settings: { endpoints: checkSettings().endpoints } })).toBe("route_unknown");
   });
 });
+
+it.each(["/mcp", "/mcp/x", "/servers/u/mcp", "/servers/u/sse"])(
+  "%s is the host's where no path is MCP's",
+  async (path) => {
+    const endpoints = { ...SETTINGS.endpoints, paths: new Map() };
+    expect(await reasonOf({ settings: { endpoints }, parts: { path } })).toBe("allowed");
+  },
+);
 
 it("the host is told to policy in lower case, without dot and port", async () => {
   const { question } = await ask({ parts: { host: "GW.Example.com.:8443" } });
