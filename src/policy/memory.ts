@@ -1,9 +1,10 @@
 // Remembers what a policy answered, within bounds. Pure but for what it keeps.
 import { LRUCache } from "lru-cache";
 
-const MAX_ANSWERS = 20_000;
-/** Characters of keys and answers together. */
+/** Characters of keys and answers together: at most 60,000 answers. */
 const MAX_SIZE = 16 * 1024 * 1024;
+/** What an answer takes besides, in the same unit. */
+const OVERHEAD = 256;
 const MAX_ANSWER = 256 * 1024;
 
 /** An answer: a frozen value, or undefined. */
@@ -19,11 +20,12 @@ export interface AnswerMemory {
 }
 
 export function createAnswerMemory(): AnswerMemory {
-  const answers = new LRUCache<string, Answer>({ max: MAX_ANSWERS, maxSize: MAX_SIZE, maxEntrySize: MAX_ANSWER });
+  // Without `max`, which would take its memory at once.
+  const answers = new LRUCache<string, Answer>({ maxSize: MAX_SIZE, maxEntrySize: MAX_ANSWER });
   return {
     get: (key) => (key === null ? undefined : answers.get(key)),
     set(key, answer, size) {
-      if (key !== null) answers.set(key, answer, { size: key.length + size });
+      if (key !== null) answers.set(key, answer, { size: OVERHEAD + key.length + size });
     },
   };
 }
