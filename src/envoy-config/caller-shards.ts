@@ -1,8 +1,7 @@
 // A bound per caller on direct routes: callers are spread over clusters of one server, each with limits of its own. Pure.
 // Envoy 1.40 counts requests per cluster and not per caller; a caller's cluster is chosen by the hash of the subject.
-import { destinationOf } from "../authz/destination.ts";
 import type { Config, ServerConfig } from "../config/schema.ts";
-import { EXT_AUTHZ, serverCluster, typed, UNLIMITED } from "./values.ts";
+import { directCluster, EXT_AUTHZ, typed, UNLIMITED } from "./values.ts";
 
 /** A caller who fills a shard takes its calls from one in 16 other callers. */
 const SHARDS = 16;
@@ -13,7 +12,7 @@ const CALLER = "mcp.caller";
  * clusters each at its own time.
  */
 export function shardNames(config: Config, server: string, { url, callRouting }: ServerConfig): string[] {
-  const cluster = `${serverCluster(server)}_${destinationOf(url)}`;
+  const cluster = directCluster(server, url);
   if ((callRouting ?? config.callRouting) !== "direct") return [cluster];
   return Array.from({ length: SHARDS }, (_, i) => `${cluster}_${i}`);
 }

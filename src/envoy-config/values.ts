@@ -1,4 +1,5 @@
 // Values that several parts of the printed Envoy share. Pure.
+import { destinationOf } from "../authz/destination.ts";
 import type { ListenAddress } from "../http/listen.ts";
 
 /** An address as Envoy writes it. */
@@ -18,6 +19,11 @@ export const EXT_AUTHZ = "envoy.filters.http.ext_authz";
 
 export function serverCluster(name: string): string {
   return `server_${name}`;
+}
+
+/** The cluster of a server's URL: routes and clusters are taken at different times, so another URL is another cluster. */
+export function directCluster(name: string, url: string): string {
+  return `${serverCluster(name)}_${destinationOf(url)}`;
 }
 
 /** A duration of whole milliseconds: Envoy takes nine digits behind the point, and a sum of fractions may have more. */

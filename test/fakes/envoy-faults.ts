@@ -1,4 +1,5 @@
 // Faults of an Envoy before mcp-authz, each seeded into what envoy-config prints, with the rule that names it. Pure.
+import { directCluster } from "../../src/envoy-config/values.ts";
 import {
   authzOf,
   clusterOf,
@@ -23,6 +24,8 @@ export interface Seed {
   readonly only?: "config";
 }
 
+/** The cluster of the server that the configuration names. */
+const TICKETS = directCluster("tickets", "https://tickets.example.com/mcp");
 const EXT_AUTHZ = "envoy.filters.http.ext_authz";
 const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute";
 const OFF = { "@type": PER_ROUTE, disabled: true };
@@ -86,7 +89,7 @@ const REACH: readonly Seed[] = [
     seed: extra({
       name: "fast",
       match: { prefix: "/fast" },
-      route: { cluster: "server_tickets", timeout: "0s" },
+      route: { cluster: TICKETS, timeout: "0s" },
       typed_per_filter_config: { [EXT_AUTHZ]: OFF },
     }),
     rule: "route-disabled",
@@ -667,9 +670,9 @@ const plain = (root: Root, name: string) => void delete clusterOf(root, name)["t
 const UPSTREAM: readonly Seed[] = [
   {
     name: "a server in plain text",
-    seed: (root) => plain(root, "server_tickets"),
+    seed: (root) => plain(root, TICKETS),
     rule: "plaintext",
-    place: { cluster: "server_tickets" },
+    place: { cluster: TICKETS },
     only: "config",
   },
   {

@@ -1,4 +1,5 @@
 // What a configuration of ours says about the Envoy before it; without one, what holds for every configuration. Pure.
+import { directCluster } from "../values.ts";
 import { managedHeaders } from "../../authz/grant.ts";
 import { callerHeaders } from "../../config/callers.ts";
 import { managedOf } from "../../config/settings.ts";
@@ -56,7 +57,10 @@ function expectedOfAny(): Expected {
 function expectedOfConfig(config: Config): Expected {
   const { envoy, listen, servers } = config;
   const urls = Object.values(servers).map(({ url }) => addressOfUrl(url));
-  const printed = new Set(["mcp_broker", ...Object.keys(servers).map((name) => `server_${name}`)]);
+  const printed = new Set([
+    "mcp_broker",
+    ...Object.entries(servers).map(([name, { url }]) => directCluster(name, url)),
+  ]);
   return {
     hasConfig: true,
     authz: new Set([textOf(envoy.authzAddress ?? listen.authz), textOf(listen.authz)]),
