@@ -7,7 +7,7 @@ import { newCheckFacts } from "./facts.ts";
 import { Permit, permits } from "./permit.ts";
 import { createPipeline } from "./pipeline.ts";
 import type { Ports } from "./ports.ts";
-import { refuse } from "./step.ts";
+import { pass, refuse } from "./step.ts";
 
 const signal = new AbortController().signal;
 
@@ -24,7 +24,7 @@ async function asked(
   if (!identified.ok) return { decided: identified, facts };
   const read = readOperation("bytes" in request.body ? request.body.bytes : Buffer.alloc(0), request.headers);
   if (!read.ok) throw new Error("no operation");
-  const of = { endpoint: endpoint.value, identity: identified.value, operation: read.operation };
+  const of = { endpoint: endpoint.value, identity: identified.value, read: () => pass(read.operation) };
   const decided = await pipeline.decide({ ...of, request, bytes: overrides.padding ?? 100 }, facts, signal);
   return { decided, facts };
 }
@@ -73,8 +73,9 @@ describe("a door's decision", () => {
 
   it("has large messages of one caller in turn with those of her Checks", async () => {
     const call = { method: "tools/call", params: { name: "read" } };
-    const { decided } = await asked(call, { padding: 100_000, settings: { largeBodiesPerCaller: 0 } });
+    const { decided, facts } = await asked(call, { padding: 100_000, settings: { largeBodiesPerCaller: 0 } });
     expect(decided).toMatchObject({ ok: false, reason: "rate_limited" });
+    expect(facts.method).toBeNull(); // not even read
   });
 
   it("is not made after its time", async () => {
@@ -82,7 +83,13 @@ describe("a door's decision", () => {
     const endpoint = pipeline.endpointOf("s");
     const read = readOperation(Buffer.from('{"jsonrpc":"2.0","id":1,"method":"tools/list"}'), headersOf([]));
     if (!endpoint.ok || !read.ok) throw new Error("no operation");
-    const of = { endpoint: endpoint.value, identity: ALICE, operation: read.operation, request: requestOf(), bytes: 1 };
+    const of = {
+      endpoint: endpoint.value,
+      identity: ALICE,
+      read: () => pass(read.operation),
+      request: requestOf(),
+      bytes: 1,
+    };
     const decided = await pipeline.decide(of, newCheckFacts("r", 0), AbortSignal.abort());
     expect(decided).toMatchObject({ ok: false, reason: "deadline" });
   });

@@ -15,6 +15,7 @@ import { policyHeadersOf } from "./policy-input.ts";
 import { readPresented } from "./presented.ts";
 import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import { pass, refuse, type Step } from "./step.ts";
+import type { Operation } from "../mcp/operation.ts";
 import type { AuthzRequest, BoundCredential, Identity, PolicyCaller } from "./types.ts";
 
 /** A request as a door describes it: what presents the caller, and what policy sees. */
@@ -23,7 +24,9 @@ export type Described = Pick<AuthzRequest, "method" | "host" | "path" | "headers
 type Seen = Pick<AuthzRequest, "host" | "path" | "headers">;
 
 /** One operation of a verified caller. */
-export interface DecisionRequest extends Asked {
+export interface DecisionRequest extends Omit<Asked, "operation"> {
+  /** Reads the operation, in the caller's turn where the message is large: that costs milliseconds. */
+  readonly read: () => Step<Operation>;
   readonly request: Seen;
   /** Bytes of the message: callers take turns with large ones. */
   readonly bytes: number;
@@ -38,6 +41,7 @@ export interface Decided {
   readonly permit: Permit;
   /** Null for what is no call. */
   readonly credential: BoundCredential | null;
+  readonly operation: Operation;
 }
 
 /** A list that is there, and whose caller was verified before. */
@@ -51,7 +55,7 @@ export interface ListAsked extends NamesAsked {
 }
 
 /** A permitted request on its way to one server, or to several (null). */
-export interface Passage extends Decided {
+export interface Passage extends Omit<Decided, "operation"> {
   readonly server: string | null;
   readonly version: string;
   readonly headers: AuthzRequest["headers"];
@@ -95,10 +99,9 @@ export function createPipeline(settings: CheckSettings, ports: Ports): Pipeline 
     admit: (request, facts) => admitRequest(settings, request, facts),
     identify: (asked, facts, signal) => identifyAt([settings, ports], asked, [facts, signal]),
     async decide(asked, facts, signal) {
-      const { identity, operation, request, behindGateway = false } = asked;
+      const { identity, request, behindGateway = false } = asked;
       facts.identity = identity;
       facts.endpoint = asked.endpoint;
-      noteOperation(facts, operation);
       const of = behindGateway ? own : settings;
       const context: JudgeContext = { settings: of, shared, ports, request, facts, signal };
       if (asked.bytes <= SMALL_BODY_BYTES) return decided(context, asked);
@@ -166,24 +169,28 @@ function noteEndpoint(
 }
 
 async function decided(context: JudgeContext, asked: DecisionRequest): Promise<Step<Decided>> {
-  const { identity, operation } = asked;
+  const read = asked.read();
+  if (!read.ok) return read;
+  const operation = read.value;
+  noteOperation(context.facts, operation);
+  const { identity } = asked;
   // Its gateway names none of the resources that the stream is for, so nothing of it can be judged.
   if (asked.behindGateway === true && operation.class === "listen") return refuse("method_unknown", "a stream");
   const isFilteredLater = asked.behindGateway === true && operation.class === "list";
   const permitted: Step<Permit> = isFilteredLater
     ? pass(Permit.ofHousekeeping(identity, { kind: "open" }))
-    : await judge(context, asked);
+    : await judge(context, { ...asked, operation });
   if (!permitted.ok) return permitted;
   const permit = permitted.value;
-  if (!permits(permit, "call")) return pass({ permit, credential: null });
+  if (!permits(permit, "call")) return pass({ permit, credential: null, operation });
   const { server } = permit.what.target;
-  if (asked.wantsCredential?.(server) === false) return pass({ permit, credential: null });
+  if (asked.wantsCredential?.(server) === false) return pass({ permit, credential: null, operation });
   const credential = await credentialFor(context, permit.identity, server);
   if (!credential.ok) return credential;
   const { kind, origin } = credential.value;
   context.facts.credential = kind;
   context.facts.origin = origin ?? null;
-  return pass({ permit, credential: credential.value });
+  return pass({ permit, credential: credential.value, operation });
 }
 
 const NO_CREDENTIAL: BoundCredential = { kind: "none", header: "authorization", value: null, destination: "" };

@@ -3,8 +3,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { CallContext, Decisions } from "../authz/decision-call.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import type { Decided, Pipeline } from "../authz/pipeline.ts";
-import { refuseBody, type Step } from "../authz/step.ts";
+import { pass, refuseBody, type Step } from "../authz/step.ts";
 import type { Identity } from "../authz/types.ts";
+import type { Operation } from "../mcp/operation.ts";
 import { readOperation } from "../mcp/read-operation.ts";
 import { answerOf, type EvaluationResponse } from "./answer.ts";
 import { questionOf, type SubjectAsked } from "./question.ts";
@@ -107,14 +108,15 @@ async function decideOne(
   const identified = vouched(subject, namedResource === null ? [resource] : [resource, namedResource]);
   facts.identity = identified.ok ? identified.value : (identified.caller ?? null);
   if (!identified.ok) return identified;
-  const read = readOperation(message, headers);
-  if (!read.ok) {
-    facts.rpc = read.rpc;
-    return refuseBody(read.fault);
-  }
+  const read = (): Step<Operation> => {
+    const found = readOperation(message, headers);
+    if (found.ok) return pass(found.operation);
+    facts.rpc = found.rpc;
+    return refuseBody(found.fault);
+  };
   const path = new URL(resource).pathname;
   facts.path = path;
   const request = { host, path, headers };
-  const of = { endpoint, identity: identified.value, operation: read.operation, request, bytes: message.length };
+  const of = { endpoint, identity: identified.value, read, request, bytes: message.length };
   return pipeline.decide({ ...of, wantsCredential }, facts, signal);
 }

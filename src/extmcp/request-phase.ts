@@ -47,18 +47,12 @@ export async function judgeRequest(
   const identity = await pipeline.identify({ request: request.value, endpoint: located.value }, facts, signal);
   if (!identity.ok) return identity;
   facts.server = target.value.server;
-  const operation = operationOf(message, request.value, facts);
-  if (!operation.ok) return operation;
-  const endpoint = target.value;
-  if (operation.value.class === "named" && endpoint.server === null)
-    return refuse("route_unknown", "a call for several services");
-  const asked = { endpoint, identity: identity.value, operation: operation.value, request: request.value };
-  const decided = await pipeline.decide(
-    { ...asked, bytes: message.json?.length ?? 0, behindGateway: true },
-    facts,
-    signal,
-  );
+  const of = { endpoint: target.value, identity: identity.value, request: request.value };
+  const read = () => operationOf(message, of, facts);
+  const bytes = message.json?.length ?? 0;
+  const decided = await pipeline.decide({ ...of, read, bytes, behindGateway: true }, facts, signal);
   if (!decided.ok) return decided;
+  const asked = { ...of, operation: decided.value.operation };
   const passage = await passageOf(pipeline, asked, [decided.value, signal]);
   const grant = pipeline.grant(passage, facts);
   if (!grant.ok) return grant;
@@ -100,11 +94,19 @@ function targetOf(pipeline: Pipeline, located: McpEndpoint, services: readonly s
   return pass(services.length === 1 ? target : { ...located, search: false });
 }
 
-function operationOf({ method, json }: McpMessage, { headers }: AuthzRequest, facts: CheckFacts): Step<Operation> {
-  const read = readTakenApart({ method, params: json }, headers);
-  if (read.ok) return pass(read.operation);
-  facts.rpc = read.rpc;
-  return refuseBody(read.fault);
+function operationOf(
+  { method, json }: McpMessage,
+  { endpoint, request }: Pick<AskedRequest, "endpoint" | "request">,
+  facts: CheckFacts,
+): Step<Operation> {
+  const read = readTakenApart({ method, params: json }, request.headers);
+  if (!read.ok) {
+    facts.rpc = read.rpc;
+    return refuseBody(read.fault);
+  }
+  if (read.operation.class === "named" && endpoint.server === null)
+    return refuse("route_unknown", "a call for several services");
+  return pass(read.operation);
 }
 
 interface AskedRequest {
