@@ -1,8 +1,10 @@
 // Who may ask about others: a client whose certificate has one of the names, or a bearer of a trusted issuer with the scope. Pure.
 import { TLSSocket } from "node:tls";
 import type { IncomingMessage } from "node:http";
+import { readPresented } from "../authz/presented.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Ports } from "../authz/ports.ts";
+import type { RequestHeaders } from "../authz/types.ts";
 
 export interface TrustSettings {
   /** True if the listener asks for certificates: then one is needed. */
@@ -13,8 +15,8 @@ export interface TrustSettings {
   readonly identify: Ports["identify"];
 }
 
-/** Exactly one header, and nothing beside the token (RFC 6750 §2.1). */
-const BEARER = /^bearer ([A-Za-z0-9\-._~+/]+=*)$/i;
+/** A bearer token alone: no keys, no passwords, no proofs, no proxies. */
+const PRESENTS = { keyHeaders: new Set<string>(), basic: false, proxyHeaders: new Set<string>(), dpop: false };
 
 /**
  * The name of the asking party. A certificate is enough where the listener asks for one; a token that is shown beside it must be
@@ -30,17 +32,23 @@ export async function trusted(
   signal: AbortSignal,
 ): Promise<Step<string>> {
   if (!isExpected) return refuse("token_invalid", "the client's certificate has none of the names");
-  const values = request.headersDistinct["authorization"] ?? [];
-  if (values.length === 0) return byCertificate ? pass(nameOf(request)) : refuse("token_missing");
-  if (values.length > 1) return refuse("header_malformed", "two credentials at once");
-  const token = BEARER.exec(values[0] ?? "")?.[1];
-  if (token === undefined) return refuse("token_invalid", "no bearer token");
-  const identified = await identify(token, { resource, source: peer }, signal);
+  const presented = readPresented(headersOf(request), PRESENTS);
+  if (!presented.ok) return presented;
+  if (presented.value.by !== "bearer") return byCertificate ? pass(nameOf(request)) : refuse("token_missing");
+  const identified = await identify(presented.value.token, { resource, source: peer }, signal);
   if (!identified.ok) return identified;
   const { subject, scopes, issuer } = identified.value;
   if (!scopes.includes(scope))
     return { ok: false, reason: "scope_insufficient", scopes: [scope], caller: identified.value };
   return pass(`${issuer} ${subject}`);
+}
+
+function headersOf({ headersDistinct }: IncomingMessage): RequestHeaders {
+  return {
+    get: (name) => headersDistinct[name]?.join(","),
+    repeated: (name) => (headersDistinct[name]?.length ?? 0) > 1,
+    names: () => Object.keys(headersDistinct),
+  };
 }
 
 function nameOf({ socket }: IncomingMessage): string {

@@ -268,6 +268,37 @@ describe("who may not ask", () => {
     expect(await lineOf(posted)).toMatchObject({ door: "authzen", reason, subject: null });
   });
 
+  it.each<[string, () => string, number, string]>([
+    ["a user and a password", () => `Basic ${Buffer.from("pep:secret").toString("base64")}`, 401, "token_missing"],
+    ["a token with another scheme", () => `DPoP ${pep()}`, 401, "token_missing"],
+    ["a token beyond the limit", () => `Bearer ${"x".repeat(16 * 1024)}`, 431, "header_too_large"],
+    ["a bearer without a token", () => "Bearer", 401, "token_invalid"],
+    ["a token and more", () => `Bearer ${pep()} x`, 401, "token_invalid"],
+    ["two tokens", () => `Bearer ${pep()}, Bearer ${pep()}`, 400, "header_malformed"],
+  ])("%s, as at a Check", async (_, authorization, status, reason) => {
+    const posted = await post(echo, { bearer: null, headers: { authorization: authorization() } });
+    expect([posted.status, posted.body["error"]]).toEqual([status, reason]);
+    expect(posted.body).not.toHaveProperty("decision");
+    expect(await lineOf(posted)).toMatchObject({ door: "authzen", reason, subject: null });
+  });
+
+  it.each([
+    ["nobody", null, 401, 'Bearer realm="https://pdp.example.com", scope="authzen"'],
+    ["another scheme", "Basic cGVwOng=", 401, 'Bearer realm="https://pdp.example.com", scope="authzen"'],
+    ["no token", "Bearer x", 401, 'Bearer realm="https://pdp.example.com", error="invalid_token", scope="authzen"'],
+    [
+      "a caller without the scope",
+      () => `Bearer ${token({ sub: "pep" })}`,
+      403,
+      'Bearer realm="https://pdp.example.com", error="insufficient_scope", scope="authzen"',
+    ],
+  ])("%s gets a challenge without a document", async (_, shown, status, challenged) => {
+    const authorization = typeof shown === "function" ? shown() : shown;
+    const headers = authorization === null ? {} : { authorization };
+    const posted = await post(echo, { bearer: null, headers });
+    expect([posted.status, posted.headers.get("www-authenticate")]).toEqual([status, challenged]);
+  });
+
   it("a token for this decision point by its own name may", async () => {
     const bearer = token({ sub: "pep", scope: "authzen", aud: "https://pdp.example.com" });
     expect((await post(echo, { bearer })).body).toMatchObject({ decision: true });
@@ -409,7 +440,7 @@ describe("many evaluations", () => {
 });
 
 describe("certificates", () => {
-  const send = (name: string | null, bearer?: string) =>
+  const send = (name: string | null, bearer?: string, scheme = "Bearer") =>
     new Promise<{ status: number; text: string }>((done) => {
       const pair =
         name === null
@@ -417,7 +448,7 @@ describe("certificates", () => {
           : { cert: readFileSync(join(folder, `${name}.pem`)), key: readFileSync(join(folder, `${name}.key`)) };
       const headers = {
         "content-type": "application/json",
-        ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }),
+        ...(bearer !== undefined && { authorization: `${scheme} ${bearer}` }),
       };
       const to = { host: "127.0.0.1", port: guarded.authzenPort ?? 0, path: "/access/v1/evaluation", method: "POST" };
       const sent = httpsRequest({ ...to, headers, ca: ca.cert, agent: false, ...pair }, (response) => {
@@ -445,6 +476,14 @@ describe("certificates", () => {
   it("a token beside it must be good", async () => {
     expect((await send("pep", token({ sub: "x", scope: "none" }))).status).toBe(403);
     expect((await send("pep", pep())).status).toBe(200);
+  });
+  it("what is no token does not count as nothing beside it", async () => {
+    for (const [shown, scheme, status] of [
+      ["cGVwOng=", "Basic", 401],
+      [pep(), "DPoP", 401],
+      ["x".repeat(16 * 1024), "Bearer", 431],
+    ] as const)
+      expect((await send("pep", shown, scheme)).status).toBe(status);
   });
 });
 
