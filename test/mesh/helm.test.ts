@@ -117,6 +117,17 @@ describe.each(EXAMPLES)("examples/%s.yaml", (name) => {
   });
 });
 
+it.each([
+  ["serve", 5000, 10 + 5 + 10 + 5],
+  ["serve", 5500, 10 + 16 + 5],
+  ["serve", 600_000, 10 + 600 + 10 + 5],
+  ["broker", 5000, 35 + 5 + 2 + 5],
+  ["broker", 1, 35 + 3 + 5],
+] as const)("the pod of %s with drainDelayMs %i has %i s to end", (part, delayMs, seconds) => {
+  const spec = podSpec(example("minimal", "--set", `config.drainDelayMs=${delayMs}`), part);
+  expect(spec).toMatchObject({ terminationGracePeriodSeconds: seconds });
+});
+
 describe("what is missing is said in one sentence", () => {
   const minimal = exampleFile("minimal");
   const server = "config.servers.github.credential[0].static.file";
@@ -206,6 +217,11 @@ describe("what is missing is said in one sentence", () => {
       "a drain that is no number",
       ["-f", minimal, "--set-string", "config.drainMs=5000"],
       /config\.drainMs: give the number/,
+    ],
+    [
+      "a delay that is no number",
+      ["-f", minimal, "--set-string", "config.drainDelayMs=5000"],
+      /config\.drainDelayMs: give the number/,
     ],
     [
       "a ServiceAccount without a name",

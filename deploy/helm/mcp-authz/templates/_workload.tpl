@@ -38,7 +38,7 @@ spec:
       serviceAccountName: {{ include "mcp-authz.serviceAccount" $root }}
       automountServiceAccountToken: false
       enableServiceLinks: false # no variables of the cluster for the configuration's own
-      # The sleep of preStop, the drain, and a few seconds.
+      # The sleep of preStop, drainDelayMs, the drain, and a few seconds.
       terminationGracePeriodSeconds: {{ add ($values.preStopSeconds | int) $drainSeconds 5 }}
       securityContext:
         runAsNonRoot: true
@@ -116,17 +116,23 @@ spec:
         {{- end }}
 {{- end -}}
 
-{{/* serve waits drainMs for the last Checks, the broker 2 s; it has had preStopSeconds before. */}}
+{{/* After preStopSeconds both serve on for drainDelayMs; then serve waits drainMs for the last Checks, the broker 2 s. */}}
 {{- define "mcp-authz.drainSeconds" -}}
+{{- $config := (index . 0).Values.config -}}
+{{- $delayMs := include "mcp-authz.milliseconds" (list $config "drainDelayMs" 0) | float64 -}}
+{{- $drainMs := 2000 | float64 -}}
 {{- if eq (index . 1) "serve" -}}
-{{- $ms := dig "drainMs" 10000 (index . 0).Values.config -}}
+{{- $drainMs = include "mcp-authz.milliseconds" (list $config "drainMs" 10000) | float64 -}}
+{{- end -}}
+{{- divf (addf $delayMs $drainMs) 1000 | ceil -}}
+{{- end -}}
+
+{{- define "mcp-authz.milliseconds" -}}
+{{- $ms := dig (index . 1) (index . 2) (index . 0) -}}
 {{- if not (or (kindIs "float64" $ms) (kindIs "int64" $ms) (kindIs "int" $ms)) -}}
-{{- fail "config.drainMs: give the number itself; the chart makes terminationGracePeriodSeconds of it." -}}
+{{- fail (printf "config.%s: give the number itself; the chart makes terminationGracePeriodSeconds of it." (index . 1)) -}}
 {{- end -}}
-{{- divf $ms 1000 | ceil -}}
-{{- else -}}
-2
-{{- end -}}
+{{- $ms -}}
 {{- end -}}
 
 {{/* Of the container or the Service: (list $ "serve" "containerPort" or "port"). */}}
