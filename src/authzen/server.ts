@@ -171,9 +171,7 @@ async function refuseAll(
 
 /** There is no metadata of a protected resource here: the scope is all that a client needs. */
 function challengeOf({ origin, trust: { scope } }: AuthzenOptions, refused: Refused): string {
-  return challenge({ publicOrigin: origin, scopes: [scope] }, "", refused)
-    .replace(/ resource_metadata="[^"]*",?/, "")
-    .replace(/,$/, "");
+  return challenge({ publicOrigin: origin, scopes: [scope] }, null, refused);
 }
 
 function send(response: ServerResponse, status: number, body: object): void {
