@@ -7,7 +7,7 @@ import { withTable } from "../../tools/lib/page-tables.ts";
 import { limitsTable } from "../../tools/lib/limits.ts";
 import { planesTable } from "../../tools/lib/planes.ts";
 import { refusalsPage } from "../../tools/lib/refusals.ts";
-import { UPSTREAM_STATES } from "../../src/broker/catalog/snapshot.ts";
+import { UPSTREAM_STATES } from "../../src/broker/catalog/listed-server.ts";
 import { CHANGE_REASONS, DROP_REASONS } from "../../src/broker/catalog/remarks.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { envoyConfigYaml } from "../../src/envoy-config/envoy-config.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { ServerSnapshot } from "../../broker/catalog/snapshot.ts";
+import type { ServerSnapshot } from "../../broker/catalog/listed-server.ts";
 import { remark, type ListingStats } from "../../broker/catalog/remarks.ts";
 import { createLog } from "../../ops/log.ts";
 import { listingReporter } from "./listing-reporter.ts";

@@ -1,6 +1,7 @@
 // Says in the log and in metrics how servers are listed: when one begins to fail, fails otherwise, recovers, and what was left
 // out of its lists or changed, when that changes. I/O: the log.
-import type { CatalogOptions, ServerSnapshot } from "../../broker/catalog/snapshot.ts";
+import type { ServerSnapshot } from "../../broker/catalog/listed-server.ts";
+import type { CatalogOptions } from "../../broker/catalog/snapshot.ts";
 import type { Remarks } from "../../broker/catalog/remarks.ts";
 import type { Log } from "../../ops/log.ts";
 import type { BrokerMetrics } from "./ops.ts";

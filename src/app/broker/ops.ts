@@ -2,7 +2,8 @@
 import type { CatalogReader } from "../../catalog/token.ts";
 import type { KeySetStatus } from "../../jose/remote-key-set.ts";
 import type { IncomingMessage } from "node:http";
-import { UPSTREAM_STATES, type Catalog, type UpstreamState } from "../../broker/catalog/snapshot.ts";
+import { UPSTREAM_STATES, type UpstreamState } from "../../broker/catalog/listed-server.ts";
+import type { Catalog } from "../../broker/catalog/snapshot.ts";
 import type { UpstreamStatus } from "../../catalog/status.ts";
 import type { Remarks } from "../../broker/catalog/remarks.ts";
 import type { BreakerState } from "../../broker/relay/breaker.ts";
