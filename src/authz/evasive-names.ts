@@ -1,4 +1,4 @@
-// Names of the client's that mean to a server what policy has written or removed, and that the data plane does not take for it
+// Refuses client names that a server reads as one that policy set or removed, while Envoy sees another name
 // (docs/opa-envoy.md). Pure.
 import type { HostAllow } from "./host-decision.ts";
 import { pass, refuse, type Step } from "./step.ts";

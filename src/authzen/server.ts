@@ -125,6 +125,7 @@ function goneFrom(response: ServerResponse): Asking["onGone"] {
   return (listener) => void (response.destroyed ? listener() : listeners.push(listener));
 }
 
+/** A client that leaves before its end is told, and logged, the same as one whose body is too long. */
 async function readBody(request: IncomingMessage, maxBytes: number): Promise<Step<Buffer>> {
   const tooLarge = { ...malformed("body_too_large", `at most ${maxBytes} bytes`), limitBytes: maxBytes };
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) return tooLarge;

@@ -20,7 +20,7 @@ const whole: Read = (reader) => {
 /** Members that are zero are not there, as in the plugin; an empty message is. */
 const isThere = (value: JsonValue) => value !== "" && value !== 0 && value !== false;
 
-/** A message whose fields may come again and again, of which each is one entry of a map. */
+/** Makes the reader of one entry of a protobuf map (key 1, value 2). */
 function mapEntry(read: Read): (reader: FieldReader) => readonly [string, JsonValue] {
   return (reader) => {
     const outer = reader.enter();

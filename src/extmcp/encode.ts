@@ -79,8 +79,8 @@ function writeStruct(writer: BackwardWriter, metadata: ReadonlyMap<string, strin
 }
 
 /**
- * True for bytes that refuse: an error, and nothing beside it. The gateway takes a result without any for what its failure mode
- * says, and one with two for the last.
+ * True if `error` is the only member of the result. The gateway applies its failureMode to a result with none, and takes the
+ * last of several.
  * @throws {WireFault} for bytes that are no message
  */
 export function isError(bytes: Buffer): boolean {

@@ -222,7 +222,7 @@ export class Connection {
     }
   }
 
-  /** What DATA is on a stream that is not open. */
+  /** The fault of DATA on an idle or closed stream. */
   #notOpen(id: number): ConnectionFault | StreamFault {
     if (id > this.#lastStream || id % 2 === 0) return new ConnectionFault(ERROR.protocol, "a stream that is not open");
     return new StreamFault(ERROR.streamClosed, "a stream that is closed");

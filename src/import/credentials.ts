@@ -189,7 +189,7 @@ function isFoundGuard(node: ASTNode): boolean {
   return (node.op === "call" || node.op === "rcall") && asksMetadataOnly(node);
 }
 
-/** Calls whose answer no header carries: of articles, which leave the header out; else nobody knows what it is for. */
+/** Metadata that no header carries. A single read of Vault becomes the Authorization header; else all of it is unmapped. */
 function unused(document: PolicyDocument, sources: Sources, { report }: ConditionContext): Carried | null {
   const vaults = [...sources].flatMap(([name, source]) =>
     source.kind === "vault" ? [{ name, source, field: "token" }] : [],

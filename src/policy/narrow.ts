@@ -3,7 +3,7 @@ import type { Reads } from "./reads.ts";
 
 export type Narrow = (value: unknown) => unknown;
 
-/** A value of the same kind that says nothing else. */
+/** The empty value of the same JSON type; booleans and null are themselves. */
 function typeAlone(value: unknown): unknown {
   if (typeof value === "string") return "";
   if (typeof value === "number") return 0;

@@ -78,7 +78,7 @@ function readsOfPlan(program: Program, blocks: readonly Block[]): Reads | null {
   return input.reads();
 }
 
-/** The data, in place of a place of the input. */
+/** Stands for `data`, whose reads are not reads of the input. */
 const DATA = new Place();
 /**
  * Roots that data never has (artifact.ts refuses them): a rule of ours or of the author's that there is none of is looked for

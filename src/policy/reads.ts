@@ -9,7 +9,7 @@ export interface PolicyReads {
   readonly "mcp_authz/visible": Reads;
 }
 
-/** Of the way in which they are found (plan-reads.ts): what another one found is not taken. */
+/** Version of the analysis in plan-reads.ts; results of another version are ignored. */
 const VERSION = 1;
 
 /** As it is written beside compiled rules. */

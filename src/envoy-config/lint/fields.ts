@@ -33,7 +33,7 @@ export function textAt(value: unknown, ...path: readonly string[]): string {
   return typeof found === "string" ? found : "";
 }
 
-/** A message of its own, as a wrapped value is none in JSON. */
+/** True if the field is set; in JSON a wrapper is a bare value. */
 export function hasAt(value: unknown, ...path: readonly string[]): boolean {
   return at(value, ...path) !== undefined && at(value, ...path) !== null;
 }
