@@ -58,6 +58,7 @@ function methodTerm(name: string, entry: Field, { context, blocks }: Writing): s
       method.only(["patterns"], report);
       const patterns = method.get("patterns");
       if (patterns !== null) return `${conditionsTerm(patterns, context)} == true`;
+      report.unmapped(method, "has no patterns, and so refuses everybody: write the patterns, or take the entry out");
     }
     const block = entry.get("opa") === null ? null : readBlock(name, method, { context, blocks });
     if (block !== null) {

@@ -114,7 +114,15 @@ list(of) := [] if is_null(of)
 
 list(of) := [of] if type_name(of) in {"string", "boolean", "number", "object"}
 
-includes(of, item) := count([1 | some one in list(of); text(one) == item]) > 0
+# An item that has no text is neither the one that is asked for nor another.
+includes(of, item) if {
+	some one in list(of)
+	text(one) == item
+}
 
-excludes(of, item) := count([1 | some one in list(of); text(one) != item]) == count(list(of))
+includes(of, item) := false if count([1 | some one in list(of); text(one) != item]) == count(list(of))
+
+excludes(of, item) := false if includes(of, item) == true
+
+excludes(of, item) if includes(of, item) == false
 `;

@@ -39,8 +39,10 @@ function singleTerm(name: string, field: Field, context: ConditionContext): Term
   const { text } = field;
   if (name === "predicate" && text !== null) return celTerm({ text, line: field.firstLine, key: field.key }, context);
   if (name === "patternRef" && text !== null) return namedTerm(field, text, context);
-  if (name === "all" && field.isList) return conditionsTerm(field, context);
-  if (name !== "any" || !field.isList) return null;
+  // Of no condition at all, nobody can say whether it holds.
+  if (field.items.length === 0) return null;
+  if (name === "all") return conditionsTerm(field, context);
+  if (name !== "any") return null;
   return anyOf(
     context.rules,
     field.items.map((one) => conditionTerm(one, context)),
@@ -50,7 +52,7 @@ function singleTerm(name: string, field: Field, context: ConditionContext): Term
 function namedTerm(reference: Field, name: string, context: ConditionContext): Term {
   const named = context.patterns?.get(name) ?? null;
   const list = named?.get("allOf") ?? named;
-  if (list !== null) return conditionsTerm(list, context);
-  context.report.unmapped(reference, `there is no pattern ${name} in this policy`);
+  if (list !== null && list.items.length > 0) return conditionsTerm(list, context);
+  context.report.unmapped(reference, `there is no pattern ${name} with conditions in this policy`);
   return context.rules.unmapped(reference.line);
 }

@@ -296,6 +296,9 @@ authorization:
       [true, call({ flags: ["new"] })],
       [false, call({ flags: ["new", "banned"] })],
       [false, call({ flags: "banned" })],
+      // An item that has no text is not known to be another.
+      [false, call({ flags: [{ name: "banned" }] })],
+      [false, call({ flags: ["new", ["banned"]] })],
       [false, call({}, "write_file")],
       [true, call({ tier: "paid" }, "write_file")],
       [false, call({ tier: ["paid"] }, "write_file")],
