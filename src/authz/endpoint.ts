@@ -32,6 +32,14 @@ export type LegacySse = { readonly session: string | null };
 
 export type McpEndpoint = Extract<Endpoint, { kind: "mcp" }>;
 
+/** The names of an endpoint, each of which a token's audience may be. */
+export function resourcesOf({
+  resource,
+  namedResource = null,
+}: Pick<McpEndpoint, "resource" | "namedResource">): readonly string[] {
+  return namedResource === null ? [resource] : [resource, namedResource];
+}
+
 export interface EndpointTable {
   readonly hosts: ReadonlySet<string>;
   readonly paths: ReadonlyMap<string, Endpoint>;

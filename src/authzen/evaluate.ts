@@ -1,6 +1,7 @@
 // Evaluates what was asked, one by one and in order, each as a decision of its own. Pure but for the pipeline.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { CallContext, Decisions } from "../authz/decision-call.ts";
+import { resourcesOf } from "../authz/endpoint.ts";
 import type { CheckFacts } from "../authz/facts.ts";
 import type { Decided, Pipeline } from "../authz/pipeline.ts";
 import { pass, refuseBody, type Step } from "../authz/step.ts";
@@ -104,8 +105,7 @@ async function decideOne(
   if (!located.ok) return located;
   const endpoint = located.value;
   facts.server = endpoint.server;
-  const { resource, namedResource = null } = endpoint;
-  const identified = vouched(subject, namedResource === null ? [resource] : [resource, namedResource]);
+  const identified = vouched(subject, resourcesOf(endpoint));
   facts.identity = identified.ok ? identified.value : (identified.caller ?? null);
   if (!identified.ok) return identified;
   const read = (): Step<Operation> => {
@@ -114,7 +114,7 @@ async function decideOne(
     facts.rpc = found.rpc;
     return refuseBody(found.fault);
   };
-  const path = new URL(resource).pathname;
+  const path = new URL(endpoint.resource).pathname;
   facts.path = path;
   const request = { host, path, headers };
   const of = { endpoint, identity: identified.value, read, request, bytes: message.length };

@@ -1,8 +1,8 @@
 // The port `identify`: verifies bearer JWTs of the configured issuers (RFC 9068, RFC 8725, RFC 7519). I/O only for keys.
 import { compactVerify, errors } from "jose";
+import { resourcesOf } from "../authz/endpoint.ts";
 import { sourceOf } from "../authz/source.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
-import type { Reason } from "../authz/refusal.ts";
 import { createFairTurns, type FairTurns } from "../authz/fair-turns.ts";
 import type { TokenIdentity, TokenUse } from "../authz/types.ts";
 import { Secret } from "../secret/secret.ts";
@@ -12,6 +12,7 @@ import type { Outgoing } from "../http/outgoing.ts";
 import { claimedIssuer, readClaims, splitToken } from "../jose/compact.ts";
 import { authenticationOf } from "./authentication.ts";
 import { checkClaims, SKEW_SECONDS, type ClaimRules } from "./claims.ts";
+import { judgeClaims } from "./judge-claims.ts";
 import { createIssuerKeys, type IssuerKeysDeps, type IssuerKeyStatus } from "./issuer-keys.ts";
 import type { KeyLookup, RemoteKeySet } from "../jose/remote-key-set.ts";
 import type { VerificationKey } from "../jose/key-set.ts";
@@ -177,7 +178,7 @@ class TokenVerifier {
     use: TokenUse | string,
     signal: AbortSignal,
   ): Step<TokenIdentity> | Promise<Step<TokenIdentity>> {
-    const resources = resourcesOf(use);
+    const resources = typeof use === "string" ? [use] : resourcesOf(use);
     const cached = this.#cache.get(token);
     if (cached !== undefined) {
       const issuer = this.#issuers.get(cached.identity.issuer);
@@ -273,24 +274,12 @@ class TokenVerifier {
     issuer: IssuerOptions,
     { token, resources, use, signal }: IdentifyRequest,
   ): Step<TokenIdentity> | Promise<Step<TokenIdentity>> {
-    const now = this.#options.now() / 1000;
-    const not = (reason: Reason, detail?: string): Refused => ({ ...refuse(reason, detail), caller: identity });
-    if (claims.expiresAt + SKEW_SECONDS <= now) return not("token_expired");
-    if (claims.notBefore !== null && claims.notBefore - SKEW_SECONDS > now)
-      return not("token_invalid", "not valid yet, if this machine's clock is right");
-    const by = this.#options.revoked?.(identity) ?? null;
-    if (by === "unavailable") return not("revocations_unavailable", "the revocation file");
-    if (by !== null) return not("token_revoked", `by ${by}`);
-    const accepted = claims.audiences.some((name) => resources.includes(name) || issuer.audiences.includes(name));
-    if (!accepted) return not("token_audience");
+    const revoked = () => this.#options.revoked?.(identity) ?? null;
+    const audiences = [resources, issuer.audiences];
+    const refused = judgeClaims({ identity, claims, audiences, revoked }, this.#options.now() / 1000);
+    if (refused !== null) return refused;
     return this.#possession({ token, identity, jkt: claims.jkt, mode: issuer.dpop ?? "off", use, signal });
   }
-}
-
-function resourcesOf(use: TokenUse | string): readonly string[] {
-  if (typeof use === "string") return [use];
-  const { resource, namedResource = null } = use;
-  return namedResource === null ? [resource] : [resource, namedResource];
 }
 
 async function isSigned(token: string, key: VerificationKey, alg: string): Promise<boolean> {

@@ -1,12 +1,13 @@
 // Callers whose token another party has verified, and whose facts it tells us: checked as the claims of a token are. Pure.
-import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
+import { pass, refuse, type Step } from "../authz/step.ts";
 import type { TokenlessIdentity } from "../authz/types.ts";
 import { actorsOf } from "../jose/act-claim.ts";
 import { claimAt } from "../jose/claim.ts";
 import type { JsonObject } from "../json/types.ts";
 import { authenticationOf } from "./authentication.ts";
-import { checkClaims, SKEW_SECONDS, type CheckedClaims, type ClaimRules } from "./claims.ts";
+import { checkClaims, type CheckedClaims, type ClaimRules } from "./claims.ts";
 import type { IssuerOptions } from "./identity.ts";
+import { judgeClaims } from "./judge-claims.ts";
 import type { RevocationMatch } from "./revocations.ts";
 
 /** What the party says. */
@@ -40,15 +41,14 @@ export function createVouched({ issuers, now, revoked }: VouchedDeps) {
     const issuer = issuerOf(issuers, of.issuer);
     if (issuer === undefined) return refuse("token_invalid", "issuer is not configured");
     const seconds = now() / 1000;
-    const claims = claimsOf(of, issuer, seconds);
+    const claims = claimsOf(of, issuer, { seconds, resources });
     if (typeof claims === "string") return refuse("token_invalid", claims);
     const checked = checkClaims(claims, rulesFor(of, issuer), seconds);
     if (typeof checked === "string") return refuse("token_invalid", `claim: ${checked}`);
     const identity = identityOf(of, checked, issuer);
-    const fault = faultOfTimes(checked, seconds) ?? faultOfRevocation(revoked(identity));
-    if (fault !== null) return { ...fault, caller: identity };
-    const isForUs = checked.audiences.some((name) => resources.includes(name) || issuer.audiences.includes(name));
-    if (saysAudience(of.claims, issuer) && !isForUs) return { ...refuse("token_audience"), caller: identity };
+    const audiences = [resources, issuer.audiences];
+    const fault = judgeClaims({ identity, claims: checked, audiences, revoked: () => revoked(identity) }, seconds);
+    if (fault !== null) return fault;
     return isBound(of.claims, issuer) ? pass(identity) : { ...UNBOUND, caller: identity };
   };
 }
@@ -90,22 +90,16 @@ function identityOf(of: VouchedFor, checked: CheckedClaims, issuer: VouchedIssue
   };
 }
 
-function faultOfTimes({ expiresAt, notBefore }: CheckedClaims, seconds: number): Refused | null {
-  if (expiresAt + SKEW_SECONDS <= seconds) return refuse("token_expired");
-  return notBefore !== null && notBefore - SKEW_SECONDS > seconds ? refuse("token_invalid", "not valid yet") : null;
-}
-
-function faultOfRevocation(by: RevocationMatch | null): Refused | null {
-  if (by === "unavailable") return refuse("revocations_unavailable", "the revocation file");
-  return by === null ? null : refuse("token_revoked", `by ${by}`);
-}
-
 /** Claims that can be checked, or the fault. What a token must say and a party need not is filled in. */
-function claimsOf(of: VouchedFor, by: VouchedIssuer, seconds: number): JsonObject | string {
+function claimsOf(
+  of: VouchedFor,
+  by: VouchedIssuer,
+  { seconds, resources }: { readonly seconds: number; readonly resources: readonly string[] },
+): JsonObject | string {
   const { subject, claims, said, issuer } = of;
   const ours = by.issuer;
   // An `aud` of ours would hide the issuer's own claim of the audience.
-  const aud = saysAudience(claims, by) ? {} : { aud: ours };
+  const aud = saysAudience(claims, by) ? {} : { aud: resources };
   const filled = { ...aud, exp: (Math.floor(seconds / HOUR) + 2) * HOUR };
   if (claims === null) {
     const { username, groups, scopes } = said;

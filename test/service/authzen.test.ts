@@ -531,6 +531,16 @@ describe("the same facts get the same answer as over ext_authz", () => {
     [{ sub: "bob", groups: 7 }, "echo", {}],
     [{ sub: "mallory", groups: ["engineering"] }, "echo", {}],
     [{ sub: "bob", _claim_names: { groups: "x" } }, "echo", {}],
+    [{ sub: "alice", groups: ["engineering"], aud: "elsewhere" }, "echo", {}],
+    [
+      { sub: "alice", groups: ["engineering"], aud: ["elsewhere", "https://gw.example.com/servers/demo/mcp"] },
+      "echo",
+      {},
+    ],
+    [{ sub: "alice", groups: ["engineering"], iat: now() - 900, exp: now() - 300 }, "echo", {}],
+    [{ sub: "alice", groups: ["engineering"], nbf: now() + 300 }, "echo", {}],
+    [{ sub: "mallory", groups: ["engineering"], aud: "elsewhere" }, "echo", {}],
+    [{ sub: "mallory", groups: ["engineering"], iat: now() - 900, exp: now() - 300 }, "echo", {}],
   ])("%j %s %j", async (claims, name, args) => {
     const params = { name, arguments: args };
     const expected = await check(claims, { method: "tools/call", params }, "demo");
