@@ -1,7 +1,7 @@
 // The floors of docs/architecture.md, held against the imports of src/ (types included), and the signs on its files and
 // folders. Circles are for lint (import/no-cycle).
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 
 const SRC = resolve(import.meta.dirname, "../../src");
@@ -111,6 +111,11 @@ const TEXTS = new Map(MODULES.map((name) => [name, readFileSync(join(SRC, name),
 const modulesWhere = (isFaulty: (text: string) => boolean) =>
   [...TEXTS].flatMap(([name, text]) => (isFaulty(text) ? [name] : []));
 
+/** Modules that a page names as code. */
+function modulesNamedIn(page: string): string[] {
+  return [...page.matchAll(/`([\w./-]+\.ts)`/g)].map(([, name = ""]) => name);
+}
+
 describe("signs", () => {
   /** True for a text whose first line is a comment: on what the file is for. */
   const opensWithComment = (text: string) => /^(?:#!.*\n)?(?:\/\/ |\/\*\*? |\/\*\*\n \* )\S/.test(text);
@@ -122,6 +127,24 @@ describe("signs", () => {
     expect(folders.length).toBeGreaterThan(10);
     expect(folders.filter((folder) => !existsSync(join(SRC, folder, "README.md")))).toEqual([]);
   });
+
+  it("a README names only modules that are there", () => {
+    const all = readdirSync(SRC, { recursive: true, encoding: "utf8" });
+    const known = new Set(all.map((name) => basename(name)));
+    const isThere = (named: string) => known.has(basename(named)) || existsSync(resolve(SRC, "..", named));
+    const missing = all
+      .filter((name) => basename(name) === "README.md")
+      .flatMap((name) => modulesNamedIn(readFileSync(join(SRC, name), "utf8")).map((named) => [name, named] as const))
+      .filter(([, named]) => !isThere(named));
+    expect(missing).toEqual([]);
+  });
+
+  it("the names of modules are found in a text", () =>
+    expect(modulesNamedIn("- `a.ts` on `jose/b-c.ts` and `../d.test.ts`; `e`, f.ts")).toEqual([
+      "a.ts",
+      "jose/b-c.ts",
+      "../d.test.ts",
+    ]));
 
   it("no comment cites a document that is not here", () =>
     expect(modulesWhere((text) => /\bdesign \d|\bthreat row/i.test(text))).toEqual([]));
