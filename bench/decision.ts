@@ -11,16 +11,22 @@ const bodyOf = (name: string) =>
   });
 const BODY = bodyOf("search_docs");
 
+interface CallForm {
+  readonly body?: string;
+  readonly form?: "map" | "list";
+}
+
 /** Checks that must be refused, so that nobody is measured who allows everything. */
-export const refusedCalls = (token: string): readonly Buffer[] => [
-  toolCall(token, bodyOf("delete_everything")),
-  toolCall(`${token.slice(0, -8)}AAAAAAAA`),
-  toolCall(""),
+export const refusedCalls = (token: string, form: CallForm = {}): readonly Buffer[] => [
+  toolCall(token, { ...form, body: bodyOf("delete_everything") }),
+  toolCall(`${token.slice(0, -8)}AAAAAAAA`, form),
+  toolCall("", form),
 ];
 
-/** With the headers that Envoy sends along. */
-export function toolCall(token: string, body = BODY): Buffer {
+/** With the headers that Envoy sends along; as the map for those that do not read `header_map`. */
+export function toolCall(token: string, { body = BODY, form = "list" }: CallForm = {}): Buffer {
   return checkBytes({
+    form,
     path: "/servers/demo/mcp",
     host: "127.0.0.1",
     body,

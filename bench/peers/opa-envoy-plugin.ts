@@ -31,7 +31,7 @@ export function opaEnvoyPlugin(path: string): Target {
       const child = spawn(
         path,
         [
-          ...["run", "--server", "--log-level=error", "--disable-telemetry", `--addr=127.0.0.1:${ops}`],
+          ...["run", "--server", "--log-level=error", "--skip-version-check", `--addr=127.0.0.1:${ops}`],
           `--set=plugins.envoy_ext_authz_grpc.addr=${address}`,
           "--set=plugins.envoy_ext_authz_grpc.path=envoy/authz/result",
           ...[join(import.meta.dirname, "decision.rego"), data],
@@ -40,8 +40,8 @@ export function opaEnvoyPlugin(path: string): Target {
       );
       world.adopt(child);
       await waitUntilOk(child, `http://127.0.0.1:${ops}/health`);
-      await requireRefusals(address, refusedCalls(token));
-      return { child, call: await checkCall(address, toolCall(token)) };
+      await requireRefusals(address, refusedCalls(token, { form: "map" }));
+      return { child, call: await checkCall(address, toolCall(token, { form: "map" })) };
     },
   };
 }
