@@ -1,4 +1,4 @@
-// The facts of one Check, for its response and its audit line. Types and the empty record; pure.
+// The facts of one Check, for its response and its audit line. Types, the empty record, and ids that may stand in it; pure.
 import type { Kind, RpcContext } from "../mcp/operation.ts";
 import type { Span } from "../telemetry/span.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -84,4 +84,9 @@ export function newCheckFacts(requestId: string, arrivedAt: number): CheckFacts 
     traceId: null,
     span: null,
   };
+}
+
+/** An id of others that can stand in a log and go back in a header, or null. */
+export function loggableId(text: string | undefined): string | null {
+  return text !== undefined && /^[\x21-\x7e]{1,128}$/.test(text) ? text : null;
 }

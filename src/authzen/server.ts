@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { challenge } from "../authz/challenge.ts";
 import { decisionOf } from "../authz/audit-record.ts";
-import type { CheckFacts } from "../authz/facts.ts";
+import { loggableId, type CheckFacts } from "../authz/facts.ts";
 import type { Answer } from "../authz/decision-call.ts";
 import { REFUSALS } from "../authz/refusal.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
@@ -104,13 +104,13 @@ function metadataOf({ origin }: AuthzenOptions): object {
 
 function askingOf({ request, response }: Incoming): Asking {
   const id = request.headers["x-request-id"];
-  const isPlain = typeof id === "string" && /^[\x21-\x7e]{1,128}$/.test(id);
+  const requestId = typeof id === "string" ? loggableId(id) : null;
   const { traceparent } = request.headers;
-  if (isPlain) response.setHeader("x-request-id", id);
+  if (requestId !== null) response.setHeader("x-request-id", requestId);
   return {
     askedBy: "",
     peer: request.socket.remoteAddress ?? "",
-    requestId: isPlain ? id : null,
+    requestId,
     traceId: traceId(typeof traceparent === "string" ? traceparent : undefined),
     onGone: goneFrom(response),
   };

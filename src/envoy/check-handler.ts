@@ -5,7 +5,7 @@ import { createDecisions, type CallContext, type DecisionPorts } from "../authz/
 import type { Outcome } from "../authz/outcome.ts";
 import { traceId } from "../telemetry/traceparent.ts";
 import { recorded, type BeginSpan } from "../authz/decision-span.ts";
-import type { CheckFacts } from "../authz/facts.ts";
+import { loggableId, type CheckFacts } from "../authz/facts.ts";
 import type { CheckCodec } from "./check-codec.ts";
 import { fromCheckRequest } from "./from-check-request.ts";
 import { toCheckResponse } from "./to-check-response.ts";
@@ -34,7 +34,7 @@ export function createCheckHandler(ports: CheckHandlerPorts): CheckHandler {
     const decide = async (facts: CheckFacts, signal: AbortSignal): Promise<Outcome> => {
       const request = fromCheckRequest(bytes, codec.decode);
       if (!request.ok) return request;
-      facts.meshRequestId = printable(request.value.headers.get("x-request-id"));
+      facts.meshRequestId = loggableId(request.value.headers.get("x-request-id"));
       const traceparent = request.value.headers.get("traceparent");
       facts.traceId = traceId(traceparent);
       if (beginSpan === undefined) return check(request.value, facts, signal);
@@ -44,9 +44,4 @@ export function createCheckHandler(ports: CheckHandlerPorts): CheckHandler {
     const answer = (outcome: Outcome, facts: CheckFacts) => toCheckResponse(responses, outcome, facts);
     return decisions({ decide, answer }, call).then((built) => built.bytes);
   };
-}
-
-/** An id that can stand in a log, or null. */
-export function printable(text: string | undefined): string | null {
-  return text !== undefined && /^[\x21-\x7e]{1,128}$/.test(text) ? text : null;
 }

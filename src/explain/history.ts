@@ -1,4 +1,5 @@
 // Explains a past decision from its audit line, and asks policy again: the kept one of that time, or the files. I/O: audit log, policy files.
+import { loggableId } from "../authz/facts.ts";
 import { createLocalTimes } from "../authz/local-time.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import { remedyOf } from "./remedies.ts";
@@ -42,7 +43,7 @@ export async function pastReport(config: Config, options: PastOptions, now: numb
 }
 
 async function findLine(config: Config, { id, auditFile }: PastOptions): Promise<AuditLine | string> {
-  if (!/^[\x21-\x7e]{1,128}$/.test(id)) return "--request-id: not an id of the audit log";
+  if (loggableId(id) === null) return "--request-id: not an id of the audit log";
   const file = auditFile ?? config.audit.file;
   if (file === null)
     return "the configuration names no audit.file (the log goes to standard output): give it with --audit FILE, or --audit - for standard input";

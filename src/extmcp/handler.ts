@@ -2,7 +2,7 @@
 // its own: its ports do it.
 import { createDecisions, type CallContext, type DecisionPorts, type Door } from "../authz/decision-call.ts";
 import { recorded, type BeginSpan } from "../authz/decision-span.ts";
-import type { CheckFacts } from "../authz/facts.ts";
+import { loggableId, type CheckFacts } from "../authz/facts.ts";
 import type { RefusalResponseSettings } from "../authz/refusal-response.ts";
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
 import { WireFault } from "../envoy/protobuf.ts";
@@ -70,7 +70,7 @@ function doorOf<T>(
       if (!message.ok) return message;
       const { headers } = message.value;
       facts.door = "extmcp";
-      facts.meshRequestId = printable(headers.get("x-request-id"));
+      facts.meshRequestId = loggableId(headers.get("x-request-id"));
       const traceparent = headers.get("traceparent");
       facts.traceId = traceId(traceparent);
       const work = () => judge(message.value, [facts, signal]);
@@ -90,8 +90,4 @@ function messageIn(bytes: Buffer): Step<McpMessage> {
     if (error instanceof WireFault) return refuse("header_malformed", `ExtMcp: ${error.message}`);
     throw error;
   }
-}
-
-function printable(text: string | undefined): string | null {
-  return text !== undefined && /^[\x21-\x7e]{1,128}$/.test(text) ? text : null;
 }

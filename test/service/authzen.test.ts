@@ -203,6 +203,14 @@ describe("an evaluation", () => {
     expect(await lineOf(posted)).toMatchObject({ door: "authzen", reason, wristband: null });
   });
 
+  it("a request id that could not stand in a log comes back nowhere", async () => {
+    for (const id of ["a b", "x".repeat(129)]) {
+      const posted = await post(echo, { headers: { "x-request-id": id } });
+      expect(posted.headers.get("x-request-id")).toBeNull();
+      expect(await lineOf(posted)).toMatchObject({ mesh_request_id: null });
+    }
+  });
+
   it("a scope that is missing is named", async () => {
     const { body } = await post({ ...echo, resource: tool("transfer", { server: "demo", arguments: { amount: 5 } }) });
     expect(body["context"]).toMatchObject({ scopes: ["mcp:write"] });
