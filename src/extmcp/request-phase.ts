@@ -43,7 +43,6 @@ export async function judgeRequest(
   if (!located.ok) return located;
   const target = targetOf(pipeline, located.value, message.services);
   if (!target.ok) return target;
-  facts.server = target.value.server;
   const identity = await pipeline.identify({ request: request.value, endpoint: located.value }, facts, signal);
   if (!identity.ok) return identity;
   facts.server = target.value.server;
