@@ -22,6 +22,7 @@ export function importAuthorization(
 ): ImportedAuthorization {
   const conditions: string[] = [];
   const blocks: Block[] = [];
+  if (rules !== null && !rules.isMap) conditions.push(`${context.rules.unmapped(rules.line)} == true`);
   for (const [name, entry] of rules?.entries ?? []) {
     if (isGuard(entry)) continue;
     context.rules.comment(`${entry.key} (line ${entry.line})`);

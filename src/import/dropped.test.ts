@@ -45,3 +45,37 @@ describe("conditions", () => {
     expect(text).not.toMatch(/not /);
   });
 });
+
+describe("sections", () => {
+  const SECTIONS = ["authorization", "metadata", "callbacks", "response"];
+
+  it.each(SECTIONS.flatMap((name) => ["[{name: x}]", "none", ""].map((value) => [name, value] as const)))(
+    "%s that is no map is named: %s",
+    (name, value) => expect(faults(`${name}: ${value}`)).toContain(`spec.rules.${name}`),
+  );
+
+  it.each(["[{name: x}]", "none", ""])("an authorization that cannot be read allows nobody: %s", (value) =>
+    expect(textOf(`authorization: ${value}`)).toMatch(
+      /allow if \{\n\tis_object\(identity\)\n\tauthenticated\n\tr\d+ == true\n\}/,
+    ),
+  );
+
+  it.each(["success: []", "success: {headers: []}"])("of a response, too: %s", (one) =>
+    expect(faults(`response: {${one}}`)).not.toEqual([]),
+  );
+
+  it.each(["defaults", "overrides"])("beside %s, nothing is read", (wrapper) => {
+    const beside = ["authorization: {x: {}}", "response: {}", "strategy: merge", "hosts: [a]"];
+    for (const one of beside) {
+      const text = `${HEAD}  ${one}\n  ${wrapper}: {rules: {${AUTHENTICATION}}}`;
+      expect(keysOf(importAuthPolicy(text, OPTIONS)), one).toEqual([`spec.${one.split(":")[0]}`]);
+    }
+  });
+
+  it("defaults in overrides are not read, and rules in an AuthConfig neither", () => {
+    const nested = `${HEAD}  overrides: {defaults: {rules: {}}, rules: {${AUTHENTICATION}}}`;
+    expect(keysOf(importAuthPolicy(nested, OPTIONS))).toEqual(["spec.overrides.defaults"]);
+    const config = `apiVersion: authorino.kuadrant.io/v1beta3\nkind: AuthConfig\nmetadata: {name: p}\nspec:\n  ${AUTHENTICATION}\n  rules: {authorization: {x: {}}}`;
+    expect(keysOf(importAuthPolicy(config, OPTIONS))).toEqual(["spec.rules"]);
+  });
+});

@@ -44,9 +44,10 @@ export function readPolicyDocument(text: string, asked: Asked, report: Report): 
   const proper = properOf(spec, kind, report);
   const rules = kind === "AuthPolicy" ? (proper.get("rules") ?? proper) : proper;
   if (rules !== proper) {
-    proper.only(["targetRef", "rules", "strategy", "defaults", "overrides", ...AROUND], report);
+    proper.only(["targetRef", "rules", "strategy", ...AROUND], report);
     rules.only(SECTIONS, report);
-  } else rules.only(["targetRef", "hosts", "rules", "strategy", ...AROUND, ...SECTIONS], report);
+  } else rules.only(["targetRef", "hosts", "strategy", ...AROUND, ...SECTIONS], report);
+  for (const name of SECTIONS) needsMap(rules.get(name), report);
   for (const [, field] of rules.get("callbacks")?.entries ?? [])
     report.unmapped(field, "nobody is called after a decision here: the audit line says what was decided");
   checkConditions(proper.get("when"), report);
@@ -63,6 +64,15 @@ export function readPolicyDocument(text: string, asked: Asked, report: Report): 
     route: routeOf(spec, document),
     name: nameOf(document),
   };
+}
+
+/** Older versions have lists of entries: of one, nothing would be read. */
+function needsMap(field: Field | null, report: Report): void {
+  if (field?.isMap === false)
+    report.unmapped(
+      field,
+      "is no map of entries by their names, and nothing of it is read: write it as v1beta2 has it",
+    );
 }
 
 function choose(documents: readonly Field[], { file, policy }: Asked): Field {
@@ -99,11 +109,8 @@ function properOf(spec: Field, kind: string, report: Report): Field {
   const [wrapper] = wrapped;
   if (wrapper === undefined) return spec;
   if (wrapped.length > 1) report.unmapped(wrapper, "stands beside another: import the policy that is in force");
-  for (const name of ["rules", ...AROUND]) {
-    const beside = spec.get(name);
-    if (beside !== null)
-      report.unmapped(beside, "stands beside defaults or overrides: import the policy that is in force");
-  }
+  const beside = "stands beside defaults or overrides: import the policy that is in force";
+  spec.only(["targetRef", "defaults", "overrides"], report, beside);
   const strategy = wrapper.get("strategy");
   if (strategy?.text === "merge")
     report.unmapped(strategy, "other policies add to this one: import what Kuadrant made of them all, the AuthConfig");
@@ -143,6 +150,7 @@ type Entries = readonly (readonly [string, Field])[];
 function readResponse(response: Field | null, report: Report): { headers: Entries; metadata: Entries } {
   const known = ["success", "unauthenticated", "unauthorized"];
   const success = response?.get("success") ?? null;
+  for (const field of [success, success?.get("headers") ?? null]) needsMap(field, report);
   success?.only(
     ["headers"],
     report,

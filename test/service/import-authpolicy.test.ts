@@ -259,6 +259,9 @@ describe.skipIf(findTool("opa") === null)("every kind of condition", { timeout: 
 authorization:
   members: {patternMatching: {patterns: [{patternRef: members}]}}
   not-banned: {patternMatching: {patterns: [{selector: auth.identity.flags, operator: excl, value: banned}]}}
+  odd:
+    when: [{selector: auth.identity.marks, operator: excl, value: staff}]
+    patternMatching: {patterns: [{predicate: auth.identity.sub != 'odd'}]}
   writers:
     when: [{predicate: "request.headers['x-mcp-toolname'].startsWith('write_')"}]
     patternMatching:
@@ -297,6 +300,9 @@ authorization:
       [false, call({ flags: ["new", "banned"] })],
       [false, call({ flags: "banned" })],
       // An item that has no text is not known to be another.
+      [true, call({ sub: "odd", marks: "staff" })],
+      [false, call({ sub: "odd", marks: [{ name: "staff" }] })],
+      [false, call({ sub: "odd", marks: ["new"] })],
       [false, call({ flags: [{ name: "banned" }] })],
       [false, call({ flags: ["new", ["banned"]] })],
       [false, call({}, "write_file")],
