@@ -150,6 +150,16 @@ describe("what is missing is said in one sentence", () => {
       ["-f", minimal, "--set-json", 'policy.files={"authz.rego":null}'],
       /Nothing is allowed without a policy/,
     ],
+    [
+      "two files of one name",
+      ["-f", minimal, "--set-json", 'policy.files={"a/b.rego":"x","a__b.rego":"y"}'],
+      /policy\.files: a\/b\.rego and a__b\.rego are one key/,
+    ],
+    [
+      "two files of one name, deeper",
+      ["-f", minimal, "--set-json", 'policy.files={"a/b__c.rego":"x","a__b/c.rego":"y"}'],
+      /policy\.files: a\/b__c\.rego and a__b\/c\.rego are one key/,
+    ],
     ["two policies", ["-f", minimal, "--set", "policy.existingConfigMap=x"], /files or existingConfigMap, not both/],
     ["no TLS of serve", ["-f", minimal, "--set", "tls.serve.secretName="], /tls\.serve\.secretName: beyond loopback/],
     [

@@ -175,6 +175,14 @@ readinessProbe:
 {{- if and $policy.files $policy.existingConfigMap -}}
 {{- fail "policy: give files or existingConfigMap, not both." -}}
 {{- end -}}
+{{- $paths := dict -}}
+{{- range $path, $_ := $policy.files -}}
+{{- $key := include "mcp-authz.policyKey" $path -}}
+{{- with get $paths $key -}}
+{{- fail (printf "policy.files: %s and %s are one key of a ConfigMap, %s: rename one of them." . $path $key) -}}
+{{- end -}}
+{{- $_ := set $paths $key $path -}}
+{{- end -}}
 name: policy
 configMap:
   defaultMode: 0444
