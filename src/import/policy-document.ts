@@ -42,12 +42,7 @@ export function readPolicyDocument(text: string, asked: Asked, report: Report): 
   const spec = document.get("spec");
   if (spec === null) throw new SourceError(`${asked.file}:${document.line}: has no spec: there is nothing to import`);
   const proper = properOf(spec, kind, report);
-  const rules = kind === "AuthPolicy" ? (proper.get("rules") ?? proper) : proper;
-  if (rules !== proper) {
-    proper.only(["targetRef", "rules", "strategy", ...AROUND], report);
-    rules.only(SECTIONS, report);
-  } else rules.only(["targetRef", "hosts", "strategy", ...AROUND, ...SECTIONS], report);
-  for (const name of SECTIONS) needsMap(rules.get(name), report);
+  const rules = sectionsOf(proper, kind, report);
   for (const [, field] of rules.get("callbacks")?.entries ?? [])
     report.unmapped(field, "nobody is called after a decision here: the audit line says what was decided");
   checkConditions(proper.get("when"), report);
@@ -64,6 +59,17 @@ export function readPolicyDocument(text: string, asked: Asked, report: Report): 
     route: routeOf(spec, document),
     name: nameOf(document),
   };
+}
+
+/** The field that has the sections: `rules`, or the spec itself. */
+function sectionsOf(proper: Field, kind: string, report: Report): Field {
+  const rules = kind === "AuthPolicy" ? (proper.get("rules") ?? proper) : proper;
+  if (rules !== proper) {
+    proper.only(["targetRef", "rules", "strategy", ...AROUND], report);
+    rules.only(SECTIONS, report);
+  } else rules.only(["targetRef", "hosts", "strategy", ...AROUND, ...SECTIONS], report);
+  for (const name of SECTIONS) needsMap(rules.get(name), report);
+  return rules;
 }
 
 /** Older versions have lists of entries: of one, nothing would be read. */
@@ -150,7 +156,8 @@ type Entries = readonly (readonly [string, Field])[];
 function readResponse(response: Field | null, report: Report): { headers: Entries; metadata: Entries } {
   const known = ["success", "unauthenticated", "unauthorized"];
   const success = response?.get("success") ?? null;
-  for (const field of [success, success?.get("headers") ?? null]) needsMap(field, report);
+  const headers = success?.get("headers") ?? null;
+  for (const field of [success, headers]) needsMap(field, report);
   success?.only(
     ["headers"],
     report,
@@ -162,7 +169,7 @@ function readResponse(response: Field | null, report: Report): { headers: Entrie
   for (const [, field] of beside.filter((one) => !isCall(one) && !isWristband(one)))
     report.unmapped(field, "is no response that is known: it belongs under success.headers");
   return {
-    headers: [...(success?.get("headers")?.entries ?? []), ...beside.filter(isWristband)],
+    headers: [...(headers?.entries ?? []), ...beside.filter(isWristband)],
     metadata: beside.filter(isCall),
   };
 }
