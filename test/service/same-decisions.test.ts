@@ -8,6 +8,10 @@ import { newCheckFacts } from "../../src/authz/facts.ts";
 import type { Ports } from "../../src/authz/ports.ts";
 import { pass, refuse } from "../../src/authz/step.ts";
 import type { AuthzRequest, Identity, Visible } from "../../src/authz/types.ts";
+import { evaluateAll } from "../../src/authzen/evaluate.ts";
+import type { SubjectAsked } from "../../src/authzen/question.ts";
+import { readEvaluations } from "../../src/authzen/read-request.ts";
+import { createDecisions } from "../../src/authz/decision-call.ts";
 import { decisionOf } from "../../src/authz/audit-record.ts";
 import { CHECK_CODEC, type CheckCodec } from "../../src/envoy/check-codec.ts";
 import { createCheckHandler } from "../../src/envoy/check-handler.ts";
@@ -16,6 +20,7 @@ import { REFERENCE_CODEC } from "../../src/envoy/grpc-js/check-codec.ts";
 import { captureInput } from "../../src/explain/call.ts";
 import { createExtMcp } from "../../src/extmcp/handler.ts";
 import { createTickets } from "../../src/extmcp/ticket.ts";
+import { createVouched } from "../../src/identity/vouched.ts";
 import type { Kind } from "../../src/mcp/operation.ts";
 import { artifact } from "../../src/policy/artifact.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
@@ -145,10 +150,14 @@ const decisionPorts = (records: AuditRecord[]) => ({
 const answers = { publicOrigin: "https://gw.example.com", scopes: [], denial: "jsonrpc" } as const;
 const call = { deadlineMs: 10_000, onGone: () => {} };
 
+/** The name under which the place has it. */
+function nameAt({ place, server, kind, name }: Question): string {
+  const names = settings.resolver.namesOf(server);
+  return (place === "own" ? names.shownName(kind, name) : names.publicName(kind, name)) ?? name;
+}
+
 function checkBytes(of: Question): Buffer {
-  const names = settings.resolver.namesOf(of.server);
-  const shown = of.place === "own" ? names.shownName(of.kind, of.name) : names.publicName(of.kind, of.name);
-  const params = of.isList ? {} : { params: paramsOf(of, shown ?? of.name) };
+  const params = of.isList ? {} : { params: paramsOf(of, nameAt(of)) };
   const headers = {
     ...(of.token !== "none" && { authorization: `Bearer ${of.token}` }),
     ...(of.tenant !== null && { "x-tenant": of.tenant }),
@@ -237,6 +246,68 @@ async function listed(
   return toldOf(records, of, names);
 }
 
+const hourAway = (hours: number) => Math.floor(Date.now() / 1000) + 3600 * hours;
+
+/** What the asking party has read in the caller's token. */
+function claimsOf({ caller: { groups, scopes, acr }, token }: Question): object {
+  const authentication = acr === null ? {} : { acr, auth_time: hourAway(0) - 60 };
+  const fault = { bad: { iss: "https://other.example.com" }, expired: { exp: hourAway(-1) } }[token as string] ?? {};
+  return { sub: ALICE.subject, groups, scope: scopes.join(" "), aud: AUDIENCE, ...authentication, ...fault };
+}
+
+const AUDIENCE = "https://gw.example.com/mcp";
+const vouched = createVouched({
+  issuers: [
+    {
+      ...{ issuer: ALICE.issuer, audiences: [AUDIENCE], audienceClaim: null, tokenType: "at+jwt", dpop: "off" },
+      claims: { username: "preferred_username", groups: "groups", scopes: "scope" },
+    },
+  ],
+  now: Date.now,
+  revoked: () => null,
+});
+
+/** Nobody speaks of a caller who shows nothing, and virtual servers cannot be asked about. */
+const canAskAuthzen = ({ token, place }: Question) => token !== "none" && place !== "virtual";
+
+function evaluationBytes(of: Question): Buffer {
+  const id = of.place === "own" ? of.server : "all";
+  const endpoint = { type: of.place === "own" ? "server" : "gateway", id };
+  const properties = {
+    ...(of.place === "own" && { server: of.server }),
+    ...(of.kind !== "resource" && { arguments: of.amount === null ? {} : { amount: of.amount } }),
+  };
+  return Buffer.from(
+    JSON.stringify({
+      subject: { type: "user", id: ALICE.subject, properties: { claims: claimsOf(of) } },
+      action: { name: methodOf(of) },
+      resource: of.isList ? endpoint : { type: of.kind, id: nameAt(of), properties },
+      ...(of.tenant !== null && { context: { headers: { "x-tenant": of.tenant } } }),
+    }),
+  );
+}
+
+async function byAuthzen(of: Question): Promise<Told> {
+  const records: AuditRecord[] = [];
+  const pipeline = createPipeline(settings, portsOf(of));
+  const about = {
+    pipeline,
+    vouched: ({ id, ...said }: SubjectAsked, at: readonly string[]) => vouched({ subject: id, ...said }, at),
+  };
+  const asked = readEvaluations(evaluationBytes(of), false);
+  if (!asked.ok) throw new Error("no evaluation");
+  const ports = {
+    ...{ decisions: createDecisions(decisionPorts(records)), checkTimeoutMs: call.deadlineMs, now: Date.now },
+    inForce: () => ({ ...about, wantsCredential: () => true, host: "gw.example.com" }),
+  };
+  const asking = { askedBy: "pep", peer: "192.0.2.1", requestId: null, traceId: null, onGone: call.onGone };
+  const [answer] = await evaluateAll(ports, asking, asked.value);
+  const { visible: names } = (answer?.context ?? {}) as { readonly visible?: Visible };
+  const told = toldOf(records, of, names?.[LISTS[of.kind]] ?? {});
+  expect([of, answer?.decision]).toEqual([of, told.decision === "allow"]);
+  return told;
+}
+
 /** The two steps of `why`: the policy input by serve's own pipeline, and the pipeline with what policy says of it. */
 async function byWhy(of: Question): Promise<Told> {
   const request = fromCheckRequest(checkBytes(of), CHECK_CODEC.decode);
@@ -265,12 +336,13 @@ const judgedBy = (request: AuthzRequest, ports: Partial<Ports>) =>
 describe("one corpus through every door", () => {
   const corpus = fc.sample(question, { numRuns: CASES, seed: SEED });
 
-  it(`${CASES} (identity, call): ext_authz by both wire stacks, ExtMcp and why tell the same`, async () => {
+  it(`${CASES} (identity, call): ext_authz by both wire stacks, ExtMcp, AuthZEN and why tell the same`, async () => {
     const seen = new Map<string, number>();
     for (const of of corpus) {
       const told = await byExtAuthz(of, CHECK_CODEC);
       expect([of, await byExtAuthz(of, REFERENCE_CODEC)]).toEqual([of, told]);
       expect([of, await byExtMcp(of)]).toEqual([of, told]);
+      if (canAskAuthzen(of)) expect([of, await byAuthzen(of)]).toEqual([of, told]);
       if (!of.isList) expect([of, await byWhy(of)]).toEqual([of, told]);
       const key = `${of.isList ? "list" : "call"} ${told.reason ?? told.decision}`;
       seen.set(key, (seen.get(key) ?? 0) + 1);
