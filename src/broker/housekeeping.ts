@@ -8,7 +8,7 @@ import { TASKS_EXTENSION } from "../mcp/method-table.ts";
 import { MODERN, SUPPORTED_VERSIONS } from "../mcp/versions.ts";
 import { namesOf, type WristbandClaims } from "../wristband/claims.ts";
 import type { Snapshot } from "./catalog/snapshot.ts";
-import { LISTS, type ListKind } from "./catalog/kinds.ts";
+import { listKindOf, LISTS, type ListKind } from "../mcp/lists.ts";
 import type { ListEntry } from "./catalog/definitions.ts";
 import type { Offers } from "./catalog/listing.ts";
 import { searchTools } from "./tool-search.ts";
@@ -61,8 +61,8 @@ export async function ownAnswer(operation: Operation, params: JsonObject, view: 
  */
 export function housekeeping(operation: Operation, params: JsonObject, view: BrokerView): Step<string> {
   const isModern = operation.version === MODERN;
-  const kind = (Object.keys(LISTS) as ListKind[]).find((each) => LISTS[each].method === operation.method);
-  if (kind !== undefined) {
+  const kind = listKindOf(operation.method);
+  if (kind !== null) {
     const members = listMembers(kind, params["cursor"], view);
     return members.ok ? pass(isModern ? modernList(members.value, view) : `{${members.value}}`) : members;
   }

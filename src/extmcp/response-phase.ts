@@ -5,7 +5,7 @@ import type { Pipeline } from "../authz/pipeline.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
-import type { Kind } from "../mcp/operation.ts";
+import { listKindOf, LISTS, type List } from "../mcp/lists.ts";
 import type { McpMessage } from "./decode.ts";
 import { METADATA } from "./request-phase.ts";
 import { ownName, type PrefixMode } from "./shown-names.ts";
@@ -24,13 +24,6 @@ export interface ResponsePorts {
   readonly prefixMode: PrefixMode;
 }
 
-/** Methods whose result is a list, with its member, and the member of an entry that names it. */
-const LISTS: ReadonlyMap<string, { readonly kind: Kind; readonly member: string; readonly key: string }> = new Map([
-  ["tools/list", { kind: "tool", member: "tools", key: "name" }],
-  ["prompts/list", { kind: "prompt", member: "prompts", key: "name" }],
-  ["resources/list", { kind: "resource", member: "resources", key: "uri" }],
-  ["resources/templates/list", { kind: "resource", member: "resourceTemplates", key: "uriTemplate" }],
-]);
 /** A list of a thousand tools with their schemas. It comes from a server, and is read on the thread that decides. */
 const LIMITS = { maxDepth: 128, maxMembers: 100_000, verbatim: true };
 const MAX_LIST_BYTES = 2 * 1024 * 1024;
@@ -53,8 +46,9 @@ export async function judgeResponse(
   facts.identity = { issuer: caller.issuer, subject: caller.subject, actors };
   facts.wristband = requestId;
   facts.sourceIp = sourceIp;
-  const list = LISTS.get(method);
-  if (list === undefined) return pass({ ticket, json: null });
+  const listed = listKindOf(method);
+  if (listed === null) return pass({ ticket, json: null });
+  const list = LISTS[listed];
   facts.kind = list.kind;
   const result = readList(json);
   if (!result.ok) return result;
@@ -80,7 +74,7 @@ interface Filter {
   readonly ports: ResponsePorts;
   readonly ticket: Ticket;
   readonly message: McpMessage;
-  readonly list: { readonly kind: Kind; readonly member: string; readonly key: string };
+  readonly list: List;
 }
 
 /** The entries that are shown, as they came, in their order. */

@@ -1,7 +1,7 @@
 // Lists as a server offers them, and the listing that the broker makes of them.
 import type { Visible } from "../../src/authz/types.ts";
 import { createEntryReader } from "../../src/broker/catalog/definitions.ts";
-import type { ListKind } from "../../src/broker/catalog/kinds.ts";
+import type { ListKind } from "../../src/mcp/lists.ts";
 import { emptyStats } from "../../src/broker/catalog/remarks.ts";
 import type { AliasTable } from "../../src/mcp/aliases.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";

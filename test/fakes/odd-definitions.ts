@@ -1,5 +1,5 @@
 // Definitions as sloppy and hostile servers write them: whole ones with a few members changed, by a seed.
-import { LISTS, type ListKind } from "../../src/broker/catalog/kinds.ts";
+import { LISTS, type ListKind } from "../../src/mcp/lists.ts";
 
 /** A number from 0 up to 1; the same ones for the same seed (mulberry32). */
 export function createRandom(seed: number): () => number {

@@ -7,7 +7,7 @@ import { findTool } from "../../src/files/program.ts";
 import type { PolicyInput, PolicyOperation, Visible } from "../../src/authz/types.ts";
 import { housekeeping } from "../../src/broker/housekeeping.ts";
 import { createCatalog, type Snapshot } from "../../src/broker/catalog/snapshot.ts";
-import { LISTS, type ListKind } from "../../src/broker/catalog/kinds.ts";
+import { LISTS, type ListKind } from "../../src/mcp/lists.ts";
 import type { Operation } from "../../src/mcp/operation.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";
 import { artifact, type Rules } from "../../src/policy/artifact.ts";

@@ -3,7 +3,7 @@ import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { Client as ClientV2 } from "@modelcontextprotocol/client";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createEntryReader } from "../../src/broker/catalog/definitions.ts";
-import { LISTS, type ListKind } from "../../src/broker/catalog/kinds.ts";
+import { LISTS, type ListKind } from "../../src/mcp/lists.ts";
 import { createOutputSchemas } from "../../src/broker/catalog/output-schemas.ts";
 import { emptyStats } from "../../src/broker/catalog/remarks.ts";
 import { createResolver } from "../../src/mcp/resolver.ts";

@@ -5,7 +5,7 @@ import { readJson } from "../../json/strict-reader.ts";
 import { createEntryReader, type ListBudget } from "./definitions.ts";
 import { emptyStats } from "./remarks.ts";
 import { createResolver } from "../../mcp/resolver.ts";
-import type { ListKind } from "./kinds.ts";
+import type { ListKind } from "../../mcp/lists.ts";
 
 /** As it comes from a server: through the reader that keeps everything. */
 function arrived(list: unknown): readonly JsonValue[] {

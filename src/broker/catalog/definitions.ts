@@ -5,7 +5,7 @@ import type { Kind } from "../../mcp/operation.ts";
 import { isCallable } from "../../mcp/merged-names.ts";
 import type { ServerNames } from "../../mcp/resolver.ts";
 import { readJson } from "../../json/strict-reader.ts";
-import { KINDS, LISTS, type ListKind } from "./kinds.ts";
+import { LISTS, type ListKind } from "../../mcp/lists.ts";
 import { cleanDefinition } from "./sanitize-text.ts";
 import { hasRoom, remark, type DropReason, type ListingStats } from "./remarks.ts";
 import { repair, type Repaired } from "./repair.ts";
@@ -123,8 +123,8 @@ function nameIn(kind: ListKind, text: Buffer): string | null {
 
 function faultOfName(kind: ListKind, name: string, { isOffered, names, kept }: EntryOptions): DropReason | null {
   if (!isUsableName(kind, name)) return "name";
-  if (!isOffered(KINDS[kind], name)) return "not_offered";
-  if (names.shownName(KINDS[kind], name) === null) return "alias_taken";
+  if (!isOffered(LISTS[kind].kind, name)) return "not_offered";
+  if (names.shownName(LISTS[kind].kind, name) === null) return "alias_taken";
   return kept.has(name) ? "duplicate" : null;
 }
 
@@ -174,5 +174,5 @@ function hasUsableHeaders(kind: ListKind, { inputSchema }: JsonObject): boolean 
 
 /** A name that a call would refuse is not listed (threat model: B15, B16). */
 function isUsableName(kind: ListKind, name: string): boolean {
-  return isCallable(KINDS[kind], name) && (kind !== "resources" || !name.includes("{"));
+  return isCallable(LISTS[kind].kind, name) && (kind !== "resources" || !name.includes("{"));
 }

@@ -6,7 +6,7 @@ import type { Kind } from "../../mcp/operation.ts";
 import type { Limits } from "../../config/schema/limits.ts";
 import { createEntryReader, type ListEntry, type EntryReader, type ListBudget } from "./definitions.ts";
 import { emptyStats, remark, type ListingStats } from "./remarks.ts";
-import { LISTS, type ListKind } from "./kinds.ts";
+import { LISTS, type ListKind } from "../../mcp/lists.ts";
 import type { ServerNames } from "../../mcp/resolver.ts";
 import { MAX_ENTRIES } from "../../catalog/schema.ts";
 import type { ListResult } from "./list-response.ts";

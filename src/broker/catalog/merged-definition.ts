@@ -4,7 +4,7 @@ import { isObject } from "../../mcp/envelope.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import type { ServerNames } from "../../mcp/resolver.ts";
-import { KINDS, LISTS, type ListKind } from "./kinds.ts";
+import { LISTS, type ListKind } from "../../mcp/lists.ts";
 
 /** Members of a tool's `_meta` that hold the URI of its page: the standard's, its older flat form, and another host's. */
 const PAGE_MEMBERS = new Set(["resourceUri", "ui/resourceUri", "openai/outputTemplate"]);
@@ -14,7 +14,7 @@ const UI = /^\s*ui:/i;
 export function mergedDefinition(kind: ListKind, definition: JsonObject, names: ServerNames): string | null {
   const { key } = LISTS[kind];
   const name = definition[key];
-  const publicName = typeof name === "string" ? names.publicName(KINDS[kind], name) : null;
+  const publicName = typeof name === "string" ? names.publicName(LISTS[kind].kind, name) : null;
   if (publicName === null) return null;
   const shown = kind === "tools" ? withPages(definition, names.reference) : definition;
   return JSON.stringify({ ...shown, [key]: publicName });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
-import type { ListKind } from "./kinds.ts";
+import type { ListKind } from "../../mcp/lists.ts";
 import { repair } from "./repair.ts";
 
 /** The definition as it is shown: a string for JSON as a server wrote it. */

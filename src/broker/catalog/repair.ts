@@ -4,7 +4,7 @@ import { z } from "zod";
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
-import type { ListKind } from "./kinds.ts";
+import type { ListKind } from "../../mcp/lists.ts";
 import type { ChangeReason } from "./remarks.ts";
 
 export interface Repaired {

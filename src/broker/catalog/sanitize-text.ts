@@ -2,7 +2,7 @@
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
-import type { ListKind } from "./kinds.ts";
+import type { ListKind } from "../../mcp/lists.ts";
 import { BY_NAME, DATA } from "./header-annotations.ts";
 
 const MAX_TITLE = 512;

@@ -2,7 +2,7 @@
 import { createResolver } from "../../../src/mcp/resolver.ts";
 import { cleanText } from "../../../src/broker/catalog/sanitize-text.ts";
 import { createEntryReader, type ListEntry } from "../../../src/broker/catalog/definitions.ts";
-import { LISTS, type ListKind } from "../../../src/broker/catalog/kinds.ts";
+import { LISTS, type ListKind } from "../../../src/mcp/lists.ts";
 import { emptyStats } from "../../../src/broker/catalog/remarks.ts";
 import type { JsonValue } from "../../../src/json/types.ts";
 import { readJson } from "../../../src/json/strict-reader.ts";
