@@ -2,7 +2,7 @@
 import { pass, type Step } from "../authz/step.ts";
 import type { RequestHeaders } from "../authz/types.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
-import { META_CAPABILITIES } from "../mcp/header-agreement.ts";
+import { META_CAPABILITIES, META_VERSION } from "../mcp/meta.ts";
 import { encodeHeaderValue } from "../mcp/header-value.ts";
 import { methodRow, type MethodRow } from "../mcp/method-table.ts";
 import { MODERN } from "../mcp/versions.ts";
@@ -151,8 +151,6 @@ function isShort(value: JsonValue | undefined): value is string {
 function isHeader(entry: [string, JsonValue]): entry is [string, string] {
   return typeof entry[1] === "string" && /^[a-z0-9-]+$/.test(entry[0]);
 }
-
-const META_VERSION = "io.modelcontextprotocol/protocolVersion";
 
 function messageOf({ method, row, type, name, arguments: args }: TargetAsked, version: string): Buffer {
   const meta = version === MODERN ? { _meta: { [META_VERSION]: version, [META_CAPABILITIES]: {} } } : {};

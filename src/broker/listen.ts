@@ -10,6 +10,7 @@ import { createConcurrencyLimit } from "./relay/concurrency-limit.ts";
 import type { JsonObject } from "../json/types.ts";
 import { isObject } from "../mcp/envelope.ts";
 import type { RpcId } from "../mcp/operation.ts";
+import { META_SUBSCRIPTION } from "../mcp/meta.ts";
 import type { ChangeKind, ChangeNotices } from "./change-notices.ts";
 import { eventOf } from "./upstream/event-stream.ts";
 
@@ -65,7 +66,6 @@ const FILTER: Readonly<Record<ChangeKind, string>> = {
   resources: "resourcesListChanged",
 };
 const KINDS = Object.keys(FILTER) as ChangeKind[];
-const SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId";
 /** Bytes that may wait for a client that does not read; then its stream is closed. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 /** Node's timers fire at once beyond this many milliseconds. */
@@ -186,7 +186,7 @@ class Listener {
     const { response, id } = this.#request;
     this.close();
     if (response.writableEnded) return;
-    const result = { resultType: "complete", _meta: { [SUBSCRIPTION]: id } };
+    const result = { resultType: "complete", _meta: { [META_SUBSCRIPTION]: id } };
     this.#write({ jsonrpc: "2.0", id, result });
     response.end();
   }
@@ -202,7 +202,7 @@ class Listener {
 
   #notify(method: string, params: object): void {
     const { id } = this.#request;
-    this.#write({ jsonrpc: "2.0", method, params: { ...params, _meta: { [SUBSCRIPTION]: id } } });
+    this.#write({ jsonrpc: "2.0", method, params: { ...params, _meta: { [META_SUBSCRIPTION]: id } } });
   }
 
   #write(message: object): void {

@@ -1,5 +1,6 @@
 // Reads one JSON-RPC 2.0 message (https://www.jsonrpc.org/specification §4) by the strict JSON reader. Pure.
 import type { JsonObject, JsonValue } from "../json/types.ts";
+import { META_CAPABILITIES, META_CLIENT, META_VERSION } from "./meta.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
 import { DEFAULT_LIMITS, readJson } from "../json/strict-reader.ts";
 import { foldName } from "../json/strict-name.ts";
@@ -34,7 +35,7 @@ const RESERVED_PARAMS = new Set([
 ]);
 const RESERVED_REF = new Set(["type", "name", "uri"]);
 /** Members that the broker adds for a server of the stateless revision: a lookalike would be sent beside them. */
-const META = ["protocolVersion", "clientCapabilities", "clientInfo"].map((name) => `io.modelcontextprotocol/${name}`);
+const META = [META_VERSION, META_CAPABILITIES, META_CLIENT];
 const RESERVED_META = new Set([...META, "progressToken"].map((name) => name.toLowerCase()));
 /** Lower-case spellings whose exact form has capitals. */
 const EXACT: ReadonlyMap<string, string> = new Map(

@@ -3,6 +3,7 @@
 import { isObject, type Envelope } from "./envelope.ts";
 import { decodeHeaderValue, trimSpace } from "./header-value.ts";
 import type { JsonObject } from "../json/types.ts";
+import { META_CAPABILITIES, META_VERSION } from "./meta.ts";
 import type { McpHeaders, OperationFault } from "./operation.ts";
 import { ASSUMED, MODERN, SUPPORTED_VERSIONS } from "./versions.ts";
 
@@ -10,8 +11,6 @@ export type Agreement =
   | { readonly ok: true; readonly version: string }
   | { readonly ok: false; readonly fault: OperationFault; readonly version: string };
 
-const META_VERSION = "io.modelcontextprotocol/protocolVersion";
-export const META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 const SINGLE = ["mcp-protocol-version", "mcp-method"];
 const MIRRORS = [...SINGLE, "mcp-name"];
 /** RFC 9110 §5.5 without obs-text. */

@@ -1,6 +1,7 @@
 // Reads an HTTP body with its headers as one MCP operation. Pure; serve and broker share it.
 import { isObject, readEnvelope, readParams, type Envelope, type ReadEnvelope } from "./envelope.ts";
-import { checkHeaders, META_CAPABILITIES, revisionAlone, revisionIn, versionOf } from "./header-agreement.ts";
+import { checkHeaders, revisionAlone, revisionIn, versionOf } from "./header-agreement.ts";
+import { META_CAPABILITIES, META_VERSION } from "./meta.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { faultOfFilter, watchedIn } from "./listen-filter.ts";
 import { MAX_URI } from "./merged-names.ts";
@@ -87,7 +88,7 @@ function contextOf({ id, method }: Pick<Envelope, "id" | "method">, version: str
 
 function revisionOf(envelope: Envelope, fallback: string): string {
   const meta = envelope.params["_meta"];
-  const inBody = isObject(meta) ? meta["io.modelcontextprotocol/protocolVersion"] : undefined;
+  const inBody = isObject(meta) ? meta[META_VERSION] : undefined;
   return versionOf(inBody, fallback);
 }
 

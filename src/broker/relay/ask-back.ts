@@ -2,6 +2,7 @@
 // result. The call waits for her next request. I/O by its parts.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr
 import { innerObjectSpan, readObjectSpan, type Span } from "../../json/spans.ts";
+import { META_CAPABILITIES } from "../../mcp/meta.ts";
 import { shortValue, type ServerRequest } from "../../mcp/upstream-message.ts";
 import { LEFT } from "../abort.ts";
 import { canAnswer, carriedCapabilities, NO_CAPABILITIES } from "../sessions/client-capabilities.ts";
@@ -50,7 +51,7 @@ interface Question {
 export function askableCapabilities(call: RelayCall): ClientCapabilities {
   if (!mayAsk(call)) return NO_CAPABILITIES;
   const meta = innerObjectSpan(call.body, paramsIn(call.body)?.members.get("_meta"));
-  const place = meta?.members.get("io.modelcontextprotocol/clientCapabilities");
+  const place = meta?.members.get(META_CAPABILITIES);
   const declared = innerObjectSpan(call.body, place);
   const known = ["elicitation", "sampling", "roots"].map(
     (name) => [name, shortValue(call.body, declared?.members.get(name))] as const,

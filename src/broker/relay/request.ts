@@ -15,8 +15,9 @@ import type { RpcId } from "../../mcp/operation.ts";
 import { paramHeaders } from "../../mcp/param-headers.ts";
 import { idOf } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
+import { META_CAPABILITIES } from "../../mcp/meta.ts";
 import { headersFor } from "../upstream/client.ts";
-import { CAPABILITIES, META, type Dialect } from "../upstream/era.ts";
+import { META, type Dialect } from "../upstream/era.ts";
 import type { RelayCall } from "./admit.ts";
 import { declaredCapabilities, inputEdits } from "./asking.ts";
 import { withoutTasks, type CallTask } from "./tasks.ts";
@@ -154,7 +155,7 @@ function isNull(body: Buffer, { start, end }: Span): boolean {
 
 /** `_meta` of the stateless revision. The capabilities are those of a client who can be asked, else none. */
 function metaEdits({ asking }: RelayCall, { params, meta }: CallSpans): Edit[] {
-  const all = { ...META, ...(asking !== null && { [CAPABILITIES]: declaredCapabilities(asking.capabilities) }) };
+  const all = { ...META, ...(asking !== null && { [META_CAPABILITIES]: declaredCapabilities(asking.capabilities) }) };
   if (meta === null) return setMembers(params, { _meta: JSON.stringify(all) });
   return setMembers(
     meta,

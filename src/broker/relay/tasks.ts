@@ -5,6 +5,7 @@ import { innerObjectSpan, type Edit, type ObjectSpan } from "../../json/spans.ts
 import { isOfTask, TASKS_EXTENSION } from "../../mcp/method-table.ts";
 import type { Operation } from "../../mcp/operation.ts";
 import { MODERN } from "../../mcp/versions.ts";
+import { META_CAPABILITIES } from "../../mcp/meta.ts";
 import type { WristbandClaims } from "../../wristband/claims.ts";
 
 /** What a call has to do with tasks. */
@@ -17,7 +18,6 @@ export type CallTask =
   | { readonly kind: "about"; readonly task: Task; readonly text: string };
 
 const NONE: CallTask = { kind: "none" };
-const CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 
 /** The task that a request is about, null for an unknown one. */
 export function taskOf(ids: TaskIds | null, { method, name }: Operation, wristband: WristbandClaims): Task | null {
@@ -48,7 +48,7 @@ function ownerOf({ idp, sub, client }: WristbandClaims): TaskOwner {
 
 function extensionsIn(body: Buffer): ObjectSpan | null {
   const root = innerObjectSpan(body, { start: 0, end: body.length });
-  return ["params", "_meta", CAPABILITIES, "extensions"].reduce<ObjectSpan | null>(
+  return ["params", "_meta", META_CAPABILITIES, "extensions"].reduce<ObjectSpan | null>(
     (at, name) => (at === null ? null : innerObjectSpan(body, at.members.get(name))),
     root,
   );

@@ -5,6 +5,7 @@ import { HttpFault } from "../../http/client.ts";
 import { isObject } from "../../mcp/envelope.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { MODERN } from "../../mcp/versions.ts";
+import { META_CAPABILITIES, META_CLIENT, META_VERSION } from "../../mcp/meta.ts";
 
 export type Era = "modern" | "legacy";
 
@@ -42,12 +43,11 @@ export class HandshakeFault extends HttpFault {
 
 /** The newest revision with a handshake: the one that the broker offers. */
 export const LEGACY = "2025-11-25";
-export const CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 /** `_meta` of each request of the broker's own in the stateless revision. */
 export const META = {
-  "io.modelcontextprotocol/protocolVersion": MODERN,
-  [CAPABILITIES]: {},
-  "io.modelcontextprotocol/clientInfo": IMPLEMENTATION,
+  [META_VERSION]: MODERN,
+  [META_CAPABILITIES]: {},
+  [META_CLIENT]: IMPLEMENTATION,
 };
 
 /** Errors that only a server of the stateless revision knows: HeaderMismatch to UnsupportedProtocolVersion. */

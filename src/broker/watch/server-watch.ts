@@ -8,6 +8,7 @@ import { drainOrClose, HttpFault, isEncoded, type HttpResponse } from "../../htt
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
 import { isObject } from "../../mcp/envelope.ts";
+import { META_SUBSCRIPTION } from "../../mcp/meta.ts";
 import { orAborted } from "../abort.ts";
 import { mediaOf } from "../upstream/body.ts";
 import { createBudget, headersFor, sendOwn } from "../upstream/client.ts";
@@ -29,7 +30,6 @@ export interface ServerWatchOptions extends Watched {
 }
 
 const METHOD = "subscriptions/listen";
-const SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId";
 const BACKOFF: Backoff = { firstMs: 500, maxMs: 30_000, jitter: 0.2 };
 /** Longest wait for the head of a stream and its first message, whatever the time of the server's calls is. */
 const MAX_ACK_MS = 10_000;
@@ -194,6 +194,6 @@ class WatchStream {
 
 /** False for what is tagged with another stream's id: some servers mix up connections (threat model: B32). */
 function isOfStream({ _meta: meta }: JsonObject, id: number): boolean {
-  const tag = isObject(meta) ? meta[SUBSCRIPTION] : undefined;
+  const tag = isObject(meta) ? meta[META_SUBSCRIPTION] : undefined;
   return tag === undefined || tag === id;
 }
