@@ -124,6 +124,24 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     expect(JSON.stringify(lab.demo.arrivals)).not.toContain(PATS.other);
   });
 
+  it("CL-04: an entry that has found nothing for anybody is named while the next one serves everybody", async () => {
+    const ops = async (path: string) => (await fetch(`http://127.0.0.1:${ports.ops}${path}`)).text();
+    const told = async () => (JSON.parse(await ops("/readyz")) as { credentials: object }).credentials;
+    expect(await told()).toEqual({ neverFound: [] });
+    for (let i = 0; i < 20; i += 1) expect((await call("alice", "mixed")).status).toBe(200);
+    expect(await told()).toEqual({ neverFound: ["servers.mixed.credential[0]"] });
+    expect(await ops("/metrics")).toContain(
+      'mcp_authz_credential_never_found{entry="servers.mixed.credential[0]"} 1\n',
+    );
+    await vault.put("alice/mixed", { token: PATS.demo });
+    await forgotten();
+    await call("alice", "mixed");
+    expect(await told()).toEqual({ neverFound: [] });
+    expect(await ops("/metrics")).not.toContain("mcp_authz_credential_never_found{");
+    await vault.api("DELETE", "secret/metadata/alice/mixed");
+    await forgotten();
+  });
+
   it("CF-16: a server is told who calls, in words that it can verify with our published keys", async () => {
     expect((await call("alice", "named")).status).toBe(200);
     const said = String(other.arrivals.at(-1)?.headers.authorization).replace("Bearer ", "");

@@ -22,6 +22,7 @@ async function texts(): Promise<string[]> {
   serve.leftOut("demo");
   serve.headerDropped("x-mcp-readonly");
   serve.exchange("ok");
+  serve.credentialNeverFound(["servers.demo.credential[0]"]);
   serve.catalog({ ageSeconds: 1, names: { tools: 1 }, leftOut: {} });
   return [await serve.render(), await brokerText()];
 }

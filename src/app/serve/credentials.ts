@@ -5,7 +5,7 @@ import type { Owner } from "../../credential/lookup-cache.ts";
 import { issuerAliases } from "../../config/callers.ts";
 import { headersOf } from "../../config/names.ts";
 import { withCallerHeaders } from "../../credential/caller-headers.ts";
-import { watchEntry } from "../../credential/chain-watch.ts";
+import { createChainWatch } from "../../credential/chain-watch.ts";
 import { noneSource } from "../../credential/none.ts";
 import type { CredentialSource } from "../../credential/source.ts";
 import { staticSource } from "../../credential/static.ts";
@@ -21,6 +21,8 @@ export interface CredentialChains {
   readonly chains: ReadonlyMap<string, readonly CredentialSource[]>;
   /** Starts the sources. Resolves after the first attempt, successful or not; failed ones are retried in the background. */
   start(): Promise<void>;
+  /** Places of entries that have found nothing so far, while one behind them serves their callers. */
+  neverFound(): readonly string[];
   /** Drops the cached credentials of revoked callers at once (threat model: G18). */
   purge(isRevoked: (owner: Owner) => boolean): void;
   close(): Promise<void>;
@@ -66,19 +68,18 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
   };
   const aliases = issuerAliases(config);
   const aliasOf = (issuer: string) => aliases.get(issuer) ?? null;
+  const watch = createChainWatch((key) => reportSilent(key, deps.log));
+  const chainOf = ([name, server]: [string, Config["servers"][string]]) => {
+    const placed = server.credential.map((entry, i) => {
+      const key = `servers.${name}.credential[${i}]`;
+      return { key, source: source(entry, name, key) };
+    });
+    const chain = watch.watch(placed);
+    return [name, chain.map((one) => withCallerHeaders(one, headersOf(server).ofCaller, aliasOf))] as const;
+  };
   return {
-    chains: new Map(
-      Object.entries(config.servers).map(([name, server]) => [
-        name,
-        server.credential.map((entry, i) => {
-          const key = `servers.${name}.credential[${i}]`;
-          const made = source(entry, name, key);
-          const isLast = i === server.credential.length - 1;
-          const watched = isLast ? made : watchEntry(made, () => reportSilent(key, deps.log));
-          return withCallerHeaders(watched, headersOf(server).ofCaller, aliasOf);
-        }),
-      ]),
-    ),
+    chains: new Map(Object.entries(config.servers).map(chainOf)),
+    neverFound: watch.silent,
     async start() {
       await Promise.all([vault.start(), exchanges.start()]);
     },

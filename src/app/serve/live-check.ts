@@ -26,7 +26,7 @@ import { refetcherOf } from "./refetch.ts";
 import { aboutOthers } from "./about-others.ts";
 import { timedPorts } from "./timed-ports.ts";
 
-export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close"> {
+export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close" | "neverFound"> {
   /** That of the configuration in force. A front door takes it once for each call. */
   pipeline(): Pipeline;
   /** The same, with what the configuration says of callers whom another party has verified. */
@@ -98,6 +98,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
     answers: liveAnswers(() => live.answers),
     ...{ pipeline: () => live.pipeline, inForce: () => ({ ...live.about, pipeline: live.pipeline }) },
     start: () => live.credentials.start(),
+    neverFound: () => live.credentials.neverFound(),
     purge(isRevoked) {
       refetcher.purge(isRevoked);
       for (const { credentials } of [live, ...leaving.keys()]) credentials.purge(isRevoked);

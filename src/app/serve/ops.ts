@@ -13,6 +13,7 @@ import type { PolicyStore } from "../../policy/store.ts";
 import { REFETCH_PATH } from "../../wristband/refetch.ts";
 import { tlsOf } from "../tls-listeners.ts";
 import type { Traces } from "../traces.ts";
+import type { LiveCheck } from "./live-check.ts";
 
 /** The parts whose state the listener shows. */
 export interface ServeParts {
@@ -24,6 +25,7 @@ export interface ServeParts {
   readonly audit: Pick<Audit, "stats">;
   readonly suspensions: Pick<Suspensions, "size">;
   readonly traces: Pick<Traces, "counts">;
+  readonly live: Pick<LiveCheck, "neverFound">;
   readonly stopping: () => boolean;
   readonly configState: () => ConfigState;
   /** Answers a broker whose server refused a credential. */
@@ -52,6 +54,7 @@ export function serveOps(config: Config, parts: ServeParts) {
         metrics.policyQuarantined(policy.quarantined() || policy.hostQuarantined());
         metrics.suspended(suspensions.size);
         metrics.traces(parts.traces.counts());
+        metrics.credentialNeverFound(parts.live.neverFound());
         metrics.configStale(parts.configState().stale !== null);
         const { entries, stale } = revocations.status();
         metrics.revocations(entries, stale !== null);
@@ -91,6 +94,7 @@ function readiness(parts: ServeParts): OpsResponse {
     })),
     revocations: revocations.status(),
     catalog: catalog.state(),
+    credentials: { neverFound: parts.live.neverFound() },
     config: configState(),
   };
   return { status: ready ? 200 : 503, contentType: "application/json", body: `${JSON.stringify(body)}\n` };

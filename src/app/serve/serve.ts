@@ -90,7 +90,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   let stopping = false;
   const ops = serveOps(config, {
     ...{ metrics, policy, identity, revocations, catalog, audit, suspensions, configState: () => reloads.state() },
-    ...{ traces, stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
+    ...{ traces, live, stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
     refetch: refetchRoute(config, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
   });
   const parts = { keys, ...doors, ops, audit, revocations, policy, identity, live, catalog, metrics };

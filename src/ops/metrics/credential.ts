@@ -6,6 +6,8 @@ export interface CredentialMetrics {
   exchange(outcome: "ok" | "none" | "unavailable"): void;
   /** One read of a caller's credential; cache hits are not counted. */
   vaultRead(outcome: "ok" | "none" | "unavailable" | "not_owner", seconds: number): void;
+  /** Entries of chains that have found nothing so far, by their places in the configuration; set at a scrape. */
+  credentialNeverFound(entries: readonly string[]): void;
   /** One refetch of a credential that its server refused. @param result of a closed set */
   refetch(result: string): void;
   /** `refused`: the configuration is at fault. */
@@ -46,6 +48,7 @@ export function createCredentialMetrics(
   for (const result of ["ok", "failed", "refused"]) logins.inc({ result }, 0);
   return {
     refetch: refetchCounter(registers),
+    credentialNeverFound: neverFoundGauge(registers),
     exchange: (outcome) => exchanges.inc({ outcome }),
     vaultRead(outcome, seconds) {
       reads.inc({ outcome });
@@ -68,4 +71,17 @@ function refetchCounter(registers: Registry[]): CredentialMetrics["refetch"] {
   });
   for (const result of ["renewed", "same", "none", "unavailable", "unknown", "busy"]) refetches.inc({ result }, 0);
   return (result) => refetches.inc({ result });
+}
+
+function neverFoundGauge(registers: Registry[]): CredentialMetrics["credentialNeverFound"] {
+  const silent = new Gauge({
+    name: "mcp_authz_credential_never_found",
+    help: "1 for an entry of a credential chain that has found nothing so far, while one behind it serves its callers",
+    labelNames: ["entry"],
+    registers,
+  });
+  return (entries) => {
+    silent.reset();
+    for (const entry of entries) silent.set({ entry }, 1);
+  };
 }
