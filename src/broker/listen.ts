@@ -146,10 +146,12 @@ class Listener {
   /** The resources that their servers tell of, by their names at the endpoint. */
   async #watch({ servers, policy }: Watching): Promise<readonly string[]> {
     const { eras, policies } = this.#options;
+    const honoured = new Set<string>();
     const updates = createUpdates({
       isInForce: () => policy !== undefined && policies.has(policy),
       offers: this.#request.offers,
-      send: (uri) => this.#notify("notifications/resources/updated", { uri }),
+      // What a server says of a resource that it did not take is not for her: she was not told that she would hear of it.
+      send: (uri) => honoured.has(uri) && this.#notify("notifications/resources/updated", { uri }),
       onOver: () => this.end(),
     });
     const ending = new AbortController();
@@ -163,9 +165,9 @@ class Listener {
         own.map((uri) => uris.get(uri) ?? uri),
       );
     };
-    const honoured = (await Promise.all(servers.map(watch))).flat();
+    for (const uri of (await Promise.all(servers.map(watch))).flat()) honoured.add(uri);
     updates.begin();
-    return honoured;
+    return [...honoured];
   }
 
   #acknowledge(uris: readonly string[]): void {

@@ -32,6 +32,8 @@ export interface ListenOptions {
   /** False for an event beyond its budget, which is not read. */
   readonly isWithin: (bytes: number) => boolean;
   readonly onMessage: (heard: HeardMessage) => void;
+  /** Called when a stream has begun. */
+  readonly onOpen?: () => void;
   /** Called once the server does not know the session any more. */
   readonly onLost: () => void;
 }
@@ -69,8 +71,10 @@ async function hear(
 ): Promise<number | null | typeof FAILED | typeof NO_STREAM> {
   const headers = { ...streamHeaders(dialect, options.position.lastEventId), ...credentialHeader(credential) };
   const response = await upstream.streams.request({ method: "GET", headers, body: null, signal: options.signal });
-  if (response.statusCode === 200 && mediaOf(response) === "stream" && !isEncoded(response))
+  if (response.statusCode === 200 && mediaOf(response) === "stream" && !isEncoded(response)) {
+    options.onOpen?.();
     return readEvents(options, response);
+  }
   drainOrClose(response);
   if (response.statusCode === 404 && dialect.session !== null) options.onLost();
   return response.statusCode >= 500 ? FAILED : NO_STREAM;

@@ -1,5 +1,5 @@
-// Listens at one server of the stateless revision for changes of resources, with one caller's credential: until it is ended, again and
-// again when the stream breaks off. I/O by upstream/.
+// Listens at one server for changes of resources, with one caller's credential: until it is ended, again and again when the stream
+// breaks off. What is of the older revisions alone is in older-watch.ts. I/O by upstream/.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/utilities/subscriptions
 import { randomInt } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
@@ -15,14 +15,12 @@ import { createBudget, headersFor, sendOwn } from "../upstream/client.ts";
 import { META, type Eras } from "../upstream/era.ts";
 import { createEventParser } from "../upstream/event-stream.ts";
 import { credentialHeader } from "../upstream/upstream.ts";
-import type { Watched } from "./admit.ts";
+import { beginOlderWatch, type OlderWatchOptions, type WatchedStream } from "./older-watch.ts";
 
-export interface ServerWatchOptions extends Watched {
+export interface ServerWatchOptions extends OlderWatchOptions {
   readonly eras: Pick<Eras, "known" | "of">;
   /** Ends the watch. */
   readonly signal: AbortSignal;
-  /** Receives the own URI of each of the resources that the server says has changed. */
-  readonly onUpdate: (uri: string) => void;
   /** Called once if the server takes no such stream any more, or not from this caller. */
   readonly onGone: () => void;
   /** Pauses between streams; tests pass their own. */
@@ -94,7 +92,7 @@ async function open(options: ServerWatchOptions): Promise<Opened> {
   signal.addEventListener("abort", stop);
   const forget = () => signal.removeEventListener("abort", stop);
   try {
-    const stream = await request(options, life.signal);
+    const stream = await begin(options, life.signal);
     const ended = stream.read().finally(forget);
     ended.catch(() => {}); // of one that ends before its acknowledgement
     return { honoured: await Promise.race([stream.acknowledged, ended.then(none)]), ended };
@@ -108,12 +106,12 @@ async function open(options: ServerWatchOptions): Promise<Opened> {
 }
 
 /** @throws {HttpFault} */
-async function request(options: ServerWatchOptions, signal: AbortSignal): Promise<WatchStream> {
+async function begin(options: ServerWatchOptions, signal: AbortSignal): Promise<WatchedStream> {
   const { upstream, credential, eras } = options;
   if (options.signal.aborted) throw new HttpFault("aborted");
   const ask = sendOwn(upstream, credential, createBudget(signal));
   const era = eras.known(upstream.name) ?? (await orAborted(eras.of(upstream.name, ask), signal));
-  if (era !== "modern") throw new Refusal("status_404");
+  if (era === "legacy") return beginOlderWatch(options, signal);
   const id = randomInt(1, MAX_WIRE_ID);
   const response = await upstream.streams.request({ ...requestOf(options, id), signal });
   checkHead(response);
@@ -140,7 +138,7 @@ function checkHead(response: HttpResponse): void {
   throw new Refusal(`status_${statusCode}`);
 }
 
-class WatchStream {
+class WatchStream implements WatchedStream {
   readonly acknowledged: Promise<readonly string[]>;
   readonly #options: ServerWatchOptions;
   readonly #chunks: AsyncIterable<Buffer>;

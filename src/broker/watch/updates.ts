@@ -21,7 +21,7 @@ export interface UpdatesOptions {
   /** False for a resource that the configuration hides. */
   readonly offers: (server: string, uri: string) => boolean;
   /** Tells of one resource, by its URI at the endpoint. */
-  readonly send: (shown: string) => void;
+  readonly send: (shown: string) => unknown;
   /** Called when the right is over. */
   readonly onOver: () => void;
   readonly later?: Later;

@@ -7,15 +7,19 @@ import { startTestBroker } from "../../../test/fakes/broker.ts";
 import { event, startEraServer, type Arrival } from "../../../test/fakes/mcp-server.ts";
 import { reading } from "../../../test/fakes/reading.ts";
 import { relayFixture } from "../../../test/fakes/relay.ts";
+import {
+  askToWatch as ask,
+  credentialsFor,
+  ENDED as END,
+  listenTo as listen,
+  SUBSCRIPTION as TAG,
+  update,
+  watching,
+  type Listening,
+} from "../../../test/fakes/watching.ts";
 
 const { closing } = relayFixture();
 const METHOD = "subscriptions/listen";
-const META = {
-  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-  "io.modelcontextprotocol/clientCapabilities": {},
-};
-const TAG = "io.modelcontextprotocol/subscriptionId";
-
 /** A server's side of a stream. */
 interface Heard {
   readonly arrival: Arrival;
@@ -62,47 +66,6 @@ async function setup() {
   return { s, t, broker };
 }
 
-const credentialsFor = (...servers: string[]) =>
-  Buffer.from(
-    JSON.stringify(Object.fromEntries(servers.map((name) => [name, { "x-upstream-authorization": `Bearer ${name}` }]))),
-  ).toString("base64url");
-
-interface Listening {
-  readonly uris?: readonly string[];
-  readonly resources?: object;
-  readonly claims?: object;
-  readonly credentials?: string | undefined;
-  readonly path?: string;
-}
-
-type Broker = Awaited<ReturnType<typeof setup>>["broker"];
-
-function ask(broker: Broker, { uris = ["s+docs://a"], resources = { s: ["docs://a"] }, ...more }: Listening = {}) {
-  const params = { notifications: { resourceSubscriptions: uris }, _meta: META };
-  const body = JSON.stringify({ jsonrpc: "2.0", id: "sub", method: METHOD, params });
-  return broker.open({
-    ...{ body, path: more.path ?? "/mcp", modern: true, method: METHOD },
-    claims: { use: "listen", resources, ...more.claims },
-    headers: {
-      ...{ "mcp-name": undefined, "x-mcp-server": undefined, "x-upstream-authorization": undefined },
-      "x-upstream-credentials": "credentials" in more ? more.credentials : credentialsFor("s", "t", "old"),
-    },
-  });
-}
-
-const listen = async (broker: Broker, listening?: Listening) => reading(await ask(broker, listening));
-const acknowledged = (filter: object) => ({
-  jsonrpc: "2.0",
-  method: "notifications/subscriptions/acknowledged",
-  params: { notifications: filter, _meta: { [TAG]: "sub" } },
-});
-const update = (uri: string) => ({
-  jsonrpc: "2.0",
-  method: "notifications/resources/updated",
-  params: { uri, _meta: { [TAG]: "sub" } },
-});
-const END = { id: "sub", result: { resultType: "complete" } };
-const watching = (uris: readonly string[]) => acknowledged({ resourceSubscriptions: uris });
 /** Longer than a change may wait to be told with others. */
 const quiet = () => new Promise((done) => setTimeout(done, 500));
 
@@ -158,7 +121,7 @@ it.each([
   ],
   ["the policy of the wristband is not in force", { claims: { policy: "policy-0" } }],
   ["the wristband names no policy", { claims: { policy: undefined } }],
-  ["its server is of an older revision", { uris: ["old+docs://a"], resources: { old: ["docs://a"] } }],
+  ["its server of an older revision has no stream", { uris: ["old+docs://a"], resources: { old: ["docs://a"] } }],
   ["its server is away", { uris: ["none+docs://a"], resources: { none: ["docs://a"] } }],
 ])("where %s, nothing is watched and the stream ends in order", async (_, listening: Listening) => {
   const { s, t, broker } = await setup();
