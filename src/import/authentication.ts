@@ -3,6 +3,7 @@ import { celTerm, type Translation } from "./cel.ts";
 import { conditionsTerm, type ConditionContext } from "./conditions.ts";
 import { literal, valueLiteral, type Term } from "./rego.ts";
 import { selectedValue } from "./selector.ts";
+import type { Report } from "./report.ts";
 import type { Field } from "./source.ts";
 
 /** An entry of `identity.issuers`. */
@@ -21,7 +22,6 @@ const OTHER_WAYS: Readonly<Record<string, string>> = {
   plain: "an identity that another filter found comes by a proxy: identity.proxies (docs/callers.md)",
   anonymous: "callers without a token: servers.NAME.public (docs/callers.md#public-servers)",
 };
-const COMMON = ["when", "priority", "metrics", "cache", "credentials", "overrides", "defaults"];
 
 /** @param issuer of tokens whose entry has a `jwksUrl` alone @returns the issuers; writes `authenticated` and `identity` */
 export function importAuthentication(
@@ -48,15 +48,20 @@ export function importAuthentication(
 function oneEntry(entry: Field, context: ConditionContext, issuer: string | null): ImportedIssuer | null {
   const { report, rules } = context;
   const jwt = entry.get("jwt");
-  entry.only([...COMMON, "jwt", ...Object.keys(OTHER_WAYS)], report);
-  for (const [name, advice] of Object.entries(OTHER_WAYS)) {
-    const field = entry.get(name);
-    if (field !== null) report.unmapped(field, advice);
+  entry.takeEach("priority", "metrics", "cache");
+  const others = otherWays(entry, jwt !== null, report);
+  if (jwt === null) {
+    if (others === 0) report.unmapped(entry, "names no way to come in: jwt, with issuerUrl");
+    // Its callers do not come in, whatever else it says of them.
+    entry.take();
+    return null;
   }
-  if (jwt === null) return null;
   const found = readIssuer(jwt, context, issuer);
   checkCredentials(entry.get("credentials"), context);
-  if (found === null) return null;
+  if (found === null) {
+    entry.take();
+    return null;
+  }
   rules.comment(`${entry.key} (line ${entry.line})`);
   const claims = { ...context, identity: "input.identity.claims" };
   const when = entry.get("when");
@@ -76,12 +81,25 @@ function oneEntry(entry: Field, context: ConditionContext, issuer: string | null
   return found;
 }
 
+/** Names the ways to come in that are no tokens. @returns how many there are */
+function otherWays(entry: Field, hasJwt: boolean, report: Report): number {
+  const found = Object.entries(OTHER_WAYS).flatMap(([name, advice]) => {
+    const field = entry.get(name);
+    return field === null ? [] : [{ field, advice }];
+  });
+  for (const { field, advice } of found) {
+    if (hasJwt) report.unmapped(field, `stands beside jwt: ${advice}`);
+    else report.leftOut(field, advice);
+  }
+  return found.length;
+}
+
 function readIssuer(jwt: Field, { report }: Translation, given: string | null): ImportedIssuer | null {
-  jwt.only(["issuerUrl", "jwksUrl", "ttl", "timeout", "audiences"], report);
+  jwt.takeEach("ttl", "timeout");
   const [issuerUrl, jwksUrl] = ["issuerUrl", "jwksUrl"].map((name) => jwt.get(name)?.text ?? null);
   const issuer = issuerUrl ?? (jwksUrl == null ? null : given);
   if (issuer === null) {
-    report.unmapped(jwt, "does not say whose tokens these are (`iss`): add issuerUrl, or import with --issuer URL");
+    report.leftOut(jwt, "does not say whose tokens these are (`iss`): add issuerUrl, or import with --issuer URL");
     return null;
   }
   const audiences = jwt.get("audiences")?.items.flatMap(({ text }) => text ?? []) ?? [];
@@ -118,6 +136,6 @@ function propertyTerm(field: Field, translation: Translation): Term {
     const constant = name === "value" ? valueLiteral(value.value) : null;
     if (constant !== null) return constant;
   }
-  translation.report.unmapped(field, "is no value, selector or expression");
+  translation.report.leftOut(field, "is no value, selector or expression");
   return translation.rules.unmapped(field.line);
 }

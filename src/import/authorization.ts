@@ -5,7 +5,6 @@ import { checkReads, ownLines, type Block } from "./opa-block.ts";
 import { literal, type Term } from "./rego.ts";
 import type { Field } from "./source.ts";
 
-const COMMON = ["when", "priority", "metrics", "cache"];
 const METHODS = ["patternMatching", "opa", "kubernetesSubjectAccessReview", "spicedb"];
 
 export interface ImportedAuthorization {
@@ -22,8 +21,8 @@ export function importAuthorization(
 ): ImportedAuthorization {
   const conditions: string[] = [];
   const blocks: Block[] = [];
-  if (rules !== null && !rules.isMap) conditions.push(`${context.rules.unmapped(rules.line)} == true`);
   for (const [name, entry] of rules?.entries ?? []) {
+    entry.takeEach("priority", "metrics", "cache");
     if (isGuard(entry)) continue;
     context.rules.comment(`${entry.key} (line ${entry.line})`);
     conditions.push(`${oneEntry(name, entry, { context, blocks })} == true`);
@@ -37,8 +36,7 @@ interface Writing {
 }
 
 function oneEntry(name: string, entry: Field, { context, blocks }: Writing): Term {
-  const { report, rules } = context;
-  entry.only([...COMMON, ...METHODS], report);
+  const { rules } = context;
   const when = entry.get("when");
   const holds = methodTerm(name, entry, { context, blocks });
   if (when === null) return rules.add([{ value: "true", when: [holds] }]);
@@ -56,10 +54,9 @@ function methodTerm(name: string, entry: Field, { context, blocks }: Writing): s
   const [method] = methods;
   if (method !== undefined && methods.length === 1) {
     if (entry.get("patternMatching") !== null) {
-      method.only(["patterns"], report);
       const patterns = method.get("patterns");
       if (patterns !== null) return `${conditionsTerm(patterns, context)} == true`;
-      report.unmapped(method, "has no patterns, and so refuses everybody: write the patterns, or take the entry out");
+      report.leftOut(method, "has no patterns, and so refuses everybody: write the patterns, or take the entry out");
     }
     const block = entry.get("opa") === null ? null : readBlock(name, method, { context, blocks });
     if (block !== null) {
@@ -68,14 +65,15 @@ function methodTerm(name: string, entry: Field, { context, blocks }: Writing): s
     }
     for (const asked of ["kubernetesSubjectAccessReview", "spicedb"])
       if (entry.get(asked) !== null)
-        report.unmapped(method, "asks somebody else for each request: put who may do what into data.yaml or the token");
-  } else report.unmapped(entry, `has none or several of ${METHODS.join(", ")}`);
+        report.leftOut(method, "asks somebody else for each request: put who may do what into data.yaml or the token");
+  } else report.leftOut(entry, `has none or several of ${METHODS.join(", ")}`);
   return `${rules.unmapped(entry.line)} == true`;
 }
 
 function readBlock(name: string, opa: Field, { context, blocks }: Writing): Block | null {
   const { report, vocabulary } = context;
-  opa.only(["rego", "allValues", "version", "externalPolicy"], report);
+  // Whether other rules' values are kept for others: here nobody reads them.
+  opa.takeEach("allValues");
   const external = opa.get("externalPolicy");
   const rego = opa.get("rego");
   if (rego?.text == null || rego.text.trim() === "") {

@@ -161,12 +161,12 @@ describe("what is not mapped is named by its line", () => {
 });
 
 it("what cannot be mapped has no value, negated or not, and stands in the policy with its line", () => {
-  const { policy: files } = imported(
+  const { policy: made } = imported(
     rules(
       'authorization:\n  x:\n    when: [{predicate: "!(request.path == \'/x\')"}]\n    patternMatching: {patterns: [{predicate: "true"}]}',
     ),
   );
-  expect(files.get("policy.rego")).toMatch(/# NOT MAPPED: line 9\nr\d+ := true if \{\n\t1 == 2\n\}/);
+  expect(made().get("policy.rego")).toMatch(/# NOT MAPPED: line 9\nr\d+ := true if \{\n\t1 == 2\n\}/);
 });
 
 describe("credentials", () => {
@@ -281,4 +281,129 @@ describe("credentials", () => {
     const negated = guard.replace("has(", "!has(");
     expect(chain(rules(`${vault}${negated}${one}`)).faults).not.toEqual([]);
   });
+
+  describe("an entry or a condition that says that something was found", () => {
+    const login = (token: string) => `  login:
+    http:
+      url: https://vault.example.com/v1/auth/jwt/login
+      method: POST
+      body:
+        expression: |
+          "{\\"role\\":\\"r\\",\\"jwt\\":\\"" + ${token} + "\\"}"
+`;
+    const own = login("request.headers['authorization'].split('Bearer ')[1]");
+    const others = login("auth.metadata.service.access_token");
+    const service = `  service:
+    http:
+      url: https://idp.example.com/token
+      method: POST
+      sharedSecretRef: {name: s, key: client}
+      bodyParameters: {grant_type: {value: client_credentials}}
+`;
+    const byLogin = vault
+      .replace(
+        "credentials: {customHeader: {name: X-Vault-Token}}",
+        "headers: {X-Vault-Token: {expression: auth.metadata.login.auth.client_token}}",
+      )
+      .replace(/ {6}sharedSecretRef.*\n/, "");
+    const one = header('"Bearer " + auth.metadata.vault.data.data.token');
+    const two = header(
+      `"Bearer " + (${found} ? auth.metadata.vault.data.data.token : auth.metadata.swap.access_token)`,
+    );
+    const guard = (asked: string) =>
+      `authorization: {found: {patternMatching: {patterns: [{predicate: ${JSON.stringify(asked)}}]}}}\n`;
+    const loggedIn = "has(auth.metadata.login.auth.client_token)";
+
+    it.each([
+      ["the caller's own log-in", `${byLogin}${own}${guard(loggedIn)}${one}`],
+      ["its type", `${vault}${guard("type(auth.metadata.vault.data.data.token) == string")}${one}`],
+      ["a map on the way to it", `${vault}${guard("type(auth.metadata.vault.data) == map")}${one}`],
+      ["by its name", `${vault}${guard("auth.metadata.exists(p, p == 'vault')")}${one}`],
+      [
+        "a log-in before a read",
+        `${byLogin.replace("    http", `    when: [{predicate: ${loggedIn}}]\n    http`)}${own}${one}`,
+      ],
+      [
+        "a fallback as the guides ask for it",
+        `${vault}${exchange.replace("!has(auth.metadata.vault.data)", "!has(auth.metadata.vault.data) || !has(auth.metadata.vault.data.data) || type(auth.metadata.vault.data.data.token) != string")}${two}`,
+      ],
+    ])("holds wherever the chain finds it: %s", (_, text) => expect(chain(rules(text)).faults).toEqual([]));
+
+    it.each([
+      ["of a log-in with another's token", `${byLogin}${others}${service}${guard(loggedIn)}${one}`],
+      ["of a log-in that no read uses", `${vault}${own}${guard(loggedIn)}${one}`],
+      [
+        "of a client's token that no chain holds",
+        `${vault}${service}${guard("has(auth.metadata.service.access_token)")}${one}`,
+      ],
+      ["that it is null", `${vault}${guard("type(auth.metadata.vault.data.data.token) == null_type")}${one}`],
+      ["that it is a number", `${vault}${guard("type(auth.metadata.vault.data.data.token) == int")}${one}`],
+      ["that all is text", `${vault}${guard("type(auth.metadata) == string")}${one}`],
+      ["that the answer is text", `${vault}${guard("type(auth.metadata.vault) == string")}${one}`],
+      [
+        "of a second log-in first",
+        `${vault}${exchange}${own}${header(`"Bearer " + (${loggedIn} && ${found} ? auth.metadata.vault.data.data.token : auth.metadata.swap.access_token)`)}`,
+      ],
+      [
+        "that it is null, as a choice",
+        `${vault}${exchange}${header('"Bearer " + (type(auth.metadata.vault.data.data.token) == null_type ? auth.metadata.vault.data.data.token : auth.metadata.swap.access_token)')}`,
+      ],
+      // Authorino keeps the body of an error, too.
+      [
+        "that somebody answered, as a choice",
+        `${vault}${exchange}${header('"Bearer " + (has(auth.metadata.vault) ? auth.metadata.vault.data.data.token : auth.metadata.swap.access_token)')}`,
+      ],
+      ["that the first was found, for the second", `${vault}${exchange.replace("!has", "has")}${two}`],
+      [
+        "that nobody answered",
+        `${vault}${exchange.replace("!has(auth.metadata.vault.data)", "!has(auth.metadata.vault)")}${two}`,
+      ],
+      [
+        "of tokens for several servers",
+        `${vault}${exchange.replace("!has(auth.metadata.vault.data)", "type(auth.identity.aud) != string")}${two}`,
+      ],
+      [
+        "of tokens for this server",
+        `${vault}${exchange.replace("!has(auth.metadata.vault.data)", "auth.identity.aud == request.headers['x-mcp-servername']")}${two}`,
+      ],
+    ])("is a rule of its own, and is named: %s", (_, text) => expect(chain(rules(text)).faults).not.toEqual([]));
+  });
+
+  it.each([
+    ["another address", "https://vault.example.com/v1/secret", "https://other.example.com/v1/secret"],
+    ["another token", "name: te, key: token", "name: te, key: another"],
+  ])("there is one Vault: a second one is not mapped: %s", (_, text, other) => {
+    const second = vault.replace("metadata:\n", "").replace("  vault:", "  second:").replace(text, other);
+    const both = `"Bearer " + (${found} ? auth.metadata.vault.data.data.token : auth.metadata.second.data.data.token)`;
+    const same = vault.replace("metadata:\n", "").replace("  vault:", "  second:");
+    expect(chain(rules(`${vault}${same}${header(both)}`)).faults).toEqual([]);
+    expect(chain(rules(`${vault}${second}${header(both)}`)).faults.map(({ key }) => key)).toEqual([
+      "spec.rules.metadata.second",
+    ]);
+  });
+
+  it.each([
+    ["a scope that is computed", "scope: {value: openid}", 'scope: {expression: "auth.identity.scope"}'],
+    [
+      "a subject as a constant",
+      "subject_token: {expression: \"request.headers['authorization'].split('Bearer ')[1]\"}",
+      "subject_token: {value: abc}",
+    ],
+    ["a header of its own", "method: POST", "method: POST\n      headers: {X-Vault-Namespace: {value: team}}"],
+    ["another form", "method: POST", "method: POST\n      contentType: application/json"],
+    ["a secret in another header", "authorizationHeader: {prefix: Basic}", "customHeader: {name: X-Key}"],
+  ])("whatever a call says is carried or named: %s", (_, text, other) => {
+    const two = header(
+      `"Bearer " + (${found} ? auth.metadata.vault.data.data.token : auth.metadata.swap.access_token)`,
+    );
+    expect(exchange).toContain(text);
+    expect(chain(rules(`${vault}${exchange.replace(text, other)}${two}`)).faults).not.toEqual([]);
+  });
 });
+
+it("two servers of one name are no source: one would get the other's URL", () =>
+  expect(() =>
+    imported(rules(""), {
+      servers: ["team-a/github", "team-b/github"].map((name, i) => ({ name, url: `https://s${i}.example.com` })),
+    }),
+  ).toThrow(/team-a\/github and team-b\/github would both be the server github/));

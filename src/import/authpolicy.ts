@@ -31,8 +31,8 @@ export interface Imported {
   readonly report: Report;
   readonly config: ImportedConfig;
   readonly rego: "v0" | "v1";
-  /** The policy's files by name. */
-  readonly policy: ReadonlyMap<string, string>;
+  /** The policy's files by name, as far as the report has come: what was found later refuses too. */
+  readonly policy: () => ReadonlyMap<string, string>;
   /** Inline Rego: each is to be tried by itself. */
   readonly blocks: readonly Block[];
 }
@@ -51,12 +51,25 @@ export function importAuthPolicy(text: string, options: ImportOptions): Imported
   const rego = blocks.some((block) => block.rego === "v0") ? "v0" : "v1";
   const policy = { rego, headers: context.vocabulary.policyHeaders } as const;
   const config = configOf({ options, document, issuers, credentials, wristband, denial, policy });
-  const files = new Map([
-    ["policy.rego", policyText({ context, conditions, source: options.file, servers: config.servers })],
-    ["cel.rego", CEL_LIBRARY],
-    ...blocks.map((block) => [block.file, blockText(block)] as const),
-  ]);
+  nameUnread(document, report);
+  const files = () =>
+    new Map([
+      ["policy.rego", policyText({ context, conditions, source: options.file, servers: config.servers })],
+      ["cel.rego", CEL_LIBRARY],
+      ...blocks.map((block) => [block.file, blockText(block)] as const),
+    ]);
   return { report, config, rego, policy: files, blocks };
+}
+
+/** Whatever stands in the source and was not read is named: it may restrict somebody. */
+function nameUnread({ root, patterns }: PolicyDocument, report: Report): void {
+  for (const [, pattern] of patterns?.entries ?? []) {
+    if (!pattern.isUnread) continue;
+    pattern.take();
+    report.note(pattern, "no condition names it");
+  }
+  for (const field of root.unread)
+    report.unmapped(field, `is not known here, or not as ${field.form}: take it out, or map it by hand`);
 }
 
 function wristbandOf(
@@ -71,7 +84,7 @@ function wristbandOf(
   const [first, ...others] = found;
   for (const { field } of others) context.report.unmapped(field, "there is one wristband here: take the others out");
   if (first === undefined) return null;
-  first.field.only(["wristband", "key", "when", "priority", "metrics", "cache"], context.report);
+  first.field.takeEach("when", "priority", "metrics", "cache");
   const when = first.field.get("when");
   if (when !== null) context.report.note(when, "every request to the broker has a wristband here");
   return readWristband(first.name, first.wristband, { context, blocks: byEntry });

@@ -32,7 +32,7 @@ export function parseCel(expression: Expression, report: Report): ASTNode | null
     return parse(expression.text).ast;
   } catch (error) {
     const [why = ""] = error instanceof Error ? error.message.split("\n") : [];
-    report.unmapped(expression, `is no CEL that is read here (${why.slice(0, 120)}): write it in plain CEL`);
+    report.leftOut(expression, `is no CEL that is read here (${why.slice(0, 120)}): write it in plain CEL`);
     return null;
   }
 }
@@ -46,7 +46,7 @@ export function celTerm(expression: Expression, translation: Translation): Term 
     return new Translator(translation).term(ast, []);
   } catch (error) {
     if (!(error instanceof Untranslatable)) throw error;
-    report.unmapped(expression, error.message);
+    report.leftOut(expression, error.message);
     return rules.unmapped(expression.line);
   }
 }

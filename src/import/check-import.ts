@@ -19,7 +19,7 @@ export async function checkImport({ report, config, rego, policy, blocks }: Impo
     report.unmapped({ line: 1, key: `(result) ${key}` }, message);
   if (report.faults.length > before) return;
   const { headers } = config;
-  const { faults } = await tried(Object.fromEntries(policy), { rego, headers, compat: null, findOpa });
+  const { faults } = await tried(Object.fromEntries(policy()), { rego, headers, compat: null, findOpa });
   for (const line of faults) report.unmapped({ line: 1, key: "(result) policy" }, line);
 }
 

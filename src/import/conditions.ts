@@ -13,7 +13,7 @@ export interface ConditionContext extends Translation {
 /** @returns true where all hold, false where one does not, undefined where one cannot be told */
 export function conditionsTerm(list: Field, context: ConditionContext): Term {
   if (!list.isList) {
-    context.report.unmapped(list, "is no list of conditions");
+    context.report.leftOut(list, "is no list of conditions");
     return context.rules.unmapped(list.line);
   }
   return allOf(
@@ -27,7 +27,7 @@ function conditionTerm(item: Field, context: ConditionContext): Term {
   const [first, ...others] = item.entries;
   const term = first === undefined || others.length > 0 ? null : singleTerm(...first, context);
   if (term !== null) return term;
-  context.report.unmapped(
+  context.report.leftOut(
     item,
     "is no condition that is known: predicate, selector with operator and value, patternRef, all or any",
   );
@@ -53,6 +53,6 @@ function namedTerm(reference: Field, name: string, context: ConditionContext): T
   const named = context.patterns?.get(name) ?? null;
   const list = named?.get("allOf") ?? named;
   if (list !== null && list.items.length > 0) return conditionsTerm(list, context);
-  context.report.unmapped(reference, `there is no pattern ${name} with conditions in this policy`);
+  context.report.leftOut(reference, `there is no pattern ${name} with conditions in this policy`);
   return context.rules.unmapped(reference.line);
 }

@@ -2,6 +2,7 @@
 import type { ImportedIssuer } from "./authentication.ts";
 import type { ImportedCredentials } from "./credentials.ts";
 import type { PolicyDocument } from "./policy-document.ts";
+import { SourceError } from "./source.ts";
 import type { ImportedWristband } from "./wristband.ts";
 
 /** A server by its name in the source, which may be `namespace/name`. */
@@ -42,7 +43,7 @@ export function configOf(parts: Parts): ImportedConfig {
   const publicOrigin = options.origin ?? NOWHERE;
   const route = { name: document.route ?? "server", url: `${NOWHERE}/mcp` };
   const servers = options.servers.length > 0 ? options.servers : [route];
-  const names = new Map(servers.map(({ name }) => [ourName(name), name] as const));
+  const names = namesOf(servers);
   const urls = [
     ...servers.map(({ url }) => url),
     ...issuers.flatMap(({ issuer, jwksUri }) => [issuer, jwksUri ?? issuer]),
@@ -121,6 +122,21 @@ function ourName(name: string): string {
       .replace(/^[^a-z]+/, "")
       .slice(0, 63) || "server"
   );
+}
+
+/** Names of the source by ours. @throws {SourceError} where two would be one server, with one of the two URLs */
+function namesOf(servers: readonly NamedServer[]): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (const { name } of servers) {
+    const ours = ourName(name);
+    const other = names.get(ours);
+    if (other !== undefined)
+      throw new SourceError(
+        `${other} and ${name} would both be the server ${ours} here: import them one by one, into two folders, and give one another name`,
+      );
+    names.set(ours, name);
+  }
+  return names;
 }
 
 function openPlaces({ options, document, issuers, wristband }: Parts): string[] {

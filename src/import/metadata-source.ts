@@ -40,26 +40,16 @@ const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 const OTHER =
   "is a call to somebody else before the decision, which is no KV version 2 of a Vault and no token endpoint (RFC 8693, RFC 6749 §4.4): put what it says into the token or into data.yaml";
 const KEYS = ["http", "priority", "metrics", "cache", "when"];
-const HTTP = [
-  "url",
-  "urlExpression",
-  "method",
-  "body",
-  "bodyParameters",
-  "contentType",
-  "headers",
-  "sharedSecretRef",
-  "credentials",
-  "timeout",
-];
 
 /** Reads an entry; null for one that is not mapped, which is reported. */
 export function metadataSource(entry: Field, context: ConditionContext): MetadataSource | null {
   const { report } = context;
-  entry.only(KEYS, report, OTHER);
+  const others = entry.only(KEYS, (field) => report.unmapped(field, OTHER));
+  entry.takeEach("priority", "metrics", "cache");
   const http = entry.get("http");
+  if (http === null && others === 0) report.unmapped(entry, OTHER);
   if (http === null) return null;
-  http.only(HTTP, report);
+  http.takeEach("timeout");
   const source = readCall(http, context);
   if (source === null) report.unmapped(http, OTHER);
   return source;
@@ -117,21 +107,24 @@ const hasBody = (http: Field) => http.get("body") !== null || http.get("bodyPara
 
 /** Where `X-Vault-Token` comes from. */
 function vaultToken(http: Field, { report }: ConditionContext): { secret: string } | { login: string } | null {
-  const shared = secretOf(http.get("sharedSecretRef"));
-  if (shared !== null && isVaultToken(http.get("credentials")?.at("customHeader", "name")?.text))
-    return { secret: shared };
+  const shared = http.get("sharedSecretRef");
+  if (shared !== null) {
+    const secret = secretOf(shared);
+    return secret !== null && isVaultToken(http.at("credentials", "customHeader", "name")?.text) ? { secret } : null;
+  }
   const [entry, ...others] = http.get("headers")?.entries ?? [];
   if (entry === undefined || others.length > 0 || !isVaultToken(entry[0])) return null;
-  const secret = secretOf(entry[1].at("valueFrom", "secretKeyRef"));
-  const login = loginOf(parsedField(entry[1].get("expression"), report));
-  return secret === null ? login : { secret };
+  const reference = entry[1].at("valueFrom", "secretKeyRef");
+  if (reference === null) return loginOf(parsedField(entry[1].get("expression"), report));
+  const secret = secretOf(reference);
+  return secret === null ? null : { secret };
 }
 
 const isVaultToken = (name: string | null | undefined) => name?.toLowerCase() === "x-vault-token";
 
 /** `auth.metadata["vault-login"].auth.client_token`. */
 function loginOf(ast: ASTNode | null): { login: string } | null {
-  const [auth, metadata, login, ...path] = (ast === null ? null : pathOf(ast)) ?? [];
+  const [auth, metadata, login, ...path] = (ast && pathOf(ast)) ?? [];
   const isLogin = auth === "auth" && metadata === "metadata" && path.join(".") === "auth.client_token";
   return isLogin && login !== undefined ? { login } : null;
 }
@@ -147,12 +140,20 @@ function secretOf(reference: Field | null): string | null {
   return name == null || key == null ? null : `${name}.${key}`;
 }
 
+/** True where what is sent has another form than the request has of itself. */
+function isOtherForm(http: Field, form: string): boolean {
+  const [type, ...others] = [http.get("contentType"), http.at("headers", "Content-Type", "value")].filter(
+    (one) => one !== null,
+  );
+  return others.length > 0 || (type !== undefined && type.text !== form);
+}
+
 /** `{"role": …, "jwt": …}` as the guides put it together. */
 function vaultLogin(http: Field, { address, mount }: { address: string; mount: string }): MetadataSource | null {
   const text = http.at("body", "expression")?.text ?? "";
   const [, role, token] =
     /^\s*"\{\\"role\\":\s*\\"([\w-]+)\\",\s*\\"jwt\\":\s*\\""\s*\+\s*(.+?)\s*\+\s*"\\"\}"\s*$/s.exec(text) ?? [];
-  if (role === undefined || token === undefined) return null;
+  if (role === undefined || token === undefined || isOtherForm(http, "application/json")) return null;
   const caller = /^request\.headers\[["']authorization["']\]\.split\(["']Bearer ["']\)\[1\]$/.test(token);
   return caller || /^auth\.metadata\b/.test(token) ? { kind: "login", address, mount, role, caller } : null;
 }
@@ -163,7 +164,9 @@ function tokenRequest(http: Field, endpoint: string, context: ConditionContext):
   const parameters = http.get("bodyParameters");
   const value = (name: string) => parameters?.at(name, "value")?.text ?? null;
   const secret = secretOf(http.get("sharedSecretRef"));
+  const prefix = http.at("credentials", "authorizationHeader", "prefix")?.text ?? "Basic";
   const scope = value("scope");
+  if (prefix.toLowerCase() !== "basic" || isOtherForm(http, "application/x-www-form-urlencoded")) return null;
   if (parameters?.entries.some(([name]) => !PARAMETERS.includes(name)) !== false) return null;
   if (value("grant_type") === "client_credentials") return { kind: "client", endpoint, secret, scope };
   const types = ["subject_token_type", "requested_token_type"].map((name) => value(name) ?? ACCESS_TOKEN);
@@ -187,44 +190,4 @@ function isCallersToken(expression: Field | null, { report }: ConditionContext):
   if (ast?.op !== "[]" || ast.args[0].op !== "rcall") return false;
   const [name, of] = ast.args[0].args;
   return name === "split" && pathOf(of)?.join(".") === "request.headers.authorization";
-}
-
-/** True for a condition that asks only of other calls of the same policy, which a chain of credentials keeps by its order. */
-export function asksMetadataOnly(node: ASTNode): boolean {
-  const path = pathOf(node);
-  if (path !== null) return path[0] === "auth" && path[1] === "metadata";
-  if (node.op === "value") return true;
-  if (node.op === "==" || node.op === "!=") return asksType(node.args[0]) || node.args.every(asksMetadataOnly);
-  if (node.op === "&&" || node.op === "||") return node.args.every(asksMetadataOnly);
-  if (node.op === "!_") return asksMetadataOnly(node.args);
-  return node.op === "call" ? node.args[1].every(asksMetadataOnly) : asksForOne(node);
-}
-
-/** `auth.metadata.exists(p, p == "vault")`. */
-function asksForOne(node: ASTNode): boolean {
-  if (node.op !== "rcall" || node.args[0] !== "exists") return false;
-  const body = node.args[2][1];
-  return asksMetadataOnly(node.args[1]) && body?.op === "==" && body.args[0].op === "id" && body.args[1].op === "value";
-}
-
-/** The places below `auth.metadata` that a condition asks of, each from the entry's name on. */
-export function metadataPlaces(node: ASTNode): readonly (readonly string[])[] {
-  const path = pathOf(node);
-  if (path !== null) return path[0] === "auth" && path[1] === "metadata" ? [path.slice(2)] : [];
-  if (node.op === "rcall") return placesByName(node.args);
-  if (node.op === "!_") return metadataPlaces(node.args);
-  if (node.op === "call") return node.args[1].flatMap(metadataPlaces);
-  const isPair = node.op === "&&" || node.op === "||" || node.op === "==" || node.op === "!=";
-  return isPair ? node.args.flatMap(metadataPlaces) : [];
-}
-
-/** Of `auth.metadata.exists(p, p == "vault")`. */
-function placesByName([, of, args]: readonly [string, ASTNode, readonly ASTNode[]]): readonly (readonly string[])[] {
-  const [, body] = args;
-  const name = body?.op === "==" && body.args[1].op === "value" ? String(body.args[1].args) : "";
-  return metadataPlaces(of).map((place) => [...place, name]);
-}
-
-function asksType(node: ASTNode): boolean {
-  return node.op === "call" && node.args[0] === "type" && node.args[1].every(asksMetadataOnly);
 }

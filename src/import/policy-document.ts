@@ -5,6 +5,8 @@ import { readDocuments, SourceError, type Field } from "./source.ts";
 
 /** The sections of an AuthPolicy or AuthConfig. */
 export interface PolicyDocument {
+  /** All of it. */
+  readonly root: Field;
   /** Where sections stand: the place of what is missing. */
   readonly rules: Field;
   readonly authentication: Field | null;
@@ -26,8 +28,6 @@ const KINDS: readonly (readonly [kind: string, version: RegExp])[] = [
   ["AuthPolicy", /^authorino\.kuadrant\.io\/v1beta\d$/],
   ["AuthConfig", /^authorino\.kuadrant\.io\/v1beta[23]$/],
 ];
-const SECTIONS = ["authentication", "metadata", "authorization", "response", "callbacks"];
-const AROUND = ["when", "patterns"];
 
 interface Asked {
   readonly file: string;
@@ -38,17 +38,23 @@ interface Asked {
 export function readPolicyDocument(text: string, asked: Asked, report: Report): PolicyDocument {
   const document = choose(readDocuments(asked.file, text), asked);
   const kind = document.get("kind")?.text ?? "";
-  document.only(["apiVersion", "kind", "metadata", "spec", "status"], report);
   const spec = document.get("spec");
   if (spec === null) throw new SourceError(`${asked.file}:${document.line}: has no spec: there is nothing to import`);
   const proper = properOf(spec, kind, report);
-  const rules = sectionsOf(proper, kind, report);
+  const rules = kind === "AuthPolicy" ? (proper.get("rules") ?? proper) : proper;
+  // Which requests it is for: here all that reach a server. The object's own metadata restrict nobody.
+  for (const [field, ...names] of [
+    [document, "metadata", "status"],
+    [spec, "targetRef", "hosts"],
+  ] as const)
+    field.takeEach(...names);
   for (const [, field] of rules.get("callbacks")?.entries ?? [])
-    report.unmapped(field, "nobody is called after a decision here: the audit line says what was decided");
+    report.leftOut(field, "nobody is called after a decision here: the audit line says what was decided");
   checkConditions(proper.get("when"), report);
   const response = rules.get("response");
   const { headers, metadata } = readResponse(response, report);
   return {
+    root: document,
     rules,
     authentication: rules.get("authentication"),
     metadata: [...(rules.get("metadata")?.entries ?? []), ...metadata],
@@ -59,26 +65,6 @@ export function readPolicyDocument(text: string, asked: Asked, report: Report): 
     route: routeOf(spec, document),
     name: nameOf(document),
   };
-}
-
-/** The field that has the sections: `rules`, or the spec itself. */
-function sectionsOf(proper: Field, kind: string, report: Report): Field {
-  const rules = kind === "AuthPolicy" ? (proper.get("rules") ?? proper) : proper;
-  if (rules !== proper) {
-    proper.only(["targetRef", "rules", "strategy", ...AROUND], report);
-    rules.only(SECTIONS, report);
-  } else rules.only(["targetRef", "hosts", "strategy", ...AROUND, ...SECTIONS], report);
-  for (const name of SECTIONS) needsMap(rules.get(name), report);
-  return rules;
-}
-
-/** Older versions have lists of entries: of one, nothing would be read. */
-function needsMap(field: Field | null, report: Report): void {
-  if (field?.isMap === false)
-    report.unmapped(
-      field,
-      "is no map of entries by their names, and nothing of it is read: write it as v1beta2 has it",
-    );
 }
 
 function choose(documents: readonly Field[], { file, policy }: Asked): Field {
@@ -112,13 +98,14 @@ function nameOf(document: Field): string {
 function properOf(spec: Field, kind: string, report: Report): Field {
   if (kind !== "AuthPolicy") return spec;
   const wrapped = ["defaults", "overrides"].flatMap((name) => spec.get(name) ?? []);
-  const [wrapper] = wrapped;
-  if (wrapper === undefined) return spec;
-  if (wrapped.length > 1) report.unmapped(wrapper, "stands beside another: import the policy that is in force");
-  const beside = "stands beside defaults or overrides: import the policy that is in force";
-  spec.only(["targetRef", "defaults", "overrides"], report, beside);
+  const [wrapper = spec, ...others] = wrapped;
+  for (const other of others) report.unmapped(other, "stands beside another: import the policy that is in force");
+  if (wrapper !== spec)
+    spec.only(["targetRef", "defaults", "overrides"], (field) =>
+      report.unmapped(field, "stands beside defaults or overrides: import the policy that is in force"),
+    );
   const strategy = wrapper.get("strategy");
-  if (strategy?.text === "merge")
+  if (strategy !== null && strategy.text !== "atomic")
     report.unmapped(strategy, "other policies add to this one: import what Kuadrant made of them all, the AuthConfig");
   return wrapper;
 }
@@ -157,11 +144,11 @@ function readResponse(response: Field | null, report: Report): { headers: Entrie
   const known = ["success", "unauthenticated", "unauthorized"];
   const success = response?.get("success") ?? null;
   const headers = success?.get("headers") ?? null;
-  for (const field of [success, headers]) needsMap(field, report);
-  success?.only(
-    ["headers"],
-    report,
-    "goes to other filters of the data plane there; here its metadata are mcp.subject, mcp.server and mcp.name",
+  success?.only(["headers"], (field) =>
+    report.leftOut(
+      field,
+      "goes to other filters of the data plane there; here its metadata are mcp.subject, mcp.server and mcp.name",
+    ),
   );
   const beside = (response?.entries ?? []).filter(([name]) => !known.includes(name));
   const isCall = ([, field]: readonly [string, Field]) => field.get("http") !== null;

@@ -21,7 +21,9 @@ document := {
 
 export function policyText({ context, conditions, source, servers }: PolicyParts): string {
   const { rules, vocabulary } = context;
-  const allow = ["is_object(identity)", "authenticated", ...conditions].map((line) => `\t${line}\n`).join("");
+  const line = context.report.refusesEverybody;
+  const open = line === null ? [] : [`1 == 2 # NOT MAPPED: line ${line}, so nobody is let in`];
+  const allow = [...open, "is_object(identity)", "authenticated", ...conditions].map((one) => `\t${one}\n`).join("");
   return [
     `# Made by mcp-authz import of ${source.replaceAll(/[^\x20-\x7e]/g, "?")}. Every condition of allow is an entry of the source's authorization.`,
     "package mcp.authz",

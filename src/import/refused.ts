@@ -14,25 +14,28 @@ export function readRefused(response: Field | null, report: Report): "http" | nu
 }
 
 function checkDenial(denial: Field, status: number, report: Report): void {
-  denial.only(["code", "message", "headers", "body"], report);
   const code = denial.get("code");
   if (code !== null && code.value !== status) {
     const answers = `answered with ${status} here: clients tell by it that a token is missing (401) or does not suffice (403)`;
     if (code.value === 401 || code.value === 403 || code.value === 404) report.note(code, answers);
     else
-      report.unmapped(
+      report.leftOut(
         code,
         `${answers}; what sends people elsewhere belongs into the client or in front of the gateway`,
       );
   }
   for (const [name, header] of denial.get("headers")?.entries ?? []) {
     if (name.toLowerCase() === "www-authenticate")
-      report.note(header, "the challenge is made here, with the metadata of each endpoint: nothing to do");
-    else
-      report.unmapped(header, "a refusal has the headers of docs/refusals.md only: take it out, or let Envoy add it");
+      noted(header, "the challenge is made here, with the metadata of each endpoint: nothing to do", report);
+    else report.leftOut(header, "a refusal has the headers of docs/refusals.md only: take it out, or let Envoy add it");
   }
   for (const name of ["message", "body"]) {
     const field = denial.get(name);
-    if (field !== null) report.note(field, "the text of a refusal is that of docs/refusals.md");
+    if (field !== null) noted(field, "the text of a refusal is that of docs/refusals.md", report);
   }
+}
+
+function noted(field: Field, message: string, report: Report): void {
+  field.take();
+  report.note(field, message);
 }

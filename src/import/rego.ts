@@ -53,11 +53,14 @@ export function literal(text: string): string {
   return JSON.stringify(text.toWellFormed());
 }
 
+/** A larger whole number was another one in the source. */
+const isExact = (value: number) => Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
+
 /** A value of the source as a Rego literal; null for what has none. */
 export function valueLiteral(value: unknown): string | null {
   if (typeof value === "string") return literal(value);
   if (typeof value === "boolean" || value === null) return String(value);
-  if (typeof value === "number") return Number.isFinite(value) ? JSON.stringify(value) : null;
+  if (typeof value === "number") return isExact(value) ? JSON.stringify(value) : null;
   if (Array.isArray(value)) {
     const items = value.map(valueLiteral);
     return items.includes(null) ? null : `[${items.join(", ")}]`;

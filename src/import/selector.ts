@@ -17,10 +17,9 @@ export function segmentsOf(selector: string): readonly string[] | null {
 /** @returns the term of a pattern: true, false, or undefined for what could not be mapped */
 export function selectorTerm(pattern: Field, translation: Translation): Term {
   const { report, rules } = translation;
-  pattern.only(PARTS, report);
   const [selector = "", operator = "", value = ""] = PARTS.map((name) => pattern.get(name)?.text ?? "");
   const unmapped = (message: string) => {
-    report.unmapped(pattern, message);
+    report.leftOut(pattern, message);
     return rules.unmapped(pattern.line);
   };
   if (!OPERATORS.includes(operator))
@@ -85,7 +84,7 @@ export function selectedValue(selector: Field, translation: Translation): Term {
   const place = segments === null ? null : placeTerm(segments, translation);
   if (place === null || place.fault !== undefined || place.constant !== undefined) {
     const why = place?.fault ?? `the selector ${selector.text ?? ""} is more than a path of names`;
-    translation.report.unmapped(selector, `${why}: write it in CEL or Rego`);
+    translation.report.leftOut(selector, `${why}: write it in CEL or Rego`);
     return translation.rules.unmapped(selector.line);
   }
   const { rules } = translation;

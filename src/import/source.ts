@@ -1,47 +1,109 @@
 // A YAML document with the line of every key: each read field is known, so that what nobody read can be named. Pure.
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from "yaml";
-import type { Place, Report } from "./report.ts";
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parse,
+  parseAllDocuments,
+  type Document,
+  type Node,
+  type Scalar,
+} from "yaml";
+import type { Place } from "./report.ts";
 
 /** A source that cannot be read at all: the message says where and what to do. */
 export class SourceError extends Error {}
 
 const MAX_BYTES = 1024 * 1024;
 
-/** A value of the source with its place. */
+/** What of a document was read: of a map or list its shape, so that each member is asked by itself, or all of it. */
+interface Reading {
+  readonly lines: LineCounter;
+  readonly done: Map<object, "shape" | "all">;
+}
+
+/** Where a value hangs in its document: what is read of it is kept by that. */
+interface Slot {
+  readonly at: object;
+  readonly node: Node | null;
+}
+
+/** A value of the source with its place. Whatever is not read in the form that it has stays unread, and is named at the end. */
 export class Field implements Place {
   readonly key: string;
   readonly line: number;
+  readonly #at: object;
   readonly #node: Node | null;
-  readonly #lines: LineCounter;
+  readonly #reading: Reading;
 
-  constructor(place: Place, node: Node | null, lines: LineCounter) {
+  constructor(place: Place, { at, node }: Slot, reading: Reading) {
     this.key = place.key;
     this.line = place.line;
+    this.#at = at;
     this.#node = node;
-    this.#lines = lines;
+    this.#reading = reading;
   }
 
   /** The fields of a map, in their order; empty for anything else. */
   get entries(): readonly (readonly [string, Field])[] {
     if (!isMap(this.#node)) return [];
-    return this.#node.items.map(({ key, value }) => {
-      const name = isScalar(key) ? String(key.value) : "?";
-      const at = this.key === "" ? name : `${this.key}.${name}`;
-      return [name, new Field({ key: at, line: this.#lineOf(key as Node | null) }, value as Node | null, this.#lines)];
+    this.#mark("shape");
+    return this.#node.items.map((pair) => {
+      const name = isScalar(pair.key) ? String(pair.key.value) : "?";
+      const key = this.key === "" ? name : `${this.key}.${name}`;
+      const slot = { at: pair, node: pair.value as Node | null };
+      return [name, new Field({ key, line: this.#lineOf(pair.key as Node | null) }, slot, this.#reading)];
     });
   }
 
   /** The items of a list, empty for anything else. */
   get items(): readonly Field[] {
     if (!isSeq(this.#node)) return [];
+    this.#mark("shape");
     return this.#node.items.map((item, i) => {
       const node = item as Node | null;
-      return new Field({ key: `${this.key}[${i}]`, line: this.#lineOf(node) }, node, this.#lines);
+      const slot = { at: node ?? {}, node };
+      return new Field({ key: `${this.key}[${i}]`, line: this.#lineOf(node) }, slot, this.#reading);
     });
   }
 
-  get isMap(): boolean {
-    return isMap(this.#node);
+  /** Says that all of it is known, and named or without a meaning here. */
+  take(): void {
+    this.#mark("all");
+  }
+
+  /** Says so of those of its entries. */
+  takeEach(...names: readonly string[]): void {
+    for (const name of names) this.get(name)?.take();
+  }
+
+  get isUnread(): boolean {
+    return !this.#reading.done.has(this.#at);
+  }
+
+  /** The places that nobody read in the form that they have. */
+  get unread(): readonly Field[] {
+    const how = this.#reading.done.get(this.#at);
+    if (how === "all") return [];
+    return how === undefined
+      ? [this]
+      : [...this.entries.map(([, field]) => field), ...this.items].flatMap((one) => one.unread);
+  }
+
+  #mark(how: "shape" | "all"): void {
+    if (this.#reading.done.get(this.#at) !== "all") this.#reading.done.set(this.#at, how);
+  }
+
+  /** What it is, in words. */
+  get form(): string {
+    if (isMap(this.#node)) return "a map";
+    if (isSeq(this.#node)) return "a list";
+    const value = isScalar(this.#node) ? this.#node.value : null;
+    if (value === null) return "nothing";
+    return typeof value === "string" ? "text" : `a ${typeof value}`;
   }
 
   get isList(): boolean {
@@ -60,12 +122,18 @@ export class Field implements Place {
 
   /** Text, null where the value is none. */
   get text(): string | null {
-    return isScalar(this.#node) && typeof this.#node.value === "string" ? this.#node.value : null;
+    if (!isScalar(this.#node) || typeof this.#node.value !== "string") return null;
+    this.take();
+    return this.#node.value;
   }
 
   /** The whole value; undefined for none. */
   get value(): unknown {
-    if (isScalar(this.#node)) return this.#node.value;
+    this.take();
+    if (isScalar(this.#node)) {
+      const { type, source = "", value } = this.#node;
+      return type === "PLAIN" && LETTER.test(source) ? undefined : value;
+    }
     if (isSeq(this.#node)) return this.items.map(({ value }) => value);
     if (isMap(this.#node)) return Object.fromEntries(this.entries.map(([name, field]) => [name, field.value]));
     return undefined;
@@ -84,14 +152,16 @@ export class Field implements Place {
     return isBlock ? begin + 1 + row : begin;
   }
 
-  /** Names every key that is not among the known ones. */
-  only(known: readonly string[], report: Report, advice = "is not known here: take it out, or map it by hand"): void {
-    for (const [name, field] of this.entries) if (!known.includes(name)) report.unmapped(field, advice);
+  /** Names every key that is not among the known ones, where there is more to say than that nobody reads it. @returns how many */
+  only(known: readonly string[], name: (field: Field) => void): number {
+    const others = this.entries.filter(([key]) => !known.includes(key));
+    for (const [, field] of others) name(field);
+    return others.length;
   }
 
   #lineOf(node: Node | null): number {
     const at = node?.range?.[0];
-    return at === undefined ? this.line : this.#lines.linePos(at).line;
+    return at === undefined ? this.line : this.#reading.lines.linePos(at).line;
   }
 }
 
@@ -107,25 +177,49 @@ export function readDocuments(file: string, text: string): Field[] {
       throw new SourceError(
         `${file}:${lines.linePos(error.pos[0]).line}: is not YAML: ${error.message.split("\n")[0]}`,
       );
-    refuseReferences(file, document.contents, lines);
-    if (document.contents === null) return [];
-    const begin = document.contents.range?.[0] ?? 0;
-    return [new Field({ key: "", line: lines.linePos(begin).line }, document.contents, lines)];
+    const { contents } = document;
+    refuseUnclear(contents, (at, what) => {
+      throw new SourceError(`${file}:${lines.linePos(at?.range?.[0] ?? 0).line}: ${what}`);
+    });
+    if (contents === null) return [];
+    const line = lines.linePos(contents.range?.[0] ?? 0).line;
+    return [new Field({ key: "", line }, { at: contents, node: contents }, { lines, done: new Map() })];
   });
 }
 
-/** Aliases and merge keys put text where it does not stand: a line could not be named. */
-function refuseReferences(file: string, node: unknown, lines: LineCounter): void {
-  const fail = (at: Node | null, what: string) => {
-    const line = lines.linePos(at?.range?.[0] ?? 0).line;
-    throw new SourceError(`${file}:${line}: ${what}: write the value out`);
-  };
-  if (isAlias(node)) fail(node, "a YAML alias is not read");
-  if (isSeq(node)) for (const item of node.items) refuseReferences(file, item, lines);
+type Fail = (at: Node | null, what: string) => never;
+
+/** Aliases and merge keys put text where it does not stand, and what Kubernetes (YAML 1.1) reads otherwise would be another policy. */
+function refuseUnclear(node: unknown, fail: Fail): void {
+  if (isAlias(node)) fail(node, "a YAML alias is not read: write the value out");
+  if (isNode(node) && node.tag !== undefined) fail(node, `the YAML tag ${node.tag} is not read: write the value out`);
+  if (isScalar(node)) refuseOther(node, fail);
+  if (isSeq(node)) for (const item of node.items) refuseUnclear(item, fail);
   if (!isMap(node)) return;
   for (const { key, value } of node.items) {
-    if (!isScalar(key) || typeof key.value !== "string") fail(key as Node | null, "a key that is no text");
-    if (isScalar(key) && key.value === "<<") fail(key, "a YAML merge key is not read");
-    refuseReferences(file, value, lines);
+    refuseKey(key, fail);
+    refuseUnclear(key, fail);
+    refuseUnclear(value, fail);
   }
+}
+
+function refuseKey(key: unknown, fail: Fail): void {
+  if (!isScalar(key) || typeof key.value !== "string")
+    fail(key as Node | null, "a key that is no text: write it in quotes");
+  else if (key.value === "<<") fail(key, "a YAML merge key is not read: write the value out");
+}
+
+/** True or false for some readers of YAML 1.1: a good name, and as a value none. */
+const LETTER = /^[yYnN]$/;
+
+/** `yes`, `on`, `010`, `1_000`: values of other kinds in YAML 1.1. Dates are text in both. */
+function refuseOther(scalar: Scalar, fail: Fail): void {
+  const { type, source = "", value } = scalar;
+  if (type !== "PLAIN" || source.length > 64 || !/^[-+.\d~yYnNoOtTfF].*$/.test(source) || LETTER.test(source)) return;
+  const [other] = parse(`- ${source}`, { version: "1.1" }) as readonly unknown[];
+  if (!(other instanceof Date) && !Object.is(other, value))
+    fail(
+      scalar,
+      `Kubernetes takes ${source} for another value, by YAML 1.1: put it into quotes, or write what is meant`,
+    );
 }

@@ -20,8 +20,6 @@ export function readWristband(
   wristband: Field,
   { context, blocks }: { readonly context: ConditionContext; readonly blocks: ReadonlyMap<string, Block> },
 ): ImportedWristband {
-  const { report } = context;
-  wristband.only(["issuer", "customClaims", "tokenDuration", "signingKeyRefs"], report);
   for (const [claim, field] of wristband.get("customClaims")?.entries ?? [])
     checkClaim(claim, field, { context, blocks });
   return {
@@ -64,6 +62,7 @@ function checkClaim(
   field: Field,
   { context, blocks }: { readonly context: ConditionContext; readonly blocks: ReadonlyMap<string, Block> },
 ): void {
+  field.take();
   const source = field.get("selector") ?? field.get("expression") ?? field;
   const [, entry, rule] = /\bauth\.authorization\.([\w-]+)\.(\w+)/.exec(source.text ?? "") ?? [];
   const block = entry === undefined ? undefined : blocks.get(entry);

@@ -24,6 +24,6 @@ export function importedFiles(file: string, { report, config, policy }: Imported
   ];
   return new Map([
     ["mcp-authz.yaml", `${head.map(comment).join("")}\n${stringify(config.tree, { lineWidth: 0 })}`],
-    ...[...policy].map(([name, text]) => [`policy/${name}`, text] as const),
+    ...[...policy()].map(([name, text]) => [`policy/${name}`, text] as const),
   ]);
 }
