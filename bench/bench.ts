@@ -1,119 +1,74 @@
-// `npm run bench [-- TARGET…]`: our work against a server that does nothing, in one run and from the same client.
-// With `--calls N`, N more calls to each target afterwards, to see that its memory stays.
+// `npm run bench [-- ROW…]`: the work of one core, side by side with whoever else does it. `--help` says how.
 import { parseArgs } from "node:util";
-import {
-  drive,
-  inTurns,
-  measure,
-  residentMiB,
-  spread,
-  type Load,
-  type TargetProcess,
-  type Samples,
-} from "./harness.ts";
-import { latencyText, openLoop } from "./open-loop.ts";
-import type { Target } from "./target.ts";
-import { chosen, peerOf } from "./targets.ts";
-import { createWorld } from "./world.ts";
+import { describeMachine, setApart } from "./machine.ts";
+import { peersOf } from "./peers.ts";
+import { ROWS } from "./rows.ts";
+import { runRow, type Plan } from "./run.ts";
+import { table, warnings } from "./table.ts";
+import { save } from "./results.ts";
+
+const HELP = `npm run bench -- [ROW…] [OPTION…]
+
+Rows (all without a name):
+${ROWS.map(({ name, title }) => `  ${name.padEnd(12)} ${title}`).join("\n")}
+
+Options:
+  --peer NAME=PATH   also measure this program: opa-envoy-plugin
+  --restarts N       each program is started so often (3)
+  --rounds N         windows of each program between two starts (5)
+  --window-ms N      length of a closed window (500)
+  --warm-ms N        load before the first window of a start (2000)
+  --save             keep the figures in bench/results/ROW.json
+  --quick            one start, two short windows: does it run?
+`;
 
 const { values, positionals } = parseArgs({
   options: {
-    windows: { type: "string", default: "15" },
-    "window-ms": { type: "string", default: "1000" },
-    "in-flight": { type: "string", default: "64" },
-    "warm-ms": { type: "string", default: "3000" },
-    calls: { type: "string", default: "0" },
-    rates: { type: "string", default: "" },
+    help: { type: "boolean", short: "h", default: false },
     peer: { type: "string", multiple: true, default: [] },
+    restarts: { type: "string", default: "3" },
+    rounds: { type: "string", default: "5" },
+    "window-ms": { type: "string", default: "500" },
+    "warm-ms": { type: "string", default: "2000" },
+    save: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
   },
   allowPositionals: true,
 });
-const windows = Number(values.windows);
-const load: Load = { inFlight: Number(values["in-flight"]), windowMs: Number(values["window-ms"]) };
-const calls = Number(values.calls);
-const rates = values.rates.split(",").filter(Boolean).map(Number);
 
-interface Entry {
-  readonly target: Target;
-  readonly running: TargetProcess;
-  readonly samples: Samples;
-}
+const plan: Plan = values.quick
+  ? { restarts: 1, rounds: 2, windowMs: 200, warmMs: 300, repeats: 0 }
+  : {
+      restarts: Number(values.restarts),
+      rounds: Number(values.rounds),
+      windowMs: Number(values["window-ms"]),
+      warmMs: Number(values["warm-ms"]),
+      repeats: 3,
+    };
 
 async function run(): Promise<void> {
-  const world = await createWorld();
-  try {
-    const entries: Entry[] = [];
-    for (const target of chosen(positionals, values.peer.map(peerOf)))
-      entries.push({ target, running: await target.start(world), samples: { perSecond: [], cpuMicros: [] } });
-    console.log(`${load.inFlight} in flight, ${windows} windows of ${load.windowMs} ms each, taking turns`);
-    for (const { running } of entries) await drive(running.call, load.inFlight, { ms: Number(values["warm-ms"]) });
-    await inTurns(entries, windows, ({ running, samples }) => measure(running, load, samples));
-    console.log(report(entries));
-    for (const rate of rates) console.log(await latency(entries, rate));
-    const isAsked = ({ target }: Entry) => positionals.length === 0 || positionals.includes(target.name);
-    if (calls > 0) for (const entry of entries.filter(isAsked)) console.log(await memory(entry));
-  } finally {
-    await world.close();
-  }
-}
-
-const LATENCY_WINDOWS = 3;
-
-/** Three windows at this rate for each target, taking turns: `p50 / p99 / longest` of each, in milliseconds. */
-async function latency(entries: readonly Entry[], rate: number): Promise<string> {
-  const found = new Map<Entry, string[]>(entries.map((entry) => [entry, []]));
-  await inTurns(entries, LATENCY_WINDOWS, async (entry) => {
-    const window = await openLoop(entry.running.call, rate, 3 * load.windowMs);
-    found.get(entry)?.push(latencyText(window));
-  });
-  const lines = [...found].map(([{ target }, windows]) => `  ${target.title.padEnd(36)} ${windows.join("   ")}`);
-  return [`${rate} calls a second, p50 / p99 / longest in ms:`, ...lines].join("\n");
-}
-
-/** The table, and each row compared, window by window, with the one that it is measured against. */
-function report(entries: readonly Entry[]): string {
-  const line = (title: string, rate: string, [cpu, resident]: readonly [cpu: string, resident: string]) =>
-    `${title.padEnd(36)} ${rate.padStart(22)} ${cpu.padStart(16)} ${resident.padStart(8)}`;
-  const rows = entries.map(({ target, running, samples }) =>
-    line(target.title, spread(samples.perSecond, 0), [
-      spread(samples.cpuMicros, 0),
-      String(residentMiB(running.child)),
-    ]),
+  const unknown = positionals.find((name) => !ROWS.some((row) => row.name === name));
+  if (unknown !== undefined)
+    throw new Error(`no row ${unknown}; there are: ${ROWS.map(({ name }) => name).join(", ")}`);
+  const peers = peersOf(values.peer);
+  const cores = setApart();
+  const machine = describeMachine(cores);
+  console.log(
+    Object.entries(machine)
+      .map(([key, value]) => `${key}: ${value}`)
+      .join(" · "),
   );
-  const ratios = entries.flatMap(({ target, samples }) => {
-    const base = entries.find((entry) => entry.target.name === target.against);
-    return base === undefined ? [] : [`${target.title} / ${base.target.title}: ${compared(samples, base.samples)}`];
-  });
-  return [line("", "per second (p10–p90)", ["CPU µs", "RSS MiB"]), ...rows, ...ratios].join("\n");
-}
-
-function compared(samples: Samples, base: Samples): string {
-  const ratio = (key: keyof Samples) =>
-    spread(
-      samples[key].map((value, i) => value / (base[key][i] ?? 1)),
-      2,
-    );
-  return `${ratio("perSecond")} of the throughput, ${ratio("cpuMicros")} of the CPU per call`;
-}
-
-/** Calls between two looks at the memory. */
-const STEP = 10_000;
-
-/** A fifth of the calls first: the compiler's threads are at work, and count. */
-async function memory({ target, running: { child, call } }: Entry): Promise<string> {
-  await drive(call, load.inFlight, { calls: calls / 5 });
-  const resident = [residentMiB(child)];
-  for (let left = calls; left > 0; left -= STEP) {
-    await drive(call, load.inFlight, { calls: Math.min(left, STEP) });
-    resident.push(residentMiB(child));
+  for (const row of ROWS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
+    const result = await runRow(row, { peers, cores, plan });
+    console.log([`\n## ${row.title}\n`, table(result), ...warnings(result)].join("\n"));
+    if (values.save) save({ ...result, machine });
   }
-  return `RSS of ${target.title} over ${calls} calls, in steps of ${STEP}: ${resident.join(" ")} MiB`;
 }
 
-try {
-  await run();
-  process.exit(0);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exit(1);
-}
+if (values.help) console.log(HELP);
+else
+  await run().catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  });
+process.exit();

@@ -18,7 +18,8 @@ import { ALICE, allowingPorts, checkSettings, requestOf } from "../test/fakes/au
 import { listingOf, tool } from "../test/fakes/listing.ts";
 import { WRISTBAND } from "../test/fakes/wristband.ts";
 import { makeKey } from "../test/fakes/issuer.ts";
-import { drive, inTurns, spread } from "./harness.ts";
+import { drive, inTurns } from "./harness.ts";
+import { spreadText } from "./statistics.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -148,13 +149,13 @@ const timed = Object.entries(steps).map(([name, step]) => ({
   micros: [] as number[],
   call: async () => void (await step()),
 }));
-for (const { call } of timed) await drive(call, 1, { ms: 5 * WINDOW_MS });
+for (const { call } of timed) await drive(call, 5 * WINDOW_MS);
 await inTurns(timed, WINDOWS, async ({ call, micros }) => {
   const started = performance.now();
-  const count = await drive(call, 1, { ms: WINDOW_MS });
+  const count = await drive(call, WINDOW_MS);
   micros.push(((performance.now() - started) / count) * 1000);
 });
 
 console.log(`${SHOWN} of ${NAMES} names shown, ${page.value.length} bytes of list, ${jws.length} of wristband`);
-console.log(`${WINDOWS} windows of ${WINDOW_MS} ms each, taking turns; µs per step, median (p10–p90)`);
-for (const { name, micros } of timed) console.log(`${name.padEnd(34)} ${spread(micros, 1).padStart(24)}`);
+console.log(`${WINDOWS} windows of ${WINDOW_MS} ms each, taking turns; µs per step, median [quartiles]`);
+for (const { name, micros } of timed) console.log(`${name.padEnd(34)} ${spreadText(micros, 1).padStart(24)}`);

@@ -1,182 +1,250 @@
-// A client for Checks over one connection that costs a fraction of any server: the frames of a call are written once, and of an
-// answer only the message is looked at. So a server of one core is what is measured. I/O.
+// A client for unary gRPC that costs a fraction of any server, so that a server of one core is what is measured: it writes frames
+// from prepared messages, and reads of an answer only whether it allows. Obeys windows, limits of streams, and fills HPACK's
+// dynamic table as proxies do. I/O.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { FLAG, FRAME } from "../src/http2/frame.ts";
-import { data, frame, headers, HELLO, settings, window } from "../test/fakes/http2-frames.ts";
-import type { Call } from "./harness.ts";
+import { FLAG, FRAME, PREFACE, writeHeader } from "../src/http2/frame.ts";
+import { frame, settings, window } from "../test/fakes/http2-frames.ts";
+import { verdictOf } from "./check-answer.ts";
+import { headerBlocks } from "./header-blocks.ts";
+import type { Answered, Connection } from "./service.ts";
 
 const WINDOW = 2 ** 31 - 1;
+const MAX_CONCURRENT_STREAMS = 3;
 const INITIAL_WINDOW_SIZE = 4;
 const FIRST_WINDOW = 65_535;
+const HEADER = 9;
+const DATA_BYTES = 16_384;
+/** Bytes that are written at once. */
+const OUT_BYTES = 1 << 20;
 /** Received bytes after which the connection's window is filled up. */
-const REFILL = 16 * 1024 * 1024;
+const REFILL = 1 << 24;
 const PREFIX = 5;
 
-interface Frame {
-  readonly type: number;
-  readonly flags: number;
+interface Call {
+  readonly due: number;
+  readonly message: Buffer;
   readonly stream: number;
+  window: number;
+  sent: number;
+  answer: Buffer;
 }
 
-interface Waiting {
-  readonly done: (message: Buffer) => void;
-  readonly fail: (error: Error) => void;
-  message: Buffer;
+export interface WireOptions {
+  readonly address: string;
+  readonly path: string;
+  /** Messages with their gRPC prefix, taken in turn. */
+  readonly requests: readonly Buffer[];
+  readonly answered: Answered;
 }
 
-/** Sends a unary call again and again; resolves with the message of the answer, empty where there is none. */
-export class WireClient {
+/** One connection. */
+export class WireConnection implements Connection {
+  last: Buffer = Buffer.alloc(0);
+  closed = 0;
+  readonly #options: WireOptions;
   readonly #socket: Socket;
-  readonly #request: readonly [head: Buffer, body: Buffer];
-  readonly #waiting = new Map<number, Waiting>();
-  readonly #queue: (() => void)[] = [];
+  readonly #calls = new Map<number, Call>();
+  /** Not yet sent to the end, in order. */
+  readonly #waiting: Call[] = [];
+  readonly #out = Buffer.allocUnsafe(OUT_BYTES);
+  readonly #blocks: readonly [first: Buffer, later: Buffer];
+  readonly #ready = Promise.withResolvers<void>();
+  #filled = 0;
+  #next = 0;
   #stream = -1;
-  #sendWindow = FIRST_WINDOW;
+  #window = FIRST_WINDOW;
+  #streamWindow = FIRST_WINDOW;
+  #maxStreams = Infinity;
   #received = 0;
   #rest: Buffer = Buffer.alloc(0);
-  #out: Buffer[] = [];
+  #isClosing = false;
 
-  private constructor(socket: Socket, request: readonly [Buffer, Buffer]) {
+  private constructor(socket: Socket, options: WireOptions) {
     this.#socket = socket;
-    this.#request = request;
+    this.#options = options;
+    this.#blocks = headerBlocks(options.path, options.address);
+    this.#next = Math.floor(Math.random() * options.requests.length);
     socket.on("data", (bytes: Buffer) => this.#read(bytes));
-    socket.on("close", () => this.#end(new Error("the connection is closed")));
+    socket.on("close", () => this.#ended());
     socket.on("error", () => {});
-    socket.write(Buffer.concat([HELLO, settings([INITIAL_WINDOW_SIZE, WINDOW]), window(0, WINDOW - FIRST_WINDOW)]));
+    socket.write(Buffer.concat([PREFACE, settings([INITIAL_WINDOW_SIZE, WINDOW]), window(0, WINDOW - FIRST_WINDOW)]));
   }
 
-  static async open(address: string, path: string, message: Buffer): Promise<WireClient> {
-    const { hostname, port } = new URL(`http://${address}`);
+  /** Resolves when the server's settings are there. */
+  static async open(options: WireOptions): Promise<WireConnection> {
+    const { hostname, port } = new URL(`http://${options.address}`);
     const socket = connect({ host: hostname, port: Number(port), noDelay: true });
     await once(socket, "connect");
-    const fields = [
-      ...([
-        [":method", "POST"],
-        [":scheme", "http"],
-        [":path", path],
-        [":authority", address],
-      ] as const),
-      ...([
-        ["content-type", "application/grpc"],
-        ["te", "trailers"],
-        ["grpc-timeout", "5S"],
-      ] as const),
-    ];
-    const prefix = Buffer.alloc(PREFIX);
-    prefix.writeUInt32BE(message.length, 1);
-    return new WireClient(socket, [headers(1, fields), data(1, Buffer.concat([prefix, message]))]);
+    const connection = new WireConnection(socket, options);
+    await connection.#ready.promise;
+    return connection;
+  }
+
+  send(due: number): number {
+    const { requests } = this.#options;
+    const message = requests[this.#next] ?? Buffer.alloc(0);
+    this.#next = (this.#next + 1) % requests.length;
+    this.#stream += 2;
+    const call = { due, message, stream: this.#stream, window: 0, sent: -1, answer: Buffer.alloc(0) };
+    if (this.#waiting.length > 0 || !this.#write(call)) this.#waiting.push(call);
+    return call.stream;
+  }
+
+  reset(stream: number): boolean {
+    const call = this.#calls.get(stream);
+    if (call === undefined) return false;
+    this.#calls.delete(stream);
+    this.#put(frame({ type: FRAME.rstStream, stream, payload: Buffer.from([0, 0, 0, 8]) }));
+    this.flush();
+    return true;
+  }
+
+  flush(): void {
+    if (this.#filled === 0) return;
+    this.#socket.write(Buffer.from(this.#out.subarray(0, this.#filled)));
+    this.#filled = 0;
   }
 
   close(): void {
+    this.#isClosing = true;
     this.#socket.destroy();
   }
 
-  send(): Promise<Buffer> {
-    return new Promise((done, fail) => {
-      const start = () => {
-        this.#stream += 2;
-        this.#waiting.set(this.#stream, { done, fail, message: Buffer.alloc(0) });
-        this.#sendWindow -= this.#bodyBytes;
-        for (const part of this.#request) this.#write(onStream(part, this.#stream));
-      };
-      if (this.#sendWindow >= this.#bodyBytes) start();
-      else this.#queue.push(start);
-    });
+  /** Writes what the windows allow of a call. @returns true when it is whole */
+  #write(call: Call): boolean {
+    if (call.sent < 0) {
+      if (this.#calls.size >= this.#maxStreams) return false;
+      this.#begin(call);
+    }
+    while (call.sent < call.message.length) {
+      const length = Math.min(DATA_BYTES, call.message.length - call.sent, this.#window, call.window);
+      if (length <= 0) return false;
+      const isEnd = call.sent + length === call.message.length;
+      this.#room(HEADER + length);
+      const head = { length, type: FRAME.data, flags: isEnd ? FLAG.endStream : 0, stream: call.stream };
+      this.#filled = writeHeader(this.#out, this.#filled, head);
+      call.message.copy(this.#out, this.#filled, call.sent, call.sent + length);
+      this.#filled += length;
+      call.sent += length;
+      call.window -= length;
+      this.#window -= length;
+    }
+    return true;
   }
 
-  get #bodyBytes(): number {
-    return this.#request[1].length - 9;
+  #begin(call: Call): void {
+    const block = this.#blocks[this.#calls.size === 0 && call.stream === 1 ? 0 : 1];
+    this.#room(HEADER + block.length);
+    const head = { length: block.length, type: FRAME.headers, flags: FLAG.endHeaders, stream: call.stream };
+    this.#filled = writeHeader(this.#out, this.#filled, head);
+    this.#filled += block.copy(this.#out, this.#filled);
+    call.sent = 0;
+    call.window = this.#streamWindow;
+    this.#calls.set(call.stream, call);
   }
 
-  /** One write a turn. */
-  #write(bytes: Buffer): void {
-    if (this.#out.length === 0)
-      setImmediate(() => {
-        this.#socket.write(Buffer.concat(this.#out));
-        this.#out = [];
-      });
-    this.#out.push(bytes);
+  #room(bytes: number): void {
+    if (this.#filled + bytes > OUT_BYTES) this.flush();
+  }
+
+  #put(bytes: Buffer): void {
+    this.#room(bytes.length);
+    this.#filled += bytes.copy(this.#out, this.#filled);
+  }
+
+  #writeWaiting(): void {
+    for (let call = this.#waiting[0]; call !== undefined && this.#write(call); call = this.#waiting[0])
+      this.#waiting.shift();
   }
 
   #read(bytes: Buffer): void {
     const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     let at = 0;
-    while (all.length - at >= 9) {
-      const end = at + 9 + all.readUIntBE(at, 3);
+    while (all.length - at >= HEADER) {
+      const end = at + HEADER + all.readUIntBE(at, 3);
       if (end > all.length) break;
-      this.#frame(
-        { type: all[at + 3] ?? 0, flags: all[at + 4] ?? 0, stream: all.readUInt32BE(at + 5) },
-        all.subarray(at + 9, end),
-      );
+      const stream = all.readUInt32BE(at + 5);
+      this.#frame(all[at + 3] ?? 0, { flags: all[at + 4] ?? 0, stream, payload: all.subarray(at + HEADER, end) });
       at = end;
     }
     this.#rest = all.subarray(at);
+    this.#writeWaiting();
+    this.flush();
   }
 
-  #frame({ type, flags, stream }: Frame, payload: Buffer): void {
+  #frame(type: number, { flags, stream, payload }: { flags: number; stream: number; payload: Buffer }): void {
     const isEnd = (flags & FLAG.endStream) !== 0;
     if (type === FRAME.data) this.#data(stream, payload, isEnd);
-    else if (type === FRAME.headers && isEnd) this.#answered(stream);
-    else if (type === FRAME.rstStream) this.#waiting.get(stream)?.fail(new Error(`reset ${payload.readUInt32BE()}`));
-    else if (stream === 0) this.#ofConnection({ type, flags, stream }, payload);
+    else if (type === FRAME.headers && isEnd) this.#done(stream);
+    else if (type === FRAME.rstStream) this.#done(stream);
+    else if (type === FRAME.windowUpdate) this.#widen(stream, payload.readUInt32BE());
+    else if (type === FRAME.settings && (flags & FLAG.ack) === 0) this.#settings(payload);
+    else if (type === FRAME.ping && (flags & FLAG.ack) === 0) this.#put(frame({ type, flags: FLAG.ack, payload }));
   }
 
   #data(stream: number, payload: Buffer, isEnd: boolean): void {
-    this.#refill(payload.length);
-    const waiting = this.#waiting.get(stream);
-    if (waiting !== undefined) waiting.message = Buffer.concat([waiting.message, payload]);
-    if (isEnd) this.#answered(stream);
+    this.#received += payload.length;
+    if (this.#received > REFILL) {
+      this.#put(window(0, this.#received));
+      this.#received = 0;
+    }
+    const call = this.#calls.get(stream);
+    if (call !== undefined) call.answer = call.answer.length === 0 ? payload : Buffer.concat([call.answer, payload]);
+    if (isEnd) this.#done(stream);
   }
 
-  #answered(stream: number): void {
-    const waiting = this.#waiting.get(stream);
-    this.#waiting.delete(stream);
-    waiting?.done(waiting.message.subarray(PREFIX));
+  #done(stream: number): void {
+    const call = this.#calls.get(stream);
+    if (call === undefined) return;
+    this.#calls.delete(stream);
+    this.last = call.answer.subarray(PREFIX);
+    this.#options.answered(call.due, verdictOf(this.last));
   }
 
-  #ofConnection({ type, flags }: Frame, payload: Buffer): void {
-    if (type === FRAME.windowUpdate) this.#widen(payload.readUInt32BE());
-    else if ((flags & FLAG.ack) !== 0) return;
-    else if (type === FRAME.settings) this.#write(frame({ type, flags: FLAG.ack }));
-    else if (type === FRAME.ping) this.#write(frame({ type, flags: FLAG.ack, payload }));
+  #widen(stream: number, bytes: number): void {
+    const call = this.#calls.get(stream);
+    if (stream === 0) this.#window += bytes;
+    else if (call !== undefined) call.window += bytes;
   }
 
-  #widen(bytes: number): void {
-    this.#sendWindow += bytes;
-    while (this.#queue.length > 0 && this.#sendWindow >= this.#bodyBytes) this.#queue.shift()?.();
+  #settings(payload: Buffer): void {
+    for (let at = 0; at < payload.length; at += 6) {
+      const [id, value] = [payload.readUInt16BE(at), payload.readUInt32BE(at + 2)];
+      if (id === INITIAL_WINDOW_SIZE) this.#streamWindow = value;
+      if (id === MAX_CONCURRENT_STREAMS) this.#maxStreams = value;
+    }
+    this.#put(frame({ type: FRAME.settings, flags: FLAG.ack }));
+    this.#ready.resolve();
   }
 
-  #refill(bytes: number): void {
-    this.#received += bytes;
-    if (this.#received < REFILL) return;
-    this.#write(window(0, this.#received));
-    this.#received = 0;
-  }
-
-  #end(error: Error): void {
-    for (const { fail } of this.#waiting.values()) fail(error);
-    this.#waiting.clear();
+  #ended(): void {
+    this.#ready.resolve();
+    if (this.#isClosing) return;
+    this.closed += 1;
+    for (const { due } of this.#calls.values()) this.#options.answered(due, "fault");
+    this.#calls.clear();
   }
 }
 
-function onStream(frameOfOne: Buffer, stream: number): Buffer {
-  const copy = Buffer.from(frameOfOne);
-  copy.writeUInt32BE(stream, 5);
-  return copy;
-}
-
-/** A call whose answers are as long as the first, which the caller looks at. */
-export async function wireCall(
-  [address, path]: readonly [string, string],
-  message: Buffer,
-  isExpected: (answer: Buffer) => boolean,
-): Promise<Call> {
-  const client = await WireClient.open(address, path, message);
-  const first = await client.send();
-  if (!isExpected(first)) throw new Error(`${address}: the answer is not the one that is to be measured`);
-  return async () => {
-    const answer = await client.send();
-    if (answer.length !== first.length) throw new Error(`${address}: another answer than the first`);
+/** Several connections as one: calls go to each in turn. */
+export async function openWire(options: WireOptions, connections: number): Promise<Connection> {
+  const all: WireConnection[] = [];
+  for (let i = 0; i < connections; i += 1) all.push(await WireConnection.open(options));
+  const [first] = all;
+  if (first === undefined) throw new Error("no connection");
+  if (all.length === 1) return first;
+  let next = 0;
+  return {
+    send: (due) => (all[(next += 1) % all.length] ?? first).send(due),
+    reset: () => false,
+    flush: () => all.forEach((one) => one.flush()),
+    close: () => all.forEach((one) => one.close()),
+    get last() {
+      return first.last;
+    },
+    get closed() {
+      return all.reduce((sum, one) => sum + one.closed, 0);
+    },
   };
 }

@@ -1,130 +1,143 @@
-// What the targets share: a folder, an issuer with one caller, and a way to start our own processes.
-import { spawn, type ChildProcess } from "node:child_process";
+// What the variants share: a folder, an issuer with 500 callers, 200 tools on four servers, grants for 20 groups. I/O.
 import { generateKeyPairSync } from "node:crypto";
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { join } from "node:path";
 import { stringify } from "yaml";
-import { compact, makeKey, startIssuer, type FakeIssuer } from "../test/fakes/issuer.ts";
+import { compact, makeKey, startIssuer, type FakeIssuer, type TestKey } from "../test/fakes/issuer.ts";
 import { freePorts } from "../demo/ports.ts";
+import type { Cores } from "./machine.ts";
+import { Processes } from "./processes.ts";
 
-const ROOT = resolve(import.meta.dirname, "..");
-const START_MS = 20_000;
 export const ORIGIN = "http://127.0.0.1:8080";
+export const AUDIENCE = "gateway";
+export const USERS = 500;
+const SERVERS = 4;
+const TOOLS = 200;
+const GROUPS = 20;
+/** The callers are in two of the groups, which have 20 tools. */
+export const GRANTED = 20;
+const GROUPS_OF_CALLER = ["dev", "ops"];
+const TOKEN_SECONDS = 12 * 3600;
+
+export interface Tool {
+  readonly server: string;
+  readonly name: string;
+}
+
+export const SERVER_NAMES: readonly string[] = Array.from({ length: SERVERS }, (_, i) => `s${i}`);
+export const ALL_TOOLS: readonly Tool[] = Array.from({ length: TOOLS }, (_, i) => ({
+  server: `s${i % SERVERS}`,
+  name: `tool_${i}`,
+}));
+
+/** By group: ten tools each. */
+export const GRANTS: Readonly<Record<string, readonly Tool[]>> = Object.fromEntries(
+  Array.from({ length: GROUPS }, (_, i) => [
+    GROUPS_OF_CALLER[i] ?? `group${i}`,
+    ALL_TOOLS.slice((i * TOOLS) / GROUPS, ((i + 1) * TOOLS) / GROUPS),
+  ]),
+);
 
 export interface World {
   /** Holds configurations and secrets. */
   readonly folder: string;
-  /** Alice's access token. */
-  readonly token: string;
-  /** Starts one of our own programs. */
-  spawn(args: readonly string[]): ChildProcess;
+  readonly issuer: string;
+  readonly key: TestKey;
+  readonly processes: Processes;
+  /** One access token for each caller. */
+  readonly tokens: readonly string[];
+  /** So many further tokens, none like another. */
+  newTokens(count: number): readonly string[];
   /** A token of the issuer, whose keys the broker takes for those of `serve`. */
   sign(typ: string, claims: object): string;
-  /** Starts one of the services; resolves when it is ready. @param config laid over ours, at the top level and in `listen` */
-  start(
-    service: "serve" | "broker",
-    config?: Readonly<Record<string, unknown>> & { readonly listen?: object },
-  ): Promise<{ readonly child: ChildProcess; readonly address: string }>;
-  /** Has a program of somebody else ended with ours. */
-  adopt(child: ChildProcess): void;
+  /** Answers every request with this text, from the generator's process. @returns `host:port` */
+  answer(body: string): Promise<string>;
+  onClose(close: () => Promise<void>): void;
   close(): Promise<void>;
 }
 
-export async function createWorld(): Promise<World> {
+export async function createWorld(cores: Cores): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "mcp-authz-bench-"));
-  const key = makeKey("k1");
+  const key = makeKey("k1", "RS256");
   const issuer = await startIssuer(key);
-  writeSecrets(folder);
-  const children: ChildProcess[] = [];
-  const startChild = (args: readonly string[]) => {
-    const child = spawn(process.execPath, [...args], { stdio: ["ignore", "pipe", "inherit"], cwd: ROOT });
-    children.push(child);
-    return child;
-  };
-  const sign = (typ: string, claims: object) => compact(key, { alg: "ES256", typ, kid: key.kid }, claims);
+  writeFiles(folder);
+  const processes = new Processes(cores, join(folder, "log"));
+  const closing: (() => Promise<void>)[] = [];
+  const token = tokenMaker(issuer, key);
   return {
     folder,
-    token: sign("at+jwt", aliceClaims(issuer.issuer)),
-    sign,
-    spawn: startChild,
-    adopt: (child) => void children.push(child),
-    async start(service, config = {}) {
-      const ports = await freePorts();
-      const file = join(folder, `mcp-authz-${children.length}.yaml`);
-      const base = configuration(issuer, ports, children.length);
-      writeFileSync(file, stringify({ ...base, ...config, listen: { ...base.listen, ...config.listen } }));
-      const child = startChild(["src/cli/mcp-authz.ts", service, "--config", file]);
-      const [port, ops] = service === "serve" ? [ports.authz, ports.ops] : [ports.broker, ports.brokerOps];
-      await waitUntilOk(child, `http://127.0.0.1:${ops}/readyz`);
-      return { child, address: `127.0.0.1:${port}` };
-    },
+    issuer: issuer.issuer,
+    key,
+    processes,
+    tokens: Array.from({ length: USERS }, (_, i) => token(i, {})),
+    newTokens: (count) => Array.from({ length: count }, (_, i) => token(i % USERS, { jti: `new-${i}` })),
+    sign: (typ, claims) => compact(key, { alg: "RS256", typ, kid: key.kid }, claims),
+    answer: (body) => answering(body, closing),
+    onClose: (close) => void closing.push(close),
     async close() {
-      for (const child of children) child.kill();
-      await Promise.all(children.map(async (child) => child.exitCode ?? child.signalCode ?? once(child, "exit")));
+      await processes.close();
+      for (const close of closing) await close();
       await issuer.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
-function writeSecrets(folder: string): void {
+function tokenMaker({ issuer }: FakeIssuer, key: TestKey): (user: number, more: object) => string {
+  const now = Math.floor(Date.now() / 1000);
+  const common = { iss: issuer, aud: AUDIENCE, iat: now, exp: now + TOKEN_SECONDS, azp: "agent-7" };
+  const rights = { groups: GROUPS_OF_CALLER, scope: "tools:read tools:call" };
+  const header = { alg: "RS256", typ: "at+jwt", kid: key.kid };
+  return (user, more) =>
+    compact(key, header, { ...common, ...rights, sub: `user-${user}`, preferred_username: `user-${user}`, ...more });
+}
+
+function writeFiles(folder: string): void {
   mkdirSync(join(folder, "keys"));
-  const pem = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" });
-  writeFileSync(join(folder, "keys/w.pem"), pem, { mode: 0o600 });
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  writeFileSync(join(folder, "keys/w.pem"), privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
   writeFileSync(join(folder, "pat"), "upstream-credential", { mode: 0o600 });
 }
 
-function configuration({ issuer }: FakeIssuer, ports: Awaited<ReturnType<typeof freePorts>>, number: number) {
+async function answering(body: string, closing: (() => Promise<void>)[]): Promise<string> {
+  const server = createServer((_, response) => response.setHeader("content-type", "application/json").end(body));
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  closing.push(() => closed(server));
+  const address = server.address();
+  return `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((done) => {
+    server.closeAllConnections();
+    server.close(() => done());
+  });
+}
+
+/** Writes a configuration of ours with free ports. @param config laid over it, at the top level and in `listen` */
+export async function writeConfig(
+  world: World,
+  config: Readonly<Record<string, unknown>> & { readonly listen?: object },
+) {
+  const ports = await freePorts();
   const local = (port: number) => `127.0.0.1:${port}`;
-  return {
+  const [authz, ops, broker, brokerOps] = [ports.authz, ports.ops, ports.broker, ports.brokerOps].map(local);
+  const base = {
     publicOrigin: ORIGIN,
-    listen: {
-      authz: local(ports.authz),
-      ops: local(ports.ops),
-      broker: local(ports.broker),
-      brokerOps: local(ports.brokerOps),
-    },
-    audit: { file: `audit-${number}.jsonl` },
-    identity: { issuers: [{ issuer, audiences: ["gateway"], algorithms: ["ES256"] }] },
-    policy: { path: join(ROOT, "policies/demo") },
-    wristband: { issuer: ORIGIN, keys: [{ kid: "w", file: "keys/w.pem" }], jwksUrl: `${issuer}/jwks` },
-    servers: {
-      demo: { url: "http://127.0.0.1:1/mcp", callRouting: "direct", credential: [{ static: { file: "pat" } }] },
-    },
+    audit: { file: `audit-${ports.authz}.jsonl` },
+    identity: { issuers: [{ issuer: world.issuer, audiences: [AUDIENCE], algorithms: ["RS256"] }] },
+    policy: { path: "policy" },
+    wristband: { issuer: ORIGIN, keys: [{ kid: "w", file: "keys/w.pem" }], jwksUrl: `${world.issuer}/jwks` },
   };
-}
-
-export function aliceClaims(issuer: string): object {
-  const now = Math.floor(Date.now() / 1000);
+  const file = join(world.folder, `mcp-authz-${ports.authz}.yaml`);
+  writeFileSync(file, stringify({ ...base, ...config, listen: { authz, ops, broker, brokerOps, ...config.listen } }));
   return {
-    iss: issuer,
-    aud: "gateway",
-    sub: "alice",
-    exp: now + 3600,
-    iat: now,
-    groups: ["engineering"],
-    scope: "mcp:read mcp:write",
-    preferred_username: "alice",
+    file,
+    authz: `127.0.0.1:${ports.authz}`,
+    ops: `127.0.0.1:${ports.ops}`,
+    broker: `127.0.0.1:${ports.broker}`,
+    brokerOps: `127.0.0.1:${ports.brokerOps}`,
   };
-}
-
-/** The first line that a child prints. */
-export function firstLine(child: ChildProcess): Promise<string> {
-  return new Promise((done) => child.stdout?.once("data", (data: Buffer) => done(data.toString().trim())));
-}
-
-export async function waitUntilOk(child: ChildProcess, url: string): Promise<void> {
-  const end = Date.now() + START_MS;
-  for (;;) {
-    const ok = await fetch(url).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (ok) return;
-    if (child.exitCode !== null || Date.now() > end) throw new Error(`${url} does not answer 200`);
-    await delay(50);
-  }
 }

@@ -1,47 +1,78 @@
-// opa-envoy-plugin on the same Check, by its binary (`--peer opa-envoy-plugin=PATH`): RS256 by a key in its data, which is the
-// cheapest that it has. I/O: starts it.
-import { spawn } from "node:child_process";
-import { createPublicKey } from "node:crypto";
+// opa-envoy-plugin on the same Checks, by its binary (`--peer opa-envoy-plugin=PATH`): RS256 by a key in its data, which is the
+// cheapest that it has, log level error, one thread. I/O: starts it.
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../../demo/ports.ts";
-import { compact, makeKey } from "../../test/fakes/issuer.ts";
-import { refusedCalls, toolCall } from "../decision.ts";
-import { checkCall, requireRefusals } from "../grpc-call.ts";
-import type { Target } from "../target.ts";
-import { aliceClaims, waitUntilOk } from "../world.ts";
+import { openerOf } from "../ours/serve.ts";
+import { badChecks, goodChecks, type Asked } from "../requests.ts";
+import type { Service, Variant } from "../service.ts";
+import { GRANTS, SERVER_NAMES, type World } from "../world.ts";
 
-const ISSUER = "https://idp.example";
+/** What a row asks of it: the rule of `decision.rego`, and how it is asked. */
+export interface OpaRow {
+  readonly rule: "result" | "relay" | "list" | "secret";
+  readonly asked?: Asked;
+  readonly shows?: (answer: Buffer) => boolean;
+}
 
-export function opaEnvoyPlugin(path: string): Target {
+export function opaEnvoyPlugin(path: string, row: OpaRow): Variant {
   return {
     name: "opa-envoy-plugin",
-    title: "opa-envoy-plugin, the same decision",
-    against: null,
+    title: "opa-envoy-plugin",
     async start(world) {
-      const key = makeKey("peer", "RS256");
-      const token = compact(key, { alg: "RS256", typ: "JWT", kid: key.kid }, aliceClaims(ISSUER));
-      const data = join(world.folder, "peer.json");
-      const publicKey = createPublicKey({ key: key.jwk, format: "jwk" });
-      const pem = publicKey.export({ type: "spki", format: "pem" });
-      const grants = { engineering: ["search_docs"] };
-      writeFileSync(data, JSON.stringify({ issuer: { name: ISSUER, key: pem }, grants }));
+      const data = join(world.folder, "opa.json");
+      writeFileSync(data, JSON.stringify(await dataOf(world, row)));
       const { authz, ops } = await freePorts();
       const address = `127.0.0.1:${authz}`;
-      const child = spawn(
-        path,
-        [
-          ...["run", "--server", "--log-level=error", "--skip-version-check", `--addr=127.0.0.1:${ops}`],
-          `--set=plugins.envoy_ext_authz_grpc.addr=${address}`,
-          "--set=plugins.envoy_ext_authz_grpc.path=envoy/authz/result",
-          ...[join(import.meta.dirname, "decision.rego"), data],
-        ],
-        { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, GOMAXPROCS: "1" } },
-      );
-      world.adopt(child);
-      await waitUntilOk(child, `http://127.0.0.1:${ops}/health`);
-      await requireRefusals(address, refusedCalls(token, { form: "map" }));
-      return { child, call: await checkCall(address, toolCall(token, { form: "map" })) };
+      const command = [
+        ...[path, "run", "--server", "--log-level=error", "--skip-version-check", `--addr=127.0.0.1:${ops}`],
+        `--set=plugins.envoy_ext_authz_grpc.addr=${address}`,
+        `--set=plugins.envoy_ext_authz_grpc.path=envoy/authz/${row.rule}`,
+        ...[join(import.meta.dirname, "decision.rego"), data],
+      ];
+      const child = world.processes.serve(command, { GOMAXPROCS: "1" });
+      await world.processes.ready(child, `http://127.0.0.1:${ops}/health`);
+      return serviceOf(world, row, {
+        pid: child.pid ?? 0,
+        end: () => world.processes.end(child),
+        open: openerOf(address),
+      });
     },
+  };
+}
+
+/** It reads headers from the map. */
+function serviceOf(world: World, row: OpaRow, started: Pick<Service, "pid" | "end" | "open">): Service {
+  const asked = { ...row.asked, form: "map" } as const;
+  const { shows } = row;
+  return {
+    ...started,
+    good: goodChecks(world, asked),
+    bad: badChecks(world, asked),
+    ...(shows !== undefined && { shows }),
+  };
+}
+
+async function dataOf(world: World, { rule }: OpaRow): Promise<object> {
+  const pem = createPublicKey({ key: world.key.jwk, format: "jwk" }).export({ type: "spki", format: "pem" });
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const answer = JSON.stringify({ data: { data: { token: "secret-of-user" } } });
+  const names = (group: string, server: string) =>
+    (GRANTS[group] ?? []).filter((tool) => tool.server === server).map(({ name }) => name);
+  const byGroup = (of: (tools: readonly string[]) => unknown) =>
+    Object.fromEntries(
+      Object.keys(GRANTS).map((group) => [
+        group,
+        Object.fromEntries(SERVER_NAMES.map((server) => [server, of(names(group, server))])),
+      ]),
+    );
+  return {
+    issuer: { name: world.issuer, key: pem },
+    grants: byGroup((tools) => Object.fromEntries(tools.map((name) => [name, true]))),
+    lists: byGroup((tools) => tools),
+    servers: SERVER_NAMES,
+    wristband: privateKey.export({ format: "jwk" }),
+    vault: rule === "secret" ? `http://${await world.answer(answer)}/v1/secret/data` : "",
   };
 }

@@ -1,28 +1,26 @@
 // The benches run: what they measure is said by a person who runs them for long, on a quiet machine.
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-
-const SHORT = ["--windows", "1", "--window-ms", "50"];
-const RATIO = / of the throughput/;
+import { verdictOf } from "../../bench/check-answer.ts";
+import { headerBlocks } from "../../bench/header-blocks.ts";
+import { ratios, spreadText } from "../../bench/statistics.ts";
+import { codecs, FULL_PROTO } from "../fakes/check-request.ts";
 
 function bench(file: string, ...args: readonly string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [`bench/${file}.ts`, ...args], { encoding: "utf8" });
-  return { status, stdout, stderr };
+  return { status, stdout, stderr: stderr.match(/^(?!\(|.*Warning).+/m) };
 }
 
 describe("each bench runs, and compares", () => {
-  it("bench: decisions against a server that does nothing, the relay against a bare proxy", { timeout: 60_000 }, () => {
-    const targets = ["decision", "decision-grpc-js", "vault", "relay", "list-200"]; // another catalogue is the same work
-    const { status, stdout, stderr } = bench("bench", ...targets, ...SHORT, "--warm-ms", "50");
-    expect([status, stderr.match(/^\w*Error.*/m)]).toEqual([0, null]);
-    expect(stdout.match(new RegExp(RATIO, "g"))).toHaveLength(5);
+  it("bench: the decision beside a server that does nothing", { timeout: 120_000 }, () => {
+    const { status, stdout, stderr } = bench("bench", "decision", "--quick");
+    expect([status, stderr]).toEqual([0, null]);
+    expect(stdout).toMatch(/^\| mcp-authz serve \| \d+ \[\d+–\d+\] \| \*\*\d+\.\d\d/m);
   });
 
-  it("bench relay: its memory over many calls", { timeout: 60_000 }, () => {
-    const { status, stdout } = bench("bench", "relay", ...SHORT, "--warm-ms", "50", "--calls", "100");
-    expect(status).toBe(0);
-    expect(stdout.match(new RegExp(RATIO, "g"))).toHaveLength(1);
-    expect(stdout).toMatch(/^RSS of the broker's relay over 100 calls, in steps of 10000: \d+ \d+ MiB$/m);
+  it("bench: names its rows, and refuses another", () => {
+    expect(bench("bench", "--help").stdout).toMatch(/decision[^]*vault[^]*--peer NAME=PATH/);
+    expect(bench("bench", "nothing").status).toBe(1);
   });
 
   it("list: step by step", { timeout: 60_000 }, () => {
@@ -31,4 +29,29 @@ describe("each bench runs, and compares", () => {
     expect(stdout).toContain("20 of 200 names shown");
     expect(stdout).toMatch(/^whole Check of a list/m);
   });
+});
+
+describe("what an answer says", () => {
+  const { response } = codecs(FULL_PROTO);
+  it.each([
+    [{ status: { code: 0 }, ok_response: {} }, "allow"],
+    [{ ok_response: { headers: [{ header: { key: "a", value: "b" } }] } }, "allow"],
+    [{ status: { code: 7 } }, "deny"],
+    [{ status: { code: 0 }, denied_response: { body: "no" } }, "deny"],
+    [{ status: { code: 0 }, ok_response: { headers: [{ header: { key: "k", value: "x".repeat(300) } }] } }, "allow"],
+    [{ status: { code: 16, message: "m".repeat(200) }, denied_response: {} }, "deny"],
+  ])("%j is %s", (answer, verdict) => expect(verdictOf(response.encode(answer))).toBe(verdict));
+
+  it("nothing is a fault", () => expect(verdictOf(Buffer.alloc(0))).toBe("fault"));
+});
+
+it("later header blocks refer to the fields of the first, the last one first", () => {
+  const [first, later] = headerBlocks("/p", "h");
+  expect(first.subarray(0, 6).toString("latin1")).toBe("\u0083\u0086\u0044\u0002/p");
+  expect([...later]).toEqual([0x83, 0x86, 0x80 | 66, 0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62]);
+});
+
+it("windows are compared with those of their round", () => {
+  expect(ratios([2, 9, 8], [1, 3, 4])).toEqual([2, 3, 2]);
+  expect(spreadText([4, 1, 3, 2], 1)).toBe("3.0 [2.0–4.0]");
 });
