@@ -235,6 +235,34 @@ describe("who goes where", () => {
     ["A47: the same, encoded", { path: "/servers/t/mcp", query: "a=1&access%5Ftoken=x" }, "query_not_allowed"],
   ])("%s", async (_, parts, expected) => expect(await reasonOf(parts)).toBe(expected));
 
+  describe("N-03: a call of a tool that says arguments in headers, on a direct server", () => {
+    const AT_ITS_SERVER = `grant server:s:${THERE}`;
+    const modern: RequestParts["headers"] = [
+      ["mcp-protocol-version", "2026-07-28"],
+      ["mcp-method", "tools/call"],
+      ["mcp-name", "read"],
+    ];
+    const meta = {
+      _meta: {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+      },
+    };
+    const ofToday = { message: call("read", { arguments: { region: "eu" }, ...meta }), headers: modern };
+
+    it.each<[string, RequestParts, readonly string[], string]>([
+      ["without them, by a client of today", ofToday, ["s read"], "grant broker"],
+      ["with them", { ...ofToday, headers: [...modern, ["mcp-param-region", "eu"]] }, ["s read"], "grant broker"],
+      ["by an older client, who has no such headers", {}, ["s read"], AT_ITS_SERVER],
+      ["another tool's", ofToday, ["s write"], AT_ITS_SERVER],
+      ["another server's", ofToday, ["t read"], AT_ITS_SERVER],
+      ["nobody's", ofToday, [], AT_ITS_SERVER],
+    ])("%s", async (_, parts, mirroring, expected) => {
+      const mirrorsArguments = (server: string, tool: string) => mirroring.includes(`${server} ${tool}`);
+      expect(await reasonOf(parts, { mirrorsArguments })).toBe(expected);
+    });
+  });
+
   it("B37, B39: a call without an id is malformed, whatever policy says", async () =>
     expect(await reasonOf({ message: { jsonrpc: "2.0", method: "tools/call", params: { name: "read" } } })).toBe(
       "body_malformed",

@@ -22,6 +22,7 @@ import { corsHeaders, documentResponse, preflightResponse, type DocumentSettings
 import type { CheckFacts } from "./facts.ts";
 import type { Operation } from "../mcp/operation.ts";
 import { isOfTask } from "../mcp/method-table.ts";
+import { MODERN } from "../mcp/versions.ts";
 import { readOperation } from "../mcp/read-operation.ts";
 import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
 import type { Secret } from "../secret/secret.ts";
@@ -231,11 +232,15 @@ async function grantToBroker(
 /**
  * True if Envoy sends a call straight to its server. A call with `Mcp-Param-*` goes to the broker: these headers mirror
  * arguments under names that only the tool's schema has, so they cannot be compared with the body here (threat model:
- * B23). The broker has the schema and makes them anew, and sends none for a client of an older revision.
+ * B23). The broker has the schema and makes them anew, and sends none for a client of an older revision. So does a call
+ * that must have such headers: the broker refuses it if one is missing (N-03).
  */
-function goesStraight({ settings, request: { headers } }: CheckContext, { endpoint, operation }: Read): boolean {
+function goesStraight({ settings, ports, request: { headers } }: CheckContext, { endpoint, operation }: Read): boolean {
   const { server } = endpoint;
   if (server === null || settings.routing[server] !== "direct" || isOfTask(operation.method)) return false;
+  const { kind, name, version } = operation;
+  const mayMirror = kind === "tool" && name !== null && version === MODERN;
+  if (mayMirror && ports.mirrorsArguments(server, name)) return false;
   for (const name of headers.names()) if (name.startsWith("mcp-param-")) return false;
   return true;
 }

@@ -53,6 +53,11 @@ export interface Ports {
   note(check: CheckFacts): void;
   /** A header of the client's that may be a restriction does not reach the server of an allowed call. */
   headerDropped(name: string): void;
+  /**
+   * True for a tool of a direct server that has an argument which a client of the stateless revision must say in a header,
+   * too, as far as the broker has told.
+   */
+  mirrorsArguments(server: string, tool: string): boolean;
   identify(bearer: string, use: TokenUse, signal: AbortSignal): Step<Identity> | Promise<Step<Identity>>;
   /** Finds the caller of a key; null for a bearer text that is none. Absent without keys. */
   readonly identifyKey?: ((presented: KeyToIdentify) => Step<Identity> | null) | undefined;

@@ -27,7 +27,7 @@ beforeEach(async () => {
     token: () => `token-${(tokens += 1)}`,
     servers: new Set(["a", "b"]),
     maxNameBytes: 64 * 1024,
-    onChange: (catalog) => changes.push(catalog),
+    onChange: (read) => changes.push(read?.catalog ?? null),
     onFault: (error) => faults.push(error),
     onFetched: () => {},
     kept: null,
@@ -78,7 +78,7 @@ it("F1: what a thread fetched serves the next one, no fresher than it is", async
       kept,
       monotonic: () => 0,
     },
-    ...{ onFault: () => {}, onChange: (catalog) => changes.push(catalog) },
+    ...{ onFault: () => {}, onChange: (read) => changes.push(read?.catalog ?? null) },
     onFetched: (bytes, tag) => told.push([bytes?.toString() ?? null, tag]),
   });
   const told: [string | null, string][] = [];
@@ -197,6 +197,34 @@ describe("F5: the part of one server that cannot be taken costs that server alon
     expect(turns).toBeGreaterThan(bytes.length / (64 * 1024));
   });
 
+  describe("N-03: tools of direct servers that say arguments in headers", () => {
+    const part = (mirrors: unknown) => ({ servers: { a: { ...one(["x", "y"]).servers.a, mirrors } } });
+    const read = (value: unknown) => readCatalog(Buffer.from(JSON.stringify(value)), new Set(["a"]), 65_536);
+
+    it.each<[unknown, readonly string[] | undefined]>([
+      [[1], ["y"]],
+      [
+        [0, 1],
+        ["x", "y"],
+      ],
+      [[], undefined],
+    ])("%j: they are known by their places, and policy sees the names alone", async (mirrors, expected) => {
+      const { catalog, mirroring } = (await read(part(mirrors)))!;
+      expect([catalog, mirroring.get("a")]).toEqual([
+        one(["x", "y"]),
+        expected === undefined ? undefined : new Set(expected),
+      ]);
+    });
+
+    it.each([[[2]], [[-1]], [[0.5]], [["x"]], ["x"], [{}], [null]])(
+      "%j means nothing, and the server is left out",
+      async (mirrors) => {
+        const { catalog, mirroring, leftOut } = (await read(part(mirrors)))!;
+        expect([catalog.servers, mirroring.size, leftOut]).toEqual([{}, 0, { a: "malformed" }]);
+      },
+    );
+  });
+
   it("of a server that is not configured here nothing is even read", async () => {
     serves({ servers: { stranger: "x", ...one().servers } });
     await client.poll();
@@ -212,7 +240,7 @@ describe("F5: the part of one server that cannot be taken costs that server alon
       token: () => "t",
       servers: new Set(names),
       maxNameBytes: 128 * 1024,
-      onChange: (catalog) => changes.push(catalog),
+      onChange: (read) => changes.push(read?.catalog ?? null),
       onFault: (error) => faults.push(error),
       onFetched: () => {},
       kept: null,

@@ -1,7 +1,7 @@
 // serve's client of the broker's catalogue. I/O: HTTP to the broker's operator listener.
 import { createPoller } from "../async/poll.ts";
 import { HttpFault, type HttpClient } from "../http/client.ts";
-import { PART_OVERHEAD_BYTES, readCatalog, type CatalogNames } from "./schema.ts";
+import { PART_OVERHEAD_BYTES, readCatalog, type CatalogNames, type CatalogResult } from "./schema.ts";
 
 export interface CatalogClientOptions {
   /** Connections to the broker's operator listener. */
@@ -14,7 +14,7 @@ export interface CatalogClientOptions {
   /** Bytes of the names of one server. */
   readonly maxNameBytes: number;
   /** Called with each new catalogue; null when the broker was away for too long. */
-  readonly onChange: (catalog: CatalogNames | null) => void;
+  readonly onChange: (read: Omit<CatalogResult, "leftOut"> | null) => void;
   /** Called when requests begin to fail, with a fault code, and when they work again, with null. */
   readonly onFault: (error: string | null) => void;
   /** Called with each accepted catalogue, for the next serving thread of this process; null confirms the last one. */
@@ -126,7 +126,7 @@ class PolledCatalog implements CatalogClient {
       if (response.status !== 200) throw new HttpFault(`status_${response.status}`); // redirects too
       const read = await readCatalog(response.body, servers, maxNameBytes);
       if (read === null) throw new HttpFault("malformed");
-      onChange(read.catalog);
+      onChange(read);
       this.#catalog = read.catalog;
       this.#leftOut = read.leftOut;
       this.#etag = servers === this.#servers ? tagOf(response.headers.etag) : "";
@@ -147,7 +147,7 @@ class PolledCatalog implements CatalogClient {
     const fetchedAt = monotonic() - ageMs;
     const read = await readCatalog(bytes, this.#servers, maxNameBytes);
     if (read === null || ageMs > KEEP_MS) return;
-    onChange(read.catalog);
+    onChange(read);
     this.#catalog = read.catalog;
     this.#leftOut = read.leftOut;
     this.#etag = tag;

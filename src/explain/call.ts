@@ -94,6 +94,7 @@ export async function captureInput(
   const ports: Ports = {
     note: () => {},
     headerDropped: () => {},
+    mirrorsArguments: () => false,
     ...{ identify, identifyKey },
     decide: (seen) => {
       input = seen;

@@ -98,6 +98,7 @@ export async function simulate(now: Config, spec: CallSpec, options: SimulateOpt
     const ports: Ports = {
       note: () => {},
       headerDropped: () => {},
+      mirrorsArguments: () => false,
       ...{ identify, identifyKey },
       decide: () => policy.decision,
       visible: () => refuse("internal"),

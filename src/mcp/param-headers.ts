@@ -3,8 +3,8 @@ import { isObject } from "./envelope.ts";
 import { decodeHeaderValue, encodeHeaderValue } from "./header-value.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
-/** RFC 9110 §5.1 token. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/;
+/** RFC 9110 §5.6.2 token. */
+export const ANNOTATED_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/;
 const MAX_DEPTH = 16;
 const DECIMAL = /^-?\d{1,32}(?:\.\d{1,32})?$/;
 
@@ -53,7 +53,8 @@ function mirroredArguments(inputSchema: JsonValue | undefined, args: JsonObject)
   const collect = (schema: JsonValue | undefined, value: JsonValue | undefined, depth: number): void => {
     if (!isObject(schema) || depth === 0) return;
     const name = schema["x-mcp-header"];
-    if (typeof name === "string" && TOKEN.test(name)) mirrored.set(`mcp-param-${name.toLowerCase()}`, primitive(value));
+    if (typeof name === "string" && ANNOTATED_NAME.test(name))
+      mirrored.set(`mcp-param-${name.toLowerCase()}`, primitive(value));
     const { properties } = schema;
     if (!isObject(properties)) return;
     for (const [member, inner] of Object.entries(properties)) {

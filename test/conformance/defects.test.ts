@@ -9,6 +9,7 @@ import { modernRequest, olderRequest, send, withHeaders, type Sent } from "./raw
 
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-conformance-"));
 const B = "/servers/fixture/mcp";
+const DIRECT = "/servers/direct/mcp";
 let lab: ConformanceLab;
 
 beforeAll(async () => {
@@ -77,18 +78,29 @@ describe("a mirrored argument", () => {
     ["is no Base64", { "mcp-param-region": "=?base64?dX!!M=?=" }],
     ["is missing", {}],
   ];
-  for (const [what, headers] of cases)
-    holds(`defect 8: that ${what} is 400 and -32020`, async () => {
-      const sent = withHeaders(modernRequest("tools/call", call("test_x_mcp_header", { region: "us" })), headers);
-      const { status, message } = await at(B, sent);
-      expect([status, message?.error?.code]).toEqual([400, -32020]);
-    });
+  const server = modernRequest("tools/call", call("test_x_mcp_header", { region: "us" }));
+  const merged = modernRequest("tools/call", call("fixture_test_x_mcp_header", { region: "us" }));
+  const endpoints = [
+    [B, server],
+    [DIRECT, server],
+    ["/mcp", merged],
+  ] as const;
+  for (const [endpoint, request] of endpoints) {
+    for (const [what, headers] of cases)
+      holds(`defect 8: ${endpoint}: N-03: that ${what} is 400 and -32020, by the gateway`, async () => {
+        const { status, message } = await at(endpoint, withHeaders(request, headers));
+        expect([status, message?.error?.code, message?.error?.message]).toEqual([
+          400,
+          -32020,
+          expect.stringContaining("A header does not agree with the body: mcp-param-region"),
+        ]);
+      });
 
-  it("that agrees is relayed", async () => {
-    const sent = modernRequest("tools/call", call("test_x_mcp_header", { region: "us" }));
-    const { status, text } = await at(B, withHeaders(sent, { "mcp-param-region": "us" }));
-    expect([status, text]).toEqual([200, expect.stringContaining("region=us")]);
-  });
+    it(`${endpoint}: that agrees is relayed`, async () => {
+      const { status, text } = await at(endpoint, withHeaders(request, { "mcp-param-region": "us" }));
+      expect([status, text]).toEqual([200, expect.stringContaining("region=us")]);
+    });
+  }
 });
 
 holds("defect 9: /mcp has the prompts of its servers", async () => {

@@ -81,6 +81,7 @@ export function allowingPorts(overrides: Partial<Ports> = {}): Ports {
   return {
     note: () => {},
     headerDropped: () => {},
+    mirrorsArguments: () => false,
     identify: (bearer) => (bearer === "token" ? pass(ALICE) : refuse("token_invalid")),
     decide: () => pass({ allow: true, revision: "r1", note: null }),
     visible: () => pass({ revision: "r2", names: { tools: { s: ["read"] }, prompts: {}, resources: {} } }),

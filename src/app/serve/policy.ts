@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { catalogUrlOf } from "../../config/destinations.ts";
 import { createCatalogClient } from "../../catalog/client.ts";
-import type { CatalogNames } from "../../catalog/schema.ts";
+import type { CatalogNames, MirroringTools } from "../../catalog/schema.ts";
 import { createHttpClient } from "../../http/client.ts";
 import type { Log } from "../../ops/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
@@ -114,17 +114,25 @@ function catalogReport(log: Log): (fault: string | null) => void {
   };
 }
 
-/** The names of the catalogue that serve has now, for wristbands in short form. */
+/** What serve has of the catalogue now, beside its policy. */
 export interface ListedNames {
+  /** For wristbands in short form. */
   find(server: string): RevisedNames | undefined;
-  set(catalog: CatalogNames | null): void;
+  /** True for a tool of a direct server that has an argument with `x-mcp-header`. */
+  readonly mirrorsArguments: (server: string, tool: string) => boolean;
+  set(read: { readonly catalog: CatalogNames; readonly mirroring: MirroringTools } | null): void;
 }
 
 export function createListedNames(): ListedNames {
   let find = listedNames({});
+  let mirroring: MirroringTools = new Map();
   return {
     find: (server) => find(server),
-    set: (catalog) => void (find = listedNames(catalog?.servers ?? {})),
+    mirrorsArguments: (server, tool) => mirroring.get(server)?.has(tool) === true,
+    set(read) {
+      find = listedNames(read?.catalog.servers ?? {});
+      mirroring = read?.mirroring ?? new Map<string, ReadonlySet<string>>();
+    },
   };
 }
 
@@ -147,9 +155,9 @@ export function catalogFor(
     },
     servers: new Set(Object.keys(config.servers)),
     maxNameBytes: config.limits.serverNameBytes,
-    onChange(catalog) {
-      policy.setCatalog(catalog);
-      listed.set(catalog);
+    onChange(read) {
+      policy.setCatalog(read?.catalog ?? null);
+      listed.set(read);
     },
     onFault: catalogReport(log),
     onFetched: (bytes, tag) => tell(documentOf("catalog", { bytes, tag })),

@@ -77,7 +77,7 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const [audit, listed, traces] = [auditOf(options), createListedNames(), tracesOf(options)];
   const ports = {
     ...{ note: inFlight.note.bind(inFlight), headerDropped: metrics.headerDropped, refusalOf: suspensions.refusalOf },
-    identify: refuseSuspended(identity.identify, suspensions),
+    ...{ identify: refuseSuspended(identity.identify, suspensions), mirrorsArguments: listed.mirrorsArguments },
     ...{ decide: policy.decide, visible: policy.visible, decideHost: policy.decideHost, openTask: keys.tasks?.open },
     signWristband: signerOf(options, { keys: keys.current, listed: listed.find }, metrics),
   };

@@ -22,7 +22,7 @@ export function timedPorts(metrics: Pick<Metrics, "observeStep">, ports: Ports):
   };
   return {
     note: ports.note,
-    headerDropped: ports.headerDropped,
+    ...{ headerDropped: ports.headerDropped, mirrorsArguments: ports.mirrorsArguments },
     identify: measure("identify", ports.identify),
     ...{ identifyKey: ports.identifyKey, identifyTokenless: ports.identifyTokenless },
     decide: measure("decide", ports.decide),

@@ -229,6 +229,16 @@ describe("B49: x-mcp-header", () => {
     ["in data", properties({ type: "string", default: { "x-mcp-header": 1 }, enum: [{ "x-mcp-header": "a b" }] })],
   ])("%s it is valid", (_, inputSchema) => expect(use("tools", [{ name: "t", inputSchema }]).names).toEqual(["t"]));
 
+  it.each<[boolean, string, object]>([
+    [true, "an annotated argument", properties(at("Region"))],
+    [true, "one of many, below others", properties({ type: "string" }, nested(properties(at("A", "boolean"))))],
+    [false, "no annotation", properties({ type: "string" })],
+    [false, "an argument of that name", properties({ type: "object", properties: { "x-mcp-header": {} } })],
+    [false, "data of that name", properties({ type: "string", default: { "x-mcp-header": "A" } })],
+  ])("N-03: %s: a tool with %s says an argument in a header", (expected, _, inputSchema) =>
+    expect(use("tools", [{ name: "t", inputSchema }]).entries[0]?.mirrors === true).toBe(expected),
+  );
+
   it.each([
     ["line breaks", properties(at("Authorization\r\nX: y"))],
     ["a space", properties(at("a b"))],

@@ -19,6 +19,8 @@ export interface ListEntry {
   readonly json: string;
   /** The definition on the merged endpoint, under its name there; null for what is not shown there. */
   readonly merged: string | null;
+  /** A tool of which an argument must be said in a header, too. */
+  readonly mirrors?: true;
 }
 
 export const MAX_ENTRY_BYTES = 64 * 1024;
@@ -148,7 +150,14 @@ function render(kind: ListKind, entry: JsonObject, names: ServerNames): ListEntr
   const name = nameOf(kind, entry) ?? "";
   // Only a tool has an alias: nothing else is shown under another name than its own.
   const shown = kind === "tools" ? { ...entry, name: names.shownName("tool", name) } : entry;
-  return { name, json: JSON.stringify(shown), merged: mergedDefinition(kind, entry, names) };
+  const { inputSchema } = entry;
+  const mirrors = kind === "tools" && isObject(inputSchema) && (annotatedHeaders(inputSchema)?.size ?? 0) > 0;
+  return {
+    name,
+    json: JSON.stringify(shown),
+    merged: mergedDefinition(kind, entry, names),
+    ...(mirrors && { mirrors }),
+  };
 }
 
 /** The definition as it is shown, mended and cleaned, or why it is not. */

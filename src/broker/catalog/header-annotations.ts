@@ -1,10 +1,9 @@
 // Validates the `x-mcp-header` annotations of a tool's input schema (MCP 2026-07-28, SEP-2243). Pure.
 import { isObject } from "../../mcp/envelope.ts";
+import { ANNOTATED_NAME } from "../../mcp/param-headers.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 
 const ANNOTATION = "x-mcp-header";
-/** RFC 9110 §5.6.2 token. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/;
 const PRIMITIVES: readonly unknown[] = ["string", "integer", "boolean"];
 /** Members that hold data, not schemas: an annotation there has no meaning. */
 export const DATA: readonly string[] = ["enum", "const", "default", "examples", "required", "type"];
@@ -44,7 +43,7 @@ function sweep(node: JsonValue, place: Place, names: Set<string>): boolean {
 
 function isValid(schema: JsonObject, names: Set<string>): boolean {
   const name = schema[ANNOTATION];
-  if (typeof name !== "string" || !TOKEN.test(name) || !PRIMITIVES.includes(schema["type"])) return false;
+  if (typeof name !== "string" || !ANNOTATED_NAME.test(name) || !PRIMITIVES.includes(schema["type"])) return false;
   const folded = name.toLowerCase();
   if (names.has(folded)) return false;
   names.add(folded);

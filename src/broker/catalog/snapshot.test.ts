@@ -333,3 +333,20 @@ describe("a list that broke off", () => {
     expect([shown()[0], states()["a"]]).toEqual([["a", ["x"]], "unhealthy"]);
   });
 });
+
+it("N-03: for a direct server serve is told which of its tools say arguments in headers", async () => {
+  const mirrored = (direct: Listing["direct"]): Listing => {
+    const plain = listing("x", "y", "z");
+    return { ...plain, direct, tools: plain.tools.map((one) => (one.name === "x" ? one : { ...one, mirrors: true })) };
+  };
+  answers = {
+    a: () => Promise.resolve(mirrored({ revisions: [], faults: [] })),
+    b: () => Promise.resolve(mirrored(null)),
+  };
+  await catalog.start();
+  const { a, b } = catalog.current().names.servers;
+  expect([a?.mirrors, Object.keys(b ?? {})]).toEqual([
+    [1, 2],
+    ["tools", "prompts", "resources"],
+  ]);
+});

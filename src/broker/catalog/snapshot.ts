@@ -1,7 +1,7 @@
 // The catalogue: what all servers list, renewed server by server, as one immutable snapshot. I/O by the listers that are passed in.
 import { createHash } from "node:crypto";
 import { later as timer, type Later } from "../../async/later.ts";
-import type { CatalogNames } from "../../catalog/schema.ts";
+import type { PublishedCatalog } from "../../catalog/schema.ts";
 import type { ListEntry } from "./definitions.ts";
 import { singleFlight } from "../../async/single-flight.ts";
 import { createNameHistory, type NameHistory } from "../../wristband/compact-names.ts";
@@ -14,8 +14,8 @@ export interface Snapshot {
   readonly servers: ReadonlyMap<string, ServerSnapshot>;
   /** SHA-256 over all entries. */
   readonly revision: string;
-  /** The names alone, for `serve` and its policy. */
-  readonly names: CatalogNames;
+  /** The names alone, for `serve` and its policy, and which tools of direct servers say arguments in headers, too. */
+  readonly names: PublishedCatalog;
 }
 
 export interface Catalog {
@@ -165,13 +165,16 @@ function snapshotOf(servers: ReadonlyMap<string, ServerSnapshot>): Snapshot {
   };
 }
 
-function namesOf({ tools, prompts, resources, templates }: Listing): CatalogNames["servers"][string] {
+function namesOf({ tools, prompts, resources, templates, direct }: Listing): PublishedCatalog["servers"][string] {
+  // Calls of all other servers are relayed anyhow.
+  const mirrors = direct === null ? [] : tools.flatMap((tool, place) => (tool.mirrors === true ? [place] : []));
   const names = (entries: readonly ListEntry[]) => entries.map(({ name }) => name);
   return {
     tools: names(tools),
     prompts: names(prompts),
     // For policy a template is a name like any other.
     resources: [...new Set([...names(resources), ...names(templates)])],
+    ...(mirrors.length > 0 && { mirrors }),
   };
 }
 

@@ -92,10 +92,12 @@ describe("eras", () => {
     }
   });
   describe("N-03: parameter headers of a client of today", () => {
+    const LONG = "l".repeat(128);
     const properties = {
       region: { type: "string", "x-mcp-header": "Region" },
       size: { type: "integer", "x-mcp-header": "Size" },
       deep: { properties: { dry: { type: "boolean", "x-mcp-header": "X-Dry" } } },
+      long: { type: "string", "x-mcp-header": LONG },
     };
     const tools = [{ name: "echo", inputSchema: { properties } }];
     const sentinel = (text: string | Buffer) => `=?base64?${Buffer.from(text).toString("base64")}?=`;
@@ -122,6 +124,7 @@ describe("eras", () => {
       ["contradict a number", { size: 42 }, { size: "43" }],
       ["say a number as another text", { size: 42 }, { size: "0x2a" }],
       ["contradict below an object", { deep: { dry: false } }, { "x-dry": "true" }],
+      ["contradict under the longest name", { long: "a" }, { [LONG]: "b" }],
       ["are missing", { region: "eu" }, {}],
       ["are missing, one of two", { region: "eu", size: 1 }, { region: "eu" }],
       ["are missing for an empty text", { region: "" }, {}],
