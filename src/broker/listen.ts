@@ -3,7 +3,7 @@
 import type { ResponseSink } from "./sessions/message-response.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { PoliciesInForce } from "./policies-in-force.ts";
-import type { Watched } from "./watch/admit.ts";
+import type { Watched } from "./watch/watched.ts";
 import { watchServer, type ServerWatchOptions } from "./watch/server-watch.ts";
 import { createUpdates } from "./watch/updates.ts";
 import { createConcurrencyLimit } from "./relay/concurrency-limit.ts";
@@ -162,7 +162,7 @@ class Listener {
       const onUpdate = (uri: string) => updates.add(to.upstream.name, uri, uris.get(uri) ?? uri);
       const ended = { signal: ending.signal, onGone: () => this.end() };
       return watchServer({ ...to, ...ended, uris, eras, onUpdate }).then((own) =>
-        own.map((uri) => uris.get(uri) ?? uri),
+        (own ?? []).map((uri) => uris.get(uri) ?? uri),
       );
     };
     for (const uri of (await Promise.all(servers.map(watch))).flat()) honoured.add(uri);

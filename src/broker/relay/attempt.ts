@@ -22,6 +22,7 @@ import { withAnswers } from "./input-required.ts";
 import { beginAnswer, beginStream, sendResponse } from "./client-response.ts";
 import { passJson } from "./json-answer.ts";
 import type { Refetch } from "./refetch.ts";
+import { subscribeFor } from "./subscribe-for.ts";
 import { relayRequest, type FindSchema, type RelayRequest } from "./request.ts";
 import { clientEventId, newPosition, resumeStream, tellPosition, type StreamPosition } from "./resume.ts";
 import { readStream, type StreamObserver, type StreamSink } from "./stream.ts";
@@ -124,6 +125,8 @@ function refetched({ refetch }: AttemptOptions, { call, timeout }: RelayAttempt)
 async function tryOnce(options: AttemptOptions, current: RelayAttempt): Promise<TryResult> {
   const lease = await leaseOf(options, current).catch(unauthorizedBy);
   if (lease !== null && "ok" in lease) return lease;
+  const subscribed = lease === null ? await subscribeFor(options.eras, current) : "relayed";
+  if (subscribed !== "relayed") return subscribed;
   try {
     const result = await send(options, current, lease);
     const isTold = result === "session_gone" && lease?.isBound === true && lease.wasUsed;

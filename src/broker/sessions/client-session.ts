@@ -11,6 +11,9 @@ import type { EventRef } from "./event-ids.ts";
 import { createLeftCalls, type LeftCalls, type ReturnedClient } from "./left-calls.ts";
 import { createListChanges, type ListChanges, type ListChangesOptions } from "./list-changes.ts";
 import { createSettings, type SessionSettings } from "./session-settings.ts";
+import { createUpdates } from "../watch/updates.ts";
+import { createWaitingNotices } from "./waiting-notices.ts";
+import { createSessionWatch, type SessionWatch } from "../watch/session-watch.ts";
 import { createSubscriptions, type Subscriptions, type SubscriptionsOptions } from "./subscriptions.ts";
 
 export interface ClientSession {
@@ -29,6 +32,8 @@ export interface ClientSession {
   readonly streams: ClientStreams;
   /** The resources whose changes she wants to hear of. */
   readonly subscriptions: Subscriptions;
+  /** Those of servers of the stateless revision. */
+  readonly watch: SessionWatch;
   /** Takes a slot for a message of hers to servers, and returns its release; null if too many of hers are under way. */
   readonly tryMessage: () => (() => void) | null;
   /** The same for a stream that she opens, which takes a connection of the broker. */
@@ -75,6 +80,7 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
   const settings = createSettings();
   const left = createLeftCalls();
   const subscriptions = subscriptionsOf(options, (message) => void streams.send(message, null, null));
+  const watch = watchOf(options, { subscriptions, send: (...message) => streams.send(...message) });
   const upstreams = createBoundUpstreams({
     ...{ monotonic, capabilities, onDelete, onLost: end },
     async onOpen(open) {
@@ -102,17 +108,14 @@ export function createClientSession(options: ClientSessionOptions): ClientSessio
   function end(): void {
     if (ending.signal.aborted) return;
     ending.abort();
-    requests.close();
-    answers.close();
+    for (const part of [requests, answers, streams]) part.close();
     hearing.endAll();
-    changes.end();
-    streams.close();
-    upstreams.end();
+    for (const part of [changes, watch, upstreams]) part.end();
     onEnd();
   }
 
   return {
-    ...{ key, holder, capabilities, upstreams, requests, answers, settings, streams, subscriptions },
+    ...{ key, holder, capabilities, upstreams, requests, answers, settings, streams, subscriptions, watch },
     ...{ tryMessage, tryStream, end, ended: ending.signal, left },
     declare: (declared) => void Object.assign(capabilities, declared),
     ...createResumption(options, { left, hearing }),
@@ -129,14 +132,32 @@ function subscriptionsOf(
   { policies, now, audience: { offers }, holder }: ClientSessionOptions,
   send: (message: Buffer) => void,
 ): Subscriptions {
-  const onMissed = (server: string, uri: string) => send(updateOf(holder, server, uri));
+  const onMissed = (server: string, uri: string) => send(Buffer.from(updateOf(holder, server, uri)));
   return createSubscriptions({ policies, now, offers, onMissed });
 }
 
+/** Tells of each resource a few times a second at most, and no faster than she reads. */
+function watchOf(
+  { holder }: ClientSessionOptions,
+  { subscriptions, send }: { readonly subscriptions: Subscriptions } & Pick<ClientStreams, "send">,
+): SessionWatch {
+  const waiting = createWaitingNotices((message, source) => void send(message, null, source));
+  const updates = createUpdates({
+    ...{ isInForce: () => true, onOver: () => {}, send: waiting.add },
+    offers: (server, uri) => subscriptions.hears(server, uri),
+  });
+  updates.begin();
+  const watch = createSessionWatch((server, uri) => updates.add(server, uri, updateOf(holder, server, uri)));
+  const end = () => {
+    for (const part of [watch, { end: updates.close }, { end: waiting.clear }]) part.end();
+  };
+  return { ...watch, end };
+}
+
 /** Tells her that a resource has changed, under its name at her endpoint. */
-function updateOf({ server: own }: SessionHolder, server: string, uri: string): Buffer {
+function updateOf({ server: own }: SessionHolder, server: string, uri: string): string {
   const params = { uri: own === null ? mergedUri(server, uri) : uri };
-  return Buffer.from(JSON.stringify({ jsonrpc: "2.0", method: "notifications/resources/updated", params }));
+  return JSON.stringify({ jsonrpc: "2.0", method: "notifications/resources/updated", params });
 }
 
 /** What came last on a stream, in ids that say nothing to anybody else. */

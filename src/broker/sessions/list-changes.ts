@@ -2,6 +2,7 @@
 // https://modelcontextprotocol.io/specification/2025-11-25/server/tools#list-changed-notification
 import type { Audience, ChangeKind, ChangeNotices } from "../change-notices.ts";
 import type { ClientStreams } from "./client-streams.ts";
+import { createWaitingNotices } from "./waiting-notices.ts";
 
 export interface ListChanges {
   /** The client has a stream. */
@@ -21,30 +22,13 @@ export interface ListChangesOptions {
 /** While she does not read, what changes waits for her, each kind once. */
 export function createListChanges({ notices, audience, send }: ListChangesOptions): ListChanges {
   const { offered, concerns } = audience;
-  const waiting = new Set<ChangeKind>();
-  let unread = 0;
+  const waiting = createWaitingNotices((message, source) => void send(message, null, source));
   let leave: (() => void) | null = null;
-  const source = {
-    hold() {
-      let isHeld = true;
-      unread += 1;
-      return () => {
-        if (isHeld) unread -= 1;
-        isHeld = false;
-        flush();
-      };
-    },
-  };
-  const flush = () => {
-    for (const kind of waiting) {
-      if (unread > 0 || leave === null) return;
-      waiting.delete(kind);
-      send(Buffer.from(JSON.stringify({ jsonrpc: "2.0", method: `notifications/${kind}/list_changed` })), null, source);
-    }
-  };
   const tell = (kinds: readonly ChangeKind[]) => {
-    for (const kind of kinds) if (offered.has(kind)) waiting.add(kind);
-    flush();
+    if (leave === null) return;
+    for (const kind of kinds)
+      if (offered.has(kind))
+        waiting.add(JSON.stringify({ jsonrpc: "2.0", method: `notifications/${kind}/list_changed` }));
   };
   return {
     tell,

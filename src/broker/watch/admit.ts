@@ -3,15 +3,7 @@ import { CREDENTIAL_SET_HEADER, decodeCredentials } from "../../authz/credential
 import { pass, refuse, type Step } from "../../authz/step.ts";
 import { bodyDigest, namesOf } from "../../wristband/claims.ts";
 import { ELSEWHERE, isMeantFor, reachedBy, single, type AdmitCallOptions, type IncomingCall } from "../relay/admit.ts";
-import type { Upstream, UpstreamCredential } from "../upstream/upstream.ts";
-
-/** The resources of one server that a stream may tell of. */
-export interface Watched {
-  readonly upstream: Upstream;
-  readonly credential: UpstreamCredential | null;
-  /** The server's own URIs, with those of the endpoint. */
-  readonly uris: ReadonlyMap<string, string>;
-}
+import type { Watched } from "./watched.ts";
 
 /** True for a request that names resources one by one. */
 export function isWatching({ watched }: IncomingCall["operation"]): boolean {

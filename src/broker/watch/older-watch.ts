@@ -11,7 +11,7 @@ import { createBudget, endSession, sendOwn } from "../upstream/client.ts";
 import { handshake, type LegacyDialect, type SendOwn } from "../upstream/era.ts";
 import { createReadMessage } from "../upstream/message.ts";
 import { answerForNobody } from "../upstream/reply.ts";
-import type { Watched } from "./admit.ts";
+import type { Watched } from "./watched.ts";
 
 export interface OlderWatchOptions extends Watched {
   /** Receives the own URI of each of the resources that the server says has changed. */

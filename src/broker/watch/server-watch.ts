@@ -50,11 +50,12 @@ interface Opened {
 
 /**
  * Begins to watch. Resolves with the own URIs that the server tells of, soon and in any case: none for a server that has no such
- * stream or cannot be reached. Never rejects.
+ * stream, null for one that cannot be reached or refuses the caller. Never rejects.
  */
-export async function watchServer(options: ServerWatchOptions): Promise<readonly string[]> {
-  const first = await open(options).catch(() => null);
-  if (first === null || first.honoured.length === 0 || options.signal.aborted) return [];
+export async function watchServer(options: ServerWatchOptions): Promise<readonly string[] | null> {
+  const first = await open(options).catch((error: unknown) => (isNotThere(error) ? [] : null));
+  if (first === null || "length" in first) return first;
+  if (first.honoured.length === 0 || options.signal.aborted) return [];
   void keepWatching(options, first);
   return first.honoured;
 }
@@ -81,6 +82,11 @@ async function keepWatching(options: ServerWatchOptions, first: Opened): Promise
 
 /** The server does not take the stream: asked again it would not either. */
 class Refusal extends HttpFault {}
+
+/** True where it says nothing about the caller. */
+function isNotThere(error: unknown): boolean {
+  return error instanceof Refusal && !["status_401", "status_403"].includes(error.code);
+}
 
 /** One stream, until it is acknowledged. @throws {HttpFault} */
 async function open(options: ServerWatchOptions): Promise<Opened> {

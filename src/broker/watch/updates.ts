@@ -1,5 +1,4 @@
-// The changes of resources that one stream of `subscriptions/listen` is to be told: together, each once, and only while the right
-// to them lasts. Pure but for a timer.
+// The changes of resources that one client is to be told: together, each once, and only while the right to them lasts. Pure but for a timer.
 import { setTimeout as delay } from "node:timers/promises";
 import { later as timer, type Later } from "../../async/later.ts";
 
