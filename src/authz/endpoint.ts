@@ -1,4 +1,5 @@
 // The closed table of public hosts and paths, and the lookup in it. Pure. RFC 9728 §3.1 (well-known paths).
+import { hasEndpointForm } from "./endpoint-form.ts";
 import { refuse, pass, type Refused, type Step } from "./step.ts";
 
 /** One public path: an MCP endpoint or a metadata document. */
@@ -134,17 +135,14 @@ export function findEndpoint(table: EndpointTable, host: string, path: string): 
     : unknownPath(table, path);
 }
 
-/** The form of an endpoint's path, and what would be below it. */
-const MCP_PATH = /^\/(?:mcp|servers\/[^/]+\/(?:mcp|sse))(?:\/|$)/i;
-
 /**
  * True for a path that is an endpoint's but for letters' case or slashes at its end, as some server may take one for the other; and
- * for one that has the form of an endpoint's: it may be that of a server that is not known here yet, or not any more, and a call
- * with its arguments must not reach the application. Where there are no MCP endpoints, no path is one.
+ * for one that has the form of an endpoint's in any spelling: it may be that of a server that is not known here yet, or not any more, and
+ * a call with its arguments must not reach the application, nor an MCP server behind it that nobody judged it for. Where there are no MCP endpoints, no path is one.
  */
 function isNear({ paths }: EndpointTable, path: string): boolean {
   if (paths.size === 0) return false;
-  return MCP_PATH.test(path) || endpointAt(paths, path.toLowerCase().replace(/\/+$/, "")) !== null;
+  return hasEndpointForm(path) || endpointAt(paths, path.toLowerCase().replace(/\/+$/, "")) !== null;
 }
 
 /** Says where the endpoint is to whoever wrote one slash behind its path: clients that guess on end in other protocols. */

@@ -90,6 +90,7 @@ describe("which paths", () => {
     "/servers/a%20b/mcp",
     "/mcp/x",
     "/.well-known/oauth-protected-resource/",
+    ...["/mcp%20", "/mcp,", "/mcp.json", "/sse", "/sse/id", "/SSE", "/sse%20", "/%6dcp", "/mcp;x", "/servers/u/mcp%09"],
   ])("%s, which may be meant for one that is not, stays 404", async (path) =>
     expect(await reasonOf({ parts: { path } })).toBe("route_unknown"),
   );
