@@ -148,6 +148,11 @@ export class Connection {
     if (isWritable(stream)) this.#sender.data(stream, message);
   }
 
+  /** Ends a response that `open` began. */
+  close(stream: Stream, trailers: Buffer): void {
+    if (isWritable(stream)) this.#sender.trailers(stream, trailers);
+  }
+
   /** The rest of the request is not wanted. */
   discardBody(stream: Stream): void {
     this.#receiver.drop(stream);

@@ -1,6 +1,6 @@
 // What Envoy may rely on, whichever wire stack serves: TCP, socket, mTLS, garbage, deadlines, health, drain.
 import { execFileSync, spawnSync } from "node:child_process";
-import { constants } from "node:http2";
+import { constants, type IncomingHttpHeaders } from "node:http2";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { once } from "node:events";
@@ -309,6 +309,23 @@ export function wireStackContract(name: WireStackName): void {
         await vi.waitFor(() => expect(states).toEqual([1, 2]), 3000);
         stream.close();
       });
+
+      it("health: a watch ends with a drain, which does not wait for it", async () => {
+        const { server, session } = await connected();
+        const stream = session.request({
+          ":method": "POST",
+          ":path": "/grpc.health.v1.Health/Watch",
+          "content-type": "application/grpc",
+        });
+        const seen: (number | string)[] = [];
+        stream.on("data", (part: Buffer) => seen.push(part.at(-1) ?? 0));
+        stream.on("trailers", (trailers: IncomingHttpHeaders) => seen.push(`status ${trailers["grpc-status"]}`));
+        stream.end(framed(Buffer.alloc(0)));
+        await vi.waitFor(() => expect(seen).toEqual([1]));
+        const late = new Promise((done) => setTimeout(done, 20_000, "late"));
+        expect(await Promise.race([server.drain(60_000).then(() => "drained"), late])).toBe("drained");
+        expect(seen).toEqual([1, 2, "status 0"]);
+      }, 30_000);
 
       it.each<[string, boolean, (socket: Socket) => void]>([
         ["says nothing", false, () => {}],

@@ -6,7 +6,8 @@ import {
   type ServerUnaryCall,
   type ServerWritableStream,
 } from "@grpc/grpc-js";
-import { HEALTH_SERVICES, WATCH_EVERY_MS, type Health } from "../grpc/grpc-server.ts";
+import { HEALTH_SERVICES } from "../grpc/grpc-server.ts";
+import type { Health } from "../grpc/health-state.ts";
 import { HEALTH } from "./definitions.ts";
 
 interface Request {
@@ -17,23 +18,19 @@ interface Response {
 }
 
 export function addHealth(server: Server, health: Health): void {
-  const state = (): Response => ({ status: health.serving ? "SERVING" : "NOT_SERVING" });
+  const stateOf = (serving: boolean): Response => ({ status: serving ? "SERVING" : "NOT_SERVING" });
   server.addService(HEALTH, {
     Check({ request }: ServerUnaryCall<Request, Response>, respond: sendUnaryData<Response>) {
-      if (HEALTH_SERVICES.has(request.service ?? "")) respond(null, state());
+      if (HEALTH_SERVICES.has(request.service ?? "")) respond(null, stateOf(health.serving));
       else respond({ code: status.NOT_FOUND, details: "unknown service" });
     },
-    /** Sends the state of the whole server, now and after each change. */
+    /** Sends the state of the whole server, now and after each change, until the listener drains. */
     Watch(call: ServerWritableStream<Request, Response>) {
-      let last: boolean | null = null;
-      const tick = () => {
-        if (last === health.serving) return;
-        last = health.serving;
-        call.write(state());
-      };
-      tick();
-      const timer = setInterval(tick, WATCH_EVERY_MS);
-      call.on("cancelled", () => clearInterval(timer));
+      const unwatch = health.watch({
+        onState: (serving) => void call.write(stateOf(serving)),
+        onEnd: () => void call.end(),
+      });
+      call.on("cancelled", unwatch);
     },
   });
 }

@@ -16,9 +16,9 @@ import {
   SHARE_OF_DEADLINE,
   type GrpcServer,
   type GrpcServerOptions,
-  type Health,
   type UnaryMethod,
 } from "../grpc/grpc-server.ts";
+import { Health } from "../grpc/health-state.ts";
 import { addHealth } from "./health.ts";
 
 const LIMITS = {
@@ -47,7 +47,7 @@ const methodAt = (path: string) => ({
 });
 
 export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
-  const health: Health = { serving: true };
+  const health = new Health();
   const { tls } = options;
   const calls = new OpenCalls();
   const known = service(options, (method) => unaryMethod(options, method, calls), health);
@@ -67,7 +67,7 @@ export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
     },
     setTls: (material) => secure?.setSecureContext(tlsContext(material)),
     drain: (ms) => {
-      health.serving = false;
+      health.end();
       const endSessions = () => {
         for (const { server } of [known, unknown]) server.tryShutdown(() => {});
       };

@@ -26,7 +26,7 @@ export interface GrpcServer {
   setServing(serving: boolean): void;
   /** Takes new certificates, for connections from now on. */
   setTls(material: TlsMaterial): void;
-  /** Accepts no more calls, waits for those in flight, and ends the rest after `ms`. */
+  /** Accepts no more calls, ends the watches of its health, waits for calls in flight, and ends the rest after `ms`. */
   drain(ms: number): Promise<void>;
 }
 
@@ -42,12 +42,5 @@ export const MAX_SESSION_MIB = 1024;
 /** A call without one whole message is refused like an empty CheckRequest. */
 export const NO_MESSAGE: Buffer = Buffer.alloc(0);
 
-/** The state that health checks report. */
-export interface Health {
-  serving: boolean;
-}
-
 /** Names of services with a health state: the whole server (""), and the one that Envoy asks for. */
 export const HEALTH_SERVICES: ReadonlySet<string> = new Set(["", "envoy.service.auth.v3.Authorization"]);
-/** Milliseconds after which a health watch looks for a change again. */
-export const WATCH_EVERY_MS = 1000;

@@ -1,7 +1,17 @@
 // grpc.health.v1.Health by hand: two messages of one field each are less than a dependency. I/O on the stream only.
 // https://github.com/grpc/grpc/blob/master/doc/health-checking.md
-import { respond, respondStatus, GRPC_STATUS, openResponse, messageOf, PREFIX_BYTES, type Call } from "./message.ts";
-import { HEALTH_SERVICES, WATCH_EVERY_MS, type Health } from "./grpc-server.ts";
+import {
+  closeResponse,
+  respond,
+  respondStatus,
+  GRPC_STATUS,
+  openResponse,
+  messageOf,
+  PREFIX_BYTES,
+  type Call,
+} from "./message.ts";
+import { HEALTH_SERVICES } from "./grpc-server.ts";
+import type { Health } from "./health-state.ts";
 import { BackwardWriter, FieldReader, once, WireFault } from "../protobuf.ts";
 
 /** ServingStatus. */
@@ -24,29 +34,25 @@ function check(health: Health, call: Call): void {
     onBody: (body) => {
       const message = messageOf(body);
       const isKnown = message !== null && message.length <= MAX_BYTES && HEALTH_SERVICES.has(serviceName(message));
-      if (isKnown) respond(call, stateOf(health));
+      if (isKnown) respond(call, stateOf(health.serving));
       else respondStatus(call, GRPC_STATUS.notFound, "unknown service");
     },
     onGone: () => {},
   };
 }
 
-/** Sends the state of the whole server, now and after each change. */
+/** Sends the state of the whole server, now and after each change, until the listener drains. */
 function watch(health: Health, call: Call): void {
   call.connection.discardBody(call.stream);
   const send = openResponse(call);
-  let last: boolean | null = null;
-  const tick = () => {
-    if (last === health.serving) return;
-    last = health.serving;
-    send(stateOf(health));
-  };
-  tick();
-  const timer = setInterval(tick, WATCH_EVERY_MS);
-  call.stream.listener = { onBody: () => {}, onGone: () => clearInterval(timer) };
+  const unwatch = health.watch({
+    onState: (serving) => send(stateOf(serving)),
+    onEnd: () => closeResponse(call),
+  });
+  call.stream.listener = { onBody: () => {}, onGone: unwatch };
 }
 
-function stateOf({ serving }: Health): Buffer {
+function stateOf(serving: boolean): Buffer {
   const message = new BackwardWriter(8);
   message.int32(1, serving ? SERVING : NOT_SERVING);
   return message.finish();

@@ -42,6 +42,11 @@ export function openResponse({ connection, stream }: Call): (message: Buffer) =>
   return (message) => connection.send(stream, framed(message));
 }
 
+/** Ends a response that `openResponse` began, with status 0. */
+export function closeResponse({ connection, stream }: Call): void {
+  connection.close(stream, OK_TRAILERS);
+}
+
 /** Sends one message and status 0. */
 export function respond({ connection, stream }: Call, message: Buffer): void {
   connection.respond(stream, { head: HEAD, message: framed(message), trailers: OK_TRAILERS });

@@ -12,10 +12,10 @@ import {
   SHARE_OF_DEADLINE,
   type GrpcServer,
   type GrpcServerOptions,
-  type Health,
   type UnaryMethod,
 } from "./grpc-server.ts";
 import { HEALTH_METHODS } from "./health.ts";
+import { Health } from "./health-state.ts";
 import {
   GRPC_STATUS,
   messageOf,
@@ -29,7 +29,7 @@ import {
 
 /** A Check never ends in a gRPC error (threat model: M2): what cannot be read is refused by the handler. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const health: Health = { serving: true };
+  const health = new Health();
   const calls = new OpenCalls();
   const { tls } = options;
   const isExpected = clientCertificateCheck(tls);
@@ -48,7 +48,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     },
     setTls: (material) => http2.setTls(material),
     drain: (ms) => {
-      health.serving = false;
+      health.end();
       return closeWithin(http2.server, { sockets, calls, endSessions: () => http2.shutdown() }, ms);
     },
   };
