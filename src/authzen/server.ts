@@ -27,6 +27,8 @@ export interface AuthzenOptions extends EvaluatePorts {
 export interface AuthzenServer {
   listen(): Promise<number>;
   setTls(material: TlsMaterial): void;
+  /** Serves on, and each response ends its connection. */
+  leave(): void;
   close(graceMs: number): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ export function createAuthzen(options: AuthzenOptions): AuthzenServer {
   return {
     listen: () => server.listen("listen.authzen", options.address),
     setTls: server.setTls,
+    leave: server.leave,
     close: (graceMs) => server.close(graceMs),
   };
 }

@@ -70,6 +70,8 @@ export interface Broker {
   listen(): Promise<number>;
   /** Takes new certificates, for connections from now on. */
   setTls(material: TlsMaterial): void;
+  /** Serves on, and each response ends its connection. */
+  leave(): void;
   close(graceMs: number): Promise<void>;
 }
 
@@ -98,6 +100,7 @@ export function createBroker(options: BrokerOptions): Broker {
   return {
     listen: () => server.listen("listen.broker", address),
     setTls: server.setTls,
+    leave: server.leave,
     // After the grace each call still gets its last event.
     close(graceMs) {
       options.listeners.endAll();

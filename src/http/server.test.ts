@@ -1,4 +1,4 @@
-import { get, type RequestListener } from "node:http";
+import { Agent, get, type IncomingMessage, type RequestListener } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { createTlsOrPlainServer, type HttpServer } from "./server.ts";
 
@@ -22,6 +22,35 @@ function ask(port: number): Promise<string> {
     request.on("error", () => done("refused"));
   });
 }
+
+describe("leave", () => {
+  it("serves on, and each response ends its connection, that of a request before it too", async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 2 });
+    const releases: (() => void)[] = [];
+    const port = await start((_, response) => void releases.push(() => response.end("whole")));
+    const heads: string[] = [];
+    const send = () =>
+      new Promise<void>((done) => {
+        const onResponse = (response: IncomingMessage) => {
+          heads.push(response.headers.connection ?? "");
+          response.resume().on("end", done);
+        };
+        get({ port, host: "127.0.0.1", agent }, onResponse);
+      });
+    const answered = async () => {
+      await expect.poll(() => releases.length).toBe(1);
+      releases.shift()?.();
+    };
+    await Promise.all([send(), answered()]);
+    const before = send();
+    await expect.poll(() => releases.length).toBe(1);
+    server.leave();
+    await Promise.all([before, answered()]);
+    await Promise.all([send(), answered()]);
+    expect(heads).toEqual(["keep-alive", "close", "close"]);
+    agent.destroy();
+  });
+});
 
 describe("close", () => {
   it("lets a request under way end within the grace, and takes no other", async () => {

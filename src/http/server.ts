@@ -1,5 +1,11 @@
 // One set-up for every listener of ours: TLS 1.3 at least, client certificates by name, limits, an orderly end. I/O.
-import { createServer as createPlainServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import {
+  createServer as createPlainServer,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
@@ -29,6 +35,8 @@ export interface HttpServer {
   setTls(material: TlsMaterial): void;
   /** True if the client has shown a certificate with one of the names, or if none is asked for. */
   isExpected(socket: Socket): boolean;
+  /** From now on each response ends its connection, so that a client sends nothing more on one when `close` comes. */
+  leave(): void;
   /** Takes no more; requests under way may end within the grace. @param onLate told when it is over, so that they can be answered */
   close(graceMs: number, onLate?: () => void): Promise<void>;
 }
@@ -54,15 +62,38 @@ export function createTlsOrPlainServer(
   tls: TlsMaterial | null,
   listener: RequestListener,
 ): HttpServer {
-  const secure = tls === null ? null : createTlsServer({ ...limits, ...tlsOptions(tls) }, listener);
-  const server = secure ?? createPlainServer(limits, listener);
+  const last = lastResponses();
+  const each: RequestListener = (request, response) => {
+    last.note(response);
+    listener(request, response);
+  };
+  const secure = tls === null ? null : createTlsServer({ ...limits, ...tlsOptions(tls) }, each);
+  const server = secure ?? createPlainServer(limits, each);
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
   if (silenceMs !== undefined) server.setTimeout(silenceMs);
   return {
     listen: (key, address) => listen(server, key, address),
     setTls: (material) => secure?.setSecureContext(tlsContext(material)),
     isExpected: (socket) => tls === null || isExpectedClient(tls, socket),
+    leave: last.leave,
     close: (graceMs, onLate = () => {}) => close(server, graceMs, onLate),
+  };
+}
+
+/** Says `connection: close` with each response once the server leaves, also where the request came before. */
+function lastResponses() {
+  const open = new Set<ServerResponse>();
+  let isLeaving = false;
+  return {
+    note(response: ServerResponse) {
+      if (isLeaving) response.shouldKeepAlive = false;
+      open.add(response);
+      response.once("close", () => open.delete(response));
+    },
+    leave() {
+      isLeaving = true;
+      for (const response of open) response.shouldKeepAlive = false;
+    },
   };
 }
 

@@ -319,7 +319,9 @@ export function wireStackContract(name: WireStackName): void {
         });
         const seen: (number | string)[] = [];
         stream.on("data", (part: Buffer) => seen.push(part.at(-1) ?? 0));
-        stream.on("trailers", (trailers: IncomingHttpHeaders) => seen.push(`status ${trailers["grpc-status"]}`));
+        stream.on("trailers", (trailers: IncomingHttpHeaders) =>
+          seen.push(`status ${String(trailers["grpc-status"])}`),
+        );
         stream.end(framed(Buffer.alloc(0)));
         await vi.waitFor(() => expect(seen).toEqual([1]));
         const late = new Promise((done) => setTimeout(done, 20_000, "late"));

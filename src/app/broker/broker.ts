@@ -1,6 +1,6 @@
 // Composition root of the broker: parts in order, closed in reverse. I/O.
 import { setTimeout as delay } from "node:timers/promises";
-import { createBroker } from "../../broker/server.ts";
+import { createBroker, type Broker } from "../../broker/server.ts";
 import type { Eras } from "../../broker/upstream/era.ts";
 import { createOutputSchemas } from "../../broker/catalog/output-schemas.ts";
 import { createListeners, type Listeners } from "../../broker/listen.ts";
@@ -80,7 +80,7 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
     reload: reloads.reload,
     async stop() {
       started = false;
-      await delay(config.drainDelayMs);
+      await leave(broker, config);
       reloads.close();
       // Streams of sessions have no end of their own.
       await Promise.all([broker.close(GRACE_MS), sessions?.close()]);
@@ -89,6 +89,12 @@ export async function startBroker(config: Config, log: Log, source = unwatched(c
       await Promise.all([outputSchemas.close(), traces.close(), ops.close()]);
     },
   };
+}
+
+/** Serves on until those who ask have found out. */
+async function leave(broker: Broker, { drainDelayMs }: Config): Promise<void> {
+  broker.leave();
+  await delay(drainDelayMs);
 }
 
 function unwatched(config: Config): BrokerSource {

@@ -233,6 +233,10 @@ async function frontDoors(config: Config, { identify, ...parts }: DoorParts, por
   return {
     ...{ grpc, authzen },
     listen: async () => ({ authzPort: await grpc.listen(), authzenPort: (await authzen?.listen()) ?? null }),
+    leave: () => {
+      grpc.setServing(false);
+      authzen?.leave();
+    },
     drain: async (graceMs: number) => void (await Promise.all([grpc.drain(graceMs), authzen?.close(graceMs)])),
   };
 }
@@ -266,10 +270,10 @@ async function grpcServer(
 
 /** Says that it is not serving, and serves until those who ask have found out; then the calls under way end. */
 async function leave(
-  { grpc, drain }: Awaited<ReturnType<typeof frontDoors>>,
+  { leave: sayIt, drain }: Awaited<ReturnType<typeof frontDoors>>,
   { drainDelayMs, drainMs }: Config,
 ): Promise<void> {
-  grpc.setServing(false);
+  sayIt();
   await delay(drainDelayMs);
   await drain(drainMs);
 }
