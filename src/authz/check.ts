@@ -13,6 +13,7 @@ import { permits, type Permit, type PermitOf } from "./permit.ts";
 import { readPresented, type PresentedSettings } from "./presented.ts";
 import { pass, refuse, refuseBody, type Step } from "./step.ts";
 import type { Outcome } from "./outcome.ts";
+import { countedCaller } from "./source.ts";
 import { createHostPaths, type HostPathSettings } from "./host-paths.ts";
 import { describedRequest } from "./policy-input.ts";
 import { relayedCall } from "./relayed-call.ts";
@@ -91,7 +92,7 @@ export function createCheck(settings: CheckSettings, ports: Ports, shared: Share
     const isTurned = isLarge(request.body);
     if (isTurned) ports.note(facts);
     const decided = isTurned
-      ? shared.inTurn(identity.value, async () => decide(context, asked), signal)
+      ? shared.inTurn(countedCaller(identity.value, source), async () => decide(context, asked), signal)
       : decide(context, asked);
     return told(context, asked, decided);
   };

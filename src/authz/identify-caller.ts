@@ -20,7 +20,7 @@ export function identifyCaller(
   signal: AbortSignal,
 ): Step<Identity> | Promise<Step<Identity>> {
   if (presented.by === "nothing")
-    return ports.identifyTokenless?.({ by: "nothing", server, peer }) ?? refuse("token_missing");
+    return ports.identifyTokenless?.({ by: "nothing", server, peer, source: use.source }) ?? refuse("token_missing");
   if (presented.by === "proxy")
     return ports.identifyTokenless?.({ ...presented, principal }) ?? refuse("token_invalid", "no proxy is trusted");
   if (presented.by === "dpop") return ports.identify(presented.token, use, signal);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ALICE, allowingPorts, checkSettings, requestOf } from "../../test/fakes/authz.ts";
 import { createCheck } from "./check.ts";
 import { pass } from "./step.ts";
+import { ANONYMOUS_ISSUER } from "./own-issuers.ts";
 import type { Identity } from "./types.ts";
 import type { Ports } from "./ports.ts";
 import { newCheckFacts } from "./facts.ts";
@@ -16,7 +17,7 @@ const LARGE = call("x".repeat(34_000));
 const SMALL = call("x");
 
 /** A check that takes any bearer for its caller, and tells who was decided about in which turn of the event loop. */
-function lab(more: Partial<Ports> = {}) {
+function lab(more: Partial<Ports> = {}, sourceOf: (token: string) => string = () => "192.0.2.7") {
   const decided: string[] = [];
   const identities = new Map<string, Identity>();
   const identityOf = (subject: string) => {
@@ -33,7 +34,11 @@ function lab(more: Partial<Ports> = {}) {
   return {
     decided,
     async ask(token: string, message: object, signal = new AbortController().signal) {
-      const outcome = await check(requestOf({ token, message }), newCheckFacts("r", 0), signal);
+      const outcome = await check(
+        { ...requestOf({ token, message }), peer: sourceOf(token) },
+        newCheckFacts("r", 0),
+        signal,
+      );
       return outcome.ok ? "ok" : outcome.reason;
     },
   };
@@ -42,6 +47,14 @@ function lab(more: Partial<Ports> = {}) {
 const turn = () => new Promise((done) => setImmediate(done));
 
 describe("F12: large bodies", () => {
+  it("of callers who present nothing each source has its own", async () => {
+    const nobody = { ...ALICE, issuer: ANONYMOUS_ISSUER, subject: "anonymous" };
+    const { ask } = lab({ identify: () => pass(nobody) }, (token) => `192.0.2.${token}`);
+    const sources = ["1", "1", "1", "1", "2"];
+    const verdicts = await Promise.all(sources.map((source) => ask(source, LARGE)));
+    expect(verdicts).toEqual(["ok", "ok", "ok", "rate_limited", "ok"]);
+  });
+
   it("one in each turn, callers one after the other; small Checks wait for none of them", async () => {
     const { ask, decided } = lab();
     const all = [..."aaabbc"].map((caller) => ask(caller, LARGE));

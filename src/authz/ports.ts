@@ -45,6 +45,8 @@ export interface Nobody {
   /** The server whose own endpoint is asked; null for others. */
   readonly server: string | null;
   readonly peer: string;
+  /** Address of the client. */
+  readonly source: string;
 }
 
 /** The functions that the pipeline calls. Each refuses with a {@link Step}; none throws for expected faults. */

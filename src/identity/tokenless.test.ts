@@ -84,7 +84,8 @@ describe("a trusted proxy names its callers", () => {
 });
 
 describe("without any credential", () => {
-  const nobody = (server: string | null, peer = "192.0.2.1") => ({ by: "nothing", server, peer }) as const;
+  const nobody = (server: string | null, peer = "192.0.2.1") =>
+    ({ by: "nothing", server, peer, source: peer }) as const;
 
   it("a public server's own endpoint is open to all, as one caller who reaches no other", () => {
     expect(identify(nobody("docs"))).toMatchObject({

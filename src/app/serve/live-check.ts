@@ -63,13 +63,14 @@ interface Part {
 /** The ports of callers without an access token. */
 function callerPorts(of: Config, { revocations, suspensions }: LiveCheckDeps): CallerPorts {
   const guards = { now: Date.now, revoked: revocations.revoked };
-  const judge = <T extends Step<Identity> | null>(identified: T) =>
-    identified?.ok === true ? (suspensions.refusal(identified.value) ?? identified) : identified;
+  const judge = <T extends Step<Identity> | null>(identified: T, source: string | null = null) =>
+    identified?.ok === true ? (suspensions.refusal(identified.value, source) ?? identified) : identified;
   const identifyKey = identifyKeyOf(of, guards);
   const identifyTokenless = identifyTokenlessOf(of, guards);
   return {
     identifyKey: identifyKey && ((presented) => judge(identifyKey(presented))),
-    identifyTokenless: identifyTokenless && ((asked) => judge(identifyTokenless(asked))),
+    identifyTokenless:
+      identifyTokenless && ((asked) => judge(identifyTokenless(asked), asked.by === "nothing" ? asked.source : null)),
   };
 }
 

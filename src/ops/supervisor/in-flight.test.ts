@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ALICE } from "../../../test/fakes/authz.ts";
 import { auditRecord } from "../../authz/audit-record.ts";
+import { ANONYMOUS_ISSUER } from "../../authz/own-issuers.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
 import { newCheckFacts, NO_SLOT, type CheckFacts } from "../../authz/facts.ts";
 import { callerAt, createInFlight, newInFlight, readInFlight, ruleAt } from "./in-flight.ts";
@@ -89,6 +90,19 @@ describe("what is read is what was written", () => {
       ]);
     },
   );
+
+  it("who presents nothing at a public server is counted by source, and anonymous in the audit line", () => {
+    const buffer = newInFlight(1);
+    const table = createInFlight(buffer);
+    const facts = trailOf({
+      sourceIp: "192.0.2.1",
+      identity: { ...ALICE, issuer: ANONYMOUS_ISSUER, subject: "anonymous" },
+    });
+    table.begin(facts);
+    table.note(facts);
+    expect(callerAt(buffer, 0)).toEqual({ issuer: ANONYMOUS_ISSUER, subject: "192.0.2.1" });
+    expect(readInFlight(buffer)[0]?.facts.identity?.subject).toBe("anonymous");
+  });
 
   it.each(Object.keys(REFUSALS) as Reason[])("what it was answered with: %s", (reason) => {
     const buffer = newInFlight(1);

@@ -4,7 +4,7 @@ import type { AuditFacts, Verdict } from "../../authz/audit-record.ts";
 import type { Caller, InFlight } from "../../authz/in-flight.ts";
 import { REFUSALS, type Reason } from "../../authz/refusal.ts";
 import { newCheckFacts, NO_SLOT, type CheckFacts, type Door } from "../../authz/facts.ts";
-import { sourceCaller } from "../../authz/source.ts";
+import { countedCaller, sourceCaller } from "../../authz/source.ts";
 import type { Kind } from "../../mcp/operation.ts";
 import type { Rules } from "./runaways.ts";
 
@@ -171,7 +171,7 @@ export function readInFlight(buffer: SharedArrayBuffer): UnrecordedCheck[] {
 
 /**
  * The caller of this slot's Check; null if none is noted or the issuer may be cut. At a path of the host, whoever presents
- * nothing is named by the source.
+ * nothing is named by the source, and so is one of many at public servers.
  */
 export function callerAt(buffer: SharedArrayBuffer, slot: number): Caller | null {
   const views = viewsOf(buffer);
@@ -180,7 +180,7 @@ export function callerAt(buffer: SharedArrayBuffer, slot: number): Caller | null
   const subject = textAt(views, slot, "subject");
   if (issuer === null && ruleAt(buffer, slot) === "host") return sourceCaller(textAt(views, slot, "sourceIp"));
   if (issuer === null || subject === null || issuer.length === ROOM.issuer) return null;
-  return { issuer, subject };
+  return countedCaller({ issuer, subject }, textAt(views, slot, "sourceIp"));
 }
 
 /** The rules that policy was asked by for this slot's Check: those of the host's other paths run away on their own. */

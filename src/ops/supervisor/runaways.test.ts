@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ALICE } from "../../../test/fakes/authz.ts";
+import { ANONYMOUS_ISSUER } from "../../authz/own-issuers.ts";
+import { countedCaller } from "../../authz/source.ts";
 import { pass } from "../../authz/step.ts";
 import { Runaways } from "./runaways.ts";
 import { callerKey, createSuspensions, refuseSuspended } from "./suspensions.ts";
@@ -43,6 +45,16 @@ describe("runaways", () => {
     expect(host.map(({ quarantine }) => quarantine)).toEqual([false, false, false, false, true]);
     expect(host.map(({ suspension }) => suspension?.subject)).toContain("192.0.2.3");
     expect(["a", "b", "c"].map((subject) => runaways.add(of(subject), "r").quarantine)).toEqual([false, false, true]);
+  });
+
+  it("of those who present nothing at public servers suspend their source, and never stop policy for all", () => {
+    const { runaways } = begin();
+    const nobody = (n: number) => ({ issuer: ANONYMOUS_ISSUER, subject: `192.0.2.${n}` });
+    const runs = [1, 2, 3, 4, 5, 6].map((n) => runaways.add(nobody(n), "r"));
+    expect(runs.map(({ suspension, quarantine }) => [suspension?.subject, quarantine])).toEqual(
+      [1, 2, 3, 4, 5, 6].map((n) => [`192.0.2.${n}`, false]),
+    );
+    expect(["a", "b"].map((subject) => runaways.add(of(subject), "r").quarantine)).toEqual([false, true]);
   });
 
   it("without a caller it is the revision's own fault, each time", () => {
@@ -94,6 +106,14 @@ describe("suspensions", () => {
       expect(judged).toMatchObject({ reason: "caller_suspended" });
     for (const judged of [identify(bob), await later(bob)]) expect(judged).toEqual(pass(bob));
     expect([suspensions.size, ((now = 1500), suspensions.refusal(ALICE)), suspensions.size]).toEqual([1, null, 0]);
+  });
+
+  it("one of many who present nothing is suspended by source: the others go on", () => {
+    const suspensions = createSuspensions(() => 0);
+    const nobody = { ...ALICE, issuer: ANONYMOUS_ISSUER, subject: "anonymous" };
+    suspensions.suspend({ ...countedCaller(nobody, "2001:db8::1"), forMs: 1500 });
+    expect(suspensions.refusal(nobody, "2001:db8::2")).toMatchObject({ reason: "caller_suspended", caller: nobody });
+    expect([suspensions.refusal(nobody, "192.0.2.8"), suspensions.refusal(ALICE, "2001:db8::1")]).toEqual([null, null]);
   });
 
   it("are of sources without a credential too, who are no caller", () => {

@@ -2,6 +2,7 @@
 // once it ran away for several callers. Pure but for its clock; it outlives the threads.
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../../authz/in-flight.ts";
+import { ANONYMOUS_ISSUER } from "../../authz/own-issuers.ts";
 import { callerKey, type Suspension } from "./suspensions.ts";
 
 /** Window within which runaways add up to a quarantine, and slow evaluations to a suspension. */
@@ -67,7 +68,9 @@ export class Runaways {
     this.#total += 1;
     const by = caller === null ? null : callerKey(caller);
     if (by !== null) this.#slow.delete(by); // counted as slow before it ran away
-    this.#recent = [...this.#recent.filter(({ at }) => now - at < WINDOW_MS), { at: now, revision, rules, by }];
+    // Whoever has three addresses could stop policy for all callers, if each were a caller of its own.
+    const whom = caller?.issuer === ANONYMOUS_ISSUER ? ANONYMOUS_ISSUER : by;
+    this.#recent = [...this.#recent.filter(({ at }) => now - at < WINDOW_MS), { at: now, revision, rules, by: whom }];
     const same = this.#recent.filter((one) => one.revision === revision && one.rules === rules);
     const callers = new Set(same.flatMap((one) => one.by ?? [])).size;
     const own = same.filter((one) => one.by === null).length;

@@ -1,6 +1,7 @@
 // Callers that are refused for a time, because policy ran away while it was evaluated for them. In memory, bounded. No I/O.
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../../authz/in-flight.ts";
+import { countedCaller } from "../../authz/source.ts";
 import { refuse, type Refused, type Step } from "../../authz/step.ts";
 import type { Identity } from "../../authz/types.ts";
 
@@ -15,8 +16,11 @@ export interface Suspension extends Caller {
 
 export interface Suspensions {
   suspend(suspension: Suspension): void;
-  /** The refusal of a suspended caller; null for all others. */
-  refusal(identity: Identity): Refused | null;
+  /**
+   * The refusal of a suspended caller; null for all others.
+   * @param source the address of one who presents nothing
+   */
+  refusal(identity: Identity, source?: string | null): Refused | null;
   /** The same for a source of requests without a credential. */
   refusalOf(source: Caller): Refused | null;
   readonly size: number;
@@ -44,8 +48,8 @@ export function createSuspensions(monotonic: () => number, max: number = MAX_SUS
     suspend(suspension) {
       until.set(callerKey(suspension), monotonic() + suspension.forMs);
     },
-    refusal(identity) {
-      const refused = refusalOf(identity);
+    refusal(identity, source = null) {
+      const refused = refusalOf(countedCaller(identity, source));
       return refused && { ...refused, caller: identity };
     },
     refusalOf,
