@@ -1,12 +1,13 @@
 // One evaluation as a caller and an MCP message: what ext_authz would have been asked for the same facts. Pure.
 import { pass, type Step } from "../authz/step.ts";
 import type { RequestHeaders } from "../authz/types.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { META_CAPABILITIES, META_VERSION } from "../mcp/meta.ts";
 import { encodeHeaderValue } from "../mcp/header-value.ts";
 import { methodRow, type MethodRow } from "../mcp/method-table.ts";
 import { MODERN } from "../mcp/versions.ts";
-import { isObject, malformed, type Evaluation } from "./read-request.ts";
+import { malformed, type Evaluation } from "./read-request.ts";
 
 export interface Question {
   readonly subject: SubjectAsked;

@@ -1,6 +1,7 @@
 // Reads the body of an access evaluation request: one evaluation or many, with the defaults merged. Pure.
 // https://openid.net/specs/authorization-api-1_0.html
 import { pass, refuse, type Refused, type Step } from "../authz/step.ts";
+import { isObject } from "../json/object.ts";
 import { readJson } from "../json/strict-reader.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
@@ -46,10 +47,6 @@ export function readEvaluations(bytes: Uint8Array, isMany: boolean): Step<Evalua
 /** Refuses what its sender has written. It is told: it is its own message. */
 export function malformed(reason: "body_malformed" | "params_invalid" | "body_too_large", about: string): Refused {
   return { ...refuse(reason, about), about };
-}
-
-export function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function partsOf({ subject, action, resource, context }: JsonObject): Evaluation {

@@ -3,6 +3,7 @@ import type { CheckFacts } from "../authz/facts.ts";
 import type { McpEndpoint } from "../authz/endpoint.ts";
 import type { Pipeline } from "../authz/pipeline.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 import { listKindOf, LISTS, type List } from "../mcp/lists.ts";
@@ -131,8 +132,4 @@ function endpointOf(pipeline: Pipeline, { admitted: { virtualServer } }: Ticket,
 function nameIn(entry: JsonValue, key: string): string {
   const name = isObject(entry) ? entry[key] : undefined;
   return typeof name === "string" ? name : "";
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

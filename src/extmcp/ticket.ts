@@ -3,6 +3,7 @@
 import { hkdfSync } from "node:crypto";
 import { z } from "zod";
 import type { PolicyCaller, RequestHeaders } from "../authz/types.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 import { createSealer, type SealContext, type Sealer } from "../secret/seal.ts";
@@ -104,7 +105,7 @@ function contextOf({ method, services }: TicketUse): SealContext {
 }
 
 const text = z.string();
-const object = z.custom<JsonObject>((value) => typeof value === "object" && value !== null && !Array.isArray(value));
+const object = z.custom<JsonObject>(isObject);
 const schema = z.strictObject({
   requestId: text,
   caller: z.strictObject({

@@ -1,6 +1,7 @@
 // Checks the claims of an access token (RFC 7519, RFC 9068) and reads the ones that the gateway uses. Pure.
 import { isPlainText, partyOf } from "../jose/act-claim.ts";
 import { claimAt, claimName } from "../jose/claim.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export interface ClaimPaths {
@@ -97,7 +98,7 @@ function audiencesOf(claims: JsonObject, instead: string | null): readonly strin
  */
 function readElsewhere(claims: JsonObject, { claims: paths, audienceClaim = null }: ClaimRules): string | null {
   const names = claims["_claim_names"];
-  const isNamed = typeof names === "object" && names !== null && !Array.isArray(names);
+  const isNamed = isObject(names);
   if (!isNamed && (names !== undefined || "_claim_sources" in claims)) return "_claim_names";
   const isElsewhere = (name: string) =>
     (isNamed && Object.hasOwn(names, name)) || (name === "groups" && isSet(claims["hasgroups"]));

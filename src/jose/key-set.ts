@@ -1,5 +1,6 @@
 // Reads a JWK Set into the keys that may verify a signature (RFC 7517, RFC 7518). Pure.
 import { createPublicKey, type KeyObject } from "node:crypto";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 
@@ -138,8 +139,4 @@ function isStrong(key: KeyObject): boolean {
   if (key.asymmetricKeyType !== "rsa") return true;
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   return modulusLength >= 2048 && modulusLength <= 8192 && publicExponent >= 65_537n && publicExponent % 2n === 1n;
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,7 @@
 // Finds arguments of a call whose names differ from those of the tool's input schema only in case. Pure. Go's
 // encoding/json and .NET's web defaults match names without regard to case: such a server would take `Force` for `force`,
 // while a policy that tests `force` would not have seen it.
-import { isObject } from "./envelope.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { foldName } from "../json/strict-name.ts";
 

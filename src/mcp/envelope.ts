@@ -1,4 +1,5 @@
 // Reads one JSON-RPC 2.0 message (https://www.jsonrpc.org/specification §4) by the strict JSON reader. Pure.
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { META_CAPABILITIES, META_CLIENT, META_VERSION } from "./meta.ts";
 import type { OperationFault, RpcId } from "./operation.ts";
@@ -158,10 +159,6 @@ function lookalike(object: JsonObject, reserved: ReadonlySet<string>): boolean {
 function isId(value: JsonValue | undefined): value is RpcId {
   if (typeof value === "string") return Buffer.byteLength(value) <= MAX_ID_BYTES;
   return typeof value === "number" && Number.isSafeInteger(value) && !Object.is(value, -0);
-}
-
-export function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The fault of a body that is no message, so has no id. */

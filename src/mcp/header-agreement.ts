@@ -1,7 +1,8 @@
 // Compares the headers that mirror the body with it (MCP 2026-07-28, Server Validation; SEP-2243), and finds the protocol
 // revision. Pure.
-import { isObject, type Envelope } from "./envelope.ts";
+import { type Envelope } from "./envelope.ts";
 import { decodeHeaderValue, trimSpace } from "./header-value.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject } from "../json/types.ts";
 import { META_CAPABILITIES, META_VERSION } from "./meta.ts";
 import type { McpHeaders, OperationFault } from "./operation.ts";

@@ -1,6 +1,6 @@
 // The filter of `subscriptions/listen`: which changes its client wants to hear of. Pure; serve and broker read it alike.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/utilities/subscriptions
-import { isObject } from "./envelope.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import type { WatchedNames } from "./operation.ts";
 

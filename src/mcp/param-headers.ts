@@ -1,6 +1,6 @@
 // The `Mcp-Param-*` headers of a call, from the annotations of its tool (SEP-2243). Pure.
-import { isObject } from "./envelope.ts";
 import { decodeHeaderValue, encodeHeaderValue } from "./header-value.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 /** RFC 9110 §5.6.2 token. */

@@ -1,7 +1,8 @@
 // Reads an HTTP body with its headers as one MCP operation. Pure; serve and broker share it.
-import { isObject, readEnvelope, readParams, type Envelope, type ReadEnvelope } from "./envelope.ts";
+import { readEnvelope, readParams, type Envelope, type ReadEnvelope } from "./envelope.ts";
 import { checkHeaders, revisionAlone, revisionIn, versionOf } from "./header-agreement.ts";
 import { META_CAPABILITIES, META_VERSION } from "./meta.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { faultOfFilter, watchedIn } from "./listen-filter.ts";
 import { MAX_URI } from "./merged-names.ts";

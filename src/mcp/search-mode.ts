@@ -1,8 +1,8 @@
 // Search mode: an endpoint shows two tools, one that finds tools and one that calls them. Reads a call of either as what it
 // asks for, before anything else looks at it. Pure; serve and broker share it, so that both judge the same operation.
-import { isObject } from "./envelope.ts";
 import type { McpHeaders, Operation, OperationFault, ReadOperation } from "./operation.ts";
 import { MAX_NAME, readOperation, rpcContextOf } from "./read-operation.ts";
+import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export const SEARCH_TOOLS = "search_tools";

@@ -12,6 +12,7 @@ import {
   type Scalar,
   type YAMLMap,
 } from "yaml";
+import { isObject } from "../json/object.ts";
 import { readJson } from "../json/strict-reader.ts";
 import { PolicyError } from "./policy-error.ts";
 
@@ -65,10 +66,6 @@ export function isData(path: string): boolean {
 
 function fault(file: string, line: number | null, what: string): PolicyError {
   return new PolicyError("data_invalid", [`${file}${line === null ? "" : `:${line}`}: ${what}`]);
-}
-
-function isObject(value: unknown): value is DataObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function inOrder(object: DataObject): DataObject {

@@ -5,6 +5,7 @@ import type { PolicyInput, Decision, StepUp, Visible } from "../authz/types.ts";
 import type { Entrypoint } from "./entrypoints.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { faultKind, type ArgumentKind } from "./pattern-fault.ts";
+import { isObject } from "../json/object.ts";
 
 export const MAX_SCOPES = 64;
 /** Characters of the author's reason that reach the audit line. */
@@ -138,10 +139,6 @@ function isVisible(
   return [value["tools"], value["prompts"], value["resources"]].every(
     (names) => isObject(names) && Object.values(names).every(isList),
   );
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The number of members is checked first: with that many names found, there is no other. */

@@ -1,5 +1,6 @@
 // Leaves out of a policy's input what the policy does not read, so that its answer stays the same (plan-reads.ts). Pure.
 import type { Reads } from "./reads.ts";
+import { isObject } from "../json/object.ts";
 
 export type Narrow = (value: unknown) => unknown;
 
@@ -23,8 +24,4 @@ export function narrowBy(reads: Reads | null): Narrow {
     for (const [name, narrow] of members) if (Object.hasOwn(value, name)) narrowed[name] = narrow(value[name]);
     return narrowed;
   };
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

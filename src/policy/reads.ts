@@ -1,4 +1,5 @@
 // What a policy reads of its input, as it stands beside the compiled rules. Pure.
+import { isObject } from "../json/object.ts";
 
 /** What is read of one value: all of it, at most its type, or members of it (then its type too). */
 export type Reads = "value" | "type" | { readonly [member: string]: Reads };
@@ -36,10 +37,6 @@ export function readStored(stored: unknown): PolicyReads | null {
 function isReads(value: unknown): value is Reads {
   if (value === "value" || value === "type") return true;
   return isObject(value) && Object.values(value).every(isReads);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** What is read of a member, or null where it is not read at all. */

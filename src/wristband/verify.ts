@@ -1,6 +1,7 @@
 // Verifies wristbands, and other compact ES256 JWS of ours (RFC 7515). Pure: keys and clock are passed in.
 import { hash, verify as verifyBytes, type KeyObject } from "node:crypto";
 import { LRUCache } from "lru-cache";
+import { isObject } from "../json/object.ts";
 import type { JsonObject } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
 import {
@@ -157,7 +158,5 @@ function kidOf(bytes: Buffer, type: string): string | null {
 /** Strict: no name twice, UTF-8 only, no number beyond range. */
 function objectOf(bytes: Buffer): JsonObject | null {
   const json = readJson(bytes, LIMITS);
-  return json.ok && typeof json.value === "object" && json.value !== null && !Array.isArray(json.value)
-    ? (json.value as JsonObject)
-    : null;
+  return json.ok && isObject(json.value) ? json.value : null;
 }

@@ -1,8 +1,8 @@
 // A conversation with one server for its lists, as the gateway itself: in the server's own era, with one session if it
 // wants one. I/O by upstream/client.ts.
 import { HttpFault } from "../../http/client.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
-import { isObject } from "../../mcp/envelope.ts";
 import { endSession, OWN_ID, send, sendOwn, type Budget } from "../upstream/client.ts";
 import {
   handshake,

@@ -1,5 +1,5 @@
 // Reads the items of one list: keeps those that can be named in a call, cleans their texts, counts the rest. Pure.
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import type { Kind } from "../../mcp/operation.ts";
 import { isCallable } from "../../mcp/merged-names.ts";

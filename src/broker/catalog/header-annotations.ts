@@ -1,5 +1,5 @@
 // Validates the `x-mcp-header` annotations of a tool's input schema (MCP 2026-07-28, SEP-2243). Pure.
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import { ANNOTATED_NAME } from "../../mcp/param-headers.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 

@@ -1,4 +1,5 @@
 // Reads the response to a list request, which can be long: in slices, with the items left in place. Pure but for the slices.
+import { isObject } from "../../json/object.ts";
 import type { JsonValue } from "../../json/types.ts";
 import {
   inSlices,
@@ -9,7 +10,6 @@ import {
   type Span,
   type Steps,
 } from "../../json/spans.ts";
-import { isObject } from "../../mcp/envelope.ts";
 import { readJson } from "../../json/strict-reader.ts";
 import type { Slices } from "../../async/slices.ts";
 import { isResponseTo } from "../upstream/client.ts";

@@ -1,6 +1,5 @@
 // Reads all lists of one server, page by page, within bounds of time, bytes, pages and entries. I/O by conversation.ts.
 import { HttpFault } from "../../http/client.ts";
-import { isObject } from "../../mcp/envelope.ts";
 import { TASKS_EXTENSION } from "../../mcp/method-table.ts";
 import type { Kind } from "../../mcp/operation.ts";
 import type { Limits } from "../../config/schema/limits.ts";
@@ -17,6 +16,7 @@ import type { ChangeKind } from "../change-notices.ts";
 import { declaredChanges } from "./upstream-listener.ts";
 import { directFit, type DirectFit } from "./direct-fit.ts";
 import { converse, type Conversation, type ListedUpstream } from "./conversation.ts";
+import { isObject } from "../../json/object.ts";
 
 /** The lists of one server: tools and prompts by name, resources and templates by URI; each in order. */
 export interface Listing {

@@ -1,6 +1,6 @@
 // A definition as the merged endpoint shows it: under its merged name, with references to `ui://` resources (MCP Apps, SEP-1865)
 // that can be read there. Pure. https://github.com/modelcontextprotocol/ext-apps
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import type { ServerNames } from "../../mcp/resolver.ts";

@@ -1,7 +1,7 @@
 // Repairs a listed definition to what the protocol's schemas accept. Clients validate a list as a whole: one entry of another
 // shape would cost them all of it. Pure. https://modelcontextprotocol.io/specification/2026-07-28/schema
 import { z } from "zod";
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
 import type { ListKind } from "../../mcp/lists.ts";

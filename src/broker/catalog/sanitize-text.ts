@@ -1,5 +1,5 @@
 // Cleans texts that models and terminals read otherwise than people see them (threat model: B34). Pure.
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { isExactNumber } from "../../json/strict-reader.ts";
 import type { ListKind } from "../../mcp/lists.ts";

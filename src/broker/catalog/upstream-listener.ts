@@ -4,8 +4,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs, type Backoff } from "../../async/backoff.ts";
 import { drainOrClose, HttpFault, isEncoded, type HttpResponse } from "../../http/client.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject } from "../../json/types.ts";
-import { isObject } from "../../mcp/envelope.ts";
 import { readUpstreamMessage } from "../../mcp/upstream-message.ts";
 import { CHANGE_KINDS, changedKindOf, type ChangeKind } from "../change-notices.ts";
 import { mediaOf } from "../upstream/body.ts";

@@ -1,7 +1,7 @@
 // Finds the input schema of a tool that is called, in what its server lists. Definitions are kept as text, which takes a
 // fraction of the memory; those that were called last are kept as values too.
 import { LRUCache } from "lru-cache";
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { parseJson } from "../../json/parse.ts";
 import type { Snapshot } from "../catalog/snapshot.ts";

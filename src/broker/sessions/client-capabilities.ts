@@ -1,6 +1,6 @@
 // What a client of an older revision says in its handshake that it can do for servers. Pure.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#capability-negotiation
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 
 /** Capabilities that the broker can carry, with the parts of each that servers look at. */

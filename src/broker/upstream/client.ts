@@ -3,9 +3,9 @@
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
 import { createSlices, type Slices } from "../../async/slices.ts";
 import { drainOrClose, faultOf, HttpFault, isEncoded, type HttpResponse } from "../../http/client.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { readJson } from "../../json/strict-reader.ts";
-import { isObject } from "../../mcp/envelope.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import { faultIn } from "../abort.ts";
 import { consume, mediaOf, readWhole } from "./body.ts";

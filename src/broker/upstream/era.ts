@@ -2,7 +2,7 @@
 // messages are sent by the function that is passed in.
 import { IMPLEMENTATION } from "../../files/version.ts";
 import { HttpFault } from "../../http/client.ts";
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { MODERN } from "../../mcp/versions.ts";
 import { META_CAPABILITIES, META_CLIENT, META_VERSION } from "../../mcp/meta.ts";

@@ -2,7 +2,7 @@
 // them on the stream of GET, or of HTTP+SSE. I/O by upstream/ and sessions/listen-upstream.ts.
 // https://modelcontextprotocol.io/specification/2025-11-25/server/resources#subscriptions
 import { innerObjectSpan, readObjectSpan } from "../../json/spans.ts";
-import { isObject } from "../../mcp/envelope.ts";
+import { isObject } from "../../json/object.ts";
 import { shortValue } from "../../mcp/upstream-message.ts";
 import { createNotificationBudget } from "../relay/notification-budget.ts";
 import { listenUpstream, type HeardMessage } from "../sessions/listen-upstream.ts";

@@ -1,7 +1,8 @@
 // Reads a KV version 2 entry from a Vault's response (Vault API, "Read secret version"). Pure.
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import type { VaultResponse } from "./client.ts";
-import { isObject, member } from "./json-fields.ts";
+import { member } from "./json-fields.ts";
 
 /** The result of reading an entry. */
 export type EntryResult =

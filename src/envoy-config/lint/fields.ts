@@ -1,5 +1,6 @@
 // Reads protobuf messages as JSON, in the form in which Envoy dumps them: names in snake case, defaults left out. Pure.
 // https://protobuf.dev/programming-guides/json/
+import { isObject } from "../../json/object.ts";
 
 /** A message, or an empty one in place of anything else. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -7,7 +8,7 @@ export type Fields = Readonly<Record<string, unknown>>;
 const NONE: Fields = {};
 
 export function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : NONE;
+  return isObject(value) ? value : NONE;
 }
 
 /** The value at a path of names; undefined where there is none. */

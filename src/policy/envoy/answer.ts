@@ -2,6 +2,7 @@
 import type { HeaderLines, HostDecision, PolicyAnswer, QueryChange } from "../../authz/host-decision.ts";
 import { HEADER_VALUE } from "../../authz/header-value.ts";
 import { pass, refuse, type Step } from "../../authz/step.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 
 /** Bytes of a response's body: what Envoy passes on of a refusal. */
@@ -144,10 +145,6 @@ function metadataOf(result: JsonObject): JsonObject {
 function depthOf(value: JsonValue): number {
   if (typeof value !== "object" || value === null) return 0;
   return 1 + Math.max(0, ...Object.values(value as object).map(depthOf));
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isList(value: JsonValue): value is readonly JsonValue[] {

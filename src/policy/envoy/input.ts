@@ -3,6 +3,7 @@ import { hostName } from "../../authz/endpoint.ts";
 import type { HostQuestion } from "../../authz/host-decision.ts";
 import { pass, refuse, type Step } from "../../authz/step.ts";
 import type { PolicyCaller, PolicyRequest } from "../../authz/types.ts";
+import { isObject } from "../../json/object.ts";
 import type { JsonObject, JsonValue } from "../../json/types.ts";
 import { describeBody } from "./body.ts";
 import { parseQuery } from "./query.ts";
@@ -85,5 +86,5 @@ function withHttp(attributes: JsonObject, own: JsonObject): JsonObject {
 }
 
 function objectOf(value: JsonValue | undefined): JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
+  return isObject(value) ? value : {};
 }
