@@ -3,16 +3,13 @@
 // https://github.com/envoyproxy/envoy/blob/v1.40.0/api/envoy/service/auth/v3/attribute_context.proto
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { FieldReader, once, WireFault } from "./protobuf.ts";
+import { readEntry, readStruct, type Read } from "./struct.ts";
 
-type Read = (reader: FieldReader) => JsonValue;
 /** How a message is read: by field number, the name in JSON and what is there. A field that is not here is passed over. */
-type Message = Readonly<Record<number, readonly [name: string, read: Read]>>;
+type Message = Readonly<Record<number, readonly [name: string, read: Read<JsonValue>]>>;
 
-const MAX_DEPTH = 32;
-
-const text: Read = (reader) => reader.string();
-const flag: Read = (reader) => reader.int64() !== 0;
-const whole: Read = (reader) => {
+const text: Read<JsonValue> = (reader) => reader.string();
+const whole: Read<JsonValue> = (reader) => {
   const value = reader.int64();
   if (!Number.isSafeInteger(value)) throw new WireFault("an integer that JavaScript cannot hold");
   return value;
@@ -20,39 +17,10 @@ const whole: Read = (reader) => {
 /** Members that are zero are not there, as in the plugin; an empty message is. */
 const isThere = (value: JsonValue) => value !== "" && value !== 0 && value !== false;
 
-/** Makes the reader of one entry of a protobuf map (key 1, value 2). */
-function mapEntry(read: Read): (reader: FieldReader) => readonly [string, JsonValue] {
-  return (reader) => {
-    const outer = reader.enter();
-    let [key, seen] = ["", 0];
-    let value: JsonValue = null;
-    while (reader.next()) {
-      const { field } = reader;
-      if (field !== KEY && field !== VALUE) reader.skip();
-      else {
-        seen = once(seen, field);
-        if (field === KEY) key = reader.string();
-        else value = read(reader);
-      }
-    }
-    reader.leave(outer);
-    return [key, value];
-  };
-}
-
-const KEY = 1;
-const VALUE = 2;
-
-/** Adds an entry to a map. @throws {WireFault} for a key that comes twice */
-function put(entries: Map<string, JsonValue>, [key, value]: readonly [string, JsonValue]): void {
-  if (entries.has(key)) throw new WireFault("a key comes twice in a map");
-  entries.set(key, value);
-}
-
 /** The maps of a message by field number, beside its other fields. */
-type Maps = Readonly<Record<number, readonly [name: string, read: Read]>>;
+type Maps = Readonly<Record<number, readonly [name: string, read: Read<JsonValue>]>>;
 
-function message(fields: Message, mapFields: Maps = {}): Read {
+function message(fields: Message, mapFields: Maps = {}): Read<JsonValue> {
   return (reader) => {
     const entries: [string, JsonValue][] = [];
     const found = new Map<string, Map<string, JsonValue>>();
@@ -63,7 +31,7 @@ function message(fields: Message, mapFields: Maps = {}): Read {
       if (map !== undefined) {
         const into = found.get(map[0]) ?? new Map<string, JsonValue>();
         found.set(map[0], into);
-        put(into, mapEntry(map[1])(reader));
+        readEntry(reader, into, map[1]);
       } else if (field === undefined) reader.skip();
       else {
         seen = once(seen, reader.field);
@@ -75,66 +43,6 @@ function message(fields: Message, mapFields: Maps = {}): Read {
     const maps: [string, JsonValue][] = Array.from(found, ([name, map]) => [name, Object.fromEntries(map)]);
     return Object.fromEntries([...entries, ...maps]);
   };
-}
-
-/** google.protobuf.Struct. */
-function struct(depth: number): Read {
-  return (reader) => {
-    if (depth > MAX_DEPTH) throw new WireFault("metadata is nested too deeply");
-    const entries = new Map<string, JsonValue>();
-    const outer = reader.enter();
-    while (reader.next()) {
-      if (reader.field === KEY) put(entries, mapEntry(value(depth + 1))(reader));
-      else reader.skip();
-    }
-    reader.leave(outer);
-    return Object.fromEntries(entries);
-  };
-}
-
-/** google.protobuf.Value: one of its kinds. */
-function value(depth: number): Read {
-  const kinds: Readonly<Record<number, Read>> = {
-    1: (reader) => (reader.skip(), null),
-    2: (reader) => finite(reader.double()),
-    3: text,
-    4: flag,
-    5: struct(depth),
-    6: list(depth),
-  };
-  return (reader) => {
-    const outer = reader.enter();
-    let found: JsonValue = null;
-    let seen = 0;
-    while (reader.next()) {
-      const read = kinds[reader.field];
-      if (read === undefined) throw new WireFault("a kind of value that does not exist");
-      seen = once(seen, 1); // a oneof
-      found = read(reader);
-    }
-    reader.leave(outer);
-    if (seen === 0) throw new WireFault("a value without a kind");
-    return found;
-  };
-}
-
-function list(depth: number): Read {
-  return (reader) => {
-    if (depth > MAX_DEPTH) throw new WireFault("metadata is nested too deeply");
-    const values: JsonValue[] = [];
-    const outer = reader.enter();
-    while (reader.next()) {
-      if (reader.field === 1) values.push(value(depth + 1)(reader));
-      else reader.skip();
-    }
-    reader.leave(outer);
-    return values;
-  };
-}
-
-function finite(number: number): number {
-  if (!Number.isFinite(number)) throw new WireFault("a number that JSON does not have");
-  return number;
 }
 
 const address = message({
@@ -158,7 +66,7 @@ const http = message({
   9: ["size", whole],
   10: ["protocol", text],
 });
-const metadata = message({}, { 1: ["filterMetadata", struct(0)] });
+const metadata = message({}, { 1: ["filterMetadata", readStruct] });
 
 const attributes = message(
   {

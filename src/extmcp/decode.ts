@@ -3,14 +3,15 @@
 // https://github.com/agentgateway/agentgateway/blob/main/crates/protos/proto/ext_mcp.proto
 import { headerName, HeaderTable } from "../envoy/header-table.ts";
 import { FieldReader, once, WireFault } from "../envoy/protobuf.ts";
+import { readTexts } from "../envoy/struct.ts";
 
 /** The fields that requests and responses have in common. */
 export interface McpMessage {
   /** Names of the gateway's targets. */
   readonly services: readonly string[];
   readonly method: string;
-  /** Texts of the metadata that the gateway's configuration computes. */
-  readonly metadata: ReadonlyMap<string, string>;
+  /** Texts of the metadata that the gateway's configuration computes; values of other kinds mean nothing to us. */
+  readonly metadata: ReadonlyMap<string, string | null>;
   /** JSON of `params`, or of the `result`; null for a request without. */
   readonly json: Buffer | null;
   /** Of a request; empty in a response. */
@@ -20,9 +21,7 @@ export interface McpMessage {
 /** Field numbers by message, as in protos/. */
 const FIELD = { serviceNames: 1, method: 2, metadataContext: 3, json: 4, headers: 5 };
 const HEADER = { key: 1, value: 2 };
-const STRUCT = { fields: 1 };
-const MAP_ENTRY = { key: 1, value: 2 };
-const VALUE = { stringValue: 3 };
+const NO_METADATA: McpMessage["metadata"] = new Map();
 /** Targets of one gateway: each is looked up. */
 const MAX_SERVICES = 256;
 
@@ -34,7 +33,7 @@ export function decodeMcp(bytes: Buffer): McpMessage {
   const reader = new FieldReader(bytes);
   const services: string[] = [];
   const headers = new HeaderTable(bytes);
-  const metadata = new Map<string, string>();
+  let metadata: McpMessage["metadata"] = NO_METADATA;
   let method = "";
   let json: Buffer | null = null;
   let seen = 0;
@@ -43,7 +42,7 @@ export function decodeMcp(bytes: Buffer): McpMessage {
     if (field >= FIELD.method && field <= FIELD.json) seen = once(seen, field);
     if (field === FIELD.serviceNames) services.push(reader.string());
     else if (field === FIELD.method) method = reader.string();
-    else if (field === FIELD.metadataContext) readStruct(reader, metadata);
+    else if (field === FIELD.metadataContext) metadata = readTexts(reader);
     else if (field === FIELD.json) json = reader.bytesField();
     else if (field === FIELD.headers && !headers.overflow) readHeader(reader, headers);
     else reader.skip();
@@ -68,50 +67,4 @@ function readHeader(reader: FieldReader, headers: HeaderTable): void {
   }
   reader.leave(outer);
   headers.append(name, { start, end, raw: true });
-}
-
-/** The texts of a google.protobuf.Struct; values of other kinds mean nothing to us. */
-function readStruct(reader: FieldReader, texts: Map<string, string>): void {
-  const outer = reader.enter();
-  const names = new Set<string>();
-  while (reader.next()) {
-    if (reader.field !== STRUCT.fields) reader.skip();
-    else {
-      const [name, value] = readEntry(reader);
-      if (names.has(name)) throw new WireFault("a name comes twice in the metadata");
-      names.add(name);
-      if (value !== null) texts.set(name, value);
-    }
-  }
-  reader.leave(outer);
-}
-
-function readEntry(reader: FieldReader): readonly [string, string | null] {
-  const outer = reader.enter();
-  let name = "";
-  let value: string | null = null;
-  let seen = 0;
-  while (reader.next()) {
-    if (reader.field <= MAP_ENTRY.value) seen = once(seen, reader.field);
-    if (reader.field === MAP_ENTRY.key) name = reader.string();
-    else if (reader.field === MAP_ENTRY.value) value = textOf(reader);
-    else reader.skip();
-  }
-  reader.leave(outer);
-  return [name, value];
-}
-
-/** A Value is a oneof: with two members set, readers differ in which one they take. */
-function textOf(reader: FieldReader): string | null {
-  const outer = reader.enter();
-  let text: string | null = null;
-  let members = 0;
-  while (reader.next()) {
-    members += 1;
-    if (members > 1) throw new WireFault("two values in one");
-    if (reader.field === VALUE.stringValue) text = reader.string();
-    else reader.skip();
-  }
-  reader.leave(outer);
-  return text;
 }
