@@ -4,6 +4,7 @@ import type { Config } from "../config/load.ts";
 import { readCaFile } from "../files/ca.ts";
 import { VERSION } from "../files/version.ts";
 import { createHttpClient, faultOf, type HttpAnswer, type HttpClient } from "../http/client.ts";
+import { retryAfterMs } from "../http/retry-after.ts";
 import { partsOf } from "../http/url.ts";
 import { readJson } from "../json/strict-reader.ts";
 import type { Log } from "../ops/log.ts";
@@ -37,7 +38,6 @@ const MAX_BATCH = 512;
 const INTERVAL_MS = 2000;
 export const FLUSH_MS = 2000;
 const MAX_RESPONSE_BYTES = 64 * 1024;
-const MAX_REASONABLE_PAUSE_MS = 60_000;
 /** OTLP 1 §Failures: these may be sent once more. */
 const AGAIN: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
@@ -95,7 +95,8 @@ async function send(
     const body = encodeSpans(resource, { name: "mcp-authz", version: VERSION }, spans);
     const answer = await http.fetch({ method: "POST", path, headers, body, signal }, MAX_RESPONSE_BYTES);
     if (answer.status === 200) return { ok: true, rejected: rejectedIn(answer, spans.length) };
-    return { ok: false, again: AGAIN.has(answer.status), afterMs: pauseIn(answer), fault: `status_${answer.status}` };
+    const afterMs = retryAfterMs(answer.headers["retry-after"], Date.now());
+    return { ok: false, again: AGAIN.has(answer.status), afterMs, fault: `status_${answer.status}` };
   } catch (error) {
     return { ok: false, again: true, afterMs: null, fault: faultOf(error).code };
   }
@@ -111,9 +112,4 @@ function rejectedIn({ body }: HttpAnswer, sent: number): number {
 
 function memberOf(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
-}
-
-function pauseIn({ headers }: HttpAnswer): number | null {
-  const seconds = /^\d{1,6}$/.exec(headers["retry-after"] ?? "")?.[0];
-  return seconds === undefined ? null : Math.min(Number(seconds) * 1000, MAX_REASONABLE_PAUSE_MS);
 }

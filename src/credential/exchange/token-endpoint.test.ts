@@ -136,7 +136,7 @@ describe("H11: a 429 stops all questions for as long as it says", () => {
     ["0", 1000],
     ["-5", 1000],
     ["1e9", 1000],
-    ["99999999999", 1000],
+    ["99999999999", 30_000],
     ["", 1000],
     [undefined, 1000],
   ])("pauseOf(%j)", (value, ms) => expect(pauseOf(value, NOW)).toBe(ms));

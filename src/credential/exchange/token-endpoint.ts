@@ -1,5 +1,6 @@
 // The HTTP client of one token endpoint, which honours `Retry-After` (RFC 9110 §10.2.3). I/O.
 import { createHttpClient, faultOf, type HttpAnswer } from "../../http/client.ts";
+import { retryAfterMs } from "../../http/retry-after.ts";
 import { createBreaker } from "../breaker.ts";
 import { partsOf } from "../../http/url.ts";
 
@@ -29,7 +30,7 @@ const MAX_RESPONSE_BYTES = 64 * 1024;
 const MAX_PAUSE_MS = 30_000;
 /** What proxies say in place of an IdP that is away. Its own 500 may be about one caller's token, and must not stop the others. */
 const AWAY: ReadonlySet<number> = new Set([502, 503, 504]);
-/** Pause after a 429 without `Retry-After`. */
+/** Pause after a 429 without a `Retry-After` that is still to come. */
 const DEFAULT_PAUSE_MS = 1_000;
 
 /** Makes the client. It is paused like a Vault while it does not answer; a 429 stops all requests to the endpoint for its `Retry-After`, 30 s at most (threat model: H11). */
@@ -74,8 +75,8 @@ export function createTokenEndpoint({
   };
 }
 
-/** Reads `Retry-After`, seconds or a date, into milliseconds. */
+/** The pause after a 429, in milliseconds. */
 export function pauseOf(retryAfter: string | undefined, now: number): number {
-  const asked = /^\d{1,9}$/.test(retryAfter ?? "") ? Number(retryAfter) * 1000 : Date.parse(retryAfter ?? "") - now;
-  return Math.min(MAX_PAUSE_MS, Number.isFinite(asked) && asked > 0 ? asked : DEFAULT_PAUSE_MS);
+  const asked = retryAfterMs(retryAfter, now) ?? 0;
+  return asked > 0 ? Math.min(MAX_PAUSE_MS, asked) : DEFAULT_PAUSE_MS;
 }
