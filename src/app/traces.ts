@@ -1,11 +1,13 @@
 // Composes the traces of a process from the configuration: its tracer, and the exporter behind the one guard of outgoing
 // requests. I/O through the exporter.
+import { backoffMs, type Backoff } from "../async/backoff.ts";
 import type { Config } from "../config/load.ts";
 import { readCaFile } from "../files/ca.ts";
 import { VERSION } from "../files/version.ts";
 import { createHttpClient, faultOf, type HttpAnswer, type HttpClient } from "../http/client.ts";
 import { retryAfterMs } from "../http/retry-after.ts";
 import { partsOf } from "../http/url.ts";
+import { isObject } from "../json/object.ts";
 import { readJson } from "../json/strict-reader.ts";
 import type { Log } from "../ops/log.ts";
 import { NO_TRACES, type TraceTotals } from "../ops/metrics/traces.ts";
@@ -36,6 +38,7 @@ type TracesConfig = NonNullable<Config["traces"]>;
 const MAX_QUEUED = 4096;
 const MAX_BATCH = 512;
 const INTERVAL_MS = 2000;
+const RETRY: Backoff = { firstMs: INTERVAL_MS, maxMs: 60_000, jitter: 0.1 };
 export const FLUSH_MS = 2000;
 const MAX_RESPONSE_BYTES = 64 * 1024;
 /** OTLP 1 §Failures: these may be sent once more. */
@@ -53,6 +56,7 @@ export function createTraces({ traces }: Pick<Config, "traces">, { service, log 
     send: (spans, signal) =>
       outsideSpans(() => send(http, { path, headers: headersOf(traces), resource }, { spans, signal })),
     ...{ maxQueued: MAX_QUEUED, maxBatch: MAX_BATCH, intervalMs: INTERVAL_MS, timeoutMs: traces.timeoutMs },
+    pauseMs: (failures) => backoffMs(RETRY, failures, Math.random()),
     onFault: (fault) => report(log, fault),
     monotonic: () => performance.now(),
   });
@@ -111,5 +115,5 @@ function rejectedIn({ body }: HttpAnswer, sent: number): number {
 }
 
 function memberOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+  return isObject(value) ? value[name] : undefined;
 }

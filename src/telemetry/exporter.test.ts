@@ -16,7 +16,11 @@ function exporter(results: readonly SendResult[], over: Partial<ExporterOptions>
     sent.push(spans.length);
     return Promise.resolve(results[Math.min(sent.length, results.length) - 1] ?? OK);
   };
-  const options = { send, maxQueued: 10, maxBatch: 4, intervalMs: 100, timeoutMs: 1000, monotonic: () => Date.now() };
+  const options = {
+    ...{ send, maxQueued: 10, maxBatch: 4, intervalMs: 100, timeoutMs: 1000 },
+    pauseMs: (failures: number) => 100 * 2 ** (failures - 1),
+    monotonic: () => Date.now(),
+  };
   const made = createExporter({ ...options, onFault: (fault) => faults.push(fault), ...over });
   const add = (count: number) => Array.from({ length: count }, () => made.add(SPAN));
   return { ...made, add, sent, faults, counts: made.counts, close: made.close.bind(made) };

@@ -16,6 +16,8 @@ export interface ExporterOptions {
   /** Spans wait so long at most for others to go with them. */
   readonly intervalMs: number;
   readonly timeoutMs: number;
+  /** The pause after so many failures in a row, in milliseconds, where the collector does not say. */
+  readonly pauseMs: (failures: number) => number;
   /** Receives the first fault of a row, and null once a batch has gone again. */
   readonly onFault: (fault: string | null) => void;
   readonly monotonic: () => number;
@@ -32,6 +34,7 @@ export interface Exporter {
 
 /** Attempts for one batch; after that its spans are lost. */
 const MAX_ATTEMPTS = 5;
+/** Whatever is asked for. */
 const MAX_PAUSE_MS = 60_000;
 
 export function createExporter(options: ExporterOptions): Exporter {
@@ -111,8 +114,8 @@ class QueuedExporter implements Exporter {
     }
     this.#tell(result.fault);
     this.#attempts += 1;
-    const { intervalMs, monotonic } = this.#options;
-    const pause = Math.min(MAX_PAUSE_MS, result.afterMs ?? intervalMs * 2 ** (this.#attempts - 1));
+    const { pauseMs, monotonic } = this.#options;
+    const pause = Math.min(MAX_PAUSE_MS, result.afterMs ?? pauseMs(this.#attempts));
     this.#notBefore = monotonic() + pause;
     if (result.again && this.#attempts < MAX_ATTEMPTS) return false;
     this.#queue.splice(0, size);

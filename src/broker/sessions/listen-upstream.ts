@@ -1,6 +1,7 @@
 // Listens to a server's session (GET), from where it ended last, and again when it ends. I/O.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
 import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs, type Backoff } from "../../async/backoff.ts";
 import { drainOrClose, isEncoded, type HttpResponse } from "../../http/client.ts";
 import type { UpstreamMessage } from "../../mcp/upstream-message.ts";
 import { consume, mediaOf } from "../upstream/body.ts";
@@ -40,10 +41,11 @@ export interface ListenOptions {
 
 /** Of one event: nobody's account holds it. */
 const MAX_EVENT_BYTES = 1024 * 1024;
-const FIRST_RETRY_MS = 1000;
 /** Whatever a server asks for with `retry`. */
 const LEAST_RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
+/** The streams of many sessions end together, where their server ends. */
+const RETRY: Backoff = { firstMs: 1000, maxMs: MAX_RETRY_MS, jitter: 0.2 };
 
 /** Resolves with the end of the listening: when it is ended, or the server has no such stream. Never rejects. */
 export async function listenUpstream(options: ListenOptions): Promise<void> {
@@ -55,7 +57,7 @@ export async function listenUpstream(options: ListenOptions): Promise<void> {
     const retryMs = await hear(options, open).catch(() => FAILED);
     if (retryMs === NO_STREAM) return;
     failures = retryMs === FAILED ? failures + 1 : 0;
-    const wait = typeof retryMs === "number" ? retryMs : FIRST_RETRY_MS * 2 ** Math.min(failures, 6);
+    const wait = typeof retryMs === "number" ? retryMs : backoffMs(RETRY, failures + 1, Math.random());
     await delay(Math.min(Math.max(wait, LEAST_RETRY_MS), MAX_RETRY_MS), null, { signal, ref: false }).catch(() => null);
   }
 }

@@ -1,6 +1,7 @@
 // Counts runaway and slow evaluations of policy: first against the caller of the Check, and against the policy's revision only
 // once it ran away for several callers. Pure but for its clock; it outlives the threads.
 import { LRUCache } from "lru-cache";
+import { backoffMs } from "../../async/backoff.ts";
 import type { Caller } from "../../authz/in-flight.ts";
 import { ANONYMOUS_ISSUER } from "../../authz/own-issuers.ts";
 import { callerKey, type Suspension } from "./suspensions.ts";
@@ -111,7 +112,8 @@ export class Runaways {
     const key = callerKey(caller);
     const before = this.#offenders.get(key);
     const times = before === undefined || now - before.until > MAX_SUSPENSION_MS ? 0 : before.times;
-    const forMs = Math.min(this.#suspendMs * 2 ** Math.min(times, 20), Math.max(this.#suspendMs, MAX_SUSPENSION_MS));
+    const maxMs = Math.max(this.#suspendMs, MAX_SUSPENSION_MS);
+    const forMs = backoffMs({ firstMs: this.#suspendMs, maxMs, jitter: 0 }, times + 1, 0);
     this.#offenders.set(key, { caller, times: times + 1, until: now + forMs });
     return { ...caller, forMs };
   }
