@@ -86,9 +86,10 @@ function readBlock(name: string, opa: Field, { context, blocks }: Writing): Bloc
     return null;
   }
   if (external !== null) report.unmapped(external, "is not read where rego stands: take one of them out");
-  const version = opa.get("version")?.text ?? "v0";
+  const field = opa.get("version");
+  const version = field === null ? "v0" : field.text;
   if (version !== "v0" && version !== "v1") {
-    report.unmapped(opa.get("version") ?? opa, "is v0 or v1");
+    report.unmapped(field ?? opa, "is v0 or v1");
     return null;
   }
   const word = `${name.replaceAll(/\W/g, "_").replace(/^(?=\d)/, "_")}_${blocks.length + 1}`;

@@ -53,6 +53,7 @@ function namedTerm(reference: Field, name: string, context: ConditionContext): T
   const named = context.patterns?.get(name) ?? null;
   const list = named?.get("allOf") ?? named;
   if (list !== null && list.items.length > 0) return conditionsTerm(list, context);
+  if (named !== null) context.report.leftOut(named, `holds no conditions, and ${reference.key} names it`);
   context.report.leftOut(reference, `there is no pattern ${name} with conditions in this policy`);
   return context.rules.unmapped(reference.line);
 }
