@@ -7,7 +7,7 @@ import { MODERN } from "../mcp/versions.ts";
 import { Secret } from "../secret/secret.ts";
 
 const proof = { identity: ALICE, decision: "housekeeping" as const };
-const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null };
+const settings = { managed: new Set(MANAGED), wristbandHeader: "x-authorized-tools", routeHeader: null };
 const credential = (value: string | null, header = "authorization") =>
   ({ kind: "static", header, value: value === null ? null : new Secret(value), destination: THERE }) as const;
 const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -124,7 +124,7 @@ describe("4.5: every managed header is set or removed, never both", () => {
   });
 
   it("P2.5-3: the wristband goes by its configured name, and a client's own of that name never goes on", () => {
-    const managed = managedHeaders("x-mcp-authorized", null, ["authorization"]);
+    const managed = new Set(managedHeaders("x-mcp-authorized", null, ["authorization"]));
     const named = { managed, wristbandHeader: "x-mcp-authorized", routeHeader: null };
     const to = (destination: Destination) => {
       const step = Grant.of(proof, { ...destination, responseHeaders }, named);

@@ -7,7 +7,7 @@ import { directRoute } from "./destination.ts";
 import { HEADER_VALUE } from "./header-value.ts";
 import type { HeaderLines, HostAllow, QueryChange } from "./host-decision.ts";
 import type { JsonObject } from "../json/types.ts";
-import { writtenHeaders, type ClientHeaders, type ServerHeaders } from "./server-headers.ts";
+import { isWritten, writtenHeaders, type ClientHeaders, type ServerHeaders } from "./server-headers.ts";
 import { pass, refuse, type Refused, type Step } from "./step.ts";
 
 /** Removed from every request: credentials of the client that no server may receive. */
@@ -76,13 +76,14 @@ export class Grant {
         return refuse("credential_unavailable", `the value for ${name} cannot be a header`);
       }
     }
-    const remove = settings.managed.filter((name) => !set.has(name));
-    if (route.to === "server") {
-      const foreign = foreignHeaders(route, new Set([...set.keys(), ...settings.managed])); // those are set or removed already
-      if (!foreign.every((name) => HEADER_NAME.test(name)))
-        return refuse("header_malformed", "a name that is no token");
-      remove.push(...foreign);
-    }
+    const remove: string[] = [];
+    for (const name of settings.managed) if (!set.has(name)) remove.push(name);
+    if (route.to === "server")
+      for (const name of route.received.names()) {
+        if (set.has(name) || settings.managed.has(name) || reachesServer(name, route)) continue;
+        if (!HEADER_NAME.test(name)) return refuse("header_malformed", "a name that is no token");
+        remove.push(name);
+      }
     return pass(new Grant(route, set, remove));
   }
 
@@ -92,14 +93,13 @@ export class Grant {
    * @param passes managed headers of the client's that this request may keep
    */
   static forHost(decision: HostAllow, passes: ReadonlySet<string>, settings: HeaderSettings): Step<Grant> {
-    const managed = new Set(settings.managed);
-    const fault = hostFault(decision, managed);
+    const fault = hostFault(decision, settings.managed);
     if (fault !== null) return refuse("policy_unavailable", fault);
     const removed = new Set(decision.remove);
     // A name that is both is removed, as Envoy does it.
     const set = new Map([...joined(decision.headers)].filter(([name]) => !removed.has(name)));
     if (settings.routeHeader !== null) set.set(settings.routeHeader, HOST);
-    const own = settings.managed.filter((name) => !passes.has(name) && !set.has(name));
+    const own = [...settings.managed].filter((name) => !passes.has(name) && !set.has(name));
     const { query, metadata } = decision;
     const route: HostRoute = { to: HOST, responseHeaders: joined(decision.responseHeaders), query, metadata };
     return pass(new Grant(route, set, [...new Set([...own, ...removed])]));
@@ -201,7 +201,7 @@ interface ToBroker {
 
 export interface HeaderSettings {
   /** Every header name that a grant sets or removes; see {@link managedHeaders}. */
-  readonly managed: readonly string[];
+  readonly managed: ReadonlySet<string>;
   readonly wristbandHeader: string;
   readonly routeHeader: string | null;
 }
@@ -216,10 +216,15 @@ export function managedHeaders(
   return [...new Set([...ALWAYS_MANAGED, ...own, ...headersAmong(credentialHeaders), ...ALWAYS_REMOVED])].sort();
 }
 
-/** The client's headers that do not reach the server of a direct call. */
-function foreignHeaders({ received, client }: Direct, known: ReadonlySet<string>): string[] {
-  const passing = [known, writtenHeaders(received), client.protocol, client.passed, DATA_PLANE_HEADERS];
-  return [...received.names()].filter((name) => !name.startsWith(":") && !passing.some((names) => names.has(name)));
+/** True for a header of the client's that reaches the server of a direct call. */
+function reachesServer(name: string, { client: { protocol, passed } }: Direct): boolean {
+  return (
+    name.startsWith(":") ||
+    isWritten(name) ||
+    protocol.has(name) ||
+    passed.has(name) ||
+    DATA_PLANE_HEADERS.has(name)
+  );
 }
 
 function routeOf(destination: Destination | HostRoute): string {

@@ -230,7 +230,7 @@ describe("what policy says", () => {
   });
 
   it("the route header is the gateway's, where there is one", async () => {
-    const headers = { ...SETTINGS.headers, managed: [...MANAGED, "x-route"], routeHeader: "x-route" };
+    const headers = { ...SETTINGS.headers, managed: new Set([...MANAGED, "x-route"]), routeHeader: "x-route" };
     expect([...(await grantOf({ settings: { headers } })).set]).toEqual([["x-route", "host"]]);
   });
 

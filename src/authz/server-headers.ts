@@ -91,15 +91,20 @@ function kindOf(name: string, version: string, passes: ReadonlySet<string>): "mc
 
 /** What becomes of a client's header of this name. `formed`: it passes if it is well formed. */
 export function fateOf(name: string, { fixed, passes }: ServerHeaders): "passes" | "formed" | "fixed" | "dropped" {
-  if (fixed.has(name) || name === "accept" || name === "content-type") return "fixed";
+  if (fixed.has(name) || isWritten(name)) return "fixed";
   const kind = kindOf(name, MODERN, passes);
   return kind === null ? "dropped" : kind === "formed" ? "formed" : "passes";
 }
 
 /** The headers of a direct call that the gateway writes as the relay does, of the two media types alone. */
-export function writtenHeaders(headers: RequestHeaders): ReadonlyMap<string, string> {
-  return new Map([
+export function writtenHeaders(headers: RequestHeaders): readonly (readonly [name: string, value: string])[] {
+  return [
     ["accept", acceptedMedia(headers.get("accept"))],
     ["content-type", "application/json"],
-  ]);
+  ];
+}
+
+/** True for the name of one of {@link writtenHeaders}. */
+export function isWritten(name: string): boolean {
+  return name === "accept" || name === "content-type";
 }

@@ -36,7 +36,7 @@ export function checkSettings(config: Config): CheckSettings {
       dpop: dpopOf(config),
     },
     presents: presentedSettings(config),
-    headers: { managed, wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
+    headers: { managed: new Set(managed), wristbandHeader: config.wristband.header, routeHeader: config.routeHeader },
     resolver: createResolver(
       Object.fromEntries(servers.map(([name, { prefix }]) => [name, prefixOf(name, prefix)])),
       Object.fromEntries(servers.map(([name, { aliases }]) => [name, aliases])),

@@ -46,7 +46,7 @@ function realGrant() {
     responseHeaders: new Map(),
   };
   const step = Grant.of({ identity: ALICE, decision: "housekeeping" }, passage, {
-    managed: MANAGED,
+    managed: new Set(MANAGED),
     wristbandHeader: "x-authorized-tools",
     routeHeader: null,
   });
@@ -99,7 +99,7 @@ describe("a refusal that the broker tells", () => {
     const wristband = { jws: "wrist.band.jws", jti: "j1", leftOut: [] };
     const route = { to: "broker" as const, wristband, sessionId: null, responseHeaders: new Map(), refused };
     const step = Grant.of({ identity: ALICE, decision: "refused" }, route, {
-      managed: MANAGED,
+      managed: new Set(MANAGED),
       wristbandHeader: "x-authorized-tools",
       routeHeader: null,
     });

@@ -12,7 +12,7 @@ const { response } = codecs(FULL_PROTO);
 
 function granted(value = "Bearer pat"): Grant {
   const credential = { kind: "static" as const, header: "authorization", value: new Secret(value) };
-  const settings = { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: "x-mcp-route" };
+  const settings = { managed: new Set(MANAGED), wristbandHeader: "x-authorized-tools", routeHeader: "x-mcp-route" };
   const proof = { identity: ALICE, decision: "housekeeping" as const };
   const wristband = { jws: "a.b.c", jti: "j", leftOut: [] };
   const passage = {

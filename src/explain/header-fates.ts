@@ -17,7 +17,7 @@ export function headersStep(config: Config, server: string, names: readonly stri
   const { serverHeaders, watchedHeaders, headers } = checkSettings(config);
   const own = serverHeaders[server] ?? NO_SERVER_HEADERS;
   const fates = names.map((name) => {
-    const isManaged = headers.managed.includes(name);
+    const isManaged = headers.managed.has(name);
     const fate = isManaged ? "dropped" : fateOf(name, own);
     return { name, fate, isManaged, isCounted: fate !== "passes" && watchedHeaders.has(name) } as const;
   });

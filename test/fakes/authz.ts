@@ -115,7 +115,7 @@ export function checkSettings(overrides: Partial<CheckSettings> = {}, search = f
       maxBodyBytes: 256 * 1024,
     },
     documents: { publicOrigin: ORIGIN, issuers: ["https://idp.example.com"], scopes: [] },
-    headers: { managed: MANAGED, wristbandHeader: "x-authorized-tools", routeHeader: null },
+    headers: { managed: new Set(MANAGED), wristbandHeader: "x-authorized-tools", routeHeader: null },
     presents: { keyHeaders: new Set(), basic: false, dpop: false, proxyHeaders: new Set() },
     resolver: createResolver({ s: "s_", t: "t_" }),
     curation: createCuration({ servers: { s: UNCURATED, t: UNCURATED }, virtualServers: VIRTUAL }),
