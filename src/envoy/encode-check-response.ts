@@ -94,7 +94,7 @@ function writeDenied(
 
 /** Both `append: false` and the action: with neither, some versions of Envoy add a second header (threat model: M3). */
 function writeHeaders(writer: BackwardWriter, field: number, headers: ReadonlyMap<string, string>): void {
-  for (const [name, value] of [...headers].toReversed()) {
+  for (const [name, value] of reversed(headers)) {
     const option = writer.mark();
     writer.int32(HEADER_OPTION.appendAction, OVERWRITE_IF_EXISTS_OR_ADD);
     writer.message(HEADER_OPTION.append, writer.mark()); // BoolValue false
@@ -104,6 +104,10 @@ function writeHeaders(writer: BackwardWriter, field: number, headers: ReadonlyMa
     writer.message(HEADER_OPTION.header, header);
     writer.message(field, option);
   }
+}
+
+function reversed(headers: ReadonlyMap<string, string>): Iterable<readonly [string, string]> {
+  return headers.size < 2 ? headers : [...headers].toReversed();
 }
 
 function writeQuery(writer: BackwardWriter, { set, remove }: QueryParameters): void {

@@ -69,54 +69,49 @@ export function isRefusal(bytes: Buffer): boolean {
 
 /** Walks an OkHttpResponse and its grant side by side, each list in its order: so nothing can come twice. */
 function isGranted(reader: FieldReader, { set, remove, query }: Grant): boolean {
-  const headers = [...set];
-  const lists: Readonly<Record<number, Walk>> = {
-    [OK.headers]: {
-      length: headers.length,
-      isNext: (at) => {
-        const [name, value] = headers[at] ?? NOTHING;
-        return isHeader(reader, name, value) && !remove.includes(name);
-      },
-    },
-    [OK.headersToRemove]: { length: remove.length, isNext: (at) => isRemoval(reader, remove, at) },
-    [OK.queryToSet]: {
-      length: query?.set.length ?? 0,
-      isNext: (at) => isNameAndValue(reader, ...(query?.set[at] ?? NOTHING)),
-    },
-    [OK.queryToRemove]: {
-      length: query?.remove.length ?? 0,
-      isNext: (at) => reader.equals(query?.remove[at] ?? ""),
-    },
-  };
-  const seen: Record<number, number> = {};
+  const headers = set.entries();
+  let sets = 0;
+  let removals = 0;
+  const changes = { set: 0, remove: 0 };
   const outer = reader.enter();
   while (reader.next()) {
     const { field } = reader;
-    if (field === OK.responseHeadersToAdd) {
-      reader.skip();
-      continue;
-    }
-    const at = seen[field] ?? 0;
-    const list = lists[field];
-    if (list === undefined || at >= list.length || !list.isNext(at)) return false;
-    seen[field] = at + 1;
+    if (field === OK.headers) {
+      sets += 1;
+      const { value: [name, value] = NOTHING } = headers.next();
+      if (remove.includes(name) || !isHeader(reader, name, value)) return false;
+    } else if (field === OK.headersToRemove) {
+      if (!isRemoval(reader, remove, removals)) return false;
+      removals += 1;
+    } else if (field === OK.responseHeadersToAdd) reader.skip();
+    else if (!isChange(reader, query, changes)) return false;
   }
   reader.leave(outer);
-  return Object.entries(lists).every(([field, { length }]) => (seen[Number(field)] ?? 0) === length);
-}
-
-/** One list of a grant, and whether what the reader is at is its member at an index. */
-interface Walk {
-  readonly length: number;
-  readonly isNext: (at: number) => boolean;
+  const asked = query ?? NO_CHANGE;
+  const isWhole = sets === set.size && removals === remove.length;
+  return isWhole && changes.set === asked.set.length && changes.remove === asked.remove.length;
 }
 
 const NOTHING: readonly [string, string] = ["", ""];
+const NO_CHANGE: NonNullable<Grant["query"]> = { set: [], remove: [] };
+
+/** True for the next change of the query. @param seen how many there were of each list; counted up */
+function isChange(reader: FieldReader, query: Grant["query"], seen: { set: number; remove: number }): boolean {
+  if (reader.field === OK.queryToSet) {
+    const change = query?.set[seen.set];
+    seen.set += 1;
+    return change !== undefined && isNameAndValue(reader, ...change);
+  }
+  if (reader.field !== OK.queryToRemove) return false;
+  const name = query?.remove[seen.remove];
+  seen.remove += 1;
+  return name !== undefined && reader.equals(name);
+}
 
 /** True for the name at this index of the list, if it stands at no other index. */
 function isRemoval(reader: FieldReader, remove: readonly string[], place: number): boolean {
-  const name = remove[place] ?? "";
-  return reader.equals(name) && isOurs(name) && remove.indexOf(name) === place;
+  const name = remove[place];
+  return name !== undefined && reader.equals(name) && isOurs(name) && remove.indexOf(name) === place;
 }
 
 /** True for a HeaderValueOption that overwrites. */
