@@ -39,6 +39,8 @@ export class Grant {
   readonly #proven = true;
   readonly set: ReadonlyMap<string, string>;
   readonly remove: readonly string[];
+  /** What `remove` begins with: the same list for all grants that set the same headers, so that its bytes can be kept. */
+  readonly shared: readonly string[];
   /** `server:<name>:<destination>`, `broker` or `host`: Envoy's route, sent as dynamic metadata. */
   readonly route: string;
   /** Added to the upstream's response: CORS for a listed origin, or what the policy of the host's paths says. */
@@ -50,9 +52,14 @@ export class Grant {
   /** The refusal that the broker tells the client; null for what is allowed. */
   readonly refused: Refused | null = null;
 
-  private constructor(route: Route | HostRoute, set: ReadonlyMap<string, string>, remove: readonly string[]) {
+  private constructor(
+    route: Route | HostRoute,
+    set: ReadonlyMap<string, string>,
+    { shared, more }: { readonly shared: readonly string[]; readonly more: readonly string[] },
+  ) {
     this.set = set;
-    this.remove = remove;
+    this.shared = shared;
+    this.remove = more.length === 0 ? shared : [...shared, ...more];
     this.route = routeOf(route);
     this.responseHeaders = route.responseHeaders;
     if (route.to === "broker") this.refused = route.refused ?? null;
@@ -76,15 +83,14 @@ export class Grant {
         return refuse("credential_unavailable", `the value for ${name} cannot be a header`);
       }
     }
-    const remove: string[] = [];
-    for (const name of settings.managed) if (!set.has(name)) remove.push(name);
+    const more: string[] = [];
     if (route.to === "server")
       for (const name of route.received.names()) {
         if (set.has(name) || settings.managed.has(name) || reachesServer(name, route)) continue;
         if (!HEADER_NAME.test(name)) return refuse("header_malformed", "a name that is no token");
-        remove.push(name);
+        more.push(name);
       }
-    return pass(new Grant(route, set, remove));
+    return pass(new Grant(route, set, { shared: removals(settings.managed, set), more }));
   }
 
   /**
@@ -102,8 +108,22 @@ export class Grant {
     const own = [...settings.managed].filter((name) => !passes.has(name) && !set.has(name));
     const { query, metadata } = decision;
     const route: HostRoute = { to: HOST, responseHeaders: joined(decision.responseHeaders), query, metadata };
-    return pass(new Grant(route, set, [...new Set([...own, ...removed])]));
+    return pass(new Grant(route, set, { shared: [], more: [...new Set([...own, ...removed])] }));
   }
+}
+
+/** By the managed names: the lists of those that are not set, by those that are. */
+const REMOVALS = new WeakMap<ReadonlySet<string>, Map<string, readonly string[]>>();
+
+/** The managed names that a grant does not set. There are as many lists as ways to set some of them: the configuration's few. */
+function removals(managed: ReadonlySet<string>, set: ReadonlyMap<string, string>): readonly string[] {
+  let lists = REMOVALS.get(managed);
+  if (lists === undefined) REMOVALS.set(managed, (lists = new Map()));
+  let key = "";
+  for (const name of set.keys()) if (managed.has(name)) key += `${name},`;
+  let list = lists.get(key);
+  if (list === undefined) lists.set(key, (list = Object.freeze([...managed].filter((name) => !set.has(name)))));
+  return list;
 }
 
 const HOST = "host";
@@ -219,11 +239,7 @@ export function managedHeaders(
 /** True for a header of the client's that reaches the server of a direct call. */
 function reachesServer(name: string, { client: { protocol, passed } }: Direct): boolean {
   return (
-    name.startsWith(":") ||
-    isWritten(name) ||
-    protocol.has(name) ||
-    passed.has(name) ||
-    DATA_PLANE_HEADERS.has(name)
+    name.startsWith(":") || isWritten(name) || protocol.has(name) || passed.has(name) || DATA_PLANE_HEADERS.has(name)
   );
 }
 

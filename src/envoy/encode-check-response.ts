@@ -15,6 +15,8 @@ export type CheckResponse =
       readonly kind: "ok";
       readonly set: ReadonlyMap<string, string>;
       readonly remove: readonly string[];
+      /** What `remove` begins with: a list that other responses have, too, and that never changes. */
+      readonly shared?: readonly string[];
       readonly responseHeaders: ReadonlyMap<string, string>;
       readonly query?: QueryParameters | null;
       readonly metadata: Metadata;
@@ -65,15 +67,29 @@ export function encodeCheckResponse(response: CheckResponse): Buffer {
 
 function writeOk(
   writer: BackwardWriter,
-  { set, remove, responseHeaders, query = null }: Extract<CheckResponse, { kind: "ok" }>,
+  { set, remove, shared = NONE, responseHeaders, query = null }: Extract<CheckResponse, { kind: "ok" }>,
 ): void {
   const mark = writer.mark();
   if (query !== null) writeQuery(writer, query);
   if (responseHeaders.size > 0) writeHeaders(writer, OK.responseHeadersToAdd, responseHeaders);
-  for (let i = remove.length - 1; i >= 0; i -= 1) writer.string(OK.headersToRemove, remove[i] ?? "");
+  for (let i = remove.length - 1; i >= shared.length; i -= 1) writer.string(OK.headersToRemove, remove[i] ?? "");
+  if (shared.length > 0) writer.raw(removalsOf(shared));
   writeHeaders(writer, OK.headers, set);
   writer.message(CHECK_RESPONSE.okResponse, mark);
   writer.message(CHECK_RESPONSE.status, writer.mark()); // google.rpc.Status with code 0
+}
+
+const NONE: readonly string[] = [];
+const REMOVALS = new WeakMap<readonly string[], Buffer>();
+
+function removalsOf(names: readonly string[]): Buffer {
+  let bytes = REMOVALS.get(names);
+  if (bytes === undefined) {
+    const writer = new BackwardWriter();
+    for (const name of names.toReversed()) writer.string(OK.headersToRemove, name);
+    REMOVALS.set(names, (bytes = writer.finish()));
+  }
+  return bytes;
 }
 
 function writeDenied(

@@ -91,6 +91,15 @@ export class FieldReader {
     return true;
   }
 
+  /** Goes behind these bytes if they are what follows the tag of a string; false, and nothing is read, otherwise. */
+  takes(expected: Uint8Array): boolean {
+    if (this.#wireType !== LEN) return false;
+    const end = this.#at + expected.length;
+    if (end > this.#end || this.bytes.compare(expected, 0, expected.length, this.#at, end) !== 0) return false;
+    this.#at = end;
+    return true;
+  }
+
   int32(): number {
     return this.int64() | 0;
   }
@@ -216,6 +225,13 @@ export class BackwardWriter {
   int32(field: number, value: number): void {
     this.#varint(value);
     this.#varint(field * 8 + VARINT);
+  }
+
+  /** Fields that are written already. */
+  raw(fields: Buffer): void {
+    this.#reserve(fields.length);
+    this.#at -= fields.length;
+    fields.copy(this.#bytes, this.#at);
   }
 
   double(field: number, value: number): void {

@@ -74,12 +74,12 @@ type Built = readonly [response: CheckResponse, verdict: Verdict];
 
 function accepted(settings: RefusalResponseSettings, value: Grant | Publication, facts: CheckFacts): Built {
   if (Grant.is(value)) {
-    const { set, remove, responseHeaders, query, route, refused } = value;
+    const { set, remove, shared, responseHeaders, query, route, refused } = value;
     const verdict = refused === null ? ALLOW : verdictOf(refused);
     const fault = route === "broker" ? [] : faultOf(settings, facts);
     const metadata = [...metadataOf(facts, verdict, route), ...fault];
     const more = moreOf(facts, value.metadata);
-    return [{ kind: "ok", set, remove, responseHeaders, query, metadata, more }, verdict];
+    return [{ kind: "ok", set, remove, shared, responseHeaders, query, metadata, more }, verdict];
   }
   const { headers, body, published } = value;
   if (!published) throw new TypeError("neither a grant nor a publication");

@@ -61,6 +61,28 @@ describe("M1, M3, C22: what leaves as an allow is read once more", () => {
     expect(taken).toEqual([]);
   });
 
+  it("bytes of the names that many grants remove are kept of a right answer alone, and read again where another name follows", () => {
+    const fresh = granted();
+    expect(fresh.shared).not.toBe(BASE.shared);
+    const [first = ""] = fresh.shared;
+    const at = GOOD.indexOf(first);
+    const wrong = Buffer.from(GOOD);
+    wrong[at] = 0x7a;
+    expect(isAllow(wrong, fresh)).toBe(false);
+    for (let i = 0; i < 2; i += 1) expect(isAllow(GOOD, fresh)).toBe(true);
+    expect(isAllow(wrong, fresh)).toBe(false);
+    const removing = (...names: string[]) => ({ ...fresh, remove: names }) as Pick<Grant, "remove"> as Grant;
+    const other = removing("x-other", ...fresh.remove.slice(1));
+    expect(isAllow(GOOD, other)).toBe(false);
+    expect(isAllow(bytesOf(other), other)).toBe(true);
+    const more = removing(...fresh.remove, "x-more");
+    expect(isAllow(GOOD, more)).toBe(false);
+    expect(isAllow(bytesOf(more), more)).toBe(true);
+    expect(isAllow(bytesOf(more), fresh)).toBe(false);
+    const twice = removing(...fresh.remove, first);
+    expect(isAllow(bytesOf(twice), twice)).toBe(false);
+  });
+
   it("cut off, it is none", () => {
     for (let at = 0; at < METADATA_AT; at += 1) {
       expect(verdict(() => isAllow(GOOD.subarray(0, at), BASE))).toBe(false);

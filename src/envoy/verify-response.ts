@@ -68,10 +68,10 @@ export function isRefusal(bytes: Buffer): boolean {
 }
 
 /** Walks an OkHttpResponse and its grant side by side, each list in its order: so nothing can come twice. */
-function isGranted(reader: FieldReader, { set, remove, query }: Grant): boolean {
+function isGranted(reader: FieldReader, { set, remove, shared, query }: Grant): boolean {
   const headers = set.entries();
   let sets = 0;
-  let removals = 0;
+  const removals = new Removals(remove, shared);
   const changes = { set: 0, remove: 0 };
   const outer = reader.enter();
   while (reader.next()) {
@@ -81,15 +81,16 @@ function isGranted(reader: FieldReader, { set, remove, query }: Grant): boolean 
       const { value: [name, value] = NOTHING } = headers.next();
       if (remove.includes(name) || !isHeader(reader, name, value)) return false;
     } else if (field === OK.headersToRemove) {
-      if (!isRemoval(reader, remove, removals)) return false;
-      removals += 1;
+      if (!removals.next(reader)) return false;
     } else if (field === OK.responseHeadersToAdd) reader.skip();
     else if (!isChange(reader, query, changes)) return false;
   }
   reader.leave(outer);
   const asked = query ?? NO_CHANGE;
-  const isWhole = sets === set.size && removals === remove.length;
-  return isWhole && changes.set === asked.set.length && changes.remove === asked.remove.length;
+  if (sets !== set.size || removals.count !== remove.length) return false;
+  if (changes.set !== asked.set.length || changes.remove !== asked.remove.length) return false;
+  removals.keep(reader.bytes);
+  return true;
 }
 
 const NOTHING: readonly [string, string] = ["", ""];
@@ -107,6 +108,48 @@ function isChange(reader: FieldReader, query: Grant["query"], seen: { set: numbe
   seen.remove += 1;
   return name !== undefined && reader.equals(name);
 }
+
+/** By a list of names that many grants remove: the bytes of its fields behind the first tag, which were read name by name. */
+const READ = new WeakMap<readonly string[], Buffer>();
+
+/** The names that a grant removes, in their order. */
+class Removals {
+  readonly #remove: readonly string[];
+  readonly #shared: readonly string[];
+  #start = 0;
+  #end = 0;
+  /** How many were read. */
+  count = 0;
+
+  constructor(remove: readonly string[], shared: readonly string[]) {
+    this.#remove = remove;
+    this.#shared = shared.every((name, i) => name === remove[i]) ? shared : NO_NAMES;
+  }
+
+  /** True if the reader is at the next name, or at the bytes of all shared ones. */
+  next(reader: FieldReader): boolean {
+    if (this.count === 0) {
+      const known = READ.get(this.#shared);
+      if (known !== undefined && reader.takes(known)) {
+        this.count = this.#shared.length;
+        return true;
+      }
+      this.#start = reader.at;
+    }
+    if (!isRemoval(reader, this.#remove, this.count)) return false;
+    this.count += 1;
+    if (this.count === this.#shared.length) this.#end = reader.at;
+    return true;
+  }
+
+  /** For the next response, where all of this one is as it must be. */
+  keep(bytes: Buffer): void {
+    if (this.#end > this.#start && Object.isFrozen(this.#shared))
+      READ.set(this.#shared, Buffer.from(bytes.subarray(this.#start, this.#end)));
+  }
+}
+
+const NO_NAMES: readonly string[] = [];
 
 /** True for the name at this index of the list, if it stands at no other index. */
 function isRemoval(reader: FieldReader, remove: readonly string[], place: number): boolean {
