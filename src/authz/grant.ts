@@ -118,7 +118,7 @@ const REMOVALS = new WeakMap<ReadonlySet<string>, Map<string, readonly string[]>
 /** The managed names that a grant does not set. There are as many lists as ways to set some of them: the configuration's few. */
 function removals(managed: ReadonlySet<string>, set: ReadonlyMap<string, string>): readonly string[] {
   let lists = REMOVALS.get(managed);
-  if (lists === undefined) REMOVALS.set(managed, (lists = new Map()));
+  if (lists === undefined) REMOVALS.set(managed, (lists = new Map<string, readonly string[]>()));
   let key = "";
   for (const name of set.keys()) if (managed.has(name)) key += `${name},`;
   let list = lists.get(key);

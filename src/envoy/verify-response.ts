@@ -72,7 +72,7 @@ function isGranted(reader: FieldReader, { set, remove, shared, query }: Grant): 
   const headers = set.entries();
   let sets = 0;
   const removals = new Removals(remove, shared);
-  const changes = { set: 0, remove: 0 };
+  const changes = new Changes(query);
   const outer = reader.enter();
   while (reader.next()) {
     const { field } = reader;
@@ -83,30 +83,42 @@ function isGranted(reader: FieldReader, { set, remove, shared, query }: Grant): 
     } else if (field === OK.headersToRemove) {
       if (!removals.next(reader)) return false;
     } else if (field === OK.responseHeadersToAdd) reader.skip();
-    else if (!isChange(reader, query, changes)) return false;
+    else if (!changes.next(reader)) return false;
   }
   reader.leave(outer);
-  const asked = query ?? NO_CHANGE;
-  if (sets !== set.size || removals.count !== remove.length) return false;
-  if (changes.set !== asked.set.length || changes.remove !== asked.remove.length) return false;
+  if (sets !== set.size || removals.count !== remove.length || !changes.areAll) return false;
   removals.keep(reader.bytes);
   return true;
 }
 
 const NOTHING: readonly [string, string] = ["", ""];
-const NO_CHANGE: NonNullable<Grant["query"]> = { set: [], remove: [] };
+/** The changes of the query, each list in its order. */
+class Changes {
+  readonly #query: Grant["query"];
+  #set = 0;
+  #remove = 0;
 
-/** True for the next change of the query. @param seen how many there were of each list; counted up */
-function isChange(reader: FieldReader, query: Grant["query"], seen: { set: number; remove: number }): boolean {
-  if (reader.field === OK.queryToSet) {
-    const change = query?.set[seen.set];
-    seen.set += 1;
-    return change !== undefined && isNameAndValue(reader, ...change);
+  constructor(query: Grant["query"]) {
+    this.#query = query;
   }
-  if (reader.field !== OK.queryToRemove) return false;
-  const name = query?.remove[seen.remove];
-  seen.remove += 1;
-  return name !== undefined && reader.equals(name);
+
+  /** True if none is missing. */
+  get areAll(): boolean {
+    return this.#set === (this.#query?.set.length ?? 0) && this.#remove === (this.#query?.remove.length ?? 0);
+  }
+
+  /** True if the reader is at the next change. */
+  next(reader: FieldReader): boolean {
+    if (reader.field === OK.queryToSet) {
+      const change = this.#query?.set[this.#set];
+      this.#set += 1;
+      return change !== undefined && isNameAndValue(reader, ...change);
+    }
+    if (reader.field !== OK.queryToRemove) return false;
+    const name = this.#query?.remove[this.#remove];
+    this.#remove += 1;
+    return name !== undefined && reader.equals(name);
+  }
 }
 
 /** By a list of names that many grants remove: the bytes of its fields behind the first tag, which were read name by name. */
