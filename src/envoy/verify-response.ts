@@ -69,29 +69,44 @@ export function isRefusal(bytes: Buffer): boolean {
 
 /** Walks an OkHttpResponse and its grant side by side, each list in its order: so nothing can come twice. */
 function isGranted(reader: FieldReader, { set, remove, shared, query }: Grant): boolean {
-  const headers = set.entries();
-  let sets = 0;
+  const headers = new Headers(set, remove);
   const removals = new Removals(remove, shared);
   const changes = new Changes(query);
   const outer = reader.enter();
   while (reader.next()) {
     const { field } = reader;
-    if (field === OK.headers) {
-      sets += 1;
-      const { value: [name, value] = NOTHING } = headers.next();
-      if (remove.includes(name) || !isHeader(reader, name, value)) return false;
-    } else if (field === OK.headersToRemove) {
-      if (!removals.next(reader)) return false;
-    } else if (field === OK.responseHeadersToAdd) reader.skip();
-    else if (!changes.next(reader)) return false;
+    if (field === OK.responseHeadersToAdd) reader.skip();
+    else {
+      const list = field === OK.headers ? headers : field === OK.headersToRemove ? removals : changes;
+      if (!list.next(reader)) return false;
+    }
   }
   reader.leave(outer);
-  if (sets !== set.size || removals.count !== remove.length || !changes.areAll) return false;
+  if (headers.count !== set.size || removals.count !== remove.length || !changes.areAll) return false;
   removals.keep(reader.bytes);
   return true;
 }
 
-const NOTHING: readonly [string, string] = ["", ""];
+/** The headers that a grant sets, in their order. */
+class Headers {
+  readonly #rest: Iterator<readonly [string, string], undefined>;
+  readonly #remove: readonly string[];
+  /** How many were read. */
+  count = 0;
+
+  constructor(set: ReadonlyMap<string, string>, remove: readonly string[]) {
+    this.#rest = set.entries();
+    this.#remove = remove;
+  }
+
+  /** True if the reader is at the next header, which is not removed as well. */
+  next(reader: FieldReader): boolean {
+    this.count += 1;
+    const next = this.#rest.next();
+    return next.done !== true && !this.#remove.includes(next.value[0]) && isHeader(reader, ...next.value);
+  }
+}
+
 /** The changes of the query, each list in its order. */
 class Changes {
   readonly #query: Grant["query"];
