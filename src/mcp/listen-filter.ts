@@ -14,13 +14,18 @@ export function faultOfFilter({ notifications }: JsonObject): string | null {
   if (!isObject(notifications)) return "notifications is not an object";
   for (const name of SWITCHES) {
     const value = notifications[name];
-    if (value !== undefined && typeof value !== "boolean") return `${name} is not a boolean`;
+    if (isThere(value) && typeof value !== "boolean") return `${name} is not a boolean`;
   }
   for (const name of LISTS) {
     const value = notifications[name];
-    if (value !== undefined && !isTexts(value)) return `${name} is not a list of texts`;
+    if (isThere(value) && !isTexts(value)) return `${name} is not a list of texts`;
   }
   return null;
+}
+
+/** Null is what is left out (threat model: B10). */
+function isThere(value: JsonValue | undefined): boolean {
+  return value !== undefined && value !== null;
 }
 
 /** The names in params without a fault. */
