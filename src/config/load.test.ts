@@ -353,6 +353,14 @@ describe("every problem names its key", () => {
         /^vault\.auth\.jwt: is no/m,
       ],
       ["a token that is no header", tree({}, { auth: { token: { file: "lines" } } }), /^vault\.auth\.token: is not a/],
+      ["an owner of a dynamic secret", tree({ dynamic: {}, requireOwner: true }), /requireOwner: is for entries of KV/],
+      [
+        "a dynamic secret by the caller's own log-in",
+        tree({ dynamic: {}, asCaller: true }, { callerLogin: { role: "r" } }),
+        /asCaller: cannot be with dynamic/,
+      ],
+      ["a role by a name that two can have", tree({ dynamic: {} }, {}, [{}, {}]), /use \{issuerAlias\} in the path/],
+      ["no time for a dynamic secret", tree({ dynamic: { idleSeconds: 0 } }), /dynamic\.idleSeconds/],
       ["an alias in capitals", tree({}, {}, [{ alias: "Acme" }]), /issuers\[0\]\.alias: must be 1 to 63/],
       [
         "one alias for two",
@@ -380,6 +388,9 @@ describe("every problem names its key", () => {
       ]);
       expect(warnings(tree())).toContainEqual(expect.stringContaining("{username} comes from a claim"));
       expect(warnings(tree({ path: "shared/{host}" }))).toContainEqual(expect.stringContaining("names no caller"));
+      expect(warnings(tree({ path: "creds/app", dynamic: {} }, {}, [{}, {}]))).toEqual([
+        expect.stringContaining("servers.github.discovery"),
+      ]);
       expect(warnings(tree({}, { timeoutMs: 900 }))).toContainEqual(expect.stringMatching(/^vault\.timeoutMs/));
     });
     it("P2.4-7: warns of a token that somebody made", () => {

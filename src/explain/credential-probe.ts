@@ -93,6 +93,8 @@ function notAsked(entry: CredentialConfig, askVault: boolean): string | null {
     const actor = entry.mode === "delegation" ? ", with the gateway as its actor" : "";
     return `would exchange the caller's token at ${entry.tokenEndpoint} for audience "${entry.audience}"${scope}${actor}`;
   }
+  if (entry.kind === "vault" && entry.dynamic !== null)
+    return `would have a secret made for this caller at ${entry.mount}/${entry.path}, field ${entry.field}`;
   if (entry.kind !== "vault" || askVault) return null;
   return `would read ${entry.mount}/${entry.path}, field ${entry.field}; --credentials asks Vault`;
 }

@@ -11,11 +11,15 @@ import { startDemoServer, type DemoServer } from "../../demo/demo-server.ts";
 import { DEMO_CREDENTIAL, startLab, type Lab } from "../../demo/lab.ts";
 import { freePort, freePorts, type Ports } from "../../demo/ports.ts";
 import { startVault, type VaultLab } from "../../demo/vault.ts";
+import { startFakeRabbit, type FakeRabbit } from "../fakes/rabbitmq.ts";
 import { json, startEraServer, type EraServer } from "../fakes/mcp-server.ts";
 import { legacy, reasonOf, type Reply } from "./client.ts";
 
 const CACHE_MS = 1000;
 const SHORT = 5000;
+const LEASE_POLICY = `path "rabbit/creds/app" { capabilities = ["read"] }
+  path "sys/leases/renew" { capabilities = ["update"] }
+  path "sys/leases/revoke" { capabilities = ["update"] }`;
 const NEW_SECRET_ID = "a-new-secret-id-of-the-gateway";
 const PATS = { demo: "pat-of-alice-at-demo-c4n4ry", other: "pat-of-alice-at-other-c4n4ry" };
 
@@ -24,6 +28,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
   const revocationFile = join(folder, "revoked.jsonl");
   const tokens: Record<string, string> = {};
   let vault: VaultLab;
+  let rabbit: FakeRabbit;
   let other: DemoServer;
   let strict: EraServer;
   /** The credential that `strict` takes; it answers 401 to any other. */
@@ -33,8 +38,11 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
   const closing: (() => Promise<unknown>)[] = [];
 
   beforeAll(async () => {
-    vault = await startVault({ port: await freePort(), folder });
+    rabbit = await startFakeRabbit();
+    closing.push(() => rabbit.stop());
+    vault = await startVault({ port: await freePort(), folder, policy: LEASE_POLICY });
     closing.push(() => vault.stop());
+    await makeEngine();
     await vault.put("alice/demo", { token: PATS.demo });
     await vault.put("alice/other", { token: PATS.other });
     other = await startDemoServer(0);
@@ -47,7 +55,7 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     const policyFolder = join(folder, "policies");
     cpSync(resolve(import.meta.dirname, "../../policies/demo"), policyFolder, { recursive: true });
     const tools = "{tool: [whoami]}";
-    const grants = `{engineering: {demo: ${tools}, other: ${tools}, mixed: ${tools}, strict: ${tools}, named: ${tools}}, finance: {demo: ${tools}, mixed: ${tools}}}`;
+    const grants = `{engineering: {demo: ${tools}, other: ${tools}, mixed: ${tools}, strict: ${tools}, named: ${tools}, leased: ${tools}}, finance: {demo: ${tools}, mixed: ${tools}}}`;
     writeFileSync(join(policyFolder, "data.yaml"), `grants: ${grants}\nlimits: {transfer: 1}\n`);
     ports = await freePorts();
     lab = await startLab({
@@ -65,6 +73,15 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     for (const close of closing.toReversed()) await close();
     rmSync(folder, { recursive: true, force: true });
   });
+
+  /** An engine whose users are made by our fake of RabbitMQ. */
+  async function makeEngine(): Promise<void> {
+    await vault.api("POST", "sys/mounts/rabbit", { type: "rabbitmq" });
+    const connection = { connection_uri: rabbit.url, username: "admin", password: "admin" };
+    expect((await vault.api("POST", "rabbit/config/connection", connection)).status).toBe(204);
+    await vault.api("POST", "rabbit/roles/app", { vhosts: '{"/": {"write": ".*"}}' });
+    await vault.api("POST", "rabbit/config/lease", { ttl: 3600, max_ttl: 7200 });
+  }
 
   function configure(config: Record<string, unknown>): void {
     const approle = { roleId: { file: vault.roleIdFile }, secretId: { file: vault.secretIdFile } };
@@ -85,6 +102,17 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
         headers: { "x-who": "{username}" },
       },
       strict: { ...server(strict.url, own), callRouting: "broker" },
+      leased: server(other.url, {
+        vault: {
+          mount: "rabbit",
+          path: "creds/app",
+          dynamic: { idleSeconds: 2 },
+          headers: [
+            { name: "x-user", field: "username", scheme: "" },
+            { name: "x-password", field: "password", scheme: "" },
+          ],
+        },
+      }),
       named: server(other.url, { assertion: { audience: "intranet" } }),
       mixed: server(demo.url, own, { static: { file: "secrets/demo" } }),
     };
@@ -122,6 +150,22 @@ describe.skipIf(findTool("bao") === null || findTool("opa") === null)("vault cre
     expect(seen).toEqual([PATS.other, undefined, "alice"]);
     expect(JSON.stringify(other.arrivals)).not.toContain(PATS.demo);
     expect(JSON.stringify(lab.demo.arrivals)).not.toContain(PATS.other);
+  });
+
+  it("P7.2-3: a server gets a secret that was made for this caller; it ends when nobody calls", async () => {
+    const arrived = () => other.arrivals.at(-1)?.headers;
+    expect((await call("alice", "leased")).status).toBe(200);
+    const first = [arrived()?.["x-user"], arrived()?.["x-password"]];
+    expect([[...rabbit.users], arrived()?.authorization]).toEqual([[first[0]], undefined]);
+    await audited({ decision: "allow", credential: "vault", credential_path: "rabbit/creds/app" });
+    expect((await call("alice", "leased")).status).toBe(200);
+    expect([arrived()?.["x-user"], arrived()?.["x-password"]]).toEqual(first);
+    const metrics = async () => (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
+    expect(await metrics()).toMatch(/^mcp_authz_vault_leases 1$/m);
+    await vi.waitFor(() => expect([...rabbit.users]).toEqual([]), SHORT);
+    expect(await metrics()).toMatch(/^mcp_authz_vault_leases_total\{event="revoked"\} 1$/m);
+    const written = readFileSync(lab.auditFile, "utf8") + (await metrics());
+    expect(written).not.toContain(first[1]);
   });
 
   it("CL-04: an entry that has found nothing for anybody is named while the next one serves everybody", async () => {

@@ -7,12 +7,56 @@ import { describe, expect, it } from "vitest";
 import { signCompactJws } from "../../src/jose/sign-compact.ts";
 import { Secret } from "../../src/secret/secret.ts";
 import { findTool } from "../../src/files/program.ts";
+import { vaultLeasesContract } from "../contract/vault-leases.ts";
 import { vaultContract } from "../contract/vault.ts";
+import { startFakeRabbit } from "../fakes/rabbitmq.ts";
 import { ask, openVault, person } from "../fakes/open-vault.ts";
 import { freePort } from "../../demo/ports.ts";
-import { GATEWAY_POLICY, startVault } from "../../demo/vault.ts";
+import { GATEWAY_POLICY, startVault, type VaultLab } from "../../demo/vault.ts";
+
+/** Ends all tokens that AppRole issued. */
+async function revokeLogins(vault: VaultLab): Promise<void> {
+  const { body } = await vault.api("LIST", "auth/token/accessors");
+  for (const accessor of (body as { data: { keys: string[] } }).data.keys) {
+    const { body: token } = await vault.api("POST", "auth/token/lookup-accessor", { accessor });
+    const { display_name: name } = (token as { data: { display_name: string } }).data;
+    if (name === "approle") await vault.api("POST", "auth/token/revoke-accessor", { accessor });
+  }
+}
+
+const LEASE_POLICY = `path "rabbit/creds/+" { capabilities = ["read"] }
+  path "rabbit/creds/secret-role" { capabilities = ["deny"] }
+  path "sys/leases/renew" { capabilities = ["update"] }
+  path "sys/leases/revoke" { capabilities = ["update"] }`;
 
 describe.skipIf(findTool("bao") === null)("with OpenBao", () => {
+  vaultLeasesContract("OpenBao's engine rabbitmq", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mcp-authz-vault-"));
+    const rabbit = await startFakeRabbit();
+    const vault = await startVault({ port: await freePort(), folder, policy: LEASE_POLICY });
+    const made = async (path: string, body: unknown) => {
+      const { status } = await vault.api("POST", path, body);
+      expect(`${path} ${status < 300}`).toBe(`${path} true`);
+    };
+    await made("sys/mounts/rabbit", { type: "rabbitmq" });
+    await made("rabbit/config/connection", { connection_uri: rabbit.url, username: "admin", password: "admin" });
+    await made("rabbit/roles/app", { vhosts: '{"/": {"write": ".*", "read": ".*"}}' });
+    await vault.put("alice/x", { token: "pat" });
+    const { address, roleId, secretId } = vault;
+    return {
+      ...{ address, roleId, secretId, mount: "rabbit" },
+      users: () => [...rabbit.users],
+      lease: (ttl, max) => made("rabbit/config/lease", { ttl, max_ttl: max }),
+      revokeLeases: () => made("sys/leases/revoke-prefix/rabbit", { sync: true }),
+      revokeLogins: () => revokeLogins(vault),
+      async stop() {
+        await vault.stop();
+        await rabbit.stop();
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
+  });
+
   vaultContract("OpenBao", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mcp-authz-vault-"));
     const policy = `path "secret/data/mallory/+" { capabilities = ["deny"] }
@@ -30,14 +74,7 @@ describe.skipIf(findTool("bao") === null)("with OpenBao", () => {
         const { version } = (body as { data: { metadata: { version: number } } }).data.metadata;
         await vault.api("PUT", `secret/destroy/${path}`, { versions: [version] });
       },
-      revokeLogins: async () => {
-        const { body } = await vault.api("LIST", "auth/token/accessors");
-        for (const accessor of (body as { data: { keys: string[] } }).data.keys) {
-          const { body: token } = await vault.api("POST", "auth/token/lookup-accessor", { accessor });
-          const { display_name: name } = (token as { data: { display_name: string } }).data;
-          if (name === "approle") await vault.api("POST", "auth/token/revoke-accessor", { accessor });
-        }
-      },
+      revokeLogins: () => revokeLogins(vault),
       ttl: async (seconds, max) => {
         await vault.api("POST", "auth/approle/role/mcp-authz", { token_ttl: `${seconds}s`, token_max_ttl: `${max}s` });
       },

@@ -48,7 +48,7 @@ export function openVault(
     {
       cache: createLookupCache(),
       log: { info: log("info"), warn: log("warn"), error: log("error") },
-      metrics: { vaultRead: tell("read"), vaultLogin: tell("login") },
+      metrics: { vaultRead: tell("read"), vaultLogin: tell("login"), vaultLease: tell("lease") },
       ...deps,
     },
   );

@@ -16,6 +16,16 @@ interface Version {
   destroyed: boolean;
 }
 
+/** A secret of the engine `dynamic`, which makes users. */
+interface FakeLease {
+  readonly user: string;
+  readonly token: string;
+  readonly issuedAt: number;
+  endsAt: number;
+  readonly seconds: number;
+  readonly max: number;
+}
+
 interface Token {
   issuedAt: number;
   endsAt: number;
@@ -39,7 +49,12 @@ export interface FakeVault {
   /** Paths after the mount that the policy of the log-in does not allow. */
   readonly forbidden: Set<string>;
   /** Mounts by path: the KV version, or another engine. */
-  readonly mounts: Map<string, "1" | "2" | "transit">;
+  readonly mounts: Map<string, "1" | "2" | "transit" | "dynamic">;
+  /** Seconds of each new secret of an engine `dynamic`, and the most that renewals bring. */
+  lease: { seconds: number; max: number };
+  /** Secrets whose leases have not ended, by lease. */
+  leases(): ReadonlyMap<string, FakeLease>;
+  endLeases(): void;
   /** Answers in place of the Vault; returns false to let it answer. */
   intercept: ((request: SeenRequest, response: ServerResponse) => boolean) | null;
   put(path: string, data: unknown, owner?: { issuer: string; subject: string }): void;
@@ -93,7 +108,14 @@ function createStore() {
     ttl: { seconds: 3600, max: 7200 },
     sealed: false,
     forbidden: new Set<string>(),
-    mounts: new Map<string, "1" | "2" | "transit">([["secret", "2"]]),
+    mounts: new Map<string, "1" | "2" | "transit" | "dynamic">([["secret", "2"]]),
+    lease: { seconds: 3600, max: 7200 },
+    made: new Map<string, FakeLease>(),
+    leases: () => {
+      const isAlive = ({ token, endsAt }: FakeLease) => store.tokens.has(token) && endsAt > Date.now();
+      return new Map([...store.made].filter(([, one]) => isAlive(one)));
+    },
+    endLeases: () => store.made.clear(),
     intercept: null as FakeVault["intercept"],
     reads: () => store.requests.filter(({ url }) => url.includes("/data/")).length,
     logins: () => store.requests.filter(({ url }) => url.endsWith("/login")).length,
@@ -147,8 +169,43 @@ function answer(store: Store, request: SeenRequest): readonly [number, unknown] 
   const token = String(request.headers["x-vault-token"] ?? "");
   const held = store.tokens.get(token);
   if (token !== store.rootToken && (held === undefined || held.endsAt <= Date.now())) return DENIED;
+  if (path.startsWith("sys/leases/")) return ofLease(store, path, request.body);
   if (path.startsWith("auth/")) return ofToken(store, path, { token, held });
-  return inMount(store, path);
+  return ofEngine(store, path, token) ?? inMount(store, path);
+}
+
+function ofEngine(store: Store, path: string, token: string): readonly [number, unknown] | null {
+  const [mount = "", creds, role] = path.split("/");
+  const isEngine = store.mounts.get(mount) === "dynamic" && creds === "creds";
+  return isEngine ? issue(store, token, { mount, role }) : null;
+}
+
+function issue(
+  store: Store,
+  token: string,
+  of: { mount: string; role: string | undefined },
+): readonly [number, unknown] {
+  if (of.role === "secret-role") return [403, errors("1 error occurred:\n\t* permission denied\n\n")];
+  if (of.role !== "app") return [400, errors("unknown role")];
+  const { seconds, max } = store.lease;
+  const [id, user, now] = [randomBytes(8).toString("hex"), `user-${randomBytes(8).toString("hex")}`, Date.now()];
+  const lease = `${of.mount}/creds/app/${id}`;
+  store.made.set(lease, { user, token, issuedAt: now, endsAt: now + seconds * 1000, seconds, max });
+  const data = { username: user, password: randomBytes(12).toString("hex") };
+  return [200, { ...wrap(data), lease_id: lease, renewable: true, lease_duration: seconds }];
+}
+
+function ofLease(store: Store, path: string, body: string): readonly [number, unknown] {
+  const { lease_id: id, increment } = JSON.parse(body) as { lease_id: string; increment?: number };
+  if (path.endsWith("/revoke")) {
+    store.made.delete(id);
+    return [204, null];
+  }
+  const lease = store.leases().get(id);
+  if (lease === undefined) return [400, errors("lease not found")];
+  lease.endsAt = Math.min(Date.now() + (increment ?? lease.seconds) * 1000, lease.issuedAt + lease.max * 1000);
+  const left = Math.max(0, Math.round((lease.endsAt - Date.now()) / 1000));
+  return [200, { ...wrap(null), lease_id: id, renewable: true, lease_duration: left }];
 }
 
 const LOOK = "sys/internal/ui/mounts/";

@@ -1,3 +1,4 @@
+import { vaultLeasesContract } from "../contract/vault-leases.ts";
 import { vaultContract } from "../contract/vault.ts";
 import { startFakeVault } from "../fakes/vault.ts";
 
@@ -16,6 +17,20 @@ vaultContract("the fake", async () => {
     ttl: (seconds, max) => now(() => (fake.ttl = { seconds, max })),
     seal: () => now(() => (fake.sealed = true)),
     unseal: () => now(() => (fake.sealed = false)),
+    stop: () => fake.stop(),
+  };
+});
+
+vaultLeasesContract("the fake", async () => {
+  const fake = await startFakeVault();
+  fake.mounts.set("rabbit", "dynamic");
+  const now = (run: () => void) => Promise.resolve(run());
+  return {
+    ...{ address: fake.address, roleId: fake.roleId, secretId: fake.secretId, mount: "rabbit" },
+    users: () => [...fake.leases().values()].map(({ user }) => user),
+    lease: (seconds, max) => now(() => (fake.lease = { seconds, max })),
+    revokeLeases: () => now(() => fake.endLeases()),
+    revokeLogins: () => now(() => fake.revokeAll()),
     stop: () => fake.stop(),
   };
 });

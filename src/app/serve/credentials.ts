@@ -23,6 +23,8 @@ export interface CredentialChains {
   start(): Promise<void>;
   /** Places of entries that have found nothing so far, while one behind them serves their callers. */
   neverFound(): readonly string[];
+  /** Leases of dynamic secrets that are held now. */
+  leases(): number;
   /** Drops the cached credentials of revoked callers at once (threat model: G18). */
   purge(isRevoked: (owner: Owner) => boolean): void;
   close(): Promise<void>;
@@ -80,6 +82,7 @@ export function credentialChains(config: Config, deps: CredentialDeps): Credenti
   return {
     chains: new Map(Object.entries(config.servers).map(chainOf)),
     neverFound: watch.silent,
+    leases: vault.leases,
     async start() {
       await Promise.all([vault.start(), exchanges.start()]);
     },

@@ -26,7 +26,7 @@ import { refetcherOf } from "./refetch.ts";
 import { aboutOthers } from "./about-others.ts";
 import { timedPorts } from "./timed-ports.ts";
 
-export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close" | "neverFound"> {
+export interface LiveCheck extends Pick<CredentialChains, "start" | "purge" | "close" | "neverFound" | "leases"> {
   /** That of the configuration in force. A front door takes it once for each call. */
   pipeline(): Pipeline;
   /** The same, with what the configuration says of callers whom another party has verified. */
@@ -51,6 +51,8 @@ export interface LiveCheckDeps extends CredentialDeps {
 
 /** Checks that began before a change may still ask its sources. */
 const GRACE_MS = 1000;
+/** Calls that an earlier configuration allowed may still use its leases at their servers. */
+const LEASES_GRACE_MS = 60_000;
 
 interface Part {
   readonly answers: RefusalResponseSettings;
@@ -73,6 +75,10 @@ function callerPorts(of: Config, { revocations, suspensions }: LiveCheckDeps): C
       identifyTokenless && ((asked) => judge(identifyTokenless(asked), asked.by === "nothing" ? asked.source : null)),
   };
 }
+
+const leasesOf = (parts: readonly Part[]) => parts.reduce((sum, { credentials }) => sum + credentials.leases(), 0);
+
+const graceOf = (part: Part) => (leasesOf([part]) > 0 ? LEASES_GRACE_MS : GRACE_MS);
 
 export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck {
   const { ports } = deps;
@@ -99,7 +105,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
     answers: liveAnswers(() => live.answers),
     ...{ pipeline: () => live.pipeline, inForce: () => ({ ...live.about, pipeline: live.pipeline }) },
     start: () => live.credentials.start(),
-    neverFound: () => live.credentials.neverFound(),
+    ...{ neverFound: () => live.credentials.neverFound(), leases: () => leasesOf([live, ...leaving.keys()]) },
     purge(isRevoked) {
       refetcher.purge(isRevoked);
       for (const { credentials } of [live, ...leaving.keys()]) credentials.purge(isRevoked);
@@ -114,7 +120,7 @@ export function createLiveCheck(config: Config, deps: LiveCheckDeps): LiveCheck 
           leaving.delete(before);
           void before.credentials.close();
         };
-        leaving.set(before, setTimeout(end, config.checkTimeoutMs + GRACE_MS));
+        leaving.set(before, setTimeout(end, config.checkTimeoutMs + graceOf(before)));
       };
       return { putInForce, drop: () => void part.credentials.close() };
     },

@@ -25,7 +25,7 @@ export interface ServeParts {
   readonly audit: Pick<Audit, "stats">;
   readonly suspensions: Pick<Suspensions, "size">;
   readonly traces: Pick<Traces, "counts">;
-  readonly live: Pick<LiveCheck, "neverFound">;
+  readonly live: Pick<LiveCheck, "neverFound" | "leases">;
   readonly stopping: () => boolean;
   readonly configState: () => ConfigState;
   /** Answers a broker whose server refused a credential. */
@@ -54,6 +54,7 @@ export function serveOps(config: Config, parts: ServeParts) {
         metrics.policyQuarantined(policy.quarantined() || policy.hostQuarantined());
         metrics.suspended(suspensions.size);
         metrics.traces(parts.traces.counts());
+        metrics.vaultLeases(parts.live.leases());
         metrics.credentialNeverFound(parts.live.neverFound());
         metrics.configStale(parts.configState().stale !== null);
         const { entries, stale } = revocations.status();

@@ -15,6 +15,8 @@ type VaultCredentialConfig = Extract<Config["servers"][string]["credential"][num
 
 export interface VaultSources {
   source(entry: VaultCredentialConfig, server: string): CredentialSource;
+  /** Leases of dynamic secrets that are held now. */
+  leases(): number;
   start(): Promise<void>;
   readonly purge: LookupCache["purge"];
   close(): Promise<void>;
@@ -37,12 +39,14 @@ export function createVaultSources(config: Config, deps: VaultSourcesDeps): Vaul
         throw new Error(`servers.${server}.credential: vault is not set up`);
       const { mount, field, requireOwner, asCaller, header, scheme, more } = entry;
       const host = hostOf(config.servers[server]?.url ?? "");
-      return vault.source({ server, host, mount, path, field, requireOwner, asCaller, header, scheme, more });
+      const dynamic = entry.dynamic && { idleMs: entry.dynamic.idleSeconds * 1000 };
+      return vault.source({ server, host, mount, path, field, requireOwner, asCaller, header, scheme, more, dynamic });
     },
     purge(isRevoked) {
       cache.purge(isRevoked);
       vault?.purge(isRevoked);
     },
+    leases: () => vault?.leases() ?? 0,
     start: async () => vault?.start(),
     close: async () => vault?.close(),
   };

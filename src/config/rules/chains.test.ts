@@ -15,6 +15,7 @@ const KINDS = {
   static: { static: file },
   none: { none: {} },
   vault: { vault: { mount: "secret", path: "{subject}/{host}" } },
+  dynamic: { vault: { mount: "database", path: "creds/app", dynamic: {} } },
   exchange: { exchange: { ...oauth, audience: "a", scope: "a" } },
   client_credentials: { client_credentials: oauth },
   assertion: { assertion: {} },
@@ -35,12 +36,14 @@ function warnings(credential: object[]): string[] {
   return loadConfig(path, {}).warnings.map(({ key, message }) => `${key}: ${message}`);
 }
 
-it.each(["static", "none", "client_credentials", "assertion", "exchange"] as const)(
+it.each(["static", "none", "client_credentials", "assertion", "exchange", "dynamic"] as const)(
   "behind %s nobody arrives",
   (kind) => {
     const behind = warnings([KINDS.vault, KINDS[kind], KINDS.static]).filter((line) => line.includes("never reached"));
     expect(behind).toEqual([
-      expect.stringMatching(new RegExp(`^servers\\.s\\.credential\\[2\\]: .*${kind} before it`)),
+      expect.stringMatching(
+        new RegExp(`^servers\\.s\\.credential\\[2\\]: .*${kind === "dynamic" ? "vault" : kind} before it`),
+      ),
     ]);
     expect(warnings([KINDS.vault, KINDS[kind]])).toEqual([]);
   },

@@ -13,14 +13,15 @@ export function checkChains(config: Config, { warn }: Reporter): void {
           key,
           `is never reached: ${credential[last]?.kind ?? ""} before it never has none. Change the order, or take it out`,
         );
-      if (entry.kind === "vault") for (const [at, fault] of slipsOf(entry)) warn(`${key}.vault.${at}`, fault);
+      if (entry.kind === "vault" && entry.dynamic === null)
+        for (const [at, fault] of slipsOf(entry)) warn(`${key}.vault.${at}`, fault);
     });
   }
 }
 
 /** True for a kind that finds a credential for everybody, or ends the chain. */
 function isNeverNone(config: Config, entry: CredentialConfig): boolean {
-  if (entry.kind === "vault") return false;
+  if (entry.kind === "vault") return entry.dynamic !== null;
   return entry.kind !== "exchange" || issuerAliases(config).size === 1;
 }
 

@@ -45,16 +45,45 @@ function checkEntry(config: Config, entry: Entry, reporter: Reporter): void {
     problem(`${entry.key}.asCaller`, "needs vault.callerLogin: where callers log in with their own tokens");
   const [root = ""] = entry.mount.split("/");
   if (RESERVED_MOUNTS.has(root)) problem(`${entry.key}.mount`, `${root} belongs to the Vault itself`);
+  if (entry.dynamic !== null) checkDynamic(entry, problem);
   const path = parsePath(entry.path);
   if (typeof path === "string") {
     problem(`${entry.key}.path`, path);
     return;
   }
-  if (uses(path, "host") && !isSegment(entry.host)) {
-    problem(`${entry.key}.path`, `{host} would be "${entry.host}", which cannot be part of a path: use {server}`);
+  checkNames(config, { ...entry, path }, problem);
+  if (entry.dynamic !== null) checkRole(config, { key: entry.key, path }, problem);
+  else if (!entry.requireOwner) checkUnowned(config, { key: entry.key, path }, reporter);
+}
+
+function checkNames(
+  config: Config,
+  { key, host, path }: Pick<Entry, "key" | "host"> & { path: PathTemplate },
+  problem: Reporter["problem"],
+): void {
+  if (uses(path, "host") && !isSegment(host)) {
+    problem(`${key}.path`, `{host} would be "${host}", which cannot be part of a path: use {server}`);
   }
-  if (uses(path, "issuerAlias")) requireAliases(config, entry.key, problem);
-  if (!entry.requireOwner) checkUnowned(config, { key: entry.key, path }, reporter);
+  if (uses(path, "issuerAlias")) requireAliases(config, key, problem);
+}
+
+function checkDynamic({ key, requireOwner, asCaller }: Entry, problem: Reporter["problem"]): void {
+  if (requireOwner)
+    problem(`${key}.requireOwner`, "is for entries of KV version 2: what an engine makes is its caller's");
+  if (asCaller)
+    problem(`${key}.asCaller`, "cannot be with dynamic: the lease would end with what the caller got there");
+}
+
+/** Whoever asks gets a secret of her own, so a path may be everybody's; one that names callers must tell them apart. */
+function checkRole(
+  config: Config,
+  { key, path }: { key: string; path: PathTemplate },
+  problem: Reporter["problem"],
+): void {
+  const namesCallers = uses(path, "username", "subject", "claim");
+  if (namesCallers && issuerAliases(config).size > 1 && !uses(path, "issuerAlias")) {
+    problem(key, "with several issuers the same name can be two people: use {issuerAlias} in the path");
+  }
 }
 
 /** Two entries whose paths can be one: a caller with the right name would read what is another's, or everybody's. */
@@ -62,7 +91,7 @@ function checkMeetings({ servers }: Config, { problem }: Reporter): void {
   const entries = Object.entries(servers).flatMap(([server, { credential, url }]) =>
     credential.flatMap((entry, i) => {
       const path = entry.kind === "vault" ? parsePath(entry.path) : "";
-      if (entry.kind !== "vault" || typeof path === "string") return [];
+      if (entry.kind !== "vault" || typeof path === "string" || entry.dynamic !== null) return [];
       const { mount, requireOwner } = entry;
       const key = `servers.${server}.credential[${i}].vault`;
       return [{ key, mount, requireOwner, path: ofServer(path, { server, host: hostOf(url) }) }];

@@ -141,13 +141,28 @@ function addIssue(ctx: z.RefinementCtx, key: string, message: string): void {
   ctx.addIssue({ code: "custom", path: [key], message });
 }
 
+/** For an engine that makes a secret with a lease for each who asks. */
+const dynamic = z
+  .strictObject({
+    idleSeconds: z.int().min(1).max(86_400).default(300).meta({
+      description: "time without a call after which the lease is revoked; longer than the longest call",
+    }),
+  })
+  .nullable()
+  .default(null)
+  .meta({
+    description:
+      "`{}` for an engine that makes secrets with leases, such as `database` or `rabbitmq`: each caller gets her own, which is renewed while it is used ([dynamic secrets](credentials.md#dynamic-secrets))",
+    unset: "the mount is KV version 2",
+  });
+
 const SAYS_ALL = "says it all: leave out file, in and name";
 
 function vaultKind() {
   const field = z.string().min(1).meta({ description: "the field of the entry" });
   return z
     .strictObject({
-      mount: vaultPath.meta({ description: "a KV version 2 mount" }),
+      mount: vaultPath.meta({ description: "a KV version 2 mount, or with `dynamic` that of an engine" }),
       path: z.string().min(1).meta({
         description:
           "of segments and `{username}`, `{subject}`, `{issuerAlias}`, `{server}`, `{host}`, `{claim:NAME}`, `{subject:base32}`",
@@ -157,6 +172,7 @@ function vaultKind() {
         description: "several headers of one entry, in place of `field`, `header` and `scheme`",
         unset: "one header",
       }),
+      dynamic,
       asCaller: z.boolean().default(false).meta({
         description:
           "ask with what the caller's own token got at `vault.callerLogin`, so that the Vault's policies decide",

@@ -17,6 +17,11 @@ export type VaultResponse =
 export interface VaultClient {
   /** @param path after `/v1/`, of segments that {@link isSegment} accepts */
   read(path: string): Promise<VaultResponse>;
+  /** As {@link read}, from an engine that makes something: it takes longer, and no second one is to be made by a retry. */
+  issue(path: string): Promise<VaultResponse>;
+  /** @param seconds asked for, from now on */
+  renewLease(id: string, seconds: number): Promise<VaultResponse>;
+  revokeLease(id: string): Promise<VaultResponse>;
   loginByAppRole(mount: string, roleId: Secret, secretId: Secret): Promise<VaultResponse>;
   /** By an auth method that takes a role and a JWT: `kubernetes`, `jwt`. */
   loginByJwt(mount: string, role: string, jwt: Secret): Promise<VaultResponse>;
@@ -59,7 +64,11 @@ export function createVaultClient(settings: VaultClientSettings): VaultClient {
   const { timeoutMs } = settings;
   const writeMs = Math.max(timeoutMs, WRITE_TIMEOUT_MS);
   const options = (path: string, limitMs: number) => ({ meant: `/v1/${path}`, limitMs });
+  const write = (path: string, body: object) => responseOf(() => commands.write(path, body, options(path, writeMs)));
   return {
+    issue: (path) => responseOf(() => commands.read(path, options(path, writeMs))),
+    renewLease: (id, seconds) => write("sys/leases/renew", { lease_id: id, increment: seconds }),
+    revokeLease: (id) => write("sys/leases/revoke", { lease_id: id }),
     read: (path) => responseOf(() => commands.read(path, options(path, timeoutMs))),
     loginByAppRole: (mount, roleId, secretId) =>
       responseOf(() =>
@@ -70,10 +79,7 @@ export function createVaultClient(settings: VaultClientSettings): VaultClient {
           requestOptions: options(`auth/${mount}/login`, writeMs),
         }),
       ),
-    loginByJwt: (mount, role, jwt) => {
-      const path = `auth/${mount}/login`;
-      return responseOf(() => commands.write(path, { role, jwt: jwt.reveal() }, options(path, writeMs)));
-    },
+    loginByJwt: (mount, role, jwt) => write(`auth/${mount}/login`, { role, jwt: jwt.reveal() }),
     lookUpSelf: () =>
       responseOf(() => commands.tokenLookupSelf({ requestOptions: options("auth/token/lookup-self", timeoutMs) })),
     renewSelf: () =>

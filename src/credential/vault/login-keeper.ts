@@ -67,6 +67,10 @@ export class LoginKeeper {
     return this.#live();
   }
 
+  isLive(): boolean {
+    return this.#live() !== null;
+  }
+
   isCurrent(client: VaultClient): boolean {
     return this.#active?.lease.client === client;
   }

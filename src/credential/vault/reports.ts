@@ -1,5 +1,6 @@
 // Log events and metrics about a Vault. Effects through the log and metrics that are passed in.
 import type { LoginResult, VaultAuth } from "./login.ts";
+import type { LeaseEvent } from "./lease.ts";
 import type { EntryRead, VaultEntry } from "./source.ts";
 
 type Fields = Readonly<Record<string, string | number>>;
@@ -13,12 +14,14 @@ export interface VaultLog {
 export interface VaultMetrics {
   vaultRead(outcome: EntryRead["outcome"], seconds: number): void;
   vaultLogin(result: "ok" | "failed" | "refused"): void;
+  vaultLease(event: LeaseEvent): void;
 }
 
 export interface Reports {
   login(result: LoginResult, failures: number): void;
   mount(mount: string, reason: string, remedy: string): void;
   read(entry: VaultEntry, read: EntryRead): void;
+  lease(event: LeaseEvent, server: string, detail: string): void;
 }
 
 /** The same event about the same mount or server is logged once in this time. */
@@ -51,12 +54,29 @@ export function createReports(
     mount(mount, reason, remedy) {
       once(`mount ${mount} ${reason}`, () => log.error("vault_mount_unusable", { mount, reason, remedy }));
     },
+    lease(event, server, reason) {
+      metrics.vaultLease(event);
+      once(`lease ${event} ${server}`, () => tellLease(log, event, { server, reason }));
+    },
     read({ server }, { outcome, detail, ms }) {
       metrics.vaultRead(outcome, ms / 1000);
       if (outcome !== "unavailable" && outcome !== "not_owner") return;
       once(`${server} ${detail}`, () => log.warn("vault_no_credential", { server, outcome, reason: detail }));
     },
   };
+}
+
+function tellLease(log: VaultLog, event: LeaseEvent, fields: Fields): void {
+  if (event === "lost") {
+    const message = "the Vault had ended the lease before its time; the next call gets another secret";
+    log.warn("vault_lease_lost", { ...fields, message });
+  } else if (event === "not_renewed") {
+    const message = "the secret is used until its lease ends. Does our policy have update for sys/leases/renew?";
+    log.warn("vault_lease_not_renewed", { ...fields, message });
+  } else if (event === "not_revoked") {
+    const message = "the secret lives until its lease ends. Does our policy have update for sys/leases/revoke?";
+    log.warn("vault_lease_not_revoked", { ...fields, message });
+  }
 }
 
 function remedyOf(auth: VaultAuth): { key: string; message: string } {

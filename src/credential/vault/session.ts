@@ -13,6 +13,8 @@ export interface VaultSession {
   ask(read: ReadWith): Promise<VaultResponse>;
   /** The number of log-ins so far. */
   logins(): number;
+  /** True while there is a log-in that has not ended. */
+  isLive(): boolean;
   /** @param revoke true if the token was issued to this log-in, so that it is to end with it */
   close(revoke: boolean): Promise<void>;
 }
@@ -31,6 +33,7 @@ export function createVaultSession(deps: LoginKeeperDeps): VaultSession {
   return {
     start: () => keeper.start(),
     logins: () => keeper.count,
+    isLive: () => keeper.isLive(),
     close: (revoke) => keeper.close(revoke),
     async ask(read) {
       const client = await keeper.client();

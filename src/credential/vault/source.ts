@@ -19,6 +19,8 @@ export interface VaultEntry {
   readonly more?: readonly (Placement & { readonly field: string })[];
   /** True: the Vault is asked with a token that the caller's own got there. */
   readonly asCaller?: boolean;
+  /** For an engine that makes secrets with a lease; null or absent for KV version 2. */
+  readonly dynamic?: { readonly idleMs: number } | null;
   /** True if the entry's `custom_metadata` must name the caller as its owner. */
   readonly requireOwner: boolean;
   readonly header: string;
@@ -52,7 +54,7 @@ export interface VaultSourceDeps {
   readonly monotonic: () => number;
 }
 
-const NO_PATH: Lookup = { refused: "a name of this caller cannot be part of a path, or is not in the token" };
+export const NO_PATH: Lookup = { refused: "a name of this caller cannot be part of a path, or is not in the token" };
 const NOT_OWNER: Lookup = { refused: "the entry does not say that it is this caller's" };
 
 /**
@@ -105,14 +107,14 @@ export function vaultSource(entry: VaultEntry, deps: VaultSourceDeps): Credentia
 }
 
 /** What all look-ups of an entry have in common. Two JSON arrays in a row are injective too. */
-function fixedKey(entry: VaultEntry, vaultId: string): string {
+export function fixedKey(entry: VaultEntry, vaultId: string): string {
   const { server, mount, field, requireOwner, header, scheme, more = [], asCaller = false } = entry;
   const parts = [server, mount, field, String(requireOwner), header, scheme, JSON.stringify(more), String(asCaller)];
   return cacheKey("vault", vaultId, ...parts);
 }
 
 /** @param values those of the further headers, in their order */
-function credentialOf({ header, scheme, more = [] }: VaultEntry, value: string, values: readonly string[]) {
+export function credentialOf({ header, scheme, more = [] }: VaultEntry, value: string, values: readonly string[]) {
   const others = more.map((one, i) => ({ header: one.header, value: headerValue(one.scheme, values[i] ?? "") }));
   const main = { kind: "vault" as const, header, value: headerValue(scheme, value) };
   return others.length > 0 ? { ...main, more: others } : main;

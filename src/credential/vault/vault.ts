@@ -5,9 +5,11 @@ import type { CredentialSource } from "../source.ts";
 import { createVaultClient } from "./client.ts";
 import { readEntry } from "./entry.ts";
 import { logIn, type NewClient, type VaultAuth } from "./login.ts";
+import { createLeases } from "./leases.ts";
+import { leasedSource } from "./leased-source.ts";
 import { createMounts } from "./mounts.ts";
 import { createReports, type VaultLog, type VaultMetrics } from "./reports.ts";
-import { createVaultSession } from "./session.ts";
+import { createVaultSession, type VaultSession } from "./session.ts";
 import {
   createCallerSessions,
   type CallerLogin,
@@ -47,6 +49,8 @@ export interface Vault {
   source(entry: VaultEntry): CredentialSource;
   /** Logs in. Resolves after the first attempt, successful or not; failed log-ins are retried in the background. */
   start(): Promise<void>;
+  /** Leases of dynamic secrets that are held now. */
+  leases(): number;
   /** Gives back what callers who are revoked got by their own tokens. */
   purge(isRevoked: (owner: Owner) => boolean): void;
   close(): Promise<void>;
@@ -78,31 +82,37 @@ export function createVault(settings: VaultSettings, deps: VaultDeps): Vault {
     return `mount ${mount}: ${fault.detail}`;
   }
 
-  const callers = callerSessionsOf(settings.callerLogin ?? null, { newClient, monotonic, now: Date.now });
-
-  const read = async ({ mount, path }: EntryPlace, [field, ...more]: readonly [string, ...string[]]) => {
-    const cannotTell = await faultOf(mount);
-    if (cannotTell !== null) return { cannotTell };
-    return readEntry(await session.ask((client) => client.read(`${mount}/data/${path}`)), field, more);
-  };
-  const { cache } = deps;
+  const clocks = { monotonic, now: Date.now };
+  const callers = callerSessionsOf(settings.callerLogin ?? null, { newClient, ...clocks });
+  const leases = createLeases({ session, ...clocks, onEvent: reports.lease });
   const { cacheTtlMs, negativeTtlMs, aliasOf } = settings;
-  const vaultId = cacheKey(origin, namespace);
+  const common = { vaultId: cacheKey(origin, namespace), aliasOf, onRead: reports.read };
   return {
     source(entry) {
+      if (entry.dynamic) return leasedSource(entry, entry.dynamic.idleMs, { ...common, leases });
       if (entry.asCaller !== true) usedMounts.add(entry.mount);
-      return vaultSource(entry, {
-        ...{ vaultId, cache, cacheTtlMs, negativeTtlMs, aliasOf, random, monotonic },
-        ...{ read: entry.asCaller === true ? callers.read : read, now: Date.now, onRead: reports.read },
-      });
+      const read = entry.asCaller === true ? callers.read : entryReader(session, faultOf);
+      return vaultSource(entry, { ...common, ...clocks, cacheTtlMs, negativeTtlMs, random, cache: deps.cache, read });
     },
-    start: () => session.start(),
-    purge: callers.purge,
+    ...{ start: () => session.start(), leases: () => leases.size },
+    purge(isRevoked) {
+      callers.purge(isRevoked);
+      leases.purge(isRevoked);
+    },
     async close() {
+      await leases.close();
       await callers.close();
       await session.close(!("token" in auth));
       http.close();
     },
+  };
+}
+
+function entryReader(session: VaultSession, faultOf: (mount: string) => Promise<string | null>) {
+  return async ({ mount, path }: EntryPlace, [field, ...more]: readonly [string, ...string[]]) => {
+    const cannotTell = await faultOf(mount);
+    if (cannotTell !== null) return { cannotTell };
+    return readEntry(await session.ask((client) => client.read(`${mount}/data/${path}`)), field, more);
   };
 }
 

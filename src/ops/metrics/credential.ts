@@ -12,6 +12,10 @@ export interface CredentialMetrics {
   refetch(result: string): void;
   /** `refused`: the configuration is at fault. */
   vaultLogin(result: "ok" | "failed" | "refused"): void;
+  /** What became of a lease of a dynamic secret. @param event of a closed set */
+  vaultLease(event: string): void;
+  /** Leases that are held; set at a scrape. */
+  vaultLeases(count: number): void;
 }
 
 export function createCredentialMetrics(
@@ -48,6 +52,7 @@ export function createCredentialMetrics(
   for (const result of ["ok", "failed", "refused"]) logins.inc({ result }, 0);
   return {
     refetch: refetchCounter(registers),
+    ...leaseMetrics(registers),
     credentialNeverFound: neverFoundGauge(registers),
     exchange: (outcome) => exchanges.inc({ outcome }),
     vaultRead(outcome, seconds) {
@@ -71,6 +76,22 @@ function refetchCounter(registers: Registry[]): CredentialMetrics["refetch"] {
   });
   for (const result of ["renewed", "same", "none", "unavailable", "unknown", "busy"]) refetches.inc({ result }, 0);
   return (result) => refetches.inc({ result });
+}
+
+function leaseMetrics(registers: Registry[]): Pick<CredentialMetrics, "vaultLease" | "vaultLeases"> {
+  const events = new Counter({
+    name: "mcp_authz_vault_leases_total",
+    help: "What became of leases of dynamic secrets; lost: the Vault had ended one before its time",
+    labelNames: ["event"],
+    registers,
+  });
+  const held = new Gauge({
+    name: "mcp_authz_vault_leases",
+    help: "Leases of dynamic secrets that are held",
+    registers,
+  });
+  for (const event of ["issued", "renewed", "revoked", "lost", "not_renewed", "not_revoked"]) events.inc({ event }, 0);
+  return { vaultLease: (event) => events.inc({ event }), vaultLeases: (count) => held.set(count) };
 }
 
 function neverFoundGauge(registers: Registry[]): CredentialMetrics["credentialNeverFound"] {
