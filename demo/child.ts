@@ -81,7 +81,7 @@ export function startChild(spec: ChildSpec): Child {
 }
 
 /** Waits until a URL answers 200. Fails at once if the child ends first, with the fault that it named. */
-export async function waitReady(child: Child, url: string, timeoutMs = 20_000): Promise<void> {
+export async function waitReady(child: Child, url: string, timeoutMs = 120_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (Date.now() < deadline) {
     if (!child.running()) throw new Error(`${child.name} did not start: ${faultOf(child)}`);

@@ -9,7 +9,7 @@ import { startLab, untilListable, type Lab } from "../../demo/lab.ts";
 import { freePorts, type Ports } from "../../demo/ports.ts";
 
 const MCP_AUTHZ = resolve(import.meta.dirname, "../../src/cli/mcp-authz.ts");
-const SOON_MS = 20_000;
+const SOON_MS = 120_000;
 /** The listeners of one replica of both. */
 const LISTENERS = ["authz", "ops", "broker", "brokerOps"] as const;
 
@@ -32,13 +32,19 @@ export interface Replicas {
   killBroker(replica: Replica): Promise<void>;
   /** Starts it anew in its place, and waits until Envoy has found out. */
   startBroker(replica: Replica): Promise<void>;
+  /** As an upgrade does: ends one with SIGTERM, starts it anew, and waits until Envoy sends it requests. */
+  roll(name: "serve" | "broker", replica: Replica): Promise<void>;
   stop(): Promise<void>;
 }
 
 type Config = Record<string, unknown>;
 
-/** @param servers as in the configuration */
-export async function startReplicas(folder: string, servers: Readonly<Record<string, object>>): Promise<Replicas> {
+/** @param servers as in the configuration @param more keys at its top */
+export async function startReplicas(
+  folder: string,
+  servers: Readonly<Record<string, object>>,
+  more: Config = {},
+): Promise<Replicas> {
   const [ports, second] = [await freePorts(), await freePorts()];
   const lab = await startLab({
     folder,
@@ -46,7 +52,7 @@ export async function startReplicas(folder: string, servers: Readonly<Record<str
     policyFolder: join(import.meta.dirname, "policy"),
     progress: () => {},
     config(config) {
-      Object.assign(config, { servers });
+      Object.assign(config, { servers, ...more });
       Object.assign(config["sessions"] as Config, { address: `127.0.0.1:${ports.broker}` });
     },
     editEnvoy: (printed) => alternate(printed, [ports, second]),
@@ -57,8 +63,7 @@ export async function startReplicas(folder: string, servers: Readonly<Record<str
   await untilListable(second);
   const opsOf = (replica: Replica) => [ports, second][replica] ?? ports;
   const untilHealthy = (cluster: string, count: number) => healthy(ports, cluster, count);
-  await untilHealthy("mcp_authz", 2);
-  await untilHealthy("mcp_broker", 2);
+  for (const cluster of Object.values(CLUSTERS)) await untilHealthy(cluster, 2);
   const both = async (of: (replica: Replica) => Promise<number>): Promise<Counts> => [await of(0), await of(1)];
   const brokerCount = (replica: Replica, series: string) => sumOf(opsOf(replica).brokerOps, series);
   return {
@@ -77,11 +82,29 @@ export async function startReplicas(folder: string, servers: Readonly<Record<str
       else children.broker = await start("broker");
       await untilHealthy("mcp_broker", 2);
     },
+    roll: (name, replica) =>
+      restart(name, replica === 0 ? lab : { children, start }).then(() => untilHealthy(CLUSTERS[name], 2)),
     async stop() {
       await Promise.all([children.serve.stop(), children.broker.stop()]);
       await lab.stop();
     },
   };
+}
+
+const CLUSTERS = { serve: "mcp_authz", broker: "mcp_broker" } as const;
+
+interface Second {
+  readonly children: Record<"serve" | "broker", Child>;
+  readonly start: (name: "serve" | "broker") => Promise<Child>;
+}
+
+/** Ends one with SIGTERM, however long it takes, and starts it anew. */
+async function restart(name: "serve" | "broker", replica: Lab | Second): Promise<void> {
+  const { [name]: child } = replica.children;
+  child.kill("SIGTERM");
+  await child.exited;
+  if ("restartServe" in replica) return name === "serve" ? replica.restartServe() : replica.restartBroker();
+  replica.children[name] = await replica.start(name);
 }
 
 /** The configuration of the first replica, with listeners and an address of its own. */
@@ -132,12 +155,16 @@ function alternate(printed: Config, replicas: readonly Ports[]): void {
     cluster.lb_policy = "ROUND_ROBIN";
     cluster.common_lb_config = { ...cluster.common_lb_config, update_merge_window: "0s" }; // else it acts a second later
     cluster.load_assignment = { cluster_name: name, endpoints: [{ lb_endpoints: endpoints }] };
-    if (ops !== null) cluster.health_checks = [READY];
+    const [check] = cluster.health_checks ?? [];
+    cluster.health_checks = [ops === null ? { ...check, ...OFTEN } : { ...OFTEN, ...READY }];
   }
 }
 
+/** A busy machine answers late; who is gone or says so is out at the next question. */
+const OFTEN = {
+  ...{ timeout: "10s", interval: "0.2s", no_traffic_interval: "0.2s", unhealthy_threshold: 1, healthy_threshold: 1 },
+};
 const READY = {
-  ...{ timeout: "1s", interval: "0.2s", no_traffic_interval: "0.2s", unhealthy_threshold: 1, healthy_threshold: 1 },
   http_health_check: { path: "/readyz", host: "127.0.0.1" },
 };
 
