@@ -196,7 +196,13 @@ describe("every problem names its key", () => {
       { ...good(), servers: { Git_Hub: { url: "https://x/", credential: [{ none: {} }] } } },
       /a server name is/,
     ],
-    ["no servers", { ...good(), servers: {} }, /name at least one server/],
+    ["no servers", { ...good(), servers: {} }, /servers: name at least one server/],
+    ["servers left out", { ...good(), servers: undefined }, /servers: name at least one server/],
+    [
+      "servers beside mode: envoy",
+      withValue("policy", { path: "policies", mode: "envoy" }),
+      /policy\.mode: envoy decides no MCP calls/,
+    ],
     [
       "P7.2-1: inline secret",
       withValue(`${server}.credential`, [

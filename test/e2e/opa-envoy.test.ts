@@ -220,3 +220,122 @@ describe.skipIf(!hasTools)("a web application beside MCP endpoints", () => {
     }, 5000);
   });
 });
+
+/** A host without MCP: the plugin's whole answer, and a body that the data plane has cut. */
+const WHOLE = `package envoy.authz
+
+import input.attributes.request.http
+
+default allow := false
+
+allow := {
+	"allowed": true,
+	"headers": {"x-user": "anybody"},
+	"request_headers_to_remove": ["x-debug"],
+	"response_headers_to_add": {"x-decided-by": "opa"},
+	"dynamic_metadata": {"tenant": "acme"},
+} if {
+	input.parsed_path == ["servers", "apps", "mcp"]
+	input.parsed_body.amount == 1
+}
+
+allow := {
+	"allowed": false,
+	"http_status": 429,
+	"body": "later",
+	"headers": {"retry-after": "7", "content-type": "text/plain"},
+} if input.parsed_path == ["busy"]
+
+allow := {"allowed": true, "headers": {"x-body": object.get(http, "body", "none")}} if {
+	input.parsed_path == ["cut"]
+	input.truncated_body
+}
+
+allow if {
+	input.parsed_path == ["cut"]
+	input.parsed_body.amount == 1
+}
+`;
+const CUT_BYTES = 64;
+
+/** What Envoy's operator may have: partial bodies, and metadata of the decision in a header. */
+function cutBodies(printed: Record<string, unknown>): void {
+  const visit = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    const fields = value as Record<string, unknown>;
+    const body = fields["with_request_body"];
+    if (typeof body === "object" && body !== null)
+      Object.assign(body, { allow_partial_message: true, max_request_bytes: CUT_BYTES });
+    const { match, route } = fields as { match?: object; route?: { cluster?: string } };
+    if (match !== undefined && route?.cluster !== undefined) {
+      const tenant = "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:tenant)%";
+      fields["request_headers_to_add"] = [{ header: { key: "x-tenant", value: tenant } }];
+    }
+    for (const each of Object.values(fields)) visit(each);
+  };
+  visit(printed);
+}
+
+describe.skipIf(!hasTools)("policy.mode: envoy, a host without MCP", () => {
+  const place = mkdtempSync(join(tmpdir(), "mcp-authz-mode-envoy-"));
+  let host: Lab;
+  let behind: Server;
+  beforeAll(async () => {
+    mkdirSync(join(place, "policies"), { recursive: true });
+    writeFileSync(join(place, "policies/web.rego"), WHOLE);
+    behind = await startWeb();
+    host = await startLab({
+      folder: place,
+      ports: await freePorts(),
+      policyFolder: join(place, "policies"),
+      progress: () => {},
+      config: (config) => {
+        const policy = { ...(config["policy"] as object), mode: "envoy", envoy: { truncatedBody: "ask" } };
+        const upstreams = [{ prefix: "/", url: `http://127.0.0.1:${(behind.address() as AddressInfo).port}` }];
+        Object.assign(config, { servers: {}, policy, envoy: { ...(config["envoy"] as object), upstreams } });
+      },
+      editEnvoy: cutBodies,
+    });
+  }, 120_000);
+  afterAll(async () => {
+    await host.stop();
+    behind.closeAllConnections();
+    await new Promise((done) => behind.close(done));
+    rmSync(place, { recursive: true, force: true });
+  });
+
+  const post = async (path: string, value: unknown) => {
+    seen.length = 0;
+    const headers = { "content-type": "application/json", "x-debug": "1", "x-user": "root" };
+    const init = { method: "POST", headers, body: JSON.stringify(value) };
+    const response = await fetch(host.gateway + path, init);
+    const { status } = response;
+    return { status, headers: response.headers, body: await response.text() };
+  };
+
+  it("an allow changes headers both ways and sets metadata, on the path of an MCP endpoint too", async () => {
+    const { status, headers } = await post("/servers/apps/mcp", { amount: 1 });
+    expect([status, headers.get("x-decided-by")]).toEqual([200, "opa"]);
+    expect(seen).toMatchObject([{ body: '{"amount":1}', headers: { "x-user": "anybody", "x-tenant": "acme" } }]);
+    expect(seen[0]?.headers["x-debug"]).toBeUndefined();
+  });
+
+  it("a denial has the status, the headers and the body that policy says", async () => {
+    const { status, headers, body } = await post("/busy", {});
+    const shown = [headers.get("retry-after"), headers.get("content-type"), headers.get("cache-control")];
+    expect([status, body, ...shown]).toEqual([429, "later", "7", "text/plain", "no-store"]);
+    expect((await post("/servers/apps/mcp", { amount: 2 })).status).toBe(403);
+    expect((await post("/mcp", { jsonrpc: "2.0", id: 1, method: "tools/list" })).status).toBe(403);
+    expect(seen).toEqual([]);
+  });
+
+  it("of a body that Envoy has cut, policy is told that it was, and sees nothing of it", async () => {
+    const long = { amount: 1, more: "x".repeat(CUT_BYTES) };
+    expect((await post("/cut", long)).status).toBe(200);
+    expect(seen).toMatchObject([{ body: JSON.stringify(long), headers: { "x-body": "none" } }]);
+    expect((await post("/cut", { amount: 1 })).status).toBe(200);
+    expect(seen[0]?.headers["x-body"]).toBeUndefined();
+    expect((await post("/servers/apps/mcp", long)).status).toBe(403);
+    expect(seen).toEqual([]);
+  });
+});

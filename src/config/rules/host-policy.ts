@@ -10,8 +10,10 @@ export function hostPolicyOf({ policy }: Pick<Config, "policy">): Config["policy
 
 export function checkHostPolicy(config: Config, { problem, warn }: Reporter): void {
   const { policy, servers, envoy } = config;
+  const hasServers = Object.keys(servers).length > 0;
+  if (policy.mode === "mcp" && !hasServers) problem("servers", "name at least one server");
   if (policy.mode === "envoy") {
-    if (Object.keys(servers).length > 0)
+    if (hasServers)
       problem(
         "policy.mode",
         "envoy decides no MCP calls, and servers has some: say mode: mcp, and policy.envoy for the other paths",

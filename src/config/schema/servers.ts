@@ -7,9 +7,7 @@ import { headerName, headerValue, httpUrl, positive, resource, serverName, url, 
 type CredentialSchema = ReturnType<typeof credentialSchema>;
 
 export const serversSchema = (file: FileSchema, credential: CredentialSchema) =>
-  z
-    .record(serverName, serverSchema(file, credential))
-    .refine((servers) => Object.keys(servers).length > 0, "name at least one server");
+  z.record(serverName, serverSchema(file, credential)).default({});
 
 /** Shown to clients: no line breaks, no control and no direction characters, and a link that cannot be tampered with on its way. */
 const helpText = z
