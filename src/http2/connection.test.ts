@@ -1,5 +1,5 @@
 // One connection, frame by frame: what RFC 9113 asks of a server, each rule by a session of bytes.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { data, frame, headers, HELLO, lines, POST, reset, settings, window } from "../../test/fakes/http2-frames.ts";
 import { Connection } from "./connection.ts";
 import { FLAG, FRAME, PREFACE } from "./frame.ts";
@@ -448,6 +448,24 @@ describe("what a client owes", () => {
     expect(send(window(3, 70_000)).at(-1)).toBe("headers 3 end");
     expect(send(window(1, 70_000))).not.toContain("headers 1 end");
     expect(send(window(0, 100_000)).at(-1)).toBe("headers 1 end");
+  });
+
+  it("a window of the connection that is opened byte by byte looks at the streams that it reaches, not at all that wait", () => {
+    const { send } = session({ message: "x".repeat(1000) });
+    send(HELLO);
+    for (let id = 1; id < 1000; id += 2) send(headers(id), data(id));
+    let steps = 0;
+    const original = Set.prototype[Symbol.iterator];
+    const counting = vi.spyOn(Set.prototype, Symbol.iterator).mockImplementation(function* (this: Set<unknown>) {
+      for (const one of original.call(this)) {
+        steps += 1;
+        yield one;
+      }
+    } as typeof original);
+    const sent = send(window(0, 1), window(0, 1));
+    counting.mockRestore();
+    expect(sent).toEqual(["data 131 1", "data 131 1"]);
+    expect(steps).toBeLessThan(10);
   });
 });
 

@@ -142,8 +142,9 @@ export class Sender {
     this.#write(bytes);
   }
 
+  /** Not over a copy: a client may open the window byte by byte, with thousands of streams behind it. */
   #pumpAll(): void {
-    for (const stream of [...this.#blocked]) {
+    for (const stream of this.#blocked) {
       if (this.#window <= 0) return;
       this.#pump(stream);
     }
