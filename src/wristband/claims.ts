@@ -5,7 +5,7 @@ import { MAX_CLIENT } from "../authz/client-id.ts";
 import { DESTINATION } from "../authz/destination.ts";
 import { REFUSALS, type Reason } from "../authz/refusal.ts";
 import type { Kind } from "../mcp/operation.ts";
-import { REVISION_CHARS } from "./compact-names.ts";
+import { NAME_CLAIMS, REVISION_CHARS, type NameClaim } from "./compact-names.ts";
 import { SERVER_NAME, type Target } from "../mcp/resolver.ts";
 
 /** `typ` of a wristband, which no other token has (RFC 8725 §3.11). */
@@ -117,26 +117,21 @@ export function destinationIn(claims: WristbandClaims, server: string): string |
 /** The claims as they are signed: a list may be packed. */
 export type SignedClaims = z.output<typeof signedClaims>;
 type SignedList = Extract<SignedClaims, { use: "list" }>;
-type ListKinds = "tools" | "prompts" | "resources";
 
 /** The claims of a verified wristband, with every name. */
 export type WristbandClaims =
   | Exclude<SignedClaims, SignedList>
-  | (Omit<SignedList, ListKinds | "cat"> & Readonly<Record<ListKinds, z.output<typeof names>>>);
+  | (Omit<SignedList, NameClaim | "cat"> & Readonly<Record<NameClaim, z.output<typeof names>>>);
 
 /**
  * Returns the names of one server, none if the wristband does not have it. Own members only: `constructor` is a possible name
  * of a server.
  */
-export function namesOf(
-  claims: Pick<WristbandClaims, "tools" | "prompts" | "resources">,
-  kind: "tools" | "prompts" | "resources",
-  server: string,
-): readonly string[] {
+export function namesOf(claims: Pick<WristbandClaims, NameClaim>, kind: NameClaim, server: string): readonly string[] {
   return Object.hasOwn(claims[kind], server) ? (claims[kind][server] ?? []) : [];
 }
 
-const LISTS: Readonly<Record<Kind, "tools" | "prompts" | "resources">> = {
+const CLAIM_OF: Readonly<Record<Kind, NameClaim>> = {
   tool: "tools",
   prompt: "prompts",
   resource: "resources",
@@ -145,9 +140,9 @@ const LISTS: Readonly<Record<Kind, "tools" | "prompts" | "resources">> = {
 /** True if the claims name this one operation and nothing else. @param kind null for what no wristband can name */
 export function namesExactly(claims: WristbandClaims, kind: Kind | null, { server, name }: Target): boolean {
   if (kind === null) return false;
-  return Object.values(LISTS).every((list) => {
-    const servers = Object.entries(claims[list]);
-    if (list !== LISTS[kind]) return servers.length === 0;
+  return NAME_CLAIMS.every((claim) => {
+    const servers = Object.entries(claims[claim]);
+    if (claim !== CLAIM_OF[kind]) return servers.length === 0;
     const [only] = servers;
     return servers.length === 1 && only?.[0] === server && only[1].length === 1 && only[1][0] === name;
   });

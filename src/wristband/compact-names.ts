@@ -22,11 +22,12 @@ export interface PackedNames {
   readonly cat: Readonly<Record<string, string>>;
 }
 
-type Visible = Readonly<Record<Kind, Readonly<Record<string, readonly string[]>>>>;
-type Names = Readonly<Record<Kind, Record<string, string[]>>>;
+type Visible = Readonly<Record<NameClaim, Readonly<Record<string, readonly string[]>>>>;
+type Names = Readonly<Record<NameClaim, Record<string, string[]>>>;
 
-const KINDS = ["tools", "prompts", "resources"] as const;
-type Kind = (typeof KINDS)[number];
+/** The claims that name what may be seen or called. */
+export const NAME_CLAIMS = ["tools", "prompts", "resources"] as const;
+export type NameClaim = (typeof NAME_CLAIMS)[number];
 
 /** Base64url characters of a revision: 132 bits, so that no server can make two lists of one revision. */
 export const REVISION_CHARS = 22;
@@ -55,7 +56,7 @@ export function packNames(visible: Visible, revisionOf: (server: string) => Revi
   const plain = { tools: visible.tools, prompts: visible.prompts, resources: visible.resources, cat: {} };
   if (Buffer.byteLength(JSON.stringify(plain)) <= PLAIN_BYTES) return plain;
   const cat: Record<string, string> = {};
-  const pack = (kind: Kind) => {
+  const pack = (kind: NameClaim) => {
     const packed: Record<string, readonly string[] | string> = {};
     for (const [server, names] of Object.entries(visible[kind])) {
       const listed = revisionOf(server);
@@ -93,7 +94,7 @@ export function unpackNames(
   revisionOf: (server: string, revision: string) => RevisedNames | undefined,
 ): Unpacked {
   const names: Names = { tools: {}, prompts: {}, resources: {} };
-  for (const kind of KINDS) {
+  for (const kind of NAME_CLAIMS) {
     for (const [server, list] of Object.entries(packed[kind])) {
       if (typeof list !== "string") {
         names[kind][server] = [...list];

@@ -1,13 +1,12 @@
 // Chooses the names that fit into a wristband for a list of all servers. Pure.
 import type { Visible } from "../authz/types.ts";
+import { NAME_CLAIMS } from "./compact-names.ts";
 
 export interface NameSelection {
   readonly shown: Visible;
   /** Servers whose names do not all fit, in ascending order. */
   readonly leftOut: readonly string[];
 }
-
-const KINDS = ["tools", "prompts", "resources"] as const;
 
 /**
  * Chooses names in equal shares by server. A server leaves the rest of its share to the others, and one with too many names
@@ -33,7 +32,7 @@ export function fitNames(visible: Visible, room: number): NameSelection {
 
 function sizesOf(visible: Visible): Map<string, number> {
   const sizes = new Map<string, number>();
-  for (const kind of KINDS)
+  for (const kind of NAME_CLAIMS)
     for (const [server, names] of Object.entries(visible[kind])) {
       const bytes = names.length === 0 ? 0 : Buffer.byteLength(JSON.stringify({ [server]: names })) - 1;
       sizes.set(server, (sizes.get(server) ?? 0) + bytes);

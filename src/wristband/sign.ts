@@ -6,7 +6,7 @@ import { clientOf } from "../authz/client-id.ts";
 import { pass, refuse, type Step } from "../authz/step.ts";
 import type { Identity, RefusalWristbandUse, Visible, Wristband, WristbandUse } from "../authz/types.ts";
 import { bodyDigest, MAX_LIFETIME_SECONDS, WRISTBAND_TYPE, type SignedClaims } from "./claims.ts";
-import { packNames, type PackedNames, type RevisedNames } from "./compact-names.ts";
+import { packNames, type NameClaim, type PackedNames, type RevisedNames } from "./compact-names.ts";
 import { fitNames } from "./fitting.ts";
 import type { SigningKey } from "./keys.ts";
 
@@ -157,7 +157,7 @@ function signClaims(key: SigningKey, claims: UnsignedClaims): Step<CacheEntry> {
 }
 
 /** Claims before their signature: names packed or plain. */
-type UnsignedClaims = Record<"tools" | "prompts" | "resources", PackedNames["tools"]> &
+type UnsignedClaims = Record<NameClaim, PackedNames["tools"]> &
   Pick<SignedClaims, "iat" | "exp" | "jti"> & { readonly cat?: PackedNames["cat"] };
 
 function callerClaims({ issuer, audience }: SignerOptions, identity: Identity) {
