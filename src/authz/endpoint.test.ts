@@ -110,7 +110,7 @@ describe("one slash behind a path of ours is told, and served no more than befor
   });
 
   it.each(["/", "//", "/mcp//", "/MCP/", "/servers/unknown/mcp/", "/mcp/x/", "/mcp%2f"])(
-    "nothing is said of %s",
+    "MS-16: nothing is said of %s",
     (path) => {
       expect(about(path)).toEqual(["route_unknown", undefined]);
     },

@@ -68,10 +68,12 @@ export function admitTo({ server }: McpEndpoint, identity: Identity): Step<Ident
   return { ...refuse("policy_denied", "the caller may not reach this server"), caller: identity };
 }
 
-/** The names on servers that the caller's key opens. */
-export function openNames(identity: Identity, names: Visible): Visible {
-  if (identity.method === "jwt" || identity.opens === null) return names;
-  const of = (lists: Visible["tools"]) =>
-    Object.fromEntries(Object.entries(lists).filter(([server]) => opens(identity, server)));
+/** The names on servers that are open. */
+export function openNames(isOpen: (server: string) => boolean, names: Visible): Visible {
+  const of = (lists: Visible["tools"]) => {
+    const all = Object.entries(lists);
+    const open = all.filter(([server]) => isOpen(server));
+    return open.length === all.length ? lists : Object.fromEntries(open);
+  };
   return { tools: of(names.tools), prompts: of(names.prompts), resources: of(names.resources) };
 }

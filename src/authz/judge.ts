@@ -5,6 +5,7 @@ import { createCredentialWaits, type CredentialWaits } from "./credential-waits.
 import type { McpEndpoint } from "./endpoint.ts";
 import type { CheckFacts } from "./facts.ts";
 import { heldScopes } from "./held-scopes.ts";
+import { chosenServers, isChosen, type Chosen } from "./chosen-servers.ts";
 import { openNames, opens } from "./identify-caller.ts";
 import { isWatching, judgeWatched } from "./listen-request.ts";
 import { createLocalTimes, type LocalTimes } from "./local-time.ts";
@@ -74,26 +75,31 @@ export function noteOperation(facts: CheckFacts, operation: Operation): void {
 /** Decides by configuration and policy. A call's credential is fetched apart, by {@link credentialFor}. */
 export function judge(context: JudgeContext, asked: Asked): Step<Permit> | Promise<Step<Permit>> {
   const { identity, operation } = asked;
-  const target = targetOf(context, asked);
+  const chosen = chosenServers(context.request.headers);
+  if (!chosen.ok) return chosen;
+  const target = targetOf(context, asked, chosen.value);
   if (!target.ok) return target;
   // The request has already been answered: an evaluation would have no use, and no caller to count against.
   if (context.signal.aborted) return refuse("deadline", "before policy was asked");
-  if (isWatching(operation)) return judgeStream(context, asked);
+  if (isWatching(operation)) return judgeStream(context, asked, chosen.value);
   const input = inputOf(context, context.shared.callerOf(identity), target.value);
   if (operation.class === "named") return judgeCall(context, identity, [target.value, input]);
-  if (operation.class === "list" || operation.class === "listen") return judgeList(context, asked, input);
+  if (operation.class === "list" || operation.class === "listen")
+    return judgeList(context, { ...asked, chosen: chosen.value }, input);
   return pass(Permit.ofHousekeeping(identity, { kind: "open" }));
 }
 
 /** The server and its own name for what is asked, if the configuration offers it. */
-function targetOf({ settings, ports, facts }: JudgeContext, asked: Asked): Step<Target> {
+function targetOf({ settings, ports, facts }: JudgeContext, asked: Asked, chosen: Chosen): Step<Target> {
   const target = isOfTask(asked.operation.method)
     ? taskTarget(ports, facts, asked)
     : knownTarget(settings, facts, asked);
   const offered = target.ok ? offeredTarget(settings, asked.endpoint, target.value) : target;
   if (!offered.ok) return offered;
   const { server } = offered.value;
-  return server === null || opens(asked.identity, server) ? offered : refuse("policy_denied", KEY_DOES_NOT_OPEN);
+  if (server === null) return offered;
+  if (!isChosen(chosen, server)) return refuse("policy_denied", "the client chose other servers");
+  return opens(asked.identity, server) ? offered : refuse("policy_denied", KEY_DOES_NOT_OPEN);
 }
 
 const KEY_DOES_NOT_OPEN = "the caller's key does not open this server";
@@ -123,26 +129,30 @@ function hasServer(target: Target): target is CallTarget {
 
 async function judgeList(
   { settings, ports, facts, signal }: JudgeContext,
-  { identity, endpoint }: Asked,
+  { identity, endpoint, chosen }: Asked & { readonly chosen: Chosen },
   input: PolicyInput,
 ): Promise<Step<Permit>> {
   ports.note(facts); // the next step may wait for a turn
   const listed = await ports.visible(input, signal, facts);
   if (!listed.ok) return listed;
   facts.policy = listed.value.revision;
-  const open = openNames(identity, listed.value.names);
+  const open = openNames((server) => isChosen(chosen, server) && opens(identity, server), listed.value.names);
   const names = settings.curation.narrow(open, endpoint.virtualServer);
   return pass(Permit.ofHousekeeping(identity, { kind: "list", names, merged: input.mcp.server === null }));
 }
 
 /** Decides a stream that names resources: each by itself. Those that are allowed are permitted, and nothing else. */
-async function judgeStream(context: JudgeContext, { endpoint, identity, operation }: Asked): Promise<Step<Permit>> {
+async function judgeStream(
+  context: JudgeContext,
+  { endpoint, identity, operation }: Asked,
+  chosen: Chosen,
+): Promise<Step<Permit>> {
   const { settings, shared, ports, facts, signal } = context;
   ports.note(facts); // the next steps may wait
   const judged = await judgeWatched(
     {
       ...{ resolver: settings.resolver, curation: settings.curation, signal },
-      opens: (server) => opens(identity, server),
+      opens: (server) => isChosen(chosen, server) && opens(identity, server),
       decide: (target) => ports.decide(inputOf(context, shared.callerOf(identity), target), facts),
       fetchCredential: async (server) => credentialFor(context, identity, server),
     },

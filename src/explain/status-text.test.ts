@@ -23,7 +23,7 @@ const status = (upstreams: UpstreamStatus[], more: Partial<BrokerStatus> = {}): 
   ...more,
 });
 
-it("a line for each server, and below it what was left out by reason and name", () => {
+it("CL-11: a line for each server, and below it what was left out by reason and name", () => {
   const names = ["Create CIFS Share", "b", "c", "d", "e", "f"];
   const text = statusText(
     status(

@@ -277,6 +277,14 @@ describe("a request", () => {
     expect(effect).toMatchObject({ json: tools("t_x") });
   });
 
+  it("CL-09: who chose another server alone sees no name of this one, and calls none", async () => {
+    const { request, list } = world({ settings: {} });
+    const headers: [string, string][] = [...clientHeaders("token"), ["x-mcp-servers", "t"]];
+    expect(await request({ headers })).toMatchObject({ kind: "error", data: { reason: "policy_denied" } });
+    const effect = await list({ services: ["s", "t"], result: tools("s_read", "t_x") }, headers);
+    expect(effect).toMatchObject({ json: tools("t_x") });
+  });
+
   it("policy sees the arguments that go on", async () => {
     const { request, inputs } = world();
     await request({ params: { name: "read", arguments: { path: "/etc", n: 1.5 }, _meta: {} } });

@@ -3,6 +3,7 @@
 import type { CheckFacts } from "../authz/facts.ts";
 import type { McpEndpoint } from "../authz/endpoint.ts";
 import type { Grant } from "../authz/grant.ts";
+import { chosenOf, chosenServers } from "../authz/chosen-servers.ts";
 import { opens } from "../authz/identify-caller.ts";
 import type { Decided, Passage, Pipeline } from "../authz/pipeline.ts";
 import { permits } from "../authz/permit.ts";
@@ -139,8 +140,16 @@ function admittedOf(
     requestId: facts.requestId,
     caller: callerOf(identity),
     actors: identity.actors,
-    opens: identity.method === "jwt" || identity.opens === null ? null : [...identity.opens],
+    opens: openTo(identity, request),
     ...{ virtualServer, version, host: request.host, path: request.path, sourceIp: request.peer },
     expiresAt: identity.expiresAt,
   };
+}
+
+/** The servers whose names the caller may see; null for all. */
+function openTo(identity: Identity, { headers }: AuthzRequest): readonly string[] | null {
+  const chosen = chosenServers(headers);
+  if (!chosen.ok) return []; // refused before
+  const open = chosenOf(chosen.value, identity.method === "jwt" ? null : identity.opens);
+  return open === null ? null : [...open];
 }

@@ -109,7 +109,7 @@ describe.each(CLIENTS.filter(({ missing }) => missing === null))("$name", ({ nam
   });
 });
 
-it("nobody asks again and again without a token that holds", () => {
+it("P8.4-3: nobody asks again and again without a token that holds", () => {
   const asking = CLIENTS.filter(({ missing, name }) => missing === null && !OUTSIDE(name) && !LOGS_IN(name));
   expect(unauthorized).toBeLessThanOrEqual(asking.length * MOST_401);
 });

@@ -242,7 +242,7 @@ describe("a session of TypeScript SDK 1", () => {
 });
 
 describe("a session, two replicas", () => {
-  it("CF-32: opened at either replica it goes on at the other", async () => {
+  it("CF-32, P8.2-1: opened at either replica it goes on at the other", async () => {
     for (const session of await oneOfEach(begin, ownerOf))
       expect(statusesOf(await again(CALL, session))).toEqual(always(200));
   });

@@ -100,7 +100,7 @@ describe.skipIf(!hasTools).each(["modern", "older"] as const)("a host of the %s 
     expect((await host.call(`${prefix}refresh_chart`)).content).toMatchObject([{ text: "fresh" }]);
   });
 
-  it("what the page calls without her right is refused, and so is a page that policy withholds", async () => {
+  it("F77: what the page calls without her right is refused, and so is a page that policy withholds", async () => {
     for (const [path, prefix, ui] of [
       ["/mcp", "apps_", "ui://apps/"],
       ["/servers/apps/mcp", "", "ui://"],

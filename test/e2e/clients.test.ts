@@ -32,7 +32,7 @@ afterAll(async () => {
 
 const textOf = (result: unknown) => JSON.stringify(result);
 
-describe.each(["alice", "bob"])("%s logs in and uses what policy gives her", (person) => {
+describe.each(["alice", "bob"])("P4.3-2: %s logs in and uses what policy gives her", (person) => {
   const tools = person === "alice" ? ["echo", "search_docs", "transfer", "whoami"] : [];
 
   it.each([

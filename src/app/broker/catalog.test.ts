@@ -23,7 +23,7 @@ function configOf(url: string) {
   return loadConfig(file, {}).config;
 }
 
-it("TB-08: what a server tells is effective long before the next regular listing, and a flood costs a listing a second", async () => {
+it("TB-08, CL-11: what a server tells is effective long before the next regular listing, and a flood costs a listing a second", async () => {
   const tools = [{ name: "one", inputSchema: { type: "object" } }];
   let stream: ServerResponse | undefined;
   const upstream = await startFakeServer((arrival, response) => {

@@ -32,8 +32,8 @@ const status =
 const shape = (reply: BrokerReply) => [reply.status, reasonOf(reply.message), reply.headers["retry-after"]];
 const OPEN = [503, "upstream_unavailable", "60"];
 
-describe.each(["modern", "sessions"] as const)("CF-20: a server (%s)", (era) => {
-  it("that is gone is refused to everybody at once, with Retry-After, then tried by one call", async () => {
+describe.each(["modern", "sessions"] as const)("CF-20, P8.4-1: a server (%s)", (era) => {
+  it("MS-16: that is gone is refused to everybody at once, with Retry-After, then tried by one call", async () => {
     const { bad, broker, call } = await setup(era);
     await bad.close();
     for (let i = 0; i < 3; i += 1) expect((await call()).status).toBe(502);

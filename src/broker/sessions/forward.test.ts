@@ -37,7 +37,7 @@ async function setup(first: TestSessions = {}, second: TestSessions = {}) {
 
 const at = (broker: TestBroker) => ({ port: broker.port });
 
-describe("CF-32, MS-14: a request at the other replica", () => {
+describe("CF-32, MS-14, AP-04: a request at the other replica", () => {
   it("of any kind reaches the session: calls, lists, answers, the level, its end", async () => {
     const { upstream, one, two, begin } = await setup();
     const client = await begin();
