@@ -19,6 +19,8 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const LARGE_BYTES = 100 * MIB;
 const AT_ONCE = 50;
+/** Calls at a time. */
+const CALLERS = 16;
 const MODERN = "2026-07-28";
 
 const message = (method: string, params: object) => JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
@@ -166,11 +168,13 @@ function call(size: keyof typeof BODIES): Promise<number> {
 }
 
 async function callMany(count: number): Promise<void> {
-  let left = count;
+  let [left, failed] = [count, 0];
   const work = async () => {
-    while ((left -= 1) >= 0) await call("small");
+    while ((left -= 1) >= 0) await call("small").catch(() => (failed += 1));
   };
-  await Promise.all(Array.from({ length: 16 }, work));
+  await Promise.all(Array.from({ length: CALLERS }, work));
+  // The server ends idle connections, and a call may be on its way just then: it is not sent twice.
+  expect(failed).toBeLessThanOrEqual(CALLERS);
 }
 
 it("memory is flat over calls", async () => {
