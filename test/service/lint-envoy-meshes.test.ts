@@ -100,6 +100,28 @@ function withoutFilter(root: Root): void {
   }
 }
 
+/** ext_authz as the reference implementation of XAccessPolicy makes it (docs/mesh/kubernetes.md). */
+function accessPolicy(root: Root): void {
+  const check = authzOf(root);
+  const { grpc_service: service, transport_api_version } = check;
+  for (const key of Object.keys(check)) if (key !== "@type") delete check[key];
+  const { envoy_grpc } = service as Root;
+  Object.assign(check, {
+    ...{ grpc_service: { envoy_grpc }, transport_api_version },
+    with_request_body: { max_request_bytes: 65_535, allow_partial_message: true },
+    filter_enabled_metadata: {
+      filter: RBAC,
+      path: [{ key: "access_policy_ext_authz_1_shadow_effective_policy_id" }],
+      value: { present_match: true },
+    },
+  });
+}
+
+const ACCESS_POLICY = [
+  ...["check-conditional", "body-partial", "body-as-text", "body-limit-large", "validate-mutations"],
+  ...["raw-headers", "status-on-error", "clear-route-cache", "check-timeout"],
+];
+
 let out: string[];
 let err: string[];
 beforeEach(() => {
@@ -135,6 +157,7 @@ describe.each(["a dump of static resources", "a dump of xDS"])("%s", (form) => {
   });
 
   it.each<[string, () => Root, readonly string[]]>([
+    ["XAccessPolicy", () => envoyGateway(accessPolicy), ACCESS_POLICY],
     ["Istio, a rule with paths", () => istio(PATHS), ["check-conditional"]],
     [
       "Istio, without the EnvoyFilter",
