@@ -10,7 +10,7 @@ import { save } from "./results.ts";
 const HELP = `npm run bench -- [ROW…] [OPTION…]
 
 Rows (all without a name):
-${ROWS.map(({ name, title }) => `  ${name.padEnd(12)} ${title}`).join("\n")}
+${ROWS.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join("\n")}
 
 Options:
   --peer NAME=PATH   also measure this program: opa-envoy-plugin

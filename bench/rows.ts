@@ -1,7 +1,7 @@
 // The rows of the table: what is asked, of whom, and under which load.
 import { closedLoop, openLoop, type Load } from "./load.ts";
 import { noop } from "./ours/noop.ts";
-import { serve, withCatalog, serversWith, withVault } from "./ours/serve.ts";
+import { serve, withCatalog, serversWith, withTraces, withVault } from "./ours/serve.ts";
 import type { Peers } from "./peers.ts";
 import type { Variant } from "./service.ts";
 import { showsList, showsOneTool, showsSecret } from "./shows.ts";
@@ -29,6 +29,16 @@ export const ROWS: readonly Row[] = [
     name: "decision",
     title: "The decision: RS256 token, a grant of 200, no credential",
     variants: (peers) => [...peers.of("result"), noop, call],
+    loads: SATURATED,
+  },
+  {
+    name: "decision-traced",
+    title: "The decision with traces: off, none recorded, one in a hundred",
+    variants: () => [
+      serve("off", "no `traces`", {}),
+      serve("none", "`sample: 0`", { config: withTraces(0) }),
+      serve("hundredth", "`sample: 0.01`", { config: withTraces(0.01) }),
+    ],
     loads: SATURATED,
   },
   {

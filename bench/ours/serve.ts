@@ -92,6 +92,11 @@ export async function withCatalog(world: World): Promise<Readonly<Record<string,
   return { catalog: { url: `http://${address}/catalog` }, ...serversWith({ credential: [{ none: {} }] }) };
 }
 
+/** A collector that takes all, and a share of the Checks that are recorded. */
+export function withTraces(sample: number): NonNullable<ServeRow["config"]> {
+  return async (world) => ({ ...direct, traces: { endpoint: `http://${await world.answer("{}")}/v1/traces`, sample } });
+}
+
 /** A Vault that holds a secret for each caller and server. */
 export async function withVault(world: World): Promise<Readonly<Record<string, unknown>>> {
   const vault = await startFakeVault();
