@@ -3,7 +3,7 @@
 import { loadConfig, type Config } from "../config/load.ts";
 import { rereadFiles } from "../config/files.ts";
 import { createFileWatch, stateOfFiles } from "../ops/file-watch.ts";
-import type { Reloader } from "../ops/reload.ts";
+import type { Agree, ReloadCause, Reloader } from "../ops/reload.ts";
 
 export interface ConfigSource {
   /** @throws {Error} that names every problem */
@@ -35,25 +35,34 @@ export function createConfigSource(path: string, env: Parameters<typeof loadConf
 }
 
 export interface ConfigWatch extends Pick<Reloader, "state"> {
-  /** SIGHUP. */
-  reload(): Promise<void>;
+  /** SIGHUP, and a change of the files that another worker saw. */
+  reload(cause?: ReloadCause, agree?: Agree): Promise<void>;
   watch(everyMs: number): void;
   close(): void;
 }
 
-/** @param source null where files are not watched */
+/**
+ * @param source null where files are not watched
+ * @param onChange what follows a change of them; null to read them again
+ */
 export function createConfigWatch(
   { reload, state }: Reloader,
   source: Pick<ConfigSource, "files" | "seen"> | null,
+  onChange: (() => Promise<void>) | null = null,
 ): ConfigWatch {
-  if (source === null) return { state, reload: () => reload("signal"), watch: () => {}, close: () => {} };
-  const watch = createFileWatch({ files: source.files, known: source.seen(), onChange: () => reload("files") });
+  if (source === null)
+    return { state, reload: (cause = "signal", agree) => reload(cause, agree), watch: () => {}, close: () => {} };
+  const watch = createFileWatch({
+    files: source.files,
+    known: source.seen(),
+    onChange: onChange ?? (() => reload("files")),
+  });
   return {
     ...watch,
     state,
-    async reload() {
-      await watch.settle();
-      await reload("signal");
+    async reload(cause = "signal", agree) {
+      if (cause === "signal") await watch.settle();
+      await reload(cause, agree);
     },
   };
 }

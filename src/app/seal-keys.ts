@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Config } from "../config/load.ts";
 import { ConfigProblem } from "../files/config-problem.ts";
 import { unreadable } from "../files/read-error.ts";
+import type { Prepared } from "../ops/reload.ts";
 import { createSealer, type Sealer, type SealKey } from "../secret/seal.ts";
 
 const KEY_BYTES = 32;
@@ -19,6 +20,8 @@ export function loadSealKeys({ sessions }: Pick<Config, "sessions">): SealKey[] 
 export interface LiveSealer extends Sealer {
   /** Takes the keys of another configuration; without `sessions` in it, those that are there stay. @throws {ConfigProblem} */
   reload(config: Pick<Config, "sessions">): void;
+  /** The same in two steps. */
+  prepare(config: Pick<Config, "sessions">): Prepared;
 }
 
 /** Null without `sessions`. @throws {ConfigProblem} */
@@ -26,13 +29,17 @@ export function createLiveSealer(config: Pick<Config, "sessions">): LiveSealer |
   const keys = loadSealKeys(config);
   if (keys === null) return null;
   let live = createSealer(keys);
+  const prepare = (next: Pick<Config, "sessions">): Prepared => {
+    const others = loadSealKeys(next);
+    const sealer = others === null ? null : createSealer(others);
+    const content = (others ?? []).map(({ id, key }) => `${id} ${Buffer.from(key).toString("base64")}`).join("\n");
+    return { putInForce: () => void (live = sealer ?? live), drop: () => {}, content };
+  };
   return {
     seal: (...what) => live.seal(...what),
     open: (...what) => live.open(...what),
-    reload(next) {
-      const others = loadSealKeys(next);
-      if (others !== null) live = createSealer(others);
-    },
+    reload: (next) => void prepare(next).putInForce(),
+    prepare,
   };
 }
 

@@ -2,7 +2,7 @@
 import type { Config } from "../config/load.ts";
 import { readTlsFiles } from "../files/tls.ts";
 import type { TlsMaterial } from "../http/server.ts";
-import type { ReloadParts } from "../ops/reload.ts";
+import type { Prepared, ReloadParts } from "../ops/reload.ts";
 
 type TlsListener = keyof Config["tls"];
 
@@ -23,7 +23,11 @@ export function tlsParts(
       const files = config.tls[name];
       return files === undefined
         ? []
-        : [[`tls.${name}`, () => replace(readTlsFiles(`tls.${name}`, files, Date.now()))]];
+        : [[`tls.${name}`, () => preparedTls(readTlsFiles(`tls.${name}`, files, Date.now()), replace)]];
     }),
   );
+}
+
+function preparedTls(material: TlsMaterial, replace: (material: TlsMaterial) => void): Prepared {
+  return { putInForce: () => replace(material), drop: () => {}, content: material.cert.toString("base64") };
 }

@@ -9,7 +9,7 @@ import { checkExchange } from "./rules/exchange.ts";
 import { checkCredentialHeaders, checkHeaders } from "./rules/headers.ts";
 import { checkHostPolicy } from "./rules/host-policy.ts";
 import { checkIssuers } from "./rules/identity.ts";
-import { checkAuthzen, checkEnvoyListeners, checkListeners, checkPeers } from "./rules/listen.ts";
+import { checkAuthzen, checkEnvoyListeners, checkListeners, checkPeers, checkWorkers } from "./rules/listen.ts";
 import { checkOAuthClients } from "./rules/oauth-client.ts";
 import { checkProviders } from "./rules/providers.ts";
 import { checkServers } from "./rules/servers.ts";
@@ -22,6 +22,7 @@ import { checkVault } from "./rules/vault.ts";
 const RULES: readonly ((config: Config, reporter: Reporter) => void)[] = [
   checkUrls,
   checkListeners,
+  checkWorkers,
   checkPeers,
   checkEnvoyListeners,
   checkAuthzen,

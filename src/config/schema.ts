@@ -5,7 +5,7 @@ import { credentialSchema } from "./schema/credential.ts";
 import { envoySchema } from "./schema/envoy.ts";
 import { identitySchema } from "./schema/identity.ts";
 import { limitsSchema } from "./schema/limits.ts";
-import { listenSchema, tlsSchema } from "./schema/listen.ts";
+import { listenSchema, tlsSchema, workersSchema } from "./schema/listen.ts";
 import { policySchema } from "./schema/policy.ts";
 import { requestKeys } from "./schema/request.ts";
 import { secretSchema, type ReadSecret } from "./schema/secret.ts";
@@ -47,7 +47,7 @@ export function configSchema(readSecret: ReadSecret, resolvePath: ResolvePath) {
       .default([])
       .meta({ description: "hosts beyond loopback that may be reached by plain http" }),
     ...{ outgoing: outgoingSchema, watchFiles: watchFilesSchema },
-    listen: listenSchema,
+    ...{ workers: workersSchema, listen: listenSchema },
     tls: tlsSchema(file),
     envoy: envoySchema(file),
     challenge: challengeSchema,

@@ -4,7 +4,13 @@ import { connect, type Server } from "node:net";
 
 /** Where a server listens: TCP, or a Unix socket. */
 export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | {
+      readonly kind: "tcp";
+      readonly host: string;
+      readonly port: number;
+      /** Others of the same user listen there, too (`SO_REUSEPORT`): the kernel gives each some of the connections. */
+      readonly isShared?: boolean;
+    }
   | { readonly kind: "unix"; readonly path: string };
 
 /**
@@ -34,7 +40,10 @@ export async function listen(server: Server, key: string, address: ListenAddress
       done(typeof bound === "object" && bound !== null ? bound.port : 0);
     };
     if (address.kind === "unix") server.listen(address.path, listening);
-    else server.listen(address.port, address.host, listening);
+    else {
+      const { port, host, isShared: reusePort = false } = address;
+      server.listen({ port, host, reusePort }, listening);
+    }
   });
 }
 

@@ -5,6 +5,7 @@ import { PROOF_ALGORITHMS } from "../authz/challenge.ts";
 import type { ProofOfRequest } from "../authz/types.ts";
 import { readClaims, splitToken } from "../jose/compact.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
+import type { UsedProof, UsedProofs } from "./shared-proofs.ts";
 
 /** What a proof must belong to. */
 export interface BoundToken {
@@ -28,6 +29,8 @@ export interface ProofCheckOptions {
   /** Proofs that are remembered at a time, in all and of one key. */
   readonly maxProofs?: number;
   readonly maxPerKey?: number;
+  /** Where threads share what was used; else it is remembered here. */
+  readonly used?: UsedProofs | null;
 }
 
 /** Returns null for a proof that holds and was not used before, else its fault; `full` where nothing more can be remembered. */
@@ -37,9 +40,9 @@ export type ProofCheck = (request: ProofOfRequest, bound: BoundToken) => Promise
  * Makes the check. A proof counts once: its `jti` is remembered for as long as it could be used. When the memory is full, proofs
  * are refused and none is forgotten. Proofs from before the start are refused: another thread may have seen them.
  */
-export function createProofCheck({ now, maxProofs = 200_000, maxPerKey = 8192 }: ProofCheckOptions): ProofCheck {
-  const startedAt = Math.floor(now() / 1000);
-  const used = new UsedProofs(maxProofs, maxPerKey);
+export function createProofCheck(options: ProofCheckOptions): ProofCheck {
+  const { now, maxProofs = 200_000, maxPerKey = 8192 } = options;
+  const used = options.used ?? new OwnProofs({ startedAt: Math.floor(now() / 1000), maxProofs, maxPerKey });
   let latest = 0; // a clock that is set back must not make old proofs new
   return async (request, bound) => {
     const parts = request.proof.length > MAX_PROOF ? "too long" : splitToken(request.proof);
@@ -49,11 +52,12 @@ export function createProofCheck({ now, maxProofs = 200_000, maxPerKey = 8192 }:
     const claims = readClaims(parts.payload);
     if (typeof claims === "string") return claims;
     latest = Math.max(latest, now() / 1000);
-    const fault = faultOfClaims(claims, request, bound) ?? faultOfTime(claims["iat"], { startedAt, now: latest });
+    const fault =
+      faultOfClaims(claims, request, bound) ?? faultOfTime(claims["iat"], { startedAt: used.startedAt, now: latest });
     if (fault !== null) return fault;
     if (!(await isSigned(request.proof, key))) return "signature";
     if ((await calculateJwkThumbprint(key.jwk, "sha256")) !== bound.jkt) return "the key is not the token's";
-    return used.add(bound.jkt, JSON.stringify(claims["jti"]), latest);
+    return used.add({ jkt: bound.jkt, jti: JSON.stringify(claims["jti"]), iat: Number(claims["iat"]) }, latest);
   };
 }
 
@@ -111,7 +115,8 @@ function faultOfTime(
 }
 
 /** Two generations, each at least as long as a proof can be used. */
-class UsedProofs {
+class OwnProofs implements UsedProofs {
+  readonly startedAt: number;
   readonly #maxProofs: number;
   readonly #maxPerKey: number;
   #current = new Set<string>();
@@ -119,13 +124,14 @@ class UsedProofs {
   #perKey = new Map<string, number>();
   #since = 0;
 
-  constructor(maxProofs: number, maxPerKey: number) {
+  constructor({ startedAt, maxProofs, maxPerKey }: Readonly<Record<"startedAt" | "maxProofs" | "maxPerKey", number>>) {
+    this.startedAt = startedAt;
     this.#maxProofs = maxProofs;
     this.#maxPerKey = maxPerKey;
   }
 
   /** @param now seconds since the epoch, never less than before */
-  add(jkt: string, jti: string, now: number): string | null {
+  add({ jkt, jti }: UsedProof, now: number): string | null {
     if (now - this.#since > MAX_AGE + MAX_AHEAD) this.#turn(now);
     const name = hash("sha256", JSON.stringify([jkt, jti]), "base64url");
     if (this.#current.has(name) || this.#before.has(name)) return "was used before";

@@ -2,8 +2,24 @@
 // I/O is the callers'.
 import type { Log } from "./log.ts";
 
-/** Parts that are re-read, by their name in the log. Each throws an error with a message for the operator. */
-export type ReloadParts = Readonly<Record<string, () => void | Promise<void>>>;
+/** A part of a configuration that is ready to be put in force. */
+export interface Prepared {
+  /** Takes effect at once; what it returns is what follows from it. */
+  putInForce(): void | Promise<void>;
+  /** In its place: it is not wanted after all. */
+  drop(): void;
+  /** A text that tells what it would put in force, secrets included; only a digest of it is passed on. */
+  readonly content?: string;
+}
+
+/**
+ * Parts that are re-read, by their name in the log: each is made ready, or is in force when it returns nothing. Each throws an error
+ * with a message for the operator.
+ */
+export type ReloadParts = Readonly<Record<string, () => Prepared | void | Promise<Prepared | void>>>;
+
+/** Whether this part is taken. @param ready null if it cannot be; else what would be put in force */
+export type Agree = (part: string, ready: { readonly content: string } | null) => Promise<boolean>;
 
 /** What made a process read again. */
 export type ReloadCause = "signal" | "files";
@@ -34,8 +50,11 @@ export interface ReloaderOptions<T> {
 }
 
 export interface Reloader {
-  /** Reads everything again; one at a time. A part that fails stays as it was. */
-  reload(cause: ReloadCause): Promise<void>;
+  /**
+   * Reads everything again; one at a time. A part that fails stays as it was.
+   * @param agree where others read the same: a part is taken by all or by none
+   */
+  reload(cause: ReloadCause, agree?: Agree): Promise<void>;
   state(): ConfigState;
 }
 
@@ -44,9 +63,9 @@ export function createReloader<T>(options: ReloaderOptions<T>): Reloader {
   let state: ConfigState = { stale: null, restartNeeded: [] };
   let last: Promise<void> = Promise.resolve();
 
-  async function run(cause: ReloadCause): Promise<void> {
+  async function run(cause: ReloadCause, agree: Agree): Promise<void> {
     const next = readOnce(read);
-    const { reloaded, faults } = await reloadParts(log, parts({ next, cause }));
+    const { reloaded, faults } = await reloadParts(log, parts({ next, cause }), agree);
     log.info("reloaded", { what: reloaded.join(", "), cause, ...about() });
     const restartNeeded = next.value === null ? state.restartNeeded : waiting(next.value);
     state = { stale: faults.length === 0 ? null : faults.join("\n"), restartNeeded };
@@ -56,29 +75,62 @@ export function createReloader<T>(options: ReloaderOptions<T>): Reloader {
   }
 
   return {
-    reload(cause) {
-      last = last.catch(() => {}).then(() => run(cause));
+    reload(cause, agree = alone) {
+      last = last.catch(() => {}).then(() => run(cause, agree));
       return last;
     },
     state: () => state,
   };
 }
 
+const alone: Agree = (_, ready) => Promise.resolve(ready !== null);
+const OTHERS = "another worker cannot take it, or has read something else: none does";
+
 /** Re-reads every part. A part that fails is logged and keeps its old value; the others are re-read all the same. */
-async function reloadParts(log: Log, parts: ReloadParts): Promise<{ reloaded: string[]; faults: string[] }> {
+async function reloadParts(
+  log: Log,
+  parts: ReloadParts,
+  agree: Agree,
+): Promise<{ reloaded: string[]; faults: string[] }> {
   const reloaded: string[] = [];
   const faults = new Set<string>();
-  for (const [name, reload] of Object.entries(parts)) {
-    try {
-      await reload();
-      reloaded.push(name);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : "failed";
-      log.error("reload_failed", { what: name, message, live: "what was read before" });
-      faults.add(message);
+  for (const [name, prepare] of Object.entries(parts)) {
+    const fault = await takePart(prepare, (ready) => agree(name, ready));
+    if (fault === null) reloaded.push(name);
+    else {
+      log.error("reload_failed", { what: name, message: fault, live: "what was read before" });
+      faults.add(fault);
     }
   }
   return { reloaded, faults: [...faults] };
+}
+
+/** Null when the part is in force; else why it is not. */
+async function takePart(
+  prepare: ReloadParts[string],
+  agree: (ready: { readonly content: string } | null) => Promise<boolean>,
+): Promise<string | null> {
+  const made = await attempt(prepare);
+  const isAgreed = await agree("fault" in made ? null : { content: made.prepared?.content ?? "" });
+  if ("fault" in made) return made.fault;
+  if (!isAgreed) {
+    made.prepared?.drop();
+    return OTHERS;
+  }
+  const put = await attempt(async () => {
+    await made.prepared?.putInForce();
+  });
+  return "fault" in put ? put.fault : null;
+}
+
+async function attempt(
+  run: ReloadParts[string],
+): Promise<{ readonly prepared: Prepared | undefined } | { readonly fault: string }> {
+  try {
+    return { prepared: (await run()) ?? undefined };
+  } catch (error) {
+    return { fault: error instanceof Error ? error.message : "failed" };
+  }
 }
 
 /**

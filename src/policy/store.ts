@@ -29,6 +29,8 @@ export interface PolicyOptions extends PolicySource {
   /** The policy that an earlier thread of this process had live: served at once, without opa and another self-test. */
   readonly kept: LoadedPolicy | null;
   readonly onReload: (result: "ok" | "failed", message: string) => void;
+  /** The policy of another thread is live here, too. */
+  readonly onAdopted?: () => void;
 }
 
 /** Names by server and kind: `data.catalog`. */
@@ -53,6 +55,10 @@ export interface PolicyStore extends Poller {
   quarantined(): boolean;
   /** True while its rules of the host's other paths are not. */
   hostQuarantined(): boolean;
+  /** Takes a policy that another thread has loaded and tried. */
+  adopt(policy: LoadedPolicy): void;
+  /** Evaluates these rules no more, if this revision is live. */
+  quarantine(revision: string | null, rules: "mcp" | "host"): void;
   /** Evaluates a quarantined revision again, and has the next poll try files again that failed. */
   release(): void;
   /** The message of the last failed reload, or null when the files' policy is live. */
@@ -80,6 +86,11 @@ export async function createPolicyStore(options: PolicyOptions): Promise<PolicyS
     live: () => live.policy,
     quarantined: () => live.quarantined.mcp,
     hostQuarantined: () => live.quarantined.host,
+    adopt(policy) {
+      live.replace(underSettings(policy, options));
+      options.onAdopted?.();
+    },
+    quarantine: (revision, rules) => live.quarantine(revision, rules),
     release() {
       live.release();
       files.tryAgain();
@@ -136,6 +147,10 @@ class LivePolicy {
 
   release(): void {
     this.#quarantined = NOT_QUARANTINED;
+  }
+
+  quarantine(revision: string | null, rules: "mcp" | "host"): void {
+    if (revision === this.#policy.artifact.revision) this.#quarantined = { ...this.#quarantined, [rules]: true };
   }
 
   /** A change of the files ends a quarantine, also where only a comment is new and the revision the same. */

@@ -15,6 +15,7 @@ export function firstHandover(more: Partial<Handover<LoadedPolicy>> = {}): Hando
     restarts: 0,
     runaways: 0,
     remembered: null,
+    worker: null,
     policy: null,
     documents: {},
     ...more,

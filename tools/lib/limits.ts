@@ -11,7 +11,7 @@ import { MAX_VALUE_BYTES } from "../../src/authz/grant.ts";
 import { SMALL_BODY_BYTES } from "../../src/authz/large-bodies.ts";
 import { MAX_ENTRY_BYTES } from "../../src/broker/catalog/definitions.ts";
 import { MAX_ENTRIES } from "../../src/catalog/schema.ts";
-import { POLICY_LIMIT_MS } from "../../src/cli/serve.ts";
+import { POLICY_LIMIT_MS } from "../../src/app/serve/supervised.ts";
 import { HEAP_PERCENT } from "../../src/envoy-config/body-budget.ts";
 import { MAX_HEADERS, MAX_HEADERS_KIB, MAX_STREAMS, OPS_CONNECTIONS } from "../../src/envoy-config/listeners.ts";
 import { PAUSE_SECONDS, REQUEST_SECONDS } from "../../src/envoy-config/values.ts";

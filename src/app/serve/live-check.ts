@@ -21,7 +21,7 @@ import {
   type CredentialChains,
   type CredentialDeps,
 } from "./credentials.ts";
-import type { Prepared } from "./prepared.ts";
+import type { Prepared } from "../../ops/reload.ts";
 import { refetcherOf } from "./refetch.ts";
 import { aboutOthers } from "./about-others.ts";
 import { timedPorts } from "./timed-ports.ts";

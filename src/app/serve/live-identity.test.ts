@@ -49,7 +49,7 @@ it("F88: a proof that was used counts no more after a change of issuers", async 
   };
   const before = await ask();
   const prepared = await identity.prepare(configOf({ audiences: ["gateway", "other"] }));
-  prepared?.putInForce();
+  await prepared?.putInForce();
   const after = await ask();
   identity.close();
   await issuer.close();

@@ -6,10 +6,11 @@ import { clockFault } from "../../identity/clock-skew.ts";
 import { createIdentity, type IdentityService, type IssuerOptions } from "../../identity/identity.ts";
 import { createPossession } from "../../identity/possession.ts";
 import type { Revocations } from "../../identity/revocations.ts";
+import { createSharedProofs } from "../../identity/shared-proofs.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import { issuersOf } from "../issuers.ts";
 import type { ServeOptions } from "./options.ts";
-import type { Prepared } from "./prepared.ts";
+import type { Prepared } from "../../ops/reload.ts";
 import { documentOf } from "./policy.ts";
 
 export interface LiveIdentity extends IdentityService {
@@ -29,7 +30,8 @@ export function createLiveIdentity(options: ServeOptions, metrics: Metrics, revo
   const { config: first } = options;
   const kept = createKeptKeys(options);
   // One for all verifiers: a proof that was used counts no more, whoever verifies it.
-  const possession = createPossession({ now: Date.now });
+  const { worker } = options.handover;
+  const possession = createPossession({ now: Date.now, used: worker && createSharedProofs(worker.shared.proofs) });
   const partOf = (config: Config, issuers: readonly IssuerOptions[]): Part => {
     const service: IdentityService = createIdentity({
       issuers,

@@ -1,12 +1,13 @@
 // serve's operator listener: health, readiness, metrics, JWK Set, refetched credentials. I/O: HTTP.
 import type { IncomingMessage } from "node:http";
+import { threadId } from "node:worker_threads";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
 import type { IdentityService } from "../../identity/identity.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import type { Audit } from "../../ops/audit/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
-import { createOpsServer, type OpsResponse } from "../../ops/ops-server.ts";
+import { createOpsServer, type OpsResponse, type OpsServer } from "../../ops/ops-server.ts";
 import type { ConfigState } from "../../ops/reload.ts";
 import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { PolicyStore } from "../../policy/store.ts";
@@ -14,6 +15,17 @@ import { REFETCH_PATH } from "../../wristband/refetch.ts";
 import { tlsOf } from "../tls-listeners.ts";
 import type { Traces } from "../traces.ts";
 import type { LiveCheck } from "./live-check.ts";
+
+/** Of a request, what routes look at. */
+export type Asked = Pick<IncomingMessage, "headers">;
+
+type Routes = Readonly<Record<string, (request: Asked) => OpsResponse | Promise<OpsResponse>>>;
+
+export interface OpsRoutes {
+  readonly routes: Routes;
+  /** By POST alone. */
+  readonly posts: Routes;
+}
 
 /** The parts whose state the listener shows. */
 export interface ServeParts {
@@ -29,21 +41,23 @@ export interface ServeParts {
   readonly stopping: () => boolean;
   readonly configState: () => ConfigState;
   /** Answers a broker whose server refused a credential. */
-  readonly refetch: (request: IncomingMessage) => Promise<OpsResponse>;
+  readonly refetch: (request: Asked) => Promise<OpsResponse>;
   /** The JWK Set to publish: of wristbands, or of assertions, for servers, which must not take a wristband for one. */
   readonly keySet: (of: "current" | "assertions") => string;
 }
 
-/** Makes the listener. */
-export function serveOps(config: Config, parts: ServeParts) {
+/** Makes the listener, of one service or of several workers. */
+export function opsServer(config: Config, routes: OpsRoutes): OpsServer {
+  return createOpsServer({ name: "ops", address: config.listen.ops, tls: tlsOf(config, "ops"), ...routes });
+}
+
+/** What the listener answers. @param isOneOfMany its metrics are added to those of other workers: they are JSON */
+export function opsRoutes(parts: ServeParts, isOneOfMany: boolean): OpsRoutes {
   const { metrics, audit, catalog, policy, revocations, suspensions } = parts;
   const keySet = (of: "current" | "assertions") => () => {
     return { status: 200, contentType: "application/jwk-set+json", body: parts.keySet(of) };
   };
-  return createOpsServer({
-    name: "ops",
-    address: config.listen.ops,
-    tls: tlsOf(config, "ops"),
+  return {
     posts: { [REFETCH_PATH]: parts.refetch },
     routes: {
       "/healthz": () => ({ status: 200, contentType: "text/plain", body: "ok\n" }),
@@ -59,12 +73,15 @@ export function serveOps(config: Config, parts: ServeParts) {
         metrics.configStale(parts.configState().stale !== null);
         const { entries, stale } = revocations.status();
         metrics.revocations(entries, stale !== null);
-        return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
+        const body = isOneOfMany
+          ? JSON.stringify({ thread: threadId, values: await metrics.snapshot() })
+          : await metrics.render();
+        return { status: 200, contentType: metrics.contentType, body };
       },
       "/.well-known/jwks.json": keySet("current"),
       "/.well-known/assertion-jwks.json": keySet("assertions"),
     },
-  });
+  };
 }
 
 /** True if tokens can be verified (keys of an issuer, and the revocations, are loaded) and the policy of MCP is not in quarantine. */

@@ -19,17 +19,19 @@ import { errorCode } from "../../files/read-error.ts";
 import { policyError } from "../check-files.ts";
 import { partsOf } from "../../http/url.ts";
 import type { ServeOptions } from "./options.ts";
+import { isFirst } from "./worker.ts";
 
 /** Opens the policy store. @throws {Error} if no policy can be loaded */
 export async function startPolicy(options: ServeOptions, guard: Guard, metrics: Metrics): Promise<PolicyStore> {
   const { config, log, handover } = options;
-  const keep = revisionKeeper(config, log);
+  const keep = isFirst(handover.worker) ? revisionKeeper(config, log) : () => {};
   const store: PolicyStore = await openStore({
     ...config.policy,
     findOpa: options.findOpa,
     guard,
     ...{ quarantined: handover.quarantined, hostQuarantined: handover.hostQuarantined },
     kept: handover.policy,
+    onAdopted: () => metrics.policyRevision(store.revision()),
     onReload: (result, message) => {
       metrics.policyReload(result);
       if (result === "ok") {

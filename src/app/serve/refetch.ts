@@ -1,7 +1,6 @@
 // The refetch of credentials that servers refuse: serve's side of wristband/refetch.ts, on the operator listener. I/O through
 // the credential sources and the audit log.
 import { createPublicKey, randomUUID } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import { auditRecord, createIsoTime, type AuditRecord } from "../../authz/audit-record.ts";
 import { writeMore } from "../../authz/credential-parts.ts";
 import type { Config } from "../../config/load.ts";
@@ -17,12 +16,15 @@ import type { SigningKey } from "../../wristband/keys.ts";
 import { isProof, REFUSED_BY, REFUSED_PROOF, type RefetchAnswer } from "../../wristband/refetch.ts";
 import { createVerifier } from "../../wristband/verify.ts";
 import { ownAddress } from "../own-address.ts";
+import type { Asked } from "./ops.ts";
 
 export interface RefetchDeps {
   readonly refetcher: Refetcher;
   readonly keys: () => readonly SigningKey[];
   /** Resolves to true once the record is written for good: no credential leaves without it. */
   readonly audit: (record: AuditRecord) => Promise<boolean>;
+  /** False for a worker after whom others are asked. */
+  readonly isLast?: boolean;
   /** Counts each end. */
   readonly observe: (result: RefetchResult) => void;
   /** Milliseconds since the epoch. */
@@ -56,7 +58,7 @@ export function createRefetchRoute({ wristband }: Config, deps: RefetchDeps) {
   const verify = createVerifier({ issuer, audience, findKey, now: deps.now });
   const isoTime = createIsoTime();
 
-  const refetch = async ({ headers }: IncomingMessage): Promise<Refetched> => {
+  const refetch = async ({ headers }: Asked): Promise<Refetched> => {
     const jws = /^Bearer ([A-Za-z0-9._-]+)$/.exec(headers.authorization ?? "")?.[1] ?? "";
     const verified = verify(jws);
     if (!verified.ok || verified.value.use !== "call") return { result: "unknown" };
@@ -79,9 +81,10 @@ export function createRefetchRoute({ wristband }: Config, deps: RefetchDeps) {
     return auditRecord({ ...call.facts, ...again }, verdict, { now: deps.now, isoTime });
   };
 
-  return async (request: IncomingMessage): Promise<OpsResponse> => {
+  return async (request: Asked): Promise<OpsResponse> => {
     const refetched = await refetch(request);
-    deps.observe(refetched.result);
+    // Another worker may know the call: the one that is asked last counts that none does.
+    if (refetched.result !== "unknown" || deps.isLast !== false) deps.observe(refetched.result);
     if (refetched.result !== "renewed") return answered({ credential: null });
     const { header, value, destination } = refetched.credential;
     const more = writeMore(refetched.credential);

@@ -1,7 +1,7 @@
 // What serve reads again while it runs: at SIGHUP, and when files of its configuration have changed. I/O by the parts.
 import type { TaskIds } from "../../authz/task-ids.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
-import { changedKeys, withLiveKeys } from "../../config/live.ts";
+import { changedKeys, configText, withLiveKeys } from "../../config/live.ts";
 import type { Config } from "../../config/load.ts";
 import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
 import type { Revocations } from "../../identity/revocations.ts";
@@ -9,7 +9,7 @@ import type { AuthzenServer } from "../../authzen/server.ts";
 import type { Audit } from "../../ops/audit/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
 import type { OpsServer } from "../../ops/ops-server.ts";
-import { createReloader } from "../../ops/reload.ts";
+import { createReloader, type Prepared } from "../../ops/reload.ts";
 import type { PolicyStore } from "../../policy/store.ts";
 import type { SigningKey } from "../../wristband/keys.ts";
 import { createConfigWatch, type ConfigWatch } from "../config-source.ts";
@@ -17,20 +17,21 @@ import { tlsParts } from "../tls-listeners.ts";
 import type { LiveCheck } from "./live-check.ts";
 import type { LiveIdentity } from "./live-identity.ts";
 import type { ServeOptions } from "./options.ts";
-import { putInForce } from "./prepared.ts";
+import { prepareAll } from "./prepared.ts";
+import { isFirst } from "./worker.ts";
 
 /** The current keys that sign wristbands, and those that sign assertions. */
 export interface SigningKeys {
   current(): readonly SigningKey[];
   assertions(): readonly SigningKey[];
-  /** As {@link reload}, for assertions. */
-  reloadAssertions(config: Config): void;
+  /** As {@link prepare}, for assertions. */
+  prepareAssertions(config: Config): Prepared;
   /** Ids of tasks, sealed with `sessions.keys`; null without. */
   readonly tasks: TaskIds | null;
-  /** As {@link reload}, for `sessions.keys`. */
-  reloadSealKeys(config: Config): void;
+  /** As {@link prepare}, for `sessions.keys`. */
+  prepareSealKeys(config: Config): Prepared | void;
   /** @throws {Error} that names the key at fault; the current keys stay */
-  reload(config: Config): void;
+  prepare(config: Config): Prepared;
 }
 
 /** The parts that are read again. */
@@ -49,7 +50,8 @@ export interface Reloadable {
 }
 
 /** Without a configuration that can be read, the parts that need none are read all the same. */
-export function createReloads({ config: first, log, reread, source }: ServeOptions, parts: Reloadable): ConfigWatch {
+export function createReloads(options: ServeOptions, parts: Reloadable): ConfigWatch {
+  const { config: first, log, reread, source, handover, tell } = options;
   const { keys, grpc, ops, authzen, audit, revocations, policy, identity, live, catalog, metrics } = parts;
   let config = first;
   const reloader = createReloader<Config>({
@@ -65,9 +67,9 @@ export function createReloads({ config: first, log, reread, source }: ServeOptio
     waiting: (next) => changedKeys(config, next),
     parts: ({ next, cause }) => ({
       // A configuration that is just being edited must not prevent the rotation of the audit file.
-      "wristband keys": () => keys.reload(next()),
-      ...(config.assertions !== null && { "assertion keys": () => keys.reloadAssertions(withAssertions(next())) }),
-      ...(config.sessions !== null && { "session keys": () => keys.reloadSealKeys(next()) }),
+      "wristband keys": () => keys.prepare(next()),
+      ...(config.assertions !== null && { "assertion keys": () => keys.prepareAssertions(withAssertions(next())) }),
+      ...(config.sessions !== null && { "session keys": () => keys.prepareSealKeys(next()) }),
       ...tlsParts(config, {
         ...{ authz: grpc.setTls, ops: ops.setTls },
         ...(authzen !== null && { authzen: authzen.setTls }),
@@ -82,14 +84,25 @@ export function createReloads({ config: first, log, reread, source }: ServeOptio
       "issuers and servers": async () => {
         const applied = withLiveKeys(config, next());
         const hasChanged = changedKeys(config, applied).length > 0;
-        await putInForce([() => identity.prepare(applied), ...(hasChanged ? [() => live.prepare(applied)] : [])]);
-        if (!hasChanged) return;
-        config = applied;
-        await catalog.setServers(new Set(Object.keys(config.servers)));
+        const ready = await prepareAll([
+          () => identity.prepare(applied),
+          ...(hasChanged ? [() => live.prepare(applied)] : []),
+        ]);
+        const putInForce = async () => {
+          void ready.putInForce();
+          if (!hasChanged) return;
+          config = applied;
+          await catalog.setServers(new Set(Object.keys(config.servers)));
+        };
+        return { ...ready, putInForce, content: configText(applied) };
       },
     }),
   });
-  return createConfigWatch(reloader, first.watchFiles ? (source ?? null) : null);
+  const { worker } = handover;
+  const isWatched = first.watchFiles && isFirst(worker);
+  // The first of several workers tells the others, and reads with them.
+  const onChange = worker === null ? null : () => Promise.resolve(tell({ type: "changed" }));
+  return createConfigWatch(reloader, isWatched ? (source ?? null) : null, onChange);
 }
 
 /** A configuration that has lost its section needs a restart: the keys stay. @throws {Error} then */

@@ -1,47 +1,38 @@
 // The composition root of `serve`: settings in, parts in order, closed in reverse. I/O through the parts.
 import type { ServeOptions } from "./options.ts";
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import type { AuditDecision } from "../../authz/audit-record.ts";
-import type { Check } from "../../authz/check.ts";
-import { createDecisions, type DecisionPorts } from "../../authz/decision-call.ts";
+import { type DecisionPorts } from "../../authz/decision-call.ts";
 import type { InFlight } from "../../authz/in-flight.ts";
-import { refuse } from "../../authz/step.ts";
-import { newCheckFacts } from "../../authz/facts.ts";
-import type { Ports } from "../../authz/ports.ts";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
-import type { GrpcServer } from "../../envoy/grpc/grpc-server.ts";
-import { toCheckResponse } from "../../envoy/to-check-response.ts";
-import { createCheckHandler } from "../../envoy/check-handler.ts";
-import { createExtMcp } from "../../extmcp/handler.ts";
-import { createTickets } from "../../extmcp/ticket.ts";
-import { loadWireStack } from "../../envoy/wire-stack.ts";
-import { loadAssertionKeys } from "../assertion-keys.ts";
 import { auditFailure, createAudit, type Audit } from "../../ops/audit/log.ts";
 import { createGuard } from "../../ops/supervisor/heartbeat.ts";
 import { createInFlight } from "../../ops/supervisor/in-flight.ts";
 import { createMetrics, type Metrics } from "../../ops/metrics/serve.ts";
-import type { Handover } from "../../ops/supervisor/messages.ts";
+import type { Handover, OpsAnswer, OpsQuestion, WorkerPlace } from "../../ops/supervisor/messages.ts";
+import type { OpsServer } from "../../ops/ops-server.ts";
+import type { LoadedPolicy } from "../../policy/load.ts";
+import type { PolicyStore } from "../../policy/store.ts";
+import { createAuditTurns } from "../../ops/audit/turns.ts";
+import type { ConfigWatch } from "../config-source.ts";
 import {
   createSuspensions,
   refuseSuspended,
   type Suspension,
   type Suspensions,
 } from "../../ops/supervisor/suspensions.ts";
-import { loadSigningKeys, publicKeySet, type SigningKey } from "../../wristband/keys.ts";
-import { createSigner, type SignerOptions } from "../../wristband/sign.ts";
-import { authzenOf } from "./authzen.ts";
+import { publicKeySet } from "../../wristband/keys.ts";
 import { createLiveIdentity } from "./live-identity.ts";
 import { createLiveCheck, type LiveCheck } from "./live-check.ts";
-import { isReady, serveOps } from "./ops.ts";
+import { isReady, opsRoutes, opsServer, type ServeParts } from "./ops.ts";
 import { catalogFor, createListedNames, startPolicy } from "./policy.ts";
-import { createReloads, type SigningKeys } from "./reload.ts";
-import { createRefetchRoute, refetchAddress, type RefetchDeps } from "./refetch.ts";
+import { createReloads } from "./reload.ts";
+import { frontDoors, leave } from "./doors.ts";
+import { signerOf, signingKeys } from "./signing.ts";
+import { answerFor, isFirst, listenOf, logOf } from "./worker.ts";
+import { createRefetchRoute, type RefetchDeps } from "./refetch.ts";
 import { startRevocations, type RevocationStart } from "./revocations.ts";
-import { createLiveSealer } from "../seal-keys.ts";
-import { createTaskIds } from "../../authz/task-ids.ts";
-import { tlsOf } from "../tls-listeners.ts";
 import { createTraces, type Traces } from "../traces.ts";
 
 export interface Serve {
@@ -50,9 +41,14 @@ export interface Serve {
   /** Null without the listener. */
   readonly authzenPort: number | null;
   /** Reads wristband keys, TLS files and revocations again and reopens the audit file (SIGHUP). A failed part stays as it was. */
-  reload(): Promise<void>;
+  readonly reload: ConfigWatch["reload"];
   /** Refuses this caller for a while. */
   suspend(suspension: Suspension): void;
+  /** Takes the policy that another worker has live. */
+  adopt(policy: LoadedPolicy): void;
+  readonly quarantine: PolicyStore["quarantine"];
+  /** Answers for the operator listener, which the main thread has where several workers serve. */
+  answer(question: OpsQuestion): Promise<OpsAnswer>;
   /** Not ready, drain, close. */
   stop(): Promise<void>;
 }
@@ -64,7 +60,11 @@ const CATALOG_POLL_MS = 250;
 export const AUDIT_QUEUE = 10_000;
 
 /** Builds and starts the ext_authz service. @throws {Error} that names the key at fault */
-export async function startServe(options: ServeOptions): Promise<Serve> {
+export function startServe(options: ServeOptions): Promise<Serve> {
+  return compose({ ...options, log: logOf(options.log, options.handover.worker) });
+}
+
+async function compose(options: ServeOptions): Promise<Serve> {
   const { config, log, handover } = options;
   const metrics = metricsOf(handover);
   const keys = signingKeys(config);
@@ -84,47 +84,78 @@ export async function startServe(options: ServeOptions): Promise<Serve> {
   const ownKeys = { assertionKeys: keys.assertions };
   const live = (kept.live = createLiveCheck(config, { ports, log, metrics, suspensions, revocations, ...ownKeys }));
   const doorParts = { live, keys: keys.current, identify: ports.identify, beginSpan: traces.begin };
-  const doors = await frontDoors(config, doorParts, decisionPorts({ audit, metrics, inFlight }));
+  const doors = await frontDoors(listening(options), doorParts, decisionPorts({ audit, metrics, inFlight }));
   const catalog = catalogFor(options, keys.current, { policy, listed });
   await catalog.restored;
   let stopping = false;
-  const ops = serveOps(config, {
+  const opsParts: ServeParts = {
     ...{ metrics, policy, identity, revocations, catalog, audit, suspensions, configState: () => reloads.state() },
     ...{ traces, live, stopping: () => stopping, keySet: (of) => publicKeySet(keys[of]()) },
-    refetch: refetchRoute(config, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
-  });
+    refetch: refetchRoute(options, { refetcher: live.refetcher, keys: keys.current, audit, metrics }),
+  };
+  const { routes, ops } = opsOf(options, opsParts);
   const parts = { keys, ...doors, ops, audit, revocations, policy, identity, live, catalog, metrics };
   const reloads = createReloads(options, parts);
   const opened = { opsPort: await ops.listen(), ...(await doors.listen()) };
   await Promise.all([identity.start(), live.start(), ...(isKept(catalog) ? [] : [catalog.poll()])]);
-  for (const part of [policy, revocations, catalog, reloads]) part.watch(part === catalog ? CATALOG_POLL_MS : POLL_MS);
-  const ready = isReady({ identity, revocations, policy });
-  log.info("listening", { ...portsOf(opened), policy: policy.revision(), ready });
+  for (const part of [...(isFirst(handover.worker) ? [policy] : []), revocations, reloads]) part.watch(POLL_MS);
+  catalog.watch(CATALOG_POLL_MS);
+  sayListening(options, opened, opsParts);
   return {
     ...opened,
-    reload: reloads.reload,
-    suspend: suspensions.suspend,
+    ...{ reload: reloads.reload, suspend: suspensions.suspend, adopt: policy.adopt, quarantine: policy.quarantine },
+    answer: (question) => answerFor(routes, question),
     async stop() {
       stopping = true;
       await leave(doors, config);
       for (const part of [reloads, catalog, policy, revocations, identity]) part.close();
-      await live.close();
-      await Promise.all([audit.close(), traces.close()]);
-      await ops.close();
+      for (const part of [live, audit, traces, ops]) await part.close();
     },
   };
 }
 
+function listening({ config, handover }: ServeOptions): Config {
+  return { ...config, listen: listenOf(config, handover.worker) };
+}
+
+function sayListening(
+  { log, handover: { worker } }: ServeOptions,
+  opened: Parameters<typeof portsOf>[0],
+  parts: ServeParts,
+): void {
+  const state = { policy: parts.policy.revision(), ready: isReady(parts) };
+  log.info(worker === null ? "listening" : "worker_listening", { ...portsOf(opened, worker), ...state });
+}
+
 /** As the log names them. */
-function portsOf({ authzPort: authz, opsPort: ops, authzenPort: authzen }: Omit<Serve, "reload" | "suspend" | "stop">) {
-  return { authz, ops, ...(authzen !== null && { authzen }) };
+function portsOf(
+  { authzPort: authz, opsPort: ops, authzenPort: authzen }: Pick<Serve, "authzPort" | "opsPort" | "authzenPort">,
+  worker: WorkerPlace | null,
+) {
+  return { authz, ...(worker === null && { ops }), ...(authzen !== null && { authzen }) };
+}
+
+function opsOf(options: ServeOptions, parts: ServeParts) {
+  const { worker } = options.handover;
+  const routes = opsRoutes(parts, worker !== null);
+  return { routes, ops: worker === null ? opsServer(options.config, routes) : opsOfMain(options) };
+}
+
+/** The operator listener of several workers is the main thread's, and the first of them reads its files. */
+function opsOfMain({ tell }: Pick<ServeOptions, "tell">): OpsServer {
+  return {
+    listen: () => Promise.resolve(0),
+    setTls: (material) => tell({ type: "tls", material }),
+    close: () => Promise.resolve(),
+  };
 }
 
 function refetchRoute(
-  config: Config,
+  { config, handover }: ServeOptions,
   { audit, metrics, ...own }: Pick<RefetchDeps, "refetcher" | "keys"> & { audit: Audit; metrics: Metrics },
 ) {
-  return createRefetchRoute(config, { ...own, audit: audit.write, observe: metrics.refetch, now: Date.now });
+  const isLast = isFirst(handover.worker);
+  return createRefetchRoute(config, { ...own, isLast, audit: audit.write, observe: metrics.refetch, now: Date.now });
 }
 
 /** Takes over the suspensions of earlier threads. */
@@ -134,8 +165,8 @@ function suspensionsOf({ suspended }: Pick<Handover, "suspended">): Suspensions 
   return suspensions;
 }
 
-function metricsOf({ restarts, runaways }: Pick<Handover, "restarts" | "runaways">): Metrics {
-  const metrics = createMetrics();
+function metricsOf({ restarts, runaways, worker }: Pick<Handover, "restarts" | "runaways" | "worker">): Metrics {
+  const metrics = createMetrics(worker?.index);
   metrics.restarts(restarts);
   metrics.runaways(runaways);
   return metrics;
@@ -154,49 +185,20 @@ function isKept(catalog: CatalogClient): boolean {
   return catalog.state().ageSeconds !== null;
 }
 
-function signingKeys(config: Config): SigningKeys {
-  let keys = loadSigningKeys(config.wristband.keys);
-  let assertions = loadAssertionKeys(config);
-  const sealer = createLiveSealer(config);
-  return {
-    tasks: sealer === null ? null : createTaskIds(sealer),
-    reloadSealKeys: (next) => sealer?.reload(next),
-    current: () => keys,
-    assertions: () => assertions,
-    reload: (next) => void (keys = loadSigningKeys(next.wristband.keys)),
-    reloadAssertions: (next) => void (assertions = loadAssertionKeys(next)),
-  };
-}
-
 function tracesOf({ config, log }: ServeOptions): Traces {
   return createTraces(config, { service: "mcp-authz-serve", log });
 }
 
-function auditOf({ config, log }: ServeOptions): Audit {
+function auditOf({ config, log, handover: { worker } }: ServeOptions): Audit {
   const { file } = config.audit;
   return createAudit({
     file,
     maxQueued: AUDIT_QUEUE,
+    turns: worker && createAuditTurns(worker.shared.audit, worker.index),
     monotonic: () => performance.now(),
     onFailure: auditFailure(log, file),
     afterAnother: file !== null, // a process that was killed, or that found the disk full, may have left half a line
   });
-}
-
-function signerOf({ config, log }: ServeOptions, sources: Pick<SignerOptions, "keys" | "listed">, metrics: Metrics) {
-  const { issuer, audience, ttlSeconds } = config.wristband;
-  const refetchAt = refetchAddress(config);
-  const told = new Set<string>();
-  const onLeftOut = (servers: readonly string[]) => {
-    for (const server of servers) {
-      metrics.leftOut(server);
-      if (told.has(server)) continue;
-      told.add(server);
-      log.warn("server_left_out", { server, message: "not all of its names have room in lists of all servers" });
-    }
-  };
-  const onCache = (result: "hit" | "miss") => metrics.cache("wristband", result);
-  return createSigner({ issuer, audience, ttlSeconds, ...sources, refetchAt, now: Date.now, onCache, onLeftOut });
 }
 
 function decisionPorts({
@@ -215,65 +217,4 @@ function decisionPorts({
     now: Date.now,
     newRequestId: randomUUID,
   };
-}
-
-interface DoorParts {
-  readonly live: LiveCheck;
-  readonly identify: Ports["identify"];
-  readonly beginSpan: Traces["begin"];
-  /** Those that sign wristbands. */
-  readonly keys: () => readonly SigningKey[];
-}
-
-/** The listeners at which decisions are asked for. */
-async function frontDoors(config: Config, { identify, ...parts }: DoorParts, ports: DecisionPorts) {
-  const { live } = parts;
-  const grpc = await grpcServer(config, parts, ports);
-  const authzen = authzenOf(config, { decisions: createDecisions(ports), live, identify });
-  return {
-    ...{ grpc, authzen },
-    listen: async () => ({ authzPort: await grpc.listen(), authzenPort: (await authzen?.listen()) ?? null }),
-    leave: () => {
-      grpc.setServing(false);
-      authzen?.leave();
-    },
-    drain: async (graceMs: number) => void (await Promise.all([grpc.drain(graceMs), authzen?.close(graceMs)])),
-  };
-}
-
-async function grpcServer(
-  config: Config,
-  { live: { pipeline, answers }, keys, beginSpan }: Omit<DoorParts, "identify">,
-  decisions: DecisionPorts,
-): Promise<GrpcServer> {
-  const { codec, createServer } = await loadWireStack(config.listen.authzStack);
-  const responses = { answers, encode: codec.encode };
-  const check: Check = (request, facts, signal) => pipeline().check(request, facts, signal);
-  const { prefixMode } = config.extMcp;
-  return createServer({
-    address: config.listen.authz,
-    tls: tlsOf(config, "authz"),
-    handler: createCheckHandler({ ...decisions, check, codec, answers, beginSpan }),
-    further: createExtMcp({
-      ...decisions,
-      pipeline,
-      answers,
-      prefixMode,
-      beginSpan,
-      tickets: createTickets(keys, Date.now),
-    }),
-    unknownClientResponse: () =>
-      toCheckResponse(responses, refuse("internal"), newCheckFacts(randomUUID(), Date.now())).bytes,
-    checkTimeoutMs: config.checkTimeoutMs,
-  });
-}
-
-/** Says that it is not serving, and serves until those who ask have found out; then the calls under way end. */
-async function leave(
-  { leave: sayIt, drain }: Awaited<ReturnType<typeof frontDoors>>,
-  { drainDelayMs, drainMs }: Config,
-): Promise<void> {
-  sayIt();
-  await delay(drainDelayMs);
-  await drain(drainMs);
 }

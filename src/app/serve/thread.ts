@@ -4,10 +4,12 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createConfigSource } from "../config-source.ts";
 import type { Config } from "../../config/load.ts";
 import { createStderrLog, writeStderr, type LogLevel } from "../../ops/log.ts";
+import type { ReloadCause } from "../../ops/reload.ts";
 import type { FromThread, Handover, ToThread } from "../../ops/supervisor/messages.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
 import { findOpa } from "../../policy/opa.ts";
 import { startServe, type Serve } from "./serve.ts";
+import { createVoter } from "./worker.ts";
 
 /** The data that `mcp-authz serve` passes to the thread. */
 export interface ServeData {
@@ -53,14 +55,16 @@ function configFor({ restarts }: Handover<LoadedPolicy>): Config {
 
 async function start(handover: Handover<LoadedPolicy>): Promise<Serve> {
   const config = configFor(handover);
+  isOneOfMany = handover.worker !== null;
   const serve = await startServe({ config, reread, source, log, findOpa, handover, tell });
-  tell({ type: "ready" });
+  tell({ type: "ready", ports: { authz: serve.authzPort, authzen: serve.authzenPort } });
   return serve;
 }
 
-async function reload(serve: Serve): Promise<void> {
+/** @param round in which several workers take what they read, or none does */
+async function reload(serve: Serve, cause: ReloadCause, round: number): Promise<void> {
   try {
-    await serve.reload();
+    await serve.reload(cause, isOneOfMany ? voter.agree(round) : undefined);
   } catch (error) {
     log.error("reload_failed", { message: error instanceof Error ? error.message : "failed" });
   }
@@ -72,6 +76,8 @@ async function stop(serve: Serve): Promise<void> {
   parentPort?.close();
 }
 
+const voter = createVoter(tell);
+let isOneOfMany = false;
 let serving: Promise<Serve> | null = null;
 parentPort?.on("message", (message: ToThread<LoadedPolicy>) => {
   if (message.type === "start") {
@@ -79,10 +85,14 @@ parentPort?.on("message", (message: ToThread<LoadedPolicy>) => {
     serving.catch(fail);
     return;
   }
-  serving
-    ?.then((serve) => {
-      if (message.type === "suspend") serve.suspend(message.suspension);
-      return message.type === "reload" ? reload(serve) : message.type === "terminate" ? stop(serve) : undefined;
-    })
-    .catch(fail);
+  if (message.type === "verdict") voter.verdict(message);
+  else serving?.then((serve) => act(serve, message)).catch(fail);
 });
+
+async function act(serve: Serve, message: Exclude<ToThread<LoadedPolicy>, { type: "start" | "verdict" }>) {
+  if (message.type === "suspend") return serve.suspend(message.suspension);
+  if (message.type === "policy") return serve.adopt(message.policy);
+  if (message.type === "quarantine") return serve.quarantine(message.revision, message.rules);
+  if (message.type === "ask") return tell({ type: "answer", id: message.id, answer: await serve.answer(message) });
+  return message.type === "reload" ? reload(serve, message.cause, message.round) : stop(serve);
+}

@@ -34,6 +34,37 @@ export function checkListeners(config: Config, { problem }: Reporter): void {
   }
 }
 
+/** Each worker listens on the port of all, or on one of its own. */
+export function checkWorkers(config: Pick<Config, "workers" | "listen">, reporter: Pick<Reporter, "problem">): void {
+  const { workers, listen } = config;
+  if (workers === 1) return;
+  for (const name of ["authz", "authzen"] as const)
+    if (listen[name]?.kind === "unix")
+      reporter.problem(
+        `listen.${name}`,
+        "is a Unix socket, which several workers cannot share: give a TCP address, or workers: 1",
+      );
+  if (listen.workerPorts === "each") checkWorkerPorts(config, reporter);
+}
+
+function checkWorkerPorts(
+  { workers, listen }: Pick<Config, "workers" | "listen">,
+  { problem }: Pick<Reporter, "problem">,
+): void {
+  const { authz } = listen;
+  if (authz.kind === "unix") return;
+  const last = authz.port + workers - 1;
+  if (authz.port === 0 || last > 65_535)
+    problem("listen.workerPorts", "each: listen.authz must have a port after which there is one for each worker");
+  const isTaken = (port: number) => port >= authz.port && port <= last;
+  for (const name of LISTENERS) {
+    const other = listen[name];
+    if (name === "authz" || other?.kind !== "tcp" || !isTaken(other.port)) continue;
+    const ports = `${authz.port} to ${last}`;
+    problem("listen.workerPorts", `each: the workers take the ports ${ports}, and listen.${name} is one of them`);
+  }
+}
+
 /** A decision point hands out its own URL, which nobody can tell from an address that others do not see. */
 export function checkAuthzen({ listen: { authzen }, authzen: { origin } }: Config, { problem }: Reporter): void {
   if (authzen === null || origin !== null || (authzen.kind === "tcp" && isLoopback(authzen.host))) return;

@@ -2,12 +2,24 @@
 import { z } from "zod";
 import { address, type FileSchema } from "./values.ts";
 
+/** Each is a thread with caches of its own. */
+export const MAX_WORKERS = 64;
+
+export const workersSchema = z.int().min(1).max(MAX_WORKERS).default(1).meta({
+  description:
+    "threads of serve that decide, each on a core of its own; `serve --workers` counts before it ([workers](operations.md#workers))",
+});
+
 export const listenSchema = z
   .strictObject({
     authz: address.prefault("127.0.0.1:9001").meta({ description: "gRPC for Envoy; `unix:/path` for a socket" }),
     authzStack: z.enum(["http2", "grpc-js"]).default("http2").meta({
       description:
         "what speaks gRPC there: `http2`, our own, or `grpc-js`, the reference ([when](operations.md#wire-stacks))",
+    }),
+    workerPorts: z.enum(["shared", "each"]).default("shared").meta({
+      description:
+        "with several `workers`: `shared`, one port of `authz`, whose connections the kernel spreads; or `each`, a port for each worker from that of `authz` on, which the printed Envoy takes in turn",
     }),
     ops: address
       .prefault("127.0.0.1:9002")

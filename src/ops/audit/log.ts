@@ -3,6 +3,7 @@ import { errorCode } from "../../files/read-error.ts";
 import { close, closeSync, constants, fstatSync, open, openSync, readSync, write } from "node:fs";
 import { promisify } from "node:util";
 import type { Log } from "../log.ts";
+import type { AuditTurns } from "./turns.ts";
 
 export interface AuditOptions {
   /** A file to append to; null is standard output. */
@@ -15,6 +16,8 @@ export interface AuditOptions {
   readonly onFailure: (message: string) => void;
   /** An earlier writer may have left half a line: begin with a newline if the file does not end with one. */
   readonly afterAnother?: boolean;
+  /** Where several threads write to it. */
+  readonly turns?: AuditTurns | null;
 }
 
 export interface Audit {
@@ -65,7 +68,7 @@ class AuditQueue {
   #closed = false;
 
   constructor(options: AuditOptions) {
-    this.#sink = new AuditSink(options.file, options.afterAnother ?? false);
+    this.#sink = new AuditSink(options.file, options.afterAnother ?? false, options.turns ?? null);
     this.#maxQueued = options.maxQueued;
     this.#report = throttledFailure(options);
   }
@@ -135,19 +138,30 @@ class AuditQueue {
 class AuditSink {
   readonly #file: string | null;
   #descriptor: number | null = null;
+  readonly #turns: AuditTurns | null;
   /** True while the last line is not whole, or may not be. */
   #torn: boolean;
 
-  constructor(file: string | null, afterAnother: boolean) {
+  constructor(file: string | null, afterAnother: boolean, turns: AuditTurns | null) {
     this.#file = file;
+    this.#turns = turns;
     this.#torn = afterAnother && (file === null || !endsWithLine(file));
   }
 
   /** Resolves once write(2) has taken all of it. @throws {NodeJS.ErrnoException} */
   async append(lines: string): Promise<void> {
     const fd = await this.#open();
-    if (lines !== "") await this.#writeAll(fd, Buffer.from(this.#torn ? `\n${lines}` : lines));
-    this.#torn = false;
+    if (lines === "") return void (this.#torn = false);
+    await this.#turns?.take();
+    try {
+      const isTorn = this.#torn || this.#turns?.isTorn() === true;
+      this.#turns?.setTorn(true); // until it is known to be whole: this thread may end meanwhile
+      await this.#writeAll(fd, Buffer.from(isTorn ? `\n${lines}` : lines));
+      this.#torn = false;
+    } finally {
+      this.#turns?.setTorn(this.#torn);
+      this.#turns?.give();
+    }
   }
 
   /** Closes the file; the next line opens it anew. */

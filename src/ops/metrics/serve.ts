@@ -6,6 +6,7 @@ import { createConfigMetrics, type ConfigMetrics } from "./config.ts";
 import { createCredentialMetrics, type CredentialMetrics } from "./credential.ts";
 import { createHotCounter, createHotHistogram, type Cell, type Series } from "./hot-path.ts";
 import { createRevocationMetrics, type RevocationMetrics } from "./revocation.ts";
+import type { Snapshot } from "./sum.ts";
 import { createTraceMetrics, type TraceMetrics } from "./traces.ts";
 
 export type StepName = "identify" | "decide" | "visible" | "credential" | "vault" | "wristband" | "audit";
@@ -31,6 +32,8 @@ export interface Metrics extends ConfigMetrics, CredentialMetrics, RevocationMet
   catalog(reading: CatalogReading): void;
   /** Prometheus text format. */
   render(): Promise<string>;
+  /** The same as values, to be added to those of other workers: {@link sumOf}. */
+  snapshot(): Promise<Snapshot>;
   readonly contentType: string;
 }
 
@@ -45,10 +48,11 @@ export interface CatalogReading {
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const DECISIONS: readonly AuditDecision[] = ["allow", "deny", "fail", "public"];
 
-export function createMetrics(): Metrics {
+/** @param worker number of the serving thread */
+export function createMetrics(worker = 0): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const decision = decisionPath(registry);
+  const decision = decisionPath(registry, String(worker));
   const reloads = new Counter({
     name: "mcp_authz_policy_reloads_total",
     help: "Policy reloads",
@@ -91,6 +95,7 @@ export function createMetrics(): Metrics {
     ...createTraceMetrics(registers),
     ...listMetrics(registers),
     render: () => registry.metrics(),
+    snapshot: () => registry.getMetricsAsJSON(),
   };
 }
 
@@ -185,8 +190,13 @@ function besideTheDecision(registers: Registry[], observeVault: (seconds: number
 }
 
 /** Metrics that every Check updates. */
-function decisionPath(registry: Registry): Pick<Metrics, "observeCheck" | "observeStep" | "cache"> {
+function decisionPath(registry: Registry, worker: string): Pick<Metrics, "observeCheck" | "observeStep" | "cache"> {
   const checks = checkCounts(registry);
+  const ofWorker = createHotCounter(registry, {
+    name: "mcp_authz_worker_checks_total",
+    help: "Checks answered by each worker",
+    labelNames: ["worker"],
+  })(worker);
   const checkTimes = createHotHistogram(
     registry,
     { name: "mcp_authz_check_seconds", help: "Time of a Check", labelNames: ["decision"] },
@@ -209,6 +219,7 @@ function decisionPath(registry: Registry): Pick<Metrics, "observeCheck" | "obser
     observeCheck(decision, reason, seconds) {
       const cell = checks.get(reason ?? decision);
       if (cell !== undefined) cell.count += 1;
+      ofWorker.count += 1;
       timeOf.get(decision)?.observe(seconds);
     },
     observeStep(step, seconds) {

@@ -2,12 +2,14 @@
 import { auditRecord, createIsoTime, type Verdict } from "../../authz/audit-record.ts";
 import { NO_SLOT } from "../../authz/facts.ts";
 import { createAudit, type AuditOptions } from "../audit/log.ts";
+import type { AuditTurns } from "../audit/turns.ts";
 import { readInFlight, type UnrecordedCheck } from "./in-flight.ts";
 import type { Loss } from "./messages.ts";
 
 export interface LostLineOptions {
   readonly file: AuditOptions["file"];
   readonly onFailure: AuditOptions["onFailure"];
+  readonly turns?: AuditTurns | null;
 }
 
 /** The next thread starts after this time, also if the disk or the pipe is full: queued lines are written later. */
@@ -30,12 +32,12 @@ const LOST: Readonly<Record<Loss["cause"], Verdict>> = {
 };
 
 /** Writes one line for each Check that the ended thread left without one. Never rejects. */
-export async function writeLostLines(loss: Loss, { file, onFailure }: LostLineOptions): Promise<void> {
+export async function writeLostLines(loss: Loss, { file, onFailure, turns = null }: LostLineOptions): Promise<void> {
   const lost = readInFlight(loss.inFlight);
   if (lost.length === 0) return;
   const monotonic = () => performance.now();
   // A new descriptor: the file may have been rotated, and the ended thread may have left half a line.
-  const audit = createAudit({ file, maxQueued: lost.length, monotonic, onFailure, afterAnother: true });
+  const audit = createAudit({ file, maxQueued: lost.length, monotonic, onFailure, afterAnother: true, turns });
   const clock = { now: Date.now, isoTime: createIsoTime() };
   for (const check of lost) void audit.write(recordOf(check, loss, clock));
   await Promise.race([audit.close(), timeout()]);

@@ -38,7 +38,7 @@ describe("E04: an evaluation that does not end", () => {
     await until(() => events().includes("policy_ran_away"));
     await new Promise((done) => setTimeout(done, 300));
     expect(events()).toEqual(["policy_ran_away"]);
-    supervisor.send({ type: "terminate" });
+    supervisor.terminate();
     expect(await supervisor.ended).toBe(0);
   });
 
@@ -53,7 +53,7 @@ describe("E04: an evaluation that does not end", () => {
     await until(() => events().length === 5);
     expect(logged().map(({ quarantined }) => quarantined)).toEqual([null, null, null, null, null]);
     expect(logged().map(({ suspendedSeconds }) => suspendedSeconds)).toEqual([60, 120, 240, 480, 960]);
-    supervisor.send({ type: "terminate" });
+    supervisor.terminate();
     expect(await supervisor.ended).toBe(0);
   });
 
@@ -63,7 +63,7 @@ describe("E04: an evaluation that does not end", () => {
     await new Promise((done) => setTimeout(done, 400));
     expect(events()).toEqual(["policy_ran_away", "policy_ran_away", "policy_ran_away"]);
     expect(logged()[2]).toMatchObject({ quarantined: "r1", restarts: 3 });
-    supervisor.send({ type: "terminate" });
+    supervisor.terminate();
     expect(await supervisor.ended).toBe(0);
   });
 
@@ -79,7 +79,7 @@ describe("E04: an evaluation that does not end", () => {
       [null, null],
       [null, "r1"],
     ]);
-    supervisor.send({ type: "terminate" });
+    supervisor.terminate();
     expect(await supervisor.ended).toBe(0);
   });
 
@@ -87,7 +87,7 @@ describe("E04: an evaluation that does not end", () => {
     const { supervisor, events, logged } = run("sources, then callers");
     await until(() => events().length === 5);
     expect(logged()[4]).toMatchObject({ quarantined: null, hostQuarantined: "r1" });
-    supervisor.send({ type: "terminate" });
+    supervisor.terminate();
     expect(await supervisor.ended).toBe(0);
   });
 
@@ -101,7 +101,7 @@ describe("E04: an evaluation that does not end", () => {
     const { supervisor, events, logged, losses } = run("out of memory");
     await until(() => events().includes("policy_ran_away"));
     expect([logged()[0], losses[0]]).toMatchObject([{ subject: "mallory" }, ["ran_away", "bystander", "runaway!"]]);
-    supervisor.send({ type: "terminate" });
+    supervisor.terminate();
     await supervisor.ended;
   });
 });
@@ -119,7 +119,7 @@ it("a document that a thread fetched is there in the next one", async () => {
 it("N03: a crash is mended once, and a crash loop ends the process", async () => {
   const once = run("crash once");
   await until(() => once.events().includes("thread_restarted"));
-  once.supervisor.send({ type: "terminate" });
+  once.supervisor.terminate();
   expect(await once.supervisor.ended).toBe(0);
   expect(await run("crash always").supervisor.ended).toBe(9);
 });
