@@ -36,7 +36,7 @@ type ClientTls = Config["envoy"]["tls"]["authz"];
 export function clusters(config: Config): object[] {
   const { envoy, listen } = config;
   return [
-    authzCluster(envoy.authzAddress ?? listen.authz, envoy.tls.authz),
+    authzCluster(workerAddresses(config), envoy.tls.authz),
     ...(config.policy.mode === "envoy" ? [] : [brokerCluster(config)]),
     ...Object.entries(config.servers).flatMap(([name, server]) =>
       shardNames(config, name, server).map((shard) => ({
@@ -50,6 +50,15 @@ export function clusters(config: Config): object[] {
   ];
 }
 
+/** One for each worker, where each has a port of its own; then Envoy asks them in turn. */
+function workerAddresses({ envoy, listen, workers }: Config): readonly [ListenAddress, ...ListenAddress[]] {
+  const first = envoy.authzAddress ?? listen.authz;
+  if (first.kind === "unix" || listen.workerPorts !== "each") return [first];
+  const { host, port } = first;
+  const others = Array.from({ length: workers - 1 }, (_, i) => ({ kind: "tcp", host, port: port + i + 1 }) as const);
+  return [first, ...others];
+}
+
 function brokerCluster({ envoy, listen, sessions }: Config): object {
   return {
     ...cluster("mcp_broker", envoy.brokerAddress ?? listen.broker),
@@ -59,20 +68,24 @@ function brokerCluster({ envoy, listen, sessions }: Config): object {
   };
 }
 
-function cluster(name: string, address: ListenAddress): object {
+function cluster(name: string, address: ListenAddress, others: readonly ListenAddress[] = []): object {
   const isFixed = address.kind === "unix" || isIP(address.host) !== 0;
-  const endpoint = address.kind === "unix" ? { pipe: { path: address.path } } : socketAddress(address);
   return {
     name,
     type: isFixed ? "STATIC" : "STRICT_DNS",
     connect_timeout: "1s",
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: endpoint } }] }] },
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [address, ...others].map(endpointOf) }] },
   };
 }
 
-function authzCluster(address: ListenAddress, tls: ClientTls): object {
+function endpointOf(address: ListenAddress): object {
+  const at = address.kind === "unix" ? { pipe: { path: address.path } } : socketAddress(address);
+  return { endpoint: { address: at } };
+}
+
+function authzCluster([address, ...others]: ReturnType<typeof workerAddresses>, tls: ClientTls): object {
   return {
-    ...cluster("mcp_authz", address),
+    ...cluster("mcp_authz", address, others),
     circuit_breakers: { thresholds: [{ max_requests: CHECKS, max_pending_requests: CHECKS, max_connections: 64 }] },
     common_lb_config: { healthy_panic_threshold: { value: 0 } }, // the default keeps sending to an unhealthy service
     health_checks: [

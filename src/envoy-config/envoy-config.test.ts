@@ -62,3 +62,27 @@ it.each([
   expect(keys({ clientCaFile: "ca.pem" })).toContain(key);
   expect(keys({})).not.toContain(key);
 });
+
+it("each worker with a port of its own is an endpoint; one port of all is one", () => {
+  const portsOf = (more: object) => {
+    const printed = envoyConfigYaml(config(more).config);
+    const cluster = /cluster_name: mcp_authz\n[\s\S]*?health_checks/.exec(printed)?.[0] ?? "";
+    return [...cluster.matchAll(/port_value: (\d+)/g)].map(([, port]) => Number(port));
+  };
+  expect(portsOf({ workers: 3, listen: { authz: "127.0.0.1:9101" } })).toEqual([9101]);
+  expect(portsOf({ workers: 3, listen: { authz: "127.0.0.1:9101", workerPorts: "each" } })).toEqual([9101, 9102, 9103]);
+  const elsewhere = { authzAddress: "127.0.0.9:19001" };
+  const listen = { authz: "127.0.0.1:9101", workerPorts: "each" };
+  expect(portsOf({ workers: 2, listen, envoy: elsewhere })).toEqual([19001, 19002]);
+});
+
+it.each([
+  [{ authz: "unix:/run/authz.sock" }, "listen.authz"],
+  [{ authzen: "unix:/run/authzen.sock" }, "listen.authzen"],
+  [{ workerPorts: "each", authz: "127.0.0.1:0" }, "listen.workerPorts"],
+  [{ workerPorts: "each", authz: "127.0.0.1:65535" }, "listen.workerPorts"],
+  [{ workerPorts: "each", authz: "127.0.0.1:9001", ops: "127.0.0.1:9002" }, "listen.workerPorts"],
+])("several workers cannot listen on %o", (listen, key) => {
+  expect(() => config({ workers: 2, listen })).toThrow(`${key}:`);
+  expect(() => config({ workers: 1, listen, authzen: { origin: "https://pdp.example.com" } })).not.toThrow();
+});

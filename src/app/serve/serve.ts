@@ -124,7 +124,9 @@ function sayListening(
   parts: ServeParts,
 ): void {
   const state = { policy: parts.policy.revision(), ready: isReady(parts) };
-  log.info(worker === null ? "listening" : "worker_listening", { ...portsOf(opened, worker), ...state });
+  const fields = { ...portsOf(opened, worker), ...state };
+  if (worker === null) log.info("listening", fields);
+  else log.info("worker_listening", fields);
 }
 
 /** As the log names them. */

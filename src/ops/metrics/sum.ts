@@ -22,6 +22,7 @@ const GREATEST: ReadonlySet<string> = new Set([
   "mcp_authz_catalog_age_seconds",
   "mcp_authz_catalog_names",
   "mcp_authz_catalog_servers_left_out",
+  "mcp_authz_credential_never_found",
 ]);
 const LEAST: ReadonlySet<string> = new Set(["mcp_authz_vault_last_login_ok"]);
 

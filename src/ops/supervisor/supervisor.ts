@@ -279,7 +279,7 @@ class Supervision<T> {
     if (reported !== null) this.#end(place, reported);
     else if (this.#terminating) this.#end(place, ranAway === null ? code : 1);
     else if (ranAway !== null) this.#afterRunaway(place, { caller, revision, rules: ruleAt(inFlight, ranAway) });
-    else if (ready && this.#mayRestart()) this.#restart(place, "thread_restarted", {});
+    else if (ready && this.#mayRestart()) this.#restart("thread_restarted", place, {});
     else this.#end(place, code === 0 ? 1 : code);
   }
 
@@ -294,7 +294,7 @@ class Supervision<T> {
     this.#finish(this.#code);
   }
 
-  #restart(place: Place, event: "policy_ran_away" | "thread_restarted", more: object): void {
+  #restart(event: "policy_ran_away" | "thread_restarted", place: Place, more: object): void {
     this.#restarts += 1;
     const { mcp: quarantined, host: hostQuarantined } = this.#quarantined;
     const worker = this.#places.length > 1 ? { worker: place.index } : {};
@@ -313,7 +313,7 @@ class Supervision<T> {
       this.#tellAll({ type: "quarantine", revision, rules });
     }
     if (suspension !== null) this.#tellAll({ type: "suspend", suspension });
-    this.#restart(place, "policy_ran_away", suspension === null ? {} : secondsOf(suspension));
+    this.#restart("policy_ran_away", place, suspension === null ? {} : secondsOf(suspension));
   }
   /** False after MAX_CRASHES within WINDOW_MS: the process ends, and its service manager restarts it with a delay. */
   #mayRestart(): boolean {
