@@ -12,6 +12,9 @@ export interface OpsResponse {
   readonly allow?: string;
 }
 
+/** Of a request, what routes look at. */
+export type OpsRequest = Pick<IncomingMessage, "headers">;
+
 export interface OpsServerOptions {
   readonly name: string;
   readonly address: ListenAddress;
@@ -22,7 +25,7 @@ export interface OpsServerOptions {
   readonly posts?: Routes;
 }
 
-type Routes = Readonly<Record<string, (request: IncomingMessage) => OpsResponse | Promise<OpsResponse>>>;
+type Routes = Readonly<Record<string, (request: OpsRequest) => OpsResponse | Promise<OpsResponse>>>;
 
 export interface OpsServer {
   listen(): Promise<number>;

@@ -1,5 +1,4 @@
 // serve's operator listener: health, readiness, metrics, JWK Set, refetched credentials. I/O: HTTP.
-import type { IncomingMessage } from "node:http";
 import { threadId } from "node:worker_threads";
 import type { CatalogClient } from "../../catalog/client.ts";
 import type { Config } from "../../config/load.ts";
@@ -7,7 +6,7 @@ import type { IdentityService } from "../../identity/identity.ts";
 import type { Revocations } from "../../identity/revocations.ts";
 import type { Audit } from "../../ops/audit/log.ts";
 import type { Metrics } from "../../ops/metrics/serve.ts";
-import { createOpsServer, type OpsResponse, type OpsServer } from "../../ops/ops-server.ts";
+import { createOpsServer, type OpsRequest, type OpsResponse, type OpsServer } from "../../ops/ops-server.ts";
 import type { ConfigState } from "../../ops/reload.ts";
 import type { Suspensions } from "../../ops/supervisor/suspensions.ts";
 import type { PolicyStore } from "../../policy/store.ts";
@@ -16,10 +15,7 @@ import { tlsOf } from "../tls-listeners.ts";
 import type { Traces } from "../traces.ts";
 import type { LiveCheck } from "./live-check.ts";
 
-/** Of a request, what routes look at. */
-export type Asked = Pick<IncomingMessage, "headers">;
-
-type Routes = Readonly<Record<string, (request: Asked) => OpsResponse | Promise<OpsResponse>>>;
+type Routes = Readonly<Record<string, (request: OpsRequest) => OpsResponse | Promise<OpsResponse>>>;
 
 export interface OpsRoutes {
   readonly routes: Routes;
@@ -41,7 +37,7 @@ export interface ServeParts {
   readonly stopping: () => boolean;
   readonly configState: () => ConfigState;
   /** Answers a broker whose server refused a credential. */
-  readonly refetch: (request: Asked) => Promise<OpsResponse>;
+  readonly refetch: (request: OpsRequest) => Promise<OpsResponse>;
   /** The JWK Set to publish: of wristbands, or of assertions, for servers, which must not take a wristband for one. */
   readonly keySet: (of: "current" | "assertions") => string;
 }

@@ -11,12 +11,11 @@ import {
   type RefetcherOptions,
   type RefetchResult,
 } from "../../credential/refetch.ts";
-import type { OpsResponse } from "../../ops/ops-server.ts";
+import type { OpsRequest, OpsResponse } from "../../ops/ops-server.ts";
 import type { SigningKey } from "../../wristband/keys.ts";
 import { isProof, REFUSED_BY, REFUSED_PROOF, type RefetchAnswer } from "../../wristband/refetch.ts";
 import { createVerifier } from "../../wristband/verify.ts";
 import { ownAddress } from "../own-address.ts";
-import type { Asked } from "./ops.ts";
 
 export interface RefetchDeps {
   readonly refetcher: Refetcher;
@@ -58,7 +57,7 @@ export function createRefetchRoute({ wristband }: Config, deps: RefetchDeps) {
   const verify = createVerifier({ issuer, audience, findKey, now: deps.now });
   const isoTime = createIsoTime();
 
-  const refetch = async ({ headers }: Asked): Promise<Refetched> => {
+  const refetch = async ({ headers }: OpsRequest): Promise<Refetched> => {
     const jws = /^Bearer ([A-Za-z0-9._-]+)$/.exec(headers.authorization ?? "")?.[1] ?? "";
     const verified = verify(jws);
     if (!verified.ok || verified.value.use !== "call") return { result: "unknown" };
@@ -81,7 +80,7 @@ export function createRefetchRoute({ wristband }: Config, deps: RefetchDeps) {
     return auditRecord({ ...call.facts, ...again }, verdict, { now: deps.now, isoTime });
   };
 
-  return async (request: Asked): Promise<OpsResponse> => {
+  return async (request: OpsRequest): Promise<OpsResponse> => {
     const refetched = await refetch(request);
     // Another worker may know the call: the one that is asked last counts that none does.
     if (refetched.result !== "unknown" || deps.isLast !== false) deps.observe(refetched.result);

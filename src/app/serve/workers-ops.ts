@@ -1,11 +1,11 @@
 // The operator listener of several workers, in the main thread: it asks them, and says one thing of all. I/O by messages.
 import type { Config } from "../../config/load.ts";
 import { createSumOfWorkers, type Seen } from "../../ops/metrics/sum.ts";
-import type { OpsResponse, OpsServer } from "../../ops/ops-server.ts";
+import type { OpsRequest, OpsResponse, OpsServer } from "../../ops/ops-server.ts";
 import type { OpsAnswer } from "../../ops/supervisor/messages.ts";
 import type { Supervisor } from "../../ops/supervisor/supervisor.ts";
 import { REFETCH_PATH } from "../../wristband/refetch.ts";
-import { opsServer, type Asked } from "./ops.ts";
+import { opsServer } from "./ops.ts";
 
 export interface WorkersOps {
   readonly workers: number;
@@ -47,7 +47,7 @@ export function workersOps(config: Config, { workers, ask, isComplete }: Workers
 
 /** From the last to the first: one of them has the call, if any, and the first counts it where none has. */
 async function refetched(
-  { headers }: Asked,
+  { headers }: OpsRequest,
   { workers, ask }: Pick<WorkersOps, "workers" | "ask">,
 ): Promise<OpsResponse> {
   let last: OpsAnswer | null = null;
