@@ -25,7 +25,7 @@ export interface OpsServerOptions {
   readonly posts?: Routes;
 }
 
-type Routes = Readonly<Record<string, (request: OpsRequest) => OpsResponse | Promise<OpsResponse>>>;
+type Routes = Readonly<Record<string, (request: IncomingMessage) => OpsResponse | Promise<OpsResponse>>>;
 
 export interface OpsServer {
   listen(): Promise<number>;

@@ -78,6 +78,7 @@ async function stop(serve: Serve): Promise<void> {
 
 const voter = createVoter(tell);
 let isOneOfMany = false;
+let reloading: Promise<void> = Promise.resolve();
 let serving: Promise<Serve> | null = null;
 parentPort?.on("message", (message: ToThread<LoadedPolicy>) => {
   if (message.type === "start") {
@@ -94,5 +95,9 @@ async function act(serve: Serve, message: Exclude<ToThread<LoadedPolicy>, { type
   if (message.type === "policy") return serve.adopt(message.policy);
   if (message.type === "quarantine") return serve.quarantine(message.revision, message.rules);
   if (message.type === "ask") return tell({ type: "answer", id: message.id, answer: await serve.answer(message) });
-  return message.type === "reload" ? reload(serve, message.cause, message.round) : stop(serve);
+  if (message.type !== "reload") return stop(serve);
+  // In the order of the rounds, which is that of all workers: each waits for the others in every round.
+  const { cause, round } = message;
+  reloading = reloading.then(() => reload(serve, cause, round));
+  return reloading;
 }

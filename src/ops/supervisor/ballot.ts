@@ -23,6 +23,8 @@ interface Round {
   hasLost: boolean;
 }
 
+/** What a worker has not said by then is a no: it hangs, and the others want to read on. */
+const TIMEOUT_MS = 60_000;
 /** Rounds that are remembered: a worker takes one after the other, and the last ones may be waiting. */
 const MAX_ROUNDS = 16;
 
@@ -43,10 +45,20 @@ export function createBallots(tell: (members: readonly number[], verdict: Verdic
     votes.clear();
   }
 
+  function lose(number: number, round: Round): void {
+    round.hasLost = true;
+    for (const part of round.parts.keys()) judge(number, part);
+  }
+
   return {
     begin(members) {
       last += 1;
-      rounds.set(last, { members: new Set(members), parts: new Map(), hasLost: false });
+      const [number, round] = [
+        last,
+        { members: new Set(members), parts: new Map<string, Map<number, Vote>>(), hasLost: false },
+      ];
+      rounds.set(number, round);
+      setTimeout(() => lose(number, round), TIMEOUT_MS).unref();
       for (const old of rounds.keys()) if (old <= last - MAX_ROUNDS) rounds.delete(old);
       return last;
     },
@@ -62,9 +74,7 @@ export function createBallots(tell: (members: readonly number[], verdict: Verdic
     },
     left(index) {
       for (const [number, round] of rounds) {
-        if (!round.members.has(index)) continue;
-        round.hasLost = true;
-        for (const part of round.parts.keys()) judge(number, part);
+        if (round.members.has(index)) lose(number, round);
       }
     },
   };

@@ -60,6 +60,8 @@ const MAX_CRASHES = 5;
  * 11 ms of CPU at most, with 1 MiB of arguments; a list of 1,000 names 20 ms for a caller of 100 groups, 0.2 s for one of 2,000.
  */
 const SLOW_SHARE = { named: 0.2, list: 0.5 };
+/** Pause before another try of a worker that could not start: fewer of them in a minute than end the process. */
+const TRY_AGAIN_MS = 15_000;
 /** Delay between `ready` and the creation of the spare thread, which would compete with waiting clients for the CPU. */
 const SPARE_AFTER_MS = 500;
 
@@ -87,6 +89,8 @@ interface Place {
   inFlight: SharedArrayBuffer;
   remembered: SharedArrayBuffer | null;
   isReady: boolean;
+  /** Ends the pause before the next thread; null in none. */
+  waiting: (() => void) | null;
   /** `over`: its last thread has ended, and its audit lines are written. */
   state: "new" | "begun" | "over";
 }
@@ -130,7 +134,15 @@ class Supervision<T> {
     this.#finish = finish;
     this.#runaways = new Runaways({ suspendMs: options.suspendMs, monotonic: () => performance.now() });
     this.#places = Array.from({ length: options.workers?.count ?? 1 }, (_, index) => ({
-      ...{ index, current: null, inFlight: newInFlight(), remembered: null, isReady: false, state: "new" as const },
+      ...{
+        index,
+        current: null,
+        inFlight: newInFlight(),
+        remembered: null,
+        isReady: false,
+        waiting: null,
+        state: "new" as const,
+      },
     }));
   }
 
@@ -143,6 +155,7 @@ class Supervision<T> {
   terminate(): void {
     this.#terminating = true;
     this.#tellAll({ type: "terminate" });
+    for (const { waiting } of this.#places) waiting?.();
   }
 
   reload(cause: ReloadCause): void {
@@ -171,6 +184,7 @@ class Supervision<T> {
     placed.place = place;
     place.current = placed.thread;
     place.state = "begun";
+    place.waiting = null;
     place.inFlight = newInFlight();
     place.current.start(this.#handover(place));
     // `terminate` may have arrived between two threads.
@@ -276,11 +290,29 @@ class Supervision<T> {
     const cause = causeOf(reported, ranAway);
     const caller = ranAway === null ? null : callerAt(inFlight, ranAway);
     await this.#options.onLoss({ inFlight, cause, slot: ranAway ?? NO_SLOT, revision });
-    if (reported !== null) this.#end(place, reported);
+    if (reported !== null && this.#mayTryAgain()) this.#tryAgain(place);
+    else if (reported !== null) this.#end(place, reported);
     else if (this.#terminating) this.#end(place, ranAway === null ? code : 1);
     else if (ranAway !== null) this.#afterRunaway(place, { caller, revision, rules: ruleAt(inFlight, ranAway) });
     else if (ready && this.#mayRestart()) this.#restart("thread_restarted", place, {});
     else this.#end(place, code === 0 ? 1 : code);
+  }
+
+  /** While others serve, one that cannot start, or that gives up, does not end them. */
+  #mayTryAgain(): boolean {
+    return !this.#terminating && this.#isOpen && this.#places.some(({ isReady }) => isReady) && this.#mayRestart();
+  }
+
+  #tryAgain(place: Place): void {
+    const timer = setTimeout(() => {
+      if (this.#terminating) this.#end(place, 0);
+      else this.#restart("thread_restarted", place, {});
+    }, TRY_AGAIN_MS);
+    place.waiting = () => {
+      place.waiting = null;
+      clearTimeout(timer);
+      this.#end(place, 0);
+    };
   }
 
   /** A worker ends for good: so do all, in order. */

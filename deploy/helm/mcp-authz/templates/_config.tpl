@@ -6,7 +6,7 @@
 {{- if hasKey $config "tls" -}}
 {{- fail "config.tls is set by the chart: name the certificates' Secrets in tls.serve.secretName and tls.broker.secretName." -}}
 {{- end -}}
-{{- range $key := list "authz" "ops" "broker" "brokerOps" "plaintext" -}}
+{{- range $key := list "authz" "ops" "broker" "brokerOps" "plaintext" "workerPorts" -}}
 {{- if hasKey (default dict $config.listen) $key -}}
 {{- fail (printf "config.listen.%s is set by the chart: leave it out (tls.mode: mesh is what makes listeners plain)." $key) -}}
 {{- end -}}
