@@ -50,7 +50,7 @@ it("after a line that an ended worker left cut off, the next one begins a line o
   expect(await first?.write({ n: 1 })).toBe(true);
   createAuditTurns(memory, 0).setTorn(true);
   expect(await second?.write({ n: 2 })).toBe(true);
-  await Promise.all(Array.from({ length: 60 }, (_, n) => audits[n % 2]?.write({ n, text: "x".repeat(5000) })));
+  await Promise.all(Array.from({ length: 60 }, async (_, n) => audits[n % 2]?.write({ n, text: "x".repeat(5000) })));
   await Promise.all(audits.map((audit) => audit.close()));
   const lines = readFileSync(file, "utf8").split("\n");
   expect(lines.slice(0, 3)).toEqual(['{"n":1}', "", '{"n":2}']);

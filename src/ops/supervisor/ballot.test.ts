@@ -5,7 +5,7 @@ import type { Vote } from "./messages.ts";
 function ballots() {
   const told: string[] = [];
   const box = createBallots((members, { part, isAgreed }: Verdict) => {
-    told.push(`${members.toSorted().join(" ")}: ${part} ${isAgreed ? "yes" : "no"}`);
+    told.push(`${members.toSorted((a, b) => a - b).join(" ")}: ${part} ${isAgreed ? "yes" : "no"}`);
   });
   const vote = (round: number, more: Partial<Vote> = {}): Vote => {
     return { round, part: "servers", isReady: true, content: "a", ...more };

@@ -279,23 +279,31 @@ class Supervision<T> {
     this.#tellAll({ type: "suspend", suspension });
   }
 
-  async #after(place: Place, { reported, code, ready, ranAway }: ThreadEnd): Promise<void> {
-    const { inFlight } = place;
+  #left(place: Place): void {
     place.current = null;
     place.isReady = false;
     this.#options.workers?.onEnd(place.index);
     this.#ballots.left(place.index);
     this.#questions.left(place.index);
+  }
+
+  async #after(place: Place, { reported, code, ready, ranAway }: ThreadEnd): Promise<void> {
+    const { inFlight } = place;
+    this.#left(place);
     const revision = this.#revision;
     const cause = causeOf(reported, ranAway);
     const caller = ranAway === null ? null : callerAt(inFlight, ranAway);
     await this.#options.onLoss({ inFlight, cause, slot: ranAway ?? NO_SLOT, revision });
-    if (reported !== null && this.#mayTryAgain()) this.#tryAgain(place);
-    else if (reported !== null) this.#end(place, reported);
+    if (reported !== null) this.#afterEnd(place, reported);
     else if (this.#terminating) this.#end(place, ranAway === null ? code : 1);
     else if (ranAway !== null) this.#afterRunaway(place, { caller, revision, rules: ruleAt(inFlight, ranAway) });
     else if (ready && this.#mayRestart()) this.#restart("thread_restarted", place, {});
     else this.#end(place, code === 0 ? 1 : code);
+  }
+
+  #afterEnd(place: Place, code: number): void {
+    if (this.#mayTryAgain()) this.#tryAgain(place);
+    else this.#end(place, code);
   }
 
   /** While others serve, one that cannot start, or that gives up, does not end them. */
