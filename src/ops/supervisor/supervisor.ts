@@ -11,7 +11,8 @@ import type { Log } from "../log.ts";
 import type { ReloadCause } from "../reload.ts";
 import { createQuestions } from "./questions.ts";
 import { Runaways, type Rules } from "./runaways.ts";
-import { makeThread, type SupervisedThread, type ThreadEnd } from "./thread.ts";
+import type { Place, Placed } from "./place.ts";
+import { makeThread, type ThreadEnd } from "./thread.ts";
 import type { Suspension } from "./suspensions.ts";
 
 export interface SupervisorOptions<T> {
@@ -80,25 +81,6 @@ export function supervise<T>(options: SupervisorOptions<T>): Supervisor {
     ask: (worker, question) => supervision.ask(worker, question),
     isComplete: () => supervision.isComplete(),
   };
-}
-
-/** One serving thread after the other. */
-interface Place {
-  readonly index: number;
-  current: SupervisedThread | null;
-  inFlight: SharedArrayBuffer;
-  remembered: SharedArrayBuffer | null;
-  isReady: boolean;
-  /** Ends the pause before the next thread; null in none. */
-  waiting: (() => void) | null;
-  /** `over`: its last thread has ended, and its audit lines are written. */
-  state: "new" | "begun" | "over";
-}
-
-/** A thread and the place that it was started in; null while it is a spare one. */
-interface Placed {
-  readonly thread: SupervisedThread;
-  place: Place | null;
 }
 
 /** The threads of one service, and the state between them. */
