@@ -34,7 +34,7 @@ export const CHECKS = 4096;
 type ClientTls = Config["envoy"]["tls"]["authz"];
 
 export function clusters(config: Config): object[] {
-  const { envoy, listen } = config;
+  const { envoy } = config;
   return [
     authzCluster(workerAddresses(config), envoy.tls.authz),
     ...(config.policy.mode === "envoy" ? [] : [brokerCluster(config)]),
