@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { ALICE } from "../../../test/fakes/authz.ts";
 import { someInFlight } from "../../../test/fakes/handover.ts";
 import { newCheckFacts, NO_SLOT } from "../../authz/facts.ts";
@@ -7,6 +7,8 @@ import { readInFlight } from "./in-flight.ts";
 import { createLog } from "../log.ts";
 import { supervise } from "./supervisor.ts";
 
+// Threads start slowly where others want the cores.
+vi.setConfig({ testTimeout: 60_000 });
 const script = new URL("../../../test/fakes/supervised.ts", import.meta.url);
 
 function run(plan: string, limitMs = 60) {
@@ -25,9 +27,9 @@ function run(plan: string, limitMs = 60) {
 }
 
 async function until(check: () => boolean): Promise<void> {
-  const end = Date.now() + 15_000;
+  const end = Date.now() + 45_000;
   while (!check()) {
-    if (Date.now() > end) throw new Error("not within 15 s");
+    if (Date.now() > end) throw new Error("not within 45 s");
     await new Promise((done) => setTimeout(done, 20));
   }
 }
