@@ -29,7 +29,11 @@ export interface Rendered {
 
 /** `helm template` as release `mcp-authz` in namespace `mcp`. */
 export function render(...args: readonly string[]): Rendered {
-  const command = ["template", "mcp-authz", CHART, "--namespace", "mcp", ...args];
+  return renderAs("mcp-authz", ...args);
+}
+
+export function renderAs(release: string, ...args: readonly string[]): Rendered {
+  const command = ["template", release, CHART, "--namespace", "mcp", ...args];
   const { status, stdout, stderr } = spawnSync(goProgram("helm"), command, { encoding: "utf8" });
   return status === 0 ? { text: stdout, error: "" } : { text: "", error: stderr };
 }

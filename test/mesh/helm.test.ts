@@ -5,7 +5,19 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { goProgram } from "../../tools/lib/go-programs.ts";
-import { CHART, example, exampleFile, EXAMPLES, find, layOut, podSpec, render, type Manifest } from "./chart.ts";
+import {
+  CHART,
+  example,
+  exampleFile,
+  EXAMPLES,
+  find,
+  layOut,
+  manifests,
+  podSpec,
+  render,
+  renderAs,
+  type Manifest,
+} from "./chart.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "mcp-authz-chart-"));
@@ -233,6 +245,50 @@ describe("what is missing is said in one sentence", () => {
       ["-f", minimal, "--set-string", "config.drainDelayMs=5000"],
       /config\.drainDelayMs: give the number/,
     ],
+    ...[
+      ["config.servers.github.credential[0].static=ghp_abc", "static"],
+      ["config.vault.auth.token=s.abc", "token"],
+      ["config.vault.auth.approle.secretId=abc", "secretId"],
+      ["config.servers.github.credential[0].exchange.client.secret=1234", "secret"],
+      ["config.traces.headers.authorization=Bearer abc", "authorization"],
+      ["config.servers.github.headers.Authorization=Bearer abc", "Authorization"],
+      ["config.servers.github.url=https://u:pw@mcp.example.com", "url"],
+      ["config.wristband.keys[0].pem=-----BEGIN PRIVATE KEY----- abc", "pem"],
+    ].map(([set = "", key = ""]): [string, readonly string[], RegExp] => [
+      `a secret in plain: ${set}`,
+      ["-f", minimal, "--set", set],
+      new RegExp(`config\\.\\S*${key} (?:would stand in a ConfigMap in plain|has a key or a password in plain)`),
+    ]),
+    [
+      "a secret of a variable in plain",
+      ["-f", exampleFile("production"), "--set-json", 'env=[{"name":"EXCHANGE_SECRET","value":"abc"}]'],
+      /EXCHANGE_SECRET, whose value stands in env in plain/,
+    ],
+    [
+      "a secret from a ConfigMap",
+      ["-f", minimal, "--set-json", 'files[1]={"configMap":"c","folder":"secrets","items":["github"]}'],
+      /secrets\/github is a secret, and files brings it from a ConfigMap/,
+    ],
+    [
+      "a file twice",
+      ["-f", minimal, "--set-json", 'files[2]={"secret":"other","folder":"secrets","items":["github"]}'],
+      /files: two would be the file secrets\/github/,
+    ],
+    [
+      "a certificate of one's own",
+      ["-f", minimal, "--set-json", 'files[2]={"secret":"other","folder":"tls/serve","items":["tls.key"]}'],
+      /files: two would be the file tls\/serve\/tls\.key/,
+    ],
+    [
+      "fewer replicas at most than at least",
+      ["-f", minimal, "--set-json", 'serve.autoscaling={"enabled":true,"maxReplicas":1}'],
+      /serve\.autoscaling: maxReplicas is below minReplicas/,
+    ],
+    [
+      "a volume of the chart's name",
+      ["-f", minimal, "--set-json", 'broker.extraVolumes=[{"name":"files","emptyDir":{}}]'],
+      /broker\.extraVolumes: the chart has a volume files/,
+    ],
     [
       "a ServiceAccount without a name",
       ["-f", minimal, "--set", "serviceAccount.create=false"],
@@ -242,6 +298,115 @@ describe("what is missing is said in one sentence", () => {
     const { text, error } = render(...args);
     expect(text).toBe("");
     expect(error).toMatch(sentence);
+  });
+});
+
+// One value of another kind, an unknown key, or one that breaks what the chart makes of it.
+it.each([
+  "serve.replicas=0",
+  "broker.replicas=-1",
+  'serve.replicas="2"',
+  "serve.replicas=1.5",
+  "serve.replica=2",
+  "serve=null",
+  "serve=[]",
+  "config=[]",
+  'config="publicOrigin: x"',
+  "policy.files=[]",
+  'policy.files={"../x.rego":"x"}',
+  'policy.mountPath="/etc/mcp-authz"',
+  'policy.mountPath="/tmp"',
+  'policy.mountPath="/a/../etc"',
+  'files={"secret":"x"}',
+  'files[0].folder="../keys"',
+  'files[0].configMap="both"',
+  'image.repository="registry.example.com/mcp-authz:1"',
+  'image.repository="-x y"',
+  "image.tag=1",
+  'image.tag="a b"',
+  'serve.image.tag="x:y"',
+  'serve.image.repository="other"',
+  'broker.image.digest="sha256:abc"',
+  `fullnameOverride="${"a".repeat(51)}"`,
+  'fullnameOverride="Gateway"',
+  'nameOverride="a.b"',
+  'env=[{"name":"A B","value":"x"}]',
+  'env=[{"name":"A","valueForm":{}}]',
+  'serve.podLabels={"app.kubernetes.io/component":"broker"}',
+  'serve.podLabels={"app.kubernetes.io/instance":"other"}',
+  'serve.podAnnotations={"checksum/config-at-start":"x"}',
+  'broker.podDisruptionBudget.maxUnavailable="all"',
+  'tls.mode="plain"',
+  'tls.clientCa="no"',
+  'networkPolicy.enabled="false"',
+  'networkPolicy.egress={"to":[]}',
+  // Helm takes the default away.
+  "serve.logLevel=null",
+  "tls.clientCa=null",
+  "networkPolicy.enabled=null",
+  "networkPolicy=null",
+  'metrics.serviceMonitor.interval="often"',
+])("is no value: %s", (value) => {
+  const { text, error } = render("-f", exampleFile("minimal"), "--set-json", value);
+  expect(text).toBe("");
+  expect(error).toMatch(/don't meet the specifications of the schema|schema/);
+});
+
+describe("names", () => {
+  const namesOf = (release: string, ...args: readonly string[]) => {
+    const { text, error } = renderAs(release, "-f", exampleFile("minimal"), ...args);
+    return error === "" ? manifests(text).map(({ kind, metadata }) => `${kind}/${metadata.name}`) : error;
+  };
+
+  it("two releases in one namespace share no object, and select their own pods", () => {
+    const [one, other] = [namesOf("one"), namesOf("other")];
+    expect(one).toHaveLength(other.length);
+    expect(new Set([...one, ...other]).size).toBe(one.length + other.length);
+    const selectors = ["one", "other"].map(
+      (release) =>
+        renderAs(release, "-f", exampleFile("minimal")).text.match(/app\.kubernetes\.io\/instance: \S+/g) ?? [],
+    );
+    expect(selectors.map((found) => new Set(found).size)).toEqual([1, 1]);
+  });
+
+  it("of the longest release fit, and end in their part", () => {
+    for (const name of namesOf("a".repeat(53))) expect(name.split("/")[1]?.length).toBeLessThanOrEqual(63);
+  });
+
+  it("a release that begins with a digit needs a name", () => {
+    expect(namesOf("1st")).toMatch(/the release makes the name 1st-mcp-authz.*give fullnameOverride/);
+    expect(namesOf("1st", "--set", "fullnameOverride=first")).toContain("Service/first-serve");
+  });
+});
+
+describe("an upgrade of one part after the other", () => {
+  const imagesOf = (...args: readonly string[]) => {
+    const objects = example("minimal", "--set", "image.tag=1.0", ...args);
+    return (["serve", "broker"] as const).map((part) => {
+      const { containers } = podSpec(objects, part) as unknown as { containers: { image: string }[] };
+      return containers[0]?.image.replace("registry.example.com/mcp-authz", "");
+    });
+  };
+  const digest = `sha256:${"a".repeat(64)}`;
+
+  it.each<[readonly string[], readonly string[]]>([
+    [[], [":1.0", ":1.0"]],
+    [["broker.image.tag=1.1"], [":1.0", ":1.1"]],
+    [
+      ["image.tag=1.1", "serve.image.tag=1.0"],
+      [":1.0", ":1.1"],
+    ],
+    [[`image.digest=${digest}`], [`@${digest}`, `@${digest}`]],
+    [
+      [`image.digest=${digest}`, "broker.image.tag=1.1"],
+      [`@${digest}`, ":1.1"],
+    ],
+    [[`broker.image.digest=${digest}`], [":1.0", `@${digest}`]],
+  ])("%j", (set, images) => expect(imagesOf(...set.flatMap((one) => ["--set", one]))).toEqual(images));
+
+  it("touches nothing of the other's pods", () => {
+    const podsOf = (...args: readonly string[]) => find(example("minimal", ...args), "Deployment", "mcp-authz-serve");
+    expect(podsOf("--set", "broker.image.tag=1.1")).toEqual(podsOf());
   });
 });
 

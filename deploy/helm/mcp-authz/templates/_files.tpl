@@ -14,6 +14,20 @@
 {{- $paths | toJson -}}
 {{- end -}}
 
+{{/* Paths that come from ConfigMaps, which whoever may read the namespace can read. */}}
+{{- define "mcp-authz.inConfigMaps" -}}
+{{- $paths := list -}}
+{{- range .Values.files -}}
+{{- if hasKey . "configMap" -}}
+{{- $folder := .folder -}}
+{{- range .items -}}
+{{- $paths = append $paths (include "mcp-authz.itemPath" (list $folder .)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $paths | toJson -}}
+{{- end -}}
+
 {{/* An item is the name of a key, or {key, path}. */}}
 {{- define "mcp-authz.itemPath" -}}
 {{- $item := index . 1 -}}
@@ -28,6 +42,7 @@
 {{- if kindIs "map" $value -}}
 {{- range $key, $inner := $value -}}
 {{- $path := ternary $key (printf "%s.%s" $at $key) (eq $at "") -}}
+{{- include "mcp-authz.checkPlain" (list $key $inner $path) -}}
 {{- if and (kindIs "string" $inner) (or (eq $key "file") (hasSuffix "File" $key)) -}}
 {{- include "mcp-authz.checkFile" (list $root $inner $path) -}}
 {{- else if and (kindIs "string" $inner) (eq $key "env") -}}
@@ -38,7 +53,23 @@
 {{- end -}}
 {{- else if kindIs "slice" $value -}}
 {{- range $i, $inner := $value -}}
+{{- include "mcp-authz.checkPlain" (list "" $inner (printf "%s[%d]" $at $i)) -}}
 {{- include "mcp-authz.checkNamed" (list $root $inner (printf "%s[%d]" $at $i)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Refuses a secret in plain: the configuration is a ConfigMap. (list key value place) */}}
+{{- define "mcp-authz.checkPlain" -}}
+{{- $value := index . 1 -}}
+{{- $at := index . 2 -}}
+{{- $isSecret := or (has (index . 0) (list "secret" "secretId" "token" "password" "clientAssertion" "privateKey" "static")) (regexMatch "privateKey\\.key$|^traces\\.headers\\.|(?i)\\.headers\\.(proxy-)?authorization$" $at) -}}
+{{- if and $isSecret (or (kindIs "string" $value) (kindIs "float64" $value) (kindIs "bool" $value)) -}}
+{{- fail (printf "config.%s would stand in a ConfigMap in plain: put the secret into a Secret, name that in files, and write {file: FOLDER/KEY} here." $at) -}}
+{{- end -}}
+{{- if kindIs "string" $value -}}
+{{- if or (contains "PRIVATE KEY-----" $value) (regexMatch "://[^/?#@\\s]*:[^/?#@\\s]*@" $value) -}}
+{{- fail (printf "config.%s has a key or a password in plain, and would stand in a ConfigMap: put it into a Secret, name that in files, and write {file: FOLDER/KEY} here." $at) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -55,6 +86,8 @@
 {{- $do := printf "add {secret: NAME, folder: %s, items: [%s]}" (dir $file) (base $file) -}}
 {{- if hasSuffix "File" $at -}}
 {{- if not (or $have.serve $have.broker) -}}{{- fail (printf "%s: %s, or configMap: NAME." $ask $do) -}}{{- end -}}
+{{- else if has $file (include "mcp-authz.inConfigMaps" $root | fromJsonArray) -}}
+{{- fail (printf "config.%s: %s is a secret, and files brings it from a ConfigMap: put it into a Secret." $at $file) -}}
 {{- else if not $have.serve -}}
 {{- fail (printf "%s to serve: %s." $ask $do) -}}
 {{- else if and $isServes $have.broker -}}
@@ -67,7 +100,12 @@
 
 {{- define "mcp-authz.checkEnv" -}}
 {{- $names := list -}}
-{{- range (index . 0).Values.env -}}{{- $names = append $names .name -}}{{- end -}}
+{{- range (index . 0).Values.env -}}
+{{- $names = append $names .name -}}
+{{- if and (eq .name (index $ 1)) (hasKey . "value") -}}
+{{- fail (printf "config.%s reads the variable %s, whose value stands in env in plain: give it by valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}." (index $ 2) .name) -}}
+{{- end -}}
+{{- end -}}
 {{- if not (has (index . 1) $names) -}}
 {{- fail (printf "config.%s reads the variable %s, which env does not set: add {name: %s, valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}}." (index . 2) (index . 1) (index . 1)) -}}
 {{- end -}}

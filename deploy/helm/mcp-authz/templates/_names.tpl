@@ -3,9 +3,10 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* Of a name that is cut, two releases could be one: whoever gives a name gives a whole one. */}}
 {{- define "mcp-authz.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride -}}
 {{- else if contains (include "mcp-authz.name" .) .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
@@ -51,12 +52,16 @@ app.kubernetes.io/component: {{ . }}
 {{- printf "%s.%s.svc.%s" (include "mcp-authz.partName" .) $root.Release.Namespace $root.Values.clusterDomain -}}
 {{- end -}}
 
+{{/* Of one part: (list $ "serve"). In an upgrade of one part after the other, each may have its own. */}}
 {{- define "mcp-authz.image" -}}
-{{- $image := .Values.image -}}
+{{- $root := index . 0 -}}
+{{- $image := $root.Values.image -}}
+{{- $own := default dict (index $root.Values (index . 1)).image -}}
 {{- $name := required "image.repository: name the image that you built and pushed (docs/containers.md): no registry has one of this project." $image.repository -}}
-{{- if $image.digest -}}
-{{- printf "%s@%s" $name $image.digest -}}
+{{- $digest := ternary $own.digest $image.digest (or $own.tag $own.digest | empty | not) -}}
+{{- if $digest -}}
+{{- printf "%s@%s" $name $digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (default .Chart.AppVersion $image.tag) -}}
+{{- printf "%s:%s" $name (coalesce $own.tag $image.tag $root.Chart.AppVersion) -}}
 {{- end -}}
 {{- end -}}

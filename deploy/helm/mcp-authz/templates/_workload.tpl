@@ -3,6 +3,7 @@
 {{- $root := index . 0 -}}
 {{- $part := index . 1 -}}
 {{- $values := index $root.Values $part -}}
+{{- include "mcp-authz.checkPart" . -}}
 {{- $drainSeconds := include "mcp-authz.drainSeconds" . | int -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -78,7 +79,7 @@ spec:
         {{- end }}
       containers:
         - name: {{ $part }}
-          image: {{ include "mcp-authz.image" $root }}
+          image: {{ include "mcp-authz.image" . }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
           args: [{{ $part }}, --log-level, {{ $values.logLevel }}]
           {{- with $root.Values.env }}
@@ -200,4 +201,28 @@ configMap:
 {{/* A key of a ConfigMap has no slash. */}}
 {{- define "mcp-authz.policyKey" -}}
 {{- replace "/" "__" . -}}
+{{- end -}}
+
+{{/* What no schema says: (list $ "serve"). */}}
+{{- define "mcp-authz.checkPart" -}}
+{{- $part := index . 1 -}}
+{{- $values := index (index . 0).Values $part -}}
+{{- $name := include "mcp-authz.fullname" (index . 0) -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "the release makes the name %s, and a Service's name begins with a letter and has small letters, digits and - alone: give fullnameOverride." $name) -}}
+{{- end -}}
+{{- if and $values.autoscaling.enabled (lt ($values.autoscaling.maxReplicas | int) ($values.autoscaling.minReplicas | int)) -}}
+{{- fail (printf "%s.autoscaling: maxReplicas is below minReplicas." $part) -}}
+{{- end -}}
+{{- range $values.extraVolumes -}}
+{{- if has .name (list "files" "policy" "tmp") -}}
+{{- fail (printf "%s.extraVolumes: the chart has a volume %s of its own: give yours another name." $part .name) -}}
+{{- end -}}
+{{- end -}}
+{{- $paths := include "mcp-authz.mounted" . | fromJsonArray -}}
+{{- range $i, $path := $paths -}}
+{{- if or (has $path (slice $paths 0 $i)) (hasPrefix "tls/serve/" $path) (hasPrefix "tls/broker/" $path) -}}
+{{- fail (printf "files: two would be the file %s of %s: name each once. The folders tls/serve and tls/broker are those of tls.*.secretName." $path $part) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
