@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Service, Variant, Verdict } from "./service.ts";
 
 const ANSWER_MS = 5000;
-/** A program that has just started may not know its keys. */
+/** A program that has just started may not know its keys, or its lists. */
 const ATTEMPTS = 40;
 const AGAIN_MS = 250;
 
@@ -12,15 +12,18 @@ export async function requireAlike({ title }: Variant, service: Service): Promis
   const [good] = service.good;
   if (good === undefined) throw new Error(`${title}: nothing to ask`);
   let first = await ask(service, good);
-  for (let i = 0; i < ATTEMPTS && first.verdict !== "allow"; i += 1) {
+  const isReady = () => first.verdict === "allow" && service.shows?.(first.answer) !== false;
+  for (let i = 0; i < ATTEMPTS && !isReady(); i += 1) {
     await delay(AGAIN_MS);
     first = await ask(service, good);
   }
   if (first.verdict !== "allow") throw new Error(`${title} answers a good request with ${first.verdict}`);
-  if (service.shows?.(first.answer) === false) throw new Error(`${title} allows, and does not do the work of this row`);
+  if (!isReady()) throw new Error(`${title} allows, and does not do the work of this row`);
   for (const [what, request] of Object.entries(service.bad)) {
-    const { verdict } = await ask(service, request);
-    if (verdict !== "deny") throw new Error(`${title} answers "${what}" with ${verdict}: it must refuse it`);
+    const { verdict, answer } = await ask(service, request);
+    const isEmpty = verdict === "allow" && service.isList === true && service.shows?.(answer) === false;
+    if (verdict !== "deny" && !isEmpty)
+      throw new Error(`${title} answers "${what}" with ${verdict}: it must refuse it`);
   }
 }
 

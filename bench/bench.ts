@@ -13,7 +13,7 @@ Rows (all without a name):
 ${ROWS.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join("\n")}
 
 Options:
-  --peer NAME=PATH   also measure this program: opa-envoy-plugin
+  --peer NAME=PATH   also measure this program: opa-envoy-plugin, authorino, kuadrant-broker
   --restarts N       each program is started so often (3)
   --rounds N         windows of each program between two starts (5)
   --window-ms N      length of a closed window (500)

@@ -1,7 +1,7 @@
 // Starts and ends the programs of one start, on the server's core or beside the generator. I/O.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { onServerCore, type Cores } from "./machine.ts";
@@ -26,18 +26,20 @@ export class Processes {
 
   /** Starts a program on the server's core. */
   serve(command: readonly string[], env: Env = {}): ChildProcess {
-    return this.#start([...onServerCore(this.#cores), ...command], env);
+    return this.#start([...onServerCore(this.#cores), ...command], { env, isHeard: false });
   }
 
   /** The same for one that prints a line when it is ready. */
   async serveLine(command: readonly string[], env: Env = {}): Promise<{ child: ChildProcess; line: string }> {
-    const child = this.serve(command, env);
+    const child = this.#start([...onServerCore(this.#cores), ...command], { env, isHeard: true });
     return { child, line: await firstLine(child) };
   }
 
   /** Starts one of our own scripts beside the generator; resolves with the first line that it prints. */
   help(args: readonly string[]): Promise<string> {
-    return firstLine(this.#start([process.execPath, "--disable-warning=ExperimentalWarning", ...args], {}));
+    return firstLine(
+      this.#start([process.execPath, "--disable-warning=ExperimentalWarning", ...args], { env: {}, isHeard: true }),
+    );
   }
 
   /** Resolves when the program answers 200 there. @throws {Error} with what programs said last */
@@ -62,10 +64,15 @@ export class Processes {
     await Promise.all([...this.#children].map((child) => this.end(child)));
   }
 
-  #start(command: readonly string[], env: Env): ChildProcess {
+  /** @param isHeard its standard output is read; else it goes to the log */
+  #start(command: readonly string[], { env, isHeard }: { readonly env: Env; readonly isHeard: boolean }): ChildProcess {
     const [program = "", ...args] = command;
-    const stdio = ["ignore", "pipe", openSync(this.#log, "a")] as const;
-    const child = spawn(program, args, { stdio: [...stdio], cwd: ROOT, env: { ...process.env, ...env } });
+    const log = openSync(this.#log, "a");
+    const child = spawn(program, args, {
+      ...{ stdio: ["ignore", isHeard ? "pipe" : log, log], cwd: ROOT },
+      env: { ...process.env, ...env },
+    });
+    closeSync(log);
     this.#children.add(child);
     child.on("error", (error) => console.error(`${program}: ${error.message}`));
     return child;

@@ -64,9 +64,15 @@ function check(token: string, tool: Tool | undefined, asked: Asked & { readonly 
     ...(token !== "" && { authorization: `Bearer ${token}` }),
     "content-length": String(body.length),
   };
-  return framed(
-    request.encode(checkMessage({ path, host: "127.0.0.1:8080", body, headers, form: asked.form ?? "list" })),
-  );
+  const message = checkMessage({ path, host: "127.0.0.1:8080", body, headers, form: asked.form ?? "list" });
+  return framed(request.encode(asked.form === "map" ? withText(message, body) : message));
+}
+
+/** Where headers are the map the body is text, too, as Envoy has it without `encode_raw_headers` and `pack_as_bytes`. */
+function withText(message: object, body: string): object {
+  const { attributes } = message as { attributes: { request: { http: Record<string, unknown> } } };
+  const { raw_body: _, ...http } = attributes.request.http;
+  return { attributes: { ...attributes, request: { http: { ...http, body } } } };
 }
 
 /** A message as gRPC sends it. */

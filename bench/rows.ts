@@ -1,5 +1,6 @@
 // The rows of the table: what is asked, of whom, and under which load.
 import { closedLoop, openLoop, type Load } from "./load.ts";
+import { bareProxy, brokerList, relayedCall } from "./ours/broker.ts";
 import { noop } from "./ours/noop.ts";
 import { serve, withCatalog, serversWith, withTraces, withVault } from "./ours/serve.ts";
 import type { Peers } from "./peers.ts";
@@ -95,6 +96,18 @@ export const ROWS: readonly Row[] = [
       serve("serve", "mcp-authz serve", { config: withVault, shows: showsSecret }),
     ],
     loads: SATURATED,
+  },
+  {
+    name: "broker-list",
+    title: "The broker's list: 20 visible of 200",
+    variants: (peers) => [...peers.broker(), brokerList("mcp-authz broker", { servers: 4, tools: 200 })],
+    loads: { saturated: closedLoop({ connections: 16, inFlight: 16 }) },
+  },
+  {
+    name: "broker-call",
+    title: "A small call through the broker's relay",
+    variants: () => [bareProxy, relayedCall],
+    loads: { saturated: closedLoop({ connections: 64 }) },
   },
   {
     name: "latency",

@@ -109,6 +109,6 @@ const shortened = (load: Load, { windowMs }: Plan): Load => ({ ...load, ms: Math
 
 /** As many at once as in the closed loop: what is called often is compiled. */
 async function warm(service: Service, load: Load, ms: number): Promise<void> {
-  const warming = { ...load, rate: 0, resets: 0, inFlight: Math.max(64, load.inFlight), warmMs: ms, ms: 50 };
+  const warming = { ...load, rate: 0, resets: 0, inFlight: load.inFlight || 64, warmMs: ms, ms: 50 };
   await generate(service, warming, { start: () => {}, end: () => {} });
 }

@@ -33,6 +33,8 @@ export interface Service {
   open(requests: readonly Buffer[], answered: Answered, connections: number): Promise<Connection>;
   /** True for an answer that shows the work of the row: a wristband, a secret. */
   readonly shows?: (answer: Buffer) => boolean;
+  /** It refuses by an answer that shows nothing. */
+  readonly isList?: boolean;
 }
 
 /** A program with its configuration, as it is measured in one row. */

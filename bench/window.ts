@@ -52,7 +52,7 @@ class Meter {
   readonly #cores: Cores;
   #from = 0;
   #to = 0;
-  #before = { server: 0, client: 0, cores: coreTimes() };
+  #before = { server: 0, client: 0, all: 0, cores: coreTimes() };
   #after = this.#before;
 
   constructor(pid: number, cores: Cores) {
@@ -77,12 +77,18 @@ class Meter {
     const ours = this.#cores;
     const watched = "why" in ours ? after.cores.busy.map((_, i) => i) : [ours.server, ours.client];
     const busy = watched.reduce((sum, i) => sum + (after.cores.busy[i] ?? 0) - (before.cores.busy[i] ?? 0), 0);
-    const foreign = Math.max(0, busy - server - client) + after.cores.stolen - before.cores.stolen;
+    // Ours are also the helpers beside the generator.
+    const foreign = Math.max(0, busy - (after.all - before.all)) + after.cores.stolen - before.cores.stolen;
     return { seconds: server, server: server / seconds, client: client / seconds, foreign: foreign / seconds };
   }
 
   #now() {
     const { user, system } = process.cpuUsage();
-    return { server: cpuSeconds(this.#pid), client: (user + system) / 1e6, cores: coreTimes() };
+    return {
+      server: cpuSeconds(this.#pid),
+      client: (user + system) / 1e6,
+      all: cpuSeconds(process.pid),
+      cores: coreTimes(),
+    };
   }
 }

@@ -50,8 +50,9 @@ export interface World {
   readonly tokens: readonly string[];
   /** So many further tokens, none like another. */
   newTokens(count: number): readonly string[];
-  /** A token of the issuer, whose keys the broker takes for those of `serve`. */
-  sign(typ: string, claims: object): string;
+  readonly bandKey: TestKey;
+  /** A wristband, by `bandKey`. */
+  signBand(typ: string, claims: object): string;
   /** Answers every request with this text, from the generator's process. @returns `host:port` */
   answer(body: string): Promise<string>;
   onClose(close: () => Promise<void>): void;
@@ -61,6 +62,7 @@ export interface World {
 export async function createWorld(cores: Cores): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "mcp-authz-bench-"));
   const key = makeKey("k1", "RS256");
+  const bandKey = makeKey("w1");
   const issuer = await startIssuer(key);
   writeFiles(folder);
   const processes = new Processes(cores, join(folder, "log"));
@@ -70,10 +72,11 @@ export async function createWorld(cores: Cores): Promise<World> {
     folder,
     issuer: issuer.issuer,
     key,
+    bandKey,
     processes,
     tokens: Array.from({ length: USERS }, (_, i) => token(i, {})),
     newTokens: (count) => Array.from({ length: count }, (_, i) => token(i % USERS, { jti: `new-${i}` })),
-    sign: (typ, claims) => compact(key, { alg: "RS256", typ, kid: key.kid }, claims),
+    signBand: (typ, claims) => compact(bandKey, { alg: "ES256", typ, kid: bandKey.kid }, claims),
     answer: (body) => answering(body, closing),
     onClose: (close) => void closing.push(close),
     async close() {
@@ -129,7 +132,7 @@ export async function writeConfig(
     audit: { file: `audit-${ports.authz}.jsonl` },
     identity: { issuers: [{ issuer: world.issuer, audiences: [AUDIENCE], algorithms: ["RS256"] }] },
     policy: { path: "policy" },
-    wristband: { issuer: ORIGIN, keys: [{ kid: "w", file: "keys/w.pem" }], jwksUrl: `${world.issuer}/jwks` },
+    wristband: { issuer: ORIGIN, keys: [{ kid: "w", file: "keys/w.pem" }] },
   };
   const file = join(world.folder, `mcp-authz-${ports.authz}.yaml`);
   writeFileSync(file, stringify({ ...base, ...config, listen: { authz, ops, broker, brokerOps, ...config.listen } }));

@@ -5,18 +5,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../../demo/ports.ts";
 import { openerOf } from "../ours/serve.ts";
-import { badChecks, goodChecks, type Asked } from "../requests.ts";
+import { badChecks, goodChecks } from "../requests.ts";
+import type { PeerRow } from "./peer-row.ts";
 import type { Service, Variant } from "../service.ts";
 import { GRANTS, SERVER_NAMES, type World } from "../world.ts";
 
-/** What a row asks of it: the rule of `decision.rego`, and how it is asked. */
-export interface OpaRow {
-  readonly rule: "result" | "relay" | "list" | "secret";
-  readonly asked?: Asked;
-  readonly shows?: (answer: Buffer) => boolean;
-}
-
-export function opaEnvoyPlugin(path: string, row: OpaRow): Variant {
+export function opaEnvoyPlugin(path: string, row: PeerRow): Variant {
   return {
     name: "opa-envoy-plugin",
     title: "opa-envoy-plugin",
@@ -43,7 +37,7 @@ export function opaEnvoyPlugin(path: string, row: OpaRow): Variant {
 }
 
 /** It reads headers from the map. */
-function serviceOf(world: World, row: OpaRow, started: Pick<Service, "pid" | "end" | "open">): Service {
+function serviceOf(world: World, row: PeerRow, started: Pick<Service, "pid" | "end" | "open">): Service {
   const asked = { ...row.asked, form: "map" } as const;
   const { shows } = row;
   return {
@@ -54,7 +48,7 @@ function serviceOf(world: World, row: OpaRow, started: Pick<Service, "pid" | "en
   };
 }
 
-async function dataOf(world: World, { rule }: OpaRow): Promise<object> {
+async function dataOf(world: World, { rule }: PeerRow): Promise<object> {
   const pem = createPublicKey({ key: world.key.jwk, format: "jwk" }).export({ type: "spki", format: "pem" });
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const answer = JSON.stringify({ data: { data: { token: "secret-of-user" } } });
