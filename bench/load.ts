@@ -1,7 +1,7 @@
 // The generator: so many requests in flight (closed loop), or so many a second, whether earlier ones are answered or not (open
 // loop): the time of each then counts from when it was due, so that waiting in a queue is waiting.
 import { setTimeout as delay } from "node:timers/promises";
-import type { Connection, Service } from "./service.ts";
+import type { Connection, Service, Verdict } from "./service.ts";
 import { quantile } from "./statistics.ts";
 
 export interface Load {
@@ -14,6 +14,8 @@ export interface Load {
   readonly resets: number;
   readonly warmMs: number;
   readonly ms: number;
+  /** Milliseconds after the window in which answers may still come, before the connection is closed. */
+  readonly lingerMs: number;
 }
 
 export interface Found {
@@ -24,6 +26,9 @@ export interface Found {
   readonly p99: number;
   readonly max: number;
   readonly denied: number;
+  /** Milliseconds until a refusal came. */
+  readonly deniedP50: number;
+  readonly deniedMax: number;
   readonly faults: number;
   /** Without an answer at the end of the window. */
   readonly open: number;
@@ -43,7 +48,7 @@ export interface Marks {
 }
 
 export const closedLoop = (load: Partial<Load>): Load => ({
-  ...{ connections: 1, inFlight: 64, rate: 0, resets: 0, warmMs: 150, ms: 500 },
+  ...{ connections: 1, inFlight: 64, rate: 0, resets: 0, warmMs: 150, ms: 500, lingerMs: 0 },
   ...load,
 });
 export const openLoop = (rate: number, load: Partial<Load>): Load => ({ ...closedLoop(load), inFlight: 0, rate });
@@ -58,6 +63,7 @@ export async function generate(service: Service, load: Load, marks: Marks): Prom
   await delay(load.ms);
   run.stop();
   marks.end();
+  if (load.lingerMs > 0) await delay(load.lingerMs);
   connection.close();
   return run.found();
 }
@@ -69,7 +75,8 @@ const MAX_BURST_MS = 1000;
 class Run {
   readonly #load: Load;
   #connection!: Connection;
-  #times: number[] = [];
+  readonly #times: number[] = [];
+  readonly #refusals: number[] = [];
   readonly #counts = { denied: 0, faults: 0, reset: 0, tooLate: 0 };
   #sent = 0;
   #done = 0;
@@ -105,13 +112,15 @@ class Run {
     this.#isMeasured = false;
   }
 
-  answered(due: number, verdict: "allow" | "deny" | "fault"): void {
-    if (this.#isOver || due < 0) return;
+  answered(due: number, verdict: Verdict): void {
+    if (due < 0) return;
     this.#done += 1;
+    if (this.#isOver) return;
     if (verdict === "deny") this.#counts.denied += 1;
     if (verdict === "fault") this.#counts.faults += 1;
     const now = performance.now();
     if (this.#isMeasured && verdict === "allow") this.#times.push(now - due);
+    if (this.#isMeasured && verdict === "deny") this.#refusals.push(now - due);
     if (this.#load.rate === 0) this.#send(now);
   }
 
@@ -122,6 +131,8 @@ class Run {
       p50: quantile(this.#times, 0.5),
       p99: quantile(this.#times, 0.99),
       max: quantile(this.#times, 1),
+      deniedP50: quantile(this.#refusals, 0.5),
+      deniedMax: quantile(this.#refusals, 1),
       ...this.#counts,
       open: this.#sent - this.#done,
       closed: this.#connection.closed,

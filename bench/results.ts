@@ -12,7 +12,7 @@ export function save(result: Kept): void {
 }
 
 /** Numbers with four digits: the files stay small, and a difference is one. */
-function write(name: string, value: object): void {
+export function write(name: string, value: object): void {
   mkdirSync(FOLDER, { recursive: true });
   const text = JSON.stringify(value, (_, item: unknown) =>
     typeof item === "number" ? Number(item.toPrecision(4)) : item,

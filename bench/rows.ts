@@ -81,7 +81,7 @@ export const ROWS: readonly Row[] = [
     variants: (peers) => [
       ...peers.of("list", { method: "tools/list" }, showsList),
       serve("serve", "mcp-authz serve", {
-        config: withCatalog,
+        config: (world) => withCatalog(world),
         asked: () => ({ method: "tools/list" }),
         shows: showsList,
       }),

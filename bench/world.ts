@@ -49,7 +49,9 @@ export interface World {
   /** One access token for each caller. */
   readonly tokens: readonly string[];
   /** So many further tokens, none like another. */
-  newTokens(count: number): readonly string[];
+  newTokens(count: number, more?: object): readonly string[];
+  /** Tokens of so many callers, by a key that signs quickly. */
+  manyCallers(count: number): readonly string[];
   readonly bandKey: TestKey;
   /** A wristband, by `bandKey`. */
   signBand(typ: string, claims: object): string;
@@ -62,12 +64,12 @@ export interface World {
 export async function createWorld(cores: Cores): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "mcp-authz-bench-"));
   const key = makeKey("k1", "RS256");
-  const bandKey = makeKey("w1");
-  const issuer = await startIssuer(key);
+  const [bandKey, quickKey] = [makeKey("w1"), makeKey("k2")];
+  const issuer = await startIssuer(key, quickKey);
   writeFiles(folder);
   const processes = new Processes(cores, join(folder, "log"));
   const closing: (() => Promise<void>)[] = [];
-  const token = tokenMaker(issuer, key);
+  const [token, quick] = [tokenMaker(issuer, key), tokenMaker(issuer, quickKey)];
   return {
     folder,
     issuer: issuer.issuer,
@@ -75,7 +77,8 @@ export async function createWorld(cores: Cores): Promise<World> {
     bandKey,
     processes,
     tokens: Array.from({ length: USERS }, (_, i) => token(i, {})),
-    newTokens: (count) => Array.from({ length: count }, (_, i) => token(i % USERS, { jti: `new-${i}` })),
+    newTokens: (count, more) => Array.from({ length: count }, (_, i) => token(i % USERS, { jti: `new-${i}`, ...more })),
+    manyCallers: (count) => Array.from({ length: count }, (_, i) => quick(i, {})),
     signBand: (typ, claims) => compact(bandKey, { alg: "ES256", typ, kid: bandKey.kid }, claims),
     answer: (body) => answering(body, closing),
     onClose: (close) => void closing.push(close),
@@ -92,7 +95,7 @@ function tokenMaker({ issuer }: FakeIssuer, key: TestKey): (user: number, more: 
   const now = Math.floor(Date.now() / 1000);
   const common = { iss: issuer, aud: AUDIENCE, iat: now, exp: now + TOKEN_SECONDS, azp: "agent-7" };
   const rights = { groups: GROUPS_OF_CALLER, scope: "tools:read tools:call" };
-  const header = { alg: "RS256", typ: "at+jwt", kid: key.kid };
+  const header = { alg: key.alg, typ: "at+jwt", kid: key.kid };
   return (user, more) =>
     compact(key, header, { ...common, ...rights, sub: `user-${user}`, preferred_username: `user-${user}`, ...more });
 }
@@ -130,7 +133,7 @@ export async function writeConfig(
   const base = {
     publicOrigin: ORIGIN,
     audit: { file: `audit-${ports.authz}.jsonl` },
-    identity: { issuers: [{ issuer: world.issuer, audiences: [AUDIENCE], algorithms: ["RS256"] }] },
+    identity: { issuers: [{ issuer: world.issuer, audiences: [AUDIENCE], algorithms: ["RS256", "ES256"] }] },
     policy: { path: "policy" },
     wristband: { issuer: ORIGIN, keys: [{ kid: "w", file: "keys/w.pem" }] },
   };

@@ -19,6 +19,8 @@ const TASKS = {
   conformance: ["tools/conformance.ts"],
   tools: ["tools/install-tools.ts"],
   bench: ["bench/bench.ts"],
+  "bench:growth": ["bench/growth.ts"],
+  "bench:report": ["bench/report.ts"],
   smoke: ["tools/smoke.ts"],
   docs: ["tools/docs.ts"],
   screens: ["tools/screens.ts"],

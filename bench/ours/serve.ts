@@ -15,6 +15,8 @@ export interface ServeRow {
   /** Laid over the configuration. */
   readonly config?: (world: World) => Promise<Readonly<Record<string, unknown>>> | Readonly<Record<string, unknown>>;
   readonly asked?: (world: World) => Asked;
+  /** In place of the grants of all groups. */
+  readonly grants?: object;
   readonly shows?: (answer: Buffer) => boolean;
 }
 
@@ -24,10 +26,8 @@ export const direct: Readonly<Record<string, unknown>> = serversWith({
   credential: [{ none: {} }],
 });
 
-export function serversWith(settings: object): Readonly<Record<string, unknown>> {
-  const servers = Object.fromEntries(
-    SERVER_NAMES.map((name) => [name, { url: "http://127.0.0.1:1/mcp", ...settings }]),
-  );
+export function serversWith(settings: object, names = SERVER_NAMES): Readonly<Record<string, unknown>> {
+  const servers = Object.fromEntries(names.map((name) => [name, { url: "http://127.0.0.1:1/mcp", ...settings }]));
   return { servers };
 }
 
@@ -36,7 +36,7 @@ export function serve(name: string, title: string, row: ServeRow): Variant {
     name,
     title,
     async start(world) {
-      writePolicy(world);
+      writePolicy(world, row.grants ?? grantsByGroup());
       const { file, authz, ops } = await writeConfig(world, { ...direct, ...(await row.config?.(world)) });
       const child = world.processes.serve([
         process.execPath,
@@ -60,17 +60,23 @@ export function serve(name: string, title: string, row: ServeRow): Variant {
   };
 }
 
+/** A server lists at most 1,000 names. */
+const FULL = 900;
 const FLAGS = ["--disable-warning=ExperimentalWarning"];
 
 export function openerOf(address: string): Service["open"] {
   return (requests, answered, connections) => openWire({ address, path: CHECK_PATH, requests, answered }, connections);
 }
 
-/** The demo's rules over our grants. */
-function writePolicy({ folder }: World): void {
+/** The demo's rules over these grants. */
+export function writePolicy({ folder }: World, grants: object): void {
   const policy = join(folder, "policy");
   mkdirSync(policy, { recursive: true });
   cpSync(join(ROOT, "policies/demo/policy.rego"), join(policy, "policy.rego"));
+  writeFileSync(join(policy, "data.yaml"), JSON.stringify({ grants, limits: { transfer: 1 } }));
+}
+
+export function grantsByGroup(): Readonly<Record<string, object>> {
   const byServer = (tools: readonly Tool[]) =>
     Object.fromEntries(
       SERVER_NAMES.map((server) => [
@@ -78,18 +84,21 @@ function writePolicy({ folder }: World): void {
         { tool: tools.filter((tool) => tool.server === server).map(({ name }) => name) },
       ]),
     );
-  const grants = Object.fromEntries(Object.entries(GRANTS).map(([group, tools]) => [group, byServer(tools)]));
-  writeFileSync(join(policy, "data.yaml"), JSON.stringify({ grants, limits: { transfer: 1 } }));
+  return Object.fromEntries(Object.entries(GRANTS).map(([group, tools]) => [group, byServer(tools)]));
 }
 
-/** The catalogue that a broker over these servers would publish. */
-export async function withCatalog(world: World): Promise<Readonly<Record<string, unknown>>> {
+/** The catalogue that a broker over these servers would publish. @param more names of each server that nobody is granted */
+export async function withCatalog(world: World, more = 0): Promise<Readonly<Record<string, unknown>>> {
+  const others = Array.from({ length: more }, (_, i) => `other_${i}`);
   const tools = (server: string) => ALL_TOOLS.filter((tool) => tool.server === server).map(({ name }) => name);
-  const servers = Object.fromEntries(
-    SERVER_NAMES.map((name) => [name, { tools: tools(name), prompts: [], resources: [] }]),
-  );
+  const names = (server: string) => ({ tools: [...tools(server), ...others], prompts: [], resources: [] });
+  const extra = Array.from({ length: Math.floor(more / FULL) * 2 }, (_, i) => `t${i}`);
+  const servers = Object.fromEntries([...SERVER_NAMES, ...extra].map((name) => [name, names(name)]));
   const address = await world.answer(JSON.stringify({ servers }));
-  return { catalog: { url: `http://${address}/catalog` }, ...serversWith({ credential: [{ none: {} }] }) };
+  return {
+    catalog: { url: `http://${address}/catalog` },
+    ...serversWith({ credential: [{ none: {} }] }, [...SERVER_NAMES, ...extra]),
+  };
 }
 
 /** A collector that takes all, and a share of the Checks that are recorded. */
