@@ -28,7 +28,7 @@ export function goodChecks(world: World, asked: Asked = {}): readonly Buffer[] {
   const tokens = asked.tokens ?? world.tokens;
   const count = Math.min(Math.max(CHECKS, asked.tokens?.length ?? 0), Math.floor(MAX_BYTES / (asked.bodyBytes ?? 200)));
   return Array.from({ length: count }, (_, i) => {
-    const token = tokens[asked.tokens === undefined ? (i * CALLER_STEP) % tokens.length : i] ?? "";
+    const token = tokens[asked.tokens === undefined ? (i * CALLER_STEP) % tokens.length : i % tokens.length] ?? "";
     return check(token, ALL_TOOLS[(i * TOOL_STEP) % GRANTED], { ...asked, id: i });
   });
 }

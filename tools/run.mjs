@@ -20,7 +20,6 @@ const TASKS = {
   tools: ["tools/install-tools.ts"],
   bench: ["bench/bench.ts"],
   "bench:growth": ["bench/growth.ts"],
-  "bench:report": ["bench/report.ts"],
   smoke: ["tools/smoke.ts"],
   docs: ["tools/docs.ts"],
   screens: ["tools/screens.ts"],

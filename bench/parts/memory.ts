@@ -2,6 +2,7 @@
 import { closedLoop, generate } from "../load.ts";
 import { residentMiB, type Cores } from "../machine.ts";
 import { serve } from "../ours/serve.ts";
+import type { Service } from "../service.ts";
 import { createWorld } from "../world.ts";
 
 export interface MemoryResult {
@@ -18,12 +19,7 @@ export async function measureMemory(cores: Cores, isQuick: boolean): Promise<Mem
     const points = [{ checks: 0, residentMiB: residentMiB(service.pid) }];
     let checks = 0;
     for (const step of isQuick ? [1000] : STEPS) {
-      while (checks < step) {
-        const load = closedLoop({ warmMs: 0, ms: isQuick ? 200 : 2000 });
-        const { answered, denied, faults } = await generate(service, load, { start: () => {}, end: () => {} });
-        if (denied + faults > 0) throw new Error(`memory: ${denied} refused, ${faults} without an answer`);
-        checks += answered;
-      }
+      while (checks < step) checks += await some(service, isQuick ? 200 : 2000);
       points.push({ checks: step, residentMiB: residentMiB(service.pid) });
     }
     const rows = points.map((point) => `| ${point.checks} | ${point.residentMiB} |`);
@@ -31,4 +27,11 @@ export async function measureMemory(cores: Cores, isQuick: boolean): Promise<Mem
   } finally {
     await world.close();
   }
+}
+
+async function some(service: Service, ms: number): Promise<number> {
+  const found = await generate(service, closedLoop({ warmMs: 0, ms }), { start: () => {}, end: () => {} });
+  const { answered, denied, faults } = found;
+  if (denied + faults > 0) throw new Error(`memory: ${denied} refused, ${faults} without an answer`);
+  return answered;
 }

@@ -36,8 +36,10 @@ async function times(cores: Cores, starts: number): Promise<readonly number[]> {
     writePolicy(world, grantsByGroup());
     const bundle = join(world.folder, "policy.tar.gz");
     const cli = [process.execPath, "--disable-warning=ExperimentalWarning", "src/cli/mcp-authz.ts"];
-    const [program = "", ...args] = [...cli, "build-policy", join(world.folder, "policy"), "-o", bundle];
-    execFileSync(program, args, { cwd: ROOT, stdio: "ignore" });
+    execFileSync(process.execPath, [...cli.slice(1), "build-policy", join(world.folder, "policy"), "-o", bundle], {
+      cwd: ROOT,
+      stdio: "ignore",
+    });
     for (let i = 0; i < starts; i += 1) {
       const { file, ops } = await writeConfig(world, { ...direct, policy: { path: bundle } });
       const before = performance.now();
