@@ -63,7 +63,7 @@ export const AXES: readonly Axis[] = [
     variant: (size) => check({ asked: (world) => ({ tokens: world.newTokens(500, { padding: "x".repeat(size) }) }) }),
   },
   {
-    name: "body",
+    name: "body-growth",
     title: "bytes of the body",
     sizes: [KIB, 16 * KIB, 128 * KIB, MIB],
     variant: (size) => check({ config: () => ({ limits: { bodyBytes: MIB } }), asked: () => ({ bodyBytes: size }) }),

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { onServerCore, type Cores } from "./machine.ts";
 
 export const ROOT: string = resolve(import.meta.dirname, "..");
-const START_MS = 30_000;
+const START_MS = 60_000;
 const END_MS = 3000;
 const LOG_BYTES = 2000;
 

@@ -1,9 +1,9 @@
 // Figures that are kept: one small file of JSON for each row, from which tables and plots are made. I/O.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RowResult } from "./run.ts";
 
-const FOLDER = join(import.meta.dirname, "results");
+export const FOLDER = join(import.meta.dirname, "results");
 
 export type Kept = RowResult & { readonly machine: Readonly<Record<string, string>>; readonly date?: string };
 
@@ -18,8 +18,4 @@ export function write(name: string, value: object): void {
     typeof item === "number" ? Number(item.toPrecision(4)) : item,
   );
   writeFileSync(join(FOLDER, `${name}.json`), `${text}\n`);
-}
-
-export function load(name: string): Kept {
-  return JSON.parse(readFileSync(join(FOLDER, `${name}.json`), "utf8")) as Kept;
 }

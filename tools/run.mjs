@@ -20,6 +20,8 @@ const TASKS = {
   tools: ["tools/install-tools.ts"],
   bench: ["bench/bench.ts"],
   "bench:growth": ["bench/growth.ts"],
+  "bench:short": ["bench/short.ts"],
+  "bench:report": ["bench/report.ts"],
   smoke: ["tools/smoke.ts"],
   docs: ["tools/docs.ts"],
   screens: ["tools/screens.ts"],

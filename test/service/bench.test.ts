@@ -4,6 +4,8 @@ import { describe, expect, it } from "vitest";
 import { verdictOf } from "../../bench/check-answer.ts";
 import { headerBlocks } from "../../bench/header-blocks.ts";
 import { ratios, spreadText } from "../../bench/statistics.ts";
+import { isSlower } from "../../bench/verdict.ts";
+import { withBlock } from "../../bench/page.ts";
 import { codecs, FULL_PROTO } from "../fakes/check-request.ts";
 
 function bench(file: string, ...args: readonly string[]) {
@@ -12,7 +14,7 @@ function bench(file: string, ...args: readonly string[]) {
 }
 
 describe("each bench runs, and compares", () => {
-  it("bench: the decision beside a server that does nothing", { timeout: 120_000 }, () => {
+  it("bench: the decision beside a server that does nothing", { timeout: 240_000 }, () => {
     const { status, stdout, stderr } = bench("bench", "decision", "--quick");
     expect([status, stderr]).toEqual([0, null]);
     expect(stdout).toMatch(/^\| mcp-authz serve \| \d+ \[\d+–\d+\] \| \*\*\d+\.\d\d/m);
@@ -54,4 +56,25 @@ it("later header blocks refer to the fields of the first, the last one first", (
 it("windows are compared with those of their round", () => {
   expect(ratios([2, 9, 8], [1, 3, 4])).toEqual([2, 3, 2]);
   expect(spreadText([4, 1, 3, 2], 1)).toBe("3.0 [2.0–4.0]");
+});
+
+describe("the short form fails only where every start is slower", () => {
+  it.each([
+    [[2.6, 2.6, 2.6], true],
+    [[2.6, 2.4, 9], false],
+    [[1, 1, 1], false],
+    [[2.5, 2.5, 2.5], false],
+  ])("%j beside 2: %s", (found, slower) => expect(isSlower(found, 2)).toBe(slower));
+
+  it("without a baseline nothing is slower", () => {
+    expect(isSlower([9, 9, 9], Number.NaN)).toBe(false);
+    expect(isSlower([], 1)).toBe(false);
+  });
+});
+
+it("a block of a page is renewed, a missing one is a fault", () => {
+  const page =
+    "a\n<!-- figures: x -->\nold\n<!-- figures: end -->\nb\n<!-- figures: y -->\nkept\n<!-- figures: end -->\n";
+  expect(withBlock(page, "x", "$1 new")).toBe(page.replace("old", "$1 new").replace("$1", () => "$1"));
+  expect(() => withBlock(page, "z", "")).toThrow("no block z");
 });
