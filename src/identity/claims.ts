@@ -5,7 +5,8 @@ import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 
 export interface ClaimPaths {
-  /** Each path is a claim's name, or a JSON Pointer (RFC 6901) if it begins with "/". */
+  /** Each path is a claim's name, or a JSON Pointer (RFC 6901) if it begins with "/". Absent: `sub`. */
+  readonly subject?: string;
   readonly username: string;
   readonly groups: string;
   readonly scopes: string;
@@ -66,10 +67,16 @@ export function checkClaims(claims: JsonObject, rules: ClaimRules, now: number):
   return usedClaims(claims, rules);
 }
 
+/** The claim that says who a caller is. */
+export function subjectPath({ subject = "sub" }: ClaimPaths): string {
+  return subject;
+}
+
 function usedClaims(claims: JsonObject, rules: ClaimRules): CheckedClaims | string {
-  const { sub, exp, nbf } = claims;
+  const { exp, nbf } = claims;
   const paths = rules.claims;
-  if (!isPlainText(sub)) return "sub";
+  const subject = claimAt(claims, subjectPath(paths));
+  if (!isPlainText(subject)) return `${subjectPath(paths)} (subject)`;
   if (!isTime(exp)) return "exp";
   const audiences = audiencesOf(claims, rules.audienceClaim ?? null);
   if (typeof audiences === "string") return audiences;
@@ -81,7 +88,7 @@ function usedClaims(claims: JsonObject, rules: ClaimRules): CheckedClaims | stri
   if (username !== null && !isPlainText(username)) return `${paths.username} is no plain text (username)`;
   const notBefore = isTime(nbf) ? Math.ceil(nbf) : null;
   const times = { expiresAt: Math.floor(exp), notBefore };
-  return { subject: sub, audiences, ...times, username, groups, scopes, jkt: thumbprintOf(claims) };
+  return { subject, audiences, ...times, username, groups, scopes, jkt: thumbprintOf(claims) };
 }
 
 /** An `aud` always counts; another claim stands in only where there is none. @returns the claim at fault */
@@ -103,6 +110,7 @@ function readElsewhere(claims: JsonObject, { claims: paths, audienceClaim = null
   const isElsewhere = (name: string) =>
     (isNamed && Object.hasOwn(names, name)) || (name === "groups" && isSet(claims["hasgroups"]));
   const read = [
+    subjectPath(paths),
     paths.groups,
     paths.username,
     paths.scopes,

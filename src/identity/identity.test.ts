@@ -159,6 +159,30 @@ describe("A41: an absent claim is judged by the claim that is read", () => {
     expect(step.ok).toBe(expected === "");
   });
 
+  it.each<[string, object, string | undefined, string]>([
+    ["sub unless told", { oid: "o1" }, undefined, "alice"],
+    ["another claim", { oid: "o1" }, "oid", "o1"],
+    ["a JSON Pointer", { ids: { person: "p1" } }, "/ids/person", "p1"],
+    ["another claim of a token without sub", { sub: undefined, client: "c1" }, "client", "c1"],
+    ["a claim that is not there, whatever sub is", {}, "oid", "claim: oid (subject)"],
+    ["a claim that is null", { oid: null }, "oid", "claim: oid (subject)"],
+    ["a number", { oid: 7 }, "oid", "claim: oid (subject)"],
+    ["an empty text", { oid: "" }, "oid", "claim: oid (subject)"],
+    ["a list", { oid: ["o1"] }, "oid", "claim: oid (subject)"],
+    ["an object's prototype", {}, "/constructor/name", "claim: /constructor/name (subject)"],
+    ["a claim that is elsewhere", { _claim_names: { oid: "s" } }, "oid", "claim: oid is not in"],
+    ["no sub", { sub: undefined, oid: "o1" }, undefined, "claim: sub"],
+  ])("B13: the subject is %s", async (_, more, subject, expected) => {
+    const claims = { username: "u", groups: "g", scopes: "scope", ...(subject !== undefined && { subject }) };
+    const one = create([optionsOf(issuer, { claims })]);
+    made.push(one);
+    await one.start();
+    const step = await one.identify(token(more), RESOURCE, AbortSignal.timeout(2000));
+    const said = step.ok ? step.value.subject : `${step.detail}`;
+    expect(said).toContain(expected);
+    expect(step.ok).toBe(!expected.startsWith("claim: "));
+  });
+
   it("times with a fraction are rounded so that no life grows", async () => {
     const step = await service.identify(token({ exp: NOW + 300.9 }), RESOURCE, AbortSignal.timeout(2000));
     expect(step.ok && step.value.expiresAt).toBe(NOW + 300);

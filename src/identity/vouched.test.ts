@@ -48,6 +48,15 @@ describe("the audience", () => {
   });
 });
 
+it.each<[string, JsonObject, string]>([
+  ["is the claim", { ...ALICE, sub: "x", oid: "alice" }, "pass"],
+  ["is another's by the claim", { ...ALICE, oid: "bob" }, "token_invalid"],
+  ["is not in the claims, whatever sub is", ALICE, "token_invalid"],
+])("claims.subject: the subject %s", (_what, claims, expected) => {
+  const names = { subject: "oid", username: "username", groups: "groups", scopes: "scope" };
+  expect(vouch(claims, { claims: names })).toBe(expected);
+});
+
 describe("what a Check would refuse", () => {
   it.each<[string, JsonObject]>([
     ["nonce", { nonce: "n" }],

@@ -5,7 +5,7 @@ import { actorsOf } from "../jose/act-claim.ts";
 import { claimAt } from "../jose/claim.ts";
 import type { JsonObject } from "../json/types.ts";
 import { authenticationOf } from "./authentication.ts";
-import { checkClaims, type CheckedClaims, type ClaimRules } from "./claims.ts";
+import { checkClaims, subjectPath, type CheckedClaims, type ClaimRules } from "./claims.ts";
 import type { IssuerOptions } from "./identity.ts";
 import { judgeClaims } from "./judge-claims.ts";
 import type { RevocationMatch } from "./revocations.ts";
@@ -114,7 +114,13 @@ function claimsOf(
   }
   if (Object.values(said).some((value) => value !== undefined))
     return "facts are said twice: in claims and beside them";
-  if ("sub" in claims && claims["sub"] !== subject) return "sub is another than the subject's id";
   if ("iss" in claims && claims["iss"] !== (issuer ?? ours)) return "iss is another than the subject's issuer";
-  return { ...filled, ...claims, sub: subject };
+  return withSubject({ ...filled, ...claims }, subject, subjectPath(by.claims));
+}
+
+/** `sub` is filled in; another claim of the subject must be there, as in a token. */
+function withSubject(claims: JsonObject, subject: string, path: string): JsonObject | string {
+  const said = claimAt(claims, path);
+  if (said !== undefined && said !== subject) return `${path} is another than the subject's id`;
+  return path === "sub" ? { ...claims, sub: subject } : claims;
 }

@@ -458,7 +458,7 @@ const KEYCLOAK: Provider = {
     ),
     like(keycloak)("without the audience mapper", { aud: "account" }, "token_audience"),
     like(keycloak)("without any audience", { aud: undefined }, "token_invalid: claim: aud"),
-    like(keycloak)("without the client scope basic", { sub: undefined }, "token_invalid: claim: sub"),
+    like(keycloak)("without the client scope basic", { sub: undefined }, "token_invalid: claim: sub (subject)"),
     like(keycloak)(
       "an ID token",
       { typ: "ID", aud: "agent", at_hash: "h" },
@@ -509,7 +509,7 @@ const PING: Provider = {
     like(ping)(
       "a program",
       { sub: undefined, sid: undefined, auth_time: undefined, acr: undefined },
-      "token_invalid: claim: sub",
+      "token_invalid: claim: sub (subject)",
     ),
     like(ping)("PingFederate: no audience claim value", { aud: undefined }, "token_invalid: claim: aud"),
   ],

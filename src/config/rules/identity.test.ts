@@ -10,11 +10,13 @@ const folder = mkdtempSync(join(tmpdir(), "mcp-authz-identity-rules-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** The keys of all warnings, or of all problems behind `!`. */
-function told(more: { challenge?: object; server?: object }): string[] {
+function told(more: { challenge?: object; server?: object; issuer?: object }): string[] {
   const file = join(folder, "mcp-authz.yaml");
   const tree = {
     publicOrigin: "https://gw.example.com",
-    identity: { issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"] }] },
+    identity: {
+      issuers: [{ issuer: "https://idp.example.com", audiences: ["a"], algorithms: ["ES256"], ...more.issuer }],
+    },
     policy: { path: "policies" },
     wristband: { issuer: "https://gw.example.com", keys: [{ kid: "k1", file: "wristband.pem" }] },
     challenge: more.challenge ?? {},
@@ -28,6 +30,17 @@ function told(more: { challenge?: object; server?: object }): string[] {
     throw error;
   }
 }
+
+it.each([
+  ["sub", []],
+  ["oid", []],
+  ["/ids/person", []],
+  ...["client_id", "azp", "email", "preferred_username"].map(
+    (name) => [name, ["identity.issuers[0].claims.subject"]] as const,
+  ),
+] as const)("B13: the subject is %s: warnings", (subject, expected) => {
+  expect(told({ issuer: { claims: { subject } } })).toEqual(expected);
+});
 
 describe("B13: names of endpoints", () => {
   it.each<[string, string[], string[]]>([

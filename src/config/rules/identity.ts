@@ -4,11 +4,26 @@ import type { Report, Reporter } from "../problem.ts";
 import type { Config } from "../schema.ts";
 import { endpointPath } from "../../authz/endpoint.ts";
 
+const OF_CLIENT =
+  "names the client: all people who use one are one caller, with one another's credentials and sessions";
+const CHANGES =
+  "can change and be given to somebody else, who is then the same caller: take a claim that stays, such as sub";
+/** Claims that may be the same for two people. */
+const SHARED_SUBJECTS: ReadonlyMap<string, string> = new Map([
+  ...["client_id", "azp", "cid", "appid"].map((name): [string, string] => [name, OF_CLIENT]),
+  ...["preferred_username", "email", "upn", "unique_name", "name", "username"].map((name): [string, string] => [
+    name,
+    CHANGES,
+  ]),
+]);
+
 export function checkIssuers(config: Config, { problem, warn }: Reporter): void {
   const seen = new Set<string>();
   config.identity.issuers.forEach((issuer, i) => {
     if (seen.has(issuer.issuer)) problem(`identity.issuers[${i}].issuer`, "is listed twice");
     seen.add(issuer.issuer);
+    const shared = SHARED_SUBJECTS.get(issuer.claims.subject);
+    if (shared !== undefined) warn(`identity.issuers[${i}].claims.subject`, shared);
     if (issuer.tokenType === "jwt") {
       warn(
         `identity.issuers[${i}].tokenType`,

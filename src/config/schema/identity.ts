@@ -7,6 +7,9 @@ const claimPath = z.string().min(1);
 
 const claimsSchema = z
   .strictObject({
+    subject: claimPath.default("sub").meta({
+      description: "where the subject stands: who a caller is, unique at the issuer and never another's later",
+    }),
     username: claimPath.default("preferred_username").meta({
       description: "where the username stands: a claim's name, or a JSON Pointer if it begins with `/`",
     }),

@@ -88,7 +88,7 @@ export function exchangeSource(options: ExchangeOptions, deps: ExchangeDeps): Cr
     const form = exchangeForm({ audience, scope, subjectToken, actorToken: actor?.token ?? null });
     const answer = await deps.endpoint.post(provenForm(form, proof), proof.authorization, options.timeoutMs);
     if (typeof answer === "string") return { cannotTell: answer };
-    const { subject, expiresAt: subjectExp } = identity;
+    const [subject, subjectExp] = [ownSubject(identity), identity.expiresAt];
     const hidden = actor === null ? proof.secrets : [...proof.secrets, actor.token];
     const configured = { profile, audience, scope, allowScopes, secrets: hidden };
     const caller = { subject, subjectToken, subjectExp, actor: actor?.subject ?? null, before: identity.actors };
@@ -163,4 +163,9 @@ function mayAct({ claims, issuer }: TokenIdentity, { subject }: ActorToken): boo
 function outcomeOf(result: ExchangeResult): ExchangeOutcome {
   if ("granted" in result) return "ok";
   return "refused" in result ? "none" : "unavailable";
+}
+
+/** The IdP's name for the caller, whichever claim is the subject here. */
+function ownSubject({ claims, subject }: TokenIdentity): string {
+  return typeof claims["sub"] === "string" ? claims["sub"] : subject;
 }
