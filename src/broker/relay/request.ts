@@ -15,7 +15,7 @@ import type { RpcId } from "../../mcp/operation.ts";
 import { paramHeaders } from "../../mcp/param-headers.ts";
 import { idOf } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
-import { META_CAPABILITIES } from "../../mcp/meta.ts";
+import { META_CAPABILITIES, META_LOG_LEVEL } from "../../mcp/meta.ts";
 import { headersFor } from "../upstream/client.ts";
 import { META, type Dialect } from "../upstream/era.ts";
 import type { RelayCall } from "./admit.ts";
@@ -153,9 +153,17 @@ function isNull(body: Buffer, { start, end }: Span): boolean {
   return body.toString("latin1", start, end) === "null";
 }
 
-/** `_meta` of the stateless revision. The capabilities are those of a client who can be asked, else none. */
-function metaEdits({ asking }: RelayCall, { params, meta }: CallSpans): Edit[] {
-  const all = { ...META, ...(asking !== null && { [META_CAPABILITIES]: declaredCapabilities(asking.capabilities) }) };
+/**
+ * `_meta` of the stateless revision. The capabilities are those of a client who can be asked, else none; the level of log messages,
+ * which each request has there, is the one that she set for her session.
+ */
+function metaEdits({ asking, session }: RelayCall, { params, meta }: CallSpans): Edit[] {
+  const level = session?.settings.logLevel ?? null;
+  const all = {
+    ...META,
+    ...(asking !== null && { [META_CAPABILITIES]: declaredCapabilities(asking.capabilities) }),
+    ...(level !== null && { [META_LOG_LEVEL]: level }),
+  };
   if (meta === null) return setMembers(params, { _meta: JSON.stringify(all) });
   return setMembers(
     meta,

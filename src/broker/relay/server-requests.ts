@@ -2,6 +2,7 @@
 // call, and notifications. Towards the server the broker is the client. I/O by upstream/reply.ts.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/ping
 import { innerObjectSpan, readObjectSpan } from "../../json/spans.ts";
+import { META_LOG_LEVEL } from "../../mcp/meta.ts";
 import { isTaskNotice } from "../../mcp/method-table.ts";
 import { listChange, shortValue, type ServerNotification, type ServerRequest } from "../../mcp/upstream-message.ts";
 import { MODERN } from "../../mcp/versions.ts";
@@ -101,7 +102,7 @@ const wantedLevels = new WeakMap<Buffer, number>();
 
 function levelWantedBy(body: Buffer): number {
   const meta = innerObjectSpan(body, paramsIn(body)?.members.get("_meta"));
-  return levelAt(body, meta?.members.get("io.modelcontextprotocol/logLevel"));
+  return levelAt(body, meta?.members.get(META_LOG_LEVEL));
 }
 
 function paramsIn(message: Buffer) {

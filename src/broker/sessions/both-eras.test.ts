@@ -6,6 +6,7 @@ import { relayFixture } from "../../../test/fakes/relay.ts";
 import { SessionClient } from "../../../test/fakes/session-client.ts";
 
 const { closing } = relayFixture();
+const LOG_LEVEL = "io.modelcontextprotocol/logLevel";
 
 /** @param alsoNewer an older server that speaks 2026-07-28, too */
 async function setup(era: FakeEra, alsoNewer = false) {
@@ -29,7 +30,9 @@ async function setup(era: FakeEra, alsoNewer = false) {
     await client.begin();
     return client;
   };
-  return { broker, begin, calls, greetings };
+  const levels = () =>
+    upstream.of("tools/call").map(({ params }) => (params["_meta"] as Record<string, unknown>)[LOG_LEVEL]);
+  return { broker, begin, calls, greetings, levels };
 }
 
 it("a client with a session gets the older revision, and one without the newer", async () => {
@@ -47,4 +50,13 @@ it("a server of the newer revision alone is greeted once, in vain, and called in
   for (const client of [one, one, two]) expect((await client.call()).status).toBe(200);
   expect(calls()).toEqual(["2026-07-28", "2026-07-28", "2026-07-28"]);
   expect(greetings()).toBe(1);
+});
+
+it("the level of log messages that she sets for her session is in each request to a server of the newer revision", async () => {
+  const { begin, levels } = await setup("modern");
+  const [one, two] = [await begin(), await begin()];
+  await one.call();
+  await one.setLevel("error");
+  for (const client of [one, two]) await client.call();
+  expect(levels()).toEqual([undefined, "error", undefined]);
 });

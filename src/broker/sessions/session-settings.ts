@@ -9,6 +9,8 @@ export const LOG_LEVELS: readonly string[] = [
 ];
 
 export interface SessionSettings {
+  /** The level that was set last; null for none. */
+  readonly logLevel: string | null;
   /** Sets the level at these servers, and later at those that {@link applyTo} is called with. */
   setLogLevel(level: string, sessions: readonly OpenSession[]): Promise<void>;
   /** Tells a server what was set before. Best effort: resolves soon, whatever the server does. */
@@ -26,6 +28,9 @@ export function createSettings(): SessionSettings {
     await send(dialect, "logging/setLevel", { level: logLevel }).catch(() => null);
   }
   return {
+    get logLevel() {
+      return logLevel;
+    },
     applyTo,
     async setLogLevel(level, sessions) {
       logLevel = level;
