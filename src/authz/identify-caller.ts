@@ -65,7 +65,9 @@ export function opens(identity: Identity, server: string): boolean {
 /** Refuses a caller at the endpoint of a server that its key does not open, whatever is asked there. */
 export function admitTo({ server }: McpEndpoint, identity: Identity): Step<Identity> {
   if (server === null || opens(identity, server)) return { ok: true, value: identity };
-  return { ...refuse("policy_denied", "the caller may not reach this server"), caller: identity };
+  // At an endpoint that it does not open, a key is no credential: another one may be (TB-01).
+  const reason = identity.method === "api_key" ? "token_invalid" : "policy_denied";
+  return { ...refuse(reason, "the caller may not reach this server"), caller: identity };
 }
 
 /** The names on servers that are open. */

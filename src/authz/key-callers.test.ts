@@ -70,10 +70,10 @@ describe("AP-02: a server takes keys and tokens, one at a time", () => {
 
 describe("a key opens its servers alone, whatever policy says", () => {
   it.each<[string, RequestParts, string]>([
-    ["a call at another server's endpoint", { path: "/servers/t/mcp" }, "policy_denied"],
-    ["a list there", { path: "/servers/t/mcp", message: list("tools/list") }, "policy_denied"],
-    ["a handshake there", { path: "/servers/t/mcp", message: list("ping") }, "policy_denied"],
-    ["a stream there", { path: "/servers/t/mcp", method: "GET", body: { kind: "none" } }, "policy_denied"],
+    ["a call at another server's endpoint", { path: "/servers/t/mcp" }, "token_invalid"],
+    ["a list there", { path: "/servers/t/mcp", message: list("tools/list") }, "token_invalid"],
+    ["a handshake there", { path: "/servers/t/mcp", message: list("ping") }, "token_invalid"],
+    ["a stream there", { path: "/servers/t/mcp", method: "GET", body: { kind: "none" } }, "token_invalid"],
     ["another server's tool on /mcp", { path: "/mcp", message: call("t_read") }, "policy_denied"],
     ["another server's tool on a virtual server", { path: "/servers/v/mcp", message: call("t_read") }, "policy_denied"],
     ["its own tool on /mcp", { path: "/mcp", message: call("s_read") }, "broker"],

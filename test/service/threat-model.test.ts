@@ -21,7 +21,7 @@ const OTHER_WORDS = new Set(["I32", "I64", "C0", "C1"]);
 const ID = [
   String.raw`[Aa]ttack F\d{1,2}`,
   String.raw`P\d{1,2}\.\d-\d{1,2}`, // feature rows, by chapter
-  String.raw`(?:AP|AZ|CF|CL|LA|MS|N|PO|SP|TB)-\d{2}`, // feature rows, by the system that they were seen in
+  String.raw`(?:AP|AZ|CF|CL|LA|MO|MS|N|PO|SP|TB|TR)-\d{2}`, // feature rows, by the system that they were seen in
   String.raw`[A-KNQ]\d{1,2}`, // attacks and faults, by part
   String.raw`[MP]\d{1,2}`, // measured surprises, properties
 ].join("|");
