@@ -11,6 +11,7 @@ import { createPipeline } from "../authz/pipeline.ts";
 import type { Ports } from "../authz/ports.ts";
 import { pass, refuse } from "../authz/step.ts";
 import type { PolicyInput } from "../authz/types.ts";
+import { LISTS } from "../mcp/lists.ts";
 import { createResolver } from "../mcp/resolver.ts";
 import { Secret } from "../secret/secret.ts";
 import type { SigningKey } from "../wristband/keys.ts";
@@ -347,6 +348,19 @@ describe("the answer to a list", () => {
     const effect = await list({ result });
     expect(effect.kind === "mutated" && effect.text).toBe('{"tools":[{"name":"read","n":9007199254740993}]}');
   });
+
+  it.each(Object.values(LISTS))(
+    "$method loses members that are another list's: nobody judges their names",
+    async (own) => {
+      const entry = { name: "read", uri: "file:///read", uriTemplate: "file:///{a}" };
+      const all = Object.fromEntries(Object.values(LISTS).map(({ member }) => [member, [entry]]));
+      const result = { ...all, nextCursor: "c", more: { tools: 1 } };
+      const effect = await world().list({ method: own.method, result });
+      const json = { [own.member]: [entry], nextCursor: "c", more: { tools: 1 } };
+      expect(effect).toMatchObject({ kind: "mutated" });
+      expect(effect.kind === "mutated" && JSON.parse(effect.text)).toEqual(json);
+    },
+  );
 
   it("asks policy as the library's visible does: own names, no arguments, listing", async () => {
     const { list, inputs } = world();

@@ -6,7 +6,7 @@ import { pass, refuse, type Step } from "../authz/step.ts";
 import { isObject } from "../json/object.ts";
 import type { JsonObject, JsonValue } from "../json/types.ts";
 import { readJson } from "../json/strict-reader.ts";
-import { listKindOf, LISTS, type List } from "../mcp/lists.ts";
+import { isOtherList, listKindOf, LISTS, type List } from "../mcp/lists.ts";
 import type { McpMessage } from "./decode.ts";
 import { METADATA } from "./request-phase.ts";
 import { ownName, type PrefixMode } from "./shown-names.ts";
@@ -57,10 +57,16 @@ export async function judgeResponse(
   if (!shown.ok) return shown;
   const { entries, all } = shown.value;
   facts.note = `shows ${entries.length} of ${all}`;
-  return pass({
-    ticket,
-    json: entries.length === all ? null : JSON.stringify({ ...result.value, [list.member]: entries }),
-  });
+  const own = ownMembers(result.value, list);
+  const isUnchanged = own === result.value && entries.length === all;
+  return pass({ ticket, json: isUnchanged ? null : JSON.stringify({ ...own, [list.member]: entries }) });
+}
+
+/** Without members that are another list's: their names are judged by nobody. The same object where there are none. */
+function ownMembers(result: JsonObject, list: List): JsonObject {
+  const members = Object.entries(result);
+  const own = members.filter(([member]) => !isOtherList(list, member));
+  return own.length === members.length ? result : Object.fromEntries(own);
 }
 
 function readList(json: Buffer | null): Step<JsonObject> {

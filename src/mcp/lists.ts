@@ -25,3 +25,10 @@ const BY_METHOD = new Map<string, ListKind>(
 export function listKindOf(method: string): ListKind | null {
   return BY_METHOD.get(method) ?? null;
 }
+
+const MEMBERS: ReadonlySet<string> = new Set(Object.values(LISTS).map(({ member }) => member));
+
+/** True for the member that another list than this one has its entries in. */
+export function isOtherList({ member: own }: List, member: string): boolean {
+  return member !== own && MEMBERS.has(member);
+}
