@@ -53,3 +53,13 @@ it("the successor of an ended worker has no vote in a round that began before it
   box.vote(0, vote(round));
   expect(told.at(-1)).toBe("0: servers yes");
 });
+
+it("a round that is pushed out by later ones is a no for those that wait in it, and for those that come later", () => {
+  const { told, box, vote } = ballots();
+  const round = box.begin([0, 1]);
+  box.vote(0, vote(round));
+  for (let n = 0; n < 40; n += 1) box.begin([0, 1]);
+  expect(told).toEqual(["0: servers no"]);
+  box.vote(1, vote(round));
+  expect(told.at(-1)).toBe("1: servers no");
+});

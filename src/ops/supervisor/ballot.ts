@@ -23,6 +23,10 @@ interface Round {
   hasLost: boolean;
 }
 
+function newRound(members: readonly number[]): Round {
+  return { members: new Set(members), parts: new Map(), hasLost: false };
+}
+
 /** What a worker has not said by then is a no: it hangs, and the others want to read on. */
 const TIMEOUT_MS = 60_000;
 /** Rounds that are remembered: a worker takes one after the other, and the last ones may be waiting. */
@@ -50,16 +54,19 @@ export function createBallots(tell: (members: readonly number[], verdict: Verdic
     for (const part of round.parts.keys()) judge(number, part);
   }
 
+  /** Whoever waits in it hears a no: a worker that heard nothing would read nothing any more. */
+  function forget(number: number, round: Round): void {
+    lose(number, round);
+    rounds.delete(number);
+  }
+
   return {
     begin(members) {
       last += 1;
-      const [number, round] = [
-        last,
-        { members: new Set(members), parts: new Map<string, Map<number, Vote>>(), hasLost: false },
-      ];
+      const [number, round] = [last, newRound(members)];
       rounds.set(number, round);
       setTimeout(() => lose(number, round), TIMEOUT_MS).unref();
-      for (const old of rounds.keys()) if (old <= last - MAX_ROUNDS) rounds.delete(old);
+      for (const [old, pushedOut] of rounds) if (old <= last - MAX_ROUNDS) forget(old, pushedOut);
       return last;
     },
     vote(by, vote) {
