@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { data, frame, headers, HELLO, lines, POST, reset, settings, window } from "../../test/fakes/http2-frames.ts";
 import { Connection } from "./connection.ts";
 import { FLAG, FRAME, PREFACE } from "./frame.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { headerBlock } from "./hpack-literal.ts";
 import type { Stream } from "./stream.ts";
 
@@ -17,9 +18,15 @@ interface Options {
   /** Streams stay open. */
   readonly isHolding?: boolean;
   readonly maxBodyBytes?: number;
+  readonly held?: HeldBytes;
 }
 
-function session({ message = "hello", isHolding = false, maxBodyBytes = 100_000 }: Options = {}) {
+function session({
+  message = "hello",
+  isHolding = false,
+  maxBodyBytes = 100_000,
+  held = new HeldBytes(),
+}: Options = {}) {
   const written: Buffer[] = [];
   const bodies: (string | null)[] = [];
   const streams: Stream[] = [];
@@ -30,6 +37,7 @@ function session({ message = "hello", isHolding = false, maxBodyBytes = 100_000 
     end: () => events.push("end"),
     now: () => now,
     maxBodyBytes,
+    held,
     onRequest: (stream) => {
       streams.push(stream);
       stream.listener = {
@@ -483,6 +491,72 @@ describe("a body that is not wanted", () => {
     for (const open of streams) open.maxBodyBytes = 5;
     send(data(3, "123456", 0));
     expect(bodies).toEqual([null]);
+  });
+});
+
+describe("bodies that are not whole, of all connections of a server", () => {
+  const MIB = 1024 * 1024;
+  const WINDOW = "window 0";
+  const part = (stream: number) => data(stream, Buffer.alloc(16_384), 0);
+  /** Sends so many bytes of bodies without an end, of 128 KiB each at most, and ends as many others. */
+  function sender(held: HeldBytes) {
+    const { connection, send, events } = session({ held, isHolding: true, maxBodyBytes: MIB });
+    send(HELLO);
+    let last = -1;
+    return {
+      connection,
+      events,
+      send,
+      hold: (bytes: number) => {
+        const sent: string[] = [];
+        for (let at = 0; at < bytes; at += 16_384) {
+          if (at % (MIB / 8) === 0) sent.push(...send(headers((last += 2))));
+          sent.push(...send(part(last)));
+        }
+        return sent;
+      },
+      /** Sends bodies that are whole at once. */
+      whole: (bytes: number) => {
+        const sent: string[] = [];
+        for (let at = 0; at < bytes; at += 16_384)
+          sent.push(...send(headers((last += 2)), data(last, Buffer.alloc(16_384))));
+        return sent;
+      },
+    };
+  }
+  const windows = (sent: readonly string[]) => sent.filter((line) => line.startsWith(WINDOW));
+
+  it("one client's connections share the limit: above it their streams are reset, and no one holds more", () => {
+    const held = new HeldBytes(4 * MIB);
+    const all = Array.from({ length: 8 }, () => sender(held));
+    const sent = all.map((one) => one.hold(MIB));
+    expect(sent.slice(0, 4).flat()).toEqual([]);
+    // The fifth holds 64 KiB: then each part ends its stream. Envoy's own calls have that much, whoever else is there.
+    for (const lines of sent.slice(4)) expect(lines).toContain("rst 1 11");
+    all[0]?.connection.gone();
+    expect(sender(held).hold(MIB / 2), "what is freed can be held").toEqual([]);
+  });
+
+  it("a window is held back while others hold much, and is opened once they let go", () => {
+    const held = new HeldBytes(32 * MIB);
+    const [much, waits, little] = [sender(held), sender(held), sender(held)];
+    expect(windows(much.hold(12 * MIB))).toHaveLength(1);
+    expect(windows(waits.hold(9 * MIB)), "half of its window is used").toEqual([]);
+    expect(windows(little.whole(9 * MIB)), "who holds nothing goes on").toHaveLength(1);
+    much.connection.gone();
+    expect(windows(waits.send()), "woken by another's end").toHaveLength(1);
+    expect(windows(waits.hold(MIB))).toEqual([]);
+  });
+
+  it("a connection that is over is not woken", () => {
+    const held = new HeldBytes(32 * MIB);
+    const [much, waits] = [sender(held), sender(held)];
+    much.hold(20 * MIB);
+    waits.hold(9 * MIB);
+    waits.connection.fail(11);
+    expect(waits.send()).toEqual([expect.stringMatching(/^goaway /)]);
+    much.connection.gone();
+    expect(waits.send()).toEqual([]);
   });
 });
 

@@ -21,16 +21,14 @@ import { FrameReader } from "./frame-reader.ts";
 import { dependsOnItself, HeaderBlocks, type HeaderBlock } from "./header-block.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import { CONNECTION_WINDOW, IDLE_FRAMES, MAX_STREAMS, RESETS, SETTINGS_FRAMES, STREAM_WINDOW } from "./limits.ts";
-import { Receiver } from "./receiver.ts";
+import { Receiver, type ReceiverPorts } from "./receiver.ts";
 import { HeadReader, HEADER_LIST_BYTES } from "./request-head.ts";
 import { ResetStreams } from "./reset-streams.ts";
 import { Sender } from "./sender.ts";
 import { readSettings } from "./settings.ts";
 import { Stream } from "./stream.ts";
 
-export interface ConnectionPorts {
-  /** Takes bytes for the client, in their order. */
-  readonly write: (bytes: Buffer) => void;
+export interface ConnectionPorts extends ReceiverPorts {
   /** Nothing more is read or written: the transport ends once what was written has left. */
   readonly end: () => void;
   /** Takes a request when its header fields are here: sets `stream.listener`, or answers at once. */
@@ -75,7 +73,7 @@ export class Connection {
   constructor(ports: ConnectionPorts) {
     this.#ports = ports;
     this.#sender = new Sender(ports.write, (stream) => this.#responded(stream));
-    this.#receiver = new Receiver(ports.write);
+    this.#receiver = new Receiver(ports);
     this.#resets = new Budget(RESETS, ports.now);
     this.#idleFrames = new Budget(IDLE_FRAMES, ports.now);
     this.#settingsFrames = new Budget(SETTINGS_FRAMES, ports.now);
@@ -101,7 +99,7 @@ export class Connection {
 
   /** The transport is gone. */
   gone(): void {
-    this.#isOver = true;
+    this.#over();
     for (const stream of this.#streams.values()) this.#close(stream);
   }
 
@@ -317,8 +315,13 @@ export class Connection {
 
   #endIfDone(): void {
     if (this.#isOver || this.#lastAccepted === MAX_WINDOW || this.#streams.size > 0) return;
-    this.#isOver = true;
+    this.#over();
     this.#ports.end();
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#receiver.close();
   }
 
   #windowUpdate({ stream: id, bytes, start }: Frame): void {

@@ -7,8 +7,10 @@ export const MAX_STREAMS = 4096;
 export const STREAM_WINDOW = 1024 * 1024;
 /** The same for all streams of a connection. */
 export const CONNECTION_WINDOW = 16 * STREAM_WINDOW;
-/** Bytes of bodies that are not whole. Above it the connection's window is not opened again. */
+/** Bytes of bodies that are not whole, of all connections. From half of it on windows are not opened again, above it streams are reset. */
 export const HELD_BYTES = 256 * 1024 * 1024;
+/** The same of one connection, which it may hold whatever others do: those who hold the most do not stop the others. */
+export const OWN_HELD_BYTES = 64 * 1024;
 /** A header block in all its frames, as it comes. */
 export const BLOCK_BYTES = 65_536;
 /** CONTINUATION frames of one block. */

@@ -2,18 +2,36 @@
 import { ConnectionFault, ERROR, StreamFault } from "./fault.ts";
 import { windowUpdateFrame, type Frame } from "./frame.ts";
 import { withoutPadding } from "./header-block.ts";
-import { CONNECTION_WINDOW, HELD_BYTES, STREAM_WINDOW } from "./limits.ts";
+import type { HeldBytes } from "./held-bytes.ts";
+import { CONNECTION_WINDOW, STREAM_WINDOW } from "./limits.ts";
 import type { Stream } from "./stream.ts";
+
+export interface ReceiverPorts {
+  /** Takes bytes for the client, in their order. */
+  readonly write: (bytes: Buffer) => void;
+  /** What the connections of the server hold. */
+  readonly held: HeldBytes;
+}
 
 export class Receiver {
   readonly #write: (bytes: Buffer) => void;
   /** Bytes that the client may still send. */
   #window = CONNECTION_WINDOW;
-  /** Bytes of bodies that are not whole. */
+  /** Bytes of bodies that are not whole: this connection's, as part of the server's. */
   #held = 0;
+  readonly #all: HeldBytes;
+  readonly #wake = () => this.#open();
+  #isOver = false;
 
-  constructor(write: (bytes: Buffer) => void) {
+  constructor({ write, held }: ReceiverPorts) {
     this.#write = write;
+    this.#all = held;
+  }
+
+  /** The connection is over: no window is opened any more. */
+  close(): void {
+    this.#isOver = true;
+    this.#all.forget(this.#wake);
   }
 
   /** Counts DATA against the connection's window, whatever becomes of it. */
@@ -59,8 +77,10 @@ export class Receiver {
   /** The body is not wanted any more. */
   drop(stream: Stream): void {
     if (stream.body === null) return;
-    this.#held -= stream.body.length;
+    const { length } = stream.body;
     stream.body = null;
+    this.#held -= length;
+    this.#all.free(length);
     this.#open();
   }
 
@@ -72,13 +92,20 @@ export class Receiver {
       stream.listener?.onBody(null);
       return;
     }
+    if (!isLast && this.#all.isFull(this.#held + part.length))
+      throw new StreamFault(ERROR.enhanceYourCalm, "more bytes of bodies than are held");
     // A part that stays is copied: else one byte would hold all that was read with it.
     body.push(isLast ? part : Buffer.from(part));
     this.#held += part.length;
+    this.#all.take(part.length);
   }
 
   #open(): void {
-    if (this.#window > CONNECTION_WINDOW / 2 || this.#held > HELD_BYTES) return;
+    if (this.#isOver || this.#window > CONNECTION_WINDOW / 2) return;
+    if (this.#all.isScarce(this.#held)) {
+      this.#all.wait(this.#wake);
+      return;
+    }
     this.#write(windowUpdateFrame(0, CONNECTION_WINDOW - this.#window));
     this.#window = CONNECTION_WINDOW;
   }

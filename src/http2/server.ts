@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { tlsContext, tlsOptions, type TlsMaterial } from "../http/server.ts";
 import { Connection } from "./connection.ts";
 import { ERROR } from "./fault.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { STALL_MS, UNREAD_BYTES } from "./limits.ts";
 import type { Stream } from "./stream.ts";
 
@@ -30,8 +31,9 @@ const SWEEP_MS = 1000;
 export function createHttp2Server(options: Http2ServerOptions): Http2Server {
   const { tls } = options;
   const sessions = new Set<Session>();
+  const held = new HeldBytes();
   const accept = (socket: Socket) => {
-    const session = new Session(socket, options);
+    const session = new Session(socket, options, held);
     sessions.add(session);
     socket.on("close", () => sessions.delete(session));
   };
@@ -71,7 +73,7 @@ class Session {
   #owesSince = 0;
   #goingSince = 0;
 
-  constructor(socket: Socket, { maxBodyBytes, onRequest }: Http2ServerOptions) {
+  constructor(socket: Socket, { maxBodyBytes, onRequest }: Http2ServerOptions, held: HeldBytes) {
     this.#socket = socket;
     socket.setNoDelay(true);
     this.#connection = new Connection({
@@ -80,6 +82,7 @@ class Session {
       onRequest: (stream) => onRequest(this.#connection, stream, socket),
       now: () => performance.now(),
       maxBodyBytes,
+      held,
     });
     socket.on("data", (part: Buffer) => this.#read(part));
     socket.on("drain", () => socket.resume());

@@ -1,5 +1,6 @@
 // HTTP/2 connections: the same outcome however the bytes are cut, frames that are whole, one answer a call, nothing behind the end.
 import { Connection } from "../../../src/http2/connection.ts";
+import { HeldBytes } from "../../../src/http2/held-bytes.ts";
 import { FRAME } from "../../../src/http2/frame.ts";
 import { headerBlock } from "../../../src/http2/hpack-literal.ts";
 import { data, headers, HELLO, reset, settings, window } from "../../fakes/http2-frames.ts";
@@ -45,6 +46,7 @@ function outcomeOf(parts: readonly Buffer[]): Buffer {
     },
     now: () => 0,
     maxBodyBytes: MAX_BODY,
+    held: new HeldBytes(),
     onRequest: (stream) => {
       open += 1;
       let isOver = false;
