@@ -11,7 +11,7 @@ import { must, type Target } from "./target.ts";
 const { request } = codecs(OWN_PROTO);
 const HEADERS = { authorization: "Bearer a.b.c", "content-type": "application/json", "mcp-name": "x" };
 
-const granted = { set: new Map([["x-a", "b c"]]), remove: ["x-b"] } as unknown as Grant;
+const granted = { set: new Map([["x-a", "b c"]]), remove: ["x-b"], shared: [] } as unknown as Grant;
 const ALLOW = encodeCheckResponse({
   kind: "ok",
   set: new Map([["x-a", "b c"]]),
@@ -82,7 +82,7 @@ function writtenAndRead(bytes: Buffer): void {
   const set = new Map<string, string>();
   for (let i = 0; i + 1 < lines.length; i += 2) set.set(lines[i] ?? "", lines[i + 1] ?? "");
   const remove = lines.length % 2 === 1 ? [lines.at(-1) ?? ""] : [];
-  const grant = { set, remove } as unknown as Grant;
+  const grant = { set, remove, shared: [] } as unknown as Grant;
   const message = encodeCheckResponse({ kind: "ok", set, remove, responseHeaders: new Map(), metadata: [["a", "b"]] });
   const allowed = isAllow(message, grant);
   const isPlain = [...set].every(([name, value]) => /^[a-z0-9-]{2,30}$/.test(name) && /^[\x21-\x7e]+$/.test(value));
