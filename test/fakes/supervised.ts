@@ -1,4 +1,5 @@
 // A thread for the supervisor's tests: it does what its data says.
+import { createServer } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 import { newCheckFacts } from "../../src/authz/facts.ts";
 import { createGuard } from "../../src/ops/supervisor/heartbeat.ts";
@@ -75,6 +76,10 @@ function start(handover: Handover): void {
   if (handover.restarts === 0) tell({ type: "policy", revision: "r1", policy: null });
   if (plan === "fail at start") {
     end(3);
+    return;
+  }
+  if (plan === "fail with a listener open") {
+    createServer().listen(0, "127.0.0.1", () => end(3));
     return;
   }
   tell({ type: "ready" });

@@ -136,6 +136,10 @@ it("a start that fails is not tried again", async () => {
   expect(events()).toEqual([]);
 });
 
+it("a thread that says it has ended is ended, whatever it has left open", async () => {
+  expect(await run("fail with a listener open").supervisor.ended).toBe(3);
+});
+
 describe("the watch", () => {
   function watched() {
     const clock = { now: 0, cpu: 0 };

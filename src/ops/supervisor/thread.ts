@@ -98,8 +98,11 @@ class WatchedWorker<T> implements SupervisedThread {
 
   #note(message: FromThread): void {
     if (message.type === "ready") this.#ready = true;
-    if (message.type === "ended") this.#reported = message.code;
     this.#options.onMessage(message);
+    if (message.type !== "ended") return;
+    this.#reported = message.code;
+    // A start that failed may have left listeners open: they would answer, and hear of no change any more.
+    void this.#worker.terminate();
   }
 
   #watch(heartbeat: SharedArrayBuffer): void {
