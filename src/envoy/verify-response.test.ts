@@ -83,6 +83,21 @@ describe("M1, M3, C22: what leaves as an allow is read once more", () => {
     expect(isAllow(bytesOf(twice), twice)).toBe(false);
   });
 
+  it("what stands among those names is read each time: a header of one caller's answer does not pass in another's", () => {
+    const field = (number: number, ...parts: (Buffer | string)[]) => {
+      const bytes = Buffer.concat(parts.map((part) => Buffer.from(part)));
+      return Buffer.concat([Buffer.from([number * 8 + 2, bytes.length]), bytes]);
+    };
+    const header = field(2, field(1, field(1, "x-key"), field(2, "hers")), field(2), Buffer.from([0x18, 2]));
+    const bytes = Buffer.concat([field(1), field(3, field(5, "x-one"), header, field(5, "x-two"))]);
+    const shared = Object.freeze(["x-one", "x-two"]);
+    const grantOf = (...set: [string, string][]) =>
+      ({ set: new Map(set), remove: shared, shared, query: null }) as Pick<Grant, "set" | "remove" | "query"> as Grant;
+    expect(isAllow(bytes, grantOf(["x-key", "hers"]))).toBe(true);
+    expect(isAllow(bytes, grantOf())).toBe(false);
+    expect(isAllow(bytes, grantOf(["x-key", "hers"]))).toBe(true);
+  });
+
   it("cut off, it is none", () => {
     for (let at = 0; at < METADATA_AT; at += 1) {
       expect(verdict(() => isAllow(GOOD.subarray(0, at), BASE))).toBe(false);

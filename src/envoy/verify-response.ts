@@ -144,7 +144,11 @@ class Removals {
   readonly #remove: readonly string[];
   readonly #shared: readonly string[];
   #start = 0;
+  /** Behind the last name that was read. */
+  #at = 0;
+  /** Behind the last shared one, where nothing else stands among them. */
   #end = 0;
+  #isRun = true;
   /** How many were read. */
   count = 0;
 
@@ -162,10 +166,11 @@ class Removals {
         return true;
       }
       this.#start = reader.at;
-    }
+    } else if (reader.at !== this.#at + TAG_BYTES) this.#isRun = false;
     if (!isRemoval(reader, this.#remove, this.count)) return false;
     this.count += 1;
-    if (this.count === this.#shared.length) this.#end = reader.at;
+    this.#at = reader.at;
+    if (this.count === this.#shared.length && this.#isRun) this.#end = reader.at;
     return true;
   }
 
@@ -177,6 +182,8 @@ class Removals {
 }
 
 const NO_NAMES: readonly string[] = [];
+/** Of a field whose number is below 16. */
+const TAG_BYTES = 1;
 
 /** True for the name at this index of the list, if it stands at no other index. */
 function isRemoval(reader: FieldReader, remove: readonly string[], place: number): boolean {
