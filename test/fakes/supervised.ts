@@ -65,6 +65,8 @@ const PLANS: Readonly<Record<string, (handover: Handover) => void>> = {
   },
   "crash once": ({ restarts }) => restarts === 0 && soon(() => process.exit(9)),
   "crash always": () => soon(() => process.exit(9)),
+  "fails at its second start": ({ worker }) => worker?.index === 1 && soon(() => process.exit(9)),
+  "crashes at its second start": ({ worker }) => worker?.index === 1 && soon(() => process.exit(9)),
   remember: ({ remembered, restarts }) => remember(remembered, restarts),
 };
 
@@ -82,6 +84,12 @@ function start(handover: Handover): void {
     createServer().listen(0, "127.0.0.1", () => end(3));
     return;
   }
+  const isSuccessor = handover.worker?.index === 1 && handover.restarts > 0;
+  if (plan === "fails at its second start" && isSuccessor) {
+    end(3);
+    return;
+  }
+  if (plan === "crashes at its second start" && isSuccessor) process.exit(9);
   tell({ type: "ready" });
   PLANS[plan]?.(handover);
 }

@@ -11,19 +11,24 @@ import { supervise } from "./supervisor.ts";
 vi.setConfig({ testTimeout: 60_000 });
 const script = new URL("../../../test/fakes/supervised.ts", import.meta.url);
 
-function run(plan: string, limitMs = 60) {
+const TWO = { count: 2, onTls: () => {}, onReady: () => {} };
+
+function run(plan: string, limitMs = 60, workers: typeof TWO | null = null) {
+  const ended: number[] = [];
+  const shared = { proofs: new SharedArrayBuffer(8), audit: new SharedArrayBuffer(8) };
   const lines: string[] = [];
   const losses: string[][] = [];
   const log = createLog((line) => lines.push(line), "debug", Date.now);
   const supervisor = supervise({
     ...{ script, data: { plan }, limitMs, suspendMs: 60_000, log },
+    workers: workers && { ...workers, shared, onEnd: (index) => ended.push(index) },
     onLoss: async ({ inFlight, cause, slot }) => {
       const left = readInFlight(inFlight);
       losses.push([cause, ...left.map((check) => `${check.facts.requestId}${check.slot === slot ? "!" : ""}`)]);
     },
   });
   const logged = () => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-  return { supervisor, events: () => logged().map(({ event }) => event), logged, losses };
+  return { supervisor, events: () => logged().map(({ event }) => event), logged, losses, ended };
 }
 
 async function until(check: () => boolean): Promise<void> {
@@ -139,6 +144,18 @@ it("a start that fails is not tried again", async () => {
 it("a thread that says it has ended is ended, whatever it has left open", async () => {
   expect(await run("fail with a listener open").supervisor.ended).toBe(3);
 });
+
+it.each(["fails at its second start", "crashes at its second start"])(
+  "N03: a worker that %s is tried again later, and the other one serves on",
+  async (plan) => {
+    const { supervisor, events, ended } = run(plan, 60, TWO);
+    await until(() => ended.length === 2);
+    const code = await Promise.race([supervisor.ended, new Promise((done) => setTimeout(() => done("serves"), 500))]);
+    expect([code, events(), ended, supervisor.isComplete()]).toEqual(["serves", ["thread_restarted"], [1, 1], false]);
+    supervisor.terminate();
+    expect(await supervisor.ended).toBe(0);
+  },
+);
 
 describe("the watch", () => {
   function watched() {

@@ -280,7 +280,8 @@ class Supervision<T> {
     else if (this.#terminating) this.#end(place, ranAway === null ? code : 1);
     else if (ranAway !== null) this.#afterRunaway(place, { caller, revision, rules: ruleAt(inFlight, ranAway) });
     else if (ready && this.#mayRestart()) this.#restart("thread_restarted", place, {});
-    else this.#end(place, code === 0 ? 1 : code);
+    else if (ready) this.#end(place, code === 0 ? 1 : code);
+    else this.#afterEnd(place, code === 0 ? 1 : code);
   }
 
   #afterEnd(place: Place, code: number): void {
