@@ -9,7 +9,7 @@ import type { FromThread, Handover, ToThread } from "../../ops/supervisor/messag
 import type { LoadedPolicy } from "../../policy/load.ts";
 import { findOpa } from "../../policy/opa.ts";
 import { startServe, type Serve } from "./serve.ts";
-import { createVoter } from "./worker.ts";
+import { createInOrder, createVoter } from "./worker.ts";
 
 /** The data that `mcp-authz serve` passes to the thread. */
 export interface ServeData {
@@ -78,7 +78,7 @@ async function stop(serve: Serve): Promise<void> {
 
 const voter = createVoter(tell);
 let isOneOfMany = false;
-let reloading: Promise<void> = Promise.resolve();
+const reloadInOrder = createInOrder(reload);
 let serving: Promise<Serve> | null = null;
 parentPort?.on("message", (message: ToThread<LoadedPolicy>) => {
   if (message.type === "start") {
@@ -96,8 +96,5 @@ async function act(serve: Serve, message: Exclude<ToThread<LoadedPolicy>, { type
   if (message.type === "quarantine") return serve.quarantine(message.revision, message.rules);
   if (message.type === "ask") return tell({ type: "answer", id: message.id, answer: await serve.answer(message) });
   if (message.type !== "reload") return stop(serve);
-  // In the order of the rounds, which is that of all workers: each waits for the others in every round.
-  const { cause, round } = message;
-  reloading = reloading.then(() => reload(serve, cause, round));
-  return reloading;
+  return reloadInOrder(serve, message.cause, message.round);
 }

@@ -70,6 +70,17 @@ export function createVoter(tell: (message: FromThread<never>) => void): Voter {
   };
 }
 
+/**
+ * Runs reloads in the order in which they were told, which is that of all workers: each waits for the others in every round, so that
+ * two in two orders would wait for each other.
+ */
+export function createInOrder<A extends readonly unknown[]>(
+  run: (...args: A) => Promise<void>,
+): (...args: A) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (...args) => (last = last.then(() => run(...args)));
+}
+
 const FAILED: OpsAnswer = { status: 500, contentType: "text/plain", body: "failed\n" };
 
 /** Answers for the operator listener. */
