@@ -86,15 +86,16 @@ function checkRole(
   }
 }
 
-/** Two entries whose paths can be one: a caller with the right name would read what is another's, or everybody's. */
+/** Two entries whose paths can be one: a caller with the right name would get what is another's, or everybody's. */
 function checkMeetings({ servers }: Config, { problem }: Reporter): void {
   const entries = Object.entries(servers).flatMap(([server, { credential, url }]) =>
     credential.flatMap((entry, i) => {
       const path = entry.kind === "vault" ? parsePath(entry.path) : "";
-      if (entry.kind !== "vault" || typeof path === "string" || entry.dynamic !== null) return [];
-      const { mount, requireOwner } = entry;
+      if (entry.kind !== "vault" || typeof path === "string") return [];
+      const { requireOwner, dynamic } = entry;
       const key = `servers.${server}.credential[${i}].vault`;
-      return [{ key, mount, requireOwner, path: ofServer(path, { server, host: hostOf(url) }) }];
+      const own = ofServer(path, { server, host: hostOf(url) });
+      return [{ key, requireOwner, dynamic, ...placeOf(entry, own) }];
     }),
   );
   entries.forEach((entry, i) => {
@@ -103,11 +104,18 @@ function checkMeetings({ servers }: Config, { problem }: Reporter): void {
       (one, j) => j !== i && one.mount === entry.mount && (j < i || one.requireOwner) && canMeet(entry.path, one.path),
     );
     if (other === undefined) return;
+    const owned = entry.dynamic === null ? "say requireOwner: true, or " : "";
     problem(
       `${entry.key}.path`,
-      `can be a path of ${other.key} too, for callers that the two name differently: say requireOwner: true, or give one of them a segment or a mount of its own`,
+      `can be a path of ${other.key} too, for callers that the two name differently: ${owned}give one of them a segment or a mount of its own`,
     );
   });
+}
+
+/** Paths are compared in one mount. What an engine makes is asked for by mount and path in one, so another cut makes no other place. */
+function placeOf({ mount, dynamic }: VaultEntryConfig, path: PathTemplate): { mount: string; path: PathTemplate } {
+  if (dynamic === null) return { mount, path };
+  return { mount: "", path: [...mount.split("/").map((literal) => ({ literal })), ...path] };
 }
 
 function requireAliases(config: Config, key: string, problem: Reporter["problem"]): void {
