@@ -179,8 +179,9 @@ class LeaseStore implements Leases {
     this.#retire(lease);
   }
 
+  /** Another may have its place already: that one stays. */
   #drop(key: string, lease: HeldLease): void {
-    this.#held.delete(key);
+    if (this.#held.peek(key) === lease) this.#held.delete(key);
     this.#end(lease);
   }
 
