@@ -51,6 +51,20 @@ describe("D31: a DPoP proof counts once, at whichever worker", () => {
     for (let n = 0; n < 5000; n += 1) expect(b?.add(proof(`late ${n}`, NOW, `key ${n}`), NOW)).not.toBeNull();
   });
 
+  it.each([1, 31, 45, 59, 120, 400])(
+    "what was used %i days ago is in nobody's way, and nothing new counts twice",
+    (days) => {
+      const [a, b] = threads();
+      // The same table: a whole number of turns of 4 buckets later.
+      const later = NOW + Math.floor((days * 86_400) / 320) * 320;
+      for (let n = 0; n < 500; n += 1) expect(a?.add(proof(`${n}`), NOW)).toBeNull();
+      for (let n = 0; n < 500; n += 1) {
+        expect(a?.add(proof(`${n}`, later), later)).toBeNull();
+        expect(b?.add(proof(`${n}`, later), later)).toBe("was used before");
+      }
+    },
+  );
+
   it("a full memory refuses and forgets nothing", () => {
     const [a, b] = threads();
     let taken = 0;

@@ -31,8 +31,12 @@ const MAX_RUN = 512;
 /** Words before the tables: the start, and the key of the hash, so that nobody can choose proofs whose slots are the same. */
 const HEAD_WORDS = 4;
 const WORD = 8;
-/** Of a slot: 16 bits of the bucket's number, then 48 of the proof, or 32 of the key and 16 of a count. */
-const TAG_SHIFT = 48n;
+/**
+ * Of a slot: 20 bits of the bucket's number, then 44 of the proof, or 28 of the key and 16 of a count. Half of the numbers are newer
+ * than one: a slot that nobody took again would refuse after 485 days.
+ */
+const TAG_SHIFT = 44n;
+const TAGS = 0xfffff;
 const COUNT_BITS = 16n;
 const COUNTS = (1n << COUNT_BITS) - 1n;
 
@@ -142,26 +146,26 @@ function take(
 /** `free`: empty, or of an older bucket, none of whose proofs can be used. */
 function stateOf({ bucket }: Table, found: bigint): "free" | "taken" | "newer" {
   if (found === 0n) return "free";
-  const ahead = Number((found >> TAG_SHIFT) - tagOf(bucket)) & 0xffff;
+  const ahead = Number((found >> TAG_SHIFT) - tagOf(bucket)) & TAGS;
   if (ahead === 0) return "taken";
-  return ahead < 0x8000 ? "newer" : "free";
+  return ahead <= TAGS >> 1 ? "newer" : "free";
 }
 
 function tagOf(bucket: number): bigint {
-  return BigInt(bucket & 0xffff);
+  return BigInt(bucket & TAGS);
 }
 
 function tagged({ bucket }: Table, bits: bigint): bigint {
   return (tagOf(bucket) << TAG_SHIFT) | bits;
 }
 
-/** 48 bits, never 0: that is an empty slot. */
+/** 44 bits, never 0: that is an empty slot. */
 function proofBits(name: Buffer): bigint {
-  return BigInt(name.readUIntBE(0, 6)) | 1n;
+  return (BigInt(name.readUIntBE(0, 6)) >> 4n) | 1n;
 }
 
 function keyBits(name: Buffer): bigint {
-  return BigInt(name.readUInt32BE(0));
+  return BigInt(name.readUInt32BE(0) >>> 4);
 }
 
 /** Numbers of the slots in which a name may be. */
