@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { ALICE, allowingPorts, checkSettings, headersOf, requestOf } from "../../test/fakes/authz.ts";
 import { readOperation } from "../mcp/read-operation.ts";
 import type { CheckSettings } from "./check.ts";
-import { newCheckFacts } from "./facts.ts";
+import { newCheckFacts, type CheckFacts } from "./facts.ts";
+import { ANONYMOUS_ISSUER } from "./own-issuers.ts";
 import { Permit, permits } from "./permit.ts";
 import { createPipeline } from "./pipeline.ts";
 import type { Ports } from "./ports.ts";
@@ -62,6 +63,33 @@ describe("a door's decision", () => {
   ])("is refused by %s", async (_, ports, reason) => {
     const { decided } = await asked({ method: "tools/call", params: { name: "read" } }, { ports });
     expect(decided).toMatchObject({ ok: false, reason });
+  });
+
+  it("with a large message: of callers who present nothing each source has turns of its own, for calls and for lists", async () => {
+    const pipeline = createPipeline(checkSettings({ largeBodiesPerCaller: 3 }), allowingPorts());
+    const endpoint = pipeline.endpointOf("s");
+    const request = requestOf({ message: { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read" } } });
+    const read = readOperation("bytes" in request.body ? request.body.bytes : Buffer.alloc(0), request.headers);
+    if (!endpoint.ok || !read.ok) throw new Error("no operation");
+    const identity = { ...ALICE, issuer: ANONYMOUS_ISSUER, subject: "anonymous" };
+    const of = { endpoint: endpoint.value, request, bytes: 40_000 };
+    const list = {
+      kind: "tool" as const,
+      names: ["read"],
+      version: "2025-11-25",
+      caller: { ...identity, auth_time: null },
+      opens: null,
+    };
+    const doors = [
+      (facts: CheckFacts) => pipeline.decide({ ...of, identity, read: () => pass(read.operation) }, facts, signal),
+      (facts: CheckFacts) => pipeline.visibleOf({ ...of, ...list }, facts, signal),
+    ];
+    for (const ask of doors) {
+      const sources = ["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"];
+      const all = sources.map((sourceIp) => ask(Object.assign(newCheckFacts("r", 0), { sourceIp })));
+      const ended = (await Promise.all(all)).map((one) => (one.ok ? "ok" : one.reason));
+      expect(ended).toEqual(["ok", "ok", "ok", "rate_limited", "ok"]);
+    }
   });
 
   it("knows the servers of the configuration alone", async () => {

@@ -14,6 +14,7 @@ import type { Ports } from "./ports.ts";
 import { policyHeadersOf } from "./policy-input.ts";
 import { readPresented } from "./presented.ts";
 import { clientHeaders, droppedHeaders, NO_SERVER_HEADERS, type ServerHeaders } from "./server-headers.ts";
+import { countedCaller } from "./source.ts";
 import { pass, refuse, type Step } from "./step.ts";
 import type { Operation } from "../mcp/operation.ts";
 import type { AuthzRequest, BoundCredential, Identity, PolicyCaller } from "./types.ts";
@@ -106,7 +107,7 @@ export function createPipeline(settings: CheckSettings, ports: Ports): Pipeline 
       const context: JudgeContext = { settings: of, shared, ports, request, facts, signal };
       if (asked.bytes <= SMALL_BODY_BYTES) return decided(context, asked);
       ports.note(facts);
-      return shared.inTurn(identity, () => decided(context, asked), signal);
+      return shared.inTurn(countedCaller(identity, facts.sourceIp), () => decided(context, asked), signal);
     },
     credentialOf: async (server, identity, signal) => credentialFor({ ports, signal, shared }, identity, server),
     async visibleOf(asked, facts, signal) {
@@ -115,7 +116,8 @@ export function createPipeline(settings: CheckSettings, ports: Ports): Pipeline 
       const context = { settings: own, shared, ports, request, facts, signal };
       ports.note(facts); // the next step takes turns
       const judged = () => judgeNames(context, caller, asked);
-      return asked.bytes <= SMALL_BODY_BYTES ? judged() : shared.inTurn(caller, judged, signal);
+      if (asked.bytes <= SMALL_BODY_BYTES) return judged();
+      return shared.inTurn(countedCaller(caller, facts.sourceIp), judged, signal);
     },
     seenHeaders: (headers) => policyHeadersOf(settings, headers),
     grant: (passage, facts) => grantOf([settings, ports], passage, facts),
