@@ -537,6 +537,20 @@ describe("bodies that are not whole, of all connections of a server", () => {
     expect(sender(held).hold(MIB / 2), "what is freed can be held").toEqual([]);
   });
 
+  it("long header fields of requests that are open are counted, too", () => {
+    const held = new HeldBytes(MIB);
+    const long = POST.map(([name, value]) => [name, name === ":path" ? `/${"x".repeat(15_000)}` : value] as const);
+    const open = ({ send }: ReturnType<typeof sender>, count: number) =>
+      Array.from({ length: count }, (_, i) => send(headers(i * 2 + 1, long))).flat();
+    const [one, two] = [sender(held), sender(held)];
+    expect(open(one, 69)).toEqual([]);
+    expect(open(two, 40), "it holds more than 64 KiB").toContain("rst 9 11");
+    one.connection.gone();
+    expect(open(sender(held), 30)).toEqual([]);
+    two.connection.gone();
+    expect(open(sender(held), 30), "what ends is given back once").toEqual([]);
+  });
+
   it("a window is held back while others hold much, and is opened once they let go", () => {
     const held = new HeldBytes(32 * MIB);
     const [much, waits, little] = [sender(held), sender(held), sender(held)];

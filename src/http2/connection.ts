@@ -99,7 +99,8 @@ export class Connection {
 
   /** The transport is gone. */
   gone(): void {
-    this.#over();
+    this.#isOver = true;
+    this.#receiver.close();
     for (const stream of this.#streams.values()) this.#close(stream);
   }
 
@@ -260,6 +261,7 @@ export class Connection {
     if (typeof head === "string") throw new StreamFault(ERROR.protocol, head);
     const { maxBodyBytes, onRequest } = this.#ports;
     const stream = new Stream(id, head, { sendWindow: this.#sender.initialWindow, maxBodyBytes });
+    this.#receiver.open(stream);
     this.#streams.set(id, stream);
     onRequest(stream);
     if (block.isLast) this.#requested(stream);
@@ -307,7 +309,7 @@ export class Connection {
     if (stream.isClosed) return;
     stream.isClosed = true;
     this.#streams.delete(stream.id);
-    this.#receiver.drop(stream);
+    this.#receiver.forget(stream);
     this.#sender.drop(stream);
     if (stream.isWriting) stream.listener?.onGone();
     this.#endIfDone();
@@ -315,13 +317,9 @@ export class Connection {
 
   #endIfDone(): void {
     if (this.#isOver || this.#lastAccepted === MAX_WINDOW || this.#streams.size > 0) return;
-    this.#over();
-    this.#ports.end();
-  }
-
-  #over(): void {
     this.#isOver = true;
     this.#receiver.close();
+    this.#ports.end();
   }
 
   #windowUpdate({ stream: id, bytes, start }: Frame): void {

@@ -7,7 +7,7 @@ export const MAX_STREAMS = 4096;
 export const STREAM_WINDOW = 1024 * 1024;
 /** The same for all streams of a connection. */
 export const CONNECTION_WINDOW = 16 * STREAM_WINDOW;
-/** Bytes of bodies that are not whole, of all connections. From half of it on windows are not opened again, above it streams are reset. */
+/** Bytes of bodies that are not whole, and of long header fields of open streams, of all connections. From half of it on windows are not opened again, above it streams are reset. */
 export const HELD_BYTES = 256 * 1024 * 1024;
 /** The same of one connection, which it may hold whatever others do: those who hold the most do not stop the others. */
 export const OWN_HELD_BYTES = 64 * 1024;

@@ -6,6 +6,9 @@ import type { HeldBytes } from "./held-bytes.ts";
 import { CONNECTION_WINDOW, STREAM_WINDOW } from "./limits.ts";
 import type { Stream } from "./stream.ts";
 
+/** Bytes of header fields that are not counted. */
+const SHORT_HEAD = 1024;
+
 export interface ReceiverPorts {
   /** Takes bytes for the client, in their order. */
   readonly write: (bytes: Buffer) => void;
@@ -32,6 +35,22 @@ export class Receiver {
   close(): void {
     this.#isOver = true;
     this.#all.forget(this.#wake);
+  }
+
+  /** Counts what an open stream keeps of its header fields, where they are long: it has more than that itself where they are not. */
+  open(stream: Stream): void {
+    const { path, contentType, grpcTimeout = "" } = stream.head;
+    const bytes = path.length + contentType.length + grpcTimeout.length;
+    if (bytes <= SHORT_HEAD) return;
+    this.#take(bytes);
+    stream.headBytes = bytes;
+  }
+
+  /** The stream is closed: nothing of it is held. */
+  forget(stream: Stream): void {
+    this.drop(stream);
+    this.#free(stream.headBytes);
+    stream.headBytes = 0;
   }
 
   /** Counts DATA against the connection's window, whatever becomes of it. */
@@ -79,8 +98,20 @@ export class Receiver {
     if (stream.body === null) return;
     const { length } = stream.body;
     stream.body = null;
-    this.#held -= length;
-    this.#all.free(length);
+    this.#free(length);
+  }
+
+  #take(bytes: number, isLast = false): void {
+    if (!isLast && this.#all.isFull(this.#held + bytes))
+      throw new StreamFault(ERROR.enhanceYourCalm, "more bytes of requests than are held");
+    this.#held += bytes;
+    this.#all.take(bytes);
+  }
+
+  #free(bytes: number): void {
+    if (bytes === 0) return;
+    this.#held -= bytes;
+    this.#all.free(bytes);
     this.#open();
   }
 
@@ -92,12 +123,10 @@ export class Receiver {
       stream.listener?.onBody(null);
       return;
     }
-    if (!isLast && this.#all.isFull(this.#held + part.length))
-      throw new StreamFault(ERROR.enhanceYourCalm, "more bytes of bodies than are held");
+    // The last part is handed over at once: it holds nothing, and is counted for `drop` alone.
+    this.#take(part.length, isLast);
     // A part that stays is copied: else one byte would hold all that was read with it.
     body.push(isLast ? part : Buffer.from(part));
-    this.#held += part.length;
-    this.#all.take(part.length);
   }
 
   #open(): void {

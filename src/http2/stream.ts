@@ -30,6 +30,8 @@ export class Stream {
   body: ByteCollector | null;
   /** Bytes above which the body is too long. */
   maxBodyBytes: number;
+  /** Bytes of header fields that count as held. */
+  headBytes = 0;
   /** Bytes of the body that came, against `content-length`. */
   bodyBytes = 0;
   /** DATA that waits for a window, and the trailers behind it. */
