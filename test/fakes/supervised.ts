@@ -10,6 +10,7 @@ import { ALICE } from "./authz.ts";
 const { plan } = workerData as { readonly plan: string };
 const tell = (message: FromThread) => parentPort?.postMessage(message);
 let timer: NodeJS.Timeout | undefined;
+let rereads = 0;
 const end = (code: number) => {
   clearInterval(timer);
   tell({ type: "ended", code });
@@ -67,6 +68,12 @@ const PLANS: Readonly<Record<string, (handover: Handover) => void>> = {
   "crash always": () => soon(() => process.exit(9)),
   "fails at its second start": ({ worker }) => worker?.index === 1 && soon(() => process.exit(9)),
   "crashes at its second start": ({ worker }) => worker?.index === 1 && soon(() => process.exit(9)),
+  // The spare thread is made half a second after the first one is ready.
+  "takes a configuration": ({ restarts }) => {
+    if (restarts > 0) return end(rereads === 1 ? 42 : 43);
+    setTimeout(() => tell({ type: "taken" }), 1500);
+    setTimeout(() => process.exit(9), 1600);
+  },
   remember: ({ remembered, restarts }) => remember(remembered, restarts),
 };
 
@@ -128,6 +135,7 @@ function remember(remembered: SharedArrayBuffer | null, restarts: number): void 
 
 parentPort?.on("message", (message: ToThread) => {
   if (message.type === "start") start(message.handover);
+  if (message.type === "reread") rereads += 1;
   if (message.type === "suspend") end(message.suspension.subject === "mallory" ? 42 : 43);
   if (message.type === "terminate") end(0);
 });

@@ -248,6 +248,19 @@ describe.skipIf(findTool("opa") === null)("several workers", () => {
     await expect.poll(both, SOON).toEqual(["Bearer three", "Bearer three"]);
   });
 
+  it("a worker that takes over while the file is broken has the configuration that is in force", async () => {
+    const [first, second] = await oneOfEach();
+    const before = events("policy_ran_away").length;
+    writeFileSync(file, "servers: [");
+    expect(await ask(first, bearer("trudy"), { list: LONG })).toMatch(/^gRPC/);
+    await expect.poll(() => events("policy_ran_away").length, SOON).toBe(before + 1);
+    await expect.poll(async () => (await ops("/readyz")).status, SOON).toBe(200);
+    const [again] = await oneOfEach();
+    const asked = [again, second].map((one) => ask(one, bearer("alice")));
+    expect(await Promise.all(asked)).toEqual(["Bearer three", "Bearer three"]);
+    configure({ servers: { demo: { ...demo, credential: [{ static: { file: "second" } }] } } });
+  });
+
   it("a policy that the first has loaded is live at all", async () => {
     const pair = await oneOfEach();
     // A refusal by policy is an answer of MCP: 200.

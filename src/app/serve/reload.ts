@@ -57,7 +57,7 @@ export function createReloads(options: ServeOptions, parts: Reloadable): ConfigW
   const reloader = createReloader<Config>({
     log,
     read: reread,
-    onReload: metrics.configReload,
+    onReload: (result) => ended(result, { metrics, tell }),
     about: () => ({
       kids: keys
         .current()
@@ -103,6 +103,14 @@ export function createReloads(options: ServeOptions, parts: Reloadable): ConfigW
   // The first of several workers tells the others, and reads with them.
   const onChange = worker === null ? null : () => Promise.resolve(tell({ type: "changed" }));
   return createConfigWatch(reloader, isWatched ? (source ?? null) : null, onChange);
+}
+
+function ended(
+  result: "ok" | "failed",
+  { metrics, tell }: Pick<Reloadable, "metrics"> & Pick<ServeOptions, "tell">,
+): void {
+  metrics.configReload(result);
+  if (result === "ok") tell({ type: "taken" });
 }
 
 /** A configuration that has lost its section needs a restart: the keys stay. @throws {Error} then */

@@ -30,8 +30,8 @@ function fail(error: unknown): void {
 const source = createConfigSource(configFile, process.env);
 const reread = source.read;
 
-/** The configuration at the time when this thread was made; null if it could not be read. */
-const earlier = attempt(reread);
+/** The configuration when this thread was made, then that which was put in force; null if it could not be read. */
+let earlier = attempt(reread);
 
 function attempt<T>(read: () => T): T | null {
   try {
@@ -86,11 +86,12 @@ parentPort?.on("message", (message: ToThread<LoadedPolicy>) => {
     serving.catch(fail);
     return;
   }
-  if (message.type === "verdict") voter.verdict(message);
+  if (message.type === "reread") earlier = attempt(reread) ?? earlier;
+  else if (message.type === "verdict") voter.verdict(message);
   else serving?.then((serve) => act(serve, message)).catch(fail);
 });
 
-async function act(serve: Serve, message: Exclude<ToThread<LoadedPolicy>, { type: "start" | "verdict" }>) {
+async function act(serve: Serve, message: Exclude<ToThread<LoadedPolicy>, { type: "start" | "reread" | "verdict" }>) {
   if (message.type === "suspend") return serve.suspend(message.suspension);
   if (message.type === "policy") return serve.adopt(message.policy);
   if (message.type === "quarantine") return serve.quarantine(message.revision, message.rules);

@@ -15,6 +15,8 @@ export type FromThread<P = unknown> =
   | { readonly type: "remember"; readonly memory: SharedArrayBuffer }
   /** The thread has drained and ends, with this exit code. */
   | { readonly type: "ended"; readonly code: number }
+  /** The configuration is in force as it stands in its files. */
+  | { readonly type: "taken" }
   /** Of the first of several workers: files of the configuration are otherwise. */
   | { readonly type: "changed" }
   /** Of the first: new files of the operator listener. */
@@ -25,6 +27,8 @@ export type FromThread<P = unknown> =
 /** From supervisor to thread. */
 export type ToThread<P = unknown> =
   | { readonly type: "start"; readonly handover: Handover<P> }
+  /** To a spare thread: what is in the files is in force, to be remembered in case that they break. */
+  | { readonly type: "reread" }
   | { readonly type: "suspend"; readonly suspension: Suspension }
   | { readonly type: "terminate" }
   | { readonly type: "reload"; readonly cause: ReloadCause; readonly round: number }

@@ -135,6 +135,10 @@ it("6.10: what a thread asked to remember is there in the next one", async () =>
   expect(await run("remember").supervisor.ended).toBe(42);
 });
 
+it("a spare thread reads again what was put in force", async () => {
+  expect(await run("takes a configuration").supervisor.ended).toBe(42);
+});
+
 it("a start that fails is not tried again", async () => {
   const { supervisor, events } = run("fail at start");
   expect(await supervisor.ended).toBe(3);

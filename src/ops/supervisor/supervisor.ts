@@ -214,18 +214,22 @@ class Supervision<T> {
 
   #note(place: Place, message: FromThread): void {
     if (message.type === "ready") this.#opened(place, message.ports ?? null);
-    if (message.type === "policy" && place.index === 0) {
-      this.#policy = message.policy;
-      this.#revision = message.revision;
-      this.#release();
-      this.#tellAll({ type: "policy", policy: message.policy }, place);
-    }
     if (message.type === "remember") place.remembered = message.memory;
     if (message.type === "document") this.#keep(message);
-    if (message.type === "changed") this.reload("files");
+    this.#noteFiles(place, message);
     if (message.type === "tls") this.#options.workers?.onTls(message.material);
     if (message.type === "vote") this.#ballots.vote(place.index, message);
     if (message.type === "answer") this.#questions.answered(message.id, message.answer);
+  }
+
+  #noteFiles(place: Place, message: FromThread): void {
+    if (message.type === "taken") this.#spare?.thread.send({ type: "reread" });
+    if (message.type === "changed") this.reload("files");
+    if (message.type !== "policy" || place.index !== 0) return;
+    this.#policy = message.policy;
+    this.#revision = message.revision;
+    this.#release();
+    this.#tellAll({ type: "policy", policy: message.policy }, place);
   }
 
   #opened(place: Place, ports: Ports | null): void {
