@@ -154,7 +154,8 @@ class AuditSink {
     if (lines === "") return void (this.#torn = false);
     await this.#turns?.take();
     try {
-      const isTorn = this.#torn || this.#turns?.isTorn() === true;
+      this.#torn ||= this.#turns?.isTorn() === true;
+      const isTorn = this.#torn;
       this.#turns?.setTorn(true); // until it is known to be whole: this thread may end meanwhile
       await this.#writeAll(fd, Buffer.from(isTorn ? `\n${lines}` : lines));
       this.#torn = false;
@@ -181,7 +182,7 @@ class AuditSink {
     for (let at = 0; at < bytes.length;) {
       const written = await writeSome(fd, bytes, at);
       at += written;
-      this.#torn = at > 0 && at < bytes.length;
+      if (at > 0) this.#torn = at < bytes.length; // else the last line is as it was
       // EAGAIN: the pipe is full. Retry after a timer, which does not hold the thread.
       if (written === 0) await new Promise((done) => setTimeout(done, RETRY_MS));
     }

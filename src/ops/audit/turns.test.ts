@@ -61,3 +61,13 @@ it("after a line that an ended worker left cut off, the next one begins a line o
     expect(ofOne).toEqual(ofOne.toSorted((a, b) => a - b));
   }
 });
+
+it("a worker that can write nothing leaves the cut off line known: the disk is full, and the next one begins a line of its own", async () => {
+  const memory = newAuditTurns();
+  const turns = createAuditTurns(memory, 1);
+  createAuditTurns(memory, 0).setTorn(true);
+  const full = { file: "/dev/full", maxQueued: 100, monotonic: () => performance.now(), onFailure: () => {} };
+  const audit = createAudit({ ...full, turns });
+  expect([await audit.write({ n: 1 }), await audit.write({ n: 2 }), turns.isTorn()]).toEqual([false, false, true]);
+  await audit.close();
+});
