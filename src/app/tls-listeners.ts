@@ -14,7 +14,7 @@ export function tlsOf(config: Config, listener: TlsListener): TlsMaterial | null
 
 /** Makes the parts of a reload that read the TLS files of these listeners again; listeners without TLS have none. */
 export function tlsParts(
-  config: Config,
+  config: Pick<Config, "tls">,
   listeners: Readonly<Partial<Record<TlsListener, (material: TlsMaterial) => void>>>,
 ): ReloadParts {
   const entries = Object.entries(listeners) as [TlsListener, (material: TlsMaterial) => void][];
@@ -29,5 +29,7 @@ export function tlsParts(
 }
 
 function preparedTls(material: TlsMaterial, replace: (material: TlsMaterial) => void): Prepared {
-  return { putInForce: () => replace(material), drop: () => {}, content: material.cert.toString("base64") };
+  const { cert, key, clientCa } = material;
+  const content = [cert, key, clientCa].map((pem) => pem?.toString("base64") ?? "").join("\n");
+  return { putInForce: () => replace(material), drop: () => {}, content };
 }
