@@ -43,6 +43,8 @@ let idp: FakeIssuer;
 let ports: Ports;
 let child: ChildProcess;
 let log = "";
+/** With a proof that was taken. */
+let replayed: Record<string, string> = {};
 
 const demo = {
   url: "http://127.0.0.1:1/mcp",
@@ -206,6 +208,7 @@ describe.skipIf(findTool("opa") === null)("several workers", () => {
       const headers = { authorization: `DPoP ${token}`, dpop };
       expect(await ask(first, headers)).toBe("Bearer one");
       expect(await ask(second, headers)).toBe("Unauthorized");
+      replayed = headers;
     }
     const dpop = proof();
     const all = Array.from({ length: 10 }, connection);
@@ -227,6 +230,8 @@ describe.skipIf(findTool("opa") === null)("several workers", () => {
     expect(await ask(second, bearer("mallory"))).toBe("TooManyRequests");
     const [again] = await oneOfEach();
     expect(await ask(again, bearer("mallory"))).toBe("TooManyRequests");
+    // D31: nor is a proof new to the successor.
+    expect(await ask(again, replayed)).toBe("Unauthorized");
     // What the ended thread had counted is not lost.
     expect(await value('mcp_authz_checks_total{decision="allow",reason=""}')).toBeGreaterThanOrEqual(sum);
     expect(await value("mcp_authz_runaways_total")).toBe(1);

@@ -1,6 +1,8 @@
-import { expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 import { createBallots, type Verdict } from "./ballot.ts";
 import type { Vote } from "./messages.ts";
+
+afterEach(() => void vi.useRealTimers());
 
 function ballots() {
   const told: string[] = [];
@@ -59,6 +61,19 @@ it("a round that is pushed out by later ones is a no for those that wait in it, 
   const round = box.begin([0, 1]);
   box.vote(0, vote(round));
   for (let n = 0; n < 40; n += 1) box.begin([0, 1]);
+  expect(told).toEqual(["0: servers no"]);
+  box.vote(1, vote(round));
+  expect(told.at(-1)).toBe("1: servers no");
+});
+
+it("a worker that never votes holds the others for a minute; when it votes after all, that is a no, too", () => {
+  vi.useFakeTimers();
+  const { told, box, vote } = ballots();
+  const round = box.begin([0, 1]);
+  box.vote(0, vote(round));
+  vi.advanceTimersByTime(59_000);
+  expect(told).toEqual([]);
+  vi.advanceTimersByTime(2000);
   expect(told).toEqual(["0: servers no"]);
   box.vote(1, vote(round));
   expect(told.at(-1)).toBe("1: servers no");
