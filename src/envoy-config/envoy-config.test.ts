@@ -66,7 +66,7 @@ it.each([
 it("each worker with a port of its own is an endpoint; one port of all is one", () => {
   const portsOf = (more: object) => {
     const printed = envoyConfigYaml(config(more).config);
-    const cluster = /cluster_name: mcp_authz\n[\s\S]*?health_checks/.exec(printed)?.[0] ?? "";
+    const cluster = /cluster_name: mcp_authz\n\s+endpoints[\s\S]*?health_checks/.exec(printed)?.[0] ?? "";
     return [...cluster.matchAll(/port_value: (\d+)/g)].map(([, port]) => Number(port));
   };
   expect(portsOf({ workers: 3, listen: { authz: "127.0.0.1:9101" } })).toEqual([9101]);
