@@ -1,4 +1,5 @@
 // The operator listener of several workers, in the main thread: it asks them, and says one thing of all. I/O by messages.
+import { parseJson } from "../../json/parse.ts";
 import type { Config } from "../../config/load.ts";
 import { createSumOfWorkers, type Seen } from "../../ops/metrics/sum.ts";
 import type { OpsRequest, OpsResponse, OpsServer } from "../../ops/ops-server.ts";
@@ -35,7 +36,7 @@ export function workersOps(config: Config, { workers, ask, isComplete }: Workers
       "/metrics": async () => {
         const answers = await all("/metrics");
         const seen = answers.flatMap((answer, i): [number, Seen][] =>
-          answer?.status === 200 ? [[i, JSON.parse(answer.body) as Seen]] : [],
+          answer?.status === 200 ? [[i, parseJson(answer.body) as Seen]] : [],
         );
         return { status: 200, contentType: sum.contentType, body: await sum.render(new Map(seen)) };
       },
@@ -66,7 +67,7 @@ interface Readiness {
 
 /** Ready when each is. What is told in all is the first one's, which watches the files. */
 function readiness(answers: readonly (OpsAnswer | null)[], isComplete: boolean): OpsResponse {
-  const bodies = answers.map((answer) => (answer === null ? null : (JSON.parse(answer.body) as Readiness)));
+  const bodies = answers.map((answer) => (answer === null ? null : (parseJson(answer.body) as Readiness)));
   const ready = isComplete && answers.every((answer) => answer?.status === 200);
   const workers = bodies.map((body, worker) => ({
     ...{ worker, ready: answers[worker]?.status === 200 },
