@@ -1,4 +1,4 @@
-// Leases whose renewal ends when another has taken their place: the fake and the real Vault are asked by test/contract/vault-leases.ts.
+// Leases whose renewal ends when another has taken their place, and those of an earlier log-in: the fake and the real Vault are asked by test/contract/vault-leases.ts.
 import { expect, it } from "vitest";
 import { ALICE } from "../../../test/fakes/authz.ts";
 import { Secret } from "../../secret/secret.ts";
@@ -12,6 +12,7 @@ const IDLE_MS = 600_000;
 function vault() {
   const revoked: string[] = [];
   const renewals: ((response: VaultResponse) => void)[] = [];
+  const login = { number: 1, isLive: true };
   const alarms = new Set<{ readonly at: number; readonly run: () => void }>();
   const names = ["one", "two", "three"];
   let made = 0;
@@ -26,7 +27,7 @@ function vault() {
     revokeLease: (id: string) => (revoked.push(id), Promise.resolve({ ok: true, status: 204, body: null })),
   } as unknown as VaultClient;
   const leases = createLeases({
-    session: { ask: (read) => read(client), logins: () => 1, isLive: () => true },
+    session: { ask: (read) => read(client), logins: () => login.number, isLive: () => login.isLive },
     monotonic: () => now,
     now: () => now,
     later: (run, ms) => {
@@ -38,7 +39,7 @@ function vault() {
   });
   const settled = () => new Promise((done) => setImmediate(done));
   return {
-    ...{ leases, revoked, settled },
+    ...{ leases, revoked, settled, login },
     renewal: (response: VaultResponse) => (renewals.shift()?.(response), settled()),
     pass: async (ms: number) => {
       now += ms;
@@ -80,4 +81,20 @@ it("of a caller who is revoked then, each lease is revoked", async () => {
   await settled();
   expect(revoked).toEqual(["one", "two"]);
   expect(leases.size).toBe(0);
+});
+
+it("a lease of an earlier log-in is used no more: all that its token made ends with it", async () => {
+  const { get, login } = vault();
+  expect([valueOf(await get()), valueOf(await get())]).toEqual(["one", "one"]);
+  login.number = 2;
+  expect([valueOf(await get()), valueOf(await get())]).toEqual(["two", "two"]);
+});
+
+it("without a log-in no lease is used, and none that is made then", async () => {
+  const { get, login, revoked, settled } = vault();
+  expect(valueOf(await get())).toBe("one");
+  login.isLive = false;
+  expect(await get()).toHaveProperty("cannotTell");
+  await settled();
+  expect(revoked).toEqual(["two"]);
 });
