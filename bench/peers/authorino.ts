@@ -5,11 +5,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../../demo/ports.ts";
 import { openerOf } from "../ours/serve.ts";
-import { badChecks, goodChecks } from "../requests.ts";
-import type { Service, Variant } from "../service.ts";
+import type { Variant } from "../service.ts";
 import { GRANTS, SERVER_NAMES, type World } from "../world.ts";
 import { startFakeKubernetes } from "./fake-kubernetes.ts";
-import type { PeerRow } from "./peer-row.ts";
+import { peerService, type PeerRow } from "./peer-row.ts";
 
 /** The name in `Host` by which it finds its configuration. */
 const HOST = "127.0.0.1";
@@ -39,24 +38,12 @@ export function authorino(path: string, row: PeerRow, isCached: boolean): Varian
       ];
       const child = world.processes.serve(command, { GOMAXPROCS: "1", KUBECONFIG: config });
       await world.processes.ready(child, `http://127.0.0.1:${ports.ops}/readyz`);
-      return serviceOf(world, row, {
+      return peerService(world, row, {
         pid: child.pid ?? 0,
         end: () => world.processes.end(child),
         open: openerOf(`127.0.0.1:${ports.authz}`),
       });
     },
-  };
-}
-
-/** It reads headers from the map. */
-function serviceOf(world: World, row: PeerRow, started: Pick<Service, "pid" | "end" | "open">): Service {
-  const asked = { ...row.asked, form: "map" } as const;
-  const { shows } = row;
-  return {
-    ...started,
-    good: goodChecks(world, asked),
-    bad: badChecks(world, asked),
-    ...(shows !== undefined && { shows }),
   };
 }
 

@@ -5,9 +5,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../../demo/ports.ts";
 import { openerOf } from "../ours/serve.ts";
-import { badChecks, goodChecks } from "../requests.ts";
-import type { PeerRow } from "./peer-row.ts";
-import type { Service, Variant } from "../service.ts";
+import { peerService, type PeerRow } from "./peer-row.ts";
+import type { Variant } from "../service.ts";
 import { GRANTS, SERVER_NAMES, type World } from "../world.ts";
 
 export function opaEnvoyPlugin(path: string, row: PeerRow): Variant {
@@ -27,24 +26,12 @@ export function opaEnvoyPlugin(path: string, row: PeerRow): Variant {
       ];
       const child = world.processes.serve(command, { GOMAXPROCS: "1" });
       await world.processes.ready(child, `http://127.0.0.1:${ops}/health`);
-      return serviceOf(world, row, {
+      return peerService(world, row, {
         pid: child.pid ?? 0,
         end: () => world.processes.end(child),
         open: openerOf(address),
       });
     },
-  };
-}
-
-/** It reads headers from the map. */
-function serviceOf(world: World, row: PeerRow, started: Pick<Service, "pid" | "end" | "open">): Service {
-  const asked = { ...row.asked, form: "map" } as const;
-  const { shows } = row;
-  return {
-    ...started,
-    good: goodChecks(world, asked),
-    bad: badChecks(world, asked),
-    ...(shows !== undefined && { shows }),
   };
 }
 
